@@ -1,0 +1,1 @@
+"""What the command line says: records for programs, lines for people."""

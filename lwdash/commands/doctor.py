@@ -1,0 +1,77 @@
+"""What a person needs to know when something does not work."""
+
+import os
+import platform
+import shutil
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any
+
+import lwdash
+from lwdash.engine.inspection import ask_child
+from lwdash.settings import Settings
+from storage.database import ping
+from storage.frames import count_states
+from storage.store import Store
+
+LIBRARIES = (
+    "streamlit", "tensorflow", "keras", "tf-keras", "tensorflow-model-optimization", "ai-edge-litert",
+    "litert-quantizer", "distributed", "sqlalchemy", "plotly", "pandas",
+)  # fmt: skip
+OPTIONAL = ("tflite-micro", "ethos-u-vela", "psycopg")
+LOW_DISK_GB = 2
+
+
+def examine(settings: Settings, store: Store) -> dict[str, Any]:
+    """Versions, database, engine, disk and a child process, each really tried."""
+    problems = []
+    libraries = {name: _version(name) for name in LIBRARIES}
+    problems += [f"{name} is not installed: run `make install`" for name, version in libraries.items() if not version]
+    free_gb = shutil.disk_usage(settings.home).free / 1e9
+    if free_gb < LOW_DISK_GB:
+        problems.append(f"only {free_gb:.1f} GB are free in {settings.home}")
+    child = ask_child(settings, "check", {})
+    if "error" in child:
+        problems.append(f"a worker process does not start: {child['error']}")
+    return {
+        "lwdash": lwdash.__version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+        "libraries": libraries,
+        "optional": {name: _version(name) for name in OPTIONAL},
+        "home": str(settings.home),
+        "database": {
+            "kind": store.database.dialect.name,
+            "schema": ping(store.database),
+            "runs": count_states(store.database),
+        },
+        "artifacts": "folder" if store.artifacts.is_local else "remote",
+        "engine": {
+            "kind": "cluster" if settings.scheduler else "embedded",
+            "slots": settings.slots,
+            "job_memory_mb": settings.job_memory,
+            "job_seconds": settings.job_seconds,
+        },
+        "child": child,
+        "free_disk_gb": round(free_gb, 1),
+        "problems": problems,
+    }
+
+
+def lines(report: Mapping[str, Any]) -> list[str]:
+    """The report for a terminal."""
+    found = []
+    for key, value in report.items():
+        if isinstance(value, Mapping):
+            found += [f"{key}: " + ", ".join(f"{k} {v if v is not None else 'not installed'}" for k, v in value.items())]
+        elif key != "problems":
+            found.append(f"{key}: {value}")
+    return [*found, *(f"PROBLEM: {p}" for p in report["problems"])] or ["nothing found"]
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,125 @@
+"""Runs as the command line gives them: one flat record each, null where nothing was measured."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Engine, select
+
+from lwdash.errors import NotFound
+from lwdash.keras_models.facts import ModelFacts
+from storage import runs
+from storage.experiments import find_experiments
+from storage.tables import Experiment, Run
+
+FIGURES = (
+    "size_bytes", "gzip_bytes", "huffman_bytes", "accuracy", "accuracy_ci", "baseline_accuracy", "agreement",
+    "sqnr_db", "kl_nats", "verdict", "latency_ms_p50", "latency_ms_p90", "latency_ms_p99", "speedup", "speedup_ci",
+    "sparsity",
+)  # fmt: skip
+
+
+def run_record(engine: Engine, run_id: int, *, with_layers: bool = False) -> dict[str, Any]:
+    """One run as in design §7. Raises NotFound."""
+    row = runs.get_run(engine, run_id)
+    if row is None:
+        raise NotFound(f"there is no run {run_id}")
+    detail = runs.get_detail(engine, run_id)
+    compressed, figures = detail["compressed"] or {}, row["figures"] or {}
+    stages = [
+        {"name": s["name"], "seconds": s["seconds"], "cached": s["cached"], "facts": s["facts"]}
+        for s in compressed.get("stages", [])
+    ]
+    record = {
+        "id": row["id"],
+        "recipe": row["recipe"],
+        "state": row["state"],
+        "error": row["error"],
+        "artifact": row["tflite_sha256"] if row["state"] == "succeeded" else None,
+        **{key: figures.get(key) for key in FIGURES},
+        "skipped": compressed.get("skipped", []),
+        "stages": stages,
+        "seconds": row["finished_at"] - row["started_at"] if row["finished_at"] and row["started_at"] else None,
+        "rows": figures.get("rows"),
+        "verdict_text": figures.get("verdict_text"),
+        "host": figures.get("host"),
+    }
+    if with_layers:
+        record["layers"] = (detail["measured"] or {}).get("layers", [])
+    return record
+
+
+def run_records(engine: Engine, experiment: str | None, limit: int = 1000) -> list[dict[str, Any]]:
+    """The newest runs, of one experiment by name or of all. Raises NotFound for an unknown name."""
+    query = select(Run.id).order_by(Run.id.desc()).limit(limit)
+    if experiment is not None:
+        ids = find_experiments(engine, experiment)
+        if not ids:
+            with engine.connect() as connection:
+                known = list(connection.execute(select(Experiment.name).distinct().limit(20)).scalars())
+            raise NotFound(f"there is no experiment {experiment!r} (there are: {', '.join(known) or 'none'})")
+        query = query.where(Run.experiment_id.in_(ids))
+    with engine.connect() as connection:
+        found = list(connection.execute(query).scalars())
+    return [run_record(engine, run_id) for run_id in reversed(found)]
+
+
+def table_lines(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A table for a terminal."""
+    head = ("run", "recipe", "state", "bytes", "gzip", "accuracy", "speed-up", "verdict")
+    rows = [head, *(_cells(r) for r in records)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [*lines, *(f"run {r['id']}: {r['error']}" for r in records if r["error"])]
+
+
+def show_lines(record: Mapping[str, Any]) -> list[str]:
+    """One run for a terminal."""
+    lines = [f"{key}: {_value(value)}" for key, value in record.items() if key not in ("layers", "stages", "skipped")]
+    lines += [
+        f"stage {s['name']}: {s['seconds']:.2f} s{' (cached)' if s['cached'] else ''}" for s in record["stages"]
+    ]
+    lines += [f"skipped {s['layer']}: {s['reason']}" for s in record["skipped"]]
+    for layer in record.get("layers", []):
+        lines.append(", ".join(f"{k} {_value(v)}" for k, v in layer.items() if v is not None))
+    return lines
+
+
+def model_lines(facts: ModelFacts) -> list[str]:
+    """A model's facts for a terminal."""
+    ports = [f"{t.name} {_shape(t.shape)} {t.dtype}" for t in (*facts.inputs, *facts.outputs)]
+    split = len(facts.inputs)
+    lines = [
+        f"{facts.name}: {facts.class_name}, {facts.format}, Keras {facts.keras_version}",
+        f"inputs: {'; '.join(ports[:split])}",
+        f"outputs: {'; '.join(ports[split:])}",
+        f"parameters: {facts.parameters:,}, task: {facts.task or 'not told by the file'}",
+    ]
+    width = max((len(layer.path) for layer in facts.layers), default=0)
+    for layer in facts.layers:
+        lines.append(f"  {layer.path.ljust(width)}  {layer.class_name}  {_shape(layer.output_shape)}  {layer.parameters:,}")
+    return lines
+
+
+def _shape(shape: Sequence[int | None] | None) -> str:
+    return "?" if shape is None else "(" + ", ".join("?" if n is None else str(n) for n in shape) + ")"
+
+
+def _cells(record: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        str(record["id"]),
+        record["recipe"],
+        record["state"],
+        _number(record["size_bytes"], "{:,}"),
+        _number(record["gzip_bytes"], "{:,}"),
+        _number(record["accuracy"] if record["accuracy"] is not None else record["agreement"], "{:.2%}"),
+        _number(record["speedup"], "{:.2f}×"),
+        record["verdict"] or "–",
+    )
+
+
+def _number(value: float | None, form: str) -> str:
+    return "–" if value is None else form.format(value)
+
+
+def _value(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

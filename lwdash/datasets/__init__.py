@@ -1,0 +1,1 @@
+"""CSV files of samples, turned into the arrays that a model takes."""

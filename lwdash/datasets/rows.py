@@ -1,0 +1,187 @@
+"""The rows of a file after the steps that each row needs alone: in memory while few, in a temporary file beyond."""
+
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from lwdash.datasets.blocks import Block, Reader
+from lwdash.datasets.dialect import Dialect
+from lwdash.datasets.fit import Fit
+from lwdash.datasets.labels import label_text
+from lwdash.datasets.pipeline import apply_steps
+from lwdash.datasets.preprocess import Cast, Step
+from lwdash.datasets.problems import ProblemList
+from lwdash.errors import DataRefused
+
+MEMORY_BYTES = 384 << 20
+
+
+class RowStore:
+    """Rows that arrive in blocks (rows, …) of one shape and dtype, and become one array.
+
+    Up to `memory_bytes` they stay in memory; then they are written to an unnamed temporary file, and `array` is mapped
+    from it.
+    """
+
+    def __init__(self, memory_bytes: int = MEMORY_BYTES):
+        self._blocks: list[np.ndarray] = []
+        self._file: IO[bytes] | None = None
+        self._memory_bytes, self._bytes, self._rows = memory_bytes, 0, 0
+
+    def add(self, block: np.ndarray) -> None:
+        self._rows += len(block)
+        self._bytes += block.nbytes
+        self._blocks.append(block)
+        if self._bytes > self._memory_bytes:
+            self._spill()
+
+    def _spill(self) -> None:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(prefix="lwdash-rows-")  # noqa: SIM115 (lives as long as the array)
+        while self._blocks:
+            block = self._blocks.pop(0)
+            self._shape, self._dtype = block.shape[1:], block.dtype
+            np.ascontiguousarray(block).tofile(self._file)
+
+    def array(self) -> np.ndarray:
+        """All rows, (rows, …); the store is empty afterwards."""
+        if self._file is not None:
+            self._spill()
+            self._file.flush()
+            return np.memmap(self._file, self._dtype, "r+", 0, (self._rows, *self._shape))
+        first = self._blocks[0]
+        result = np.empty((self._rows, *first.shape[1:]), first.dtype)
+        start = 0
+        while self._blocks:
+            # Popped one by one: the blocks are given back while the result fills.
+            block = self._blocks.pop(0)
+            result[start : start + len(block)] = block
+            start += len(block)
+        return result
+
+
+def empty_rows(shape: tuple[int, ...], dtype: np.dtype, memory_bytes: int = MEMORY_BYTES) -> np.ndarray:
+    """An array to be filled, in memory or mapped from a temporary file as `RowStore` decides."""
+    size = int(np.prod(shape)) * dtype.itemsize
+    if size <= memory_bytes:
+        return np.empty(shape, dtype)
+    file = tempfile.TemporaryFile(prefix="lwdash-rows-")  # noqa: SIM115
+    file.truncate(size)
+    return np.memmap(file, dtype, "r+", 0, shape)
+
+
+@dataclass
+class LoadedRows:
+    """One file's rows. arrays: per input, after the row steps; labels: str (rows,) or float64 (rows,), None without;
+    same: int64 (rows,) hash of the values of each row; low, high: least and greatest value of each column used."""
+
+    arrays: list[np.ndarray]
+    labels: np.ndarray | None
+    lines: np.ndarray
+    same: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+@dataclass
+class _Part:
+    arrays: list[np.ndarray]
+    labels: np.ndarray | None
+    lines: np.ndarray
+    same: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    problems: ProblemList = field(default_factory=ProblemList)
+
+
+def load_rows(
+    path: Path, dialect: Dialect, fit: Fit, columns: list[list[int]], label: int | None, steps: list[tuple[Step, ...]]
+) -> LoadedRows:
+    """Reads `path` once, block by block.
+
+    columns: for each input the columns of *this* file; label: its label column; steps: per input, those without figures
+    of the train part. Raises DataRefused that names row and column for missing, non-numeric and infinite values, rows of
+    another length, and fractions where an input takes whole numbers.
+    """
+    used = sorted({i for group in columns for i in group})
+    label_is_text = label is not None and dialect.kinds[label] == "t"
+    reader = Reader(
+        path, dialect, text_columns=[label] if label_is_text and label is not None else [],
+        wanted=used if label is None else [*used, label],
+    )  # fmt: skip
+    everything = [np.array(group) for group in columns]
+
+    def one(block: Block) -> _Part:
+        labels = None
+        if label is not None:
+            labels = block.text[label] if label_is_text else block.numbers[:, label].copy()
+        raw = block.numbers[:, used[0] : used[-1] + 1] if len(used) == used[-1] - used[0] + 1 else block.numbers[:, used]
+        raw = np.ascontiguousarray(raw)
+        same = np.fromiter((hash(row.tobytes()) for row in raw), np.int64, len(raw))
+        with np.errstate(invalid="ignore"):
+            low, high = (np.fmin.reduce(raw), np.fmax.reduce(raw)) if len(raw) else (np.full(len(used), np.nan),) * 2
+        arrays = []
+        for group, fitted, own in zip(everything, fit.inputs, steps, strict=True):
+            values = raw if len(group) == len(used) else block.numbers[:, group]
+            with np.errstate(invalid="ignore", over="ignore"):
+                values = apply_steps(own, values)
+                arrays.append(_stored(values, fitted.dtype, own, block, fitted.name, path.name))
+        return _Part(arrays, labels, block.lines, same, low, high, block.problems)
+
+    stores, parts = [RowStore(MEMORY_BYTES // len(columns)) for _ in columns], []
+    problems = ProblemList()
+    for part in reader.blocks(one):
+        problems.extend(part.problems)
+        if not problems.counts:
+            for store, values in zip(stores, part.arrays, strict=True):
+                store.add(values)
+        part.arrays = []
+        parts.append(part)
+    if problems.counts:
+        raise DataRefused(_bad_cells(path.name, problems))
+    if not any(len(part.lines) for part in parts):
+        raise DataRefused(f"{path.name} holds no rows. Give a CSV with one sample a row.")
+    return LoadedRows(
+        [store.array() for store in stores],
+        None if label is None else np.concatenate([part.labels for part in parts if part.labels is not None]),
+        np.concatenate([part.lines for part in parts]),
+        np.concatenate([part.same for part in parts]),
+        np.fmin.reduce([part.low for part in parts]),
+        np.fmax.reduce([part.high for part in parts]),
+    )
+
+
+def _bad_cells(name: str, problems: ProblemList) -> str:
+    return (
+        f"{name} has {problems.summary()}. Correct or delete these rows, or ignore the column if it is not an input; "
+        "missing values are never filled in silently."
+    )
+
+
+def is_whole_dtype(dtype: str) -> bool:
+    return dtype.startswith(("int", "uint", "bool"))
+
+
+def _stored(values: np.ndarray, dtype: str, steps: tuple[Step, ...], block: Block, name: str, file: str) -> np.ndarray:
+    """float32, or float64 where the input takes whole numbers (checked here, where the row is known)."""
+    cast = steps[-1].dtype if steps and isinstance(steps[-1], Cast) else dtype
+    if is_whole_dtype(cast) or is_whole_dtype(dtype):
+        check_whole(values, cast if is_whole_dtype(cast) else dtype, block.lines, name, file)
+        return values.astype(np.float64)
+    return values.astype(np.float32)
+
+
+def check_whole(values: np.ndarray, dtype: str, lines: np.ndarray, name: str, file: str) -> None:
+    """Raise DataRefused, with the row, unless every finite value is whole and within `dtype`."""
+    limits = np.iinfo(np.uint8 if dtype == "bool" else np.dtype(dtype))
+    flat = values.reshape(len(values), -1)
+    bad = np.isfinite(flat) & ((flat != np.rint(flat)) | (flat < limits.min) | (flat > limits.max))
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise DataRefused(
+            f"input '{name}' takes whole numbers ({dtype}), but {file}, row {lines[row]}, value {column + 1} of the input is "
+            f"{label_text(float(flat[row, column]))}. Is this the right data, or does the model need other pre-processing?"
+        )

@@ -1,0 +1,57 @@
+"""What the user decides about a data file; stored with the experiment."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from lwdash.datasets.preprocess import parse_preprocess
+from lwdash.errors import DataRefused
+
+NO_LABEL = ""
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """How to read a CSV for a model. None means: found from the data.
+
+    label: name of the label column; "" says that there is none; "first" and "last" also name a column.
+    classes: label texts in the order of the model's outputs, e.g. ("1", "2", "3", "4", "5").
+    ignored: columns that are neither label nor input, e.g. an id.
+    delimiter: one character. preprocess: the steps as text, see `preprocess.parse_preprocess`.
+    seed: decides which rows are in which part.
+    """
+
+    label: str | None = None
+    classes: tuple[str, ...] | None = None
+    has_header: bool | None = None
+    delimiter: str | None = None
+    ignored: tuple[str, ...] = ()
+    preprocess: str = ""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for key in ("classes", "ignored"):
+            value = getattr(self, key)
+            if isinstance(value, str):
+                raise DataRefused(f"{key} must be a list of texts; received {value!r}.")
+            if value is not None:
+                object.__setattr__(self, key, tuple(str(item) for item in value))
+        if self.classes is not None and len(set(self.classes)) != len(self.classes):
+            repeated = next(c for c in self.classes if self.classes.count(c) > 1)
+            raise DataRefused(f"class '{repeated}' is listed twice; each label has one output.")
+        parse_preprocess(self.preprocess)
+
+    def to_dict(self) -> dict[str, Any]:
+        result = asdict(self)
+        for key in ("classes", "ignored"):
+            if result[key] is not None:
+                result[key] = list(result[key])
+        return result
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> "DataSettings":
+        known = {f.name for f in fields(cls)}
+        unknown = sorted(set(stored) - known)
+        if unknown:
+            raise DataRefused(f"unknown data setting '{unknown[0]}' (known: {', '.join(sorted(known))}).")
+        return cls(**stored)

@@ -1,0 +1,210 @@
+"""Opens a data file: what it really is by its first bytes, and its text in pieces that end at a line."""
+
+import gzip
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from lwdash.errors import DataRefused
+
+BLOCK_BYTES = 8 << 20
+LONGEST_LINE_BYTES = 64 << 20
+HEAD_BYTES = 1 << 20
+
+_GZIP = b"\x1f\x8b"
+_ZIP = b"PK\x03\x04"
+_FOREIGN = (
+    (b"\xd0\xcf\x11\xe0", "an Excel workbook of the old kind (.xls)", "In Excel: Save as → CSV UTF-8."),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file", "If it is a Keras model, upload it as the model; the data must be a CSV."),
+    (b"PAR1", "a Parquet file", "In Python: pandas.read_parquet(…).to_csv('data.csv', index=False)."),
+    (b"\x93NUMPY", "a NumPy array", "In Python: numpy.savetxt('data.csv', array, delimiter=',')."),
+    (b"%PDF", "a PDF document", "Export the table as CSV."),
+    (b"\x89PNG", "a PNG image", "The data must be one CSV with one sample a row."),
+    (b"\xff\xd8\xff", "a JPEG image", "The data must be one CSV with one sample a row."),
+    (b"BZh", "compressed with bzip2", "Decompress it, or compress it with gzip."),
+    (b"\xfd7zXZ\x00", "compressed with xz", "Decompress it, or compress it with gzip."),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstd", "Decompress it, or compress it with gzip."),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "Unpack it and give the CSV inside."),
+)
+_UTF16 = "is text in UTF-16 (Excel calls it 'Unicode Text'). Save it as 'CSV UTF-8'."
+_JUNK = "is not text: it holds zero bytes or control characters. Give a CSV with one sample a row."
+
+
+@dataclass(frozen=True)
+class TextBlock:
+    """Whole lines of a CSV: UTF-8, '\\n' line ends, the last line ended too."""
+
+    data: bytes
+    first_line: int
+
+
+def open_bytes(path: Path) -> tuple[IO[bytes], bool]:
+    """The file's content, decompressed if its first bytes say gzip, and whether they did."""
+    try:
+        file = open(path, "rb")  # noqa: SIM115 (the caller closes it)
+    except OSError as error:
+        raise DataRefused(f"{path.name} cannot be opened: {error.strerror}. Upload the file again.") from None
+    magic = file.read(2)
+    file.seek(0)
+    if magic == _GZIP:
+        return io.BufferedReader(gzip.GzipFile(fileobj=file, mode="rb"), 1 << 20), True  # type: ignore[type-var]
+    return file, False
+
+
+def read_bytes(stream: IO[bytes], size: int, name: str) -> bytes:
+    """Up to `size` bytes (fewer only at the end); a damaged gzip file is refused."""
+    try:
+        return stream.read(size)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataRefused(
+            f"{name} is a damaged or incomplete gzip file ({error}). Compress or upload it again."
+        ) from None
+    except OSError as error:
+        raise DataRefused(f"{name} cannot be read: {error}. Upload the file again.") from None
+
+
+def refuse_foreign(head: bytes, path: Path) -> None:
+    """Raise DataRefused, naming what the file is, unless `head` (its first bytes) can be text."""
+    name = path.name
+    if not head.strip(b"\xef\xbb\xbf \t\r\n\0"):
+        raise DataRefused(f"{name} is empty: it holds no rows. Give a CSV with one sample a row.")
+    if head.startswith(_ZIP):
+        raise DataRefused(f"{name} {_zip_content(path)}")
+    for magic, what, way_out in _FOREIGN:
+        if head.startswith(magic):
+            raise DataRefused(f"{name} is {what}, not a CSV. {way_out}")
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DataRefused(f"{name} {_UTF16}")
+    sample = head[:65536]
+    zeros = sample.count(b"\0")
+    if zeros and max(sample[0::2].count(b"\0"), sample[1::2].count(b"\0")) > 0.3 * len(sample):
+        raise DataRefused(f"{name} {_UTF16}")
+    controls = len(sample) - len(sample.translate(None, bytes(range(9)) + bytes(range(14, 32)) + b"\x7f"))
+    if zeros or controls > 0.01 * len(sample):
+        raise DataRefused(f"{name} {_JUNK}")
+    start = sample.lstrip(b"\xef\xbb\xbf \t\r\n")[:200].lower()
+    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<svg")):
+        raise DataRefused(
+            f"{name} is a web page or XML, not a CSV: often a download that needed a login. "
+            "Open it in a text editor, and download the data itself."
+        )
+    if start.startswith((b"{", b"[{", b"[[")):
+        raise DataRefused(f"{name} is JSON, not a CSV. In Python: pandas.read_json(…).to_csv('data.csv').")
+
+
+def _zip_content(path: Path) -> str:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return "is a zip archive, not a CSV. Unpack it and give the CSV inside."
+    if any(member.startswith("xl/") for member in members):
+        return "is an Excel workbook (.xlsx), not a CSV. In Excel: Save as → CSV UTF-8."
+    if "config.json" in members and "metadata.json" in members:
+        return "is a Keras model (.keras), not a CSV. Upload it as the model."
+    if members and all(member.endswith(".npy") for member in members):
+        return "is a NumPy archive (.npz), not a CSV. Write one array a row with numpy.savetxt(…, delimiter=',')."
+    shown = ", ".join(members[:3]) + (" …" if len(members) > 3 else "")
+    return f"is a zip archive (it holds {shown}), not a CSV. Unpack it and give the CSV inside."
+
+
+def read_head(path: Path) -> tuple[bytes, bool, bool]:
+    """The first lines of the file (about 1 MB, at least two lines), whether that is all, whether it is gzip."""
+    stream, is_gzip = open_bytes(path)
+    with stream:
+        head = read_bytes(stream, HEAD_BYTES, path.name)
+        refuse_foreign(head, path)
+        complete = len(head) < HEAD_BYTES
+        while not complete and normal_line_ends(head).count(b"\n") < 3:
+            if len(head) > 2 * LONGEST_LINE_BYTES:
+                raise DataRefused(_too_long(path, 1))
+            more = read_bytes(stream, 4 * HEAD_BYTES, path.name)
+            complete = len(more) < 4 * HEAD_BYTES
+            head += more
+    return head, complete, is_gzip
+
+
+def normal_line_ends(data: bytes) -> bytes:
+    """`data` with every line ended by '\\n', whatever system wrote it."""
+    if b"\r" not in data:
+        return data
+    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def text_blocks(path: Path, skip_lines: int = 0, encoding: str = "utf-8") -> Iterator[TextBlock]:
+    """The lines after the first `skip_lines`, in pieces of about 8 MB that never cut a row (quoted line ends too)."""
+    stream, _ = open_bytes(path)
+    with stream:
+        rest, line, at_end, first = b"", 1, False, True
+        while not at_end:
+            piece = read_bytes(stream, BLOCK_BYTES, path.name)
+            at_end = len(piece) < BLOCK_BYTES
+            if first and piece.startswith(b"\xef\xbb\xbf"):
+                piece = piece[3:]
+            first = False
+            data = rest + piece
+            if at_end:
+                if data and not data.endswith((b"\n", b"\r")):
+                    data += b"\n"
+                cut = len(data)
+            else:
+                cut = _last_row_end(data)
+            if cut == 0 and data:
+                if len(data) > LONGEST_LINE_BYTES:
+                    raise DataRefused(_too_long(path, line))
+                rest = data
+                continue
+            whole, rest = normal_line_ends(data[:cut]), data[cut:]
+            first_line = line
+            line += whole.count(b"\n")
+            if b"\0" in whole:
+                bad = first_line + whole[: whole.index(b"\0")].count(b"\n")
+                raise DataRefused(f"{path.name} has a zero byte in row {bad}: it is damaged or not text. {_WAY_OUT}")
+            while skip_lines and whole:
+                end = whole.find(b"\n") + 1
+                whole, first_line, skip_lines = whole[end:], first_line + 1, skip_lines - 1
+            if whole:
+                yield TextBlock(_as_utf8(whole, encoding), first_line)
+
+
+_WAY_OUT = "Export the CSV again."
+
+
+def _last_row_end(data: bytes) -> int:
+    """Where the last whole row ends: after a line end with an even number of quotes before it; 0 if nowhere."""
+    end = data.rfind(b"\n")
+    if end < 0:
+        # A file from an old Mac ends its lines with '\r' alone; a last '\r' may be half of a '\r\n'.
+        end = data.rfind(b"\r", 0, len(data) - 1)
+    if end < 0 or b'"' not in data:
+        return end + 1
+    mark = data[end : end + 1]
+    quotes = data.count(b'"', 0, end)
+    while end >= 0 and quotes % 2:
+        before = data.rfind(mark, 0, end)
+        quotes -= data.count(b'"', max(before, 0), end)
+        end = before
+    return end + 1
+
+
+def _as_utf8(data: bytes, encoding: str) -> bytes:
+    if data.isascii():
+        return data
+    if encoding == "utf-8":
+        try:
+            data.decode("utf-8")
+            return data
+        except UnicodeDecodeError:
+            pass  # the first megabyte was UTF-8 and this is not: Latin-1, in which every byte is a character
+    return data.decode("latin-1").encode("utf-8")
+
+
+def _too_long(path: Path, line: int) -> str:
+    return (
+        f"{path.name}: row {line} goes on for more than {LONGEST_LINE_BYTES >> 20} MB. Is a quote (\") opened "
+        "and never closed, or is the file not a CSV? Each sample must be one line."
+    )

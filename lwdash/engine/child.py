@@ -1,0 +1,171 @@
+"""One child process: started in a session of its own, watched, limited, and never left behind."""
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from lwdash.link import LINK_FD
+from lwdash.settings import PROJECT
+
+logger = logging.getLogger(__name__)
+
+POLL_S = 0.25
+GRACE_S = 3.0
+PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT")
+PASSED_ON_PREFIXES = ("OPENBLAS_", "OMP_", "MKL_")
+
+Handler = Callable[[dict[str, Any]], dict[str, Any] | None]
+"""Receives a message of the child; what it returns is sent as the answer, None sends nothing."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a child ended: `reason` is why it was stopped from outside, or None."""
+
+    returncode: int
+    reason: str | None
+
+    @property
+    def words(self) -> str:
+        """What happened, for people."""
+        if self.reason:
+            return self.reason
+        if self.returncode < 0:
+            name = signal.Signals(-self.returncode).name
+            return f"the process was ended by {name}, in native code of TensorFlow or LiteRT most likely"
+        return f"the process ended with exit code {self.returncode}"
+
+
+def run_child(
+    arguments: Sequence[str],
+    *,
+    scratch: Path,
+    log: Path,
+    handlers: Mapping[str, Handler],
+    watch: Callable[[int], str | None],
+    variables: Mapping[str, str] | None = None,
+) -> Ended:
+    """Runs `python -m lwdash.worker ARGUMENTS` to its end and serves its messages.
+
+    scratch: a folder in which the child gets an empty working directory, removed afterwards.
+    watch(memory_mb): called four times a second; a text ends the child, with that reason: SIGTERM, then
+    SIGKILL after 3 s. The whole process group goes, also when this call raises.
+    """
+    scratch.mkdir(parents=True, exist_ok=True)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="step-", dir=scratch))
+    read, write = os.pipe()
+    try:
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "lwdash.worker", *arguments],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                cwd=folder,
+                env={**_environment(folder), **(variables or {}), LINK_FD: str(write)},
+                pass_fds=(write,),
+                start_new_session=True,
+            )
+        os.close(write)
+        faults: list[str] = []
+        server = threading.Thread(target=_serve, args=(read, process, handlers, faults), daemon=True)
+        server.start()
+        try:
+            return Ended(*_wait(process, server, lambda memory_mb: "".join(faults) or watch(memory_mb)))
+        finally:
+            _kill(process, signal.SIGKILL)
+            process.wait()
+            server.join(timeout=10)
+            if process.stdin:
+                with contextlib.suppress(BrokenPipeError):
+                    process.stdin.close()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Nothing of the parent's environment but what programs need to start: no secrets."""
+    kept = {k: v for k, v in os.environ.items() if k in PASSED_ON or k.startswith(PASSED_ON_PREFIXES)}
+    return {
+        **kept,
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "PYTHONPATH": str(PROJECT),
+        "PYTHONUNBUFFERED": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "TF_ENABLE_ONEDNN_OPTS": "0",
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "KERAS_BACKEND": "tensorflow",
+    }
+
+
+def _wait(
+    process: subprocess.Popen[bytes], server: threading.Thread, watch: Callable[[int], str | None]
+) -> tuple[int, str | None]:
+    reason: str | None = None
+    asked_at = 0.0
+    while True:
+        try:
+            process.wait(timeout=POLL_S)
+            break
+        except subprocess.TimeoutExpired:
+            if reason is None:
+                reason = watch(_memory_mb(process.pid))
+                if reason:
+                    _kill(process, signal.SIGTERM)
+                    asked_at = time.monotonic()
+            elif time.monotonic() - asked_at > GRACE_S:
+                _kill(process, signal.SIGKILL)
+    server.join(timeout=10)
+    return process.returncode, reason
+
+
+def _serve(
+    read: int, process: subprocess.Popen[bytes], handlers: Mapping[str, Handler], faults: list[str]
+) -> None:
+    """Answers messages until the child's end of the pipe closes; a handler that fails ends the child."""
+    with os.fdopen(read, "r") as messages:
+        for line in messages:
+            try:
+                message = json.loads(line)
+                answer = handlers[message.pop("what")](message)
+            except Exception as error:
+                logger.exception("a message of the child could not be handled")
+                faults.append(f"its result could not be stored: {error}")
+                return
+            if answer is not None and process.stdin:
+                with contextlib.suppress(BrokenPipeError):
+                    process.stdin.write(json.dumps(answer).encode() + b"\n")
+                    process.stdin.flush()
+
+
+def _memory_mb(pid: int) -> int:
+    """Resident memory of a process and its descendants, in megabytes."""
+    total = 0
+    with contextlib.suppress(psutil.Error):
+        parent = psutil.Process(pid)
+        for process in [parent, *parent.children(recursive=True)]:
+            with contextlib.suppress(psutil.Error):
+                total += process.memory_info().rss
+    return total >> 20
+
+
+def _kill(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Signals the child's whole group, which outlives the child if it started others."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)

@@ -1,0 +1,66 @@
+"""Looking into uploaded files, in a child process with a short leash."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from lwdash.engine.child import run_child
+from lwdash.errors import NotFound
+from lwdash.settings import Settings
+from storage import experiments
+from storage.store import Store
+
+SECONDS = 300
+MEMORY_MB = 4096
+
+
+def inspect_file(settings: Settings, store: Store, sha256: str, kind: str) -> dict[str, Any]:
+    """What a stored file holds: its row with `facts`, or with `error` saying why it is refused.
+
+    kind: "model" or "data". The result is kept, so a second call costs a look into the database.
+    """
+    row = experiments.get_file(store.database, sha256, kind)
+    if row is None:
+        raise NotFound(f"no {kind} file {sha256[:12]}… was uploaded")
+    if row["facts"] is None and row["error"] is None:
+        facts, error = _inspect(settings, store.artifacts.local_path(sha256), kind)
+        experiments.set_file_facts(store.database, row["id"], facts, error)
+        row = {**row, "facts": facts, "error": error}
+    return dict(row)
+
+
+def _inspect(settings: Settings, path: Path, kind: str) -> tuple[dict[str, Any] | None, str | None]:
+    answer = ask_child(settings, f"inspect-{kind}", {"path": str(path)})
+    return answer.get("facts"), answer.get("error")
+
+
+def ask_child(settings: Settings, step: str, job: dict[str, Any]) -> dict[str, Any]:
+    """One job for a child of its own: its `done` message, or {"error": words}."""
+    answer: dict[str, Any] = {}
+    jobs = [{**job, "run": None}]
+    started = time.monotonic()
+
+    def keep(message: dict[str, Any]) -> dict[str, Any]:
+        answer.update(message)
+        return {}
+
+    def watch(memory_mb: int) -> str | None:
+        if memory_mb > MEMORY_MB:
+            return f"reading it took more than {MEMORY_MB:,} MB of memory"
+        if time.monotonic() - started > SECONDS:
+            return f"reading it took longer than {SECONDS} s"
+        return None
+
+    ended = run_child(
+        [step],
+        scratch=settings.scratch,
+        log=settings.logs / "inspections.log",
+        handlers={
+            "next": lambda _: {"job": jobs.pop() if jobs else None},
+            "done": keep,
+            "failed": keep,
+            "progress": lambda _: None,
+        },
+        watch=watch,
+    )
+    return answer or {"error": f"the file could not be read: {ended.words}"}

@@ -1,0 +1,109 @@
+"""Files, experiments and runs entered for work: the verbs that pages and the command line share."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lwdash.datasets.facts import DataFacts
+from lwdash.datasets.fit import Fit, fit_to_model
+from lwdash.datasets.settings import DataSettings
+from lwdash.errors import DataRefused, ModelRefused, UploadRefused
+from lwdash.keras_models.facts import ModelFacts
+from lwdash.recipe import Recipe, parse_recipe
+from storage import experiments, runs
+from storage.frames import baseline_run
+from storage.store import Store
+
+BASELINE = "float32"
+
+STANDARD_SWEEP = (
+    "float16",
+    "dynamic",
+    "int8",
+    "int8(io=float32)",
+    "prune(sparsity=0.5) + int8",
+    "prune(sparsity=0.8) + int8",
+    "cluster(clusters=16) + int8",
+    "prune(sparsity=0.5) + cluster(clusters=16) + int8",
+)
+"""A good first set: each number format, two sparsities, clusters, and all of it together."""
+
+
+def add_local_file(store: Store, path: Path, kind: str) -> str:
+    """Takes a copy of a local file into the store; returns its SHA-256. Raises UploadRefused."""
+    if not path.is_file():
+        raise UploadRefused(f"there is no file {path}")
+    if path.stat().st_size == 0:
+        raise UploadRefused(f"{path.name} is empty")
+    sha256 = store.artifacts.put(path)
+    experiments.add_file(
+        store.database, sha256=sha256, kind=kind, name=path.name, size_bytes=path.stat().st_size
+    )
+    return sha256
+
+
+def model_facts(row: Mapping[str, Any]) -> ModelFacts:
+    """The facts of an inspected model file. Raises ModelRefused with what the inspection said."""
+    if row["error"]:
+        raise ModelRefused(row["error"])
+    return ModelFacts.from_dict(row["facts"])
+
+
+def data_facts(row: Mapping[str, Any]) -> DataFacts:
+    """The facts of an inspected data file. Raises DataRefused with what the inspection said."""
+    if row["error"]:
+        raise DataRefused(row["error"])
+    return DataFacts.from_dict(row["facts"])
+
+
+def fit(model: ModelFacts, data: DataFacts, settings: DataSettings) -> Fit:
+    """How the data feeds the model. Raises DataRefused saying what fits and what was received."""
+    inputs, outputs = ([(t.name, t.shape, t.dtype) for t in ports] for ports in (model.inputs, model.outputs))
+    return fit_to_model(data, settings, inputs, outputs, task=model.task)
+
+
+def task_to_measure(model: ModelFacts, fitted: Fit) -> str:
+    """What the outputs mean where the data has no labels: the model's own task, or what its last layer tells."""
+    if fitted.task != "unlabelled":
+        return fitted.task
+    if model.task:
+        return model.task
+    return {"softmax": "classification", "sigmoid": "multi-label"}.get(model.output_activation or "", "regression")
+
+
+def create_experiment(
+    store: Store, *, name: str, model_row: Mapping[str, Any], data_row: Mapping[str, Any], settings: DataSettings
+) -> int:
+    """Records an experiment of two inspected files. Raises ModelRefused or DataRefused."""
+    model = model_facts(model_row)
+    fitted = fit(model, data_facts(data_row), settings)
+    return experiments.add_experiment(
+        store.database,
+        name=name.strip() or Path(model_row["name"]).stem,
+        model=model_row,
+        data=data_row,
+        settings=settings.to_dict(),
+        task=task_to_measure(model, fitted),
+        seed=settings.seed,
+    )
+
+
+def submit_runs(store: Store, experiment_id: int, recipes: Sequence[str | Recipe]) -> tuple[int, list[int]]:
+    """Queues a run for every recipe, and the baseline where the experiment has none.
+
+    Returns the baseline's run and the runs in the order of `recipes`. Raises RecipeError before anything is queued.
+    """
+    parsed = [r if isinstance(r, Recipe) else parse_recipe(r) for r in recipes]
+    texts = [str(recipe) for recipe in parsed]
+    known = baseline_run(store.database, experiment_id)
+    add_baseline = known is None and BASELINE not in texts
+    entries = [(BASELINE, True, False)] if add_baseline else []
+    for text, recipe in zip(texts, parsed, strict=True):
+        is_baseline = text == BASELINE and known is None and not any(e[1] for e in entries)
+        entries.append((text, is_baseline, recipe.is_trained))
+    ids = runs.add_runs(store.database, experiment_id, entries, uuid.uuid4().hex)
+    first = next((i for i, entry in zip(ids, entries, strict=True) if entry[1]), known)
+    if first is None:
+        raise RuntimeError("an experiment without a baseline")
+    return first, ids[1:] if add_baseline else ids

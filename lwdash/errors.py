@@ -1,0 +1,52 @@
+"""What can go wrong, in two families: mistakes a user can mend, and faults that are ours."""
+
+
+class LwdashError(Exception):
+    """Something went wrong."""
+
+    def __init__(self, message: str | None = None):
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class UserMistake(LwdashError):
+    """The input cannot be used as it is."""
+
+
+class InternalFault(LwdashError):
+    """lwdash or a library beneath it failed; the log has the details."""
+
+
+class ModelRefused(UserMistake):
+    """This model file cannot be used."""
+
+
+class DataRefused(UserMistake):
+    """This data file cannot be used with this model."""
+
+
+class RecipeError(UserMistake):
+    """This recipe cannot be read."""
+
+
+class UploadRefused(UserMistake):
+    """This upload was not accepted."""
+
+
+class NotFound(UserMistake):
+    """There is no such experiment, run or file."""
+
+
+class BridgeRefused(UserMistake):
+    """This Keras 3 model has no Keras 2 twin, so TFMOT cannot treat it."""
+
+
+class ConversionFailed(InternalFault):
+    """The converter could not turn this model into a .tflite."""
+
+
+class ResultRejected(InternalFault):
+    """The produced .tflite disagrees with the model it was made from."""
+
+
+class EngineUnavailable(InternalFault):
+    """No engine takes jobs: start the server, or a worker that offers the needed resources."""

@@ -1,0 +1,61 @@
+"""Two models with their data, ready to try without a network: handwritten digits and heartbeats.
+
+The files lie beside this module; README.md here says where they come from, and `make_digits.py` and
+`make_heartbeats.py` make them again.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Example:
+    """A trained Keras model and a CSV whose rows it has not been trained on."""
+
+    name: str
+    title: str
+    description: str
+    model_path: Path
+    data_path: Path
+    label: str
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise ValueError(f"an example's name must be an identifier, but got {self.name!r}")
+
+
+EXAMPLES: tuple[Example, ...] = (
+    Example(
+        name="digits",
+        title="Handwritten digits",
+        description=(
+            "A 2-D convolutional network that reads handwritten digits of 8 × 8 pixels, grey levels "
+            "0–16 (UCI). 21,546 parameters, ten classes, 1,079 rows it has never seen."
+        ),
+        model_path=FOLDER / "digits.keras",
+        data_path=FOLDER / "digits.csv",
+        label="label",
+    ),
+    Example(
+        name="heartbeats",
+        title="Heartbeats",
+        description=(
+            "A 1-D convolutional network that tells four kinds of heartbeat apart in one second of an "
+            "electrocardiogram: synthetic, 500 samples in millivolts. 11,700 parameters, text labels, "
+            "1,000 rows it has never seen."
+        ),
+        model_path=FOLDER / "heartbeats.keras",
+        data_path=FOLDER / "heartbeats.csv.gz",
+        label="label",
+    ),
+)
+
+
+def find_example(name: str) -> Example:
+    """The example called `name`; KeyError with the known names if there is none."""
+    for example in EXAMPLES:
+        if example.name == name:
+            return example
+    raise KeyError(f"no example {name!r} (there are: {', '.join(e.name for e in EXAMPLES)})")

@@ -1,0 +1,104 @@
+"""What is known about a model from its file alone: plain data, the same for every format and Keras version."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+Shape = tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class TensorFacts:
+    """An input or output of the model; `shape` is without the batch axis, None where the length varies."""
+
+    name: str
+    shape: Shape | None
+    dtype: str
+
+
+@dataclass(frozen=True)
+class LayerFacts:
+    """A layer, or an operation between layers (`class_name` then begins with "ops.").
+
+    path: "outer/inner" inside a nested model, equal to `name` otherwise.
+    output_shape: without the batch axis; None where the file does not tell and the layer's rule is not known.
+    sources: paths of the layers whose outputs this one takes, in order.
+    """
+
+    name: str
+    class_name: str
+    parameters: int
+    output_shape: Shape | None
+    path: str
+    activation: str | None = None
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Support:
+    """Whether a technique treats a layer; `reason` says why not, or what is special about how."""
+
+    path: str
+    treated: bool
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """Everything the dashboard shows of a model before anything is run.
+
+    format: "keras", "h5" or "savedmodel"; library: "keras" (Keras 3), "tf_keras" (Keras 2) or "none" (a SavedModel
+    without Keras metadata, which has no layers and can only be quantized after training).
+    parameters: numbers stored as weights, whether trained or not; the layers' parameters add up to it.
+    loss: as compiled, None when the model was saved without; task: "classification", "binary", "multi-label",
+    "regression", "reconstruction", or None when neither loss nor activation tells.
+    support: per technique ("prune", "cluster", "qat") the layers it is asked about, in model order.
+    """
+
+    format: str
+    keras_version: str
+    library: str
+    name: str
+    class_name: str
+    inputs: tuple[TensorFacts, ...]
+    outputs: tuple[TensorFacts, ...]
+    parameters: int
+    layers: tuple[LayerFacts, ...]
+    loss: str | None = None
+    task: str | None = None
+    output_activation: str | None = None
+    support: dict[str, tuple[Support, ...]] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-able dict; `ModelFacts.from_dict` gives back an equal object, also after JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> ModelFacts:
+        """The inverse of `to_dict`; lists (from JSON) become tuples again."""
+        return cls(
+            **{
+                **data,
+                "inputs": tuple(_tensor(entry) for entry in data["inputs"]),
+                "outputs": tuple(_tensor(entry) for entry in data["outputs"]),
+                "layers": tuple(_layer(entry) for entry in data["layers"]),
+                "support": {
+                    technique: tuple(Support(**entry) for entry in entries)
+                    for technique, entries in data["support"].items()
+                },
+            }
+        )
+
+
+def _shape(value: Any) -> Shape | None:
+    return None if value is None else tuple(value)
+
+
+def _tensor(entry: dict[str, Any]) -> TensorFacts:
+    return TensorFacts(**{**entry, "shape": _shape(entry["shape"])})
+
+
+def _layer(entry: dict[str, Any]) -> LayerFacts:
+    shape, sources = _shape(entry["output_shape"]), tuple(entry["sources"])
+    return LayerFacts(**{**entry, "output_shape": shape, "sources": sources})

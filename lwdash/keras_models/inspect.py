@@ -1,0 +1,170 @@
+"""Inspection: the scan and the facts of a model file, without TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lwdash.errors import ModelRefused
+from lwdash.keras_models.config_scan import scan_model_config
+from lwdash.keras_models.facts import LayerFacts, ModelFacts, Shape, TensorFacts
+from lwdash.keras_models.model_file import ModelFile, detect_format, read_model_file
+from lwdash.keras_models.network import LayerNode, Network, TensorRef, read_network, walk
+from lwdash.keras_models.shapes import infer_shapes
+from lwdash.keras_models.support import support
+from lwdash.keras_models.task import likely_task, loss_name, output_activation
+from lwdash.keras_models.weights import count_archive, count_legacy
+
+LAYER_ACTIVATIONS = {"ReLU": "relu", "Softmax": "softmax", "ELU": "elu", "LeakyReLU": "leaky_relu", "PReLU": "prelu"}
+
+
+def inspect_model(path: Path) -> ModelFacts:
+    """Facts about the model in `path` (.keras, .h5 or zipped SavedModel, told by its bytes), after a scan for traps.
+
+    Raises ModelRefused, with the layer and the cause, for a file that cannot be used or must not be loaded.
+    Reads shapes, not weights: well under 2 s for 100 MB.
+    """
+    format = detect_format(path)
+    if format == "savedmodel":
+        from lwdash.keras_models.saved_model import inspect_saved_model
+
+        return inspect_saved_model(path)
+    file = read_model_file(path, format)
+    scan_model_config(file.config)
+    library = library_of(file.keras_version)
+    network = read_network(file.config)
+    if not network.nodes:
+        raise ModelRefused(f"the model '{network.name}' has no layers")
+    return describe(file, library, network)
+
+
+def library_of(keras_version: str) -> str:
+    """Which library wrote a file of this version, and has to load it: "keras" from 3 on, "tf_keras" before."""
+    return "keras" if int(keras_version.split(".")[0]) >= 3 else "tf_keras"
+
+
+def describe(file: ModelFile, library: str, network: Network) -> ModelFacts:
+    """ModelFacts of a file whose config and weights have been read."""
+    counts = (count_archive if file.format == "keras" else count_legacy)(network, file.sizes)
+    return network_facts(
+        network, counts, format=file.format, keras_version=file.keras_version, library=library,
+        loss=loss_name(file.compile_config),
+    )
+
+
+def network_facts(
+    network: Network, counts: Mapping[str, int], *, format: str, keras_version: str, library: str, loss: str | None
+) -> ModelFacts:
+    """ModelFacts of a network whose layers have `counts` parameters by path."""
+    shapes, output_shapes = infer_shapes(network)
+    layers = _layers(network, counts, shapes)
+    inputs = tuple(_input(network, ref, shapes) for ref in network.inputs)
+    outputs = tuple(_output(network, ref, output_shapes.get(ref)) for ref in network.outputs)
+    last = _producer(network, network.outputs[0]) if network.outputs else None
+    activation = output_activation(layers, last)
+    return ModelFacts(
+        format=format,
+        keras_version=keras_version,
+        library=library,
+        name=network.name,
+        class_name=network.class_name,
+        inputs=inputs,
+        outputs=outputs,
+        parameters=sum(counts.values()),
+        layers=layers,
+        loss=loss,
+        task=likely_task(loss, activation, inputs, outputs),
+        output_activation=activation,
+        support=support(layers),
+    )
+
+
+def _layers(network: Network, counts: Mapping[str, int], shapes: Mapping[str, Shape]) -> tuple[LayerFacts, ...]:
+    sources = _sources(network, "", {})
+    return tuple(
+        LayerFacts(
+            name=node.name,
+            class_name=f"ops.{node.class_name}" if node.is_operation else node.class_name,
+            parameters=counts.get(path, 0),
+            output_shape=shapes[path][1:] if path in shapes else None,
+            path=path,
+            activation=_activation(node),
+            sources=sources.get(path, ()),
+        )
+        for path, node in walk(network)
+    )
+
+
+def _sources(network: Network, prefix: str, entering: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Paths of the layers feeding each layer (over all its calls); nested models are looked through.
+
+    entering: what feeds the input layers of this network, by their name, when it is nested in another.
+    """
+    result: dict[str, tuple[str, ...]] = {}
+    for node in network.nodes:
+        feeding = tuple(dict.fromkeys(prefix + _producer(network, ref) for call in node.calls for ref in call))
+        if node.network is None:
+            result[prefix + node.name] = feeding or entering.get(node.name, ())
+        else:
+            inner = {ref.layer: (source,) for ref, source in zip(node.network.inputs, feeding, strict=False)}
+            result.update(_sources(node.network, f"{prefix}{node.name}/", inner))
+    return result
+
+
+def _producer(network: Network, ref: TensorRef) -> str:
+    """Path of the layer, inside nested models if need be, that makes a tensor."""
+    node = next((node for node in network.nodes if node.name == ref.layer), None)
+    if node is None or node.network is None or not node.network.outputs:
+        return ref.layer
+    inner = node.network.outputs[min(ref.tensor, len(node.network.outputs) - 1)]
+    return f"{ref.layer}/{_producer(node.network, inner)}"
+
+
+def _input(network: Network, ref: TensorRef, shapes: Mapping[str, Shape]) -> TensorFacts:
+    node = next((node for node in network.nodes if node.name == ref.layer), None)
+    while node is not None and node.network is not None:  # a Sequential whose first layer is a model
+        node = node.network.nodes[0]
+    config = node.config if node else {}
+    stated = config.get("batch_shape") or shapes.get(ref.layer)
+    return TensorFacts(ref.layer, tuple(stated[1:]) if stated else None, dtype_name(config.get("dtype")))
+
+
+def _output(network: Network, ref: TensorRef, shape: Shape | None) -> TensorFacts:
+    return TensorFacts(ref.layer, None if shape is None else tuple(shape[1:]), _output_dtype(network, ref))
+
+
+def _output_dtype(network: Network, ref: TensorRef) -> str:
+    node = next((node for node in network.nodes if node.name == ref.layer), None)
+    if node is None:
+        return "float32"
+    if node.network is not None:
+        return _output_dtype(node.network, node.network.outputs[min(ref.tensor, len(node.network.outputs) - 1)])
+    if node.is_operation or node.class_name in ("TFOpLambda", "SlicingOpLambda"):
+        sources = [ref for call in node.calls for ref in call]
+        return _output_dtype(network, sources[0]) if sources else "float32"
+    return dtype_name(node.config.get("dtype"))
+
+
+def dtype_name(value: Any) -> str:
+    """The dtype a layer computes in, from its config: a name, or a serialised policy of Keras 2 or 3."""
+    if isinstance(value, dict):
+        value = (value.get("config") or {}).get("name")
+    name = str(value or "float32")
+    return {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}.get(name, name)
+
+
+def _activation(node: LayerNode) -> str | None:
+    """The activation a layer ends in: None where it has none, "linear" where it is the identity."""
+    value = node.config.get("activation")
+    if isinstance(value, dict):
+        inner = value.get("config")
+        value = inner if isinstance(inner, str) else LAYER_ACTIVATIONS.get(str(value.get("class_name")))
+    if isinstance(value, str):
+        return value
+    if node.is_operation or node.class_name == "TFOpLambda":
+        name = str(node.config.get("function", node.class_name)).rsplit(".", 1)[-1].lower()
+        return name if name in ("relu", "relu6", "softmax", "sigmoid", "tanh") else None
+    if node.class_name == "ReLU" and node.config.get("max_value") == 6:
+        return "relu6"
+    return LAYER_ACTIVATIONS.get(node.class_name)

@@ -1,0 +1,249 @@
+"""Reads a model file without Keras: which format and version it is, its config, and the sizes of its weights."""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import h5py
+
+from lwdash.errors import ModelRefused
+from lwdash.keras_models.hdf5_scan import dataset_sizes
+from lwdash.keras_models.zip_scan import LOCAL_HEADER_BYTES, check_members
+
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+ZIP_MAGIC = b"PK\x03\x04"
+MAX_JSON_BYTES = 64 << 20
+KERAS_MEMBERS = frozenset({"metadata.json", "config.json", "model.weights.h5"})
+ASSETS = "assets/"
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """The raw contents of a `.keras` or `.h5`: `sizes` holds elements by dataset path."""
+
+    format: str
+    keras_version: str
+    config: dict[str, Any]
+    compile_config: dict[str, Any] | None
+    sizes: dict[str, int]
+
+
+def detect_format(path: Path) -> str:
+    """"keras", "h5" or "savedmodel" from the first bytes and, for a zip, the names in it; never from the suffix.
+
+    Raises ModelRefused for anything else, saying what the file seems to be.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError as fault:
+        raise ModelRefused(f"the model file cannot be read: {fault.strerror}") from fault
+    if head.startswith(HDF5_MAGIC):
+        if zipfile.is_zipfile(path):
+            raise ModelRefused("the file is an HDF5 file and a zip at once; a model is one of them")
+        return "h5"
+    if head.startswith(ZIP_MAGIC):
+        with open_zip(path) as archive:
+            names = {member.filename for member in check_members(archive)}
+        if {"metadata.json", "config.json"} <= names:
+            return "keras"
+        if any(name.split("/")[-1] == "saved_model.pb" for name in names):
+            return "savedmodel"
+        raise ModelRefused(_strange_zip(names))
+    raise ModelRefused(_strange_file(head))
+
+
+def read_model_file(path: Path, format: str) -> ModelFile:
+    """The contents of a file that `detect_format` called "keras" or "h5", scanned for traps of its container."""
+    return _read_keras(path) if format == "keras" else _read_h5(path)
+
+
+@contextmanager
+def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+    """`path` as a zip; damage is a ModelRefused, whenever it shows."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, UnicodeDecodeError, NotImplementedError) as fault:
+        raise ModelRefused(f"the zip is damaged or incomplete: {fault}") from fault
+
+
+def _read_keras(path: Path) -> ModelFile:
+    with open_zip(path) as archive:
+        for name in archive.namelist():
+            if name not in KERAS_MEMBERS and not name.startswith(ASSETS):
+                raise ModelRefused(_strange_member(name))
+        if "model.weights.h5" not in archive.namelist():
+            raise ModelRefused("the .keras file has no model.weights.h5: save it again with model.save('model.keras')")
+        metadata = _json(_read(archive, "metadata.json"), "metadata.json")
+        config = _json(_read(archive, "config.json"), "config.json")
+        with _member_file(path, archive, "model.weights.h5") as file, _open_hdf5(file) as hdf5:
+            sizes = dataset_sizes(hdf5)
+    compile_config = config.get("compile_config")
+    return ModelFile(
+        format="keras",
+        keras_version=_version(metadata.get("keras_version")),
+        config=config,
+        compile_config=compile_config if isinstance(compile_config, dict) else None,
+        sizes=sizes,
+    )
+
+
+def _read_h5(path: Path) -> ModelFile:
+    with _open_hdf5(path) as file:
+        sizes = dataset_sizes(file)
+        if "model_config" not in file.attrs:
+            raise ModelRefused(
+                "the .h5 file holds weights only, no model: save the whole model, with model.save(…) instead of "
+                "model.save_weights(…)"
+            )
+        version = file.attrs.get("keras_version")
+        if version is None and "model_weights" in file:
+            version = file["model_weights"].attrs.get("keras_version")
+        config = _json(_text(file.attrs["model_config"]), "model_config")
+        training = file.attrs.get("training_config")
+        compile_config = _json(_text(training), "training_config") if training is not None else None
+    return ModelFile(
+        format="h5",
+        keras_version=_version(None if version is None else _text(version)),
+        config=config,
+        compile_config=compile_config,
+        sizes=sizes,
+    )
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _version(value: Any) -> str:
+    """A version "major.minor…"; files of Keras 1 do not say."""
+    if value is None:
+        return "1"
+    if not isinstance(value, str) or not value[:1].isdigit():
+        raise ModelRefused(f"the file's keras_version is {value!r}, not a version")
+    return value
+
+
+def _read(archive: zipfile.ZipFile, name: str) -> bytes:
+    size = archive.getinfo(name).file_size
+    if size > MAX_JSON_BYTES:
+        raise ModelRefused(f"'{name}' in the zip has {size:,} bytes; the limit is {MAX_JSON_BYTES:,}")
+    return archive.read(name)
+
+
+def _json(text: str | bytes, what: str) -> dict[str, Any]:
+    if len(text) > MAX_JSON_BYTES:
+        raise ModelRefused(f"the file's {what} has {len(text):,} bytes; the limit is {MAX_JSON_BYTES:,}")
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as fault:
+        raise ModelRefused(f"the file's {what} is not JSON: {fault}") from fault
+    if not isinstance(value, dict):
+        raise ModelRefused(f"the file's {what} is a {type(value).__name__}, not a JSON object")
+    return value
+
+
+@contextmanager
+def _open_hdf5(source: Path | BinaryIO) -> Iterator[h5py.File]:
+    try:
+        with h5py.File(source, "r") as file:
+            yield file
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as fault:
+        raise ModelRefused(f"the HDF5 file is damaged or incomplete: {fault}") from fault
+
+
+@contextmanager
+def _member_file(path: Path, archive: zipfile.ZipFile, name: str) -> Iterator[BinaryIO]:
+    """A seekable file over a member. A stored one is read in place: seeking in a ZipExtFile reads from its start."""
+    member = archive.getinfo(name)
+    if member.compress_type == zipfile.ZIP_STORED:
+        with path.open("rb") as whole:
+            whole.seek(member.header_offset)
+            header = whole.read(LOCAL_HEADER_BYTES)
+            start = member.header_offset + LOCAL_HEADER_BYTES
+            start += int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+            yield cast(BinaryIO, _Window(whole, start, member.file_size))
+    else:
+        with tempfile.TemporaryFile() as unpacked, archive.open(name) as compressed:
+            while piece := compressed.read(1 << 20):
+                unpacked.write(piece)
+            yield cast(BinaryIO, unpacked)
+
+
+class _Window(io.RawIOBase):
+    """The bytes `start … start + size` of an open file, as a file."""
+
+    def __init__(self, file: BinaryIO, start: int, size: int):
+        self._file, self._start, self._size, self._position = file, start, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        count = min(len(buffer), max(0, self._size - self._position))
+        self._file.seek(self._start + self._position)
+        data = self._file.read(count)
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+
+def _strange_member(name: str) -> str:
+    if name.endswith((".pkl", ".pickle")):
+        return f"the .keras file holds a pickle ('{name}'), which can run code"
+    if name.endswith((".npz", ".json", ".weights.h5")):
+        return f"the .keras file keeps its weights in '{name}'; save it again with model.save('model.keras')"
+    return f"the .keras file holds '{name}', which Keras does not write"
+
+
+def _strange_zip(names: set[str]) -> str:
+    if any(name.endswith("data.pkl") for name in names):
+        return "the file is a PyTorch checkpoint (a zip with a pickle), not a Keras model"
+    if any(name.endswith(".npy") for name in names):
+        return "the file is a NumPy archive, not a Keras model"
+    if any(name.endswith(("variables.index", "keras_metadata.pb")) for name in names):
+        return "the zip looks like a SavedModel, but it has no saved_model.pb"
+    if any(name.lower().endswith((".keras", ".h5", ".hdf5")) for name in names):
+        return "the zip contains a model file: unpack it and upload the file itself"
+    return "the zip is neither a .keras file (config.json, metadata.json) nor a SavedModel (saved_model.pb)"
+
+
+def _strange_file(head: bytes) -> str:
+    known = {
+        b"\x80\x02": "a Python pickle, which can run code",
+        b"\x80\x03": "a Python pickle, which can run code",
+        b"\x80\x04": "a Python pickle, which can run code",
+        b"\x80\x05": "a Python pickle, which can run code",
+        b"\x93NUMPY": "a NumPy array",
+        b"\x1f\x8b": "gzipped: unpack it first",
+        b"PK\x05\x06": "an empty zip",
+        b"ustar": "a tar archive",
+    }
+    if head[4:8] == b"TFL3":
+        return "the file is a .tflite, already converted: upload the Keras model that it was made from"
+    if not head:
+        return "the file is empty"
+    what = next((text for magic, text in known.items() if head.startswith(magic)), None)
+    if what:
+        return f"the file is {what}. A .keras, .h5 or zipped SavedModel is needed"
+    return f"the file is not a model: it begins with {head[:8]!r}. A .keras, .h5 or zipped SavedModel is needed"

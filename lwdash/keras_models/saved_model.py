@@ -1,0 +1,280 @@
+"""Zipped SavedModels: scanned, described and unpacked without TensorFlow."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lwdash.errors import ModelRefused
+from lwdash.keras_models.config_scan import scan_model_config, scan_object_config
+from lwdash.keras_models.facts import ModelFacts, Shape, TensorFacts
+from lwdash.keras_models.model_file import MAX_JSON_BYTES, open_zip
+from lwdash.keras_models.network import NETWORK_CLASSES, Network, read_network
+from lwdash.keras_models.saved_model_scan import scan_meta_graph
+from lwdash.keras_models.task import likely_task, loss_name
+from lwdash.keras_models.wire import Malformed, Message
+from lwdash.keras_models.zip_scan import check_members
+
+GRAPH, METADATA = "saved_model.pb", "keras_metadata.pb"
+MAX_GRAPH_BYTES = 256 << 20
+IGNORED = ("__MACOSX/", ".DS_Store")
+DTYPES = {1: "float32", 2: "float64", 3: "int32", 4: "uint8", 6: "int8", 9: "int64", 10: "bool", 14: "bfloat16", 19: "float16"}
+"""Names of TensorFlow's DataType enum, as far as models take or give them."""
+
+NOT_CONFIG = frozenset(
+    {"full_save_spec", "save_spec", "input_spec", "build_input_shape", "training_config", "metadata"}
+)
+"""Parts of Keras's metadata that hold shapes and types, or compile settings, which are not used."""
+
+
+def inspect_saved_model(path: Path) -> ModelFacts:
+    """ModelFacts of a zipped SavedModel; `library` is "none" when it holds no Keras metadata.
+
+    Raises ModelRefused as `inspect_model` does.
+    """
+    with open_zip(path) as archive:
+        root, names = _members(archive)
+        graph = _parse(archive, root + GRAPH)
+        metadata = _parse(archive, root + METADATA) if root + METADATA in names else None
+    try:
+        return _facts(graph, metadata)
+    except Malformed as fault:
+        raise ModelRefused(f"the SavedModel is damaged: {fault}") from fault
+
+
+def unpack_saved_model(path: Path, into: Path) -> Path:
+    """Unpacks the model's own files below `into` and returns the folder that holds saved_model.pb.
+
+    The zip is checked again; call after `inspect_saved_model`, whose scan of the graph is not repeated here.
+    """
+    with open_zip(path) as archive:
+        root, names = _members(archive)
+        folder = into / "saved_model"
+        for name in names:
+            target = folder / name.removeprefix(root)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with archive.open(name) as source, target.open("wb") as sink:
+                shutil.copyfileobj(source, sink)
+    return folder
+
+
+def _members(archive: zipfile.ZipFile) -> tuple[str, list[str]]:
+    """The prefix of the model's folder in the zip, and its files; anything that Keras does not write is refused."""
+    files = [
+        member.filename
+        for member in check_members(archive)
+        if not member.is_dir() and not member.filename.startswith(IGNORED[0]) and not member.filename.endswith(IGNORED[1])
+    ]
+    graphs = [name for name in files if name.rsplit("/", 1)[-1] == GRAPH]
+    if len(graphs) != 1:
+        raise ModelRefused(f"the zip holds {len(graphs)} SavedModels; give one")
+    root = graphs[0].removesuffix(GRAPH)
+    for name in files:
+        inner = name.removeprefix(root)
+        if not name.startswith(root) or not (
+            inner in (GRAPH, METADATA, "fingerprint.pb")
+            or inner == "variables/variables.index"
+            or (inner.startswith("variables/variables.data-") and inner.count("/") == 1)
+        ):
+            raise ModelRefused(_strange_member(name, inner))
+    return root, files
+
+
+def _strange_member(name: str, inner: str) -> str:
+    if inner.startswith("assets"):
+        return f"the SavedModel reads the file '{name}' (a vocabulary); a model may not read files"
+    if name.endswith((".pkl", ".pickle")):
+        return f"the zip holds a pickle ('{name}'), which can run code"
+    return f"the zip holds '{name}', which is no part of a SavedModel"
+
+
+def _parse(archive: zipfile.ZipFile, name: str) -> Message:
+    size = archive.getinfo(name).file_size
+    if size > MAX_GRAPH_BYTES:
+        raise ModelRefused(f"'{name}' has {size:,} bytes; the limit is {MAX_GRAPH_BYTES:,}")
+    try:
+        return Message(archive.read(name))
+    except Malformed as fault:
+        raise ModelRefused(f"'{name}' is damaged: {fault}") from fault
+
+
+def _facts(graph: Message, metadata: Message | None) -> ModelFacts:
+    metas = graph.messages(2)
+    if not metas:
+        raise ModelRefused("the SavedModel holds no graph")
+    for meta in metas:
+        scan_meta_graph(meta)
+    objects = metas[0].message(7).messages(1)
+    sizes = [_variable_size(entry) for entry in objects]
+    records = _records(metadata) if metadata is not None else []
+    for record in records:
+        _scan_record(record)
+    top = next((record for record in records if record["path"] == "root"), None)
+    if top is None or top["metadata"].get("class_name") not in NETWORK_CLASSES:
+        return _signature_facts(metas[0], objects, sizes)
+    from lwdash.keras_models.inspect import network_facts
+
+    entry = {"class_name": top["metadata"]["class_name"], "config": top["metadata"].get("config")}
+    network = read_network(entry)
+    version = str(top["metadata"].get("keras_version", "2"))
+    return network_facts(
+        network,
+        _counts(network, records, objects, sizes),
+        format="savedmodel",
+        keras_version=version,
+        library="tf_keras",
+        loss=loss_name(top["metadata"].get("training_config")),
+    )
+
+
+def _records(metadata: Message) -> list[dict[str, Any]]:
+    """The objects of keras_metadata.pb (saved_metadata.proto): where they are in the object graph, and their config."""
+    records = []
+    for node in metadata.messages(1):
+        text = node.text(5)
+        if len(text) > MAX_JSON_BYTES:
+            raise ModelRefused(f"the SavedModel's metadata of '{node.text(3)}' is too large")
+        try:
+            content = _plain(json.loads(text)) if text else {}
+        except (ValueError, RecursionError) as fault:
+            raise ModelRefused(f"the SavedModel's metadata of '{node.text(3)}' is not JSON: {fault}") from fault
+        if not isinstance(content, dict):
+            raise ModelRefused(f"the SavedModel's metadata of '{node.text(3)}' is not a JSON object")
+        records.append({"id": node.number(2), "path": node.text(3), "kind": node.text(4), "metadata": content})
+    return records
+
+
+def _plain(value: Any) -> Any:
+    """JSON as Keras 2 writes it into SavedModels, with its tuples and shapes as plain lists."""
+    if isinstance(value, dict):
+        if value.get("class_name") in ("__tuple__", "TensorShape") and set(value) == {"class_name", "items"}:
+            return _plain(value["items"])
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _scan_record(record: dict[str, Any]) -> None:
+    content = record["metadata"]
+    entry = {key: value for key, value in content.items() if key not in NOT_CONFIG and key != "model_config"}
+    where = f"'{content.get('name', record['path'])}' ({content.get('class_name', 'unknown')})"
+    if record["kind"] == "_tf_keras_metric":
+        # Metrics are revived also when a model is loaded uncompiled.
+        scan_object_config({**entry, "module": "keras.metrics"}, f"metric {where}")
+        return
+    if not record["kind"].startswith("_tf_keras_"):
+        raise ModelRefused(f"the SavedModel's metadata holds an object of the kind '{record['kind']}', not from Keras")
+    if "class_name" not in entry:
+        raise ModelRefused(f"the SavedModel's metadata of '{record['path']}' names no class")
+    scan_object_config(entry, f"layer {where}")
+    model = content.get("model_config")
+    if isinstance(model, dict):
+        scan_model_config(model)
+
+
+def _variable_size(entry: Message) -> int | None:
+    """Elements of the variable that a SavedObject is; None when it is something else."""
+    if not entry.bytes_of(7):
+        return None
+    size = 1
+    for dimension in entry.message(7).message(2).messages(2):
+        size *= max(0, dimension.number(1))
+    return size
+
+
+def _counts(
+    network: Network, records: list[dict[str, Any]], objects: list[Message], sizes: list[int | None]
+) -> dict[str, int]:
+    """Parameters by layer path. Each record's object owns the variables reachable from it that no deeper layer owns."""
+    children = [
+        [(child.text(2), child.number(1)) for child in entry.messages(1)] for entry in objects
+    ]
+    ids = {record["id"] for record in records}
+    counts: dict[str, int] = {}
+    _count(network, 0, "", records, children, sizes, ids, counts)
+    return counts
+
+
+def _count(
+    network: Network,
+    owner: int,
+    prefix: str,
+    records: list[dict[str, Any]],
+    children: list[list[tuple[str, int]]],
+    sizes: list[int | None],
+    ids: set[int],
+    counts: dict[str, int],
+) -> None:
+    by_id = {record["id"]: record["metadata"].get("name") for record in records}
+    inside = {by_id[target]: target for name, target in children[owner] if name.startswith("layer") and target in by_id}
+    for node in network.nodes:
+        target = inside.get(node.name)
+        path = prefix + node.name
+        if node.network is not None and target is not None:
+            _count(node.network, target, path + "/", records, children, sizes, ids, counts)
+        else:
+            counts[path] = 0 if target is None else _owned(target, children, sizes)
+
+
+def _owned(start: int, children: list[list[tuple[str, int]]], sizes: list[int | None]) -> int:
+    """Elements of all variables below an object; bookkeeping of Keras and of random generators left out."""
+    total, seen, pending = 0, {start}, [start]
+    while pending:
+        for name, target in children[pending.pop()]:
+            if target in seen or name in ("keras_api", "_random_generator") or target >= len(sizes):
+                continue
+            seen.add(target)
+            total += sizes[target] or 0
+            pending.append(target)
+    return total
+
+
+def _signature_facts(meta: Message, objects: list[Message], sizes: list[int | None]) -> ModelFacts:
+    """What a SavedModel without Keras metadata tells: its serving signature."""
+    signatures = {name: entry for name, entry in meta.map_of(5).items() if not name.startswith("__")}
+    signature = signatures.get("serving_default") or next(iter(signatures.values()), None)
+    if signature is None:
+        raise ModelRefused("the SavedModel has no serving signature, so nothing says what it takes and gives")
+    inputs, outputs = _tensors(signature.map_of(1)), _tensors(signature.map_of(2))
+    return ModelFacts(
+        format="savedmodel",
+        keras_version="none",
+        library="none",
+        name="saved_model",
+        class_name="SavedModel",
+        inputs=inputs,
+        outputs=outputs,
+        parameters=_trainable(objects, sizes),
+        layers=(),
+        task=likely_task(None, None, inputs, outputs),
+        support={"prune": (), "cluster": (), "qat": ()},
+    )
+
+
+def _trainable(objects: list[Message], sizes: list[int | None]) -> int:
+    """Elements of all variables but the optimizer's, which Keras keeps below "optimizer"."""
+    optimizer = set()
+    roots = [child.number(1) for child in objects[0].messages(1) if child.text(2) == "optimizer"] if objects else []
+    while roots:
+        index = roots.pop()
+        if index not in optimizer and index < len(objects):
+            optimizer.add(index)
+            roots += [child.number(1) for child in objects[index].messages(1)]
+    return sum(size or 0 for index, size in enumerate(sizes) if index not in optimizer)
+
+
+def _tensors(entries: Mapping[str, Message]) -> tuple[TensorFacts, ...]:
+    return tuple(TensorFacts(name, _shape(entry), DTYPES.get(entry.number(2), "unknown")) for name, entry in sorted(entries.items()))
+
+
+def _shape(entry: Message) -> Shape | None:
+    shape = entry.message(3)
+    if shape.number(3):
+        return None
+    sizes = [dimension.number(1) for dimension in shape.messages(2)]
+    return tuple(None if size < 0 else size for size in sizes[1:])

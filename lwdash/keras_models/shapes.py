@@ -1,0 +1,97 @@
+"""Output shapes of every layer of a network: what the file states, and layer rules for the rest."""
+
+from __future__ import annotations
+
+from lwdash.keras_models.facts import Shape
+from lwdash.keras_models.layer_shapes import broadcast, output_shapes
+from lwdash.keras_models.network import LayerNode, Network, TensorRef
+
+ELEMENTWISE = frozenset(
+    "add subtract multiply divide true_divide maximum minimum pow abs exp log sqrt square rsqrt negative tanh sigmoid "
+    "relu relu6 softplus gelu silu swish clip_by_value clip cast identity softmax not_equal notequal leaky_relu "
+    "elu selu sub mul".split()
+)
+"""Operations that keep the (broadcast) shape of the tensors they take, by the last part of their name, in lower case."""
+
+Key = tuple[str, int, int]
+
+
+def infer_shapes(network: Network) -> tuple[dict[str, Shape], dict[TensorRef, Shape]]:
+    """Shapes, batch axis first, by layer path (first output of the first call), and of the network's outputs.
+
+    Layers whose shape cannot be told are absent.
+    """
+    found: dict[str, Shape] = {}
+    tensors = _run(network, None, "", found)
+    outputs = {ref: shape for ref in network.outputs if (shape := _lookup(tensors, ref)) is not None}
+    return found, outputs
+
+
+def _run(
+    network: Network, given: list[Shape | None] | None, prefix: str, found: dict[str, Shape]
+) -> dict[Key, Shape]:
+    """Shapes of the tensors of one network; `given` replaces the shapes of its inputs when it is nested."""
+    tensors: dict[Key, Shape] = {}
+    for ref in _stated(network):
+        if ref.shape is not None:
+            tensors.setdefault((ref.layer, ref.node, ref.tensor), ref.shape)
+    if given is not None:
+        for ref, shape in zip(network.inputs, given, strict=False):
+            if shape is not None:
+                tensors[(ref.layer, ref.node, ref.tensor)] = shape
+    pending = list(network.nodes)
+    while pending:  # saved order is nearly always an order of computation; a second round settles the rest
+        rest = [node for node in pending if not _settle(node, tensors, prefix, found)]
+        if len(rest) == len(pending):
+            break
+        pending = rest
+    return tensors
+
+
+def _stated(network: Network) -> list[TensorRef]:
+    return [ref for node in network.nodes for call in node.calls for ref in call]
+
+
+def _settle(node: LayerNode, tensors: dict[Key, Shape], prefix: str, found: dict[str, Shape]) -> bool:
+    """Enter the outputs of all calls of `node`; True when the first one is known."""
+    for position, call in enumerate(node.calls or ((),)):
+        if (node.name, position, 0) in tensors and node.network is None and node.class_name != "InputLayer":
+            continue
+        inputs = [_lookup(tensors, ref) for ref in call]
+        if node.network is not None:
+            if any(shape is None for shape in inputs):
+                inputs_given = None
+            else:
+                inputs_given = inputs
+            inner = _run(node.network, inputs_given, f"{prefix}{node.name}/", found)
+            outputs = [_lookup(inner, ref) for ref in node.network.outputs]
+        else:
+            outputs = list(_outputs(node, inputs) or ())
+        for index, shape in enumerate(outputs):
+            if shape is not None:
+                tensors.setdefault((node.name, position, index), shape)
+    shape = tensors.get((node.name, 0, 0))
+    if shape is not None and node.network is None:
+        found.setdefault(prefix + node.name, shape)
+    return shape is not None
+
+
+def _outputs(node: LayerNode, inputs: list[Shape | None]) -> list[Shape] | None:
+    if not node.is_operation and node.class_name != "TFOpLambda":
+        return output_shapes(node.class_name, node.config, inputs)
+    name = str(node.config.get("function", node.class_name)).rsplit(".", 1)[-1].lower()
+    known = [shape for shape in inputs if shape is not None]
+    if name not in ELEMENTWISE or not known or len(known) < len(inputs):
+        return None
+    shape = broadcast(known)
+    return None if shape is None else [shape]
+
+
+def _lookup(tensors: dict[Key, Shape], ref: TensorRef) -> Shape | None:
+    """Keras 2 numbers the calls of a nested model from 1 in some versions and from 0 in others: take the nearest."""
+    shape = tensors.get((ref.layer, ref.node, ref.tensor))
+    for node in range(ref.node - 1, -1, -1):
+        if shape is not None:
+            break
+        shape = tensors.get((ref.layer, node, ref.tensor))
+    return ref.shape if shape is None else shape

@@ -1,0 +1,98 @@
+"""Parameters per layer, counted from the shapes in the weights file. The two layouts name layers differently."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from lwdash.keras_models.network import Network, walk
+
+LEGACY_ROOT = "model_weights/"
+LEGACY_TOP = "top_level_model_weights"
+
+
+def snake_case(class_name: str) -> str:
+    """How Keras names the group of a class: "Conv2DTranspose" → "conv2d_transpose"."""
+    name = re.sub(r"\W+", "", class_name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def count_archive(network: Network, sizes: Mapping[str, int]) -> dict[str, int]:
+    """Parameters by layer path, from a `.weights.h5`: groups are numbered by class in model order, names play no part.
+
+    sizes: elements by dataset path. The states of random generators are no parameters, nor are the optimizer's.
+    """
+    below: Counter[str] = Counter()
+    for path, size in sizes.items():
+        # Keras before 2.14 called the group of a model's layers by the attribute that held them.
+        parts = path.replace("_layer_checkpoint_dependencies", "layers").split("/")
+        if parts[0] == "optimizer" or any(part.startswith("seed_generator") for part in parts):
+            continue
+        for end in range(1, len(parts)):
+            below["/".join(parts[:end])] += size
+    counts: dict[str, int] = {}
+    _count_groups(network, "", "", below, counts)
+    return counts
+
+
+def _count_groups(network: Network, group: str, prefix: str, below: Counter[str], counts: dict[str, int]) -> None:
+    used: Counter[str] = Counter()
+    for node in network.nodes:
+        if node.is_operation:
+            counts[prefix + node.name] = 0
+            continue
+        name = snake_case(node.class_name)
+        path = f"{group}layers/{name}_{used[name]}" if used[name] else f"{group}layers/{name}"
+        used[name] += 1
+        if node.network is None:
+            counts[prefix + node.name] = below[path]
+        else:
+            _count_groups(node.network, path + "/", f"{prefix}{node.name}/", below, counts)
+
+
+def count_legacy(network: Network, sizes: Mapping[str, int]) -> dict[str, int]:
+    """Parameters by layer path, from a legacy `.h5`: one group a top-level layer, named after it.
+
+    sizes: elements by dataset path in the whole file. Within the group of a nested model the weights carry the names of
+    the inner layers.
+    """
+    counts = {path: 0 for path, _ in walk(network)}
+    tops = {node.name: node for node in network.nodes}
+    for path, size in sizes.items():
+        if not path.startswith(LEGACY_ROOT):
+            continue
+        rest = path[len(LEGACY_ROOT) :]
+        top = _owner(rest, tops)
+        if top is None or any(part.startswith("seed_generator") for part in rest.split("/")):
+            continue
+        inner = tops[top].network
+        if inner is None:
+            counts[top] += size
+        else:
+            leaf = _innermost(rest[len(top) + 1 :], [leaf for leaf, _ in walk(inner)])
+            counts[f"{top}/{leaf}"] += size
+    return counts
+
+
+def _owner(path: str, names: Mapping[str, object]) -> str | None:
+    """The layer whose group holds `path`; layer names may themselves contain slashes, so the longest one counts."""
+    parts = path.split("/")
+    for end in range(len(parts) - 1, 0, -1):
+        name = "/".join(parts[:end])
+        if name in names:
+            return name
+    return None
+
+
+def _innermost(path: str, leaves: Iterable[str]) -> str:
+    """The nested layer that a weight's path names; the more of "outer/inner" it spells out, the better."""
+
+    def score(leaf: str) -> tuple[int, int]:
+        names = leaf.split("/")
+        hay = f"/{path}"
+        spelled = max((len(names) - start for start in range(len(names)) if f"/{'/'.join(names[start:])}/" in hay), default=0)
+        return spelled, len(names[-1])
+
+    return max(leaves, key=score)

@@ -1,0 +1,243 @@
+"""How good the outputs are: against labels, against the original model, or against the input itself.
+
+Tasks: classification, binary, multi-label, regression, reconstruction. Definitions are those of the field:
+accuracy is a share of rows, SQNR in dB, KL divergence in nats.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lwdash.errors import DataRefused
+
+TASKS = ("classification", "binary", "multi-label", "regression", "reconstruction")
+_Z = 1.959963984540054  # the 97.5 % point of the normal distribution
+_SMALLEST_PROBABILITY = 1e-7
+
+
+@dataclass(frozen=True)
+class Quality:
+    """One model's outputs judged. A figure that the task or the missing labels do not allow is None.
+
+    row_scores: (rows,) what a paired comparison needs: 1 for a right row, 0 for a wrong one; or the row's
+    error.
+    predicted: (rows,) or (rows, positions) class indices; None for tasks without classes.
+    """
+
+    rows: int
+    accuracy: float | None = None
+    accuracy_ci: tuple[float, float] | None = None
+    recalls: tuple[float | None, ...] | None = None
+    confusion: tuple[tuple[int, ...], ...] | None = None
+    mae: float | None = None
+    rmse: float | None = None
+    r2: float | None = None
+    reconstruction_error: float | None = None
+    row_scores: np.ndarray | None = field(default=None, repr=False)
+    predicted: np.ndarray | None = field(default=None, repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able, without the per-row arrays."""
+        return {
+            "rows": self.rows,
+            "accuracy": self.accuracy,
+            "accuracy_ci": None if self.accuracy_ci is None else list(self.accuracy_ci),
+            "recalls": None if self.recalls is None else list(self.recalls),
+            "confusion": None if self.confusion is None else [list(row) for row in self.confusion],
+            "mae": self.mae,
+            "rmse": self.rmse,
+            "r2": self.r2,
+            "reconstruction_error": self.reconstruction_error,
+        }
+
+
+def judge(
+    task: str,
+    outputs: np.ndarray,
+    labels: np.ndarray | None,
+    inputs: Mapping[str, np.ndarray],
+    *,
+    is_logit: bool = False,
+) -> Quality:
+    """Judge `outputs` (rows, *shape) of one model.
+
+    labels: classification (rows,) class index; binary (rows,) 0 or 1; multi-label (rows, labels) 0 or 1;
+    regression (rows,) or (rows, targets); ignored for reconstruction, which is held against the only input.
+    is_logit: whether a binary or multi-label output is a logit, cut at 0, or a probability, cut at 0.5.
+    """
+    rows = len(outputs)
+    if task not in TASKS:
+        raise DataRefused(f"task '{task}' is not known; it is one of {', '.join(TASKS)}")
+    if task == "reconstruction":
+        return _judge_reconstruction(outputs, inputs)
+    if labels is not None and len(labels) != rows:
+        raise DataRefused(f"{rows} rows came out of the model, but there are {len(labels)} labels")
+    if task == "regression":
+        return _judge_regression(outputs, labels)
+    predicted = predicted_classes(task, outputs, is_logit=is_logit)
+    if labels is None:
+        return Quality(rows=rows, predicted=predicted)
+    if task == "multi-label":
+        return _judge_multi_label(predicted, labels)
+    classes = outputs.shape[-1] if task == "classification" and outputs.shape[-1] > 1 else 2
+    return _judge_classes(predicted, labels, classes)
+
+
+def predicted_classes(task: str, outputs: np.ndarray, *, is_logit: bool = False) -> np.ndarray:
+    """Class index of each row, and position where there are several: the arg-max, or the side of the cut."""
+    if task == "classification" and outputs.ndim > 1 and outputs.shape[-1] > 1:
+        return outputs.argmax(axis=-1)
+    above = (outputs > (0.0 if is_logit else 0.5)).astype(np.int64)
+    if task == "multi-label":
+        return above.reshape(len(outputs), -1)
+    return above[..., 0] if outputs.ndim > 1 and outputs.shape[-1] == 1 else above
+
+
+def wilson_interval(successes: int, rows: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson, 1927), which stays inside 0–1 and holds for few rows too."""
+    if rows == 0:
+        return 0.0, 1.0
+    share, z2 = successes / rows, _Z * _Z
+    centre = (share + z2 / (2 * rows)) / (1 + z2 / rows)
+    half = _Z / (1 + z2 / rows) * math.sqrt(share * (1 - share) / rows + z2 / (4 * rows * rows))
+    low = 0.0 if successes == 0 else max(0.0, centre - half)
+    return low, 1.0 if successes == rows else min(1.0, centre + half)
+
+
+def agreement(predicted: np.ndarray, reference: np.ndarray) -> float:
+    """Share of rows (and positions) with the same class as the original model's."""
+    return float(np.mean(predicted == reference))
+
+
+def sqnr_db(reference: np.ndarray, outputs: np.ndarray) -> float | None:
+    """10·log10(Σ ref² / Σ (ref − y)²) in dB; None where there is no difference, or no signal, at all."""
+    reference = reference.astype(np.float64)
+    signal = float((reference**2).sum())
+    noise = float(((reference - outputs) ** 2).sum())
+    return 10 * math.log10(signal / noise) if signal > 0 and noise > 0 else None
+
+
+def looks_like_logits(task: str, outputs: np.ndarray) -> bool:
+    """Whether `outputs` are no probabilities: outside 0–1, or classes that do not sum to 1."""
+    if outputs.min() < -1e-3 or outputs.max() > 1 + 1e-3:
+        return True
+    if task != "classification" or outputs.shape[-1] == 1:
+        return False
+    return bool(np.abs(outputs.sum(axis=-1) - 1).max() > 0.05)
+
+
+def kl_nats(task: str, reference: np.ndarray, outputs: np.ndarray, *, is_logit: bool) -> float | None:
+    """Mean over rows of Σ p·ln(p/q) in nats, p the original's probabilities, q the compressed model's.
+
+    A softmax (or sigmoid) comes first where the outputs are logits. Probabilities below 1e-7, of which an
+    int8 softmax gives many, count as 1e-7, as in Keras. Several labels a row add up. None for tasks without
+    classes.
+    """
+    if task not in ("classification", "binary", "multi-label"):
+        return None
+    if task == "classification" and reference.shape[-1] > 1:
+        p, q = (_softmax(x) if is_logit else _normalised(x) for x in (reference, outputs))
+    else:
+        single = [x.reshape(len(x), -1, 1).astype(np.float64) for x in (reference, outputs)]
+        p, q = (1 / (1 + np.exp(-np.clip(x, -500, 500))) if is_logit else np.clip(x, 0, 1) for x in single)
+        p, q = np.concatenate([p, 1 - p], axis=-1), np.concatenate([q, 1 - q], axis=-1)
+    p, q = np.clip(p, _SMALLEST_PROBABILITY, 1), np.clip(q, _SMALLEST_PROBABILITY, 1)
+    total = (p * np.log(p / q)).sum() / len(p)
+    return max(0.0, float(total))
+
+
+def _judge_classes(predicted: np.ndarray, labels: np.ndarray, classes: int) -> Quality:
+    labels = np.asarray(labels)
+    if labels.ndim == predicted.ndim + 1 and labels.shape[-1] == 1:
+        labels = labels[..., 0]
+    if labels.shape != predicted.shape:
+        raise DataRefused(f"labels of shape {labels.shape} do not fit predictions of shape {predicted.shape}")
+    labels = labels.astype(np.int64)
+    if labels.size and (labels.min() < 0 or labels.max() >= classes):
+        wrong = int(labels.min() if labels.min() < 0 else labels.max())
+        raise DataRefused(f"label {wrong} has no output: the model has {classes} classes, 0 to {classes - 1}")
+    right = predicted == labels
+    counts = np.bincount((labels * classes + predicted).reshape(-1), minlength=classes * classes)
+    confusion = counts.reshape(classes, classes)
+    totals = confusion.sum(axis=1)
+    return Quality(
+        rows=len(predicted),
+        accuracy=float(right.mean()),
+        accuracy_ci=wilson_interval(int(right.sum()), right.size),
+        recalls=tuple(int(confusion[i, i]) / int(n) if n else None for i, n in enumerate(totals)),
+        confusion=tuple(tuple(int(n) for n in row) for row in confusion),
+        row_scores=right.reshape(len(right), -1).mean(axis=1),
+        predicted=predicted,
+    )
+
+
+def _judge_multi_label(predicted: np.ndarray, labels: np.ndarray) -> Quality:
+    truth = np.asarray(labels).reshape(len(labels), -1) > 0.5
+    if truth.shape != predicted.shape:
+        raise DataRefused(f"{predicted.shape[1]} outputs a row, but {truth.shape[1]} labels a row")
+    right = (predicted == truth).all(axis=1)
+    found, present = ((predicted == 1) & truth).sum(axis=0), truth.sum(axis=0)
+    return Quality(
+        rows=len(right),
+        accuracy=float(right.mean()),
+        accuracy_ci=wilson_interval(int(right.sum()), len(right)),
+        recalls=tuple(int(f) / int(n) if n else None for f, n in zip(found, present, strict=True)),
+        row_scores=right.astype(np.float64),
+        predicted=predicted,
+    )
+
+
+def _judge_regression(outputs: np.ndarray, labels: np.ndarray | None) -> Quality:
+    rows = len(outputs)
+    if labels is None:
+        return Quality(rows=rows)
+    truth = np.asarray(labels, np.float64).reshape(rows, -1)
+    given = outputs.reshape(rows, -1).astype(np.float64)
+    if truth.shape != given.shape:
+        raise DataRefused(f"{given.shape[1]} outputs a row, but {truth.shape[1]} targets a row")
+    error = given - truth
+    spread = float(((truth - truth.mean(axis=0)) ** 2).sum())
+    return Quality(
+        rows=rows,
+        mae=float(np.abs(error).mean()),
+        rmse=math.sqrt(float((error**2).mean())),
+        r2=1 - float((error**2).sum()) / spread if spread > 0 else None,
+        row_scores=np.abs(error).mean(axis=1),
+    )
+
+
+def _judge_reconstruction(outputs: np.ndarray, inputs: Mapping[str, np.ndarray]) -> Quality:
+    same = [
+        v
+        for v in inputs.values()
+        if np.asarray(v).reshape(len(v), -1).shape == outputs.reshape(len(outputs), -1).shape
+    ]
+    if not same:
+        shapes = ", ".join(f"'{name}' {np.asarray(v).shape[1:]}" for name, v in inputs.items())
+        raise DataRefused(f"an output of shape {outputs.shape[1:]} reconstructs no input (inputs: {shapes})")
+    error = outputs.reshape(len(outputs), -1).astype(np.float64) - np.asarray(same[0]).reshape(
+        len(outputs), -1
+    )
+    return Quality(
+        rows=len(outputs),
+        mae=float(np.abs(error).mean()),
+        rmse=math.sqrt(float((error**2).mean())),
+        reconstruction_error=float((error**2).mean()),
+        row_scores=(error**2).mean(axis=1),
+    )
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    powers = np.exp(shifted)
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def _normalised(outputs: np.ndarray) -> np.ndarray:
+    clipped = np.clip(outputs.astype(np.float64), 0, None)
+    return clipped / np.maximum(clipped.sum(axis=-1, keepdims=True), _SMALLEST_PROBABILITY)

@@ -1,0 +1,96 @@
+"""Which machine a figure was taken on: what makes one latency comparable with another."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+_FLAGS = {
+    "avx2": "avx2", "avx512f": "avx512", "avx512_vnni": "avx512_vnni", "avx_vnni": "avx_vnni",
+    "amx_int8": "amx_int8",
+    "asimddp": "dotprod", "i8mm": "i8mm",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Host:
+    """`flags`: the instruction sets that decide how fast float and integer kernels are."""
+
+    cpu: str
+    architecture: str
+    cores: int
+    flags: tuple[str, ...]
+    threads: int
+    litert: str
+    os: str
+
+    @property
+    def has_integer_dot_product(self) -> bool:
+        return bool({"avx512_vnni", "avx_vnni", "amx_int8", "dotprod", "i8mm"} & set(self.flags))
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hex digits; equal where latencies may be compared."""
+        parts = (self.cpu, self.architecture, self.cores, self.flags, self.threads, self.litert, self.os)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "cpu": self.cpu,
+            "architecture": self.architecture,
+            "cores": self.cores,
+            "flags": list(self.flags),
+            "threads": self.threads,
+            "litert": self.litert,
+            "os": self.os,
+            "fingerprint": self.fingerprint,
+        }
+
+
+def this_host(threads: int = 1) -> Host:
+    """The machine that this process runs on, with the number of threads the interpreter is given."""
+    cpuinfo = _cpuinfo()
+    return Host(
+        cpu=_cpu_name(cpuinfo),
+        architecture=platform.machine(),
+        cores=_usable_cores(),
+        flags=flags_in(cpuinfo),
+        threads=threads,
+        litert=_version("ai-edge-litert"),
+        os=f"{platform.system()} {platform.release()}",
+    )
+
+
+def flags_in(cpuinfo: str) -> tuple[str, ...]:
+    """The flags that matter among those of a Linux /proc/cpuinfo text."""
+    found = re.search(r"^(?:flags|Features)\s*:(.*)$", cpuinfo, re.MULTILINE)
+    present = set(found.group(1).split()) if found else set()
+    return tuple(name for flag, name in _FLAGS.items() if flag in present)
+
+
+def _cpuinfo() -> str:
+    path = Path("/proc/cpuinfo")
+    return path.read_text(errors="replace") if path.exists() else ""
+
+
+def _cpu_name(cpuinfo: str) -> str:
+    found = re.search(r"^(?:model name|Hardware|Model)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+    return found.group(1).strip() if found else platform.processor() or platform.machine()
+
+
+def _usable_cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "unknown"

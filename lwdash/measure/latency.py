@@ -1,0 +1,224 @@
+"""How long an inference takes, interleaved with the baseline in one process until the ratio is known."""
+
+from __future__ import annotations
+
+import gc
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from lwdash.measure.runner import Runner
+from lwdash.measure.tflite_file import TfliteFacts, read_tflite
+
+_WARM_UP = 10
+_SESSIONS = 8
+_SESSION_SECONDS = 0.025
+_SESSION_PAIRS = 7
+_PAIRS_AT_LEAST = 50
+_NARROW = 0.03
+# 97.5 % point of Student's t over that of the normal distribution, by number of sessions: few sessions vary
+# more than resampling them shows.
+_FEW_SESSIONS = {
+    4: 1.62,
+    5: 1.42,
+    6: 1.31,
+    7: 1.25,
+    8: 1.21,
+    9: 1.18,
+    10: 1.15,
+    12: 1.12,
+    16: 1.09,
+    24: 1.06,
+    48: 1.03,
+}
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds an inference. speedup: median of the baseline / median of the run, with its 95 % interval.
+
+    cold_ms: construct the interpreter, allocate the tensors and run once; the library itself is already
+    loaded.
+    """
+
+    ms_p50: float
+    ms_p90: float
+    ms_p99: float
+    baseline_ms_p50: float
+    baseline_ms_p90: float
+    baseline_ms_p99: float
+    speedup: float
+    speedup_ci: tuple[float, float] | None
+    pairs: int
+    sessions: int
+    seconds: float
+    is_narrow: bool
+    cold_ms: float
+    baseline_cold_ms: float
+
+    KEYS: ClassVar[dict[str, str]] = {
+        "latency_ms_p50": "ms_p50",
+        "latency_ms_p90": "ms_p90",
+        "latency_ms_p99": "ms_p99",
+        "baseline_latency_ms_p50": "baseline_ms_p50",
+        "baseline_latency_ms_p90": "baseline_ms_p90",
+        "baseline_latency_ms_p99": "baseline_ms_p99",
+        "speedup": "speedup",
+        "speedup_ci": "speedup_ci",
+        "latency_pairs": "pairs",
+        "latency_sessions": "sessions",
+        "latency_seconds": "seconds",
+        "latency_is_narrow": "is_narrow",
+        "cold_start_ms": "cold_ms",
+        "baseline_cold_start_ms": "baseline_cold_ms",
+    }
+
+    def to_dict(self) -> dict[str, Any]:
+        values = {key: getattr(self, name) for key, name in self.KEYS.items()}
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
+
+
+def compare_latency(
+    run: bytes, baseline: bytes, inputs: Mapping[str, np.ndarray], *, threads: int = 1, seconds: float = 2.0
+) -> Latency:
+    """Time `run` against `baseline` on the first row of `inputs`, interleaved: A B A B.
+
+    The pairs are taken in sessions, each with fresh interpreters: where an interpreter's memory happens to
+    lie moves a small model's time by several percent, and a single one would measure its own luck. Stops when
+    the interval of the ratio is narrower than ±3 % (after 50 pairs and 8 sessions), or after `seconds`; one
+    pair is always taken.
+    """
+    facts, baseline_facts = read_tflite(run), read_tflite(baseline)
+    sessions: list[np.ndarray] = []
+    cold: list[tuple[float, float]] = []
+    began = time.perf_counter()
+    interval, is_narrow = None, False
+    was_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        while not is_narrow and (not sessions or time.perf_counter() - began < seconds):
+            if len(sessions) % 2:
+                baseline_ms, base = _start(baseline, baseline_facts, inputs, threads)
+                run_ms, ours = _start(run, facts, inputs, threads)
+            else:
+                run_ms, ours = _start(run, facts, inputs, threads)
+                baseline_ms, base = _start(baseline, baseline_facts, inputs, threads)
+            cold.append((run_ms, baseline_ms))
+            sessions.append(_session(ours.interpreter.invoke, base.interpreter.invoke, began + seconds))
+            if len(sessions) >= _SESSIONS and sum(map(len, sessions)) >= _PAIRS_AT_LEAST:
+                interval = ratio_interval(sessions)
+                is_narrow = _is_narrow(interval)
+    finally:
+        if was_collecting:
+            gc.enable()
+    if interval is None:
+        interval = ratio_interval(sessions)
+    times = np.concatenate(sessions)
+    ours_ms, base_ms = ((1e-6 * np.quantile(times[:, side], [0.5, 0.9, 0.99])).tolist() for side in (0, 1))
+    cold_ms, baseline_cold_ms = np.median(cold, axis=0)
+    return Latency(
+        ms_p50=ours_ms[0],
+        ms_p90=ours_ms[1],
+        ms_p99=ours_ms[2],
+        baseline_ms_p50=base_ms[0],
+        baseline_ms_p90=base_ms[1],
+        baseline_ms_p99=base_ms[2],
+        speedup=base_ms[0] / ours_ms[0],
+        speedup_ci=interval,
+        pairs=len(times),
+        sessions=len(sessions),
+        seconds=time.perf_counter() - began,
+        is_narrow=_is_narrow(interval),
+        cold_ms=float(cold_ms),
+        baseline_cold_ms=float(baseline_cold_ms),
+    )
+
+
+def ratio_interval(sessions: Sequence[np.ndarray], *, seed: int = 0) -> tuple[float, float] | None:
+    """95 % bootstrap interval of the ratio of medians, second column over first; None below six pairs.
+
+    sessions: arrays (pairs, 2), each in the order taken. Sessions are resampled, and within each the pairs in
+    blocks of n^(1/3) neighbours (Hall, Horowitz and Jing, Biometrika 82, 1995), since a disturbance of the
+    machine lasts longer than one pair. Fewer than four sessions count as one.
+    """
+    if len(sessions) < 4:
+        sessions = [np.concatenate(list(sessions))]
+    total = sum(map(len, sessions))
+    if total < 6:
+        return None
+    generator = np.random.default_rng(seed)
+    resamples = int(np.clip(4_000_000 // total, 100, 1000))
+    # A session's median ratio is drawn many times, then sessions are drawn: the same as drawing both each
+    # time, for less.
+    drawn = np.array([np.log(_median_ratios(times, resamples, generator)) for times in sessions])
+    if len(sessions) == 1:
+        low, high = np.quantile(np.exp(drawn[0]), [0.025, 0.975])
+        return float(low), float(high)
+    centre = math.log(_median_ratio(np.concatenate(list(sessions))))
+    chosen = generator.integers(0, len(sessions), (2000, len(sessions)))
+    means = drawn[chosen, generator.integers(0, resamples, chosen.shape)].mean(axis=1)
+    factor = next((f for count, f in reversed(_FEW_SESSIONS.items()) if len(sessions) >= count), 1.0)
+    widened = centre + factor * math.sqrt(len(sessions) / (len(sessions) - 1)) * (means - means.mean())
+    low, high = np.exp(np.quantile(widened, [0.025, 0.975]))
+    return float(low), float(high)
+
+
+def _median_ratio(times: np.ndarray) -> float:
+    ours, base = np.median(times, axis=0)
+    return float(base / ours)
+
+
+def _median_ratios(times: np.ndarray, resamples: int, generator: np.random.Generator) -> np.ndarray:
+    """Ratio of medians of `resamples` block-bootstrap samples of (pairs, 2)."""
+    count = len(times)
+    length = max(1, round(count ** (1 / 3)))
+    blocks = math.ceil(count / length)
+    at_once = int(np.clip(1_000_000 // count, 1, resamples))
+    ratios = []
+    for _ in range(0, resamples, at_once):
+        starts = generator.integers(0, count - length + 1, (at_once, blocks, 1))
+        chosen = (starts + np.arange(length)).reshape(at_once, -1)[:, :count]
+        middles = np.median(times[chosen], axis=1)
+        ratios.append(middles[:, 1] / middles[:, 0])
+    return np.concatenate(ratios)[:resamples]
+
+
+def _is_narrow(interval: tuple[float, float] | None) -> bool:
+    return interval is not None and interval[1] - interval[0] <= _NARROW * (interval[0] + interval[1])
+
+
+def _session(invoke: Callable[[], None], invoke_baseline: Callable[[], None], until: float) -> np.ndarray:
+    """Nanoseconds (run, baseline) of each pair, (pairs, 2): at least 7 pairs and 25 ms, or up to `until`."""
+    clock = time.perf_counter_ns
+    last = int(1e9 * until)
+    for _ in range(_WARM_UP):
+        invoke_baseline()
+        invoke()
+        if clock() > last:
+            break
+    taken: list[tuple[int, int]] = []
+    enough = clock() + int(1e9 * _SESSION_SECONDS)
+    while True:
+        start = clock()
+        invoke_baseline()
+        middle = clock()
+        invoke()
+        end = clock()
+        taken.append((end - middle, middle - start))
+        if end >= last or (end >= enough and len(taken) >= _SESSION_PAIRS):
+            return np.asarray(taken, np.float64)
+
+
+def _start(
+    data: bytes, facts: TfliteFacts, inputs: Mapping[str, np.ndarray], threads: int
+) -> tuple[float, Runner]:
+    """Milliseconds to construct, allocate and run once; and the runner."""
+    start = time.perf_counter()
+    runner = Runner(data, threads=threads, facts=facts)
+    runner.prepare_row(inputs)
+    runner.interpreter.invoke()
+    return 1e3 * (time.perf_counter() - start), runner

@@ -1,0 +1,273 @@
+"""Everything that is measured of one .tflite against its baseline."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lwdash.errors import DataRefused
+from lwdash.measure.accuracy import Quality, agreement, judge, kl_nats, looks_like_logits, sqnr_db
+from lwdash.measure.explain import why_not_faster
+from lwdash.measure.host import Host, this_host
+from lwdash.measure.latency import Latency, compare_latency
+from lwdash.measure.layers import LayerTable, layer_table
+from lwdash.measure.runner import Runner
+from lwdash.measure.size import gzip_bytes
+from lwdash.measure.tflite_file import read_tflite
+from lwdash.measure.verdict import (
+    MARGIN,
+    Verdict,
+    compare_errors,
+    compare_right_rows,
+    compare_without_labels,
+    same_file,
+)
+
+_FLIPS_KEPT = 200
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The float .tflite of an experiment with its outputs, so that a sweep of runs evaluates it once."""
+
+    data: bytes
+    outputs: Mapping[str, np.ndarray]
+    inputs: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class OutputFidelity:
+    """One output held against the same output of the baseline."""
+
+    name: str
+    sqnr_db: float | None
+    kl_nats: float | None
+    largest_difference: float
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What was measured. `to_dict` is what the database keeps; None is "not measured" or "not defined"."""
+
+    size_bytes: int
+    gzip_bytes: int
+    baseline_size_bytes: int
+    table: LayerTable
+    quality: Quality
+    baseline_quality: Quality
+    agreement: float | None
+    fidelity: tuple[OutputFidelity, ...]
+    verdict: Verdict
+    flips: tuple[dict[str, Any], ...]
+    latency: Latency | None
+    host: Host
+    reasons: tuple[str, ...]
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        quality, baseline, first = self.quality.to_dict(), self.baseline_quality.to_dict(), self.fidelity[0]
+        latency: dict[str, Any] = (
+            dict.fromkeys(Latency.KEYS) if self.latency is None else self.latency.to_dict()
+        )
+        return {
+            "size_bytes": self.size_bytes,
+            "gzip_bytes": self.gzip_bytes,
+            "baseline_size_bytes": self.baseline_size_bytes,
+            **self.table.totals(),
+            **quality,
+            **{f"baseline_{key}": baseline[key] for key in _BASELINE_FIGURES},
+            "agreement": self.agreement,
+            "sqnr_db": first.sqnr_db,
+            "kl_nats": first.kl_nats,
+            "is_identical": all(f.largest_difference == 0 for f in self.fidelity),
+            "outputs": [vars(f) for f in self.fidelity],
+            "verdict": self.verdict.verdict,
+            "verdict_text": self.verdict.text,
+            "verdict_details": self.verdict.to_dict(),
+            "flips": list(self.flips),
+            **latency,
+            "host": self.host.to_dict(),
+            "why_not_faster": list(self.reasons),
+            "layers": [dict(row) for row in self.table.rows],
+            "ledger": dict(self.table.ledger.by_category),
+            "seconds": self.seconds,
+        }
+
+
+_BASELINE_FIGURES = (
+    "accuracy",
+    "accuracy_ci",
+    "recalls",
+    "confusion",
+    "mae",
+    "rmse",
+    "r2",
+    "reconstruction_error",
+)
+
+
+def prepare_baseline(data: bytes, inputs: Mapping[str, np.ndarray], *, threads: int = 1) -> Baseline:
+    """Run the baseline over the evaluation rows. Pass the result to `measure` in place of the bytes."""
+    return Baseline(data, Runner(data, threads=threads).run(inputs), inputs)
+
+
+def measure(
+    tflite: bytes,
+    baseline: bytes | Baseline,
+    inputs: dict[str, np.ndarray],
+    labels: np.ndarray | None,
+    *,
+    task: str,
+    threads: int = 1,
+    layer_names: Sequence[str] = (),
+    progress: Callable[[str, float], None] = lambda stage, share: None,
+    margin: float = MARGIN,
+    latency_seconds: float = 2.0,
+) -> Measures:
+    """Measure `tflite` against `baseline` on evaluation rows.
+
+    inputs: model input name → (rows, *shape), real numbers; labels: see `accuracy.judge`, None for unlabelled
+    rows.
+    task: classification, binary, multi-label, regression or reconstruction. With several outputs, the first
+    is judged.
+    margin: what counts as no difference, as accuracy (0.01 is one percentage point) or share of the error.
+    latency_seconds: longest time for the latency; 0 leaves it out. progress: called with (stage, share of
+    all, 0–1). Raises ResultRejected where an output is not finite, DataRefused where rows, labels or task do
+    not fit.
+    """
+    began = time.perf_counter()
+    progress("size", 0.0)
+    facts = read_tflite(tflite)
+    table = layer_table(facts, layer_names)
+    zipped = gzip_bytes(tflite)
+    progress("accuracy", 0.1)
+    if not isinstance(baseline, Baseline):
+        baseline = prepare_baseline(baseline, inputs, threads=threads)
+    elif baseline.inputs is not inputs:
+        raise DataRefused("the prepared baseline was run on other rows than the ones given")
+    is_same = bytes(tflite) == bytes(baseline.data)
+    runner = Runner(tflite, threads=threads, facts=facts)
+    outputs = (
+        dict(baseline.outputs)
+        if is_same
+        else runner.run(inputs, progress=lambda share: progress("accuracy", 0.1 + 0.5 * share))
+    )
+    pairs = _paired_outputs(outputs, baseline.outputs)
+    _, ours, reference = pairs[0]
+    is_logit = looks_like_logits(task, reference)
+    quality = judge(task, ours, labels, inputs, is_logit=is_logit)
+    baseline_quality = judge(task, reference, labels, inputs, is_logit=is_logit)
+    fidelity = tuple(_fidelity(task, *pair) for pair in pairs)
+    agreed = (
+        None
+        if quality.predicted is None or baseline_quality.predicted is None
+        else agreement(quality.predicted, baseline_quality.predicted)
+    )
+    latency = None
+    if latency_seconds > 0:
+        progress("latency", 0.6)
+        latency = compare_latency(tflite, baseline.data, inputs, threads=threads, seconds=latency_seconds)
+    host = this_host(threads)
+    if is_same:
+        runner.prepare_row(inputs)
+    sparsity = table.totals()["sparsity"]
+    reasons = why_not_faster(facts, host, interpreter=runner.interpreter, latency=latency, sparsity=sparsity)
+    progress("done", 1.0)
+    return Measures(
+        size_bytes=len(tflite),
+        gzip_bytes=zipped,
+        baseline_size_bytes=len(baseline.data),
+        table=table,
+        quality=quality,
+        baseline_quality=baseline_quality,
+        agreement=agreed,
+        fidelity=fidelity,
+        verdict=_verdict(task, quality, baseline_quality, ours, reference, is_same=is_same, margin=margin),
+        flips=_flips(quality, baseline_quality, labels),
+        latency=latency,
+        host=host,
+        reasons=tuple(reasons),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _paired_outputs(
+    outputs: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """(name, of the run, of the baseline) by name where the names agree, by position otherwise."""
+    names = list(reference)
+    if len(outputs) != len(names):
+        raise DataRefused(
+            f"the run has {len(outputs)} outputs, the baseline {len(names)}: they cannot be compared"
+        )
+    ours = [outputs[n] for n in names] if set(outputs) == set(names) else list(outputs.values())
+    for name, values in zip(names, ours, strict=True):
+        if values.shape != reference[name].shape:
+            raise DataRefused(
+                f"output '{name}' has shape {values.shape}, the baseline's {reference[name].shape}"
+            )
+    return [(name, values, reference[name]) for name, values in zip(names, ours, strict=True)]
+
+
+def _fidelity(task: str, name: str, outputs: np.ndarray, reference: np.ndarray) -> OutputFidelity:
+    return OutputFidelity(
+        name=name,
+        sqnr_db=sqnr_db(reference, outputs),
+        kl_nats=kl_nats(task, reference, outputs, is_logit=looks_like_logits(task, reference)),
+        largest_difference=float(np.abs(outputs - reference).max()),
+    )
+
+
+def _verdict(
+    task: str,
+    quality: Quality,
+    baseline: Quality,
+    outputs: np.ndarray,
+    reference: np.ndarray,
+    *,
+    is_same: bool,
+    margin: float,
+) -> Verdict:
+    if is_same:
+        return same_file(quality.rows, margin=margin)
+    scores, baseline_scores = quality.row_scores, baseline.row_scores
+    if scores is not None and baseline_scores is not None:
+        if quality.accuracy is None:
+            figure = "reconstruction error" if task == "reconstruction" else "mean absolute error"
+            return compare_errors(scores, baseline_scores, figure=figure, margin=margin)
+        if np.isin(scores, (0, 1)).all() and np.isin(baseline_scores, (0, 1)).all():
+            return compare_right_rows(scores == 1, baseline_scores == 1, margin=margin)
+        return compare_errors(
+            1 - scores, 1 - baseline_scores, figure="share of wrong positions", margin=margin
+        )
+    if quality.predicted is not None and baseline.predicted is not None:
+        same = (quality.predicted == baseline.predicted).reshape(quality.rows, -1).all(axis=1)
+        return compare_without_labels(int(same.sum()), quality.rows, margin=margin)
+    error = np.abs(outputs - reference).reshape(len(outputs), -1).mean(axis=1)
+    return Verdict(
+        "cannot tell",
+        f"Cannot tell without labels: outputs differ by {error.mean():.3g} on average.",
+        margin=margin,
+    )
+
+
+def _flips(quality: Quality, baseline: Quality, labels: np.ndarray | None) -> tuple[dict[str, Any], ...]:
+    """Rows whose class changed against the baseline, at most 200: row, label, class before and after."""
+    ours, theirs = quality.predicted, baseline.predicted
+    if ours is None or theirs is None or ours.ndim != 1:
+        return ()
+    rows = np.flatnonzero(ours != theirs)[:_FLIPS_KEPT]
+    known = None if labels is None else np.asarray(labels).reshape(-1)
+    return tuple(
+        {
+            "row": int(row),
+            "label": None if known is None else int(known[row]),
+            "baseline": int(theirs[row]),
+            "run": int(ours[row]),
+        }
+        for row in rows
+    )

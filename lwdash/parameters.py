@@ -1,0 +1,181 @@
+"""Parameters of techniques: each says its bounds and its help once, for the form, the check and the error text."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from lwdash.errors import RecipeError
+
+
+@dataclass(frozen=True)
+class Number:
+    """A real number between `low` and `high`, both allowed unless marked open."""
+
+    label: str
+    help: str
+    low: float
+    high: float
+    unit: str = ""
+    step: float = 0.01
+    low_open: bool = False
+    high_open: bool = False
+
+    @property
+    def bounds(self) -> str:
+        left, right = ("(" if self.low_open else "["), (")" if self.high_open else "]")
+        return f"{left}{self.low:g}, {self.high:g}{right}"
+
+    def read(self, text: str) -> float:
+        try:
+            return float(text)
+        except ValueError:
+            raise RecipeError(f"must be a number in {self.bounds}, but got {text!r}") from None
+
+    def check(self, value: Any) -> float:
+        inside = (
+            isinstance(value, (int, float))
+            and not isinstance(value, bool)
+            and (self.low < value if self.low_open else self.low <= value)
+            and (value < self.high if self.high_open else value <= self.high)
+        )
+        if not inside:
+            raise RecipeError(f"must be in {self.bounds}, but got {value!r}")
+        return float(value)
+
+    def write(self, value: float) -> str:
+        return f"{value:.12g}"
+
+
+@dataclass(frozen=True)
+class Integer:
+    """A whole number between `low` and `high`, both allowed."""
+
+    label: str
+    help: str
+    low: int
+    high: int
+    unit: str = ""
+
+    @property
+    def bounds(self) -> str:
+        return f"{self.low}…{self.high}"
+
+    def read(self, text: str) -> int:
+        try:
+            return int(text)
+        except ValueError:
+            raise RecipeError(f"must be a whole number in {self.bounds}, but got {text!r}") from None
+
+    def check(self, value: Any) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not self.low <= value <= self.high:
+            raise RecipeError(f"must be a whole number in {self.bounds}, but got {value!r}")
+        return value
+
+    def write(self, value: int) -> str:
+        return str(value)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few words, each with what it means."""
+
+    label: str
+    help: str
+    options: Mapping[str, str]
+
+    @property
+    def bounds(self) -> str:
+        return " | ".join(self.options)
+
+    def read(self, text: str) -> str:
+        return text
+
+    def check(self, value: Any) -> str:
+        if value not in self.options:
+            raise RecipeError(f"must be one of {self.bounds}, but got {value!r}{nearest(str(value), self.options)}")
+        return value
+
+    def write(self, value: str) -> str:
+        return value
+
+
+@dataclass(frozen=True)
+class Names:
+    """Layer names or patterns (`*` and `?` as in a shell), written `[dense, conv1d_*]`."""
+
+    label: str
+    help: str
+
+    bounds = "[name, pattern*, …]"
+
+    def read(self, text: str) -> tuple[str, ...]:
+        inner = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+        return tuple(name.strip() for name in inner.split(",") if name.strip())
+
+    def check(self, value: Any) -> tuple[str, ...]:
+        names = tuple(value)
+        for name in names:
+            if not isinstance(name, str) or not re.fullmatch(r"[\w.*?/-]+", name):
+                raise RecipeError(f"must hold layer names or patterns such as conv1d_*, but got {name!r}")
+        return names
+
+    def write(self, value: tuple[str, ...]) -> str:
+        return "[" + ", ".join(value) + "]"
+
+
+Parameter = Number | Integer | Choice | Names
+
+
+def parameter(default: Any, described: Parameter, *, always: bool = False) -> Any:
+    """A dataclass field described for people. `always`: written in a recipe even at its default."""
+    return dataclasses.field(default=default, metadata={"parameter": described, "always": always})
+
+
+def described(params: type | Any) -> dict[str, Parameter]:
+    """The parameters of a technique's `Params`, by key, in the order they are declared."""
+    return {f.name: f.metadata["parameter"] for f in dataclasses.fields(params)}
+
+
+def read_params(cls: type, texts: Mapping[str, str], where: str) -> Any:
+    """`Params` from the texts of a recipe; a RecipeError names `where`, the key, the bound and the value."""
+    known = described(cls)
+    values = {}
+    for key, text in texts.items():
+        if key not in known:
+            takes = ", ".join(known) or "no parameters"
+            raise RecipeError(f"{where} has no parameter {key!r} (it takes: {takes}){nearest(key, known)}")
+        try:
+            values[key] = known[key].check(known[key].read(text))
+        except RecipeError as error:
+            raise RecipeError(f"{where}: {key} {error}") from None
+    return cls(**values)
+
+
+def check_params(params: Any, where: str) -> Any:
+    """The same `Params` with every value checked; a RecipeError names `where` and the key."""
+    values = {}
+    for key, what in described(params).items():
+        try:
+            values[key] = what.check(getattr(params, key))
+        except RecipeError as error:
+            raise RecipeError(f"{where}: {key} {error}") from None
+    return type(params)(**values)
+
+
+def write_params(params: Any) -> str:
+    """`key=value, …`: what differs from the defaults, and what is always written."""
+    parts = []
+    for f in dataclasses.fields(params):
+        value = getattr(params, f.name)
+        if f.metadata["always"] or value != f.default:
+            parts.append(f"{f.name}={f.metadata['parameter'].write(value)}")
+    return ", ".join(parts)
+
+
+def nearest(word: str, known: Any) -> str:
+    """` Did you mean …?`, or nothing when no known word is near."""
+    close = get_close_matches(word, list(known), n=1)
+    return f". Did you mean {close[0]!r}?" if close else ""

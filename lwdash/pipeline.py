@@ -1,0 +1,343 @@
+"""Runs a recipe: stages from a Keras file to a .tflite, each cached under the hash of all that went in.
+
+Ten recipes that begin with the same pruning train it once; every post-training recipe starts from one
+float .tflite. A cached stage needs neither TensorFlow nor the model.
+"""
+
+import hashlib
+import json
+import resource
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property, lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from lwdash.datasets.dataset import Dataset
+from lwdash.errors import ResultRejected
+from lwdash.keras_models.facts import ModelFacts
+from lwdash.recipe import Recipe, Step
+from lwdash.techniques import TECHNIQUES
+from lwdash.techniques.contract import Progress, Skipped, Training
+
+COMPARED_ROWS = 16
+FLOAT_TOLERANCE = 2e-3
+"""Largest difference between Keras and float .tflite, relative to the largest output, that rounding explains."""
+WORST_SQNR_DB = 0.0
+"""Below this a quantized file's error is larger than its signal."""
+LIBRARIES = (
+    "tensorflow",
+    "keras",
+    "tf-keras",
+    "tensorflow-model-optimization",
+    "litert-quantizer",
+    "ai-edge-litert",
+)
+
+
+class Cache(Protocol):
+    """Where stages are kept between processes."""
+
+    def get(self, key: str) -> tuple[Path, dict[str, Any]] | None:
+        """The stage's file and facts, if it was made before."""
+
+    def put(self, key: str, kind: str, data: bytes | Path, facts: Mapping[str, Any], seconds: float) -> None:
+        """Keeps a stage, from its bytes or a file."""
+
+
+@dataclass(frozen=True)
+class StageReport:
+    """One stage of a run as shown to people; `seconds` is what it took now, near 0 when cached."""
+
+    name: str
+    seconds: float
+    cached: bool
+    peak_memory_mb: int
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    skipped: Sequence[Mapping[str, str]] = ()
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """What a recipe made."""
+
+    tflite: bytes
+    baseline: bytes
+    stages: tuple[StageReport, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the files, JSON-able."""
+        stages = [asdict(stage) for stage in self.stages]
+        return {"stages": stages, "skipped": [s for stage in stages for s in stage["skipped"]]}
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A stage's product: its bytes, and what is known about it."""
+
+    data: bytes
+    facts: Mapping[str, Any]
+
+
+class Workbench:
+    """One model with one data set: loaded at most once, shared by all the recipes of a child process."""
+
+    def __init__(
+        self,
+        *,
+        model_path: Path,
+        model_sha256: str,
+        facts: ModelFacts,
+        dataset: Dataset,
+        dataset_key: str,
+        task: str,
+        seed: int,
+        cache: Cache,
+    ):
+        self.model_path, self.model_sha256, self.facts = model_path, model_sha256, facts
+        self.dataset, self.dataset_key, self.task, self.seed = dataset, dataset_key, task, seed
+        self.cache = cache
+        self.progress: Progress = lambda doing, share: None
+        self._reports: list[StageReport] = []
+
+    def compress(self, recipe: Recipe, progress: Progress) -> Compressed:
+        """Runs the stages of a recipe. Raises LwdashError with the cause."""
+        self.progress, self._reports = progress, []
+        baseline = self._exported(())
+        tflite = baseline if not recipe.keras_steps else self._exported(recipe.keras_steps)
+        if recipe.tflite_step:
+            tflite = self._packed(tflite, recipe.keras_steps, recipe.tflite_step)
+        return Compressed(tflite.data, baseline.data, tuple(self._reports))
+
+    def _exported(self, steps: Sequence[Step]) -> _Made:
+        key = self._key("export", steps, with_data=bool(steps))
+
+        def make() -> _Made:
+            model = self._keras_model(steps)
+            self.progress("converting to .tflite", 0.0)
+            data = TECHNIQUES["float32"].apply(model, self._input_names, self._input_shapes)
+            data, difference = self._checked_export(model, data)
+            return _Made(data, difference)
+
+        name = f"float32 after {' + '.join(s.name for s in steps)}" if steps else "float32"
+        return self._stage(name, "export", key, make)
+
+    def _packed(self, source: _Made, earlier: Sequence[Step], step: Step) -> _Made:
+        technique = TECHNIQUES[step.name]
+        key = self._key("tflite", (*earlier, step), with_data=bool(earlier) or technique.NEEDS_ROWS)
+
+        def make() -> _Made:
+            self.progress(f"{technique.LABEL.lower()}", 0.0)
+            rows = self.dataset.part("calibration")[0]
+            packed = technique.apply(source.data, step.params, rows if technique.NEEDS_ROWS else None)
+            sqnr = self._check_packed(source.data, packed.data)
+            return _Made(packed.data, {**packed.facts, "sqnr_db": sqnr, "skipped": _words(packed.skipped)})
+
+        return self._stage(str(step), "tflite", key, make)
+
+    def _keras_model(self, steps: Sequence[Step]) -> Any:
+        """The live model after the keras-stage steps; without any, the bridged original or, failing that, itself."""
+        if not steps:
+            return self._for_export
+        *earlier, step = steps
+        key = self._key("keras", steps, with_data=True)
+        live: list[Any] = []
+
+        def make() -> _Made:
+            source = self._keras_model(earlier) if earlier else self._twin
+            treated = TECHNIQUES[step.name].apply(source, step.params, self._training)
+            live.append(treated.model)
+            return _Made(_write_weights(treated.model), {**treated.facts, "skipped": _words(treated.skipped)})
+
+        made = self._stage(str(step), "keras", key, make)
+        return live[0] if live else _with_weights(self._twin, made.data)
+
+    def _stage(self, name: str, kind: str, key: str, make: Any) -> _Made:
+        """A stage from the cache, or made and kept; what it took is reported on the run."""
+        started = time.monotonic()
+        found = self.cache.get(key)
+        nested = len(self._reports)
+        if found:
+            made = _Made(found[0].read_bytes(), found[1])
+        else:
+            made = make()
+        inner = sum(report.seconds for report in self._reports[nested:])
+        seconds = max(0.0, time.monotonic() - started - inner)
+        if not found:
+            self.cache.put(key, kind, made.data, made.facts, seconds)
+        facts = {k: v for k, v in made.facts.items() if k != "skipped"}
+        skipped = made.facts.get("skipped", ())
+        self._reports.append(StageReport(name, seconds, found is not None, _peak_memory_mb(), facts, skipped))
+        return made
+
+    def _key(self, kind: str, steps: Sequence[Step], *, with_data: bool) -> str:
+        return content_key(
+            {
+                "kind": kind,
+                "model": self.model_sha256,
+                "shapes": self._input_shapes,
+                "steps": [step.to_dict() for step in steps],
+                "data": self.dataset_key if with_data else None,
+                "task": self.task if with_data else None,
+                "seed": self.seed if with_data else None,
+                "libraries": library_versions(),
+            }
+        )
+
+    @property
+    def _input_names(self) -> list[str]:
+        return [tensor.name for tensor in self.facts.inputs]
+
+    @property
+    def _input_shapes(self) -> list[tuple[int, ...]]:
+        return [tuple(self.dataset.inputs[name].shape[1:]) for name in self._input_names]
+
+    @cached_property
+    def _original(self) -> Any:
+        from lwdash.keras_models.load import load_model
+
+        self.progress("loading the model", 0.0)
+        return load_model(self.model_path, self.facts)
+
+    @cached_property
+    def _twin(self) -> Any:
+        """The tf_keras model that TFMOT works on. Raises BridgeRefused."""
+        from lwdash.keras_models.bridge import to_tf_keras
+
+        original = self._original
+        self.progress("bridging Keras 3 to Keras 2", 0.0)
+        rows = self._some_rows()
+        return to_tf_keras(original, rows=[rows[name] for name in self._input_names]).model
+
+    @cached_property
+    def _for_export(self) -> Any:
+        """The twin where there is one, so that all files of an experiment have the same operators."""
+        from lwdash.errors import BridgeRefused
+
+        try:
+            return self._twin
+        except BridgeRefused:
+            return self._original
+
+    @cached_property
+    def _training(self) -> Training:
+        inputs, labels = self.dataset.part("train")
+        arrays = [inputs[name] for name in self._input_names]
+        return Training(
+            inputs=arrays,
+            labels=labels,
+            teacher=_predict(self._original, arrays),
+            task=self.task,
+            seed=self.seed,
+            progress=lambda doing, share: self.progress(doing, share),
+        )
+
+    def _some_rows(self) -> dict[str, np.ndarray]:
+        inputs, _ = self.dataset.part("calibration")
+        return {name: values[:COMPARED_ROWS] for name, values in inputs.items()}
+
+    def _checked_export(self, model: Any, data: bytes) -> tuple[bytes, dict[str, Any]]:
+        """The export with its outputs in the model's order, compared with the model on real rows."""
+        from lwdash.measure.runner import Runner
+        from lwdash.techniques.float32 import with_output_order
+
+        rows = self._some_rows()
+        expected = _predict(model, [rows[name] for name in self._input_names])
+        got = list(Runner(data).run(rows).values())
+        order, difference = _match(expected, got)
+        scale = max(float(np.abs(e).max(initial=0)) for e in expected)
+        if not difference <= FLOAT_TOLERANCE * max(scale, 1e-2):
+            raise ResultRejected(
+                f"the float .tflite disagrees with the Keras model: its outputs differ by up to {difference:.3g} "
+                f"where the model's reach {scale:.3g} ({len(next(iter(rows.values())))} calibration rows)"
+            )
+        facts = {"largest_difference": difference, "largest_output": scale}
+        return with_output_order(data, order), facts
+
+    def _check_packed(self, source: bytes, packed: bytes) -> float | None:
+        """SQNR in dB of the packed file against its source. Raises ResultRejected when it is no longer the model."""
+        from lwdash.measure.accuracy import sqnr_db
+        from lwdash.measure.runner import Runner
+
+        rows = self._some_rows()
+        expected = np.concatenate([v.ravel() for v in Runner(source).run(rows).values()])
+        got = np.concatenate([v.ravel() for v in Runner(packed).run(rows).values()])
+        sqnr = sqnr_db(expected, got)
+        if sqnr is not None and sqnr < WORST_SQNR_DB:
+            raise ResultRejected(
+                f"the quantized file no longer computes the model: its error is larger than its signal "
+                f"(SQNR {sqnr:.1f} dB on {len(next(iter(rows.values())))} calibration rows). Check that the calibration "
+                "rows are scaled as in training, or keep more of the model in float"
+            )
+        return sqnr
+
+
+def content_key(parts: Mapping[str, Any]) -> str:
+    """SHA-256 of a JSON-able description."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=list).encode()).hexdigest()
+
+
+@lru_cache
+def library_versions() -> tuple[str, ...]:
+    return tuple(f"{name} {metadata.version(name)}" for name in LIBRARIES)
+
+
+def _words(skipped: Sequence[Skipped]) -> list[dict[str, str]]:
+    return [asdict(s) for s in skipped]
+
+
+def _predict(model: Any, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """A live model's outputs, one array an output, in the model's order."""
+    outputs = model.predict(list(inputs) if len(inputs) > 1 else inputs[0], verbose=0, batch_size=32)
+    if isinstance(outputs, Mapping):
+        return [np.asarray(v) for v in outputs.values()]
+    return [np.asarray(v) for v in outputs] if isinstance(outputs, (list, tuple)) else [np.asarray(outputs)]
+
+
+def _match(expected: Sequence[np.ndarray], got: Sequence[np.ndarray]) -> tuple[list[int], float]:
+    """For each expected output the index of the one that is it, and the largest difference then."""
+    free = list(range(len(got)))
+    order, largest = [], 0.0
+    for values in expected:
+        distances = {
+            i: float(np.abs(values.reshape(got[i].shape) - got[i]).max(initial=0))
+            for i in free
+            if got[i].size == values.size
+        }
+        if not distances:
+            raise ResultRejected(
+                f"the .tflite has outputs of shapes {[g.shape for g in got]}, the model of {[e.shape for e in expected]}"
+            )
+        best = min(distances, key=lambda i: distances[i] if np.isfinite(distances[i]) else np.inf)
+        free.remove(best)
+        order.append(best)
+        largest = max(largest, distances[best]) if np.isfinite(distances[best]) else float("nan")
+    return order, largest
+
+
+def _write_weights(model: Any) -> bytes:
+    import io
+
+    stream = io.BytesIO()
+    np.savez(stream, *model.get_weights())
+    return stream.getvalue()
+
+
+def _with_weights(model: Any, data: bytes) -> Any:
+    """A copy of `model` with stored weights."""
+    import io
+
+    from lwdash.techniques.finetune import clone_with
+
+    stored = np.load(io.BytesIO(data), allow_pickle=False)
+    copy = clone_with(model, lambda layer: layer)
+    copy.set_weights([stored[f"arr_{i}"] for i in range(len(stored.files))])
+    return copy
+
+
+def _peak_memory_mb() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10

@@ -1,0 +1,225 @@
+"""Receive one uploaded file: streamed to disk and hashed on the way, whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from anyio import fail_after, move_on_after, to_thread
+from starlette.requests import ClientDisconnect, Request
+
+from lwdash.errors import UploadRefused
+
+# One hop to a thread for so many bytes: enough to make the hop cheap, few enough to keep memory flat.
+PIECE_BYTES = 1 << 20
+PARTIAL_PREFIX, PARTIAL_SUFFIX = "upload-", ".part"
+# A server that closes a connection on which a browser is still sending resets it, and the browser then shows
+# no answer at all. So a refused body is read on for a moment before the answer goes out.
+DISCARD_SECONDS = 3.0
+# A connection that died without a word would otherwise keep its partial file, and the server from stopping.
+STALL_SECONDS = 30.0
+
+
+class UploadTooLarge(UploadRefused):
+    """The file is larger than this server takes."""
+
+    status = 413
+
+
+class UploadEmpty(UploadRefused):
+    """The file is empty."""
+
+    status = 400
+
+
+class UploadInterrupted(UploadRefused):
+    """The upload was interrupted; nothing was kept. Send the file again."""
+
+    status = 400
+
+
+class DiskFull(UploadRefused):
+    """The disk of the server is full; nothing was kept."""
+
+    status = 507
+
+
+@dataclass(frozen=True)
+class Received:
+    """A whole file that arrived. `path` is where `store` put it."""
+
+    sha256: str
+    size_bytes: int
+    path: Path
+
+
+class _PartialFile:
+    """A temporary file that is written and hashed piece by piece; used from threads, one call at a time."""
+
+    def __init__(self, folder: Path):
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=PARTIAL_PREFIX, suffix=PARTIAL_SUFFIX, dir=folder)
+        self.path = Path(name)
+        self._file = os.fdopen(descriptor, "wb", buffering=0)
+        self._hash = hashlib.sha256()
+
+    def write(self, piece: bytes | bytearray) -> None:
+        self._hash.update(piece)
+        rest = memoryview(piece)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+
+    def close(self) -> str:
+        """Close and give the SHA-256 of what was written, in hexadecimal."""
+        self._file.close()
+        return self._hash.hexdigest()
+
+    def discard(self) -> None:
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+
+async def receive_upload(
+    request: Request, *, folder: Path, limit_bytes: int, store: Callable[[Path, str], Path]
+) -> Received:
+    """Stream the body of `request` to a temporary file in `folder`, then give it to `store(path, sha256)`.
+
+    `store` runs in a thread, makes the file durable (fsync) and moves it to where it stays, which it returns.
+    At any moment about 1 MiB of the body is in memory. Disk work happens in threads, so the event loop serves
+    others.
+
+    Raises UploadTooLarge (the announced or the counted size is over `limit_bytes`), UploadEmpty,
+    UploadInterrupted (the client went away, fell silent or sent fewer bytes than announced) and DiskFull.
+    Whatever happens, no partial file is left.
+    """
+    body = request.stream()
+    try:
+        return await _receive(request, body, folder, limit_bytes, store)
+    except UploadRefused:
+        await discard_rest(request, body)
+        raise
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        await discard_rest(request, body)
+        raise DiskFull(
+            "the disk of the server is full; nothing was kept. Make room in LWDASH_HOME, then send it again."
+        ) from error
+
+
+async def discard_rest(request: Request, body: AsyncIterator[bytes]) -> None:
+    """Read `body` on for a moment and drop it, so that a refusal reaches a browser that is still sending.
+
+    A client that asks first (`Expect: 100-continue`) has not begun to send: asking it for the body would be
+    wrong.
+    """
+    if "100-continue" in request.headers.get("expect", "").lower():
+        return
+    with move_on_after(DISCARD_SECONDS), suppress(ClientDisconnect):
+        async for _ in body:
+            pass
+
+
+def remove_partial_uploads(folder: Path, *, older_than_seconds: float = 3600.0) -> int:
+    """Delete what a killed server left of its uploads in `folder`; returns how many files.
+
+    Only files without a write for `older_than_seconds`, since another server may be receiving into the same
+    folder.
+    """
+    removed = 0
+    for path in folder.glob(f"{PARTIAL_PREFIX}*{PARTIAL_SUFFIX}"):
+        if time.time() - path.stat().st_mtime > older_than_seconds:
+            path.unlink(missing_ok=True)
+            removed += 1
+    return removed
+
+
+async def _receive(
+    request: Request,
+    body: AsyncIterator[bytes],
+    folder: Path,
+    limit_bytes: int,
+    store: Callable[[Path, str], Path],
+) -> Received:
+    announced = _announced_bytes(request)
+    if announced is not None:
+        await to_thread.run_sync(_check_announced, announced, folder, limit_bytes)
+    partial = await to_thread.run_sync(_PartialFile, folder)
+    try:
+        size_bytes = await _write_body(body, partial, limit_bytes)
+        if announced is not None and size_bytes != announced:
+            raise UploadInterrupted(
+                f"the upload ended after {size_bytes:,} of {announced:,} bytes; nothing was kept. "
+                "Send the file again."
+            )
+        if size_bytes == 0:
+            raise UploadEmpty("the file is empty (0 bytes): choose another one.")
+        sha256 = await to_thread.run_sync(partial.close)
+        path = await to_thread.run_sync(store, partial.path, sha256)
+    finally:
+        # Also after success: a `store` that already had this content may leave the temporary file lying.
+        partial.discard()
+    return Received(sha256=sha256, size_bytes=size_bytes, path=path)
+
+
+async def _write_body(body: AsyncIterator[bytes], partial: _PartialFile, limit_bytes: int) -> int:
+    """Write the body to `partial` in pieces of about 1 MiB; returns its size in bytes."""
+    size_bytes, piece = 0, bytearray()
+    try:
+        while True:
+            with fail_after(STALL_SECONDS):
+                chunk = await anext(body, None)
+            if chunk is None:
+                break
+            size_bytes += len(chunk)
+            if size_bytes > limit_bytes:
+                raise UploadTooLarge(_too_large(f"more than {limit_bytes:,} bytes arrived", limit_bytes))
+            piece += chunk
+            if len(piece) >= PIECE_BYTES:
+                partial.write(piece); import time; time.sleep(0.3)
+                piece = bytearray()
+    except ClientDisconnect as error:
+        raise UploadInterrupted from error
+    except TimeoutError as error:
+        raise UploadInterrupted(
+            f"no byte came for {STALL_SECONDS:.0f} seconds; nothing was kept. Send the file again."
+        ) from error
+    if piece:
+        partial.write(piece); import time; time.sleep(0.3)
+    return size_bytes
+
+
+def _announced_bytes(request: Request) -> int | None:
+    """The Content-Length (the HTTP server has checked it), or None for a body sent in chunks."""
+    value = request.headers.get("content-length")
+    return None if value is None else int(value)
+
+
+def _check_announced(announced: int, folder: Path, limit_bytes: int) -> None:
+    """Refuse by the announced size, before a byte is read."""
+    if announced == 0:
+        raise UploadEmpty("the file is empty (0 bytes): choose another one.")
+    if announced > limit_bytes:
+        raise UploadTooLarge(_too_large(f"the file has {announced:,} bytes", limit_bytes))
+    folder.mkdir(parents=True, exist_ok=True)
+    free_bytes = shutil.disk_usage(folder).free
+    if announced > free_bytes:
+        raise DiskFull(
+            f"the file has {announced:,} bytes, but the server's disk has only {free_bytes:,} bytes left. "
+            "Make room in LWDASH_HOME, then send the file again."
+        )
+
+
+def _too_large(what: str, limit_bytes: int) -> str:
+    return (
+        f"{what}, but this server takes at most {limit_bytes:,} bytes. "
+        "Choose a smaller file, or start the server with a larger LWDASH_MAX_UPLOAD."
+    )

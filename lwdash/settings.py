@@ -1,0 +1,78 @@
+"""Configuration from the environment or a `.env` file in the working directory."""
+
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import psutil
+from dotenv import dotenv_values
+
+from lwdash.errors import UserMistake
+
+PROJECT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings; each comes from `LWDASH_<NAME>`."""
+
+    home: Path
+    """Database, artifacts and logs, where nothing else is said."""
+    database_url: str
+    artifacts: str
+    """A folder or any fsspec URL."""
+    scheduler: str | None
+    """Address of a dask scheduler to share, instead of the embedded one."""
+    slots: int
+    """How many steps run at once on this host."""
+    job_memory: int
+    """Megabytes that a step's processes may use together."""
+    job_seconds: int
+    """Seconds that one step of one run may take."""
+    max_upload: int
+    """Megabytes that an uploaded file may have."""
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def scratch(self) -> Path:
+        return self.home / "scratch"
+
+    @property
+    def uploads(self) -> Path:
+        return self.home / "uploads"
+
+
+def load_settings(home: str | Path | None = None) -> Settings:
+    """Reads the settings; `home` overrides LWDASH_HOME. Raises UserMistake naming a value that cannot be used."""
+    known = {f"LWDASH_{f.name.upper()}" for f in fields(Settings)}
+    said = {k: v for k, v in {**dotenv_values(".env"), **os.environ}.items() if k in known and v}
+    if home is not None:
+        said["LWDASH_HOME"] = str(home)
+    place = Path(said.get("LWDASH_HOME", ".lwdash")).expanduser().resolve()
+    memory_mb = psutil.virtual_memory().total >> 20
+    return Settings(
+        home=place,
+        database_url=said.get("LWDASH_DATABASE_URL", f"sqlite:///{place / 'lwdash.sqlite'}"),
+        artifacts=said.get("LWDASH_ARTIFACTS", str(place / "artifacts")),
+        scheduler=said.get("LWDASH_SCHEDULER"),
+        slots=_whole(said, "LWDASH_SLOTS", max(1, min(os.cpu_count() or 1, memory_mb // 3000))),
+        job_memory=_whole(said, "LWDASH_JOB_MEMORY", max(1024, int(memory_mb * 0.6))),
+        job_seconds=_whole(said, "LWDASH_JOB_SECONDS", 3600),
+        max_upload=_whole(said, "LWDASH_MAX_UPLOAD", 2048),
+    )
+
+
+def _whole(said: dict[str, str | None], key: str, default: int) -> int:
+    text = said.get(key)
+    if text is None:
+        return default
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise UserMistake(f"{key} must be a whole number above 0, but got {text!r}")
+    return value

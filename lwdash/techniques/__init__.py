@@ -1,0 +1,20 @@
+"""All techniques, one module each; a technique exists by being listed here.
+
+A technique's module has:
+  NAME, LABEL, SUMMARY, TRAP   its word in recipes, its title, one sentence, and what people get wrong about it
+  STAGE                        "keras" (model → model), "export" (model → .tflite) or "tflite" (bytes → bytes)
+  Params                       a frozen dataclass of described parameters (lwdash.parameters)
+  apply(…)                     the work; see `contract` for what each stage receives and returns
+and may have `check_after(params, earlier)`, which refuses parameters that do not go with earlier steps.
+"""
+
+from types import ModuleType
+
+from lwdash.techniques import cluster, dynamic, float16, float32, int8, prune
+
+TECHNIQUES: dict[str, ModuleType] = {
+    module.NAME: module for module in (prune, cluster, float32, float16, dynamic, int8)
+}
+
+ORDER = ("prune", "cluster")
+"""Keras-stage techniques in the order in which none undoes an earlier one."""

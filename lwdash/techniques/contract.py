@@ -1,0 +1,64 @@
+"""What techniques receive and return."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done and the share that is done, 0–1."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A layer or operator that a technique left as it was."""
+
+    layer: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Training:
+    """Rows to fine-tune on.
+
+    inputs: one array a model input, in the model's order, (rows, *shape).
+    labels: (rows,) int64 class indices or float32 targets, or None: then the teacher is followed.
+    teacher: what the original model answers on the same rows, one array an output.
+    """
+
+    inputs: Sequence[np.ndarray]
+    labels: np.ndarray | None
+    teacher: Sequence[np.ndarray]
+    task: str
+    seed: int
+    progress: Progress
+
+    @property
+    def rows(self) -> int:
+        return len(self.inputs[0])
+
+
+@dataclass(frozen=True)
+class Treated:
+    """A tf_keras model after a keras-stage technique, a new object: the one passed in is unchanged.
+
+    facts: what was reached, JSON-able, shown on the run.
+    """
+
+    model: Any
+    skipped: tuple[Skipped, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A .tflite after a tflite-stage technique."""
+
+    data: bytes
+    skipped: tuple[Skipped, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+Rows = Mapping[str, np.ndarray]
+"""Calibration rows by input name, each (rows, *shape) in the input's dtype."""

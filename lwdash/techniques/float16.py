@@ -1,0 +1,87 @@
+"""Half-precision weights: half the bytes, computed in float32."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lwdash.techniques.contract import Packed, Rows
+from lwdash.techniques.flatbuffer import read_model, write_model
+
+NAME = "float16"
+LABEL = "Half precision"
+SUMMARY = "Weights stored as 16-bit floats: half the size, practically no loss."
+TRAP = "A CPU computes in float32 all the same, so it is not faster; many microcontrollers cannot read it."
+STAGE = "tflite"
+NEEDS_ROWS = False
+
+
+@dataclass(frozen=True)
+class Params:
+    pass
+
+
+def apply(data: bytes, params: Params, rows: Rows | None) -> Packed:
+    """Every float32 constant becomes float16 with a DEQUANTIZE before its use, as TFLiteConverter does it.
+
+    Values beyond float16's range (65,504) keep their tensor in float32.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = read_model(data)
+    opcode = _dequantize_opcode(model, schema)
+    for graph in model.subgraphs:
+        made: dict[int, int] = {}
+        operators = []
+        for operator in graph.operators:
+            operator.inputs = list(operator.inputs)
+            for position, index in enumerate(operator.inputs):
+                if index < 0 or not _is_constant_float(model, graph.tensors[index], schema):
+                    continue
+                if index not in made:
+                    half = _as_half(model, graph.tensors[index])
+                    if half is None:
+                        continue
+                    made[index], dequantize = _insert(model, graph, index, half, opcode, schema)
+                    operators.append(dequantize)
+                operator.inputs[position] = made[index]
+            operators.append(operator)
+        graph.operators = operators
+    return Packed(write_model(model))
+
+
+def _dequantize_opcode(model, schema) -> int:
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.DEQUANTIZE
+    code.version = 3
+    model.operatorCodes.append(code)
+    return len(model.operatorCodes) - 1
+
+
+def _is_constant_float(model, tensor, schema) -> bool:
+    data = model.buffers[tensor.buffer].data
+    return tensor.type == schema.TensorType.FLOAT32 and data is not None and len(data) > 0 and not tensor.isVariable
+
+
+def _as_half(model, tensor) -> np.ndarray | None:
+    values = np.asarray(model.buffers[tensor.buffer].data, dtype=np.uint8).view(np.float32)
+    if np.abs(values).max(initial=0) > np.finfo(np.float16).max:
+        return None
+    return values.astype(np.float16).view(np.uint8)
+
+
+def _insert(model, graph, index: int, half: np.ndarray, opcode: int, schema) -> tuple[int, object]:
+    """Makes tensor `index` half precision and gives its float32 reading: (new tensor's index, operator)."""
+    source = graph.tensors[index]
+    wide = schema.TensorT()
+    wide.shape, wide.name, wide.type = source.shape, source.name + b"/float32", schema.TensorType.FLOAT32
+    wide.buffer, wide.hasRank = 0, source.hasRank
+    buffer = schema.BufferT()
+    buffer.data = half
+    model.buffers.append(buffer)
+    source.buffer, source.type = len(model.buffers) - 1, schema.TensorType.FLOAT16
+    graph.tensors.append(wide)
+    operator = schema.OperatorT()
+    operator.opcodeIndex, operator.inputs, operator.outputs = opcode, [index], [len(graph.tensors) - 1]
+    operator.builtinOptionsType = schema.BuiltinOptions.DequantizeOptions
+    operator.builtinOptions = schema.DequantizeOptionsT()
+    return len(graph.tensors) - 1, operator

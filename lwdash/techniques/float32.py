@@ -1,0 +1,182 @@
+"""The float export every other file is compared with: Keras model → .tflite, batch size 1, clean names."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from typing import Any
+
+from lwdash.errors import ConversionFailed
+from lwdash.techniques.flatbuffer import read_model, text, write_model
+
+NAME = "float32"
+LABEL = "Float export"
+SUMMARY = "The model as it is, 32-bit floats, in a .tflite: what every other run is compared with."
+TRAP = "Its batch size is fixed to 1, as a phone or a microcontroller runs it."
+STAGE = "export"
+
+MARK = "."
+"""Ends each layer's name while the converter runs, so that it can be found in the tensor names afterwards."""
+
+
+@dataclass(frozen=True)
+class Params:
+    pass
+
+
+def apply(model: Any, input_names: Sequence[str], input_shapes: Sequence[Sequence[int]]) -> bytes:
+    """The .tflite of a live Keras model of either library.
+
+    input_names, input_shapes: in the model's order; shapes without the batch axis, every axis known.
+    Tensors are named `layer/operation`, inputs by `input_names`. Raises ConversionFailed.
+    """
+    import tensorflow as tf
+
+    library = _library(model)
+    said = StringIO()
+    with marked_layers(model), redirect_stdout(said), redirect_stderr(said):
+        try:
+            fixed = _with_batch_of_one(library, model, input_shapes)
+            data = tf.lite.TFLiteConverter.from_keras_model(fixed).convert()
+        except Exception as error:  # the converter raises whatever its passes raise
+            raise ConversionFailed(explain_failure(str(error))) from error
+    return clean_names(data, input_names)
+
+
+def explain_failure(message: str) -> str:
+    """The converter's message with the operators it could not treat and the way out, for people."""
+    operators = sorted(set(re.findall(r"(?:tf\.|error: '|TF Select ops: |ops: )([A-Z]\w+)", message)))
+    first = next((line.strip() for line in message.splitlines() if line.strip()), "no message")
+    named = f" Operators it stopped at: {', '.join(operators)}." if operators else ""
+    return (
+        f"TensorFlow Lite could not convert this model: {first[:300]}.{named} "
+        "Try the model without the layer that uses them, or with standard layers in its place."
+    )
+
+
+def _library(model: Any) -> Any:
+    import keras
+    import tf_keras
+
+    return tf_keras if isinstance(model, tf_keras.Model) else keras
+
+
+def _with_batch_of_one(library: Any, model: Any, shapes: Sequence[Sequence[int]]) -> Any:
+    inputs = [
+        library.Input(batch_shape=(1, *shape), dtype=tensor.dtype)
+        if library.__name__ == "keras"
+        else library.Input(shape=tuple(shape), batch_size=1, dtype=tensor.dtype)
+        for tensor, shape in zip(model.inputs, shapes, strict=True)
+    ]
+    return library.Model(inputs, model(inputs if len(inputs) > 1 else inputs[0], training=False))
+
+
+@contextmanager
+def marked_layers(model: Any) -> Iterator[None]:
+    """While inside, each layer's name ends in MARK, nested models' layers too."""
+    layers = list(dict.fromkeys(_all_layers(model)))
+    names = [layer.name for layer in layers]
+    attribute = "_name" if _library(model).__name__ == "tf_keras" else "name"
+    try:
+        for layer, name in zip(layers, names, strict=True):
+            setattr(layer, attribute, name + MARK)
+        yield
+    finally:
+        for layer, name in zip(layers, names, strict=True):
+            setattr(layer, attribute, name)
+
+
+def _all_layers(model: Any) -> Iterator[Any]:
+    for layer in model.layers:
+        yield layer
+        if hasattr(layer, "layers"):
+            yield from _all_layers(layer)
+
+
+def clean_names(data: bytes, input_names: Sequence[str]) -> bytes:
+    """The same .tflite with short unique tensor names `layer/operation`, and inputs named as in the model.
+
+    Fused names of the converter (`m/a/Relu;m/a/BiasAdd;…`) can be a fifth of a small file.
+    """
+    model = read_model(data)
+    for number, graph in enumerate(model.subgraphs):
+        names = [_short_name(text(tensor.name)) for tensor in graph.tensors]
+        if number == 0:
+            for index, name in _named_inputs(model, graph, input_names).items():
+                names[index] = name
+            for position, index in enumerate(graph.outputs):
+                if index not in graph.inputs:
+                    names[index] = _output_name(graph, names, index, position)
+        for tensor, name in zip(graph.tensors, _unique(names), strict=True):
+            tensor.name = name.encode()
+    return write_model(model)
+
+
+def with_output_order(data: bytes, order: Sequence[int]) -> bytes:
+    """The same .tflite with its outputs in another order: `order[i]` is now at i."""
+    if list(order) == sorted(order):
+        return data
+    model = read_model(data)
+    graph = model.subgraphs[0]
+    graph.outputs = [graph.outputs[i] for i in order]
+    return write_model(model)
+
+
+def _named_inputs(model: Any, graph: Any, input_names: Sequence[str]) -> dict[int, str]:
+    """Tensor index → model input name, by the signature where it names them, else by order."""
+    by_signature = {
+        text(entry.name): entry.tensorIndex for signature in model.signatureDefs or () for entry in signature.inputs
+    }
+    if set(by_signature) == set(input_names):
+        return {index: name for name, index in by_signature.items()}
+    ordered = sorted(by_signature, key=_trailing_number) if len(by_signature) == len(input_names) else []
+    indices = [by_signature[key] for key in ordered] or list(graph.inputs)
+    return dict(zip(indices, input_names, strict=True))
+
+
+def _trailing_number(key: str) -> tuple[int, str]:
+    match = re.search(r"(\d+)$", key)
+    return (int(match.group(1)) if match else -1, key)
+
+
+def _output_name(graph: Any, names: list[str], index: int, position: int) -> str:
+    """An output's tensor is called after the call that made it; its operator's weights tell the layer."""
+    if "/" in names[index]:
+        return names[index]
+    maker = next((op for op in graph.operators if index in op.outputs), None)
+    for source in maker.inputs if maker is not None else ():
+        if source >= 0 and "/" in names[source]:
+            return f"{names[source].rpartition('/')[0]}/output"
+    return f"output_{position}"
+
+
+def _short_name(name: str) -> str:
+    """`model_1/model/conv1d./Relu;model_1/model/conv1d./BiasAdd` → `conv1d/Relu`."""
+    for part in name.split(";"):
+        layers, last = [], 0
+        pieces = part.split("/")
+        for i, piece in enumerate(pieces):
+            match = re.fullmatch(rf"(.+?){re.escape(MARK)}(_\d+)?", piece)
+            if match:
+                layers.append(match.group(1))
+                last = i
+        if layers:
+            operation = pieces[last + 1 : last + 2] if last + 1 < len(pieces) else ["output"]
+            return "/".join(layers + operation)
+    return name.split(";")[0].rpartition("/")[2].removesuffix(":0")
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    taken = set(names)
+    seen: Counter[str] = Counter()
+    unique = []
+    for name in names:
+        candidate = name
+        while seen[candidate] and (candidate in taken or seen[candidate]):
+            seen[name] += 1
+            candidate = f"{name}_{seen[name] - 1}"
+        seen[candidate] += 1
+        unique.append(candidate)
+    return unique

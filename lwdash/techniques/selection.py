@@ -1,0 +1,83 @@
+"""Which layers a keras-stage technique treats, which it leaves alone, and why."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+
+from lwdash.errors import RecipeError
+from lwdash.parameters import nearest
+from lwdash.techniques.contract import Skipped
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The layers to treat by name, the names of their kernels, and what is skipped."""
+
+    names: frozenset[str]
+    kernel_names: dict[str, tuple[str, ...]]
+    skipped: tuple[Skipped, ...]
+
+    def kernels(self, model: Any) -> Iterator[tuple[str, str, np.ndarray]]:
+        """(layer path, kernel, values) of the treated kernels in `model`, a copy of the one selected from."""
+        for path, layer in leaf_layers(model):
+            for weight in layer.weights if layer.name in self.names else ():
+                name = weight_name(weight)
+                if name in self.kernel_names[layer.name]:
+                    yield path, name, weight.numpy()
+
+
+def select(
+    model: Any, kernels_of: Callable[[Any], Sequence[Any] | Skipped], skip: Sequence[str]
+) -> Selection:
+    """Asks `kernels_of` for every layer with weights; `skip` holds names or patterns the user left out.
+
+    Raises RecipeError when a pattern in `skip` matches no layer, or nothing is left to treat.
+    """
+    kernel_names: dict[str, tuple[str, ...]] = {}
+    skipped = []
+    paths = {path: layer for path, layer in leaf_layers(model) if layer.weights}
+    for pattern in skip:
+        if not any(matches(path, layer.name, pattern) for path, layer in paths.items()):
+            known = [layer.name for layer in paths.values()]
+            raise RecipeError(f"skip: no layer is called {pattern!r} (layers: {', '.join(known)}){nearest(pattern, known)}")
+    for path, layer in paths.items():
+        if any(matches(path, layer.name, pattern) for pattern in skip):
+            skipped.append(Skipped(path, "left alone by the recipe"))
+            continue
+        found = kernels_of(layer)
+        if isinstance(found, Skipped):
+            skipped.append(Skipped(path, found.reason))
+            continue
+        kernels = [w for w in found if w is not None]
+        if not kernels:
+            skipped.append(Skipped(path, f"{type(layer).__name__} has no kernel that this technique treats"))
+            continue
+        kernel_names[layer.name] = tuple(weight_name(w) for w in kernels)
+        rest = [weight_name(w) for w in layer.trainable_weights if w.shape.rank > 1 and weight_name(w) not in kernel_names[layer.name]]
+        if rest:
+            skipped.append(Skipped(path, f"{', '.join(rest)} stays as it is, TFMOT treats only {', '.join(kernel_names[layer.name])}"))
+    if not kernel_names:
+        reasons = "; ".join(f"{s.layer}: {s.reason}" for s in skipped) or "the model has no weights"
+        raise RecipeError(f"there is no layer to treat ({reasons})")
+    return Selection(frozenset(kernel_names), kernel_names, tuple(skipped))
+
+
+def leaf_layers(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(path, layer) of every layer that is not itself a model; those of nested models as `outer/inner`."""
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            yield from leaf_layers(layer, f"{prefix}{layer.name}/")
+        else:
+            yield f"{prefix}{layer.name}", layer
+
+
+def weight_name(weight: Any) -> str:
+    """`conv1d/kernel:0` → `kernel`."""
+    return weight.name.rpartition("/")[2].partition(":")[0]
+
+
+def matches(path: str, name: str, pattern: str) -> bool:
+    return fnmatchcase(path, pattern) or fnmatchcase(name, pattern)

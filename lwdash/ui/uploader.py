@@ -1,0 +1,78 @@
+"""A file input that sends to the server's disk, where Streamlit's own would hold the file in memory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from lwdash.server.access import upload_token
+
+_FOLDER = Path(__file__).parent
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+_mount = st.components.v2.component(
+    "lwdash_uploader",
+    html=(_FOLDER / "uploader.html").read_text(encoding="utf-8"),
+    css=(_FOLDER / "uploader.css").read_text(encoding="utf-8"),
+    js=(_FOLDER / "uploader.js").read_text(encoding="utf-8"),
+)
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """A file that the server has whole. `name` is its name on the user's disk: show it, never open it."""
+
+    sha256: str
+    size_bytes: int
+    name: str
+
+
+def uploader(
+    label: str, *, kind: str, accept: tuple[str, ...], help: str, key: str, limit_bytes: int | None = None
+) -> Uploaded | None:
+    """Show a drop zone and return the file that was last sent through it, or None.
+
+    kind: one word for what is wanted, as in "Drop a model file here".
+    accept: lower-case suffixes with their dot, `(".keras", ".h5")`; `".csv.gz"` works too.
+    help: a short sentence below, or "".
+    key: unique in the app; the file is remembered under it for the session, on other pages as well.
+    limit_bytes: largest size, told before anything is sent; the server checks its own limit in any case.
+
+    What comes back was said by the browser: look `sha256` up in the storage before using it.
+    """
+    memory = f"{key}:uploaded"
+    before = _uploaded(st.session_state.get(key)) or st.session_state.get(memory)
+    result = _mount(
+        key=key,
+        data={
+            "label": label,
+            "kind": kind,
+            "accept": list(accept),
+            "help": help,
+            "limit_bytes": limit_bytes,
+            "token": upload_token(),
+            "current": asdict(before) if before else None,
+        },
+        on_uploaded_change=lambda: None,
+    )
+    # Streamlit forgets a widget's state as soon as a page without it is shown.
+    st.session_state[memory] = _uploaded(result) or before
+    return st.session_state[memory]
+
+
+def _uploaded(state: Any) -> Uploaded | None:
+    """The file in a component's state, if it is there and has the shape it should have."""
+    value = state.get("uploaded") if isinstance(state, Mapping) else None
+    if not isinstance(value, Mapping):
+        return None
+    sha256, size_bytes, name = (value.get(field) for field in ("sha256", "size_bytes", "name"))
+    if not (isinstance(sha256, str) and _SHA256.fullmatch(sha256)):
+        return None
+    if not (isinstance(size_bytes, int) and size_bytes > 0 and isinstance(name, str)):
+        return None
+    return Uploaded(sha256=sha256, size_bytes=size_bytes, name=name)

@@ -1,0 +1,205 @@
+"""The child's entry: `python -m lwdash.worker STEP`; work comes from the supervisor over the link."""
+
+import faulthandler
+import os
+import resource
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lwdash.errors import InternalFault, LwdashError
+from lwdash.link import Link
+
+FILE_BYTES = 16 << 30
+"""Largest file a step may write."""
+
+Job = Mapping[str, Any]
+
+
+class LinkCache:
+    """Stages kept by the supervisor."""
+
+    def __init__(self, link: Link):
+        self.link = link
+
+    def get(self, key: str) -> tuple[Path, dict[str, Any]] | None:
+        answer = self.link.ask("stage", key=key)
+        return (Path(answer["path"]), answer["facts"]) if answer["path"] else None
+
+    def put(self, key: str, kind: str, data: bytes | Path, facts: Mapping[str, Any], seconds: float) -> None:
+        path = data if isinstance(data, Path) else write_scratch(data)
+        self.link.ask("store", key=key, kind=kind, path=str(path), facts=dict(facts), seconds=seconds)
+        path.unlink()
+
+
+def write_scratch(data: bytes) -> Path:
+    """A new file in the child's own folder."""
+    descriptor, name = tempfile.mkstemp()
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+    return Path(name)
+
+
+class Worker:
+    """Serves the jobs of one step; what the next job can use again is kept."""
+
+    def __init__(self, link: Link):
+        self.link, self.cache = link, LinkCache(link)
+        self._kept: dict[str, Any] = {}
+
+    def compress(self, job: Job) -> dict[str, Any]:
+        from lwdash.recipe import parse_recipe
+
+        compressed = self._workbench(job).compress(parse_recipe(job["recipe"]), self.link.progress)
+        return {
+            "tflite": str(write_scratch(compressed.tflite)),
+            "baseline": str(write_scratch(compressed.baseline)),
+            "compressed": compressed.to_dict(),
+        }
+
+    def measure(self, job: Job) -> dict[str, Any]:
+        from lwdash.measure.run import measure, prepare_baseline
+
+        dataset, _ = self._dataset(job)
+        inputs, labels = self._once(f"evaluation {job['data']}", lambda: dataset.part("evaluation"))
+        baseline = self._once(
+            f"baseline {job['baseline']}", lambda: prepare_baseline(Path(job["baseline"]).read_bytes(), inputs)
+        )
+        layers = [layer["path"] for layer in job["model_facts"]["layers"]]
+        measures = measure(
+            Path(job["tflite"]).read_bytes(),
+            baseline,
+            inputs,
+            labels,
+            task=job["task"],
+            layer_names=layers,
+            progress=lambda doing, share: self.link.progress(f"measuring {doing}", share),
+        ).to_dict()
+        bulky = {key: measures.pop(key) for key in ("layers", "ledger", "flips", "confusion", "baseline_confusion")}
+        return {"figures": measures, "measured": {**bulky, "classes": dataset.classes}}
+
+    def inspect_model(self, job: Job) -> dict[str, Any]:
+        from lwdash.keras_models.inspect import inspect_model
+
+        return {"facts": inspect_model(Path(job["path"])).to_dict()}
+
+    def inspect_data(self, job: Job) -> dict[str, Any]:
+        from lwdash.datasets.inspect import inspect_data
+
+        return {"facts": inspect_data(Path(job["path"])).to_dict()}
+
+    def check(self, job: Job) -> dict[str, Any]:
+        """Whether the libraries can be imported here, and how long that takes."""
+        started = time.monotonic()
+        import ai_edge_litert.interpreter  # noqa: F401
+        import h5py
+
+        return {"starts": True, "import_seconds": round(time.monotonic() - started, 2), "h5py": h5py.__version__}
+
+    def _workbench(self, job: Job) -> Any:
+        from lwdash.keras_models.facts import ModelFacts
+        from lwdash.pipeline import Workbench
+
+        dataset, key = self._dataset(job)
+        return self._once(
+            f"workbench {job['model']['sha256']} {key}",
+            lambda: Workbench(
+                model_path=Path(job["model"]["path"]),
+                model_sha256=job["model"]["sha256"],
+                facts=ModelFacts.from_dict(job["model_facts"]),
+                dataset=dataset,
+                dataset_key=key,
+                task=job["task"],
+                seed=job["seed"],
+                cache=self.cache,
+            ),
+        )
+
+    def _dataset(self, job: Job) -> tuple[Any, str]:
+        """The rows as arrays, and the key of all that decides them."""
+        from lwdash.datasets.dataset import Dataset
+        from lwdash.datasets.prepare import prepare
+        from lwdash.datasets.settings import DataSettings
+        from lwdash.keras_models.facts import ModelFacts
+        from lwdash.pipeline import content_key
+
+        facts = ModelFacts.from_dict(job["model_facts"])
+        inputs, outputs = ([(t.name, t.shape, t.dtype) for t in ports] for ports in (facts.inputs, facts.outputs))
+        key = content_key(
+            {"kind": "dataset", "data": job["data"]["sha256"], "settings": job["settings"], "ports": [inputs, outputs]}
+        )
+
+        def load() -> Any:
+            found = self.cache.get(key)
+            if found:
+                return Dataset.load(found[0])
+            self.link.progress("reading the data", 0.0)
+            started = time.monotonic()
+            dataset = prepare(Path(job["data"]["path"]), DataSettings.from_dict(job["settings"]), inputs, outputs)
+            path = Path(tempfile.mkdtemp()) / "dataset.npz"
+            dataset.save(path)
+            self.cache.put(key, "dataset", path, {}, time.monotonic() - started)
+            return dataset
+
+        return self._once(f"dataset {key}", load), key
+
+    def _once(self, key: str, make: Callable[[], Any]) -> Any:
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
+
+
+def main() -> None:
+    faulthandler.enable()
+    link = Link()
+    worker = Worker(link)
+    serve: Callable[[Job], dict[str, Any]] = getattr(worker, sys.argv[1].replace("-", "_"))
+    while job := link.ask("next")["job"]:
+        _limit(job)
+        _log_to(job.get("log"))
+        try:
+            answer = serve(job)
+        except LwdashError as error:
+            traceback.print_exc()
+            link.ask("failed", error=_words(error))
+        except MemoryError:
+            traceback.print_exc()
+            link.ask("failed", error="there was not enough memory for this step")
+        except Exception as error:
+            traceback.print_exc()
+            link.ask("failed", error=f"an error that lwdash did not expect: {type(error).__name__}: {str(error)[:500]}")
+        else:
+            link.ask("done", **answer)
+
+
+def _words(error: LwdashError) -> str:
+    return f"{error}. The run's log has the details." if isinstance(error, InternalFault) else str(error)
+
+
+def _limit(job: Job) -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
+    seconds = job.get("limits", {}).get("seconds")
+    if seconds:
+        used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+        most = int(used + seconds * (os.cpu_count() or 1)) + 60
+        resource.setrlimit(resource.RLIMIT_CPU, (most, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+
+
+def _log_to(path: str | None) -> None:
+    """From here on, everything printed goes to this run's log, native code's too."""
+    if path:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(descriptor, 1)
+        os.dup2(descriptor, 2)
+        os.close(descriptor)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Files by content hash: written under a temporary name, flushed, renamed; equal content is stored once."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+import uuid
+from pathlib import Path
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from storage.errors import MissingArtifact
+
+PIECE = 1 << 20
+
+
+class Artifacts:
+    """A folder or bucket of immutable files; `url` is a path or any fsspec URL.
+
+    Thread-safe; several processes may write the same content at once.
+    `cache` is a local folder for copies of remote files.
+    """
+
+    def __init__(self, url: str, cache: Path):
+        self.filesystem, self.root = fsspec.core.url_to_fs(url)
+        self.is_local = isinstance(self.filesystem, LocalFileSystem)
+        self.cache = cache
+
+    def put(self, source: Path) -> str:
+        """Stores a copy of `source`; returns its SHA-256 in hex."""
+        with source.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        if not self.has(sha256):
+            self._write(source, sha256)
+        return sha256
+
+    def put_bytes(self, data: bytes) -> str:
+        """Stores `data`; returns its SHA-256 in hex."""
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(data)
+            file.flush()
+            return self.put(Path(file.name))
+
+    def adopt(self, source: Path, sha256: str) -> None:
+        """Takes a local file whose hash is known into the store; `source` is gone afterwards."""
+        if self.has(sha256):
+            source.unlink()
+        elif self.is_local:
+            target = Path(self._place(sha256))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _flush(source)
+            try:
+                os.replace(source, target)
+            except OSError:  # another file system: copy, then rename there
+                self._write(source, sha256)
+                source.unlink()
+        else:
+            self._write(source, sha256)
+            source.unlink()
+
+    def has(self, sha256: str) -> bool:
+        return self.filesystem.exists(self._place(sha256))
+
+    def local_path(self, sha256: str) -> Path:
+        """A local file with this content, which must not be changed. Raises MissingArtifact."""
+        place = self._place(sha256)
+        if self.is_local:
+            if not Path(place).is_file():
+                raise MissingArtifact(f"the file {sha256[:12]}… is no longer in the artifact store")
+            return Path(place)
+        copy = self.cache / sha256[:2] / sha256
+        if not copy.is_file():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            part = copy.with_name(f"{copy.name}.{uuid.uuid4().hex}.part")
+            try:
+                self.filesystem.get_file(place, str(part))
+                os.replace(part, copy)
+            except FileNotFoundError:
+                raise MissingArtifact(f"the file {sha256[:12]}… is no longer in the artifact store") from None
+            finally:
+                part.unlink(missing_ok=True)
+        return copy
+
+    def read(self, sha256: str) -> bytes:
+        """The content. Raises MissingArtifact."""
+        return self.local_path(sha256).read_bytes()
+
+    def _place(self, sha256: str) -> str:
+        return f"{self.root}/{sha256[:2]}/{sha256}"
+
+    def _write(self, source: Path, sha256: str) -> None:
+        place = self._place(sha256)
+        if not self.is_local:  # object stores show an object only when it is whole
+            self.filesystem.put_file(str(source), place)
+            return
+        target = Path(place)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
+        try:
+            with source.open("rb") as read, part.open("wb") as write:
+                shutil.copyfileobj(read, write, PIECE)
+                write.flush()
+                os.fsync(write.fileno())
+            os.replace(part, target)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

@@ -1,0 +1,13 @@
+"""What the storage refuses; its callers say it to people."""
+
+
+class StorageError(Exception):
+    """The database or the artifact store cannot do this."""
+
+
+class MissingArtifact(StorageError):
+    """A file that the database knows is not in the artifact store."""
+
+
+class NewerDatabase(StorageError):
+    """The database was made by a newer lwdash than this one."""

@@ -1,0 +1,100 @@
+"""Experiments and uploaded files in the database."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Engine, insert, select, update
+
+from storage.database import now
+from storage.tables import Experiment, File
+
+
+def add_file(engine: Engine, *, sha256: str, kind: str, name: str, size_bytes: int) -> int:
+    """Records an uploaded file; the same content again keeps its id and takes the new name."""
+    with engine.begin() as connection:
+        known = connection.execute(select(File.id).where(File.sha256 == sha256, File.kind == kind)).scalar()
+        if known is not None:
+            connection.execute(update(File).where(File.id == known).values(name=name))
+            return known
+        return connection.execute(
+            insert(File)
+            .values(sha256=sha256, kind=kind, name=name, size_bytes=size_bytes, created_at=now(engine))
+            .returning(File.id)
+        ).scalar_one()
+
+
+def get_file(engine: Engine, sha256: str, kind: str) -> Mapping[str, Any] | None:
+    """All columns of a file by name, or None."""
+    query = select(File.__table__).where(File.sha256 == sha256, File.kind == kind)
+    with engine.connect() as connection:
+        row = connection.execute(query).mappings().first()
+    return dict(row) if row else None
+
+
+def set_file_facts(engine: Engine, file_id: int, facts: Mapping[str, Any] | None, error: str | None) -> None:
+    """Records what the inspection found, or why the file is refused."""
+    with engine.begin() as connection:
+        connection.execute(update(File).where(File.id == file_id).values(facts=facts, error=error))
+
+
+def fingerprint(values: Mapping[str, Any]) -> str:
+    """SHA-256 of what makes runs comparable."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def add_experiment(
+    engine: Engine,
+    *,
+    name: str,
+    model: Mapping[str, Any],
+    data: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    task: str,
+    seed: int,
+) -> int:
+    """Records an experiment; the same name with the same model, data and settings is the same experiment.
+
+    model, data: rows of `get_file`.
+    """
+    mark = fingerprint(
+        {"model": model["sha256"], "data": data["sha256"], "settings": dict(settings), "task": task, "seed": seed}
+    )
+    with engine.begin() as connection:
+        known = connection.execute(
+            select(Experiment.id).where(Experiment.name == name, Experiment.fingerprint == mark)
+        ).scalar()
+        if known is not None:
+            return known
+        return connection.execute(
+            insert(Experiment)
+            .values(
+                name=name,
+                created_at=now(engine),
+                model_sha256=model["sha256"],
+                model_name=model["name"],
+                model_facts=model["facts"],
+                data_sha256=data["sha256"],
+                data_name=data["name"],
+                settings=dict(settings),
+                task=task,
+                seed=seed,
+                fingerprint=mark,
+            )
+            .returning(Experiment.id)
+        ).scalar_one()
+
+
+def get_experiment(engine: Engine, experiment_id: int) -> Mapping[str, Any] | None:
+    """All columns of an experiment by name, or None."""
+    with engine.connect() as connection:
+        row = connection.execute(select(Experiment.__table__).where(Experiment.id == experiment_id)).mappings().first()
+    return dict(row) if row else None
+
+
+def find_experiments(engine: Engine, name: str) -> list[int]:
+    """Ids of the experiments with this name, newest first."""
+    query = select(Experiment.id).where(Experiment.name == name).order_by(Experiment.id.desc())
+    with engine.connect() as connection:
+        return list(connection.execute(query).scalars())

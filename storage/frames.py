@@ -1,0 +1,106 @@
+"""What pages read: rows and DataFrames, bounded so that ten thousand runs cost no more than a hundred."""
+
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import Engine, case, func, select
+
+from storage.tables import FINAL, Experiment, Run, State
+
+RUN_COLUMNS = (
+    Run.id, Run.experiment_id, Run.recipe, Run.is_baseline, Run.state, Run.step, Run.doing, Run.progress,
+    Run.error, Run.attempt, Run.created_at, Run.started_at, Run.finished_at, Run.size_bytes, Run.gzip_bytes,
+    Run.accuracy, Run.agreement, Run.latency_ms_p50, Run.speedup, Run.sparsity, Run.figures, Run.tflite_sha256,
+)  # fmt: skip
+
+
+def baseline_run(engine: Engine, experiment_id: int) -> int | None:
+    """The experiment's baseline: the succeeded one, or one that is under way; None when there is none."""
+    query = (
+        select(Run.id)
+        .where(
+            Run.experiment_id == experiment_id,
+            Run.is_baseline.is_(True),
+            Run.state.in_((State.SUCCEEDED, State.QUEUED, State.RUNNING)),
+        )
+        .order_by(case((Run.state == State.SUCCEEDED, 0), else_=1), Run.id)
+    )
+    with engine.connect() as connection:
+        return connection.execute(query.limit(1)).scalar()
+
+
+def runs_frame(engine: Engine, experiment_id: int, limit: int = 10_000) -> pd.DataFrame:
+    """The newest runs of an experiment, one a row, oldest first; `figures` is spread into columns."""
+    query = (
+        select(*RUN_COLUMNS).where(Run.experiment_id == experiment_id).order_by(Run.id.desc()).limit(limit)
+    )
+    with engine.connect() as connection:
+        rows = [dict(row) for row in connection.execute(query).mappings()]
+    flat = [{**(row.pop("figures") or {}), **row} for row in reversed(rows)]
+    return pd.DataFrame(flat, columns=None if flat else [column.key for column in RUN_COLUMNS])
+
+
+def run_row(engine: Engine, run_id: int) -> dict[str, Any] | None:
+    """One run as in `runs_frame`, or None."""
+    with engine.connect() as connection:
+        row = connection.execute(select(*RUN_COLUMNS).where(Run.id == run_id)).mappings().first()
+    if row is None:
+        return None
+    values = dict(row)
+    return {**(values.pop("figures") or {}), **values}
+
+
+def progress_of(engine: Engine, experiment_id: int) -> dict[str, int]:
+    """How many runs of an experiment are in each state."""
+    query = select(Run.state, func.count()).where(Run.experiment_id == experiment_id).group_by(Run.state)
+    with engine.connect() as connection:
+        counted = {state: count for state, count in connection.execute(query)}
+    return {state.value: counted.get(state, 0) for state in State}
+
+
+def is_busy(engine: Engine, experiment_id: int) -> bool:
+    """Whether any run of the experiment has not ended."""
+    query = select(Run.id).where(Run.experiment_id == experiment_id, Run.state.not_in(FINAL)).limit(1)
+    with engine.connect() as connection:
+        return connection.execute(query).scalar() is not None
+
+
+def experiments_frame(engine: Engine, limit: int = 50, offset: int = 0) -> pd.DataFrame:
+    """Experiments, newest first, with their runs counted and their baseline's and smallest run's figures."""
+    page = select(Experiment).order_by(Experiment.id.desc()).limit(limit).offset(offset).subquery()
+    done = Run.state == State.SUCCEEDED
+    query = (
+        select(
+            page.c.id,
+            page.c.name,
+            page.c.created_at,
+            page.c.model_name,
+            page.c.data_name,
+            page.c.task,
+            func.count(Run.id).label("runs"),
+            func.count(case((Run.state.in_((State.QUEUED, State.RUNNING)), 1))).label("active"),
+            func.count(case((Run.state == State.FAILED, 1))).label("failed"),
+            func.min(case((done, Run.size_bytes))).label("smallest_bytes"),
+            func.min(case((done & Run.is_baseline.is_(True), Run.size_bytes))).label("baseline_bytes"),
+            func.min(case((done & Run.is_baseline.is_(True), Run.accuracy))).label("baseline_accuracy"),
+        )
+        .select_from(page)
+        .outerjoin(Run, Run.experiment_id == page.c.id)
+        .group_by(page.c.id, page.c.name, page.c.created_at, page.c.model_name, page.c.data_name, page.c.task)
+        .order_by(page.c.id.desc())
+    )
+    with engine.connect() as connection:
+        return pd.read_sql(query, connection)
+
+
+def count_experiments(engine: Engine) -> int:
+    """All experiments there are."""
+    with engine.connect() as connection:
+        return connection.execute(select(func.count()).select_from(Experiment)).scalar_one()
+
+
+def count_states(engine: Engine) -> dict[str, int]:
+    """How many runs are in each state, over all experiments."""
+    with engine.connect() as connection:
+        counted = {state: count for state, count in connection.execute(select(Run.state, func.count()).group_by(Run.state))}
+    return {state.value: counted.get(state, 0) for state in State}

@@ -1,0 +1,303 @@
+"""Runs in the database: who may change what, and when.
+
+A run goes queued → running → … → succeeded | failed | cancelled. Between its steps it is queued again.
+Every change names the attempt it belongs to and happens in one UPDATE that checks the state, so that
+of two workers one wins, and a worker that was given up for dead cannot overwrite a newer attempt.
+A final run never changes; `retry` makes a new attempt of a failed or cancelled one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine, case, delete, func, insert, literal, select, update
+
+from storage.database import now
+from storage.tables import Run, RunDetail, State
+
+FIRST_STEP = "compress"
+NEXT_STEP = {"compress": "measure", "measure": None}
+ATTEMPTS = 3
+COLUMNS = ("size_bytes", "gzip_bytes", "accuracy", "agreement", "latency_ms_p50", "speedup", "sparsity")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A step of a run that this caller owns until it ends or its heartbeats stop."""
+
+    run_id: int
+    attempt: int
+    step: str
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A queued step."""
+
+    run_id: int
+    experiment_id: int
+    step: str
+    attempt: int
+    submission: str
+    is_trained: bool
+
+
+def add_runs(
+    engine: Engine, experiment_id: int, recipes: Sequence[tuple[str, bool, bool]], submission: str
+) -> list[int]:
+    """Queues runs; recipes: (canonical text, is_baseline, is_trained). Returns their ids in the same order."""
+    with engine.begin() as connection:
+        return [
+            connection.execute(
+                insert(Run)
+                .values(
+                    experiment_id=experiment_id,
+                    recipe=recipe,
+                    is_baseline=is_baseline,
+                    is_trained=is_trained,
+                    submission=submission,
+                    state=State.QUEUED,
+                    step=FIRST_STEP,
+                    created_at=now(engine),
+                )
+                .returning(Run.id)
+            ).scalar_one()
+            for recipe, is_baseline, is_trained in recipes
+        ]
+
+
+def waiting(engine: Engine, limit: int = 1000) -> list[Waiting]:
+    """Queued steps, oldest run first."""
+    query = (
+        select(Run.id, Run.experiment_id, Run.step, Run.attempt, Run.submission, Run.is_trained)
+        .where(Run.state == State.QUEUED, Run.cancel_requested.is_(False))
+        .order_by(Run.id)
+        .limit(limit)
+    )
+    with engine.connect() as connection:
+        return [Waiting(*row) for row in connection.execute(query)]
+
+
+def claim(engine: Engine, run_id: int, step: str, attempt: int, worker: str) -> Claim | None:
+    """Takes a queued step; None when it was cancelled, taken, or is of another attempt."""
+    taken = (
+        update(Run)
+        .where(
+            Run.id == run_id,
+            Run.step == step,
+            Run.attempt == attempt,
+            Run.state == State.QUEUED,
+            Run.cancel_requested.is_(False),
+        )
+        .values(
+            state=State.RUNNING,
+            worker=worker,
+            doing="starting",
+            progress=0.0,
+            heartbeat_at=now(engine),
+            started_at=func.coalesce(Run.started_at, now(engine)),
+        )
+    )
+    with engine.begin() as connection:
+        return Claim(run_id, attempt, step) if connection.execute(taken).rowcount == 1 else None
+
+
+def beat(engine: Engine, owned: Claim, doing: str | None = None, progress: float | None = None) -> bool:
+    """Says that the step is alive, and what it does. Returns whether its cancellation was asked for."""
+    values: dict[str, Any] = {"heartbeat_at": now(engine)}
+    if doing is not None:
+        values["doing"] = doing[:200]
+    if progress is not None:
+        values["progress"] = progress
+    with engine.begin() as connection:
+        connection.execute(update(Run).where(*_owned(owned)).values(**values))
+        asked = connection.execute(select(Run.cancel_requested).where(Run.id == owned.run_id)).scalar()
+    return bool(asked)
+
+
+def is_cancel_requested(engine: Engine, run_id: int) -> bool:
+    """Whether somebody asked for the end of this run."""
+    with engine.connect() as connection:
+        return bool(connection.execute(select(Run.cancel_requested).where(Run.id == run_id)).scalar())
+
+
+def finish_compress(
+    engine: Engine, owned: Claim, *, tflite_sha256: str, baseline_sha256: str, compressed: Mapping[str, Any]
+) -> bool:
+    """Records the file and queues the measuring. False when the claim is no longer ours."""
+    with engine.begin() as connection:
+        changed = connection.execute(
+            update(Run)
+            .where(*_owned(owned))
+            .values(
+                state=State.QUEUED,
+                step=NEXT_STEP[owned.step],
+                tflite_sha256=tflite_sha256,
+                baseline_sha256=baseline_sha256,
+                doing="waits to be measured",
+                progress=0.0,
+            )
+        ).rowcount
+        if changed:
+            connection.execute(delete(RunDetail).where(RunDetail.run_id == owned.run_id))
+            connection.execute(insert(RunDetail).values(run_id=owned.run_id, compressed=dict(compressed)))
+    return changed == 1
+
+
+def finish_measure(
+    engine: Engine, owned: Claim, *, figures: Mapping[str, Any], measured: Mapping[str, Any]
+) -> bool:
+    """Records the measurements and ends the run well, in one transaction. False when no longer ours."""
+    with engine.begin() as connection:
+        changed = connection.execute(
+            update(Run)
+            .where(*_owned(owned))
+            .values(
+                state=State.SUCCEEDED,
+                figures=dict(figures),
+                finished_at=now(engine),
+                doing=None,
+                progress=1.0,
+                **{column: figures.get(column) for column in COLUMNS},
+            )
+        ).rowcount
+        if changed:
+            connection.execute(
+                update(RunDetail).where(RunDetail.run_id == owned.run_id).values(measured=dict(measured))
+            )
+    return changed == 1
+
+
+def fail(engine: Engine, owned: Claim, error: str) -> bool:
+    """Ends a claimed run with what went wrong, in words for people."""
+    return _end(engine, owned, State.FAILED, error)
+
+
+def end_cancelled(engine: Engine, owned: Claim) -> bool:
+    """Ends a claimed run whose cancellation was asked for."""
+    return _end(engine, owned, State.CANCELLED, None)
+
+
+def give_back(engine: Engine, owned: Claim) -> bool:
+    """Queues a claimed step again without counting an attempt: its worker is shutting down."""
+    with engine.begin() as connection:
+        return (
+            connection.execute(
+                update(Run).where(*_owned(owned)).values(state=State.QUEUED, attempt=Run.attempt + 1, doing=None)
+            ).rowcount
+            == 1
+        )
+
+
+def fail_waiting(engine: Engine, run_id: int, attempt: int, error: str) -> bool:
+    """Ends a queued run that cannot even start."""
+    with engine.begin() as connection:
+        return (
+            connection.execute(
+                update(Run)
+                .where(Run.id == run_id, Run.attempt == attempt, Run.state == State.QUEUED)
+                .values(state=State.FAILED, error=error, finished_at=now(engine), doing=None)
+            ).rowcount
+            == 1
+        )
+
+
+def cancel(engine: Engine, run_id: int) -> bool:
+    """Asks for the end of a run; a queued one ends at once. False when it had ended already."""
+    with engine.begin() as connection:
+        ended = connection.execute(
+            update(Run)
+            .where(Run.id == run_id, Run.state == State.QUEUED)
+            .values(state=State.CANCELLED, cancel_requested=True, finished_at=now(engine), doing=None)
+        ).rowcount
+        asked = connection.execute(
+            update(Run).where(Run.id == run_id, Run.state == State.RUNNING).values(cancel_requested=True)
+        ).rowcount
+    return ended + asked == 1
+
+
+def retry(engine: Engine, run_id: int) -> bool:
+    """Queues a failed or cancelled run again as a new attempt. False for any other run."""
+    with engine.begin() as connection:
+        return (
+            connection.execute(
+                update(Run)
+                .where(Run.id == run_id, Run.state.in_((State.FAILED, State.CANCELLED)))
+                .values(
+                    state=State.QUEUED,
+                    step=FIRST_STEP,
+                    attempt=Run.attempt + 1,
+                    cancel_requested=False,
+                    error=None,
+                    started_at=None,
+                    finished_at=None,
+                    doing=None,
+                    progress=0.0,
+                )
+            ).rowcount
+            == 1
+        )
+
+
+def recover(engine: Engine, stale_after_s: float) -> list[int]:
+    """Queues running steps whose heartbeats stopped as a new attempt; after the third they fail.
+
+    Returns the runs that were changed.
+    """
+    stale = (Run.state == State.RUNNING) & (Run.heartbeat_at < now(engine) - literal(stale_after_s))
+    again = Run.attempt < ATTEMPTS
+    with engine.begin() as connection:
+        found = list(connection.execute(select(Run.id).where(stale)).scalars())
+        if found:
+            connection.execute(
+                update(Run)
+                .where(stale)
+                .values(
+                    state=case(
+                        (Run.cancel_requested.is_(True), State.CANCELLED), (again, State.QUEUED), else_=State.FAILED
+                    ),
+                    error=case(
+                        (again, None),
+                        else_=f"the worker vanished {ATTEMPTS} times while it worked on this run; see the log",
+                    ),
+                    finished_at=case((again & Run.cancel_requested.is_(False), None), else_=now(engine)),
+                    attempt=case((again, Run.attempt + 1), else_=Run.attempt),
+                    doing=None,
+                )
+            )
+    return found
+
+
+def get_run(engine: Engine, run_id: int) -> Mapping[str, Any] | None:
+    """All columns of a run by name, or None."""
+    with engine.connect() as connection:
+        row = connection.execute(select(Run.__table__).where(Run.id == run_id)).mappings().first()
+    return dict(row) if row else None
+
+
+def get_detail(engine: Engine, run_id: int) -> Mapping[str, Any]:
+    """What was recorded while compressing and measuring: {"compressed": …, "measured": …}, each may be None."""
+    with engine.connect() as connection:
+        row = connection.execute(select(RunDetail.__table__).where(RunDetail.run_id == run_id)).mappings().first()
+    return dict(row) if row else {"compressed": None, "measured": None}
+
+
+def _owned(owned: Claim) -> tuple[Any, ...]:
+    return (
+        Run.id == owned.run_id,
+        Run.attempt == owned.attempt,
+        Run.step == owned.step,
+        Run.state == State.RUNNING,
+    )
+
+
+def _end(engine: Engine, owned: Claim, state: State, error: str | None) -> bool:
+    with engine.begin() as connection:
+        return (
+            connection.execute(
+                update(Run)
+                .where(*_owned(owned))
+                .values(state=state, error=error, finished_at=now(engine), doing=None)
+            ).rowcount
+            == 1
+        )

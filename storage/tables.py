@@ -1,0 +1,129 @@
+"""The tables. Times are seconds since 1970 (UTC) by the database's clock; documents are JSON."""
+
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class State(StrEnum):
+    """Where a run stands."""
+
+    QUEUED = "queued"
+    """Waits for its next step to be claimed."""
+    RUNNING = "running"
+    """A worker has claimed the step and sends heartbeats."""
+    SUCCEEDED = "succeeded"
+    """Measured; never changes again."""
+    FAILED = "failed"
+    """Ended with an error that says why; never changes again."""
+    CANCELLED = "cancelled"
+    """Ended by a person; never changes again."""
+
+
+FINAL = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+
+
+class Base(DeclarativeBase):
+    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON}
+
+
+class File(Base):
+    """An uploaded model or data file: its content lies in the artifact store under its hash."""
+
+    __tablename__ = "files"
+    __table_args__ = (UniqueConstraint("sha256", "kind"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), index=True)
+    kind: Mapped[str] = mapped_column(String(10))
+    name: Mapped[str] = mapped_column(String(255))
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[float] = mapped_column(Float)
+    facts: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    error: Mapped[str | None] = mapped_column(Text)
+
+
+class Experiment(Base):
+    """What makes runs comparable: model, data, how the rows are read and split, the task."""
+
+    __tablename__ = "experiments"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[float] = mapped_column(Float, index=True)
+    model_sha256: Mapped[str] = mapped_column(String(64))
+    model_name: Mapped[str] = mapped_column(String(255))
+    model_facts: Mapped[dict[str, Any]] = mapped_column(JSON)
+    data_sha256: Mapped[str] = mapped_column(String(64))
+    data_name: Mapped[str] = mapped_column(String(255))
+    settings: Mapped[dict[str, Any]] = mapped_column(JSON)
+    task: Mapped[str] = mapped_column(String(20))
+    seed: Mapped[int] = mapped_column(Integer)
+    fingerprint: Mapped[str] = mapped_column(String(64), index=True)
+
+
+class Run(Base):
+    """One recipe applied to one experiment."""
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        Index("ix_runs_experiment_id_id", "experiment_id", "id"),
+        Index("ix_runs_state", "state"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    experiment_id: Mapped[int] = mapped_column(ForeignKey("experiments.id"))
+    recipe: Mapped[str] = mapped_column(Text)
+    is_baseline: Mapped[bool] = mapped_column(default=False)
+    is_trained: Mapped[bool] = mapped_column(default=False)
+    submission: Mapped[str] = mapped_column(String(32))
+
+    state: Mapped[str] = mapped_column(String(10), default=State.QUEUED)
+    step: Mapped[str] = mapped_column(String(10))
+    attempt: Mapped[int] = mapped_column(default=1)
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
+    doing: Mapped[str | None] = mapped_column(String(200))
+    progress: Mapped[float] = mapped_column(Float, default=0.0)
+    error: Mapped[str | None] = mapped_column(Text)
+    worker: Mapped[str | None] = mapped_column(String(200))
+    created_at: Mapped[float] = mapped_column(Float)
+    started_at: Mapped[float | None] = mapped_column(Float)
+    heartbeat_at: Mapped[float | None] = mapped_column(Float)
+    finished_at: Mapped[float | None] = mapped_column(Float)
+
+    tflite_sha256: Mapped[str | None] = mapped_column(String(64))
+    baseline_sha256: Mapped[str | None] = mapped_column(String(64))
+    size_bytes: Mapped[int | None] = mapped_column()
+    gzip_bytes: Mapped[int | None] = mapped_column()
+    accuracy: Mapped[float | None] = mapped_column(Float)
+    agreement: Mapped[float | None] = mapped_column(Float)
+    latency_ms_p50: Mapped[float | None] = mapped_column(Float)
+    speedup: Mapped[float | None] = mapped_column(Float)
+    sparsity: Mapped[float | None] = mapped_column(Float)
+    figures: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    """Everything measured about the whole file; `size_bytes` and the like repeat it for lists and sorting."""
+
+
+class RunDetail(Base):
+    """The bulky part of a run, read only on its own page: layers, stages, what was skipped, host."""
+
+    __tablename__ = "run_details"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    compressed: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    measured: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+
+
+class Stage(Base):
+    """A cached piece of work: the key says exactly what went in, the artifact what came out."""
+
+    __tablename__ = "stages"
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(40))
+    sha256: Mapped[str] = mapped_column(String(64))
+    facts: Mapped[dict[str, Any]] = mapped_column(JSON)
+    seconds: Mapped[float] = mapped_column(Float)
+    created_at: Mapped[float] = mapped_column(Float)
