@@ -18,8 +18,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from lwdash.datasets.dataset import Dataset
-from lwdash.errors import ResultRejected
+from lwdash.errors import BridgeRefused, ConversionFailed, ResultRejected
 from lwdash.keras_models.facts import ModelFacts
+from lwdash.keras_models.load import load_model
+from lwdash.keras_models.transfer import can_transfer, transfer_weights
 from lwdash.recipe import Recipe, Step
 from lwdash.techniques import TECHNIQUES
 from lwdash.techniques.contract import Progress, Skipped, Training
@@ -29,6 +31,10 @@ FLOAT_TOLERANCE = 2e-3
 """Largest difference between Keras and float .tflite, relative to the largest output, that rounding explains."""
 WORST_SQNR_DB = 0.0
 """Below this a quantized file's error is larger than its signal."""
+ORIGINAL, TWIN = "the file's own", "the Keras 2 twin's"
+RECURRENT = {
+    "LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "TimeDistributed",
+}  # fmt: skip
 LIBRARIES = (
     "tensorflow",
     "keras",
@@ -117,11 +123,9 @@ class Workbench:
         key = self._key("export", steps, with_data=bool(steps))
 
         def make() -> _Made:
-            model = self._keras_model(steps)
-            self.progress("converting to .tflite", 0.0)
-            data = TECHNIQUES["float32"].apply(model, self._input_names, self._input_shapes)
-            data, difference = self._checked_export(model, data)
-            return _Made(data, difference)
+            treated = self._keras_model(steps) if steps else None
+            graph = self._baseline_graph if steps else None
+            return self._converted(treated, graph)
 
         name = f"float32 after {' + '.join(s.name for s in steps)}" if steps else "float32"
         return self._stage(name, "export", key, make)
@@ -139,10 +143,45 @@ class Workbench:
 
         return self._stage(str(step), "tflite", key, make)
 
+    @property
+    def _baseline_graph(self) -> str:
+        """Which graph the baseline was exported from: treated models use the same, to be comparable."""
+        found = self.cache.get(self._key("export", (), with_data=False))
+        return found[1]["graph"] if found else TWIN
+
+    def _converted(self, treated: Any | None, graph: str | None) -> _Made:
+        """The float .tflite of a treated twin, or of the original: from the Keras 3 graph where that works."""
+        self.progress("converting to .tflite", 0.0)
+        if graph is None:
+            graph = ORIGINAL if self._original_is_lean else TWIN
+            if graph == ORIGINAL and self.facts.library == "keras":
+                try:
+                    return self._converted(None, ORIGINAL)
+                except (ConversionFailed, ResultRejected):
+                    if not self._has_twin:
+                        raise
+                    graph = TWIN
+        if graph == ORIGINAL:
+            model = self._original
+            if treated is not None:
+                model = load_model(self.model_path, self.facts)
+                transfer_weights(treated, model)
+        else:
+            model = treated if treated is not None else self._twin
+        data = TECHNIQUES["float32"].apply(model, self._input_names, self._input_shapes)
+        data, facts = self._checked_export(treated if treated is not None else self._original, data)
+        return _Made(data, {**facts, "graph": graph})
+
+    @property
+    def _original_is_lean(self) -> bool:
+        """Whether the original's own graph is the better one: recurrent Keras 3 layers become loops, not operators."""
+        if self.facts.library != "keras":
+            return True
+        is_recurrent = any(layer.class_name in RECURRENT for layer in self.facts.layers)
+        return not self._has_twin or (not is_recurrent and can_transfer(self._twin, self._original))
+
     def _keras_model(self, steps: Sequence[Step]) -> Any:
-        """The live model after the keras-stage steps; without any, the bridged original or, failing that, itself."""
-        if not steps:
-            return self._for_export
+        """The live tf_keras model after the keras-stage steps."""
         *earlier, step = steps
         key = self._key("keras", steps, with_data=True)
         live: list[Any] = []
@@ -198,8 +237,6 @@ class Workbench:
 
     @cached_property
     def _original(self) -> Any:
-        from lwdash.keras_models.load import load_model
-
         self.progress("loading the model", 0.0)
         return load_model(self.model_path, self.facts)
 
@@ -214,14 +251,11 @@ class Workbench:
         return to_tf_keras(original, rows=[rows[name] for name in self._input_names]).model
 
     @cached_property
-    def _for_export(self) -> Any:
-        """The twin where there is one, so that all files of an experiment have the same operators."""
-        from lwdash.errors import BridgeRefused
-
+    def _has_twin(self) -> bool:
         try:
-            return self._twin
+            return self._twin is not None
         except BridgeRefused:
-            return self._original
+            return False
 
     @cached_property
     def _training(self) -> Training:

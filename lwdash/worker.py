@@ -165,13 +165,14 @@ def main() -> None:
             answer = serve(job)
         except LwdashError as error:
             traceback.print_exc()
-            link.ask("failed", error=_words(error))
+            link.ask("failed", error=_words(error), is_fault=isinstance(error, InternalFault))
         except MemoryError:
             traceback.print_exc()
-            link.ask("failed", error="there was not enough memory for this step")
+            link.ask("failed", error="there was not enough memory for this step", is_fault=True)
         except Exception as error:
             traceback.print_exc()
-            link.ask("failed", error=f"an error that lwdash did not expect: {type(error).__name__}: {str(error)[:500]}")
+            words = f"an error that lwdash did not expect: {type(error).__name__}: {str(error)[:500]}"
+            link.ask("failed", error=f"{words}. The log has the details.", is_fault=True)
         else:
             link.ask("done", **answer)
 

@@ -7,7 +7,17 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import ColumnElement, Engine, Float, create_engine, event, func, literal_column, make_url, text
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    Float,
+    create_engine,
+    event,
+    func,
+    literal_column,
+    make_url,
+    text,
+)
 
 from storage.errors import NewerDatabase
 

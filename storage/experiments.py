@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Engine, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from storage.database import now
 from storage.tables import Experiment, File
@@ -13,16 +14,20 @@ from storage.tables import Experiment, File
 
 def add_file(engine: Engine, *, sha256: str, kind: str, name: str, size_bytes: int) -> int:
     """Records an uploaded file; the same content again keeps its id and takes the new name."""
+    known = update(File).where(File.sha256 == sha256, File.kind == kind).values(name=name).returning(File.id)
+    added = insert(File).values(
+        sha256=sha256, kind=kind, name=name, size_bytes=size_bytes, created_at=now(engine)
+    )
     with engine.begin() as connection:
-        known = connection.execute(select(File.id).where(File.sha256 == sha256, File.kind == kind)).scalar()
-        if known is not None:
-            connection.execute(update(File).where(File.id == known).values(name=name))
-            return known
-        return connection.execute(
-            insert(File)
-            .values(sha256=sha256, kind=kind, name=name, size_bytes=size_bytes, created_at=now(engine))
-            .returning(File.id)
-        ).scalar_one()
+        found = connection.execute(known).scalar()
+    if found is not None:
+        return found
+    try:
+        with engine.begin() as connection:
+            return connection.execute(added.returning(File.id)).scalar_one()
+    except IntegrityError:  # another upload of the same content was a moment faster
+        with engine.begin() as connection:
+            return connection.execute(known).scalar_one()
 
 
 def get_file(engine: Engine, sha256: str, kind: str) -> Mapping[str, Any] | None:
@@ -59,7 +64,13 @@ def add_experiment(
     model, data: rows of `get_file`.
     """
     mark = fingerprint(
-        {"model": model["sha256"], "data": data["sha256"], "settings": dict(settings), "task": task, "seed": seed}
+        {
+            "model": model["sha256"],
+            "data": data["sha256"],
+            "settings": dict(settings),
+            "task": task,
+            "seed": seed,
+        }
     )
     with engine.begin() as connection:
         known = connection.execute(
@@ -89,7 +100,11 @@ def add_experiment(
 def get_experiment(engine: Engine, experiment_id: int) -> Mapping[str, Any] | None:
     """All columns of an experiment by name, or None."""
     with engine.connect() as connection:
-        row = connection.execute(select(Experiment.__table__).where(Experiment.id == experiment_id)).mappings().first()
+        row = (
+            connection.execute(select(Experiment.__table__).where(Experiment.id == experiment_id))
+            .mappings()
+            .first()
+        )
     return dict(row) if row else None
 
 

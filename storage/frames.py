@@ -54,7 +54,7 @@ def progress_of(engine: Engine, experiment_id: int) -> dict[str, int]:
     """How many runs of an experiment are in each state."""
     query = select(Run.state, func.count()).where(Run.experiment_id == experiment_id).group_by(Run.state)
     with engine.connect() as connection:
-        counted = {state: count for state, count in connection.execute(query)}
+        counted: dict[str, int] = dict(connection.execute(query).tuples().all())
     return {state.value: counted.get(state, 0) for state in State}
 
 
@@ -102,5 +102,30 @@ def count_experiments(engine: Engine) -> int:
 def count_states(engine: Engine) -> dict[str, int]:
     """How many runs are in each state, over all experiments."""
     with engine.connect() as connection:
-        counted = {state: count for state, count in connection.execute(select(Run.state, func.count()).group_by(Run.state))}
+        query = select(Run.state, func.count()).group_by(Run.state)
+        counted: dict[str, int] = dict(connection.execute(query).tuples().all())
     return {state.value: counted.get(state, 0) for state in State}
+
+
+def active_runs(engine: Engine, experiment_id: int, limit: int) -> list[dict[str, Any]]:
+    """Runs that have not ended, running ones first: id, recipe, state, doing, progress, started_at."""
+    query = (
+        select(Run.id, Run.recipe, Run.state, Run.doing, Run.progress, Run.started_at)
+        .where(Run.experiment_id == experiment_id, Run.state.in_((State.QUEUED, State.RUNNING)))
+        .order_by(case((Run.state == State.RUNNING, 0), else_=1), Run.id)
+        .limit(limit)
+    )
+    with engine.connect() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def newest_experiment(engine: Engine) -> int | None:
+    """The id of the experiment made last."""
+    with engine.connect() as connection:
+        return connection.execute(select(func.max(Experiment.id))).scalar()
+
+
+def newest_run(engine: Engine) -> int | None:
+    """The id of the run made last."""
+    with engine.connect() as connection:
+        return connection.execute(select(func.max(Run.id))).scalar()

@@ -13,11 +13,13 @@ from typing import Any
 from sqlalchemy import Engine, case, delete, func, insert, literal, select, update
 
 from storage.database import now
+from storage.errors import StorageError
 from storage.tables import Run, RunDetail, State
 
 FIRST_STEP = "compress"
 NEXT_STEP = {"compress": "measure", "measure": None}
-ATTEMPTS = 3
+VANISHINGS = 3
+"""How often the worker of a run may vanish before the run has failed."""
 COLUMNS = ("size_bytes", "gzip_bytes", "accuracy", "agreement", "latency_ms_p50", "speedup", "sparsity")
 
 
@@ -28,6 +30,10 @@ class Claim:
     run_id: int
     attempt: int
     step: str
+
+
+class Incomplete(StorageError):
+    """A run was to succeed without the record of its compression."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,7 @@ def claim(engine: Engine, run_id: int, step: str, attempt: int, worker: str) -> 
 
 
 def beat(engine: Engine, owned: Claim, doing: str | None = None, progress: float | None = None) -> bool:
-    """Says that the step is alive, and what it does. Returns whether its cancellation was asked for."""
+    """Says that the step is alive, and what it does. Returns whether it has to stop (see `should_stop`)."""
     values: dict[str, Any] = {"heartbeat_at": now(engine)}
     if doing is not None:
         values["doing"] = doing[:200]
@@ -111,14 +117,14 @@ def beat(engine: Engine, owned: Claim, doing: str | None = None, progress: float
         values["progress"] = progress
     with engine.begin() as connection:
         connection.execute(update(Run).where(*_owned(owned)).values(**values))
-        asked = connection.execute(select(Run.cancel_requested).where(Run.id == owned.run_id)).scalar()
-    return bool(asked)
+    return should_stop(engine, owned)
 
 
-def is_cancel_requested(engine: Engine, run_id: int) -> bool:
-    """Whether somebody asked for the end of this run."""
+def should_stop(engine: Engine, owned: Claim) -> bool:
+    """Whether the run was cancelled, or the step is no longer this caller's since it was taken for dead."""
+    query = select(Run.id).where(*_owned(owned), Run.cancel_requested.is_(False))
     with engine.connect() as connection:
-        return bool(connection.execute(select(Run.cancel_requested).where(Run.id == run_id)).scalar())
+        return connection.execute(query).scalar() is None
 
 
 def finish_compress(
@@ -130,7 +136,7 @@ def finish_compress(
             update(Run)
             .where(*_owned(owned))
             .values(
-                state=State.QUEUED,
+                **_queued_or_cancelled(engine),
                 step=NEXT_STEP[owned.step],
                 tflite_sha256=tflite_sha256,
                 baseline_sha256=baseline_sha256,
@@ -147,7 +153,10 @@ def finish_compress(
 def finish_measure(
     engine: Engine, owned: Claim, *, figures: Mapping[str, Any], measured: Mapping[str, Any]
 ) -> bool:
-    """Records the measurements and ends the run well, in one transaction. False when no longer ours."""
+    """Records the measurements and ends the run well, in one transaction. False when no longer ours.
+
+    Raises Incomplete when nothing is recorded of its compression; the run is then as it was.
+    """
     with engine.begin() as connection:
         changed = connection.execute(
             update(Run)
@@ -162,9 +171,11 @@ def finish_measure(
             )
         ).rowcount
         if changed:
-            connection.execute(
+            recorded = connection.execute(
                 update(RunDetail).where(RunDetail.run_id == owned.run_id).values(measured=dict(measured))
-            )
+            ).rowcount
+            if recorded != 1:
+                raise Incomplete(f"run {owned.run_id} has no record of its compression; start it again")
     return changed == 1
 
 
@@ -179,14 +190,10 @@ def end_cancelled(engine: Engine, owned: Claim) -> bool:
 
 
 def give_back(engine: Engine, owned: Claim) -> bool:
-    """Queues a claimed step again without counting an attempt: its worker is shutting down."""
+    """Queues a claimed step again, as a new attempt: its worker is shutting down in good order."""
+    values = {**_queued_or_cancelled(engine), "attempt": Run.attempt + 1, "doing": None}
     with engine.begin() as connection:
-        return (
-            connection.execute(
-                update(Run).where(*_owned(owned)).values(state=State.QUEUED, attempt=Run.attempt + 1, doing=None)
-            ).rowcount
-            == 1
-        )
+        return connection.execute(update(Run).where(*_owned(owned)).values(**values)).rowcount == 1
 
 
 def fail_waiting(engine: Engine, run_id: int, attempt: int, error: str) -> bool:
@@ -204,16 +211,21 @@ def fail_waiting(engine: Engine, run_id: int, attempt: int, error: str) -> bool:
 
 def cancel(engine: Engine, run_id: int) -> bool:
     """Asks for the end of a run; a queued one ends at once. False when it had ended already."""
+    waits = Run.state == State.QUEUED
     with engine.begin() as connection:
-        ended = connection.execute(
-            update(Run)
-            .where(Run.id == run_id, Run.state == State.QUEUED)
-            .values(state=State.CANCELLED, cancel_requested=True, finished_at=now(engine), doing=None)
-        ).rowcount
-        asked = connection.execute(
-            update(Run).where(Run.id == run_id, Run.state == State.RUNNING).values(cancel_requested=True)
-        ).rowcount
-    return ended + asked == 1
+        return (
+            connection.execute(
+                update(Run)
+                .where(Run.id == run_id, Run.state.in_((State.QUEUED, State.RUNNING)))
+                .values(
+                    cancel_requested=True,
+                    state=case((waits, State.CANCELLED), else_=Run.state),
+                    finished_at=case((waits, now(engine)), else_=Run.finished_at),
+                    doing=case((waits, None), else_=Run.doing),
+                )
+            ).rowcount
+            == 1
+        )
 
 
 def retry(engine: Engine, run_id: int) -> bool:
@@ -227,6 +239,7 @@ def retry(engine: Engine, run_id: int) -> bool:
                     state=State.QUEUED,
                     step=FIRST_STEP,
                     attempt=Run.attempt + 1,
+                    vanished=0,
                     cancel_requested=False,
                     error=None,
                     started_at=None,
@@ -240,32 +253,28 @@ def retry(engine: Engine, run_id: int) -> bool:
 
 
 def recover(engine: Engine, stale_after_s: float) -> list[int]:
-    """Queues running steps whose heartbeats stopped as a new attempt; after the third they fail.
+    """Queues running steps whose heartbeats stopped as a new attempt; after the third time they fail.
 
     Returns the runs that were changed.
     """
     stale = (Run.state == State.RUNNING) & (Run.heartbeat_at < now(engine) - literal(stale_after_s))
-    again = Run.attempt < ATTEMPTS
+    cancelled, again = Run.cancel_requested.is_(True), Run.vanished + 1 < VANISHINGS
+    words = f"the worker vanished {VANISHINGS} times while it worked on this run; its log may say why"
+    recovered = (
+        update(Run)
+        .where(stale)
+        .values(
+            state=case((cancelled, State.CANCELLED), (again, State.QUEUED), else_=State.FAILED),
+            error=case((cancelled | again, None), else_=words),
+            finished_at=case((again & ~cancelled, None), else_=now(engine)),
+            attempt=Run.attempt + 1,
+            vanished=Run.vanished + 1,
+            doing=None,
+        )
+        .returning(Run.id)
+    )
     with engine.begin() as connection:
-        found = list(connection.execute(select(Run.id).where(stale)).scalars())
-        if found:
-            connection.execute(
-                update(Run)
-                .where(stale)
-                .values(
-                    state=case(
-                        (Run.cancel_requested.is_(True), State.CANCELLED), (again, State.QUEUED), else_=State.FAILED
-                    ),
-                    error=case(
-                        (again, None),
-                        else_=f"the worker vanished {ATTEMPTS} times while it worked on this run; see the log",
-                    ),
-                    finished_at=case((again & Run.cancel_requested.is_(False), None), else_=now(engine)),
-                    attempt=case((again, Run.attempt + 1), else_=Run.attempt),
-                    doing=None,
-                )
-            )
-    return found
+        return sorted(connection.execute(recovered).scalars())
 
 
 def get_run(engine: Engine, run_id: int) -> Mapping[str, Any] | None:
@@ -278,7 +287,11 @@ def get_run(engine: Engine, run_id: int) -> Mapping[str, Any] | None:
 def get_detail(engine: Engine, run_id: int) -> Mapping[str, Any]:
     """What was recorded while compressing and measuring: {"compressed": …, "measured": …}, each may be None."""
     with engine.connect() as connection:
-        row = connection.execute(select(RunDetail.__table__).where(RunDetail.run_id == run_id)).mappings().first()
+        row = (
+            connection.execute(select(RunDetail.__table__).where(RunDetail.run_id == run_id))
+            .mappings()
+            .first()
+        )
     return dict(row) if row else {"compressed": None, "measured": None}
 
 
@@ -289,6 +302,15 @@ def _owned(owned: Claim) -> tuple[Any, ...]:
         Run.step == owned.step,
         Run.state == State.RUNNING,
     )
+
+
+def _queued_or_cancelled(engine: Engine) -> dict[str, Any]:
+    """The state of a step that ended when the run goes on: a cancellation may have come in between."""
+    cancelled = Run.cancel_requested.is_(True)
+    return {
+        "state": case((cancelled, State.CANCELLED), else_=State.QUEUED),
+        "finished_at": case((cancelled, now(engine)), else_=None),
+    }
 
 
 def _end(engine: Engine, owned: Claim, state: State, error: str | None) -> bool:

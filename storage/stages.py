@@ -25,7 +25,12 @@ def put_stage(
         with engine.begin() as connection:
             connection.execute(
                 insert(Stage).values(
-                    key=key, kind=kind, sha256=sha256, facts=dict(facts), seconds=seconds, created_at=now(engine)
+                    key=key,
+                    kind=kind,
+                    sha256=sha256,
+                    facts=dict(facts),
+                    seconds=seconds,
+                    created_at=now(engine),
                 )
             )
     except IntegrityError:

@@ -1,7 +1,7 @@
 """The tables. Times are seconds since 1970 (UTC) by the database's clock; documents are JSON."""
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, Integer, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -26,7 +26,7 @@ FINAL = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 
 
 class Base(DeclarativeBase):
-    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {dict[str, Any]: JSON, list[Any]: JSON}
 
 
 class File(Base):
@@ -83,6 +83,8 @@ class Run(Base):
     state: Mapped[str] = mapped_column(String(10), default=State.QUEUED)
     step: Mapped[str] = mapped_column(String(10))
     attempt: Mapped[int] = mapped_column(default=1)
+    vanished: Mapped[int] = mapped_column(default=0)
+    """How often a worker stopped without a word while it had this attempt's steps; a retry counts anew."""
     cancel_requested: Mapped[bool] = mapped_column(default=False)
     doing: Mapped[str | None] = mapped_column(String(200))
     progress: Mapped[float] = mapped_column(Float, default=0.0)

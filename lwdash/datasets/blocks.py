@@ -17,8 +17,18 @@ import pyarrow.csv as pacsv
 
 from lwdash.datasets.dialect import MISSING as MISSING_MARKS
 from lwdash.datasets.dialect import Dialect
-from lwdash.datasets.problems import INFINITE, MISSING, TEXT, Problem, ProblemList, numbered_rows, ragged, shorten
-from lwdash.datasets.source import TextBlock, text_blocks
+from lwdash.datasets.numbers import rows_of_numbers, rows_of_whole_numbers
+from lwdash.datasets.problems import (
+    INFINITE,
+    MISSING,
+    TEXT,
+    Problem,
+    ProblemList,
+    numbered_rows,
+    ragged,
+    shorten,
+)
+from lwdash.datasets.source import TextBlock, clean_text, text_blocks
 from lwdash.errors import DataRefused
 
 T = TypeVar("T")
@@ -26,9 +36,9 @@ T = TypeVar("T")
 
 @dataclass
 class Block:
-    """Consecutive rows. numbers: float64 (rows, columns of the file), NaN where a column is text or a value bad;
-    text: column index → array of str (rows,), for the columns read as text; lines: int64 (rows,) lines of the file;
-    bad: bad cells of each column, None where there are none."""
+    """Consecutive rows. numbers: float64 (rows, columns of the file), NaN where a column is text or a value
+    bad; text: column index → array of str (rows,), for the columns read as text; lines: int64 (rows,) lines
+    of the file; bad: bad cells of each column, None where there are none."""
 
     numbers: np.ndarray
     text: dict[int, np.ndarray]
@@ -44,7 +54,14 @@ class Reader:
     (the others are NaN and their problems are not looked for).
     """
 
-    def __init__(self, path: Path, dialect: Dialect, *, text_columns: Sequence[int] = (), wanted: Sequence[int] | None = None):
+    def __init__(
+        self,
+        path: Path,
+        dialect: Dialect,
+        *,
+        text_columns: Sequence[int] = (),
+        wanted: Sequence[int] | None = None,
+    ):
         self.path, self.dialect = path, dialect
         self.width = len(dialect.names)
         self.text_columns = set(text_columns)
@@ -53,15 +70,19 @@ class Reader:
         self.is_wanted[self.wanted] = True
         self._mixed: set[int] = set()
         self._slow_blocks = 0
+        self._maybe_whole = all(cell.isdecimal() for row in dialect.sample[:5] for cell in row)
 
     def blocks(self, then: Callable[[Block], T]) -> Iterator[T]:
-        """`then(block)` for each block, in order; both parsing and `then` run on as many threads as there are cores."""
-        workers = max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+        """`then(block)` for each block, in order; both parsing and `then` run on as many threads as there are
+        cores."""
+        workers = max(
+            1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        )
         workers = min(workers, 4)  # each worker holds a block of text and its numbers
         waiting: deque[Future[T]] = deque()
         with ThreadPoolExecutor(workers, "csv") as pool:
             try:
-                for block in text_blocks(self.path, self.dialect.skip_lines, self.dialect.encoding):
+                for block in text_blocks(self.path, self.dialect.skip_lines):
                     waiting.append(pool.submit(lambda b=block: then(self.parse(b))))  # type: ignore[misc]
                     if len(waiting) > workers:
                         yield waiting.popleft().result()
@@ -72,40 +93,25 @@ class Reader:
                     future.cancel()
 
     def parse(self, block: TextBlock) -> Block:
-        if not self.text_columns and self._slow_blocks < 4:
-            numbers = self._all_numbers(block.data)
+        block = TextBlock(clean_text(block, self.dialect.encoding, self.path.name), block.first_line)
+        if not self.text_columns and self._slow_blocks < 3 and b'"' not in block.data:
+            numbers = self._clean_numbers(block.data)
             if numbers is not None:
-                lines = block.first_line + np.arange(len(numbers))
-                return self._with_infinite(Block(numbers, {}, lines))
+                return Block(numbers, {}, block.first_line + np.arange(len(numbers)))
             self._slow_blocks += 1
         return self._by_column(block)
 
-    def _all_numbers(self, data: bytes) -> np.ndarray | None:
-        """The block if it is nothing but numbers in rows of equal length, else None.
-
-        All values are parsed as one column (many columns cost pyarrow several times as much); a blank put after every
-        row must come back at the end of every row, or some row is longer or shorter.
-        """
-        if b'"' in data:
-            return None
-        one_column = data.replace(b"\n", b"\n\n").replace(self.dialect.delimiter.encode(), b"\n")
-        try:
-            table = pacsv.read_csv(
-                pa.py_buffer(one_column),
-                read_options=pacsv.ReadOptions(column_names=["x"], use_threads=False, block_size=1 << 20),
-                parse_options=pacsv.ParseOptions(delimiter="\x1f", quote_char=False, ignore_empty_lines=False),
-                convert_options=self._convert({"x": pa.float64()}),
-            )
-        except pa.ArrowInvalid:
-            return None
-        column = table.column(0)
-        rows, left = divmod(len(column), self.width + 1)
-        if left or column.null_count != rows:
-            return None
-        values = np.concatenate([c.to_numpy(zero_copy_only=False) for c in column.chunks]).reshape(rows, -1)
-        if not np.isnan(values[:, -1]).all():
-            return None
-        return values[:, :-1]
+    def _clean_numbers(self, data: bytes) -> np.ndarray | None:
+        """The numbers of a block in which nothing is wrong (the usual case, parsed fast), else None."""
+        dialect = self.dialect
+        values = None
+        if self._maybe_whole:
+            values = rows_of_whole_numbers(data, dialect.delimiter, self.width)
+            self._maybe_whole = values is not None
+        if values is None:
+            values = rows_of_numbers(data, dialect.delimiter, dialect.decimal, self.width)
+        with np.errstate(all="ignore"):
+            return values if values is not None and np.isfinite(values.sum()) else None
 
     def _convert(self, types: dict[str, Any], **more: Any) -> pacsv.ConvertOptions:
         return pacsv.ConvertOptions(
@@ -134,7 +140,9 @@ class Reader:
                 column_names=names, use_threads=False, block_size=max(1 << 20, min(len(data) + 1, 16 << 20))
             ),
             parse_options=pacsv.ParseOptions(
-                delimiter=self.dialect.delimiter, newlines_in_values=b'"' in data, invalid_row_handler=on_ragged
+                delimiter=self.dialect.delimiter,
+                newlines_in_values=b'"' in data,
+                invalid_row_handler=on_ragged,
             ),
             convert_options=self._convert(types, include_columns=[str(i) for i in self.wanted]),
         )
@@ -175,7 +183,9 @@ class Reader:
         series = pd.Series(words, dtype=object)
         if self.dialect.decimal == ",":
             series = series.str.replace(",", ".", regex=False)
-        return pd.to_numeric(series.where(~series.isin(MISSING_MARKS), None), errors="coerce").to_numpy(np.float64)
+        return pd.to_numeric(series.where(~series.isin(MISSING_MARKS), None), errors="coerce").to_numpy(
+            np.float64
+        )
 
     def _lines(self, block: TextBlock, rows: int, skipped: int, problems: ProblemList) -> np.ndarray:
         """The line of each row that was kept; the rows of another length are added to `problems`."""
@@ -200,7 +210,7 @@ class Reader:
     def _find_bad_cells(self, block: Block, words: dict[int, np.ndarray]) -> None:
         for index in sorted(self.text_columns):
             rows = np.flatnonzero(block.text[index] == "")
-            self._note(block, rows, np.full(len(rows), index), lambda row, index: (MISSING, ""))
+            self._note(block, (rows, np.full(len(rows), index)), lambda row, index: (MISSING, ""))
         numeric = self.is_wanted.copy()
         numeric[list(self.text_columns)] = False
         missing = np.isnan(block.numbers) & numeric
@@ -209,10 +219,10 @@ class Reader:
         is_text = np.zeros_like(missing)
         for index, column in words.items():
             is_text[:, index] = missing[:, index] & ~np.isin(column, MISSING_MARKS)
-        self._note(block, *np.nonzero(is_text), lambda row, index: (TEXT, str(words[index][row])))
+        self._note(block, np.nonzero(is_text), lambda row, index: (TEXT, str(words[index][row])))
         self._note(
             block,
-            *np.nonzero(missing & ~is_text),
+            np.nonzero(missing & ~is_text),
             lambda row, index: (MISSING, str(words[index][row]) if index in words else ""),
         )
 
@@ -220,17 +230,21 @@ class Reader:
         with np.errstate(all="ignore"):
             suspicious = not np.isfinite(block.numbers.sum())
         if suspicious:
-            rows, columns = np.nonzero(np.isinf(block.numbers) & self.is_wanted)
-            self._note(block, rows, columns, lambda row, index: (INFINITE, str(block.numbers[row, index])))
+            cells = np.nonzero(np.isinf(block.numbers) & self.is_wanted)
+            self._note(block, cells, lambda row, index: (INFINITE, str(block.numbers[row, index])))
         return block
 
     def _note(
-        self, block: Block, rows: np.ndarray, columns: np.ndarray, describe: Callable[[int, int], tuple[str, str]]
+        self, block: Block, cells: tuple[np.ndarray, ...], describe: Callable[[int, int], tuple[str, str]]
     ) -> None:
-        """Add the cells (rows[i], columns[i]) to the block's problems: the first few with their place, all counted."""
+        """Add `cells` (rows, columns) to the block's problems: the first few with their place, all
+        counted."""
+        rows, columns = cells
         for row, index in zip(rows[:5].tolist(), columns[:5].tolist(), strict=True):
             kind, value = describe(row, index)
-            block.problems.add(Problem(kind, int(block.lines[row]), self.dialect.names[index], shorten(value)))
+            block.problems.add(
+                Problem(kind, int(block.lines[row]), self.dialect.names[index], shorten(value))
+            )
         if len(rows) > 5:
             block.problems.counts[kind] += len(rows) - 5
         if len(rows):

@@ -10,7 +10,8 @@ from lwdash.errors import DataRefused
 
 @dataclass(frozen=True)
 class ClassMapping:
-    """classes: label text by output index; explanation: the rule that was used; warnings: what the user must check."""
+    """classes: label text by output index; explanation: the rule that was used; warnings: what the user must
+    check."""
 
     classes: tuple[str, ...]
     explanation: str
@@ -33,8 +34,9 @@ def map_classes(
 
     counts: label text → rows. outputs: classes that the model tells apart (2 for one sigmoid output).
     chosen: the user's list, label texts in the order of the outputs; it is used as it is, after checking.
-    Found otherwise: whole numbers 0 … n−1 stay as they are; from 1 they are taken as 1 … n; as many distinct labels as
-    outputs are taken in sorted order (numbers by value). Raises DataRefused for a label that would have no output.
+    Found otherwise: whole numbers 0 … n−1 stay as they are; from 1 they are taken as 1 … n; as many distinct
+    labels as outputs are taken in sorted order (numbers by value). Raises DataRefused for a label that would
+    have no output.
     """
     found = sorted({canonical(text) for text in counts}, key=label_order)
     if chosen is not None:
@@ -49,8 +51,10 @@ def map_classes(
     if whole is None:
         if len(found) < outputs:
             raise DataRefused(
-                f"label column '{column}' has {len(found)} distinct texts ({_some(found)}), the model has {outputs} "
-                "outputs, and a text does not say which output it is. List all classes in the order of the model's "
+                f"label column '{column}' has {len(found)} distinct texts ({_some(found)}), the model has "
+                f"{outputs} "
+                "outputs, and a text does not say which output it is. List all classes in the order of the "
+                "model's "
                 f"outputs (classes = {_some([*found, '…'])})."
             )
         return ClassMapping(tuple(found), f"{len(found)} labels in sorted order: {_arrows(found)}")
@@ -60,7 +64,7 @@ def map_classes(
 def _whole_numbers(whole: list[int], outputs: int, column: str) -> ClassMapping:
     low, high = whole[0], whole[-1]
     texts = tuple(map(str, whole))
-    if 0 <= low and high <= outputs - 1 and (low != 1 or len(whole) == outputs):
+    if low >= 0 and high <= outputs - 1 and (low != 1 or len(whole) == outputs):
         zero_based = tuple(map(str, range(outputs)))
         missing = [c for c in zero_based if c not in texts]
         explanation = f"whole numbers 0 … {outputs - 1} are the output indices as they are"
@@ -76,7 +80,8 @@ def _whole_numbers(whole: list[int], outputs: int, column: str) -> ClassMapping:
     outside = [str(v) for v in whole if not 0 <= v < outputs]
     raise DataRefused(
         f"label column '{column}' has the whole numbers {_some(texts)}, the model has {outputs} outputs "
-        f"(0 … {outputs - 1}, or 1 … {outputs}): {_labels(outside)} no output. List the classes in the order of the "
+        f"(0 … {outputs - 1}, or 1 … {outputs}): {_labels(outside)} no output. List the classes in the order "
+        f"of the "
         "model's outputs, or choose another label column."
     )
 
@@ -86,11 +91,15 @@ def _missing_warning(missing: Sequence[str], column: str, explanation: str, low:
         return ()
     doubt = ""
     if low >= 1:
-        doubt = " Neither 0 nor all numbers occur, so this is a guess: if accuracy is near chance, list the classes yourself."
+        doubt = (
+            " Neither 0 nor all numbers occur, so this is a guess: list the classes yourself if it is wrong."
+        )
     return (f"label column '{column}' has no rows of class {_some(missing)}. Read as: {explanation}.{doubt}",)
 
 
-def _chosen(found: list[str], counts: Mapping[str, int], outputs: int, column: str, chosen: list[str]) -> ClassMapping:
+def _chosen(
+    found: list[str], counts: Mapping[str, int], outputs: int, column: str, chosen: list[str]
+) -> ClassMapping:
     if len(chosen) > outputs:
         raise DataRefused(
             f"{len(chosen)} classes are listed ({_some(chosen)}), but the model has {outputs} outputs. "
@@ -105,7 +114,10 @@ def _chosen(found: list[str], counts: Mapping[str, int], outputs: int, column: s
         )
     warnings = []
     if len(chosen) < outputs:
-        warnings.append(f"{len(chosen)} classes are listed for {outputs} outputs: the last {outputs - len(chosen)} have none")
+        warnings.append(
+            f"{len(chosen)} classes are listed for {outputs} outputs: the last {outputs - len(chosen)} have "
+            f"none"
+        )
     absent = [text for text in chosen if text not in found]
     if absent:
         warnings.append(f"label column '{column}' has no rows of class {_some(absent)}")
@@ -129,7 +141,7 @@ def _without_output(found: Sequence[str], outputs: int) -> str:
 
 
 def _labels(texts: Sequence[str]) -> str:
-    return (f"label {texts[0]} has" if len(texts) == 1 else f"labels {_some(texts)} have")
+    return f"label {texts[0]} has" if len(texts) == 1 else f"labels {_some(texts)} have"
 
 
 def _some(texts: Sequence[str], most: int = 8) -> str:

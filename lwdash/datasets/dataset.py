@@ -17,11 +17,12 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class Dataset:
-    """inputs: model input → (rows, *shape) in the input's dtype. labels: int64 (rows,) output index, float32 (rows,) for a
-    regression, None without. parts: "train" | "calibration" | "evaluation" → row indices, ascending and disjoint.
+    """inputs: model input → (rows, *shape) in the input's dtype. labels: int64 (rows,) output index, float32
+    (rows,) for a regression, None without. parts: "train" | "calibration" | "evaluation" → row indices,
+    ascending and disjoint.
 
-    lines: int64 (rows,) line in the CSV that each row came from. preprocess: the steps as text. statistics: for each input
-    with steps that use the train part, the (offset, width) arrays in the order of the steps.
+    lines: int64 (rows,) line in the CSV that each row came from. preprocess: the steps as text. statistics:
+    for each input with steps that use the train part, the (offset, width) arrays in the order of the steps.
     """
 
     inputs: dict[str, np.ndarray]
@@ -81,24 +82,29 @@ class Dataset:
 
     @classmethod
     def load(cls, path: Path) -> "Dataset":
-        """Reads what `save` wrote; inputs are mapped read-only, so only the rows that are used take memory."""
+        """Reads what `save` wrote; inputs are mapped read-only, so only the rows that are used take
+        memory."""
         try:
             with np.load(path, allow_pickle=False) as stored:
                 meta = json.loads(stored["meta"].tobytes())
                 if meta["format"] != _FORMAT:
-                    raise DataRefused(f"{Path(path).name} is data of format {meta['format']}; this version reads {_FORMAT}.")
+                    raise DataRefused(
+                        f"{Path(path).name} is data of format {meta['format']}; this version reads {_FORMAT}."
+                    )
                 inputs = {
-                    name: _mapped(Path(path), f"input_{k}.npy", stored) for k, name in enumerate(meta["inputs"])
+                    name: _mapped(Path(path), f"input_{k}.npy", stored)
+                    for k, name in enumerate(meta["inputs"])
                 }
                 statistics = {
                     name: tuple(
-                        (stored[f"statistic_{k}_{j}_offset"], stored[f"statistic_{k}_{j}_width"]) for j in range(count)
+                        (stored[f"statistic_{k}_{j}_offset"], stored[f"statistic_{k}_{j}_width"])
+                        for j in range(count)
                     )
                     for k, (name, count) in enumerate(meta["statistics"].items())
                 }
                 return cls(
                     inputs=inputs,
-                    labels=stored["labels"] if "labels" in stored else None,
+                    labels=stored.get("labels"),
                     classes=None if meta["classes"] is None else tuple(meta["classes"]),
                     parts={name: stored[f"part_{k}"] for k, name in enumerate(meta["parts"])},
                     warnings=tuple(meta["warnings"]),
@@ -106,7 +112,7 @@ class Dataset:
                     label=meta["label"],
                     output=meta["output"],
                     preprocess=meta["preprocess"],
-                    lines=stored["lines"] if "lines" in stored else None,
+                    lines=stored.get("lines"),
                     statistics=statistics,
                 )
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
@@ -116,7 +122,8 @@ class Dataset:
 
 
 def _mapped(path: Path, member: str, stored: Any) -> np.ndarray:
-    """An array of the archive mapped from the file; members are stored uncompressed, so their bytes are contiguous."""
+    """An array of the archive mapped from the file; members are stored uncompressed, so their bytes are
+    contiguous."""
     info = stored.zip.getinfo(member)
     if info.compress_type != zipfile.ZIP_STORED or info.file_size == 0:
         return stored[member.removesuffix(".npy")]
@@ -125,7 +132,9 @@ def _mapped(path: Path, member: str, stored: Any) -> np.ndarray:
         name_bytes, extra_bytes = struct.unpack("<HH", file.read(4))
         file.seek(info.header_offset + 30 + name_bytes + extra_bytes)
         version = np.lib.format.read_magic(file)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        read_header = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
         shape, fortran, dtype = read_header(file)
         if dtype.hasobject or 0 in shape:
             return stored[member.removesuffix(".npy")]

@@ -14,6 +14,7 @@ DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 MISSING = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NAN", "NULL", "null", "None", "?", "-")
 MOST_COLUMNS = 200_000
 _SAMPLE_ROWS = 200
+_MOST_LINES_IN_CELL = 10
 _POINT = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*|\s*[+-]?(inf|infinity)\s*", re.I)
 _COMMA = re.compile(r"\s*[+-]?(\d+,?\d*|,\d+)([eE][+-]?\d+)?\s*|\s*[+-]?(inf|infinity)\s*", re.I)
 
@@ -44,7 +45,8 @@ def is_missing(text: str) -> bool:
 
 
 def sniff(path: Path, *, delimiter: str | None = None, has_header: bool | None = None) -> Dialect:
-    """How `path` is written; what the arguments fix is not guessed. Raises DataRefused for what is not a CSV."""
+    """How `path` is written; what the arguments fix is not guessed. Raises DataRefused for what is not a
+    CSV."""
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
         raise DataRefused(f"the delimiter must be one character; received {delimiter!r}. Use , ; | or a tab.")
     head, complete, is_gzip = read_head(path)
@@ -61,6 +63,16 @@ def sniff(path: Path, *, delimiter: str | None = None, has_header: bool | None =
     announced = re.match(r"sep=([^\n])\n", text)
     if announced:
         skip, text, delimiter = 1, text[announced.end() :], delimiter or announced.group(1)
+    comments = re.match(r"(?:#[^\n]*\n)+", text)
+    if comments and not text[comments.end() :].startswith("#"):
+        # numpy.savetxt writes the header as a comment: '# label,t0,…'.
+        lines = comments.group().splitlines(keepends=True)
+        body = text[comments.end() :]
+        delimiter = delimiter or _find_delimiter(body or text)
+        if body and lines[-1].count(delimiter) == body.split("\n", 1)[0].count(delimiter) > 0:
+            lines, body = lines[:-1], lines[-1].lstrip("# ") + body
+            has_header = True if has_header is None else has_header
+        skip, text = skip + len(lines), body
     if delimiter is None:
         delimiter = _find_delimiter(text)
     rows, ends = _rows(text, delimiter, path.name)
@@ -78,7 +90,9 @@ def sniff(path: Path, *, delimiter: str | None = None, has_header: bool | None =
         width = Counter(map(len, rows)).most_common(1)[0][0]
         names = tuple(f"column {i + 1}" for i in range(width))
     if not rows:
-        raise DataRefused(f"{path.name} has a header ({_brief(names)}) but no rows under it. Add one row a sample.")
+        raise DataRefused(
+            f"{path.name} has a header ({_brief(names)}) but no rows under it. Add one row a sample."
+        )
     if len(names) > MOST_COLUMNS:
         raise DataRefused(
             f"{path.name} has {len(names)} columns in one row; at most {MOST_COLUMNS} are read. "
@@ -100,6 +114,12 @@ def _rows(text: str, delimiter: str, name: str) -> tuple[list[list[str]], list[i
     reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter)
     try:
         for row in reader:
+            if any(cell.count("\n") > _MOST_LINES_IN_CELL for cell in row):
+                raise DataRefused(
+                    f'{name}: a quote (") opened in row {ends[-1] + 1 if ends else 1} is not closed in the '
+                    f"lines after "
+                    "it. Remove or close the quote."
+                )
             if row:
                 rows.append(row)
                 ends.append(reader.line_num)
@@ -107,7 +127,8 @@ def _rows(text: str, delimiter: str, name: str) -> tuple[list[list[str]], list[i
                 break
     except csv.Error as error:
         raise DataRefused(
-            f"{name}: row {reader.line_num} cannot be read as CSV ({error}). Is a quote opened and never closed?"
+            f"{name}: row {reader.line_num} cannot be read as CSV ({error}). Is a quote opened and never "
+            f"closed?"
         ) from None
     return rows, ends
 
@@ -146,28 +167,35 @@ def _find_decimal(rows: Sequence[Sequence[str]], delimiter: str) -> str:
 def _looks_like_header(rows: Sequence[Sequence[str]], decimal: str) -> bool:
     first, body = rows[0], rows[1:]
     plain = [i for i, cell in enumerate(first) if not is_number(cell, decimal)]
-    if _counts_upwards([cell for cell in first if is_number(cell, decimal)]) and len(first) > len(plain):
-        # 0, 1, 2 … are names if the row below does not count on in the same way.
-        if len(first) - len(plain) > 2 and (not body or list(first) != list(body[0])):
-            return True
+    numbers = [cell for cell in first if is_number(cell, decimal)]
+    # 0, 1, 2 … are names unless the row below counts in the same way.
+    if len(numbers) > 2 and _counts_upwards(numbers) and (not body or list(first) != list(body[0])):
+        return True
     if not plain:
         return False
     if not body:
-        return all(not is_missing(first[i]) or first[i].strip() == "" for i in plain) and len(plain) * 2 > len(first)
+        return len(plain) * 2 > len(first)
     for i in plain:
         below = [row[i] for row in body[:50] if i < len(row) and not is_missing(row[i])]
-        if is_missing(first[i]) and first[i].strip():
-            continue
-        numbers = sum(is_number(cell, decimal) for cell in below)
-        if first[i].strip() and numbers * 2 > len(below):
+        if not is_missing(first[i]) and 2 * sum(is_number(cell, decimal) for cell in below) > len(below):
             return True
-    others_are_numbers = len(plain) < len(first)
-    if others_are_numbers:
-        return False
+    if len(plain) < len(first):
+        return _names_a_text_column(first, body, plain)
     # Every column is text: names are distinct and do not occur again below.
     return len(set(first)) == len(first) and all(
         first[i] not in {row[i] for row in body if i < len(row)} for i in plain
     )
+
+
+def _names_a_text_column(first: Sequence[str], body: Sequence[Sequence[str]], plain: Sequence[int]) -> bool:
+    """Whether numbers in the first row are names: whole over fractions, beside a word that no row below
+    repeats."""
+    new_word = any(first[i] not in {row[i] for row in body if i < len(row)} for i in plain)
+    numbers = [i for i in range(len(first)) if i not in set(plain)]
+    if not new_word or not all(first[i].strip().isdecimal() for i in numbers):
+        return False
+    fractions = sum(any(not row[i].strip().isdecimal() for row in body[:20] if i < len(row)) for i in numbers)
+    return 2 * fractions > len(numbers)
 
 
 def _counts_upwards(cells: Sequence[str]) -> bool:

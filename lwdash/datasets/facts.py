@@ -1,20 +1,22 @@
 """What a CSV holds, before any model: the facts that the data page shows, small enough for a database row."""
 
+import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
-from lwdash.datasets.problems import Problem, ProblemList
+from lwdash.datasets.problems import Problem
+from lwdash.errors import DataRefused
 
 MOST_CLASSES = 200
 
 
 @dataclass(frozen=True)
 class LabelCandidate:
-    """A column that may hold the labels. kind: "integer" | "text" | "float"; classes: (label as text, rows) in the
-    order of the labels, empty where there are more than 200 distinct values."""
+    """A column that may hold the labels. kind: "integer" | "text" | "float"; classes: (label as text, rows)
+    in the order of the labels, empty where there are more than 200 distinct values."""
 
     index: int
     name: str
@@ -36,7 +38,8 @@ class PreviewRow:
 
 @dataclass(frozen=True)
 class Preview:
-    """A few rows, several of each class. columns: indices of the columns shown (every k-th of a very wide file)."""
+    """A few rows, several of each class. columns: indices of the columns shown (every k-th of a very wide
+    file)."""
 
     label: str | None
     columns: tuple[int, ...]
@@ -69,14 +72,15 @@ class DataFacts:
     problem_counts: dict[str, int]
     problem_text: str
     notes: tuple[str, ...]
-    preview: Preview = field(default_factory=lambda: Preview(None, (), ()))
+    preview: Preview
 
     @property
     def columns(self) -> int:
         return len(self.names)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able, at most about 200 kB: runs of names (t0 … t4999), kinds and indices are stored as ranges."""
+        """JSON-able, at most about 200 kB: runs of names (t0 … t4999), kinds and indices are stored as
+        ranges."""
         result = asdict(self)
         result["names"] = pack_names(self.names)
         result["kinds"] = [[letter, len(list(run))] for letter, run in groupby(self.kinds)]
@@ -96,7 +100,8 @@ class DataFacts:
                 "constant": unpack_indices(stored["constant"]),
                 "row_numbers": unpack_indices(stored["row_numbers"]),
                 "candidates": tuple(
-                    LabelCandidate(**{**c, "classes": tuple((t, n) for t, n in c["classes"])}) for c in stored["candidates"]
+                    LabelCandidate(**{**c, "classes": tuple((t, n) for t, n in c["classes"])})
+                    for c in stored["candidates"]
                 ),
                 "problems": tuple(Problem(**p) for p in stored["problems"]),
                 "notes": tuple(stored["notes"]),
@@ -110,14 +115,6 @@ class DataFacts:
 
     def candidate(self, name: str) -> LabelCandidate | None:
         return next((c for c in self.candidates if c.name == name), None)
-
-    def with_problems(self, problems: ProblemList) -> "DataFacts":
-        return replace(
-            self,
-            problems=problems.first(),
-            problem_counts=dict(problems.counts),
-            problem_text=problems.summary(),
-        )
 
 
 def pack_names(names: Sequence[str]) -> list[Any]:
@@ -179,3 +176,20 @@ def brief_names(names: Sequence[str], most: int = 6) -> str:
     if len(parts) > most:
         parts = [*parts[: most - 1], f"… {parts[-1]}"]
     return ", ".join(parts)
+
+
+def find_column(names: Sequence[str], wanted: str, has_header: bool, what: str) -> int:
+    """Index of the column that a user named: exactly, by another case, as 'first' or 'last', or
+    DataRefused."""
+    if wanted in names:
+        return names.index(wanted)
+    if wanted in ("first", "last"):
+        return 0 if wanted == "first" else len(names) - 1
+    alike = [i for i, name in enumerate(names) if name.lower() == wanted.strip().lower()]
+    if len(alike) == 1:
+        return alike[0]
+    near = difflib.get_close_matches(wanted, names[:5000], n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    if not has_header:
+        hint += " The file has no header: its columns are 'column 1', 'column 2' …, or 'first' and 'last'."
+    raise DataRefused(f"{what} '{wanted}' is not in the CSV (columns: {brief_names(names)}).{hint}")

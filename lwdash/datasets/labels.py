@@ -6,15 +6,36 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lwdash.datasets.dialect import Dialect, is_missing, is_number
+from lwdash.datasets.dialect import Dialect, is_number
 from lwdash.datasets.facts import MOST_CLASSES, LabelCandidate
 
-_NAMES = (
-    "label", "labels", "class", "classes", "target", "targets", "y", "y_true", "species", "category", "diagnosis",
-    "outcome", "annotation", "ground_truth", "groundtruth", "classification", "activity", "digit", "klasse", "ziel",
-)  # fmt: skip
+_NAMES = frozenset(
+    [
+        "label",
+        "labels",
+        "class",
+        "classes",
+        "target",
+        "targets",
+        "y",
+        "y_true",
+        "species",
+        "category",
+        "diagnosis",
+        "outcome",
+        "annotation",
+        "ground_truth",
+        "groundtruth",
+        "classification",
+        "activity",
+        "digit",
+        "klasse",
+        "ziel",
+    ]
+)
 _PARTS = ("label", "class", "target", "category")
 _MOST_COUNTED = 24
+_LONGEST_LABEL = 120
 CERTAIN = 50.0
 
 
@@ -24,7 +45,8 @@ def is_label_name(name: str) -> bool:
 
 
 def worth_counting(dialect: Dialect) -> list[int]:
-    """Columns whose distinct values are counted while the file is read: named ones, text, first, last, few values."""
+    """Columns whose distinct values are counted while the file is read: named ones, text, first, last, few
+    values."""
     names, rows = dialect.names, dialect.sample
     picked = [i for i, name in enumerate(names) if is_label_name(name)][:8]
     picked += [0, len(names) - 1]
@@ -86,11 +108,33 @@ class ValueCounts:
 
 
 def rank(
-    names: Sequence[str], kinds: str, counts: ValueCounts, rows: int, row_numbers: Sequence[int] = ()
-) -> tuple[LabelCandidate, ...]:
-    """Label candidates, the most likely first; at most 12."""
-    found = [c for i in counts.counts if (c := _judge(i, names, kinds, counts, rows, row_numbers)) is not None]
+    names: Sequence[str], kinds: str, counts: ValueCounts, rows: int, row_numbers: Sequence[int] = (),
+    chosen: int | None = None,
+) -> tuple[LabelCandidate, ...]:  # fmt: skip
+    """Label candidates, the most likely first; at most 12. chosen: a column that is listed first, whatever it
+    holds."""
+    found = [
+        c
+        for i in counts.counts
+        if i != chosen and (c := _judge(i, names, kinds, counts, rows, row_numbers)) is not None
+    ]
+    if chosen is not None:
+        found.append(_chosen(chosen, names[chosen], kinds, counts))
     return tuple(sorted(found, key=lambda c: (-c.score, c.index))[:12])
+
+
+def _chosen(index: int, name: str, kinds: str, counts: ValueCounts) -> LabelCandidate:
+    values = counts.counts[index]
+    kind = "text" if kinds[index] == "t" else "float" if index in counts.fractions else "integer"
+    listed = (
+        kind != "float" and index not in counts.too_many and len(values) <= MOST_CLASSES and _short(values)
+    )
+    classes = sorted(values.items(), key=lambda item: label_order(item[0])) if listed else []
+    return LabelCandidate(index, name, "chosen", kind, 1000.0, max(1, len(values)), tuple(classes))
+
+
+def _short(values: Counter[str]) -> bool:
+    return all(len(text) <= _LONGEST_LABEL for text in values)
 
 
 def _judge(
@@ -101,7 +145,7 @@ def _judge(
     too_many = index in counts.too_many
     named = is_label_name(names[index])
     kind = "text" if kinds[index] == "t" else "float" if index in counts.fractions else "integer"
-    if distinct == 0 or len(names) == 1:
+    if distinct == 0 or len(names) == 1 or not _short(values):
         return None
     reasons, score = [], 0.0
     if named:
@@ -116,7 +160,8 @@ def _judge(
         if not named:
             return None
         reasons.append("its values are not whole: a regression target")
-    elif index in row_numbers:
+        values = Counter()
+    elif index in row_numbers and not named:
         return None
     else:
         few = distinct <= max(2, min(100, rows // 2))
@@ -124,7 +169,9 @@ def _judge(
             return None
         if distinct == 1 and not named and (index not in (0, last) or kinds[index] != "t"):
             return None
-        reasons.append(f"{distinct} distinct {'texts' if kind == 'text' else 'whole numbers'} in {rows:,} rows")
+        reasons.append(
+            f"{distinct} distinct {'texts' if kind == 'text' else 'whole numbers'} in {rows:,} rows"
+        )
         if kind == "text":
             score += 40
         else:
@@ -139,11 +186,9 @@ def _judge(
 def _integer_score(index: int, kinds: str, values: Counter[str], distinct: int) -> float:
     whole = sorted(int(float(text)) for text in values)
     score = 8.0
-    if whole == list(range(whole[0], whole[0] + distinct)) and whole[0] in (0, 1) or whole == [-1, 1]:
+    if (whole == list(range(whole[0], whole[0] + distinct)) and whole[0] in (0, 1)) or whole == [-1, 1]:
         score += 15
     others = kinds[:index] + kinds[index + 1 :]
     if others.count("i") <= 0.2 * len(others):
         score += 20  # among measured values a column of whole numbers stands out; among pixels it does not
     return score - distinct / 20
-
-

@@ -1,4 +1,5 @@
-"""Applies pre-processing steps to rows: the part that each row needs alone, then the part that needs the train rows."""
+"""Applies pre-processing steps to rows: the part that each row needs alone, then the part that needs the
+train rows."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -14,15 +15,19 @@ Statistics = list[tuple[np.ndarray, np.ndarray]]
 
 
 def split_steps(steps: Sequence[Step]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
-    """The steps that one row can go through alone, and those from the first that needs figures of the train part."""
+    """The steps that one row can go through alone, and those from the first that needs figures of the train
+    part."""
     for position, step in enumerate(steps):
         if isinstance(step, Scale) and step.needs_train:
             return tuple(steps[:position]), tuple(steps[position:])
     return tuple(steps), ()
 
 
-def apply_step(step: Step, values: np.ndarray, figures: tuple[np.ndarray, np.ndarray] | None = None) -> np.ndarray:
-    """values float64 (rows, …) → float64 (rows, …). figures: (offset, width) for a scale with figures of the train part."""
+def apply_step(
+    step: Step, values: np.ndarray, figures: tuple[np.ndarray, np.ndarray] | None = None
+) -> np.ndarray:
+    """values float64 (rows, …) → float64 (rows, …). figures: (offset, width) for a scale with figures of the
+    train part."""
     shape = values.shape[1:]
     if isinstance(step, Columns | Cast):
         return values
@@ -31,7 +36,8 @@ def apply_step(step: Step, values: np.ndarray, figures: tuple[np.ndarray, np.nda
     if isinstance(step, Reshape):
         if math.prod(step.shape) != math.prod(shape):
             raise DataRefused(
-                f"pre-processing: {step} needs {math.prod(step.shape)} values a row, there are {math.prod(shape)} "
+                f"pre-processing: {step} needs {math.prod(step.shape)} values a row, there are "
+                f"{math.prod(shape)} "
                 f"{_shape(shape)}. Change the shape, or add a resize or columns step before it."
             )
         if step.order == "rows":
@@ -41,7 +47,8 @@ def apply_step(step: Step, values: np.ndarray, figures: tuple[np.ndarray, np.nda
     if isinstance(step, Axes):
         if len(step.order) != len(shape):
             raise DataRefused(
-                f"pre-processing: {step} names {len(step.order)} axes, a row has {len(shape)} here: {_shape(shape)}."
+                f"pre-processing: {step} names {len(step.order)} axes, a row has {len(shape)} here: "
+                f"{_shape(shape)}."
             )
         return values.transpose(0, *(axis + 1 for axis in step.order))
     if isinstance(step, Channel):
@@ -62,10 +69,11 @@ def _resize(step: Resize, values: np.ndarray) -> np.ndarray:
         return resize_last(values, step.size[0], step.method)
     if len(shape) not in (2, 3):
         raise DataRefused(
-            f"pre-processing: {step} needs rows with a height and a width, but a row is {_shape(shape)} here. "
+            f"pre-processing: {step} needs rows with a height and a width, but a row is {_shape(shape)} "
+            f"here. "
             "Put a reshape before it, e.g. reshape(28x28) + resize(32x32)."
         )
-    return resize_plane(values, *step.size, step.method)
+    return resize_plane(values, step.size[0], step.size[1], step.method)
 
 
 def _scale(step: Scale, values: np.ndarray, figures: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
@@ -89,8 +97,11 @@ def _scale(step: Scale, values: np.ndarray, figures: tuple[np.ndarray, np.ndarra
     return result * (step.high - step.low) + step.low
 
 
-def apply_steps(steps: Sequence[Step], values: np.ndarray, statistics: Statistics | None = None) -> np.ndarray:
-    """All `steps` on float64 values (rows, …). statistics: one pair for each step that needs the train part, in order."""
+def apply_steps(
+    steps: Sequence[Step], values: np.ndarray, statistics: Statistics | None = None
+) -> np.ndarray:
+    """All `steps` on float64 values (rows, …). statistics: one pair for each step that needs the train part,
+    in order."""
     pairs = iter(statistics or ())
     for step in steps:
         figures = next(pairs) if isinstance(step, Scale) and step.needs_train else None
@@ -99,7 +110,8 @@ def apply_steps(steps: Sequence[Step], values: np.ndarray, statistics: Statistic
 
 
 def output_shape(steps: Sequence[Step], columns: int) -> tuple[int, ...]:
-    """Shape of a row after `steps`; raises DataRefused where a step does not fit the shape that reaches it."""
+    """Shape of a row after `steps`; raises DataRefused where a step does not fit the shape that reaches
+    it."""
     values = np.zeros((1, columns))
     for step in steps:
         if isinstance(step, Scale):
@@ -111,8 +123,9 @@ def output_shape(steps: Sequence[Step], columns: int) -> tuple[int, ...]:
 def learn_statistics(steps: Sequence[Step], rows: np.ndarray, train: np.ndarray) -> Statistics:
     """Offset and width for each step of `steps` that needs the train part, from rows[train] alone.
 
-    per=column: arrays of the shape of a row; per=all: arrays of shape (). The deviation is the population's (ddof 0).
-    A width of 0 (constant column) is stored as 1. Two passes over the rows for a z-score, for the precision.
+    per=column: arrays of the shape of a row; per=all: arrays of shape (). The deviation is the population's
+    (ddof 0). A width of 0 (constant column) is stored as 1. Two passes over the rows for a z-score, for the
+    precision.
     """
     learnt: Statistics = []
     for position, step in enumerate(steps):
@@ -123,13 +136,17 @@ def learn_statistics(steps: Sequence[Step], rows: np.ndarray, train: np.ndarray)
         def chunks(before: Sequence[Step] = before) -> "list[Callable[[], np.ndarray]]":
             size = chunk_rows(rows)
             return [
-                lambda start=start: apply_steps(before, rows[train[start : start + size]].astype(np.float64), learnt)  # type: ignore[misc]
+                lambda start=start: apply_steps(
+                    before, rows[train[start : start + size]].astype(np.float64), learnt
+                )  # type: ignore[misc]
                 for start in range(0, len(train), size)
             ]
 
         axes: int | None = 0 if step.per == "column" else None
         if step.method == "minmax":
-            lows, highs = zip(*[(c.min(axis=axes), c.max(axis=axes)) for c in (f() for f in chunks())], strict=True)
+            lows, highs = zip(
+                *[(c.min(axis=axes), c.max(axis=axes)) for c in (f() for f in chunks())], strict=True
+            )
             offset, top = np.minimum.reduce(np.array(lows)), np.maximum.reduce(np.array(highs))
             width = top - offset
         else:

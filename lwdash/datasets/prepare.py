@@ -6,15 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from lwdash.datasets.classes import canonical, map_classes
 from lwdash.datasets.cautions import cautions
+from lwdash.datasets.classes import canonical, map_classes
+from lwdash.datasets.columns import InputFit
 from lwdash.datasets.dataset import Dataset
 from lwdash.datasets.dialect import Dialect, sniff
 from lwdash.datasets.facts import DataFacts, brief_names
 from lwdash.datasets.fit import Fit, fit_to_model
 from lwdash.datasets.inspect import inspect_data
 from lwdash.datasets.labels import label_text
-from lwdash.datasets.pipeline import apply_steps, chunk_rows, learn_statistics, split_steps
+from lwdash.datasets.pipeline import Statistics, apply_steps, chunk_rows, learn_statistics, split_steps
 from lwdash.datasets.preprocess import Cast, Step, parse_preprocess
 from lwdash.datasets.rows import LoadedRows, check_whole, empty_rows, is_whole_dtype, load_rows
 from lwdash.datasets.settings import DataSettings
@@ -40,19 +41,23 @@ def prepare(
 
     inputs, outputs: (name, shape without the batch axis, dtype). task: as for `fit_to_model`.
     facts: what `inspect_data` found in `path`; without it the file is inspected first (one more pass).
-    evaluation_path, calibration_path: CSVs that are these parts as they are; `path` is then split among the others.
-    Raises DataRefused, naming row and column where a cell is at fault.
+    evaluation_path, calibration_path: CSVs that are these parts as they are; `path` is then split among the
+    others. Raises DataRefused, naming row and column where a cell is at fault.
     """
     path = Path(path)
     dialect = sniff(path, delimiter=settings.delimiter, has_header=settings.has_header)
-    if facts is None:
-        facts = inspect_data(path, delimiter=settings.delimiter, has_header=settings.has_header)
+    if facts is None or (settings.label and not any(c.name == settings.label for c in facts.candidates)):
+        facts = inspect_data(
+            path, delimiter=settings.delimiter, has_header=settings.has_header, label=settings.label or None
+        )
     fit = fit_to_model(facts, settings, inputs, outputs, task=task)
     preprocess = parse_preprocess(settings.preprocess)
     steps = [preprocess.for_input(f.name) for f in fit.inputs]
     alone = [split_steps(s)[0] for s in steps]
 
-    loaded = {"": load_rows(path, dialect, fit, [list(f.columns) for f in fit.inputs], fit.label_index, alone)}
+    loaded = {
+        "": load_rows(path, dialect, fit, [list(f.columns) for f in fit.inputs], fit.label_index, alone)
+    }
     for part, extra in (("calibration", calibration_path), ("evaluation", evaluation_path)):
         if extra is not None:
             loaded[part] = _load_extra(Path(extra), part, settings, facts.names, fit, alone)
@@ -61,18 +66,21 @@ def prepare(
     same = np.concatenate([rows.same for rows in loaded.values()])
     parts = _parts(loaded, labels, same, settings.seed)
     own = len(loaded[""].lines)
-    arrays, statistics = {}, {}
-    for k, (fitted, all_steps) in enumerate(zip(fit.inputs, steps, strict=True)):
+    lines = np.concatenate([each.lines for each in loaded.values()])
+    arrays: dict[str, np.ndarray] = {}
+    statistics: dict[str, tuple[tuple[np.ndarray, np.ndarray], ...]] = {}
+    for k, (fitted, own_steps) in enumerate(zip(fit.inputs, steps, strict=True)):
         rows = _joined([each.arrays[k] for each in loaded.values()])
-        rest = split_steps(all_steps)[1]
-        lines = np.concatenate([each.lines for each in loaded.values()])
-        if rest:
-            statistics[fitted.name] = tuple(learn_statistics(rest, rows, parts["train"]))
-        arrays[fitted.name] = _finished(
-            rows, rest, list(statistics.get(fitted.name, ())), fitted.shape, fitted.dtype, all_steps, lines, fitted.name, path.name
-        )
-    used = sorted({i for f in fit.inputs for i in f.columns})
-    flat = [facts.names[i] for i, low, high in zip(used, loaded[""].low, loaded[""].high, strict=True) if low == high]
+        learnt = learn_statistics(split_steps(own_steps)[1], rows, parts["train"])
+        if learnt:
+            statistics[fitted.name] = tuple(learnt)
+        arrays[fitted.name] = _finished(rows, fitted, own_steps, learnt, lines, path.name)
+    used = list(dict.fromkeys(i for f in fit.inputs for i in f.columns))
+    flat = [
+        facts.names[i]
+        for i, low, high in zip(used, loaded[""].low, loaded[""].high, strict=True)
+        if low == high
+    ]
     warnings = [*fit.warnings, *label_warnings]
     warnings += cautions(parts, labels, classes, same, flat if own > 1 else [], len(used))
     return Dataset(
@@ -85,17 +93,25 @@ def prepare(
         label=fit.label,
         output=fit.output,
         preprocess=str(preprocess),
-        lines=np.concatenate([each.lines for each in loaded.values()]),
+        lines=lines,
         statistics=statistics,
     )
 
 
 def _load_extra(
-    path: Path, part: str, settings: DataSettings, names: Sequence[str], fit: Fit, steps: list[tuple[Step, ...]]
+    path: Path,
+    part: str,
+    settings: DataSettings,
+    names: Sequence[str],
+    fit: Fit,
+    steps: list[tuple[Step, ...]],
 ) -> LoadedRows:
     """A CSV of its own for one part: columns found by name, or by position where it has as many columns."""
     dialect = sniff(path, delimiter=settings.delimiter, has_header=settings.has_header)
-    needed = sorted({i for f in fit.inputs for i in f.columns} | ({fit.label_index} if fit.label_index is not None else set()))
+    needed = sorted(
+        {i for f in fit.inputs for i in f.columns}
+        | ({fit.label_index} if fit.label_index is not None else set())
+    )
     place = _places(dialect, names, needed)
     if place is None:
         raise DataRefused(
@@ -118,13 +134,16 @@ def _places(dialect: Dialect, names: Sequence[str], needed: Sequence[int]) -> di
 def _labels(
     loaded: dict[str, LoadedRows], fit: Fit, settings: DataSettings, outputs: Sequence[Tensor]
 ) -> tuple[np.ndarray | None, tuple[str, ...] | None, tuple[str, ...]]:
-    """Output index (or target) of every row, the classes, and warnings about the mapping, from the rows of all files."""
+    """Output index (or target) of every row, the classes, and warnings about the mapping, from the rows of
+    all files."""
     if fit.label is None:
         return None, None, ()
     columns = [rows.labels for rows in loaded.values() if rows.labels is not None]
     if fit.task not in (CLASSIFICATION, BINARY):
         if any(column.dtype == object for column in columns):
-            raise DataRefused(f"label column '{fit.label}' holds text in one of the files, a number is to be predicted.")
+            raise DataRefused(
+                f"label column '{fit.label}' holds text in one of the files, a number is to be predicted."
+            )
         return np.concatenate(columns).astype(np.float32), None, ()
     coded = []
     counts: Counter[str] = Counter()
@@ -143,10 +162,13 @@ def _labels(
 def _parts(
     loaded: dict[str, LoadedRows], labels: np.ndarray | None, same: np.ndarray, seed: int
 ) -> dict[str, np.ndarray]:
-    """The parts: given files as they are, the main file's rows divided among the others in the ratio 60 : 20 : 20."""
+    """The parts: given files as they are, the main file's rows divided among the others in the ratio 60 : 20
+    : 20."""
     own = len(loaded[""].lines)
     if own < FEWEST_ROWS:
-        raise DataRefused(f"the data has {own} rows; at least {FEWEST_ROWS} are needed to divide it into three parts.")
+        raise DataRefused(
+            f"the data has {own} rows; at least {FEWEST_ROWS} are needed to divide it into three parts."
+        )
     shares = {name: 0.0 if name in loaded else SHARES[name] for name in PARTS}
     shares = {name: share / sum(shares.values()) for name, share in shares.items()}
     if labels is None:
@@ -161,7 +183,9 @@ def _parts(
         parts = split_rows(np.zeros(own, np.int64), same[:own], seed=seed, shares=shares)
     empty = [name for name in PARTS if shares[name] and not len(parts[name])]
     if empty:
-        raise DataRefused(f"too few different rows: none is left for {empty[0]} ({own} rows, most of them repeats).")
+        raise DataRefused(
+            f"too few different rows: none is left for {empty[0]} ({own} rows, most of them repeats)."
+        )
     start = own
     for name, rows in loaded.items():
         if name:
@@ -182,23 +206,28 @@ def _joined(arrays: list[np.ndarray]) -> np.ndarray:
 
 
 def _finished(
-    rows: np.ndarray, rest: tuple[Step, ...], statistics: list, shape: tuple[int, ...], dtype: str, steps: tuple[Step, ...],
-    lines: np.ndarray, name: str, file: str,
-) -> np.ndarray:  # fmt: skip
+    rows: np.ndarray,
+    fitted: InputFit,
+    steps: tuple[Step, ...],
+    statistics: Statistics,
+    lines: np.ndarray,
+    file: str,
+) -> np.ndarray:
     """The last steps, the shape and the dtype that the model takes, chunk by chunk."""
+    dtype, rest = fitted.dtype, split_steps(steps)[1]
     final = np.dtype("float32" if dtype in ("bfloat16", "") else dtype)
     cast = steps[-1].dtype if steps and isinstance(steps[-1], Cast) else None
     if not rest and cast in (None, dtype) and rows.dtype == final:
-        return rows.reshape(len(rows), *shape)
-    result = empty_rows((len(rows), *shape), final)
+        return rows.reshape(len(rows), *fitted.shape)
+    result = empty_rows((len(rows), *fitted.shape), final)
     size = chunk_rows(rows)
     for start in range(0, len(rows), size):
         values = apply_steps(rest, rows[start : start + size].astype(np.float64), statistics)
         if cast is not None:
             if is_whole_dtype(cast):
-                check_whole(values, cast, lines[start : start + size], name, file)
+                check_whole(values, cast, lines[start : start + size], fitted.name, file)
             values = values.astype(cast)
         if is_whole_dtype(dtype):
-            check_whole(values, dtype, lines[start : start + size], name, file)
-        result[start : start + size] = values.reshape(len(values), *shape)
+            check_whole(values, dtype, lines[start : start + size], fitted.name, file)
+        result[start : start + size] = values.reshape(len(values), *fitted.shape)
     return result

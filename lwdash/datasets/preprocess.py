@@ -1,4 +1,5 @@
-"""Pre-processing as text: `resize(500, method=area) + scale(minmax, per=row) + channel(last) + cast(float32)`."""
+"""Pre-processing as text: `resize(500, method=area) + scale(minmax, per=row) + channel(last) +
+cast(float32)`."""
 
 import difflib
 import re
@@ -14,8 +15,8 @@ DTYPES = ("float32", "float16", "int8", "uint8", "int16", "int32", "int64")
 
 @dataclass(frozen=True)
 class Columns:
-    """Keep some of the input columns, in the order of the file: names, inclusive ranges of names (t0..t139) or of
-    positions (#1..#140, the first input column is #1), prefixes with a star (img_*)."""
+    """Keep some of the input columns, in the order of the file: names, inclusive ranges of names (t0..t139)
+    or of positions (#1..#140, the first input column is #1), prefixes with a star (img_*)."""
 
     which: tuple[str, ...]
 
@@ -36,10 +37,11 @@ class Resize:
 
 @dataclass(frozen=True)
 class Scale:
-    """Scaling. minmax: to [low, high]; range: the fixed range [from, to] to [low, high]; zscore: mean 0, deviation 1.
+    """Scaling. minmax: to [low, high]; range: the fixed range [from, to] to [low, high]; zscore: mean 0,
+    deviation 1.
 
-    per: one pair of figures for each row, each column, or all values; for column and all they come from the train part.
-    A constant row or column becomes `low` (minmax) or 0 (zscore).
+    per: one pair of figures for each row, each column, or all values; for column and all they come from the
+    train part. A constant row or column becomes `low` (minmax) or 0 (zscore).
     """
 
     method: str
@@ -50,9 +52,14 @@ class Scale:
     source_high: float = 255.0
 
     def __str__(self) -> str:
-        target = "" if (self.low, self.high) == (0, 1) else f", low={_number_text(self.low)}, high={_number_text(self.high)}"
+        target = (
+            ""
+            if (self.low, self.high) == (0, 1)
+            else f", low={_number_text(self.low)}, high={_number_text(self.high)}"
+        )
         if self.method == "range":
-            return f"scale(range, from={_number_text(self.source_low)}, to={_number_text(self.source_high)}{target})"
+            source = f"from={_number_text(self.source_low)}, to={_number_text(self.source_high)}"
+            return f"scale(range, {source}{target})"
         return f"scale({self.method}, per={self.per}{target if self.method == 'minmax' else ''})"
 
     @property
@@ -72,7 +79,8 @@ class Divide:
 
 @dataclass(frozen=True)
 class Reshape:
-    """Give each row a shape. order: rows (the last axis runs fastest) or columns (the first does, as MATLAB writes)."""
+    """Give each row a shape. order: rows (the last axis runs fastest) or columns (the first does, as MATLAB
+    writes)."""
 
     shape: tuple[int, ...]
     order: str = "rows"
@@ -132,8 +140,9 @@ class Preprocess:
 def parse_preprocess(text: str) -> Preprocess:
     """The pipeline that `text` describes; `str()` of it is the canonical text.
 
-    Grammar: `steps`, or `steps; input: steps; …` for inputs with steps of their own; steps = `step + step + …`,
-    step = `name(argument, key=value, …)`. Raises DataRefused that names the step, the key and the value received.
+    Grammar: `steps`, or `steps; input: steps; …` for inputs with steps of their own; steps = `step + step +
+    …`, step = `name(argument, key=value, …)`. Raises DataRefused that names the step, the key and the value
+    received.
     """
     steps: tuple[Step, ...] = ()
     by_input: list[tuple[str, tuple[Step, ...]]] = []
@@ -156,9 +165,13 @@ def _parse_steps(text: str) -> tuple[Step, ...]:
     steps = tuple(_parse_step(part) for part in re.split(r"\+(?![^(]*\))", text))
     for position, step in enumerate(steps):
         if isinstance(step, Columns) and position:
-            raise DataRefused(f"pre-processing: '{step}' must be the first step: later ones have no column names.")
+            raise DataRefused(
+                f"pre-processing: '{step}' must be the first step: later ones have no column names."
+            )
         if isinstance(step, Cast) and position != len(steps) - 1:
-            raise DataRefused(f"pre-processing: '{step}' must be the last step: everything before it is in float64.")
+            raise DataRefused(
+                f"pre-processing: '{step}' must be the last step: everything before it is in float64."
+            )
     return steps
 
 
@@ -166,12 +179,15 @@ def _parse_step(text: str) -> Step:
     match = re.fullmatch(r"\s*([A-Za-z_]\w*)\s*(?:\((.*)\))?\s*", text, re.S)
     if match is None:
         raise DataRefused(
-            f"pre-processing step '{text.strip()}' cannot be read. Write steps as name(value, key=value) joined "
+            f"pre-processing step '{text.strip()}' cannot be read. Write steps as name(value, key=value) "
+            f"joined "
             "by '+', e.g. resize(500, method=area) + scale(minmax, per=row) + channel(last)."
         )
     name, inside = match[1].lower(), (match[2] or "").strip()
     if name not in _STEPS:
-        raise DataRefused(f"pre-processing step '{name}' is unknown (known: {', '.join(_STEPS)}).{_nearest(name, _STEPS)}")
+        raise DataRefused(
+            f"pre-processing step '{name}' is unknown (known: {', '.join(_STEPS)}).{_nearest(name, _STEPS)}"
+        )
     values: list[str] = []
     keys: dict[str, str] = {}
     for argument in (a.strip() for a in inside.split(",")) if inside else ():
@@ -197,21 +213,34 @@ def _columns(values: list[str], keys: Mapping[str, str]) -> Step:
 def _resize(values: list[str], keys: Mapping[str, str]) -> Step:
     size = _shape("resize", values, keys, "500 or 32x32")
     if len(size) > 2:
-        raise DataRefused(f"resize: one or two lengths must be given; received {_shape_text(size)}. Write 500 or 32x32.")
+        raise DataRefused(
+            f"resize: one or two lengths must be given; received {_shape_text(size)}. Write 500 or 32x32."
+        )
     return Resize(size, _one_of("resize", "method", keys.get("method", "area"), METHODS))
 
 
 def _scale(values: list[str], keys: Mapping[str, str]) -> Step:
     method = _one_of("scale", "method", _single("scale", values, "minmax"), ("minmax", "zscore", "range"))
-    allowed = {"minmax": ("per", "low", "high"), "zscore": ("per",), "range": ("from", "to", "low", "high")}[method]
+    allowed = {"minmax": ("per", "low", "high"), "zscore": ("per",), "range": ("from", "to", "low", "high")}[
+        method
+    ]
     for key in keys:
         if key not in allowed:
-            raise DataRefused(f"scale({method}): key '{key}' has no meaning here (known: {', '.join(allowed)}).")
-    numbers = {k: _number("scale", k, keys.get(k, d)) for k, d in (("low", "0"), ("high", "1"), ("from", "0"), ("to", "255"))}
+            raise DataRefused(
+                f"scale({method}): key '{key}' has no meaning here (known: {', '.join(allowed)})."
+            )
+    numbers = {
+        k: _number("scale", k, keys.get(k, d))
+        for k, d in (("low", "0"), ("high", "1"), ("from", "0"), ("to", "255"))
+    }
     if not numbers["low"] < numbers["high"]:
-        raise DataRefused(f"scale: low < high must hold; received low={numbers['low']:g}, high={numbers['high']:g}.")
+        raise DataRefused(
+            f"scale: low < high must hold; received low={numbers['low']:g}, high={numbers['high']:g}."
+        )
     if not numbers["from"] < numbers["to"]:
-        raise DataRefused(f"scale: from < to must hold; received from={numbers['from']:g}, to={numbers['to']:g}.")
+        raise DataRefused(
+            f"scale: from < to must hold; received from={numbers['from']:g}, to={numbers['to']:g}."
+        )
     per = "all" if method == "range" else _one_of("scale", "per", keys.get("per", "row"), PER)
     return Scale(method, per, numbers["low"], numbers["high"], numbers["from"], numbers["to"])
 
@@ -219,7 +248,9 @@ def _scale(values: list[str], keys: Mapping[str, str]) -> Step:
 def _divide(values: list[str], keys: Mapping[str, str]) -> Step:
     by = _number("divide", "number", _single("divide", values, "255"))
     if by == 0:
-        raise DataRefused("divide: the number must not be 0; received 0. For pixels 0 … 255 write divide(255).")
+        raise DataRefused(
+            "divide: the number must not be 0; received 0. For pixels 0 … 255 write divide(255)."
+        )
     return Divide(by)
 
 
@@ -229,8 +260,14 @@ def _reshape(values: list[str], keys: Mapping[str, str]) -> Step:
 
 
 def _axes(values: list[str], keys: Mapping[str, str]) -> Step:
-    if not all(v.isdecimal() for v in values) or sorted(map(int, values)) != list(range(len(values))) or not values:
-        raise DataRefused(f"axes: each axis 0, 1, … must occur once; received {', '.join(values) or 'nothing'}.")
+    if (
+        not all(v.isdecimal() for v in values)
+        or sorted(map(int, values)) != list(range(len(values)))
+        or not values
+    ):
+        raise DataRefused(
+            f"axes: each axis 0, 1, … must occur once; received {', '.join(values) or 'nothing'}."
+        )
     return Axes(tuple(map(int, values)))
 
 
@@ -256,13 +293,18 @@ _STEPS: dict[str, tuple[Callable[[list[str], Mapping[str, str]], Step], tuple[st
 
 def _single(step: str, values: list[str], example: str) -> str:
     if len(values) != 1:
-        raise DataRefused(f"{step}: exactly one value must be given; received {len(values)}. Write {step}({example}).")
+        raise DataRefused(
+            f"{step}: exactly one value must be given; received {len(values)}. Write {step}({example})."
+        )
     return values[0]
 
 
 def _one_of(step: str, key: str, value: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
-        raise DataRefused(f"{step}: {key} must be one of {', '.join(allowed)}; received '{value}'.{_nearest(value, allowed)}")
+        raise DataRefused(
+            f"{step}: {key} must be one of {', '.join(allowed)}; received "
+            f"'{value}'.{_nearest(value, allowed)}"
+        )
     return value
 
 
@@ -280,7 +322,9 @@ def _shape(step: str, values: list[str], keys: Mapping[str, str], example: str) 
     text = _single(step, values, example)
     parts = re.split(r"\s*[x×]\s*", text)
     if not all(part.isdecimal() and 1 <= int(part) <= 1_000_000 for part in parts):
-        raise DataRefused(f"{step}: lengths must be whole numbers from 1 to 1,000,000; received '{text}'. Write {example}.")
+        raise DataRefused(
+            f"{step}: lengths must be whole numbers from 1 to 1,000,000; received '{text}'. Write {example}."
+        )
     return tuple(map(int, parts))
 
 

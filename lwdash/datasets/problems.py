@@ -5,7 +5,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-MISSING, TEXT, INFINITE, RAGGED, REPEATED_NAME = "missing", "not a number", "infinite", "row length", "repeated name"
+MISSING, TEXT, INFINITE, RAGGED, REPEATED_NAME = (
+    "missing",
+    "not a number",
+    "infinite",
+    "row length",
+    "repeated name",
+)
 _SHOWN_EACH = 5
 
 
@@ -47,6 +53,13 @@ class ProblemList:
             self.shown[kind] = (self.shown.get(kind, []) + shown)[:_SHOWN_EACH]
         self.counts.update(other.counts)
 
+    def without_column(self, name: str, cells: int) -> None:
+        """Forget the missing cells of a column that is empty altogether: it is one finding, not one a row."""
+        self.counts[MISSING] -= cells
+        self.shown[MISSING] = [p for p in self.shown.get(MISSING, []) if p.column != name]
+        if not self.counts[MISSING]:
+            del self.counts[MISSING]
+
     def first(self) -> tuple[Problem, ...]:
         return tuple(sorted((p for each in self.shown.values() for p in each), key=lambda p: p.line))
 
@@ -83,6 +96,7 @@ def numbered_rows(data: bytes, delimiter: str, first_line: int) -> Iterator[tupl
 
 
 def shorten(value: str) -> str:
+    value = " ".join(value.split())
     return value if len(value) <= 40 else value[:37] + "…"
 
 

@@ -1,4 +1,5 @@
-"""The rows of a file after the steps that each row needs alone: in memory while few, in a temporary file beyond."""
+"""The rows of a file after the steps that each row needs alone: in memory while few, in a temporary file
+beyond."""
 
 import tempfile
 from dataclasses import dataclass, field
@@ -22,11 +23,11 @@ MEMORY_BYTES = 384 << 20
 class RowStore:
     """Rows that arrive in blocks (rows, …) of one shape and dtype, and become one array.
 
-    Up to `memory_bytes` they stay in memory; then they are written to an unnamed temporary file, and `array` is mapped
-    from it.
+    Up to `memory_bytes` they stay in memory; then they are written to an unnamed temporary file, and `array`
+    is mapped from it.
     """
 
-    def __init__(self, memory_bytes: int = MEMORY_BYTES):
+    def __init__(self, memory_bytes: int):
         self._blocks: list[np.ndarray] = []
         self._file: IO[bytes] | None = None
         self._memory_bytes, self._bytes, self._rows = memory_bytes, 0, 0
@@ -63,10 +64,10 @@ class RowStore:
         return result
 
 
-def empty_rows(shape: tuple[int, ...], dtype: np.dtype, memory_bytes: int = MEMORY_BYTES) -> np.ndarray:
+def empty_rows(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """An array to be filled, in memory or mapped from a temporary file as `RowStore` decides."""
     size = int(np.prod(shape)) * dtype.itemsize
-    if size <= memory_bytes:
+    if size <= MEMORY_BYTES:
         return np.empty(shape, dtype)
     file = tempfile.TemporaryFile(prefix="lwdash-rows-")  # noqa: SIM115
     file.truncate(size)
@@ -75,19 +76,10 @@ def empty_rows(shape: tuple[int, ...], dtype: np.dtype, memory_bytes: int = MEMO
 
 @dataclass
 class LoadedRows:
-    """One file's rows. arrays: per input, after the row steps; labels: str (rows,) or float64 (rows,), None without;
-    same: int64 (rows,) hash of the values of each row; low, high: least and greatest value of each column used."""
+    """Rows of one file, or of one block of it. arrays: per input, after the row steps; labels: str (rows,) or
+    float64 (rows,), None without; same: int64 (rows,) hash of the input values of each row; low, high: least
+    and greatest value of each input column."""
 
-    arrays: list[np.ndarray]
-    labels: np.ndarray | None
-    lines: np.ndarray
-    same: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-
-
-@dataclass
-class _Part:
     arrays: list[np.ndarray]
     labels: np.ndarray | None
     lines: np.ndarray
@@ -98,38 +90,46 @@ class _Part:
 
 
 def load_rows(
-    path: Path, dialect: Dialect, fit: Fit, columns: list[list[int]], label: int | None, steps: list[tuple[Step, ...]]
+    path: Path,
+    dialect: Dialect,
+    fit: Fit,
+    columns: list[list[int]],
+    label: int | None,
+    steps: list[tuple[Step, ...]],
 ) -> LoadedRows:
     """Reads `path` once, block by block.
 
-    columns: for each input the columns of *this* file; label: its label column; steps: per input, those without figures
-    of the train part. Raises DataRefused that names row and column for missing, non-numeric and infinite values, rows of
-    another length, and fractions where an input takes whole numbers.
+    columns: for each input the columns of *this* file; label: its label column; steps: per input, those
+    without figures of the train part. Raises DataRefused that names row and column for missing, non-numeric
+    and infinite values, rows of another length, and fractions where an input takes whole numbers.
     """
-    used = sorted({i for group in columns for i in group})
+    used = list(dict.fromkeys(i for group in columns for i in group))
+    adjoin = used == list(range(used[0], used[0] + len(used)))
     label_is_text = label is not None and dialect.kinds[label] == "t"
     reader = Reader(
         path, dialect, text_columns=[label] if label_is_text and label is not None else [],
         wanted=used if label is None else [*used, label],
     )  # fmt: skip
-    everything = [np.array(group) for group in columns]
 
-    def one(block: Block) -> _Part:
+    def one(block: Block) -> LoadedRows:
         labels = None
         if label is not None:
             labels = block.text[label] if label_is_text else block.numbers[:, label].copy()
-        raw = block.numbers[:, used[0] : used[-1] + 1] if len(used) == used[-1] - used[0] + 1 else block.numbers[:, used]
-        raw = np.ascontiguousarray(raw)
+        raw = np.ascontiguousarray(
+            block.numbers[:, used[0] : used[-1] + 1] if adjoin else block.numbers[:, used]
+        )
         same = np.fromiter((hash(row.tobytes()) for row in raw), np.int64, len(raw))
         with np.errstate(invalid="ignore"):
-            low, high = (np.fmin.reduce(raw), np.fmax.reduce(raw)) if len(raw) else (np.full(len(used), np.nan),) * 2
+            low, high = (
+                (np.fmin.reduce(raw), np.fmax.reduce(raw)) if len(raw) else (np.full(len(used), np.nan),) * 2
+            )
         arrays = []
-        for group, fitted, own in zip(everything, fit.inputs, steps, strict=True):
-            values = raw if len(group) == len(used) else block.numbers[:, group]
+        for group, fitted, own in zip(columns, fit.inputs, steps, strict=True):
+            values = raw if group == used else block.numbers[:, group]
             with np.errstate(invalid="ignore", over="ignore"):
                 values = apply_steps(own, values)
                 arrays.append(_stored(values, fitted.dtype, own, block, fitted.name, path.name))
-        return _Part(arrays, labels, block.lines, same, low, high, block.problems)
+        return LoadedRows(arrays, labels, block.lines, same, low, high, block.problems)
 
     stores, parts = [RowStore(MEMORY_BYTES // len(columns)) for _ in columns], []
     problems = ProblemList()
@@ -156,7 +156,8 @@ def load_rows(
 
 def _bad_cells(name: str, problems: ProblemList) -> str:
     return (
-        f"{name} has {problems.summary()}. Correct or delete these rows, or ignore the column if it is not an input; "
+        f"{name} has {problems.summary()}. Correct or delete these rows, or ignore the column if it is not "
+        f"an input; "
         "missing values are never filled in silently."
     )
 
@@ -165,7 +166,9 @@ def is_whole_dtype(dtype: str) -> bool:
     return dtype.startswith(("int", "uint", "bool"))
 
 
-def _stored(values: np.ndarray, dtype: str, steps: tuple[Step, ...], block: Block, name: str, file: str) -> np.ndarray:
+def _stored(
+    values: np.ndarray, dtype: str, steps: tuple[Step, ...], block: Block, name: str, file: str
+) -> np.ndarray:
     """float32, or float64 where the input takes whole numbers (checked here, where the row is known)."""
     cast = steps[-1].dtype if steps and isinstance(steps[-1], Cast) else dtype
     if is_whole_dtype(cast) or is_whole_dtype(dtype):
@@ -182,6 +185,8 @@ def check_whole(values: np.ndarray, dtype: str, lines: np.ndarray, name: str, fi
     if bad.any():
         row, column = np.argwhere(bad)[0]
         raise DataRefused(
-            f"input '{name}' takes whole numbers ({dtype}), but {file}, row {lines[row]}, value {column + 1} of the input is "
-            f"{label_text(float(flat[row, column]))}. Is this the right data, or does the model need other pre-processing?"
+            f"input '{name}' takes whole numbers ({dtype}), but {file}, row {lines[row]}, value {column + 1} "
+            f"of the input is "
+            f"{label_text(float(flat[row, column]))}. Is this the right data, or does the model need other "
+            f"pre-processing?"
         )

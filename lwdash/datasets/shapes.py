@@ -13,9 +13,9 @@ def values_needed(shape: Sequence[int | None]) -> int | None:
 def fitting_shape(row: Sequence[int], wanted: Sequence[int | None]) -> tuple[int, ...] | None:
     """`wanted` with its open lengths filled so that a row of shape `row` becomes it, or None if it cannot.
 
-    A plain row (n,) is folded in order, the last axis fastest: 784 → (28, 28, 1), 12 → (2, 6) for (None, 6). One open
-    length is what is left over; two are the sides of a square. A row that already has axes only gains or loses axes of
-    length 1: (3, 32, 32) is never taken for (32, 32, 3).
+    A plain row (n,) is folded in order, the last axis fastest: 784 → (28, 28, 1), 12 → (2, 6) for (None, 6).
+    One open length is what is left over; two are the sides of a square. A row that already has axes only
+    gains or loses axes of length 1: (3, 32, 32) is never taken for (32, 32, 3).
     """
     count = math.prod(row)
     known = math.prod(length for length in wanted if length is not None)

@@ -19,7 +19,11 @@ _GZIP = b"\x1f\x8b"
 _ZIP = b"PK\x03\x04"
 _FOREIGN = (
     (b"\xd0\xcf\x11\xe0", "an Excel workbook of the old kind (.xls)", "In Excel: Save as → CSV UTF-8."),
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file", "If it is a Keras model, upload it as the model; the data must be a CSV."),
+    (
+        b"\x89HDF\r\n\x1a\n",
+        "an HDF5 file",
+        "If it is a Keras model, upload it as the model; the data must be a CSV.",
+    ),
     (b"PAR1", "a Parquet file", "In Python: pandas.read_parquet(…).to_csv('data.csv', index=False)."),
     (b"\x93NUMPY", "a NumPy array", "In Python: numpy.savetxt('data.csv', array, delimiter=',')."),
     (b"%PDF", "a PDF document", "Export the table as CSV."),
@@ -107,13 +111,14 @@ def _zip_content(path: Path) -> str:
     if "config.json" in members and "metadata.json" in members:
         return "is a Keras model (.keras), not a CSV. Upload it as the model."
     if members and all(member.endswith(".npy") for member in members):
-        return "is a NumPy archive (.npz), not a CSV. Write one array a row with numpy.savetxt(…, delimiter=',')."
+        return "is a NumPy archive (.npz), not a CSV. Write the samples with numpy.savetxt(…, delimiter=',')."
     shown = ", ".join(members[:3]) + (" …" if len(members) > 3 else "")
     return f"is a zip archive (it holds {shown}), not a CSV. Unpack it and give the CSV inside."
 
 
 def read_head(path: Path) -> tuple[bytes, bool, bool]:
-    """The first lines of the file (about 1 MB, at least two lines), whether that is all, whether it is gzip."""
+    """The first lines of the file (about 1 MB, at least two lines), whether that is all, whether it is
+    gzip."""
     stream, is_gzip = open_bytes(path)
     with stream:
         head = read_bytes(stream, HEAD_BYTES, path.name)
@@ -135,63 +140,67 @@ def normal_line_ends(data: bytes) -> bytes:
     return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
-def text_blocks(path: Path, skip_lines: int = 0, encoding: str = "utf-8") -> Iterator[TextBlock]:
-    """The lines after the first `skip_lines`, in pieces of about 8 MB that never cut a row (quoted line ends too)."""
+def text_blocks(path: Path, skip_lines: int = 0) -> Iterator[TextBlock]:
+    """The lines after the first `skip_lines`, in pieces of about 8 MB that never cut a row (quoted line ends
+    too)."""
     stream, _ = open_bytes(path)
     with stream:
-        rest, line, at_end, first = b"", 1, False, True
+        rest, line, at_end = b"", 1, False
         while not at_end:
             piece = read_bytes(stream, BLOCK_BYTES, path.name)
             at_end = len(piece) < BLOCK_BYTES
-            if first and piece.startswith(b"\xef\xbb\xbf"):
+            if line == 1 and not rest and piece.startswith(b"\xef\xbb\xbf"):
                 piece = piece[3:]
-            first = False
-            data = rest + piece
-            if at_end:
-                if data and not data.endswith((b"\n", b"\r")):
-                    data += b"\n"
-                cut = len(data)
-            else:
-                cut = _last_row_end(data)
-            if cut == 0 and data:
-                if len(data) > LONGEST_LINE_BYTES:
+            cut = len(piece) if at_end else _last_row_end(rest, piece)
+            if cut == 0 and not at_end:
+                rest += piece
+                if len(rest) > LONGEST_LINE_BYTES:
                     raise DataRefused(_too_long(path, line))
-                rest = data
                 continue
-            whole, rest = normal_line_ends(data[:cut]), data[cut:]
+            whole = b"".join((rest, memoryview(piece)[:cut]))
+            rest = piece[cut:]
+            whole = normal_line_ends(whole)
+            if at_end and whole and not whole.endswith(b"\n"):
+                whole += b"\n"
             first_line = line
             line += whole.count(b"\n")
-            if b"\0" in whole:
-                bad = first_line + whole[: whole.index(b"\0")].count(b"\n")
-                raise DataRefused(f"{path.name} has a zero byte in row {bad}: it is damaged or not text. {_WAY_OUT}")
             while skip_lines and whole:
-                end = whole.find(b"\n") + 1
-                whole, first_line, skip_lines = whole[end:], first_line + 1, skip_lines - 1
+                whole = whole[whole.find(b"\n") + 1 :]
+                first_line, skip_lines = first_line + 1, skip_lines - 1
             if whole:
-                yield TextBlock(_as_utf8(whole, encoding), first_line)
+                yield TextBlock(whole, first_line)
 
 
-_WAY_OUT = "Export the CSV again."
+def _last_row_end(rest: bytes, piece: bytes) -> int:
+    """Where in `piece` the last whole row ends: after a line end with an even number of quotes before it; 0
+    if nowhere.
 
-
-def _last_row_end(data: bytes) -> int:
-    """Where the last whole row ends: after a line end with an even number of quotes before it; 0 if nowhere."""
-    end = data.rfind(b"\n")
+    rest: what came before and is not yet a whole row.
+    """
+    end = piece.rfind(b"\n")
     if end < 0:
         # A file from an old Mac ends its lines with '\r' alone; a last '\r' may be half of a '\r\n'.
-        end = data.rfind(b"\r", 0, len(data) - 1)
-    if end < 0 or b'"' not in data:
+        end = piece.rfind(b"\r", 0, len(piece) - 1)
+    if end < 0 or (b'"' not in piece and b'"' not in rest):
         return end + 1
-    mark = data[end : end + 1]
-    quotes = data.count(b'"', 0, end)
+    mark = piece[end : end + 1]
+    quotes = rest.count(b'"') + piece.count(b'"', 0, end)
     while end >= 0 and quotes % 2:
-        before = data.rfind(mark, 0, end)
-        quotes -= data.count(b'"', max(before, 0), end)
+        before = piece.rfind(mark, 0, end)
+        quotes -= piece.count(b'"', max(before, 0), end)
         end = before
     return end + 1
 
 
-def _as_utf8(data: bytes, encoding: str) -> bytes:
+def clean_text(block: TextBlock, encoding: str, name: str) -> bytes:
+    """The block as UTF-8. Text that is not UTF-8 is Latin-1, in which every byte is a character; zero bytes
+    are refused."""
+    data = block.data
+    if b"\0" in data:
+        bad = block.first_line + data[: data.index(b"\0")].count(b"\n")
+        raise DataRefused(
+            f"{name} has a zero byte in row {bad}: it is damaged or not text. Export the CSV again."
+        )
     if data.isascii():
         return data
     if encoding == "utf-8":
@@ -199,12 +208,13 @@ def _as_utf8(data: bytes, encoding: str) -> bytes:
             data.decode("utf-8")
             return data
         except UnicodeDecodeError:
-            pass  # the first megabyte was UTF-8 and this is not: Latin-1, in which every byte is a character
+            pass  # the first megabyte was UTF-8 and this block is not
     return data.decode("latin-1").encode("utf-8")
 
 
 def _too_long(path: Path, line: int) -> str:
     return (
-        f"{path.name}: row {line} goes on for more than {LONGEST_LINE_BYTES >> 20} MB. Is a quote (\") opened "
+        f'{path.name}: row {line} goes on for more than {LONGEST_LINE_BYTES >> 20} MB. Is a quote (") '
+        f"opened "
         "and never closed, or is the file not a CSV? Each sample must be one line."
     )

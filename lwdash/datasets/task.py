@@ -11,6 +11,7 @@ Tensor = tuple[str, tuple[int | None, ...], str]
 CLASSIFICATION, BINARY, REGRESSION, RECONSTRUCTION, UNLABELLED = (
     "classification", "binary", "regression", "reconstruction", "unlabelled",
 )  # fmt: skip
+UNCOUNTED = 0
 _KNOWN = {None, CLASSIFICATION, BINARY, "multi-label", REGRESSION, RECONSTRUCTION, UNLABELLED}
 
 
@@ -24,8 +25,9 @@ def choose_task(
 ) -> tuple[str, str | None, tuple[str, ...]]:
     """The task, the output that the labels are for, and notes.
 
-    task: what the model is known to be for (its loss), None if unknown. A label with fractions, or with more distinct
-    values than can be classes, is a regression target; two values for one output unit are a binary label.
+    task: what the model is known to be for (its loss), None if unknown. A label with fractions, or with more
+    distinct values than can be classes, is a regression target; two values for one output unit are a binary
+    label.
     """
     if task not in _KNOWN:
         raise DataRefused(f"task '{task}' is unknown (known: {', '.join(sorted(t for t in _KNOWN if t))}).")
@@ -41,39 +43,48 @@ def choose_task(
         notes = (f"the model has {len(outputs)} outputs; the labels are compared with '{output[0]}'",)
     if task == "multi-label" and size > 1:
         raise DataRefused(
-            f"the model answers several yes/no questions at once ({size} sigmoid outputs), and one label column "
-            f"'{label.name}' cannot hold all answers. Choose no label: the compressed models are then compared with the original."
+            f"the model answers several yes/no questions at once ({size} sigmoid outputs), and one label "
+            f"column "
+            f"'{label.name}' cannot hold all answers. Choose no label: the compressed models are then "
+            f"compared with the original."
         )
-    is_measured = label.kind == "float" or not label.classes
+    is_measured = label.kind == "float" or (not label.classes and label.distinct != UNCOUNTED)
     if size == 1:
-        if task in (BINARY, CLASSIFICATION) or (task is None and not is_measured and label.distinct <= 2):
+        if task in (BINARY, CLASSIFICATION) or (task is None and not is_measured and 0 < label.distinct <= 2):
             if is_measured:
                 raise DataRefused(
-                    f"label column '{label.name}' has {label.distinct:,}{'+' if not label.classes else ''} distinct values, "
+                    f"label column '{label.name}' has {label.distinct:,}{'+' if not label.classes else ''} "
+                    f"distinct values, "
                     "the model's one output tells two classes apart. Choose a column with two values."
                 )
             return BINARY, output[0], notes
+        if label.kind == "text" and label.distinct == UNCOUNTED:
+            return BINARY, output[0], notes
         if label.kind == "text":
             raise DataRefused(
-                f"label column '{label.name}' holds {label.distinct} distinct texts, the model has one output: it takes "
+                f"label column '{label.name}' holds {label.distinct} distinct texts, the model has one "
+                f"output: it takes "
                 "two classes or a number. Choose another label column."
             )
         return REGRESSION, output[0], notes
     if task == REGRESSION:
         raise DataRefused(
-            f"the model predicts {size} numbers (output '{output[0]}'), and one label column '{label.name}' holds only "
+            f"the model predicts {size} numbers (output '{output[0]}'), and one label column '{label.name}' "
+            f"holds only "
             "one. Choose no label: the compressed models are then compared with the original."
         )
     if is_measured:
         raise DataRefused(
-            f"label column '{label.name}' holds fractions or more values than classes ({label.reason}), but the model "
+            f"label column '{label.name}' holds fractions or more values than classes ({label.reason}), but "
+            f"the model "
             f"has {size} outputs, one a class. Choose the column with the classes, or no label."
         )
     return CLASSIFICATION, output[0], notes
 
 
 def _output_for(label: LabelCandidate, outputs: Sequence[Tensor]) -> Tensor:
-    """The output whose size is closest to the label's classes without being too small; the first among equals."""
+    """The output whose size is closest to the label's classes without being too small; the first among
+    equals."""
     if not outputs:
         raise DataRefused("the model has no outputs. Give another model.")
     fitting = [o for o in outputs if units(o[1]) >= label.distinct]

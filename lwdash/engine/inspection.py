@@ -1,7 +1,6 @@
 """Looking into uploaded files, in a child process with a short leash."""
 
 import time
-from pathlib import Path
 from typing import Any
 
 from lwdash.engine.child import run_child
@@ -17,21 +16,18 @@ MEMORY_MB = 4096
 def inspect_file(settings: Settings, store: Store, sha256: str, kind: str) -> dict[str, Any]:
     """What a stored file holds: its row with `facts`, or with `error` saying why it is refused.
 
-    kind: "model" or "data". The result is kept, so a second call costs a look into the database.
+    kind: "model" or "data". What was found is kept; a fault of ours is not, so that the next call tries again.
     """
     row = experiments.get_file(store.database, sha256, kind)
     if row is None:
         raise NotFound(f"no {kind} file {sha256[:12]}… was uploaded")
     if row["facts"] is None and row["error"] is None:
-        facts, error = _inspect(settings, store.artifacts.local_path(sha256), kind)
-        experiments.set_file_facts(store.database, row["id"], facts, error)
+        answer = ask_child(settings, f"inspect-{kind}", {"path": str(store.artifacts.local_path(sha256))})
+        facts, error = answer.get("facts"), answer.get("error")
+        if not answer.get("is_fault"):
+            experiments.set_file_facts(store.database, row["id"], facts, error)
         row = {**row, "facts": facts, "error": error}
     return dict(row)
-
-
-def _inspect(settings: Settings, path: Path, kind: str) -> tuple[dict[str, Any] | None, str | None]:
-    answer = ask_child(settings, f"inspect-{kind}", {"path": str(path)})
-    return answer.get("facts"), answer.get("error")
 
 
 def ask_child(settings: Settings, step: str, job: dict[str, Any]) -> dict[str, Any]:
@@ -63,4 +59,4 @@ def ask_child(settings: Settings, step: str, job: dict[str, Any]) -> dict[str, A
         },
         watch=watch,
     )
-    return answer or {"error": f"the file could not be read: {ended.words}"}
+    return answer or {"error": f"the file could not be read: {ended.words}", "is_fault": True}

@@ -119,7 +119,10 @@ class Engine:
 
     def _cluster_cpus(self, step: str) -> float:
         """How much of a worker's `cpu` resource a step takes; measuring takes a whole host."""
-        offers = [w["resources"].get("cpu", 0) for w in self._client.scheduler_info(n_workers=-1)["workers"].values()]
+        offers = [
+            w["resources"].get("cpu", 0)
+            for w in self._client.scheduler_info(n_workers=-1)["workers"].values()
+        ]
         if not any(offers):
             raise EngineUnavailable(
                 f"no worker of {self.settings.scheduler} offers the resource cpu; start one with "
@@ -156,6 +159,7 @@ class Engine:
             dashboard_address=None,
             resources={"cpu": self.settings.slots},
             memory_limit=0,
+            local_directory=str(self.settings.scratch),
             silence_logs=logging.ERROR,
         )
         self._client = Client(self._cluster, set_as_default=False)

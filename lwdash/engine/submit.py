@@ -69,11 +69,18 @@ def task_to_measure(model: ModelFacts, fitted: Fit) -> str:
         return fitted.task
     if model.task:
         return model.task
-    return {"softmax": "classification", "sigmoid": "multi-label"}.get(model.output_activation or "", "regression")
+    return {"softmax": "classification", "sigmoid": "multi-label"}.get(
+        model.output_activation or "", "regression"
+    )
 
 
 def create_experiment(
-    store: Store, *, name: str, model_row: Mapping[str, Any], data_row: Mapping[str, Any], settings: DataSettings
+    store: Store,
+    *,
+    name: str,
+    model_row: Mapping[str, Any],
+    data_row: Mapping[str, Any],
+    settings: DataSettings,
 ) -> int:
     """Records an experiment of two inspected files. Raises ModelRefused or DataRefused."""
     model = model_facts(model_row)

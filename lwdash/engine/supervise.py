@@ -41,7 +41,9 @@ def run_step(step: str, batch: Sequence[Member], settings: Settings | None = Non
         supervision.run()
         if len(supervision.rest) == len(rest):  # the child died before it took anything
             run_id, attempt = supervision.rest.pop(0)
-            runs.fail_waiting(store.database, run_id, attempt, f"the worker could not start: {supervision.words}")
+            runs.fail_waiting(
+                store.database, run_id, attempt, f"the worker could not start: {supervision.words}"
+            )
         rest = supervision.rest
 
 
@@ -213,4 +215,4 @@ class _Supervision:
         if time.monotonic() - self._beat_at > HEARTBEAT_S:
             self._beat_at = time.monotonic()
             return "cancelled" if runs.beat(self.store.database, owned) else None
-        return "cancelled" if runs.is_cancel_requested(self.store.database, owned.run_id) else None
+        return "cancelled" if runs.should_stop(self.store.database, owned) else None

@@ -1,1 +1,1 @@
-"""Keras model files: inspected without TensorFlow, loaded with the library that wrote them, bridged to Keras 2."""
+"""Keras model files: inspected without TensorFlow, loaded by the library that wrote them, bridged to Keras 2."""

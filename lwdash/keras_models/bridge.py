@@ -1,7 +1,8 @@
 """The bridge: a Keras 3 model becomes the same model in Keras 2 (tf_keras), which TFMOT can treat.
 
-The live graph of the Keras 3 model is replayed on tf_keras tensors, layer by layer (bridge_graph.py, bridge_layers.py), the
-weights are copied, and the outputs of the two models are compared. Only a model that agrees leaves this module.
+The live graph of the Keras 3 model is replayed on tf_keras tensors, layer by layer (bridge_graph.py,
+bridge_layers.py), the weights are copied, and the outputs of the two models are compared. Only a model that
+agrees leaves this module.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.errors import BridgeRefused
+from lwdash.keras_models.flatten import flatten_model, is_nested
 
 ROWS_COMPARED = 32
 FLOAT32_TOLERANCE = 1e-4
@@ -25,7 +27,8 @@ FREE_AXIS = 16
 class Bridged:
     """A tf_keras model and how far its outputs were from the original's, on the same rows.
 
-    largest_difference: largest absolute difference of any output value; scale: largest absolute value of the original's.
+    largest_difference: largest absolute difference of any output value; scale: largest absolute value of the
+    original's.
     Both are 0 for a model that was tf_keras from the start.
     """
 
@@ -35,17 +38,20 @@ class Bridged:
 
 
 def to_tf_keras(model: Any, *, rows: Sequence[np.ndarray] | None = None, flatten: bool = False) -> Bridged:
-    """The tf_keras twin of `model`; a tf_keras model comes back as it is.
+    """The tf_keras twin of `model`; a tf_keras model comes back as it is, unless it has to be flattened.
 
-    rows: one array (n, *input shape) per model input, in the order of `model.inputs`, on which the outputs are compared;
-    random rows when None. flatten: nested models are dissolved, their layers then carry the path "outer/inner" as name
-    (QAT does not look into nested models).
-    Layers keep their names: recipes and reports refer to them.
-    Raises BridgeRefused, with the layer and the reason, for models that Keras 2 cannot express or that come out different.
+    rows: one array (n, *input shape) per model input, in the order of `model.inputs`, on which the outputs
+    are compared; random rows when None. flatten: nested models are dissolved, their layers then carry the
+    path "outer/inner" as name (QAT does not look into nested models). Layers keep their names: recipes and
+    reports refer to them.
+    Raises BridgeRefused, with the layer and the reason, for models that Keras 2 cannot express or that come
+    out different.
     """
     import tf_keras
 
     if isinstance(model, tf_keras.Model):
+        if flatten and is_nested(model):
+            return _compared(model, flatten_model(model), rows)
         _reserve_names(model)
         return Bridged(model, 0.0, 0.0)
     import keras
@@ -53,16 +59,23 @@ def to_tf_keras(model: Any, *, rows: Sequence[np.ndarray] | None = None, flatten
     if not isinstance(model, keras.Model):
         raise BridgeRefused(f"this is a {type(model).__name__}, not a Keras model")
     if keras.backend.backend() != "tensorflow":
-        raise BridgeRefused(f"Keras 3 runs on '{keras.backend.backend()}' here; the bridge needs KERAS_BACKEND=tensorflow")
+        raise BridgeRefused(
+            f"Keras 3 runs on '{keras.backend.backend()}' here; the bridge needs KERAS_BACKEND=tensorflow"
+        )
     from lwdash.keras_models.bridge_graph import convert
 
-    twin = convert(model, flatten=flatten)
+    return _compared(model, convert(model, flatten=flatten), rows)
+
+
+def _compared(model: Any, twin: Any, rows: Sequence[np.ndarray] | None) -> Bridged:
+    """The hard gate: `twin`, if its outputs are those of `model`."""
     difference, scale = _compare(model, twin, rows)
     tolerance = HALF_TOLERANCE if _computes_in_half(model) else FLOAT32_TOLERANCE
     if not difference <= tolerance * max(scale, SMALLEST_SCALE):  # also refuses NaN
         raise BridgeRefused(
-            f"the Keras 2 twin of '{model.name}' computes something else: outputs differ by up to {difference:.2g} where "
-            f"the original's reach {scale:.2g}. Pruning and clustering can still be done on the Keras 3 model itself."
+            f"the Keras 2 twin of '{model.name}' computes something else: outputs differ by up to "
+            f"{difference:.2g} where the original's reach {scale:.2g}. Pruning and clustering can still be done "
+            "on the Keras 3 model itself."
         )
     _reserve_names(twin)
     return Bridged(twin, difference, scale)
@@ -72,25 +85,33 @@ def _compare(model: Any, twin: Any, rows: Sequence[np.ndarray] | None) -> tuple[
     """Largest difference between the outputs of the two models, and the largest output of the original."""
     import keras
 
-    from lwdash.keras_models.bridge_graph import functional
-
-    structure = functional(model)._inputs_struct
+    structure = _input_structure(model)
     difference = scale = 0.0
     for batch in _given_rows(model, rows) if rows is not None else _random_rows(model):
         packed = keras.tree.pack_sequence_as(structure, batch)
         expected = keras.tree.flatten(model(packed, training=False))
         received = keras.tree.flatten(twin(packed, training=False))
         if len(expected) != len(received):
-            raise BridgeRefused(f"'{model.name}' has {len(expected)} outputs, its Keras 2 twin {len(received)}")
+            raise BridgeRefused(
+                f"'{model.name}' has {len(expected)} outputs, its Keras 2 twin {len(received)}"
+            )
         for one, other in zip(expected, received, strict=True):
             a, b = np.asarray(one, np.float64), np.asarray(other, np.float64)
             if a.shape != b.shape:
                 raise BridgeRefused(f"an output of '{model.name}' has shape {a.shape}, in Keras 2 {b.shape}")
-            # Infinities and NaN in both are alike; where only one has them the difference is NaN, which is refused.
+            # Infinities and NaN in both are alike; where only one has them the difference is NaN, which is
+            # refused.
             gap = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
             difference = _largest(difference, gap)
             scale = max(scale, _largest(0.0, np.abs(a[np.isfinite(a)])))
     return difference, scale
+
+
+def _input_structure(model: Any) -> Any:
+    """How `model` wants its inputs packed: one tensor, a list or a dict."""
+    from lwdash.keras_models.bridge_graph import functional
+
+    return model._nested_inputs if hasattr(model, "_nested_inputs") else functional(model)._inputs_struct
 
 
 def _largest(so_far: float, values: np.ndarray) -> float:
@@ -104,10 +125,12 @@ def _given_rows(model: Any, rows: Sequence[np.ndarray]) -> Iterator[list[np.ndar
     fixed = next((tensor.shape[0] for tensor in model.inputs if tensor.shape[0] is not None), None)
     size = fixed or count
     if not count or count < size:
-        raise BridgeRefused(f"'{model.name}' takes {size} rows at once, {count} were given to compare the outputs on")
+        raise BridgeRefused(
+            f"'{model.name}' takes {size} rows at once, {count} were given to compare the outputs on"
+        )
     for start in range(0, count - size + 1, size):
         yield [
-            np.asarray(part[start : start + size], dtype=tensor.dtype)
+            np.asarray(part[start : start + size], dtype=_dtype(tensor))
             for part, tensor in zip(rows, model.inputs, strict=True)
         ]
 
@@ -121,14 +144,20 @@ def _random_rows(model: Any) -> Iterator[list[np.ndarray]]:
         for tensor in model.inputs:
             first, *rest = tensor.shape
             shape = (first or 4, *(size or FREE_AXIS for size in rest))
-            if "int" in tensor.dtype or tensor.dtype == "bool":
+            dtype = _dtype(tensor)
+            if "int" in dtype or dtype == "bool":
                 values: np.ndarray = generator.integers(0, codes, shape)
             elif is_normal:
                 values = generator.normal(0, 1, shape)
             else:
                 values = generator.uniform(0, 1, shape)
-            batch.append(values.astype(tensor.dtype))
+            batch.append(values.astype(dtype))
         yield batch
+
+
+def _dtype(tensor: Any) -> str:
+    """Keras 3 names dtypes, tf_keras gives TensorFlow's objects."""
+    return tensor.dtype if isinstance(tensor.dtype, str) else tensor.dtype.name
 
 
 def _vocabulary(model: Any) -> int:
@@ -144,14 +173,18 @@ def _computes_in_half(model: Any) -> bool:
 def _reserve_names(model: Any) -> None:
     """Moves tf_keras's name counters past the names in `model`.
 
-    TFMOT splits a SeparableConv2D into layers named automatically, "depthwise_conv2d" and "conv2d"; a model that already
-    has a layer of that name would then fail with "The name is used 2 times".
+    TFMOT splits a SeparableConv2D into layers named automatically, "depthwise_conv2d" and "conv2d"; a model
+    that already has a layer of that name would then fail with "The name is used 2 times".
     """
     import tf_keras
 
     names = [layer.name for layer in model._flatten_layers()]
     for layer_class in (tf_keras.layers.DepthwiseConv2D, tf_keras.layers.Conv2D):
-        arguments = {"kernel_size": 1} if layer_class is tf_keras.layers.DepthwiseConv2D else {"filters": 1, "kernel_size": 1}
+        arguments = (
+            {"kernel_size": 1}
+            if layer_class is tf_keras.layers.DepthwiseConv2D
+            else {"filters": 1, "kernel_size": 1}
+        )
         stem = "depthwise_conv2d" if layer_class is tf_keras.layers.DepthwiseConv2D else "conv2d"
         highest = max((_number(name, stem) for name in names), default=-1)
         while highest >= 0 and _number(layer_class(**arguments).name, stem) <= highest:

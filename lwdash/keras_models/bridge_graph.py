@@ -20,8 +20,8 @@ def functional(model: Any) -> Any:
     inner = model._functional if isinstance(model, keras.Sequential) else model
     if inner is None or not hasattr(inner, "_nodes_by_depth"):
         raise BridgeRefused(
-            f"'{model.name}' is a subclassed or unbuilt model ({type(model).__name__}); only Sequential and Functional "
-            "models have a graph that can be replayed"
+            f"'{model.name}' is a subclassed or unbuilt model ({type(model).__name__}); only Sequential and "
+            "Functional models have a graph that can be replayed"
         )
     return inner
 
@@ -51,10 +51,11 @@ class _Replay:
 
         inner = functional(model)
         # Names are unique within one model only, in both libraries: a nested one begins anew.
-        outer_names, self.names = self.names, {legal_name(tensor.name) for tensor in inner.inputs}
+        names = [legal_name(tensor._keras_history.operation.name) for tensor in inner.inputs]
+        outer_names, self.names = self.names, set(names)
         inputs = [
-            tf_keras.Input(batch_shape=tuple(tensor.shape), dtype=tensor.dtype, name=legal_name(tensor.name))
-            for tensor in inner.inputs
+            tf_keras.Input(batch_shape=tuple(tensor.shape), dtype=tensor.dtype, name=name)
+            for tensor, name in zip(inner.inputs, names, strict=True)
         ]
         outputs = self.run(model, inputs, prefix)
         self.names = outer_names
@@ -62,7 +63,7 @@ class _Replay:
         return tf_keras.Model(structure, outputs, name=legal_name(model.name))
 
     def run(self, model: Any, inputs: list[Any], prefix: str) -> Any:
-        """The output tensors of `model` called on the tf_keras tensors `inputs`, in the structure of its outputs."""
+        """The output tensors of `model` called on the tf_keras tensors `inputs`, packed as its outputs are."""
         import keras
 
         inner = functional(model)
@@ -70,7 +71,11 @@ class _Replay:
         masks = _mask_tensors(inner)
         for depth in sorted(inner._nodes_by_depth, reverse=True):
             for node in inner._nodes_by_depth[depth]:
-                if node.is_input or node.operation is None or all(id(tensor) in masks for tensor in node.outputs):
+                if (
+                    node.is_input
+                    or node.operation is None
+                    or all(id(tensor) in masks for tensor in node.outputs)
+                ):
                     continue
                 value = self.call(node, known, prefix)
                 for tensor, result in zip(node.outputs, keras.tree.flatten(value), strict=False):
@@ -78,7 +83,7 @@ class _Replay:
         return keras.tree.map_structure(lambda tensor: known[id(tensor)], inner._outputs_struct)
 
     def call(self, node: Any, known: dict[int, Any], prefix: str) -> Any:
-        """One node of the graph: a nested model, a layer or a `keras.ops` operation on the tensors known so far."""
+        """One node of the graph (a nested model, a layer, an operation) called on the tensors known so far."""
         import keras
 
         def fill(structure: Any) -> Any:
@@ -109,7 +114,9 @@ class _Replay:
         if type(operation).__module__.startswith("keras.src.ops."):
             name = self.name(prefix + operation.name)
             return operation_layer(operation, node.arguments, known, name)
-        raise BridgeRefused(f"'{operation.name}' ({type(operation).__name__}) is neither a layer nor a Keras operation")
+        raise BridgeRefused(
+            f"'{operation.name}' ({type(operation).__name__}) is neither a layer nor a Keras operation"
+        )
 
     def twin(self, layer: Any, prefix: str) -> Any:
         if id(layer) not in self.twins:
@@ -118,7 +125,7 @@ class _Replay:
         return self.twins[id(layer)]
 
     def name(self, wanted: str) -> str:
-        """`wanted`, made legal; numbered only if taken: Keras 3 lets an operation bear the name of a layer, Keras 2 not."""
+        """`wanted` made legal, and numbered if taken: Keras 3 lets an operation bear a layer's name."""
         name = base = legal_name(wanted)
         number = 1
         while name in self.names:
@@ -128,18 +135,18 @@ class _Replay:
 
 
 def legal_name(name: str) -> str:
-    """A layer name as a TensorFlow scope: Keras 3 allows spaces and other signs that Keras 2 refuses in a name."""
+    """A layer name as a TensorFlow scope: Keras 3 allows spaces and other signs that Keras 2 refuses."""
     legal = re.sub(r"[^A-Za-z0-9_.\\/>-]", "_", name)
     return legal if re.match(r"[A-Za-z0-9.]", legal) else f"x{legal}"
 
 
 def is_implicit(argument: str) -> bool:
-    """Arguments that Keras 3 records on a call by itself: `training`, and masks, which tf_keras propagates its own way."""
+    """Arguments that Keras 3 records by itself: `training`, and masks, which tf_keras propagates its own way."""
     return argument == "training" or (argument.endswith("mask") and argument not in EXPLICIT_MASKS)
 
 
 def _mask_tensors(inner: Any) -> set[int]:
-    """Identities of tensors that serve as implicit masks only: replayed, they would be computed twice and wrongly."""
+    """Identities of tensors that are implicit masks only: replayed, they would be computed twice and wrongly."""
     import keras
 
     nodes = [node for level in inner._nodes_by_depth.values() for node in level if not node.is_input]

@@ -36,7 +36,7 @@ OBJECTS = ("layers", "initializers", "regularizers", "constraints")
 
 
 def twin_layer(layer: Any, name: str) -> Any:
-    """A tf_keras layer named `name` that computes what the Keras 3 `layer` does; its weights are copied later.
+    """A tf_keras layer named `name` that computes what the Keras 3 `layer` does; weights are copied later.
 
     Raises BridgeRefused for custom layers and for whatever Keras 2 has no words for.
     """
@@ -46,14 +46,21 @@ def twin_layer(layer: Any, name: str) -> Any:
     where = f"layer '{layer.name}' ({class_name})"
     if not type(layer).__module__.startswith("keras.src.layers.") or class_name == "Lambda":
         raise BridgeRefused(f"{where} is a custom or Lambda layer, which Keras 2 cannot have")
+    if getattr(layer, "quantization_mode", None):
+        raise BridgeRefused(
+            f"{where} is already quantized ({layer.quantization_mode}); start from the float model"
+        )
     if not hasattr(tf_keras.layers, class_name):
         raise BridgeRefused(f"{where} has no counterpart in Keras 2")
     twin_class = getattr(tf_keras.layers, class_name)
     arguments = _arguments(class_name, layer.get_config(), where)
     arguments["name"] = name
     if class_name == "Normalization" and layer.mean is not None:
-        # What was learnt by adapt() becomes constants: tf_keras counts rows in a third weight that Keras 3 does not keep.
-        arguments["mean"], arguments["variance"] = (_squeezed(value) for value in (layer.mean, layer.variance))
+        # What was learnt by adapt() becomes constants: tf_keras counts rows in a third weight that Keras 3
+        # does not keep.
+        arguments["mean"], arguments["variance"] = (
+            _squeezed(value) for value in (layer.mean, layer.variance)
+        )
     try:
         twin = twin_class(**arguments) if class_name in BY_CONSTRUCTOR else twin_class.from_config(arguments)
     except (TypeError, ValueError, AttributeError, KeyError) as fault:
@@ -69,8 +76,8 @@ def copy_weights(layer: Any, twin: Any) -> None:
     source, target = layer.get_weights(), twin.get_weights()
     if [value.shape for value in source] != [value.shape for value in target]:
         raise BridgeRefused(
-            f"layer '{layer.name}' ({type(layer).__name__}) has weights of shapes {[value.shape for value in source]}, "
-            f"in Keras 2 {[value.shape for value in target]}"
+            f"layer '{layer.name}' ({type(layer).__name__}) has weights of shapes "
+            f"{[value.shape for value in source]}, in Keras 2 {[value.shape for value in target]}"
         )
     twin.set_weights(source)
 
@@ -83,7 +90,8 @@ def _squeezed(values: Any) -> np.ndarray:
 def _arguments(class_name: str, config: dict[str, Any], where: str) -> dict[str, Any]:
     """The config of a Keras 3 object as arguments of its tf_keras twin.
 
-    An argument that Keras 2 does not know is dropped where it has no effect: inert, empty, or at its default in Keras 3.
+    An argument that Keras 2 does not know is dropped where it has no effect: inert, empty, or at its default
+    in Keras 3.
     """
     import keras
     import tf_keras
@@ -100,7 +108,9 @@ def _arguments(class_name: str, config: dict[str, Any], where: str) -> dict[str,
     arguments: dict[str, Any] = {}
     for key, value in config.items():
         if (key, value) == ("data_format", "channels_first"):
-            raise BridgeRefused(f"{where} is channels_first, which TensorFlow Lite does not have: rebuild it channels_last")
+            raise BridgeRefused(
+                f"{where} is channels_first, which TensorFlow Lite does not have: rebuild it channels_last"
+            )
         translated = _value(key, value, where, is_layer)
         name = RENAMED.get(class_name, {}).get(key, key)
         if name in accepted:
@@ -133,7 +143,8 @@ def _dtype(value: Any, where: str) -> str:
     name = str(value["config"].get("name", "float32") if isinstance(value, dict) else value)
     if "int8" in name or "int4" in name or "float8" in name:
         raise BridgeRefused(f"{where} is already quantized ({name}); start from the float model")
-    # Variables of mixed policies are float32 already, and TensorFlow Lite wants the arithmetic in float32 too.
+    # Variables of mixed policies are float32 already, and TensorFlow Lite wants the arithmetic in float32
+    # too.
     return "float32" if name.startswith("mixed") or name in ("float16", "bfloat16") else name
 
 
@@ -142,7 +153,11 @@ def _serialised(value: dict[str, Any], where: str) -> dict[str, Any]:
     import tf_keras
 
     class_name = value["class_name"]
-    if class_name in ("function", "Lambda") or value.get("registered_name") not in (None, class_name, "Functional"):
+    if class_name in ("function", "Lambda") or value.get("registered_name") not in (
+        None,
+        class_name,
+        "Functional",
+    ):
         raise BridgeRefused(f"{where} uses the custom object '{value.get('registered_name') or class_name}'")
     module = "keras.layers" if hasattr(tf_keras.layers, class_name) else value.get("module")
     return {

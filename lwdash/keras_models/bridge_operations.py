@@ -1,7 +1,8 @@
-"""What tf_keras lacks and borrows from Keras 3: `keras.ops` operations as layers, and activations that differ.
+"""What tf_keras borrows from Keras 3: `keras.ops` operations as layers, and activations that differ.
 
-Both are serialised with the model by name or by config, so that a bridged model can be saved, cloned and loaded again
-(`load_bridged`). They are registered with tf_keras under "lwdash>…" when a model first needs them.
+Both are serialised with the model by name or by config, so that a bridged model can be saved, cloned and
+loaded again (`load_bridged`). They are registered with tf_keras under "lwdash>…" when a model first needs
+them.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from lwdash.errors import BridgeRefused
-from lwdash.keras_models.allowed import ACTIVATIONS
+from lwdash.keras_models.allowed import ACTIVATIONS, names
 
-SAME_IN_KERAS_2 = frozenset(
-    "elu exponential gelu leaky_relu linear log_softmax mish relu relu6 selu sigmoid silu softmax softplus softsign "
-    "swish tanh".split()
+SAME_IN_KERAS_2 = names(
+    """
+    elu exponential gelu leaky_relu linear log_softmax mish relu relu6 selu sigmoid silu softmax softplus
+    softsign swish tanh
+    """
 )
 """Activations of one name and one formula in both. Keras 2's hard_sigmoid, for one, is another function."""
 
@@ -39,9 +42,9 @@ def register() -> None:
 
 
 def activation_name(name: str) -> str:
-    """The name under which tf_keras finds the Keras 3 activation `name`: the same, or a registered borrowed one."""
+    """The name under which tf_keras finds the Keras 3 activation `name`: its own, or a borrowed one."""
     if name in SAME_IN_KERAS_2:
-        return name
+        return "swish" if name == "silu" else name  # TFMOT knows only the older name of the two
     _activation(name)
     return f"lwdash>{name}"
 
@@ -49,8 +52,8 @@ def activation_name(name: str) -> str:
 def operation_layer(operation: Any, arguments: Any, known: dict[int, Any], name: str) -> Any:
     """The result of a `keras.ops` operation on tf_keras tensors, as a weightless layer called `name`.
 
-    arguments: positional and keyword arguments of the recorded call; `known`: tf_keras tensors by the identity of the
-    Keras 3 tensor that they stand for.
+    arguments: positional and keyword arguments of the recorded call; `known`: tf_keras tensors by the
+    identity of the Keras 3 tensor that they stand for.
     """
     import keras
 
@@ -67,7 +70,9 @@ def operation_layer(operation: Any, arguments: Any, known: dict[int, Any], name:
         spec = keras.saving.serialize_keras_object(operation)
         call = keras.saving.serialize_keras_object(template)
     except (TypeError, ValueError, NotImplementedError) as fault:
-        raise BridgeRefused(f"operation '{operation.name}' cannot be written down for Keras 2: {fault}") from fault
+        raise BridgeRefused(
+            f"operation '{operation.name}' cannot be written down for Keras 2: {fault}"
+        ) from fault
     layer = _operation_class()(operation=spec, arguments=call, name=name)
     return layer(tensors if len(tensors) != 1 else tensors[0])
 
@@ -93,7 +98,7 @@ def _operation_class() -> Any:
 
     @tf_keras.saving.register_keras_serializable("lwdash")
     class KerasOperation(tf_keras.layers.Layer):
-        """Calls a `keras.ops` operation of Keras 3 on its inputs; constants of the call are part of the config."""
+        """Calls a `keras.ops` operation on its inputs; the call's constants are part of the config."""
 
         def __init__(self, operation: dict[str, Any], arguments: Any, **layer_arguments: Any):
             import keras
@@ -110,7 +115,11 @@ def _operation_class() -> Any:
             return self._operation.call(*args, **kwargs)
 
         def get_config(self) -> dict[str, Any]:
-            return {**super().get_config(), "operation": _plain(self.spec), "arguments": _plain(self.template)}
+            return {
+                **super().get_config(),
+                "operation": _plain(self.spec),
+                "arguments": _plain(self.template),
+            }
 
     return KerasOperation
 

@@ -1,7 +1,8 @@
 """The scan of a model's config: every class and function it names must be on the allow-list (allowed.py).
 
-Walks plain JSON, so it finds what is nested in wrappers, in nested models and in arguments of calls. A model's top-level
-compile settings are not scanned: models are loaded uncompiled, so that a custom metric does no harm and need not be refused.
+Walks plain JSON, so it finds what is nested in wrappers, in nested models and in arguments of calls. A
+model's top-level compile settings are not scanned: models are loaded uncompiled, so that a custom metric does
+no harm and need not be refused.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from lwdash.errors import ModelRefused
 from lwdash.keras_models import allowed
 
 MAX_DEPTH = 150
-FILE_KEYS = frozenset({"vocabulary", "vocabulary_file", "vocab_file", "filepath", "file_path", "filename", "asset_path"})
+FILE_KEYS = frozenset(
+    {"vocabulary", "vocabulary_file", "vocab_file", "filepath", "file_path", "filename", "asset_path"}
+)
 CODE_KEYS = {
     "function_type": "it carries a marshalled Python function",
     "py_module": "it names a Python module to import",
@@ -23,27 +26,33 @@ CODE_KEYS = {
 
 
 def scan_model_config(entry: dict[str, Any]) -> None:
-    """Raises ModelRefused naming the layer and the reason if `entry`, a whole serialised model, is not plain Keras."""
+    """Raises ModelRefused naming the layer and the reason if `entry`, a whole serialised model, is not plain
+    Keras."""
     _Scan().visit({key: value for key, value in entry.items() if key != "compile_config"}, "the model", 0)
 
 
 def scan_object_config(entry: dict[str, Any], where: str) -> None:
-    """The same for a single serialised object, reported as `where`."""
-    _Scan().visit(entry, where, 0)
+    """The same for a single serialised object, reported as `where` throughout."""
+    _Scan(where).visit(entry, where, 0)
 
 
 def _refuse(where: str, reason: str) -> ModelRefused:
-    return ModelRefused(f"{where} is refused: {reason}. Only standard Keras layers, without code of their own, are loaded.")
+    return ModelRefused(
+        f"{where} is refused: {reason}. Only standard Keras layers, without code of their own, are loaded."
+    )
 
 
 class _Scan:
     """One walk; `where` is the innermost layer, since that is what a user can find again in their model."""
 
+    def __init__(self, fixed: str | None = None):
+        self.fixed = fixed
+
     def visit(self, value: Any, where: str, depth: int) -> None:
         if depth > MAX_DEPTH:
             raise _refuse(where, f"its config is nested more than {MAX_DEPTH} deep")
         if isinstance(value, dict):
-            where = _layer_name(value) or where
+            where = self.fixed or _layer_name(value) or where
             if "class_name" in value:
                 self.check_class(value, where)
             self.check_keys(value, where)
@@ -79,8 +88,8 @@ class _Scan:
 
     def check_function(self, entry: dict[str, Any], where: str) -> None:
         module, name = entry.get("module"), entry.get("config")
-        if module not in allowed.FUNCTION_MODULES or name not in allowed.ACTIVATIONS:
-            raise _refuse(where, f"it uses the function '{module}.{name}', which is not one of Keras's activations")
+        if module not in allowed.FUNCTION_MODULES or name not in allowed.ACTIVATIONS | allowed.LOSS_FUNCTIONS:
+            raise _refuse(where, f"it uses the function '{module}.{name}', which is not one of Keras's")
         if entry.get("registered_name") not in (None, "function", name):
             raise _refuse(where, f"it uses the custom function '{entry['registered_name']}'")
 
@@ -90,7 +99,9 @@ class _Scan:
         if entry["class_name"] == "SlicingOpLambda" and function in (None, "__operators__.getitem"):
             return
         if function not in allowed.TF_FUNCTIONS:
-            raise _refuse(where, f"it calls the TensorFlow function '{function}', which is not on the list of safe ones")
+            raise _refuse(
+                where, f"it calls the TensorFlow function '{function}', which is not on the list of safe ones"
+            )
 
     def check_keys(self, entry: dict[str, Any], where: str) -> None:
         for key, reason in CODE_KEYS.items():
@@ -98,7 +109,9 @@ class _Scan:
                 raise _refuse(where, reason)
         for key in FILE_KEYS & set(entry):
             if isinstance(entry[key], str) and entry[key]:
-                raise _refuse(where, f"its {key} is the file path '{entry[key]}', and a model may not read files")
+                raise _refuse(
+                    where, f"its {key} is the file path '{entry[key]}', and a model may not read files"
+                )
         if "function" in entry and "class_name" not in entry and not isinstance(entry["function"], str):
             raise _refuse(where, "it carries a function object")
 

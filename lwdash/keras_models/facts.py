@@ -1,4 +1,4 @@
-"""What is known about a model from its file alone: plain data, the same for every format and Keras version."""
+"""What is known of a model from its file alone: plain data, the same for every format and Keras version."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class Support:
 class ModelFacts:
     """Everything the dashboard shows of a model before anything is run.
 
-    format: "keras", "h5" or "savedmodel"; library: "keras" (Keras 3), "tf_keras" (Keras 2) or "none" (a SavedModel
-    without Keras metadata, which has no layers and can only be quantized after training).
+    format: "keras", "h5" or "savedmodel"; library: "keras" (Keras 3), "tf_keras" (Keras 2) or "none" (a
+    SavedModel without Keras metadata, which has no layers and can only be quantized after training).
     parameters: numbers stored as weights, whether trained or not; the layers' parameters add up to it.
     loss: as compiled, None when the model was saved without; task: "classification", "binary", "multi-label",
     "regression", "reconstruction", or None when neither loss nor activation tells.

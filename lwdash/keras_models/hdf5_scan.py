@@ -1,4 +1,4 @@
-"""The scan of an HDF5 file before any loader opens it: nothing in it may point outside, or claim more than it holds."""
+"""The scan of an HDF5 file: nothing in it may point outside, or claim more than it holds."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ NUMERIC_KINDS = frozenset("fiub")
 def dataset_sizes(group: h5py.Group) -> dict[str, int]:
     """Number of elements of every dataset below `group`, by its path; checks the whole file on the way.
 
-    Raises ModelRefused for external, soft or cyclic links, external or virtual storage, types that are not numbers,
-    declared sizes beyond MAX_DECLARED_BYTES or far beyond what is stored. Reads no data: milliseconds for any file size.
+    Raises ModelRefused for external, soft or cyclic links, external or virtual storage, types that are not
+    numbers, declared sizes beyond MAX_DECLARED_BYTES or far beyond what is stored. Reads no data:
+    milliseconds for any file size.
     """
     sizes: dict[str, int] = {}
     seen: set[int] = set()
@@ -32,7 +33,9 @@ def dataset_sizes(group: h5py.Group) -> dict[str, int]:
             member = _member(current, key, path)
             address = h5py.h5o.get_info(member.id).addr
             if address in seen:
-                raise ModelRefused(f"the HDF5 file links '{path}' to an object that it already holds elsewhere (a loop)")
+                raise ModelRefused(
+                    f"the HDF5 file links '{path}' to an object that it already holds elsewhere (a loop)"
+                )
             seen.add(address)
             if len(seen) > MAX_OBJECTS:
                 raise ModelRefused(f"the HDF5 file has more than {MAX_OBJECTS} objects")
@@ -42,7 +45,8 @@ def dataset_sizes(group: h5py.Group) -> dict[str, int]:
                 declared += _declared_bytes(member, path)
                 if declared > MAX_DECLARED_BYTES:
                     raise ModelRefused(
-                        f"the HDF5 file declares more than {MAX_DECLARED_BYTES >> 30} GiB of weights (at '{path}')"
+                        f"the HDF5 file declares more than {MAX_DECLARED_BYTES >> 30} GiB of weights "
+                        f"(at '{path}')"
                     )
                 sizes[path] = int(member.size or 0)
             else:
@@ -74,5 +78,7 @@ def _declared_bytes(dataset: h5py.Dataset, path: str) -> int:
     declared = int(dataset.size or 0) * dataset.dtype.itemsize
     stored = dataset.id.get_storage_size()
     if declared > SMALL_BYTES and declared > MAX_RATIO * max(stored, 1):
-        raise ModelRefused(f"the weights '{path}' declare {declared:,} bytes, but the file stores {stored:,} for them")
+        raise ModelRefused(
+            f"the weights '{path}' declare {declared:,} bytes, but the file stores {stored:,} for them"
+        )
     return declared

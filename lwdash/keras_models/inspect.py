@@ -16,11 +16,17 @@ from lwdash.keras_models.support import support
 from lwdash.keras_models.task import likely_task, loss_name, output_activation
 from lwdash.keras_models.weights import count_archive, count_legacy
 
-LAYER_ACTIVATIONS = {"ReLU": "relu", "Softmax": "softmax", "ELU": "elu", "LeakyReLU": "leaky_relu", "PReLU": "prelu"}
+LAYER_ACTIVATIONS = {
+    "ReLU": "relu",
+    "Softmax": "softmax",
+    "ELU": "elu",
+    "LeakyReLU": "leaky_relu",
+    "PReLU": "prelu",
+}
 
 
 def inspect_model(path: Path) -> ModelFacts:
-    """Facts about the model in `path` (.keras, .h5 or zipped SavedModel, told by its bytes), after a scan for traps.
+    """Facts about the model in `path` (.keras, .h5 or zipped SavedModel, told by its bytes), once scanned.
 
     Raises ModelRefused, with the layer and the cause, for a file that cannot be used or must not be loaded.
     Reads shapes, not weights: well under 2 s for 100 MB.
@@ -40,7 +46,8 @@ def inspect_model(path: Path) -> ModelFacts:
 
 
 def library_of(keras_version: str) -> str:
-    """Which library wrote a file of this version, and has to load it: "keras" from 3 on, "tf_keras" before."""
+    """Which library wrote a file of this version, and has to load it: "keras" from 3 on, "tf_keras"
+    before."""
     return "keras" if int(keras_version.split(".")[0]) >= 3 else "tf_keras"
 
 
@@ -48,13 +55,23 @@ def describe(file: ModelFile, library: str, network: Network) -> ModelFacts:
     """ModelFacts of a file whose config and weights have been read."""
     counts = (count_archive if file.format == "keras" else count_legacy)(network, file.sizes)
     return network_facts(
-        network, counts, format=file.format, keras_version=file.keras_version, library=library,
+        network,
+        counts,
+        format=file.format,
+        keras_version=file.keras_version,
+        library=library,
         loss=loss_name(file.compile_config),
     )
 
 
 def network_facts(
-    network: Network, counts: Mapping[str, int], *, format: str, keras_version: str, library: str, loss: str | None
+    network: Network,
+    counts: Mapping[str, int],
+    *,
+    format: str,
+    keras_version: str,
+    library: str,
+    loss: str | None,
 ) -> ModelFacts:
     """ModelFacts of a network whose layers have `counts` parameters by path."""
     shapes, output_shapes = infer_shapes(network)
@@ -80,7 +97,9 @@ def network_facts(
     )
 
 
-def _layers(network: Network, counts: Mapping[str, int], shapes: Mapping[str, Shape]) -> tuple[LayerFacts, ...]:
+def _layers(
+    network: Network, counts: Mapping[str, int], shapes: Mapping[str, Shape]
+) -> tuple[LayerFacts, ...]:
     sources = _sources(network, "", {})
     return tuple(
         LayerFacts(
@@ -96,14 +115,18 @@ def _layers(network: Network, counts: Mapping[str, int], shapes: Mapping[str, Sh
     )
 
 
-def _sources(network: Network, prefix: str, entering: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+def _sources(
+    network: Network, prefix: str, entering: Mapping[str, tuple[str, ...]]
+) -> dict[str, tuple[str, ...]]:
     """Paths of the layers feeding each layer (over all its calls); nested models are looked through.
 
     entering: what feeds the input layers of this network, by their name, when it is nested in another.
     """
     result: dict[str, tuple[str, ...]] = {}
     for node in network.nodes:
-        feeding = tuple(dict.fromkeys(prefix + _producer(network, ref) for call in node.calls for ref in call))
+        feeding = tuple(
+            dict.fromkeys(prefix + _producer(network, ref) for call in node.calls for ref in call)
+        )
         if node.network is None:
             result[prefix + node.name] = feeding or entering.get(node.name, ())
         else:
@@ -139,7 +162,9 @@ def _output_dtype(network: Network, ref: TensorRef) -> str:
     if node is None:
         return "float32"
     if node.network is not None:
-        return _output_dtype(node.network, node.network.outputs[min(ref.tensor, len(node.network.outputs) - 1)])
+        return _output_dtype(
+            node.network, node.network.outputs[min(ref.tensor, len(node.network.outputs) - 1)]
+        )
     if node.is_operation or node.class_name in ("TFOpLambda", "SlicingOpLambda"):
         sources = [ref for call in node.calls for ref in call]
         return _output_dtype(network, sources[0]) if sources else "float32"

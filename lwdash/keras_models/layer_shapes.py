@@ -1,7 +1,7 @@
 """Output shapes of single layers from their config, without Keras: one rule a family of layers.
 
-Shapes here have the batch axis first. A rule returns the shapes of all outputs of one call, or None where it cannot
-tell; nothing is guessed.
+Shapes here have the batch axis first. A rule returns the shapes of all outputs of one call, or None where it
+cannot tell; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -10,29 +10,40 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from lwdash.keras_models.allowed import names
 from lwdash.keras_models.facts import Shape
 
 Rule = Callable[[dict[str, Any], list[Shape]], "list[Shape] | None"]
 
-SAME_SHAPE = frozenset(
-    "Activation ReLU LeakyReLU PReLU ELU Softmax ThresholdedReLU Dropout SpatialDropout1D SpatialDropout2D "
-    "SpatialDropout3D GaussianNoise GaussianDropout AlphaDropout BatchNormalization SyncBatchNormalization "
-    "LayerNormalization GroupNormalization UnitNormalization RMSNormalization Rescaling Normalization Masking "
-    "ActivityRegularization RandomFlip RandomRotation RandomZoom RandomTranslation RandomContrast RandomBrightness "
-    "RandomHue RandomSaturation RandomSharpness RandomColorJitter RandomGrayscale RandomInvert Identity".split()
+SAME_SHAPE = names(
+    """
+    Activation ReLU LeakyReLU PReLU ELU Softmax ThresholdedReLU Dropout SpatialDropout1D SpatialDropout2D
+    SpatialDropout3D GaussianNoise GaussianDropout AlphaDropout BatchNormalization BatchNormalizationV1
+    BatchNormalizationV2 SyncBatchNormalization LayerNormalization GroupNormalization UnitNormalization
+    RMSNormalization Rescaling Normalization Masking ActivityRegularization RandomFlip RandomRotation
+    RandomZoom RandomTranslation RandomContrast RandomBrightness RandomHue RandomSaturation RandomSharpness
+    RandomColorJitter RandomGrayscale RandomInvert Identity
+    """
 )
 
-MERGES = frozenset("Add Subtract Multiply Average Maximum Minimum".split())
+MERGES = names("Add Subtract Multiply Average Maximum Minimum")
 
 
-def output_shapes(class_name: str, config: dict[str, Any], inputs: Sequence[Shape | None]) -> list[Shape] | None:
+def output_shapes(
+    class_name: str, config: dict[str, Any], inputs: Sequence[Shape | None]
+) -> list[Shape] | None:
     """Shapes of the outputs of a layer called on tensors of the shapes `inputs`, or None when unknown."""
     if class_name == "InputLayer":
         shape = config.get("batch_shape")
         return None if shape is None else [tuple(shape)]
     known = [shape for shape in inputs if shape is not None]
     rule = RULES.get(class_name)
-    if rule is None or not known or inputs[0] is None or (class_name in ALL_INPUTS and len(known) < len(inputs)):
+    if (
+        rule is None
+        or not known
+        or inputs[0] is None
+        or (class_name in ALL_INPUTS and len(known) < len(inputs))
+    ):
         return None
     try:
         return rule(config, known)
@@ -52,7 +63,9 @@ def _channels_first(config: dict[str, Any]) -> bool:
     return config.get("data_format") == "channels_first"
 
 
-def _spatial(config: dict[str, Any], shape: Shape, sizes: list[int | None], channels: int | None) -> list[Shape]:
+def _spatial(
+    config: dict[str, Any], shape: Shape, sizes: list[int | None], channels: int | None
+) -> list[Shape]:
     """A shape of new spatial `sizes` and `channels`, in the layout that the config names."""
     if _channels_first(config):
         return [(shape[0], channels, *sizes)]
@@ -85,11 +98,12 @@ def _windows(config: dict[str, Any], sizes: Shape, kernels: list[int]) -> list[i
 
 def _conv(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
     sizes, channels = _split(config, inputs[0])
-    if "filters" in config and config["filters"] is not None:
-        outputs = int(config["filters"])
-    else:  # depthwise
-        outputs = None if channels is None else channels * int(config.get("depth_multiplier", 1))
-    return _spatial(config, inputs[0], _windows(config, sizes, _per_axis(config["kernel_size"], len(sizes))), outputs)
+    outputs = config.get("filters")
+    if outputs is None and channels is not None:  # depthwise
+        outputs = channels * int(config.get("depth_multiplier", 1))
+    return _spatial(
+        config, inputs[0], _windows(config, sizes, _per_axis(config["kernel_size"], len(sizes))), outputs
+    )
 
 
 def _transposed(config: dict[str, Any], inputs: list[Shape]) -> list[Shape] | None:
@@ -114,7 +128,9 @@ def _transposed(config: dict[str, Any], inputs: list[Shape]) -> list[Shape] | No
 
 def _pool(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
     sizes, channels = _split(config, inputs[0])
-    return _spatial(config, inputs[0], _windows(config, sizes, _per_axis(config["pool_size"], len(sizes))), channels)
+    return _spatial(
+        config, inputs[0], _windows(config, sizes, _per_axis(config["pool_size"], len(sizes))), channels
+    )
 
 
 def _global_pool(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
@@ -125,7 +141,9 @@ def _global_pool(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
 
 
 def _product(shape: Sequence[int | None]) -> int | None:
-    return None if any(size is None for size in shape) else math.prod(size for size in shape if size is not None)
+    return (
+        None if any(size is None for size in shape) else math.prod(size for size in shape if size is not None)
+    )
 
 
 def _flatten(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
@@ -163,7 +181,8 @@ def _resized(key: str, change: Callable[[int, int], int]) -> Rule:
         sizes, channels = _split(config, inputs[0])
         amounts = _per_axis(config[key], len(sizes)) if key == "size" else _borders(config[key], len(sizes))
         changed = [
-            None if size is None else change(size, amount) for size, amount in zip(sizes, amounts, strict=True)
+            None if size is None else change(size, amount)
+            for size, amount in zip(sizes, amounts, strict=True)
         ]
         return _spatial(config, inputs[0], changed, channels)
 

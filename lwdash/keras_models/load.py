@@ -14,7 +14,7 @@ SUFFIXES = {"keras": ".keras", "h5": ".h5"}
 
 
 def load_model(path: Path, facts: ModelFacts) -> Any:
-    """The live model in `path`: a keras.Model or a tf_keras.Model, as `facts.library` says; uncompiled, in safe mode.
+    """The live model in `path`, a keras.Model or a tf_keras.Model as `facts.library` says; uncompiled.
 
     The file is scanned again first, so that no file reaches a loader that `inspect_model` would refuse.
     Raises ModelRefused with the loader's own reason when it fails.
@@ -23,8 +23,8 @@ def load_model(path: Path, facts: ModelFacts) -> Any:
         raise ModelRefused("the model file is not the one that was inspected")
     if facts.library == "none":
         raise ModelRefused(
-            "this SavedModel has no Keras metadata, so it cannot be rebuilt as a Keras model: only post-training "
-            "recipes are possible"
+            "this SavedModel has no Keras metadata, so it cannot be rebuilt as a Keras model: only "
+            "post-training recipes are possible"
         )
     try:
         if facts.format == "savedmodel":
@@ -58,13 +58,19 @@ def _load_saved_model(path: Path) -> Any:
     with tempfile.TemporaryDirectory(prefix="lwdash-load-") as folder:
         model = tf_keras.models.load_model(str(unpack_saved_model(path, Path(folder))), compile=False)
     if not hasattr(model, "get_config") or not hasattr(model, "layers"):
-        raise ModelRefused("the SavedModel was not rebuilt as a Keras model: only post-training recipes are possible")
+        raise ModelRefused(
+            "the SavedModel was not rebuilt as a Keras model: only post-training recipes are possible"
+        )
     return model
 
 
 def _explain(facts: ModelFacts, fault: Exception) -> str:
     reason = " ".join(str(fault).split())[:400] or type(fault).__name__
-    who = f"Keras {facts.keras_version}" if facts.library == "keras" else f"Keras 2 (tf_keras, file of {facts.keras_version})"
+    who = (
+        f"Keras {facts.keras_version}"
+        if facts.library == "keras"
+        else f"Keras 2 (tf_keras, file of {facts.keras_version})"
+    )
     advice = "Save it again with a current version of the same Keras."
     if facts.library == "keras" and facts.format == "h5":
         # Keras 3 writes .h5 files of models with operators, slicing or masks that it cannot read itself.

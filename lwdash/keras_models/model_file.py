@@ -1,4 +1,4 @@
-"""Reads a model file without Keras: which format and version it is, its config, and the sizes of its weights."""
+"""Reads a model file without Keras: its format and version, its config, and the sizes of its weights."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ class ModelFile:
 
 
 def detect_format(path: Path) -> str:
-    """"keras", "h5" or "savedmodel" from the first bytes and, for a zip, the names in it; never from the suffix.
+    """ "keras", "h5" or "savedmodel" from the first bytes and, for a zip, the names in it; never from the
+    suffix.
 
     Raises ModelRefused for anything else, saying what the file seems to be.
     """
@@ -62,7 +63,8 @@ def detect_format(path: Path) -> str:
 
 
 def read_model_file(path: Path, format: str) -> ModelFile:
-    """The contents of a file that `detect_format` called "keras" or "h5", scanned for traps of its container."""
+    """The contents of a file that `detect_format` called "keras" or "h5", scanned for traps of its
+    container."""
     return _read_keras(path) if format == "keras" else _read_h5(path)
 
 
@@ -72,7 +74,14 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
-    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, UnicodeDecodeError, NotImplementedError) as fault:
+    except (
+        zipfile.BadZipFile,
+        EOFError,
+        OSError,
+        RuntimeError,
+        UnicodeDecodeError,
+        NotImplementedError,
+    ) as fault:
         raise ModelRefused(f"the zip is damaged or incomplete: {fault}") from fault
 
 
@@ -82,7 +91,9 @@ def _read_keras(path: Path) -> ModelFile:
             if name not in KERAS_MEMBERS and not name.startswith(ASSETS):
                 raise ModelRefused(_strange_member(name))
         if "model.weights.h5" not in archive.namelist():
-            raise ModelRefused("the .keras file has no model.weights.h5: save it again with model.save('model.keras')")
+            raise ModelRefused(
+                "the .keras file has no model.weights.h5: save it again with model.save('model.keras')"
+            )
         metadata = _json(_read(archive, "metadata.json"), "metadata.json")
         config = _json(_read(archive, "config.json"), "config.json")
         with _member_file(path, archive, "model.weights.h5") as file, _open_hdf5(file) as hdf5:
@@ -102,8 +113,8 @@ def _read_h5(path: Path) -> ModelFile:
         sizes = dataset_sizes(file)
         if "model_config" not in file.attrs:
             raise ModelRefused(
-                "the .h5 file holds weights only, no model: save the whole model, with model.save(…) instead of "
-                "model.save_weights(…)"
+                "the .h5 file holds weights only, no model: save the whole model, with model.save(…) instead "
+                "of model.save_weights(…)"
             )
         version = file.attrs.get("keras_version")
         if version is None and "model_weights" in file:
@@ -163,7 +174,7 @@ def _open_hdf5(source: Path | BinaryIO) -> Iterator[h5py.File]:
 
 @contextmanager
 def _member_file(path: Path, archive: zipfile.ZipFile, name: str) -> Iterator[BinaryIO]:
-    """A seekable file over a member. A stored one is read in place: seeking in a ZipExtFile reads from its start."""
+    """A seekable file over a member, a stored one in place: seeking in a ZipExtFile reads from its start."""
     member = archive.getinfo(name)
     if member.compress_type == zipfile.ZIP_STORED:
         with path.open("rb") as whole:
@@ -246,4 +257,6 @@ def _strange_file(head: bytes) -> str:
     what = next((text for magic, text in known.items() if head.startswith(magic)), None)
     if what:
         return f"the file is {what}. A .keras, .h5 or zipped SavedModel is needed"
-    return f"the file is not a model: it begins with {head[:8]!r}. A .keras, .h5 or zipped SavedModel is needed"
+    return (
+        f"the file is not a model: it begins with {head[:8]!r}. A .keras, .h5 or zipped SavedModel is needed"
+    )

@@ -1,4 +1,4 @@
-"""The layer graph that a model's config describes, in one form for Keras 2 and Keras 3, Sequential and Functional."""
+"""The layer graph that a model's config describes, in one form for both Keras versions and all model classes."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from lwdash.errors import ModelRefused
+from lwdash.keras_models.allowed import LAYERS, MODELS, OPERATIONS
 from lwdash.keras_models.facts import Shape
 
-NETWORK_CLASSES = frozenset({"Functional", "Sequential", "Model"})
+NETWORK_CLASSES = MODELS
 """Class names of models made of layers; "Model" is what Keras before 2.3 called a Functional."""
 
 
 @dataclass(frozen=True)
 class TensorRef:
-    """Output `tensor` of the `node`-th call of `layer`; `shape` (with batch axis) only where the file states it."""
+    """Output `tensor` of the `node`-th call of `layer`; `shape`, batch axis first, if the file states it."""
 
     layer: str
     node: int
@@ -25,7 +26,10 @@ class TensorRef:
 
 @dataclass(frozen=True)
 class LayerNode:
-    """A layer in a network: `calls` holds the tensors taken by each call, `network` the inside of a nested model."""
+    """A layer: `calls` holds the tensors taken by each call, `network` the inside of a nested model.
+
+    options: the constants given to each call by argument name, for operations.
+    """
 
     name: str
     class_name: str
@@ -33,6 +37,7 @@ class LayerNode:
     config: dict[str, Any]
     calls: tuple[tuple[TensorRef, ...], ...]
     network: Network | None = None
+    options: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,10 +59,14 @@ def read_network(entry: dict[str, Any]) -> Network:
     class_name, config = entry.get("class_name"), entry.get("config")
     if isinstance(config, list):  # Keras 2.2 wrote a Sequential's config as the bare list of layers
         config = {"name": "sequential", "layers": config}
-    if class_name not in NETWORK_CLASSES or not isinstance(config, dict) or not isinstance(config.get("layers"), list):
+    if (
+        class_name not in NETWORK_CLASSES
+        or not isinstance(config, dict)
+        or not isinstance(config.get("layers"), list)
+    ):
         raise ModelRefused(
-            f"the model is a subclassed '{class_name}': its file holds no layer graph. Sequential and Functional "
-            "models can be used; rebuild it with the functional API and save that."
+            f"the model is a subclassed '{class_name}': its file holds no layer graph. Sequential and "
+            "Functional models can be used; rebuild it with the functional API and save that."
         )
     try:
         if class_name == "Sequential":
@@ -80,7 +89,7 @@ def walk(network: Network, prefix: str = "") -> Iterator[tuple[str, LayerNode]]:
 def _functional(class_name: str, config: dict[str, Any]) -> Network:
     names = {_name(entry) for entry in config["layers"]}
     nodes = tuple(
-        _node(entry, tuple(tuple(_refs(call, names)) for call in _calls(entry, names))) for entry in config["layers"]
+        _node(entry, tuple(tuple(_refs(call, names)) for call in _calls(entry))) for entry in config["layers"]
     )
     return Network(
         name=str(config.get("name", class_name.lower())),
@@ -91,9 +100,8 @@ def _functional(class_name: str, config: dict[str, Any]) -> Network:
     )
 
 
-def _calls(entry: dict[str, Any], names: set[str]) -> list[Any]:
-    nodes = entry.get("inbound_nodes", [])
-    # Keras 2 leaves out one bracket for TFOpLambda: a call is then ["layer", 0, 0, {…}] itself.
+def _calls(entry: dict[str, Any]) -> list[Any]:
+    nodes = entry.get("inbound_nodes") or []
     return nodes if isinstance(nodes, list) else [nodes]
 
 
@@ -116,7 +124,7 @@ def _sequential(entry: dict[str, Any], config: dict[str, Any]) -> Network:
 
 
 def _implied_input(entry: dict[str, Any], config: dict[str, Any], first: dict[str, Any]) -> LayerNode:
-    """The input of a Sequential that was saved without an InputLayer, named as Keras 2 names it on loading."""
+    """The input of a Sequential saved without an InputLayer, named as Keras 2 names it on loading."""
     inner = first["config"] if isinstance(first["config"], dict) else {}
     build = entry.get("build_config") or {}
     shape = inner.get("batch_input_shape") or inner.get("batch_shape") or config.get("build_input_shape")
@@ -126,8 +134,8 @@ def _implied_input(entry: dict[str, Any], config: dict[str, Any], first: dict[st
         shape = network.nodes[0].config.get("batch_shape") if network.nodes else None
     if shape is None:
         raise ModelRefused(
-            f"the Sequential model '{config.get('name')}' was saved without an input shape. Call it on data (or give "
-            "it an Input layer) and save it again."
+            f"the Sequential model '{config.get('name')}' was saved without an input shape. Call it on data "
+            "(or give it an Input layer) and save it again."
         )
     dtype = inner.get("dtype", "float32")
     if first["class_name"] == "Embedding":
@@ -147,19 +155,29 @@ def _node(entry: dict[str, Any], calls: tuple[tuple[TensorRef, ...], ...]) -> La
         config=_normalised(class_name, config) if network is None else {},
         calls=calls,
         network=network,
+        options=tuple(_options(call) for call in entry.get("inbound_nodes") or ()),
     )
+
+
+def _options(call: Any) -> dict[str, Any]:
+    """The constants of one call: Keras 2 puts them last in the first tensor's entry."""
+    if isinstance(call, dict):
+        positional = call.get("args") or []
+        key = {"key": positional[1]} if len(positional) > 1 else {}
+        return {**key, **(call.get("kwargs") or {})}
+    while isinstance(call, list) and call and isinstance(call[0], list):
+        call = call[0]
+    return call[3] if isinstance(call, list) and len(call) == 4 and isinstance(call[3], dict) else {}
 
 
 def _is_operation(entry: dict[str, Any]) -> bool:
-    """A `keras.ops` call. Keras 3's .h5 leaves out the module; a layer's config always says `trainable`."""
+    """Whether it is a `keras.ops` call. Of two namesakes (Add …) only the layer's config says `trainable`."""
+    class_name, config = entry["class_name"], entry["config"]
     if entry.get("module"):
         return ".ops." in str(entry["module"])
-    config = entry["config"]
-    return (
-        isinstance(config, dict)
-        and "trainable" not in config
-        and entry["class_name"] not in NETWORK_CLASSES | {"InputLayer"}
-    )
+    if not any(class_name in operations for operations in OPERATIONS.values()):
+        return False
+    return class_name not in LAYERS or "trainable" not in config
 
 
 def _normalised(class_name: str, config: dict[str, Any]) -> dict[str, Any]:

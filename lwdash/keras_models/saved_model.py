@@ -22,7 +22,17 @@ from lwdash.keras_models.zip_scan import check_members
 GRAPH, METADATA = "saved_model.pb", "keras_metadata.pb"
 MAX_GRAPH_BYTES = 256 << 20
 IGNORED = ("__MACOSX/", ".DS_Store")
-DTYPES = {1: "float32", 2: "float64", 3: "int32", 4: "uint8", 6: "int8", 9: "int64", 10: "bool", 14: "bfloat16", 19: "float16"}
+DTYPES = {
+    1: "float32",
+    2: "float64",
+    3: "int32",
+    4: "uint8",
+    6: "int8",
+    9: "int64",
+    10: "bool",
+    14: "bfloat16",
+    19: "float16",
+}
 """Names of TensorFlow's DataType enum, as far as models take or give them."""
 
 NOT_CONFIG = frozenset(
@@ -63,11 +73,13 @@ def unpack_saved_model(path: Path, into: Path) -> Path:
 
 
 def _members(archive: zipfile.ZipFile) -> tuple[str, list[str]]:
-    """The prefix of the model's folder in the zip, and its files; anything that Keras does not write is refused."""
+    """The prefix of the model's folder in the zip, and its files; anything else is refused."""
     files = [
         member.filename
         for member in check_members(archive)
-        if not member.is_dir() and not member.filename.startswith(IGNORED[0]) and not member.filename.endswith(IGNORED[1])
+        if not member.is_dir()
+        and not member.filename.startswith(IGNORED[0])
+        and not member.filename.endswith(IGNORED[1])
     ]
     graphs = [name for name in files if name.rsplit("/", 1)[-1] == GRAPH]
     if len(graphs) != 1:
@@ -132,7 +144,7 @@ def _facts(graph: Message, metadata: Message | None) -> ModelFacts:
 
 
 def _records(metadata: Message) -> list[dict[str, Any]]:
-    """The objects of keras_metadata.pb (saved_metadata.proto): where they are in the object graph, and their config."""
+    """The objects of keras_metadata.pb (saved_metadata.proto): their place in the object graph, their config."""
     records = []
     for node in metadata.messages(1):
         text = node.text(5)
@@ -141,10 +153,14 @@ def _records(metadata: Message) -> list[dict[str, Any]]:
         try:
             content = _plain(json.loads(text)) if text else {}
         except (ValueError, RecursionError) as fault:
-            raise ModelRefused(f"the SavedModel's metadata of '{node.text(3)}' is not JSON: {fault}") from fault
+            raise ModelRefused(
+                f"the SavedModel's metadata of '{node.text(3)}' is not JSON: {fault}"
+            ) from fault
         if not isinstance(content, dict):
             raise ModelRefused(f"the SavedModel's metadata of '{node.text(3)}' is not a JSON object")
-        records.append({"id": node.number(2), "path": node.text(3), "kind": node.text(4), "metadata": content})
+        records.append(
+            {"id": node.number(2), "path": node.text(3), "kind": node.text(4), "metadata": content}
+        )
     return records
 
 
@@ -168,10 +184,12 @@ def _scan_record(record: dict[str, Any]) -> None:
         scan_object_config({**entry, "module": "keras.metrics"}, f"metric {where}")
         return
     if not record["kind"].startswith("_tf_keras_"):
-        raise ModelRefused(f"the SavedModel's metadata holds an object of the kind '{record['kind']}', not from Keras")
+        raise ModelRefused(
+            f"the SavedModel's metadata holds an object of the kind '{record['kind']}', not from Keras"
+        )
     if "class_name" not in entry:
         raise ModelRefused(f"the SavedModel's metadata of '{record['path']}' names no class")
-    scan_object_config(entry, f"layer {where}")
+    scan_model_config(entry)
     model = content.get("model_config")
     if isinstance(model, dict):
         scan_model_config(model)
@@ -190,10 +208,8 @@ def _variable_size(entry: Message) -> int | None:
 def _counts(
     network: Network, records: list[dict[str, Any]], objects: list[Message], sizes: list[int | None]
 ) -> dict[str, int]:
-    """Parameters by layer path. Each record's object owns the variables reachable from it that no deeper layer owns."""
-    children = [
-        [(child.text(2), child.number(1)) for child in entry.messages(1)] for entry in objects
-    ]
+    """Parameters by layer path: a layer's object in the object graph owns the variables below it."""
+    children = [[(child.text(2), child.number(1)) for child in entry.messages(1)] for entry in objects]
     ids = {record["id"] for record in records}
     counts: dict[str, int] = {}
     _count(network, 0, "", records, children, sizes, ids, counts)
@@ -211,7 +227,11 @@ def _count(
     counts: dict[str, int],
 ) -> None:
     by_id = {record["id"]: record["metadata"].get("name") for record in records}
-    inside = {by_id[target]: target for name, target in children[owner] if name.startswith("layer") and target in by_id}
+    inside = {
+        by_id[target]: target
+        for name, target in children[owner]
+        if name.startswith("layer") and target in by_id
+    }
     for node in network.nodes:
         target = inside.get(node.name)
         path = prefix + node.name
@@ -249,27 +269,47 @@ def _signature_facts(meta: Message, objects: list[Message], sizes: list[int | No
         class_name="SavedModel",
         inputs=inputs,
         outputs=outputs,
-        parameters=_trainable(objects, sizes),
+        parameters=_variables(objects, sizes),
         layers=(),
         task=likely_task(None, None, inputs, outputs),
         support={"prune": (), "cluster": (), "qat": ()},
     )
 
 
-def _trainable(objects: list[Message], sizes: list[int | None]) -> int:
-    """Elements of all variables but the optimizer's, which Keras keeps below "optimizer"."""
-    optimizer = set()
-    roots = [child.number(1) for child in objects[0].messages(1) if child.text(2) == "optimizer"] if objects else []
-    while roots:
-        index = roots.pop()
-        if index not in optimizer and index < len(objects):
-            optimizer.add(index)
-            roots += [child.number(1) for child in objects[index].messages(1)]
-    return sum(size or 0 for index, size in enumerate(sizes) if index not in optimizer)
+def _variables(objects: list[Message], sizes: list[int | None]) -> int:
+    """Elements of the model's variables, without those of the optimizer.
+
+    Keras 3's `export` keeps each variable twice and lists the model's own below "variables".
+    """
+    if not objects:
+        return 0
+    top = {child.text(2): child.number(1) for child in objects[0].messages(1)}
+    if "variables" in top:
+        chosen = _below(objects, top["variables"])
+    else:
+        chosen = set(range(len(objects)))
+        if "optimizer" in top:
+            chosen -= _below(objects, top["optimizer"])
+    return sum(sizes[index] or 0 for index in chosen)
+
+
+def _below(objects: list[Message], start: int) -> set[int]:
+    """Indices of the objects reachable from `start`."""
+    found: set[int] = set()
+    pending = [start]
+    while pending:
+        index = pending.pop()
+        if index not in found and index < len(objects):
+            found.add(index)
+            pending += [child.number(1) for child in objects[index].messages(1)]
+    return found
 
 
 def _tensors(entries: Mapping[str, Message]) -> tuple[TensorFacts, ...]:
-    return tuple(TensorFacts(name, _shape(entry), DTYPES.get(entry.number(2), "unknown")) for name, entry in sorted(entries.items()))
+    return tuple(
+        TensorFacts(name, _shape(entry), DTYPES.get(entry.number(2), "unknown"))
+        for name, entry in sorted(entries.items())
+    )
 
 
 def _shape(entry: Message) -> Shape | None:

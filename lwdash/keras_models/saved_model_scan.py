@@ -1,7 +1,7 @@
 """The scan of a SavedModel's graph, function library and object graph: no operator in it may leave memory.
 
-Works on the protobuf bytes (wire.py); field numbers are those of tensorflow/core/protobuf/meta_graph.proto, graph.proto,
-function.proto and saved_object_graph.proto.
+Works on the protobuf bytes (wire.py); field numbers are those of tensorflow/core/protobuf/meta_graph.proto,
+graph.proto, function.proto and saved_object_graph.proto.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from lwdash.errors import ModelRefused
 from lwdash.keras_models.allowed_operators import OPERATORS, REASONS, SAVER, SAVER_STRINGS
 from lwdash.keras_models.wire import Message
+
+REGISTERED = frozenset({"tf.TrackableConstant"})
+"""Classes of TensorFlow's own registry that Keras models hold: constants."""
 
 WRITERS = frozenset({"SaveV2", "MergeV2Checkpoints"})
 
@@ -35,13 +38,16 @@ class Graph:
 
 
 def scan_meta_graph(meta: Message) -> None:
-    """Raises ModelRefused naming the operator, and the function that holds it, if `meta` (a MetaGraphDef) may do harm."""
+    """Raises ModelRefused naming the operator and its function if `meta` (a MetaGraphDef) may do harm."""
     graph = _read_graph(meta.message(2))
     for where, nodes in _places(graph):
         for node in nodes.values():
             if node.operator not in OPERATORS | SAVER | SAVER_STRINGS:
                 what = REASONS.get(node.operator, "is not on the list of safe ones")
-                raise ModelRefused(f"the SavedModel's {where} holds the operator {node.operator} ('{node.name}'), which {what}")
+                raise ModelRefused(
+                    f"the SavedModel's {where} holds the operator {node.operator} ('{node.name}'), "
+                    f"which {what}"
+                )
     if meta.messages(6):
         raise ModelRefused("the SavedModel reads asset files (a vocabulary); a model may not read files")
     _check_objects(meta.message(7))
@@ -82,27 +88,34 @@ def _places(graph: Graph) -> Iterator[tuple[str, dict[str, Node]]]:
 
 def _check_objects(objects: Message) -> None:
     for entry in objects.messages(1):
-        if entry.texts(13) and entry.text(13):
-            raise ModelRefused(f"the SavedModel has an object of the registered class '{entry.text(13)}', not from Keras")
-        if entry.texts(16) and entry.text(16):
-            raise ModelRefused(f"the SavedModel has an object with the saver '{entry.text(16)}', not from Keras")
+        if entry.text(13) and entry.text(13) not in REGISTERED:
+            raise ModelRefused(
+                f"the SavedModel has an object of the registered class '{entry.text(13)}', not from Keras"
+            )
+        if entry.text(16):
+            raise ModelRefused(
+                f"the SavedModel has an object with the saver '{entry.text(16)}', not from Keras"
+            )
         if entry.bytes_of(5):
             raise ModelRefused("the SavedModel has an asset file (a vocabulary); a model may not read files")
 
 
 def _check_saver(graph: Graph, meta: Message) -> None:
-    """Checkpoint operators may be reached from the saver only: not from what is called to compute, initialise or train."""
+    """Checkpoint operators may be reached from the saver only, not from what computes or initialises."""
     roots = list(_entry_tensors(meta))
     called = _entry_functions(meta.message(7))
     for node in _reachable(graph, roots, called):
         if node.operator in SAVER:
             raise ModelRefused(
-                f"the SavedModel computes with the operator {node.operator} ('{node.name}'), which reads or writes files"
+                f"the SavedModel computes with the operator {node.operator} ('{node.name}'), "
+                "which reads or writes files"
             )
     restore = meta.message(3).text(3)
     for node in _reachable(graph, [restore] if restore else [], ()):
         if node.operator in WRITERS:
-            raise ModelRefused(f"the SavedModel writes files ({node.operator} '{node.name}') while it is being restored")
+            raise ModelRefused(
+                f"the SavedModel writes files ({node.operator} '{node.name}') while it is being restored"
+            )
 
 
 def _entry_tensors(meta: Message) -> Iterator[str]:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
+from lwdash.keras_models.allowed import TF_LAMBDA_LAYERS
 from lwdash.keras_models.facts import Shape
-from lwdash.keras_models.layer_shapes import broadcast, output_shapes
+from lwdash.keras_models.layer_shapes import output_shapes
 from lwdash.keras_models.network import LayerNode, Network, TensorRef
-
-ELEMENTWISE = frozenset(
-    "add subtract multiply divide true_divide maximum minimum pow abs exp log sqrt square rsqrt negative tanh sigmoid "
-    "relu relu6 softplus gelu silu swish clip_by_value clip cast identity softmax not_equal notequal leaky_relu "
-    "elu selu sub mul".split()
-)
-"""Operations that keep the (broadcast) shape of the tensors they take, by the last part of their name, in lower case."""
+from lwdash.keras_models.operation_shapes import operation_shape
 
 Key = tuple[str, int, int]
 
@@ -59,14 +54,11 @@ def _settle(node: LayerNode, tensors: dict[Key, Shape], prefix: str, found: dict
             continue
         inputs = [_lookup(tensors, ref) for ref in call]
         if node.network is not None:
-            if any(shape is None for shape in inputs):
-                inputs_given = None
-            else:
-                inputs_given = inputs
-            inner = _run(node.network, inputs_given, f"{prefix}{node.name}/", found)
+            given = None if any(shape is None for shape in inputs) else inputs
+            inner = _run(node.network, given, f"{prefix}{node.name}/", found)
             outputs = [_lookup(inner, ref) for ref in node.network.outputs]
         else:
-            outputs = list(_outputs(node, inputs) or ())
+            outputs = list(_outputs(node, inputs, position) or ())
         for index, shape in enumerate(outputs):
             if shape is not None:
                 tensors.setdefault((node.name, position, index), shape)
@@ -76,19 +68,24 @@ def _settle(node: LayerNode, tensors: dict[Key, Shape], prefix: str, found: dict
     return shape is not None
 
 
-def _outputs(node: LayerNode, inputs: list[Shape | None]) -> list[Shape] | None:
-    if not node.is_operation and node.class_name != "TFOpLambda":
+def _outputs(node: LayerNode, inputs: list[Shape | None], position: int) -> list[Shape] | None:
+    if not node.is_operation and node.class_name not in TF_LAMBDA_LAYERS:
         return output_shapes(node.class_name, node.config, inputs)
-    name = str(node.config.get("function", node.class_name)).rsplit(".", 1)[-1].lower()
     known = [shape for shape in inputs if shape is not None]
-    if name not in ELEMENTWISE or not known or len(known) < len(inputs):
+    if not known or len(known) < len(inputs):
         return None
-    shape = broadcast(known)
+    name = (
+        "getitem"
+        if node.class_name == "SlicingOpLambda"
+        else str(node.config.get("function", node.class_name))
+    )
+    options = node.options[position] if position < len(node.options) else {}
+    shape = operation_shape(name, {**node.config, **options}, known)
     return None if shape is None else [shape]
 
 
 def _lookup(tensors: dict[Key, Shape], ref: TensorRef) -> Shape | None:
-    """Keras 2 numbers the calls of a nested model from 1 in some versions and from 0 in others: take the nearest."""
+    """Some versions of Keras 2 number the calls of a nested model from 1: take the nearest."""
     shape = tensors.get((ref.layer, ref.node, ref.tensor))
     for node in range(ref.node - 1, -1, -1):
         if shape is not None:

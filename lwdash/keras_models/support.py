@@ -1,41 +1,50 @@
-"""Which layers pruning, clustering and quantization-aware training treat, from classes and their place in the graph.
+"""Which layers pruning, clustering and QAT treat, told from their classes and their place in the graph.
 
-Pure functions of LayerFacts. The tables follow TFMOT 0.8's registries (contract tests compare them with the real ones) and
-what lwdash adds to it: Conv1D is quantized by way of Conv2D(1, k), nested models are flattened first.
+Pure functions of LayerFacts. The tables follow TFMOT 0.8's registries (contract tests compare them with the
+real ones) and what lwdash adds to it: Conv1D is quantized by way of Conv2D(1, k), nested models are flattened
+first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from lwdash.keras_models.allowed import names
 from lwdash.keras_models.facts import LayerFacts, Support
 
-CONVOLUTIONS = frozenset("Conv1D Conv2D Conv2DTranspose Conv3D Conv3DTranspose".split())
+CONVOLUTIONS = names("Conv1D Conv2D Conv2DTranspose Conv3D Conv3DTranspose")
 SEPARABLE = frozenset({"SeparableConv1D", "SeparableConv2D"})
 DEPTHWISE = frozenset({"DepthwiseConv1D", "DepthwiseConv2D"})
 RECURRENT = frozenset({"LSTM", "GRU", "SimpleRNN", "RNN"})
-KERNELS = CONVOLUTIONS | RECURRENT | frozenset("Dense Embedding LocallyConnected1D LocallyConnected2D".split())
+KERNELS = CONVOLUTIONS | RECURRENT | names("Dense Embedding LocallyConnected1D LocallyConnected2D")
 
 PRUNED = KERNELS | SEPARABLE | {"MultiHeadAttention"}
 CLUSTERED = PRUNED | {"Conv1DTranspose", "Bidirectional"}
 
-NORMALIZATIONS = frozenset(
-    "BatchNormalization SyncBatchNormalization LayerNormalization GroupNormalization UnitNormalization "
-    "RMSNormalization SpectralNormalization".split()
+NORMALIZATIONS = names(
+    """
+    BatchNormalization SyncBatchNormalization LayerNormalization GroupNormalization UnitNormalization
+    RMSNormalization SpectralNormalization
+    """
 )
 
-QUANTIZED = frozenset(
-    "Conv2D DepthwiseConv2D Conv2DTranspose Dense Add Concatenate ReLU LeakyReLU Softmax Activation UpSampling2D "
-    "AveragePooling1D AveragePooling2D GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D".split()
+QUANTIZED = names(
+    """
+    Conv2D DepthwiseConv2D Conv2DTranspose Dense Add Concatenate ReLU LeakyReLU Softmax Activation
+    UpSampling2D AveragePooling1D AveragePooling2D GlobalAveragePooling1D GlobalAveragePooling2D
+    GlobalAveragePooling3D
+    """
 )
-PASSED_THROUGH = frozenset(
-    "Cropping1D Cropping2D Cropping3D ZeroPadding1D ZeroPadding2D ActivityRegularization Dropout Flatten Permute Reshape "
-    "SpatialDropout1D SpatialDropout2D SpatialDropout3D GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D "
-    "MaxPooling2D".split()
+PASSED_THROUGH = names(
+    """
+    Cropping1D Cropping2D Cropping3D ZeroPadding1D ZeroPadding2D ActivityRegularization Dropout Flatten
+    Permute Reshape SpatialDropout1D SpatialDropout2D SpatialDropout3D GlobalMaxPooling1D
+    GlobalMaxPooling2D GlobalMaxPooling3D MaxPooling2D
+    """
 )
 """Layers that leave the integers of their input as they are, so that there is nothing to learn in them."""
 
-QUANTIZED_ACTIVATIONS = frozenset("linear relu softmax sigmoid tanh swish silu gelu".split())
+QUANTIZED_ACTIVATIONS = names("linear relu softmax sigmoid tanh swish silu gelu")
 FOLDING = frozenset({"Conv1D", "Conv2D", "DepthwiseConv2D", "Dense", "SeparableConv1D", "SeparableConv2D"})
 """Layers into which a batch normalization right after them is folded."""
 
@@ -131,9 +140,13 @@ def _qat_batch_normalization(
     source = by_path.get(layer.sources[0]) if len(layer.sources) == 1 else None
     if source is None or source.class_name not in FOLDING:
         after = source.class_name if source else "several layers"
-        return Support(layer.path, False, f"it comes after {after}, not right after a convolution or a dense layer")
+        return Support(
+            layer.path, False, f"it comes after {after}, not right after a convolution or a dense layer"
+        )
     if source.activation not in (None, "linear"):
-        return Support(layer.path, False, f"'{source.name}' before it has the activation '{source.activation}'")
+        return Support(
+            layer.path, False, f"'{source.name}' before it has the activation '{source.activation}'"
+        )
     if consumers.get(source.path, 0) > 1:
         return Support(layer.path, False, f"the output of '{source.name}' before it is also used elsewhere")
     return Support(layer.path, True, f"folded into '{source.name}'")

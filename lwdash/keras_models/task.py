@@ -70,7 +70,8 @@ def likely_task(
     inputs: tuple[TensorFacts, ...],
     outputs: tuple[TensorFacts, ...],
 ) -> str | None:
-    """The first output's task: "classification", "binary", "multi-label", "regression", "reconstruction" or None."""
+    """The first output's task: "classification", "binary", "multi-label", "regression", "reconstruction" or
+    None."""
     if not outputs or outputs[0].shape is None:
         return None
     shape = outputs[0].shape
@@ -92,9 +93,13 @@ def likely_task(
 
 
 def output_activation(layers: tuple[LayerFacts, ...], output: str | None) -> str | None:
-    """The activation that the layer at path `output` ends in, looking through layers that only change the shape."""
+    """The activation that the layer at path `output` ends in, looking through changes of shape."""
     by_path = {layer.path: layer for layer in layers}
     layer = by_path.get(output or "")
-    while layer is not None and layer.class_name in ("Reshape", "Flatten", "Permute", "Identity") and layer.sources:
+    while (
+        layer is not None
+        and layer.class_name in ("Reshape", "Flatten", "Permute", "Identity")
+        and layer.sources
+    ):
         layer = by_path.get(layer.sources[0])
     return layer.activation if layer else None

@@ -1,4 +1,4 @@
-"""Parameters per layer, counted from the shapes in the weights file. The two layouts name layers differently."""
+"""Parameters per layer, counted from the shapes in the weights file; its two layouts name layers differently."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ def snake_case(class_name: str) -> str:
 
 
 def count_archive(network: Network, sizes: Mapping[str, int]) -> dict[str, int]:
-    """Parameters by layer path, from a `.weights.h5`: groups are numbered by class in model order, names play no part.
+    """Parameters by layer path, from a `.weights.h5`, whose groups are numbered by class in model order.
 
-    sizes: elements by dataset path. The states of random generators are no parameters, nor are the optimizer's.
+    sizes: elements by dataset path. The states of random generators are no parameters, nor are the
+    optimizer's.
     """
     below: Counter[str] = Counter()
     for path, size in sizes.items():
@@ -37,7 +38,9 @@ def count_archive(network: Network, sizes: Mapping[str, int]) -> dict[str, int]:
     return counts
 
 
-def _count_groups(network: Network, group: str, prefix: str, below: Counter[str], counts: dict[str, int]) -> None:
+def _count_groups(
+    network: Network, group: str, prefix: str, below: Counter[str], counts: dict[str, int]
+) -> None:
     used: Counter[str] = Counter()
     for node in network.nodes:
         if node.is_operation:
@@ -55,8 +58,8 @@ def _count_groups(network: Network, group: str, prefix: str, below: Counter[str]
 def count_legacy(network: Network, sizes: Mapping[str, int]) -> dict[str, int]:
     """Parameters by layer path, from a legacy `.h5`: one group a top-level layer, named after it.
 
-    sizes: elements by dataset path in the whole file. Within the group of a nested model the weights carry the names of
-    the inner layers.
+    sizes: elements by dataset path in the whole file. Within the group of a nested model the weights carry
+    the names of the inner layers.
     """
     counts = {path: 0 for path, _ in walk(network)}
     tops = {node.name: node for node in network.nodes}
@@ -77,7 +80,7 @@ def count_legacy(network: Network, sizes: Mapping[str, int]) -> dict[str, int]:
 
 
 def _owner(path: str, names: Mapping[str, object]) -> str | None:
-    """The layer whose group holds `path`; layer names may themselves contain slashes, so the longest one counts."""
+    """The layer whose group holds `path`; names may contain slashes, so the longest one counts."""
     parts = path.split("/")
     for end in range(len(parts) - 1, 0, -1):
         name = "/".join(parts[:end])
@@ -92,7 +95,10 @@ def _innermost(path: str, leaves: Iterable[str]) -> str:
     def score(leaf: str) -> tuple[int, int]:
         names = leaf.split("/")
         hay = f"/{path}"
-        spelled = max((len(names) - start for start in range(len(names)) if f"/{'/'.join(names[start:])}/" in hay), default=0)
+        spelled = max(
+            (len(names) - start for start in range(len(names)) if f"/{'/'.join(names[start:])}/" in hay),
+            default=0,
+        )
         return spelled, len(names[-1])
 
     return max(leaves, key=score)

@@ -1,7 +1,7 @@
 """A reader for protobuf's wire format: just enough to look into a SavedModel without TensorFlow.
 
-https://protobuf.dev/programming-guides/encoding. A message is read as its fields by number; what a number means is for the
-caller to know.
+https://protobuf.dev/programming-guides/encoding. A message is read as its fields by number; what a number
+means is for the caller to know.
 """
 
 from __future__ import annotations

@@ -18,8 +18,9 @@ LOCAL_HEADER_BYTES = 30
 def check_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     """The members of `archive`, once none of them is a trap.
 
-    Raises ModelRefused for too many members, expanded sizes or ratios of a bomb, overlapping members, duplicate names,
-    paths that leave the folder, links and other special files, encryption, and compression other than deflate.
+    Raises ModelRefused for too many members, expanded sizes or ratios of a bomb, overlapping members,
+    duplicate names, paths that leave the folder, links and other special files, encryption, and compression
+    other than deflate.
     """
     members = archive.infolist()
     if len(members) > MAX_MEMBERS:
@@ -32,7 +33,9 @@ def check_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
         _check_name(member)
         folded = member.filename.rstrip("/").casefold()
         if folded in seen:
-            raise ModelRefused(f"the zip holds '{member.filename}' twice, so that two readers may see two models")
+            raise ModelRefused(
+                f"the zip holds '{member.filename}' twice, so that two readers may see two models"
+            )
         seen.add(folded)
         _check_kind(member)
     _check_overlap(members)
@@ -64,9 +67,8 @@ def _check_kind(member: zipfile.ZipInfo) -> None:
     if member.compress_type == zipfile.ZIP_STORED and member.compress_size != member.file_size:
         raise ModelRefused(f"'{name}' in the zip is stored, but its two sizes differ")
     if member.file_size > SMALL_BYTES and member.file_size > MAX_RATIO * max(1, member.compress_size):
-        raise ModelRefused(
-            f"'{name}' in the zip expands {member.file_size // max(1, member.compress_size):,} times: a zip bomb"
-        )
+        times = member.file_size // max(1, member.compress_size)
+        raise ModelRefused(f"'{name}' in the zip expands {times:,} times: a zip bomb")
 
 
 def _check_overlap(members: list[zipfile.ZipInfo]) -> None:

@@ -86,7 +86,8 @@ def _float_islands(facts: TfliteFacts, operators: Sequence[Operator]) -> list[st
     conversions = sum(o.type in _CONVERSIONS for o in operators)
     return [
         f"{_count(len(islands), 'operator runs', 'operators run')} in float among integer ones "
-        f"({_listed(islands)}), with {_count(conversions, 'conversion', 'conversions')} (QUANTIZE, DEQUANTIZE) at the borders."
+        f"({_listed(islands)}), with {_count(conversions, 'conversion', 'conversions')} (QUANTIZE, "
+        "DEQUANTIZE) at the borders."
     ]
 
 
@@ -127,7 +128,8 @@ def _float_arithmetic(facts: TfliteFacts, operators: Sequence[Operator]) -> list
     if hybrid:
         reasons.append(
             f"{_count(len(hybrid), 'operator quantizes its', 'operators quantize their')} activations anew "
-            f"in every inference ({_listed(hybrid)}): on small layers that costs more than integer arithmetic saves."
+            f"in every inference ({_listed(hybrid)}): on small layers that costs more than integer "
+            "arithmetic saves."
         )
     return reasons
 

@@ -15,8 +15,9 @@ from lwdash.measure.runner import Runner
 from lwdash.measure.tflite_file import TfliteFacts, read_tflite
 
 _WARM_UP = 10
+_WARM_UP_SECONDS = 0.02
 _SESSIONS = 8
-_SESSION_SECONDS = 0.025
+_SESSION_SECONDS = 0.015
 _SESSION_PAIRS = 7
 _PAIRS_AT_LEAST = 50
 _NARROW = 0.03
@@ -87,8 +88,9 @@ def compare_latency(
 ) -> Latency:
     """Time `run` against `baseline` on the first row of `inputs`, interleaved: A B A B.
 
-    The pairs are taken in sessions, each with fresh interpreters: where an interpreter's memory happens to
-    lie moves a small model's time by several percent, and a single one would measure its own luck. Stops when
+    The pairs are taken in sessions, each with fresh interpreters, the run first in one and the baseline in
+    the next: where an interpreter's memory happens to lie moves its time by several percent, for models that
+    fill the cache by far more, and a single interpreter would measure its own luck. Stops when
     the interval of the ratio is narrower than ±3 % (after 50 pairs and 8 sessions), or after `seconds`; one
     pair is always taken.
     """
@@ -101,21 +103,25 @@ def compare_latency(
     gc.disable()
     try:
         while not is_narrow and (not sessions or time.perf_counter() - began < seconds):
-            if len(sessions) % 2:
-                baseline_ms, base = _start(baseline, baseline_facts, inputs, threads)
-                run_ms, ours = _start(run, facts, inputs, threads)
-            else:
-                run_ms, ours = _start(run, facts, inputs, threads)
-                baseline_ms, base = _start(baseline, baseline_facts, inputs, threads)
-            cold.append((run_ms, baseline_ms))
-            sessions.append(_session(ours.interpreter.invoke, base.interpreter.invoke, began + seconds))
-            if len(sessions) >= _SESSIONS and sum(map(len, sessions)) >= _PAIRS_AT_LEAST:
+            is_run_first = len(sessions) % 2 == 0
+            first, second = (run, facts), (baseline, baseline_facts)
+            if not is_run_first:
+                first, second = second, first
+            first_ms, first_runner = _start(*first, inputs, threads)
+            second_ms, second_runner = _start(*second, inputs, threads)
+            times = _session(
+                first_runner.interpreter.invoke, second_runner.interpreter.invoke, began + seconds
+            )
+            sessions.append(times if is_run_first else times[:, ::-1])
+            cold.append((first_ms, second_ms) if is_run_first else (second_ms, first_ms))
+            enough = len(sessions) >= _SESSIONS and sum(map(len, sessions)) >= _PAIRS_AT_LEAST
+            if enough and not is_run_first:
                 interval = ratio_interval(sessions)
                 is_narrow = _is_narrow(interval)
     finally:
         if was_collecting:
             gc.enable()
-    if interval is None:
+    if not is_narrow:
         interval = ratio_interval(sessions)
     times = np.concatenate(sessions)
     ours_ms, base_ms = ((1e-6 * np.quantile(times[:, side], [0.5, 0.9, 0.99])).tolist() for side in (0, 1))
@@ -151,20 +157,19 @@ def ratio_interval(sessions: Sequence[np.ndarray], *, seed: int = 0) -> tuple[fl
     if total < 6:
         return None
     generator = np.random.default_rng(seed)
-    resamples = int(np.clip(4_000_000 // total, 100, 1000))
-    # A session's median ratio is drawn many times, then sessions are drawn: the same as drawing both each
-    # time, for less.
-    drawn = np.array([np.log(_median_ratios(times, resamples, generator)) for times in sessions])
+    resamples = int(np.clip(4_000_000 // total, 200, 1000))
+    ratios = []
+    for _ in range(resamples):
+        chosen = (sessions[i] for i in generator.integers(0, len(sessions), len(sessions)))
+        ratios.append(_median_ratio(np.concatenate([_in_blocks(times, generator) for times in chosen])))
     if len(sessions) == 1:
-        low, high = np.quantile(np.exp(drawn[0]), [0.025, 0.975])
+        low, high = np.quantile(ratios, [0.025, 0.975])
         return float(low), float(high)
-    centre = math.log(_median_ratio(np.concatenate(list(sessions))))
-    chosen = generator.integers(0, len(sessions), (2000, len(sessions)))
-    means = drawn[chosen, generator.integers(0, resamples, chosen.shape)].mean(axis=1)
     factor = next((f for count, f in reversed(_FEW_SESSIONS.items()) if len(sessions) >= count), 1.0)
-    widened = centre + factor * math.sqrt(len(sessions) / (len(sessions) - 1)) * (means - means.mean())
-    low, high = np.exp(np.quantile(widened, [0.025, 0.975]))
-    return float(low), float(high)
+    factor *= math.sqrt(len(sessions) / (len(sessions) - 1))
+    centre = math.log(_median_ratio(np.concatenate(list(sessions))))
+    low, high = np.quantile(np.log(ratios), [0.025, 0.975])
+    return math.exp(centre + factor * (low - centre)), math.exp(centre + factor * (high - centre))
 
 
 def _median_ratio(times: np.ndarray) -> float:
@@ -172,43 +177,37 @@ def _median_ratio(times: np.ndarray) -> float:
     return float(base / ours)
 
 
-def _median_ratios(times: np.ndarray, resamples: int, generator: np.random.Generator) -> np.ndarray:
-    """Ratio of medians of `resamples` block-bootstrap samples of (pairs, 2)."""
+def _in_blocks(times: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """As many pairs, drawn in blocks of neighbours."""
     count = len(times)
     length = max(1, round(count ** (1 / 3)))
-    blocks = math.ceil(count / length)
-    at_once = int(np.clip(1_000_000 // count, 1, resamples))
-    ratios = []
-    for _ in range(0, resamples, at_once):
-        starts = generator.integers(0, count - length + 1, (at_once, blocks, 1))
-        chosen = (starts + np.arange(length)).reshape(at_once, -1)[:, :count]
-        middles = np.median(times[chosen], axis=1)
-        ratios.append(middles[:, 1] / middles[:, 0])
-    return np.concatenate(ratios)[:resamples]
+    starts = generator.integers(0, count - length + 1, (math.ceil(count / length), 1))
+    return times[(starts + np.arange(length)).reshape(-1)[:count]]
 
 
 def _is_narrow(interval: tuple[float, float] | None) -> bool:
     return interval is not None and interval[1] - interval[0] <= _NARROW * (interval[0] + interval[1])
 
 
-def _session(invoke: Callable[[], None], invoke_baseline: Callable[[], None], until: float) -> np.ndarray:
-    """Nanoseconds (run, baseline) of each pair, (pairs, 2): at least 7 pairs and 25 ms, or up to `until`."""
+def _session(invoke_first: Callable[[], None], invoke_second: Callable[[], None], until: float) -> np.ndarray:
+    """Nanoseconds (first, second) of each pair, (pairs, 2): at least 7 pairs and 15 ms, or up to `until`."""
     clock = time.perf_counter_ns
     last = int(1e9 * until)
+    warm = clock() + int(1e9 * _WARM_UP_SECONDS)
     for _ in range(_WARM_UP):
-        invoke_baseline()
-        invoke()
-        if clock() > last:
+        invoke_first()
+        invoke_second()
+        if clock() > min(last, warm):
             break
     taken: list[tuple[int, int]] = []
     enough = clock() + int(1e9 * _SESSION_SECONDS)
     while True:
         start = clock()
-        invoke_baseline()
+        invoke_first()
         middle = clock()
-        invoke()
+        invoke_second()
         end = clock()
-        taken.append((end - middle, middle - start))
+        taken.append((middle - start, end - middle))
         if end >= last or (end >= enough and len(taken) >= _SESSION_PAIRS):
             return np.asarray(taken, np.float64)
 

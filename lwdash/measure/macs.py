@@ -62,7 +62,7 @@ def _matrix_product(operator: Operator, inputs: list[Tensor | None], output: Ten
 
 
 def _recurrent(operator: Operator, inputs: list[Tensor | None], output: Tensor) -> int:
-    """Every kernel once a step and row; a sequence is (batch, steps, features) or (steps, batch, features)."""
+    """Every kernel once a step and row, whichever of the two comes first in the sequence's shape."""
     kernels = (inputs[i] for i in KERNEL_INPUTS[operator.type] if i < len(inputs))
     steps = math.prod(_shape(inputs[0])[:-1])
     return steps * sum(math.prod(_shape(kernel)) for kernel in kernels if kernel is not None)

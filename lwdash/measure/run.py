@@ -14,7 +14,9 @@ from lwdash.measure.accuracy import Quality, agreement, judge, kl_nats, looks_li
 from lwdash.measure.explain import why_not_faster
 from lwdash.measure.host import Host, this_host
 from lwdash.measure.latency import Latency, compare_latency
+from lwdash.measure.layer_error import layer_errors
 from lwdash.measure.layers import LayerTable, layer_table
+from lwdash.measure.operator_time import operator_times
 from lwdash.measure.runner import Runner
 from lwdash.measure.size import gzip_bytes
 from lwdash.measure.tflite_file import read_tflite
@@ -57,6 +59,7 @@ class Measures:
     gzip_bytes: int
     baseline_size_bytes: int
     table: LayerTable
+    details: Mapping[int, Mapping[str, Any]]
     quality: Quality
     baseline_quality: Quality
     agreement: float | None
@@ -92,12 +95,17 @@ class Measures:
             **latency,
             "host": self.host.to_dict(),
             "why_not_faster": list(self.reasons),
-            "layers": [dict(row) for row in self.table.rows],
+            "layers": [{**row, **self._detail(row)} for row in self.table.rows],
             "ledger": dict(self.table.ledger.by_category),
             "seconds": self.seconds,
         }
 
+    def _detail(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        known = self.details.get(row["index"]) if row["subgraph"] == 0 else None
+        return known or dict.fromkeys(_DETAILS)
 
+
+_DETAILS = ("weight_sqnr_db", "output_sqnr_db", "is_output_identical", "ms", "time_share", "scaled_ms")
 _BASELINE_FIGURES = (
     "accuracy",
     "accuracy_ci",
@@ -127,6 +135,8 @@ def measure(
     progress: Callable[[str, float], None] = lambda stage, share: None,
     margin: float = MARGIN,
     latency_seconds: float = 2.0,
+    detail_seconds: float = 0.0,
+    detail_inputs: Mapping[str, np.ndarray] | None = None,
 ) -> Measures:
     """Measure `tflite` against `baseline` on evaluation rows.
 
@@ -135,6 +145,8 @@ def measure(
     task: classification, binary, multi-label, regression or reconstruction. With several outputs, the first
     is judged.
     margin: what counts as no difference, as accuracy (0.01 is one percentage point) or share of the error.
+    detail_seconds: longest time for each operator's time and SQNR against the baseline, in the layers' rows;
+    0 leaves them None. detail_inputs: rows for that SQNR, best the calibration rows; `inputs` by default.
     latency_seconds: longest time for the latency; 0 leaves it out. progress: called with (stage, share of
     all, 0–1). Raises ResultRejected where an output is not finite, DataRefused where rows, labels or task do
     not fit.
@@ -176,12 +188,17 @@ def measure(
         runner.prepare_row(inputs)
     sparsity = table.totals()["sparsity"]
     reasons = why_not_faster(facts, host, interpreter=runner.interpreter, latency=latency, sparsity=sparsity)
+    details: dict[int, dict[str, Any]] = {}
+    if detail_seconds > 0:
+        progress("layers", 0.9)
+        details = _details(tflite, baseline.data, detail_inputs or inputs, threads, detail_seconds)
     progress("done", 1.0)
     return Measures(
         size_bytes=len(tflite),
         gzip_bytes=zipped,
         baseline_size_bytes=len(baseline.data),
         table=table,
+        details=details,
         quality=quality,
         baseline_quality=baseline_quality,
         agreement=agreed,
@@ -193,6 +210,25 @@ def measure(
         reasons=tuple(reasons),
         seconds=time.perf_counter() - began,
     )
+
+
+def _details(
+    run: bytes, baseline: bytes, inputs: Mapping[str, np.ndarray], threads: int, seconds: float
+) -> dict[int, dict[str, Any]]:
+    """Operator → what `_DETAILS` names, half of the time for each of the two measurements."""
+    errors = layer_errors(run, baseline, inputs, seconds=seconds / 2, threads=threads)
+    times = operator_times(run, threads=threads, seconds=seconds / 2).operators
+    return {
+        error.index: {
+            "weight_sqnr_db": error.weight_sqnr_db,
+            "output_sqnr_db": error.output_sqnr_db,
+            "is_output_identical": error.is_output_identical,
+            "ms": spent.ms,
+            "time_share": spent.share,
+            "scaled_ms": spent.scaled_ms,
+        }
+        for error, spent in zip(errors, times, strict=True)
+    }
 
 
 def _paired_outputs(

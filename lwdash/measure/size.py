@@ -105,11 +105,15 @@ def tensor_statistics(tensor: Tensor) -> Statistics:
     """Statistics of one stored tensor. Where a code does not pay, its Huffman size is the size as stored."""
     values = tensor.values()
     counts = value_counts(values)
+    entropy = entropy_bits(counts)
+    # Millions of distinct floats: the entropy floor and the bare book are more than the tensor, so spare the tree.
+    is_hopeless = entropy * values.size + 33 * len(counts) > 8 * tensor.stored_bytes
+    coded = tensor.stored_bytes if is_hopeless else huffman_bytes_of_counts(counts)
     return Statistics(
         values=values.size,
         zeros=int(np.count_nonzero(tensor.zeros())),
         distinct=len(counts),
-        entropy_bits=entropy_bits(counts),
-        huffman_bytes=min(huffman_bytes_of_counts(counts), tensor.stored_bytes),
+        entropy_bits=entropy,
+        huffman_bytes=min(coded, tensor.stored_bytes),
         stored_bytes=tensor.stored_bytes,
     )

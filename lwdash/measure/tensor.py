@@ -77,7 +77,7 @@ class Tensor:
 
     @property
     def is_constant(self) -> bool:
-        return self.data is not None
+        return self.data is not None and not self.is_variable
 
     @property
     def elements(self) -> int:

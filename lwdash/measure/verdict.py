@@ -139,7 +139,7 @@ def bootstrap_interval(differences: np.ndarray, *, seed: int = 0) -> tuple[float
     if error == 0.0:
         return mean, mean
     generator = np.random.default_rng(seed)
-    resamples = int(np.clip(2e7 // count, 200, 2000))
+    resamples = int(np.clip(2e7 // count, 200, 1000))
     statistics = []
     for _ in range(0, resamples, 100):
         sample = differences[generator.integers(0, count, (100, count))]
@@ -210,7 +210,8 @@ def _rows(count: int) -> str:
 
 
 def _points(share: float) -> str:
-    return f"{100 * share:+.1f}".replace("-", "−")
+    rounded = round(100 * share, 1)
+    return f"{rounded:+.1f}".replace("-", "−") if rounded else "0.0"
 
 
 def _chance(p_value: float) -> str:

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from lwdash.errors import NotFound, UploadRefused
 from lwdash.server.access import refusal
-from lwdash.server.uploads import discard_rest, receive_upload
+from lwdash.server.uploads import receive_upload
 
 _LOG = logging.getLogger(__name__)
 _NEVER_CACHED = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -55,7 +55,6 @@ def routes(
     async def upload(request: Request) -> Response:
         refused = refusal(request.headers, token)
         if refused:
-            await discard_rest(request, request.stream())
             return _error(403, refused)
         try:
             received = await receive_upload(

@@ -9,11 +9,10 @@ import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from anyio import fail_after, move_on_after, to_thread
+from anyio import fail_after, to_thread
 from starlette.requests import ClientDisconnect, Request
 
 from lwdash.errors import UploadRefused
@@ -21,9 +20,6 @@ from lwdash.errors import UploadRefused
 # One hop to a thread for so many bytes: enough to make the hop cheap, few enough to keep memory flat.
 PIECE_BYTES = 1 << 20
 PARTIAL_PREFIX, PARTIAL_SUFFIX = "upload-", ".part"
-# A server that closes a connection on which a browser is still sending resets it, and the browser then shows
-# no answer at all. So a refused body is read on for a moment before the answer goes out.
-DISCARD_SECONDS = 3.0
 # A connection that died without a word would otherwise keep its partial file, and the server from stopping.
 STALL_SECONDS = 30.0
 
@@ -100,32 +96,26 @@ async def receive_upload(
     UploadInterrupted (the client went away, fell silent or sent fewer bytes than announced) and DiskFull.
     Whatever happens, no partial file is left.
     """
-    body = request.stream()
+    announced = _announced_bytes(request)
     try:
-        return await _receive(request, body, folder, limit_bytes, store)
-    except UploadRefused:
-        await discard_rest(request, body)
-        raise
+        if announced is not None:
+            await to_thread.run_sync(_check_announced, announced, folder, limit_bytes)
+        partial = await to_thread.run_sync(_PartialFile, folder)
+        try:
+            size_bytes = await _write_body(request.stream(), partial, limit_bytes)
+            _check_whole(size_bytes, announced)
+            sha256 = await to_thread.run_sync(partial.close)
+            path = await to_thread.run_sync(store, partial.path, sha256)
+        finally:
+            # Also after success: a `store` that already had this content may leave the temporary file lying.
+            partial.discard()
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        await discard_rest(request, body)
-        raise DiskFull(
-            "the disk of the server is full; nothing was kept. Make room in LWDASH_HOME, then send it again."
-        ) from error
-
-
-async def discard_rest(request: Request, body: AsyncIterator[bytes]) -> None:
-    """Read `body` on for a moment and drop it, so that a refusal reaches a browser that is still sending.
-
-    A client that asks first (`Expect: 100-continue`) has not begun to send: asking it for the body would be
-    wrong.
-    """
-    if "100-continue" in request.headers.get("expect", "").lower():
-        return
-    with move_on_after(DISCARD_SECONDS), suppress(ClientDisconnect):
-        async for _ in body:
-            pass
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(
+                "the disk is full; nothing was kept. Make room in LWDASH_HOME and send it again."
+            ) from error
+        raise
+    return Received(sha256=sha256, size_bytes=size_bytes, path=path)
 
 
 def remove_partial_uploads(folder: Path, *, older_than_seconds: float = 3600.0) -> int:
@@ -142,34 +132,6 @@ def remove_partial_uploads(folder: Path, *, older_than_seconds: float = 3600.0) 
     return removed
 
 
-async def _receive(
-    request: Request,
-    body: AsyncIterator[bytes],
-    folder: Path,
-    limit_bytes: int,
-    store: Callable[[Path, str], Path],
-) -> Received:
-    announced = _announced_bytes(request)
-    if announced is not None:
-        await to_thread.run_sync(_check_announced, announced, folder, limit_bytes)
-    partial = await to_thread.run_sync(_PartialFile, folder)
-    try:
-        size_bytes = await _write_body(body, partial, limit_bytes)
-        if announced is not None and size_bytes != announced:
-            raise UploadInterrupted(
-                f"the upload ended after {size_bytes:,} of {announced:,} bytes; nothing was kept. "
-                "Send the file again."
-            )
-        if size_bytes == 0:
-            raise UploadEmpty("the file is empty (0 bytes): choose another one.")
-        sha256 = await to_thread.run_sync(partial.close)
-        path = await to_thread.run_sync(store, partial.path, sha256)
-    finally:
-        # Also after success: a `store` that already had this content may leave the temporary file lying.
-        partial.discard()
-    return Received(sha256=sha256, size_bytes=size_bytes, path=path)
-
-
 async def _write_body(body: AsyncIterator[bytes], partial: _PartialFile, limit_bytes: int) -> int:
     """Write the body to `partial` in pieces of about 1 MiB; returns its size in bytes."""
     size_bytes, piece = 0, bytearray()
@@ -184,7 +146,7 @@ async def _write_body(body: AsyncIterator[bytes], partial: _PartialFile, limit_b
                 raise UploadTooLarge(_too_large(f"more than {limit_bytes:,} bytes arrived", limit_bytes))
             piece += chunk
             if len(piece) >= PIECE_BYTES:
-                partial.write(piece); import time; time.sleep(0.3)
+                await to_thread.run_sync(partial.write, piece)
                 piece = bytearray()
     except ClientDisconnect as error:
         raise UploadInterrupted from error
@@ -193,7 +155,7 @@ async def _write_body(body: AsyncIterator[bytes], partial: _PartialFile, limit_b
             f"no byte came for {STALL_SECONDS:.0f} seconds; nothing was kept. Send the file again."
         ) from error
     if piece:
-        partial.write(piece); import time; time.sleep(0.3)
+        await to_thread.run_sync(partial.write, piece)
     return size_bytes
 
 
@@ -216,6 +178,16 @@ def _check_announced(announced: int, folder: Path, limit_bytes: int) -> None:
             f"the file has {announced:,} bytes, but the server's disk has only {free_bytes:,} bytes left. "
             "Make room in LWDASH_HOME, then send the file again."
         )
+
+
+def _check_whole(size_bytes: int, announced: int | None) -> None:
+    if announced is not None and size_bytes != announced:
+        raise UploadInterrupted(
+            f"the upload ended after {size_bytes:,} of {announced:,} bytes; nothing was kept. "
+            "Send the file again."
+        )
+    if size_bytes == 0:
+        raise UploadEmpty("the file is empty (0 bytes): choose another one.")
 
 
 def _too_large(what: str, limit_bytes: int) -> str:

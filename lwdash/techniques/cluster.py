@@ -32,7 +32,8 @@ class Params:
         16, Integer("Clusters", "Distinct values a kernel keeps.", 2, 256, "values"), always=True
     )
     init: str = parameter(
-        "linear", Choice("Start values", "Where the shared values start.", {k: v[1] for k, v in INITS.items()})
+        "linear",
+        Choice("Start values", "Where the shared values start.", {k: v[1] for k, v in INITS.items()}),
     )
     epochs: int = finetune.epochs(5)
     learning_rate: float = finetune.learning_rate(0.0005)
@@ -90,7 +91,9 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
     over = {name: count for name, count in distinct.items() if count > params.clusters}
     if over:
         raise InternalFault(f"clustering left more than {params.clusters} distinct values in {over}")
-    return Treated(stripped, chosen.skipped, {**facts, "batch_norm_settled": settled, "distinct_values": distinct})
+    return Treated(
+        stripped, chosen.skipped, {**facts, "batch_norm_settled": settled, "distinct_values": distinct}
+    )
 
 
 def select_layers(model: Any, params: Params) -> Selection:

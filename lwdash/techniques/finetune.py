@@ -84,14 +84,18 @@ def _targets(training: Training) -> tuple[list[np.ndarray], list[Any], str]:
 
     if training.labels is None or len(training.teacher) > 1:
         teacher = list(training.teacher)
-        return teacher, [losses.KLDivergence() if is_distribution(t) else losses.MeanSquaredError() for t in teacher], (
-            "the original model's outputs"
+        return (
+            teacher,
+            [losses.KLDivergence() if is_distribution(t) else losses.MeanSquaredError() for t in teacher],
+            ("the original model's outputs"),
         )
     answers = training.teacher[0]
     if training.task == "classification":
-        return [training.labels], [
-            losses.SparseCategoricalCrossentropy(from_logits=not is_distribution(answers))
-        ], "labels"
+        return (
+            [training.labels],
+            [losses.SparseCategoricalCrossentropy(from_logits=not is_distribution(answers))],
+            "labels",
+        )
     if training.task in ("binary", "multi-label"):
         labels = training.labels.reshape(answers.shape).astype("float32")
         return [labels], [losses.BinaryCrossentropy(from_logits=not _is_probability(answers))], "labels"
@@ -160,7 +164,9 @@ def settle_batch_norm(model: Any, training: Training) -> bool:
 
 
 def _flat(model: Any) -> list[Any]:
-    return [inner for layer in model.layers for inner in (_flat(layer) if hasattr(layer, "layers") else [layer])]
+    return [
+        inner for layer in model.layers for inner in (_flat(layer) if hasattr(layer, "layers") else [layer])
+    ]
 
 
 def clone_with(model: Any, wrap: Callable[[Any], Any]) -> Any:

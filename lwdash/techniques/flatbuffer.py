@@ -108,7 +108,13 @@ def _merge_equal_buffers(model: Any) -> None:
 
     def place(index: int) -> int:
         data = model.buffers[index].data
-        payload = b"" if data is None else bytes(memoryview(data).cast("B")) if not isinstance(data, list) else bytes(data)
+        payload = (
+            b""
+            if data is None
+            else bytes(memoryview(data).cast("B"))
+            if not isinstance(data, list)
+            else bytes(data)
+        )
         if payload not in first:
             first[payload] = len(kept)
             kept.append(model.buffers[index])

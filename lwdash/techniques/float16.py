@@ -59,7 +59,12 @@ def _dequantize_opcode(model, schema) -> int:
 
 def _is_constant_float(model, tensor, schema) -> bool:
     data = model.buffers[tensor.buffer].data
-    return tensor.type == schema.TensorType.FLOAT32 and data is not None and len(data) > 0 and not tensor.isVariable
+    return (
+        tensor.type == schema.TensorType.FLOAT32
+        and data is not None
+        and len(data) > 0
+        and not tensor.isVariable
+    )
 
 
 def _as_half(model, tensor) -> np.ndarray | None:

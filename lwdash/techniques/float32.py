@@ -21,6 +21,10 @@ MARK = "."
 """Ends each layer's name while the converter runs, so that it can be found in the tensor names afterwards."""
 
 
+CONVERTER_NOTES = "CONVERSION_METADATA"
+"""The converter's own version and options; no interpreter reads them, and a small model pays for them."""
+
+
 @dataclass(frozen=True)
 class Params:
     pass
@@ -101,6 +105,7 @@ def clean_names(data: bytes, input_names: Sequence[str]) -> bytes:
     Fused names of the converter (`m/a/Relu;m/a/BiasAdd;…`) can be a fifth of a small file.
     """
     model = read_model(data)
+    model.metadata = [entry for entry in model.metadata or () if text(entry.name) != CONVERTER_NOTES]
     for number, graph in enumerate(model.subgraphs):
         names = [_short_name(text(tensor.name)) for tensor in graph.tensors]
         if number == 0:
@@ -127,7 +132,9 @@ def with_output_order(data: bytes, order: Sequence[int]) -> bytes:
 def _named_inputs(model: Any, graph: Any, input_names: Sequence[str]) -> dict[int, str]:
     """Tensor index → model input name, by the signature where it names them, else by order."""
     by_signature = {
-        text(entry.name): entry.tensorIndex for signature in model.signatureDefs or () for entry in signature.inputs
+        text(entry.name): entry.tensorIndex
+        for signature in model.signatureDefs or ()
+        for entry in signature.inputs
     }
     if set(by_signature) == set(input_names):
         return {index: name for name, index in by_signature.items()}

@@ -33,7 +33,8 @@ class Params:
         ),
     )
     rows: int = parameter(
-        256, Integer("Calibration rows", "How many calibration rows set the ranges, at most.", 1, 100_000, "rows")
+        256,
+        Integer("Calibration rows", "How many calibration rows set the ranges, at most.", 1, 100_000, "rows"),
     )
 
 
@@ -79,7 +80,12 @@ def _border_tensor(graph: Any, index: int, io: str, schema: Any) -> int:
     """A tensor like `index`, with its name, in the border's format; the inner one is called `…/int8`."""
     inner = graph.tensors[index]
     outer = schema.TensorT()
-    outer.shape, outer.shapeSignature, outer.name, outer.buffer = inner.shape, inner.shapeSignature, inner.name, 0
+    outer.shape, outer.shapeSignature, outer.name, outer.buffer = (
+        inner.shape,
+        inner.shapeSignature,
+        inner.name,
+        0,
+    )
     outer.hasRank = inner.hasRank
     inner.name = inner.name + b"/int8"
     if io == "float32":

@@ -30,7 +30,14 @@ RAMP = 0.7
 class Params:
     sparsity: float = parameter(
         0.5,
-        Number("Sparsity", "Share of each kernel's weights that become zero.", 0.0, 1.0, low_open=True, high_open=True),
+        Number(
+            "Sparsity",
+            "Share of each kernel's weights that become zero.",
+            0.0,
+            1.0,
+            low_open=True,
+            high_open=True,
+        ),
         always=True,
     )
     schedule: str = parameter(

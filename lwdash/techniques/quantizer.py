@@ -33,8 +33,12 @@ def quantize(data: bytes, recipe: Any, rows: Rows | None) -> bytes:
             quantized = work.quantize(ranges).quantized_model
         except ConversionFailed:
             raise
-        except Exception as error:  # the library raises bare ValueErrors and runtime errors of the interpreter
-            raise ConversionFailed(f"litert-quantizer could not quantize this file: {str(error)[:500]}") from error
+        except (
+            Exception
+        ) as error:  # the library raises bare ValueErrors and runtime errors of the interpreter
+            raise ConversionFailed(
+                f"litert-quantizer could not quantize this file: {str(error)[:500]}"
+            ) from error
     return write_model(read_model(bytes(quantized)))
 
 
@@ -90,7 +94,8 @@ def floating_operators(data: bytes) -> tuple[Skipped, ...]:
     return tuple(
         Skipped(_layer(outputs[0]), f"{kind} has no integer form here and stays in float32")
         for kind, _, outputs in operators(model)
-        if kind not in ("DEQUANTIZE", "QUANTIZE") and any(t.type == schema.TensorType.FLOAT32 for t in outputs)
+        if kind not in ("DEQUANTIZE", "QUANTIZE")
+        and any(t.type == schema.TensorType.FLOAT32 for t in outputs)
     )
 
 

@@ -42,7 +42,9 @@ def select(
     for pattern in skip:
         if not any(matches(path, layer.name, pattern) for path, layer in paths.items()):
             known = [layer.name for layer in paths.values()]
-            raise RecipeError(f"skip: no layer is called {pattern!r} (layers: {', '.join(known)}){nearest(pattern, known)}")
+            raise RecipeError(
+                f"skip: no layer is called {pattern!r} (layers: {', '.join(known)}){nearest(pattern, known)}"
+            )
     for path, layer in paths.items():
         if any(matches(path, layer.name, pattern) for pattern in skip):
             skipped.append(Skipped(path, "left alone by the recipe"))
@@ -56,9 +58,18 @@ def select(
             skipped.append(Skipped(path, f"{type(layer).__name__} has no kernel that this technique treats"))
             continue
         kernel_names[layer.name] = tuple(weight_name(w) for w in kernels)
-        rest = [weight_name(w) for w in layer.trainable_weights if w.shape.rank > 1 and weight_name(w) not in kernel_names[layer.name]]
+        rest = [
+            weight_name(w)
+            for w in layer.trainable_weights
+            if w.shape.rank > 1 and weight_name(w) not in kernel_names[layer.name]
+        ]
         if rest:
-            skipped.append(Skipped(path, f"{', '.join(rest)} stays as it is, TFMOT treats only {', '.join(kernel_names[layer.name])}"))
+            skipped.append(
+                Skipped(
+                    path,
+                    f"{', '.join(rest)} stays as it is, TFMOT treats only {', '.join(kernel_names[layer.name])}",
+                )
+            )
     if not kernel_names:
         reasons = "; ".join(f"{s.layer}: {s.reason}" for s in skipped) or "the model has no weights"
         raise RecipeError(f"there is no layer to treat ({reasons})")

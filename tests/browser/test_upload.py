@@ -76,6 +76,13 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def wait_until(condition, otherwise: str, seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.05)
+
+
 class Server:
     """`streamlit run app.py` with two upload components, in a folder of its own."""
 
@@ -104,12 +111,11 @@ class Server:
         finally:
             connection.close()
 
+    def partials(self) -> list[Path]:
+        return list((self.folder / "partial").glob("*"))
+
     def wait(self) -> None:
-        deadline = time.monotonic() + 30
-        while self.healthz() is None:
-            assert time.monotonic() < deadline, "the server did not start"
-            assert self.child.poll() is None, "the server ended"
-            time.sleep(0.1)
+        wait_until(lambda: self.healthz() is not None, "the server did not start", seconds=30)
 
     def stop(self) -> None:
         self.child.terminate()
@@ -219,14 +225,21 @@ def test_progress_is_shown_and_cancel_leaves_nothing(page, server, model):
     choose(page, "Keras model", model)
     expect(zone).to_contain_text(re.compile(r"\d+ % · .+ of 3 MB · \d+ s left"), timeout=10_000)
     assert 0 < int(zone.get_by_role("progressbar").get_attribute("aria-valuenow")) < 100
+    wait_until(lambda: server.partials(), "nothing arrives")
     zone.get_by_role("button", name="Cancel").click()
     expect(zone.get_by_role("button", name="Browse files")).to_be_visible()
     expect(zone.get_by_role("alert")).to_be_hidden()
-    deadline = time.monotonic() + 10
-    while list((server.folder / "partial").iterdir()):
-        assert time.monotonic() < deadline, "a half file is left"
-        time.sleep(0.05)
+    wait_until(lambda: not server.partials(), "a half file is left")
     expect(page.get_by_text("model: none")).to_be_visible()
+
+
+def test_leaving_the_page_ends_the_upload_and_leaves_nothing(page, server, model):
+    slowed(page, 100_000)
+    choose(page, "Keras model", model)
+    wait_until(lambda: server.partials(), "nothing arrives")
+    page.get_by_role("link", name="Elsewhere").click()
+    expect(page.get_by_role("heading", name="Elsewhere")).to_be_visible()
+    wait_until(lambda: not server.partials(), "the upload goes on")
 
 
 def test_an_upload_survives_a_rerun_of_the_page(page, model):

@@ -148,7 +148,7 @@ def test_a_broken_connection_leaves_no_half_file(server):
 
 
 def test_a_refusal_reaches_a_sender_that_does_not_stop(server):
-    """A closed connection with unread bytes is reset, and the sender would never see the reason."""
+    """Were the connection closed with bytes unread, it would be reset and the reason lost on the way."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
     body = (bytes(1 << 20) for _ in range(100))
     connection.request("PUT", "/upload/m.keras", body=body, headers={"Content-Length": str(100 << 20)})

@@ -1,0 +1,89 @@
+"""Rows of a data set as a person would look at them: curves or images, and how many there are of each class."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999", "#F0E442")
+MOST_CLASSES = 8
+IMAGES_A_ROW = 8
+
+
+def plot_curves(
+    rows: Sequence[Sequence[float]], labels: Sequence[str | None], axis: str = "sample"
+) -> go.Figure:
+    """Each row as a curve, coloured by its label; a click on a label hides its curves."""
+    figure = go.Figure()
+    classes = sorted({str(label) for label in labels}, key=_order)[:MOST_CLASSES]
+    seen = set()
+    for values, label in zip(rows, labels, strict=True):
+        name = str(label)
+        if name not in classes:
+            continue
+        figure.add_scatter(
+            y=list(values), mode="lines", name=name, legendgroup=name, showlegend=label is not None and name not in seen,
+            line={"color": COLOURS[classes.index(name)], "width": 1.4}, opacity=0.75,
+            hovertemplate=f"{'class ' + name + '<br>' if label is not None else ''}{axis} %{{x}}: %{{y:.4g}}<extra></extra>",
+        )  # fmt: skip
+        seen.add(name)
+    figure.update_layout(
+        title="Some rows of the data",
+        xaxis={"title": axis},
+        yaxis={"title": "value"},
+        height=330,
+        margin={"t": 50, "b": 20},
+        legend={"title": "class"},
+    )
+    return figure
+
+
+def plot_images(images: Sequence[np.ndarray], labels: Sequence[str | None]) -> go.Figure:
+    """Rows as images, (height, width) or (height, width, channels), each scaled to its own range."""
+    columns = min(IMAGES_A_ROW, max(1, len(images)))
+    lines = -(-len(images) // columns)
+    titles = ["" if label is None else str(label) for label in labels]
+    figure = make_subplots(
+        lines, columns, subplot_titles=titles, horizontal_spacing=0.01, vertical_spacing=0.12 / lines
+    )
+    for i, image in enumerate(images):
+        place = {"row": i // columns + 1, "col": i % columns + 1}
+        if image.ndim == 3 and image.shape[-1] in (3, 4):
+            low, high = float(image.min()), float(image.max())
+            figure.add_image(z=(image[..., :3] - low) / max(high - low, 1e-12) * 255, **place)
+        else:
+            plane = image if image.ndim == 2 else image[..., 0]
+            figure.add_heatmap(z=plane, colorscale="Greys", reversescale=True, showscale=False,
+                               hovertemplate="row %{y}, column %{x}: %{z:.4g}<extra></extra>", **place)  # fmt: skip
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x")
+    figure.update_layout(height=60 + 150 * lines, margin={"t": 40, "b": 10, "l": 10, "r": 10})
+    return figure
+
+
+def plot_class_counts(counts: pd.DataFrame) -> go.Figure:
+    """Rows of each class. counts: columns `label` and `rows`, in the order of the model's outputs."""
+    figure = go.Figure(
+        go.Bar(
+            x=counts["label"].astype(str), y=counts["rows"], marker={"color": COLOURS[0]},
+            text=counts["rows"], textposition="outside", cliponaxis=False,
+            hovertemplate="class %{x}: %{y:,} rows<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.update_layout(
+        title="Rows of each class",
+        xaxis={"title": "class", "type": "category"},
+        yaxis={"title": "rows"},
+        height=330,
+        margin={"t": 50, "b": 20},
+    )
+    return figure
+
+
+def _order(label: str) -> tuple[int, float, str]:
+    try:
+        return (0, float(label), label)
+    except ValueError:
+        return (1, 0.0, label)

@@ -1,0 +1,158 @@
+"""Quality against size, coloured by latency: the picture that the whole product is about."""
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from lwdash.charts.measures import Measure
+
+FAMILIES = {
+    "baseline": ("Baseline", "star"),
+    "post-training": ("Post-training", "circle"),
+    "prune": ("Pruned", "diamond"),
+    "cluster": ("Clustered", "square"),
+    "prune + cluster": ("Pruned and clustered", "hexagon2"),
+}
+MOST_LABELS = 14
+
+
+def tradeoff_points(runs: pd.DataFrame, size: Measure, quality: Measure) -> pd.DataFrame:
+    """One row a measured run: x, y, interval (low, high, NaN without), latency_us, family, on_front, hover.
+
+    runs: as `storage.frames.runs_frame` gives them; unmeasured runs are left out.
+    """
+    columns = ["id", "recipe", "x", "y", "low", "high", "latency_us", "family", "on_front", "hover"]
+    if runs.empty or size.column not in runs or quality.column not in runs:
+        return pd.DataFrame(columns=columns)
+    done = runs[runs[size.column].notna() & runs[quality.column].notna()]
+    points = pd.DataFrame(
+        {
+            "id": done["id"],
+            "recipe": done["recipe"],
+            "x": done[size.column] * size.factor,
+            "y": done[quality.column] * quality.factor,
+            "latency_us": done["latency_ms_p50"].astype(float) * 1000,
+            "family": [family(r, b) for r, b in zip(done["recipe"], done["is_baseline"], strict=True)],
+        }
+    )
+    intervals = _column(done, f"{quality.column}_ci")
+    points["low"] = [i[0] * quality.factor if _is_pair(i) else math.nan for i in intervals]
+    points["high"] = [i[1] * quality.factor if _is_pair(i) else math.nan for i in intervals]
+    points["on_front"] = pareto(points["x"], points["y"], is_higher_better=quality.is_higher_better)
+    points["hover"] = [
+        _hover(run, point, size, quality)
+        for run, point in zip(done.to_dict("records"), points.to_dict("records"), strict=True)
+    ]
+    return points[columns]
+
+
+def family(recipe: str, is_baseline: bool) -> str:
+    """Which group of techniques made a run."""
+    if is_baseline:
+        return "baseline"
+    made = " + ".join(name for name in ("prune", "cluster") if name in recipe)
+    return made or "post-training"
+
+
+def pareto(x: Sequence[float], y: Sequence[float], *, is_higher_better: bool) -> list[bool]:
+    """For each point, whether no other is at least as small and as good, and better in one of the two."""
+    signed = [value if is_higher_better else -value for value in y]
+    pairs = list(zip(x, signed, strict=True))
+    order = sorted(range(len(pairs)), key=lambda i: (pairs[i][0], -pairs[i][1]))
+    front, best = set(), -math.inf
+    for i in order:
+        if pairs[i][1] > best:
+            best = pairs[i][1]
+            front.add(pairs[i])
+    return [pair in front for pair in pairs]
+
+
+def plot_tradeoff(
+    points: pd.DataFrame, size: Measure, quality: Measure, rows: int | None = None
+) -> go.Figure:
+    """The figure of `tradeoff_points`; rows: how many evaluation rows the quality was measured on."""
+    figure = go.Figure()
+    front = points[points["on_front"]].sort_values("x")
+    figure.add_scatter(
+        x=front["x"], y=front["y"], mode="lines", name="Pareto front", hoverinfo="skip",
+        line={"dash": "dot", "width": 2, "color": "#8a97a3", "shape": "hv"},
+    )  # fmt: skip
+    known = points["latency_us"].dropna()
+    scale = {"cmin": known.min() if len(known) else 0, "cmax": known.max() if len(known) else 1}
+    for name, (label, symbol) in FAMILIES.items():
+        group = points[points["family"] == name]
+        if group.empty:
+            continue
+        figure.add_scatter(
+            x=group["x"], y=group["y"], name=label, customdata=group["id"],
+            mode="markers+text" if len(points) <= MOST_LABELS else "markers",
+            text=group["recipe"].map(_short).where(group["on_front"] | (group["family"] == "baseline"), ""),
+            textposition="top center", textfont={"size": 11},
+            hovertext=group["hover"], hovertemplate="%{hovertext}<extra></extra>",
+            error_y={
+                "type": "data", "symmetric": False, "thickness": 1, "width": 3, "color": "rgba(138,151,163,0.4)",
+                "array": group["high"] - group["y"], "arrayminus": group["y"] - group["low"],
+            },
+            marker={
+                "symbol": symbol, "size": 17 if name == "baseline" else 13, "color": group["latency_us"],
+                "coloraxis": "coloraxis", "line": {"width": 1.5, "color": "#44515d"},
+            },
+        )  # fmt: skip
+    on = f" on {rows:,} evaluation rows" if rows else ""
+    figure.update_layout(
+        title=f"{quality.label} against {size.label[0].lower() + size.label[1:]}{on}",
+        xaxis={"title": size.title, "rangemode": "tozero"},
+        yaxis={"title": quality.title},
+        coloraxis={
+            "colorscale": "Viridis",
+            "reversescale": True,
+            **scale,
+            "colorbar": {"title": "Latency<br>p50 (µs)"},
+        },
+        legend={"orientation": "h", "y": -0.2},
+        hoverlabel={"align": "left"},
+        height=520,
+        margin={"t": 60, "b": 20},
+    )
+    return figure
+
+
+def describe_tradeoff(points: pd.DataFrame, size: Measure, quality: Measure) -> str:
+    """The figure in words, for screen readers."""
+    front = points[points["on_front"]].sort_values("x")
+    named = "; ".join(
+        f"{r.recipe}: {r.x:.1f} {size.unit}, {r.y:.1f} {quality.unit}".strip() for r in front.itertuples()
+    )
+    return f"{quality.label} against size for {len(points)} runs. On the Pareto front: {named}."
+
+
+def _column(frame: pd.DataFrame, name: str) -> list[object]:
+    return list(frame[name]) if name in frame else [None] * len(frame)
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) == 2
+
+
+def _short(recipe: str) -> str:
+    """A recipe without its parameter names: `prune(0.8) + int8`."""
+    return recipe.replace("sparsity=", "").replace("clusters=", "").replace("io=", "")
+
+
+def _hover(run: dict[str, object], point: dict[str, float], size: Measure, quality: Measure) -> str:
+    lines = [f"<b>{run['recipe']}</b>", f"{size.label}: {point['x']:,.1f} {size.unit}"]
+    interval = (
+        ""
+        if math.isnan(point["low"])
+        else f" (95 % interval {point['low']:.1f} to {point['high']:.1f} {quality.unit})"
+    )
+    lines.append(f"{quality.label}: {point['y']:.2f} {quality.unit}{interval}")
+    if not math.isnan(point["latency_us"]):
+        lines.append(f"Latency p50: {point['latency_us']:,.1f} µs")
+    if isinstance(run.get("speedup"), float):
+        lines.append(f"Speed-up: {run['speedup']:.2f}× against the baseline")
+    if run.get("verdict"):
+        lines.append(f"Verdict: {run['verdict']}")
+    return "<br>".join(lines)

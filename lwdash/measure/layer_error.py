@@ -1,0 +1,147 @@
+"""Where the signal is lost: each operator's weights and output against its twin in the float model."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from lwdash.measure.accuracy import sqnr_db
+from lwdash.measure.parameters import kernel_of
+from lwdash.measure.runner import Runner, from_stored, make_interpreter
+from lwdash.measure.tensor import Tensor
+from lwdash.measure.tflite_file import Operator, TfliteFacts, read_tflite
+
+_CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
+
+
+@dataclass(frozen=True)
+class LayerError:
+    """SQNR in dB of one operator of the main graph; None where it has no twin, or nothing differs.
+
+    output_sqnr_db includes what was lost before this operator, as the signal carries it along.
+    """
+
+    index: int
+    reference_index: int | None
+    weight_sqnr_db: float | None
+    output_sqnr_db: float | None
+    is_output_identical: bool
+
+
+def layer_errors(
+    run: bytes,
+    reference: bytes,
+    inputs: Mapping[str, np.ndarray],
+    *,
+    rows: int = 64,
+    seconds: float = 2.0,
+    threads: int = 1,
+) -> list[LayerError]:
+    """One entry for every operator of the run's main graph, over the first `rows` rows or as many as
+    `seconds` allow.
+
+    inputs: name → (rows, *shape), real numbers; calibration rows show what the quantizer saw. Operators are
+    twins where their output tensors have the same name, or where both files have the same operators in the
+    same order.
+    """
+    facts, reference_facts = read_tflite(run), read_tflite(reference)
+    twins = match_operators(facts, reference_facts)
+    ours, theirs = _Watched(run, facts, threads), _Watched(reference, reference_facts, threads)
+    signal: dict[int, float] = dict.fromkeys(twins, 0.0)
+    noise: dict[int, float] = dict.fromkeys(twins, 0.0)
+    seen: set[int] = set()
+    began = time.perf_counter()
+    for row in range(min(rows, len(next(iter(inputs.values()))))):
+        if row and time.perf_counter() - began > seconds:
+            break
+        one = {name: values[row : row + 1] for name, values in inputs.items()}
+        ours.run(one)
+        theirs.run(one)
+        for index, twin in twins.items():
+            mine, other = ours.output(index), theirs.output(twin)
+            if mine is not None and other is not None and mine.shape == other.shape:
+                seen.add(index)
+                signal[index] += float(np.sum(other.astype(np.float64) ** 2))
+                noise[index] += float(np.sum((other.astype(np.float64) - mine) ** 2))
+    return [
+        LayerError(
+            index=operator.index,
+            reference_index=twins.get(operator.index),
+            weight_sqnr_db=_weight_sqnr(facts, operator, reference_facts, twins.get(operator.index)),
+            output_sqnr_db=_decibels(signal.get(operator.index, 0.0), noise.get(operator.index, 0.0)),
+            is_output_identical=operator.index in seen and noise[operator.index] == 0.0,
+        )
+        for operator in facts.subgraphs[0].operators
+    ]
+
+
+def match_operators(facts: TfliteFacts, reference: TfliteFacts) -> dict[int, int]:
+    """Operator of the run → its twin in the reference, both of the main graph, by index."""
+    ours, theirs = _computing(facts), _computing(reference)
+    by_name = {_output_name(reference, o): o for o in theirs}
+    twins = {o.index: by_name[name].index for o in ours if (name := _output_name(facts, o)) in by_name}
+    if len(twins) < len(ours) and [o.type for o in ours] == [o.type for o in theirs]:
+        return {a.index: b.index for a, b in zip(ours, theirs, strict=True)}
+    return twins
+
+
+class _Watched:
+    """An interpreter whose intermediate tensors can be read: without XNNPACK, which hides them."""
+
+    def __init__(self, data: bytes, facts: TfliteFacts, threads: int):
+        from ai_edge_litert.interpreter import OpResolverType
+
+        self.facts, self.runner = facts, Runner(data, threads=threads, facts=facts)
+        self.runner.interpreter = make_interpreter(
+            data,
+            threads,
+            experimental_preserve_all_tensors=True,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        )
+
+    def run(self, row: Mapping[str, np.ndarray]) -> None:
+        self.runner.prepare_row(row)
+        if self.facts.has_state:
+            self.runner.interpreter.reset_all_variables()
+        self.runner.interpreter.invoke()
+
+    def output(self, index: int) -> np.ndarray | None:
+        """Real numbers that operator `index` gave; None where they cannot be read (strings, resources)."""
+        operator = self.facts.subgraphs[0].operators[index]
+        tensor = self.facts.tensor(operator, operator.outputs[0]) if operator.outputs else None
+        if tensor is None or tensor.dtype in ("string", "resource", "variant"):
+            return None
+        return from_stored(self.runner.interpreter.get_tensor(tensor.index), tensor)
+
+
+def _computing(facts: TfliteFacts) -> list[Operator]:
+    return [o for o in facts.subgraphs[0].operators if o.type not in _CONVERSIONS and o.outputs]
+
+
+def _output_name(facts: TfliteFacts, operator: Operator) -> str:
+    tensor = facts.tensor(operator, operator.outputs[0])
+    return "" if tensor is None else tensor.name
+
+
+def _weight_sqnr(
+    facts: TfliteFacts, operator: Operator, reference: TfliteFacts, twin: int | None
+) -> float | None:
+    if twin is None:
+        return None
+    ours = _real_kernel(kernel_of(facts, operator))
+    theirs = _real_kernel(kernel_of(reference, reference.subgraphs[0].operators[twin]))
+    if ours is None or theirs is None or ours.shape != theirs.shape:
+        return None
+    return sqnr_db(theirs, ours)
+
+
+def _real_kernel(tensor: Tensor | None) -> np.ndarray | None:
+    return None if tensor is None else tensor.real()
+
+
+def _decibels(signal: float, noise: float) -> float | None:
+    return 10 * math.log10(signal / noise) if signal > 0 and noise > 0 else None

@@ -1,0 +1,77 @@
+"""Cards of the overview: an experiment with its main figures, and the examples."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import streamlit as st
+
+from lwdash.datasets.settings import DataSettings
+from lwdash.engine import submit
+from lwdash.engine.inspection import inspect_file
+from lwdash.examples import EXAMPLES, Example
+from lwdash.settings import Settings
+from lwdash.ui import places
+from lwdash.ui.formats import NOTHING, is_missing, percent, size
+from storage.store import Store
+
+
+def experiment_card(row: Mapping[str, Any]) -> None:
+    """One row of `experiments_frame`."""
+    with st.container(border=True):
+        head, *figures, action = st.columns([3, 1.3, 1.3, 1.6, 1], vertical_alignment="center")
+        made = datetime.fromtimestamp(row["created_at"], UTC)
+        head.markdown(f"**{plain(row['name'])}**")
+        head.caption(f"{plain(row['model_name'])} · {plain(row['data_name'])} · {made:%Y-%m-%d %H:%M} UTC")
+        figures[0].metric("Baseline", size(row["baseline_bytes"]))
+        figures[0].caption(f"accuracy {percent(row['baseline_accuracy'])}")
+        smallest, baseline = row["smallest_bytes"], row["baseline_bytes"]
+        figures[1].metric("Smallest", size(smallest))
+        ratio = (
+            NOTHING if is_missing(smallest) or is_missing(baseline) else f"{baseline / smallest:.1f}× smaller"
+        )
+        figures[1].caption(ratio)
+        figures[2].metric("Runs", f"{row['runs']:,}")
+        states = [
+            f"{row[key]:,} {word}"
+            for key, word in (("active", "under way"), ("failed", "failed"))
+            if row[key]
+        ]
+        figures[2].caption(", ".join(states) or "all done")
+        if action.button("Open", key=f"open-{row['id']}", icon=":material/arrow_forward:", width="stretch"):
+            st.switch_page(places.EXPERIMENT, query_params={"id": str(row["id"])})
+
+
+def example_cards(settings: Settings, store: Store) -> None:
+    """One card an example; its button starts the standard sweep and opens the results."""
+    for column, example in zip(st.columns(len(EXAMPLES)), EXAMPLES, strict=True):
+        with column.container(border=True, height="stretch"):
+            st.markdown(f"**{example.title}**")
+            st.caption(example.description)
+            if st.button(
+                f"Try {example.title.lower()}", key=f"example-{example.name}", icon=":material/play_arrow:"
+            ):
+                with st.spinner("Reading the model and the data…"):
+                    experiment = start_example(settings, store, example)
+                st.switch_page(places.EXPERIMENT, query_params={"id": str(experiment)})
+
+
+def start_example(settings: Settings, store: Store, example: Example) -> int:
+    """Enters an example with the standard sweep; returns the experiment's id."""
+    rows = {}
+    for kind, path in (("model", example.model_path), ("data", example.data_path)):
+        rows[kind] = inspect_file(settings, store, submit.add_local_file(store, path, kind), kind)
+    experiment = submit.create_experiment(
+        store,
+        name=example.title,
+        model_row=rows["model"],
+        data_row=rows["data"],
+        settings=DataSettings(label=example.label),
+    )
+    submit.submit_runs(store, experiment, submit.STANDARD_SWEEP)
+    return experiment
+
+
+def plain(text: str) -> str:
+    """A user's text as Markdown that shows it letter by letter."""
+    return "".join(f"\\{char}" if char in r"\`*_{}[]()<>#+-.!|~$:" else char for char in text)

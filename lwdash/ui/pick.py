@@ -1,0 +1,13 @@
+"""Which experiment or run a page is about: the `id` in its address."""
+
+import streamlit as st
+
+
+def chosen_id(fallback: int | None) -> int | None:
+    """The `id` of the address; without one, `fallback`, which is then written into the address."""
+    text = st.query_params.get("id")
+    if text is None:
+        if fallback is not None:
+            st.query_params["id"] = str(fallback)
+        return fallback
+    return int(text) if text.isdecimal() and len(text) < 18 else -1

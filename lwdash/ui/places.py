@@ -1,0 +1,6 @@
+"""Where the pages are, as Streamlit wants it said: relative to the shell."""
+
+OVERVIEW = "../../pages/overview.py"
+NEW = "../../pages/new.py"
+EXPERIMENT = "../../pages/experiment.py"
+RUN = "../../pages/run.py"

@@ -1,0 +1,128 @@
+"""A list of recipes to edit, and a form that writes one: its fields come from the techniques' parameters."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from lwdash.errors import RecipeError
+from lwdash.parameters import Choice, Integer, Names, Number, Parameter
+from lwdash.recipe import Recipe, Step, make_recipe, parse_recipe
+from lwdash.techniques import TECHNIQUES
+
+
+def recipe_editor(start: Sequence[str], *, key: str) -> list[Recipe] | None:
+    """A table of recipes, begun with `start`, with a form below that adds to it.
+
+    Returns the recipes, each once, or None while one of them cannot be read (the message is shown).
+    """
+    listed = f"{key}:listed"
+    if listed not in st.session_state:
+        st.session_state[listed] = list(start)
+    edited = st.data_editor(
+        pd.DataFrame({"recipe": st.session_state[listed]}, dtype="str"),
+        num_rows="dynamic",
+        hide_index=True,
+        width="stretch",
+        key=f"{key}:table:{len(st.session_state[listed])}",
+        column_config={
+            "recipe": st.column_config.TextColumn(
+                "Recipe", help="Steps joined by +, for example prune(sparsity=0.8) + int8", width="large"
+            )
+        },
+    )
+    texts = [text.strip() for text in edited["recipe"] if isinstance(text, str) and text.strip()]
+    with st.expander("Build a recipe", icon=":material/build:"):
+        built = _builder(key)
+        if st.button("Add to the list", key=f"{key}:add", disabled=built is None, icon=":material/add:"):
+            st.session_state[listed] = list(dict.fromkeys([*texts, str(built)]))
+            st.rerun()
+    return _read(texts)
+
+
+def _read(texts: Sequence[str]) -> list[Recipe] | None:
+    recipes: dict[str, Recipe] = {}
+    mistakes = []
+    for text in texts:
+        try:
+            recipe = parse_recipe(text)
+            recipes[str(recipe)] = recipe
+        except RecipeError as error:
+            mistakes.append(f"`{text}`: {error}")
+    for mistake in mistakes:
+        st.error(mistake, icon=":material/error:")
+    return None if mistakes else list(recipes.values())
+
+
+def _builder(key: str) -> Recipe | None:
+    labels = {name: technique.LABEL for name, technique in TECHNIQUES.items()}
+    kept = [name for name, technique in TECHNIQUES.items() if technique.STAGE == "keras"]
+    formats = [name for name in TECHNIQUES if name not in kept]
+    left, right = st.columns(2)
+    trained = left.pills(
+        "First, while training",
+        kept,
+        selection_mode="multi",
+        format_func=labels.__getitem__,
+        key=f"{key}:keras",
+    )
+    packed = right.pills(
+        "Then, the number format",
+        formats,
+        default="int8",
+        format_func=labels.__getitem__,
+        key=f"{key}:format",
+    )
+    names = [name for name in TECHNIQUES if name in {*trained, packed}]
+    steps = [_step_form(name, f"{key}:{name}") for name in names]
+    if not steps:
+        st.caption("Choose at least one technique.")
+        return None
+    try:
+        recipe = make_recipe(*steps)
+    except RecipeError as error:
+        st.error(str(error), icon=":material/error:")
+        return None
+    st.code(str(recipe), language=None)
+    return recipe
+
+
+def _step_form(name: str, key: str) -> Step:
+    technique = TECHNIQUES[name]
+    with st.container(border=True):
+        st.markdown(f"**{technique.LABEL}** · {technique.SUMMARY}")
+        st.caption(f":material/lightbulb: {technique.TRAP}")
+        described = fields(technique.Params)
+        values = {}
+        for start in range(0, len(described), 3):
+            for column, field in zip(st.columns(3), described[start : start + 3], strict=False):
+                with column:
+                    values[field.name] = _field(
+                        field.metadata["parameter"], field.default, f"{key}:{field.name}"
+                    )
+        return Step(name, technique.Params(**values))
+
+
+def _field(parameter: Parameter, default: Any, key: str) -> Any:
+    label = parameter.label
+    if isinstance(parameter, Choice):
+        return st.selectbox(
+            label, list(parameter.options), index=list(parameter.options).index(default), key=key,
+            help=parameter.help + "\n\n" + "\n".join(f"- `{k}`: {v}" for k, v in parameter.options.items()),
+        )  # fmt: skip
+    if isinstance(parameter, Names):
+        text = st.text_input(label, ", ".join(default), key=key, help=f"{parameter.help} {parameter.bounds}")
+        return parameter.read(text)
+    if isinstance(parameter, Integer):
+        help = f"{parameter.help} ({parameter.bounds} {parameter.unit})"
+        return int(st.number_input(label, parameter.low, parameter.high, default, key=key, help=help))
+    assert isinstance(parameter, Number)
+    low = parameter.low + (parameter.step if parameter.low_open else 0)
+    high = parameter.high - (parameter.step if parameter.high_open else 0)
+    form = "%.4f" if parameter.step < 0.01 else "%.2f"
+    help = f"{parameter.help} {parameter.bounds}"
+    return float(
+        st.number_input(label, low, high, default, step=parameter.step, format=form, key=key, help=help)
+    )

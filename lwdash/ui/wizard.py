@@ -1,0 +1,113 @@
+"""The steps of the page that starts an experiment: model, data, recipes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from lwdash.datasets.facts import DataFacts
+from lwdash.datasets.fit import Fit
+from lwdash.datasets.settings import NO_LABEL, DataSettings
+from lwdash.engine import submit
+from lwdash.engine.inspection import inspect_file
+from lwdash.errors import UserMistake
+from lwdash.keras_models.facts import ModelFacts
+from lwdash.settings import Settings
+from lwdash.ui.facts import show_data, show_model
+from lwdash.ui.uploader import uploader
+from storage import experiments
+from storage.store import Store
+
+FOUND = "found from the data"
+NONE = "there is no label column"
+
+
+def model_step(settings: Settings, store: Store) -> tuple[ModelFacts, Mapping[str, Any]] | None:
+    """Uploads and inspects a model; None until there is one that can be used."""
+    row = _uploaded_row(
+        settings,
+        store,
+        "model",
+        label="Keras model",
+        accept=(".keras", ".h5", ".hdf5", ".zip"),
+        help="A .keras or .h5 file of Keras 2 or 3, up to {limit}. It is inspected without running any of it.",
+    )
+    if row is None:
+        return None
+    try:
+        facts = submit.model_facts(row)
+    except UserMistake as error:
+        st.error(str(error), icon=":material/block:")
+        return None
+    show_model(facts, row)
+    return facts, row
+
+
+def data_step(
+    settings: Settings, store: Store, model: ModelFacts
+) -> tuple[DataSettings, Fit, Mapping[str, Any]] | None:
+    """Uploads a CSV and fits it to the model; None until it fits."""
+    row = _uploaded_row(
+        settings,
+        store,
+        "data",
+        label="Samples (CSV)",
+        accept=(".csv", ".tsv", ".txt", ".gz", ".csv.gz"),
+        help="One sample a row, with or without a header and a label column; gzip too; up to {limit}.",
+    )
+    if row is None:
+        return None
+    try:
+        facts = submit.data_facts(row)
+        chosen = _data_settings(facts)
+        fitted = submit.fit(model, facts, chosen)
+    except UserMistake as error:
+        st.error(str(error), icon=":material/block:")
+        return None
+    show_data(facts, fitted)
+    return chosen, fitted, row
+
+
+def _data_settings(facts: DataFacts) -> DataSettings:
+    with st.expander("How the file is read", icon=":material/tune:"):
+        left, middle, right = st.columns(3)
+        candidates = [c.name for c in facts.candidates]
+        others = [name for name in facts.names[:200] if name not in candidates]
+        label = left.selectbox("Label column", [FOUND, NONE, *candidates, *others], key="data:label")
+        ignored = middle.multiselect("Columns to leave out", list(facts.names[:200]), key="data:ignored")
+        seed = right.number_input("Seed of the split", 0, 2**31 - 1, 0, key="data:seed")
+        preprocess = st.text_input(
+            "Pre-processing", key="data:preprocess", placeholder="resize(500, method=area) + scale(minmax, per=row)",
+            help="What was done to the samples before the model was trained on them; empty if the file holds them so.",
+        )  # fmt: skip
+    return DataSettings(
+        label=None if label == FOUND else NO_LABEL if label == NONE else label,
+        ignored=tuple(ignored),
+        preprocess=preprocess,
+        seed=int(seed),
+    )
+
+
+def _uploaded_row(
+    settings: Settings, store: Store, kind: str, *, label: str, accept: tuple[str, ...], help: str
+) -> Mapping[str, Any] | None:
+    limit = f"{settings.max_upload:,} MB"
+    sent = uploader(
+        label,
+        kind=kind,
+        accept=accept,
+        help=help.format(limit=limit),
+        key=f"upload:{kind}",
+        limit_bytes=settings.max_upload << 20,
+    )
+    if sent is None:
+        return None
+    if not store.artifacts.has(sent.sha256):
+        st.error("The server no longer has this file. Send it again.", icon=":material/error:")
+        return None
+    size_bytes = store.artifacts.local_path(sent.sha256).stat().st_size
+    experiments.add_file(
+        store.database, sha256=sent.sha256, kind=kind, name=sent.name[:255], size_bytes=size_bytes
+    )
+    with st.spinner(f"Reading {sent.name}…"):
+        return inspect_file(settings, store, sent.sha256, kind)

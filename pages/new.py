@@ -1,0 +1,41 @@
+"""A new experiment: model, data, recipes, start."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from lwdash.engine import submit
+from lwdash.ui import places
+from lwdash.ui.context import opened
+from lwdash.ui.recipe_editor import recipe_editor
+from lwdash.ui.wizard import data_step, model_step
+
+settings, store = opened()
+st.title("New experiment")
+
+st.header("1 · Model", divider="gray")
+model = model_step(settings, store)
+if model is None:
+    st.stop()
+facts, model_row = model
+
+st.header("2 · Data", divider="gray")
+data = data_step(settings, store, facts)
+if data is None:
+    st.stop()
+data_settings, fitted, data_row = data
+
+st.header("3 · Recipes", divider="gray")
+st.caption(
+    "The standard sweep: each number format, two sparsities, clusters, and all of it together. Edit it as you like."
+)
+recipes = recipe_editor(submit.STANDARD_SWEEP, key="recipes")
+name = st.text_input("Name of the experiment", Path(model_row["name"]).stem, max_chars=200)
+
+label = f"Start {len(recipes)} runs" if recipes else "Start"
+if st.button(label, type="primary", icon=":material/play_arrow:", disabled=not recipes) and recipes:
+    experiment = submit.create_experiment(
+        store, name=name, model_row=model_row, data_row=data_row, settings=data_settings
+    )
+    submit.submit_runs(store, experiment, recipes)
+    st.switch_page(places.EXPERIMENT, query_params={"id": str(experiment)})

@@ -1,0 +1,63 @@
+"""One run: its figures, stages, layers and log."""
+
+import streamlit as st
+
+from lwdash.ui import places
+from lwdash.ui.cards import plain
+from lwdash.ui.context import opened
+from lwdash.ui.downloads import download_url
+from lwdash.ui.pick import chosen_id
+from lwdash.ui.progress import follow_run
+from lwdash.ui.run_details import (
+    duration,
+    show_figures,
+    show_layers,
+    show_log,
+    show_stages,
+    show_state,
+    summary,
+)
+from storage import experiments, runs
+from storage.frames import newest_run, run_row
+
+settings, store = opened()
+run_id = chosen_id(newest_run(store.database))
+run = run_row(store.database, run_id) if run_id else None
+if run is None or run_id is None:
+    st.title("Run")
+    st.info(f"There is no run {run_id}." if run_id else "There are no runs yet.", icon=":material/layers:")
+    st.page_link(places.OVERVIEW, label="All experiments", icon=":material/science:")
+    st.stop()
+
+experiment = experiments.get_experiment(store.database, run["experiment_id"]) or {"name": "?"}
+st.title(plain(run["recipe"]))
+st.caption(
+    f"run {run_id} of {plain(experiment['name'])} · {run['state']} · {duration(run)} · attempt {run['attempt']}"
+)
+actions = st.container(horizontal=True)
+with actions:
+    st.page_link(
+        places.EXPERIMENT,
+        label="Results",
+        icon=":material/scatter_plot:",
+        query_params={"id": str(run["experiment_id"])},
+    )
+    if run["state"] == "succeeded":
+        st.link_button("Download .tflite", download_url(run_id), icon=":material/download:", type="primary")
+    if run["state"] in ("failed", "cancelled") and st.button("Try again", icon=":material/replay:"):
+        runs.retry(store.database, run_id)
+        st.rerun()
+
+detail = runs.get_detail(store.database, run_id)
+if run["state"] == "succeeded":
+    st.subheader(summary(run))
+    show_figures(run)
+elif run["state"] in ("queued", "running"):
+    follow_run(store, run_id)
+else:
+    show_state(run)
+if detail["compressed"]:
+    show_stages(detail["compressed"])
+if detail["measured"]:
+    show_layers(run["recipe"], detail["measured"]["layers"])
+show_log(settings.logs / f"run-{run_id}.log")

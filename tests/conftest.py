@@ -1,0 +1,236 @@
+"""Real parts for the tests: databases on both back ends, a tiny model with its data, and a finished home."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from postgres import Postgres, start_postgres
+
+from storage import experiments, runs
+from storage.artifacts import Artifacts
+from storage.database import connect, upgrade
+from storage.store import Store
+
+ROOT = Path(__file__).parents[1]
+IS_CI = os.environ.get("CI") == "true"
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Under CI a skipped test is a failure: what was not run is not known to work."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if IS_CI and reporter and reporter.stats.get("skipped") and exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    skipped = terminalreporter.stats.get("skipped", [])
+    if IS_CI and skipped:
+        terminalreporter.section("skipped, which under CI is a failure")
+        for report in skipped:
+            terminalreporter.line(f"{report.nodeid}: {report.longrepr[2] if report.longrepr else ''}")
+
+
+def poll(what: str, condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+    """Waits until `condition` gives something true and returns it; fails at the deadline."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s"
+        time.sleep(0.02)
+    return found
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server of this session's own, with Debian's binaries."""
+    with start_postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database without tables, on each back end."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'home' / 'lwdash.sqlite'}"
+        return
+    with request.getfixturevalue("postgres").database() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def upgraded_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with its tables, to be copied."""
+    path = tmp_path_factory.mktemp("upgraded") / "lwdash.sqlite"
+    _upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def upgraded_postgres(postgres: Postgres) -> Iterator[str]:
+    """The name of a PostgreSQL database with its tables, to be copied."""
+    with postgres.database() as url:
+        _upgrade(url)
+        yield url.rpartition("/")[2]
+
+
+def _upgrade(url: str) -> None:
+    engine = connect(url)
+    upgrade(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def sqlite_store(tmp_path: Path, upgraded_sqlite: Path) -> Iterator[Store]:
+    """A database with its tables and an artifact folder, on SQLite: for what does not depend on the back end."""
+    shutil.copyfile(upgraded_sqlite, tmp_path / "lwdash.sqlite")
+    yield from _opened(f"sqlite:///{tmp_path / 'lwdash.sqlite'}", tmp_path)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """The same on each back end."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("sqlite_store")
+        return
+    template = request.getfixturevalue("upgraded_postgres")
+    with request.getfixturevalue("postgres").database(template) as url:
+        yield from _opened(url, tmp_path)
+
+
+def _opened(url: str, folder: Path) -> Iterator[Store]:
+    opened = Store(connect(url), Artifacts(str(folder / "artifacts"), folder / "cache"))
+    yield opened
+    opened.database.dispose()
+
+
+def add_experiment(store: Store, name: str = "beats") -> int:
+    """An experiment whose files exist only as rows."""
+    rows = []
+    for kind, letter in (("model", "a"), ("data", "b")):
+        sha256 = letter * 64
+        experiments.add_file(store.database, sha256=sha256, kind=kind, name=f"{name}.{kind}", size_bytes=10)
+        row = experiments.get_file(store.database, sha256, kind)
+        assert row is not None
+        experiments.set_file_facts(store.database, row["id"], {"layers": []}, None)
+        rows.append({**row, "facts": {"layers": []}})
+    return experiments.add_experiment(
+        store.database,
+        name=name,
+        model=rows[0],
+        data=rows[1],
+        settings={"label": "label"},
+        task="classification",
+        seed=0,
+    )
+
+
+@pytest.fixture
+def queued(store: Store) -> Callable[..., list[int]]:
+    """queued("int8", "prune(…)", …) queues a run for each recipe of one experiment."""
+    experiment = add_experiment(store)
+
+    def queue(*recipes: str) -> list[int]:
+        entries = [(recipe, recipe == "float32", "prune" in recipe) for recipe in recipes]
+        return runs.add_runs(store.database, experiment, entries, "submission")
+
+    return queue
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A model file and a CSV that fits it."""
+
+    model: Path
+    data: Path
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
+    """A Conv1D network for 16 samples and three classes, trained a little, and 150 rows of three waves."""
+    import keras
+
+    folder = tmp_path_factory.mktemp("sample")
+    rng = np.random.default_rng(0)
+    classes = np.arange(150) % 3
+    time_axis = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+    rows = np.sin(time_axis * (classes[:, None] + 1)) + rng.normal(0, 0.1, (150, 16))
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((16, 1)),
+            layers.Conv1D(8, 3, activation="relu"),
+            layers.BatchNormalization(),
+            layers.GlobalAveragePooling1D(),
+            layers.Dense(16, activation="relu"),
+            layers.Dense(3, activation="softmax"),
+        ],
+        name="waves",
+    )
+    model.compile(keras.optimizers.Adam(0.02), loss="sparse_categorical_crossentropy")
+    model.fit(rows[..., None], classes, epochs=25, verbose=0)
+    made = Sample(folder / "waves.keras", folder / "waves.csv")
+    model.save(made.model)
+    with made.data.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["label", *(f"t{i}" for i in range(16))])
+        for number, row in zip(classes, rows, strict=True):
+            writer.writerow([int(number) + 1, *(f"{value:.5f}" for value in row)])
+    return made
+
+
+@dataclass(frozen=True)
+class Called:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def call_lwdash(home: Path, *arguments: str | Path, **variables: str) -> Called:
+    """`python -m lwdash ARGUMENTS` in a process of its own."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("LWDASH_")}
+    ended = subprocess.run(
+        [sys.executable, "-m", "lwdash", *map(str, arguments)],
+        cwd=ROOT,
+        env={**environment, "LWDASH_HOME": str(home), **variables},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return Called(ended.returncode, ended.stdout, ended.stderr)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A home in which the command line has run four recipes to their end, and how it ended."""
+
+    home: Path
+    called: Called
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, sample: Sample) -> Finished:
+    """One whole `python -m lwdash run`: what the command line and engine tests start from (copy the home)."""
+    home = tmp_path_factory.mktemp("finished") / "home"
+    recipes = ("float32", "int8", "prune(sparsity=0.5, epochs=1) + int8", "prune(skip=[nowhere])")
+    arguments = [part for recipe in recipes for part in ("--recipe", recipe)]
+    called = call_lwdash(
+        home, "run", sample.model, "--data", sample.data, "--label", "label", *arguments, "--json"
+    )
+    return Finished(home, called)

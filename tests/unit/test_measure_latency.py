@@ -1,0 +1,185 @@
+"""Latency and its interval; which host it is; and why integer arithmetic is not faster."""
+
+from __future__ import annotations
+
+import gc
+import time
+
+import numpy as np
+import pytest
+from measure_models import Model, dense_model, int8_dense_model
+
+from lwdash.measure.explain import delegated, float_operators, why_not_faster
+from lwdash.measure.host import Host, flags_in, this_host
+from lwdash.measure.latency import compare_latency, ratio_interval
+from lwdash.measure.runner import Runner
+from lwdash.measure.tflite_file import read_tflite
+
+PLAIN_HOST = Host("Old Chip", "x86_64", 2, ("avx2",), 1, "2.3.0", "Linux")
+
+
+def dense(units: int, features: int = 64) -> bytes:
+    return dense_model(np.ones((units, features)), np.ones(units))
+
+
+def test_a_model_with_sixteen_times_the_work_is_slower_and_the_interval_says_so():
+    rows = {"x": np.ones((3, 64), np.float32)}
+    latency = compare_latency(dense(32), dense(16384), rows, seconds=1.0)
+    assert latency.speedup > 3
+    assert latency.speedup_ci[0] <= latency.speedup <= latency.speedup_ci[1]
+    assert latency.speedup_ci[0] > 2
+    assert latency.ms_p50 <= latency.ms_p90 <= latency.ms_p99
+    assert latency.speedup == pytest.approx(latency.baseline_ms_p50 / latency.ms_p50)
+    assert latency.pairs >= 50
+    assert latency.sessions >= 4
+    assert latency.cold_ms > latency.ms_p50
+    assert set(latency.to_dict()) == set(latency.KEYS)
+
+
+def test_the_same_bytes_are_as_fast_as_themselves():
+    rows = {"x": np.ones((1, 64), np.float32)}
+    latency = compare_latency(dense(2048), dense(2048), rows)
+    assert latency.speedup == pytest.approx(1.0, abs=0.15)
+
+
+def test_the_time_limit_holds_and_the_garbage_collector_is_back_on():
+    began = time.perf_counter()
+    latency = compare_latency(
+        dense(16384, 256), dense(16384, 256), {"x": np.ones((1, 256), np.float32)}, seconds=0.05
+    )
+    assert time.perf_counter() - began < 1.0
+    assert latency.pairs >= 1
+    assert gc.isenabled()
+
+
+def noisy_sessions(generator, sessions: int, pairs: int, *, luck: float) -> list[np.ndarray]:
+    """Times of a run twice as fast as its baseline, with `luck` the spread between interpreters."""
+    made = []
+    for _ in range(sessions):
+        shift = np.exp(generator.normal(0, luck, 2))
+        drift = np.exp(
+            0.1 * np.repeat(generator.normal(size=-(-pairs // 5)), 5)[:pairs]
+        )  # slow spells hit both
+        noise = np.exp(0.05 * generator.normal(size=(pairs, 2)))
+        made.append(np.array([1000.0, 2000.0]) * shift * drift[:, None] * noise)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("sessions", "pairs", "luck"), [(8, 50, 0.02), (8, 50, 0.0), (20, 20, 0.03), (1, 200, 0.0)]
+)
+def test_the_interval_of_the_ratio_covers(sessions, pairs, luck):
+    generator = np.random.default_rng(0)
+    covered = 0
+    for _ in range(200):
+        low, high = ratio_interval(noisy_sessions(generator, sessions, pairs, luck=luck))
+        covered += low <= 2.0 <= high
+    assert covered >= 0.94 * 200 - 2 * np.sqrt(200 * 0.94 * 0.06)
+
+
+def test_no_interval_from_five_pairs():
+    assert ratio_interval([np.ones((5, 2))]) is None
+    assert ratio_interval([np.ones((6, 2))]) == (1.0, 1.0)
+
+
+def test_flags_that_matter_are_read_from_cpuinfo():
+    text = "model name\t: A Chip\nflags\t\t: fpu sse2 avx2 avx512f avx512_vnni\n"
+    assert flags_in(text) == ("avx2", "avx512", "avx512_vnni")
+    assert flags_in("Features : fp asimd asimddp i8mm\n") == ("dotprod", "i8mm")
+    assert flags_in("") == ()
+
+
+def test_the_fingerprint_tells_hosts_and_threads_apart():
+    host = this_host(threads=2)
+    assert host.to_dict()["threads"] == 2
+    assert host.litert != "unknown"
+    assert host.cores >= 1
+    assert host.fingerprint == this_host(threads=2).fingerprint != this_host(threads=1).fingerprint
+
+
+def int8_model(*, activations: str = "int8") -> bytes:
+    if activations == "int8":
+        return int8_dense_model(
+            np.ones((2, 3)), np.ones(2), np.array([0.1, 0.1]),
+            input_scale=0.1, input_zero_point=0, output_scale=0.1, output_zero_point=0,
+        )  # fmt: skip
+    model = Model()
+    x = model.tensor("x", (1, 3), "int16", scale=0.1)
+    w = model.tensor("w", (2, 3), "int8", np.ones((2, 3), np.int8), scale=0.1)
+    y = model.tensor("y", (1, 2), "int16", scale=0.1)
+    model.operator("FULLY_CONNECTED", [x, w, -1], [y], version=4, table="FullyConnectedOptions")
+    return model.build([x], [y])
+
+
+def reasons_of(data: bytes, host: Host = PLAIN_HOST, **found) -> str:
+    return " ".join(why_not_faster(read_tflite(data), host, **found))
+
+
+def test_a_float_model_has_no_reasons():
+    assert reasons_of(dense(4)) == ""
+
+
+def test_int8_without_vnni_is_explained_and_with_it_is_not():
+    assert "(Old Chip) has no VNNI" in reasons_of(int8_model())
+    fast = Host("New Chip", "x86_64", 2, ("avx2", "avx512_vnni"), 1, "2.3.0", "Linux")
+    assert reasons_of(int8_model(), fast) == ""
+    arm = Host("Arm", "aarch64", 2, (), 1, "2.3.0", "Linux")
+    assert "no integer dot product" in reasons_of(int8_model(), arm)
+
+
+def test_int16_activations_are_explained():
+    assert "1 operator has int16 activations (FULLY_CONNECTED)" in reasons_of(int8_model(activations="int16"))
+
+
+def test_float_islands_are_counted_with_their_borders():
+    model = Model()
+    q = {"scale": 0.1}
+    x, a = model.tensor("x", (1, 2), "int8", **q), model.tensor("a", (1, 2))
+    b, y = model.tensor("b", (1, 2)), model.tensor("y", (1, 2), "int8", **q)
+    z = model.tensor("z", (1, 2), "int8", **q)
+    model.operator("DEQUANTIZE", [x], [a])
+    model.operator("EXP", [a], [b])
+    model.operator("QUANTIZE", [b], [y])
+    model.operator("RELU", [y], [z])
+    data = model.build([x], [z])
+    assert [o.type for o in float_operators(read_tflite(data))] == ["EXP"]
+    assert "1 operator runs in float among integer ones (EXP), with 2 conversions" in reasons_of(data)
+
+
+@pytest.mark.parametrize(("dtype", "sentence"), [
+    ("int8", "integer weights of 1 operator are unpacked to float32"),
+    ("float16", "float16 weights of 1 operator are turned into float32"),
+])  # fmt: skip
+def test_weights_unpacked_before_use_are_explained(dtype, sentence):
+    model = Model()
+    x, y, full = model.tensor("x", (1, 2)), model.tensor("y", (1, 1)), model.tensor("full", (1, 2))
+    stored = model.tensor("w", (1, 2), dtype, np.ones((1, 2), dtype), scale=0.1 if dtype == "int8" else None)
+    model.operator("DEQUANTIZE", [stored], [full])
+    model.operator("FULLY_CONNECTED", [x, full, -1], [y])
+    assert sentence in reasons_of(model.build([x], [y]))
+
+
+def test_hybrid_operators_are_explained():
+    model = Model()
+    x, y = model.tensor("x", (1, 2)), model.tensor("y", (1, 1))
+    w = model.tensor("w", (1, 2), "int8", np.ones((1, 2), np.int8), scale=0.1)
+    model.operator("FULLY_CONNECTED", [x, w, -1], [y])
+    assert "1 operator quantizes its activations anew in every inference" in reasons_of(model.build([x], [y]))
+
+
+def test_zeros_are_said_to_save_no_time():
+    assert "80% of the weights are zero" in reasons_of(dense(4), sparsity=0.8)
+    assert reasons_of(dense(4), sparsity=0.1) == ""
+
+
+def test_what_xnnpack_took_over_is_seen_in_the_interpreter():
+    data = dense_model(np.ones((4, 3)), np.ones(4), softmax=True)
+    runner = Runner(data)
+    runner.prepare_row({"x": np.ones((1, 3), np.float32)})
+    assert delegated(runner.facts, runner.interpreter) == {0, 1}
+    wide = Runner(int8_model(activations="int16"))
+    wide.prepare_row({"x": np.ones((1, 3), np.float32)})
+    assert delegated(wide.facts, wide.interpreter) == frozenset()
+    assert "took over none of the 1 operators" in reasons_of(
+        int8_model(activations="int16"), interpreter=wide.interpreter
+    )

@@ -1,0 +1,158 @@
+"""`measure` as a whole: what a run's row in the database is made of."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from measure_models import dense_model
+from scipy import special
+
+from lwdash.errors import DataRefused, ResultRejected
+from lwdash.measure.run import measure, prepare_baseline
+
+CONTRACT = {
+    "size_bytes",
+    "gzip_bytes",
+    "huffman_bytes",
+    "accuracy",
+    "accuracy_ci",
+    "baseline_accuracy",
+    "agreement",
+    "sqnr_db",
+    "kl_nats",
+    "verdict",
+    "verdict_text",
+    "latency_ms_p50",
+    "latency_ms_p90",
+    "latency_ms_p99",
+    "speedup",
+    "speedup_ci",
+    "baseline_latency_ms_p50",
+    "sparsity",
+    "rows",
+    "host",
+    "layers",
+    "confusion",
+    "recalls",
+}
+
+
+@pytest.fixture(scope="module")
+def case():
+    """A problem that a dense softmax solves, and a coarse copy of it with half of its weights zero."""
+    generator = np.random.default_rng(0)
+    kernel = generator.normal(size=(3, 8))
+    rows = generator.normal(size=(400, 8)).astype(np.float32)
+    labels = (rows @ kernel.T).argmax(axis=1)
+    coarse = np.where(np.abs(kernel) < np.median(np.abs(kernel)), 0.0, np.round(kernel, 1))
+    return {
+        "baseline": dense_model(kernel, np.zeros(3), softmax=True),
+        "run": dense_model(coarse, np.zeros(3), softmax=True),
+        "rows": rows,
+        "labels": labels,
+        "expected": special.softmax(rows @ coarse.T, axis=1),
+    }
+
+
+def test_every_figure_of_the_contract_is_there_and_right(case):
+    seen: list[tuple[str, float]] = []
+    measures = measure(
+        case["run"], case["baseline"], {"x": case["rows"]}, case["labels"], task="classification",
+        layer_names=["dense", "softmax"], latency_seconds=0.1, progress=lambda stage, share:
+        seen.append((stage, share)),
+    )  # fmt: skip
+    figures = measures.to_dict()
+    assert set(figures) >= CONTRACT
+    json.dumps(figures, allow_nan=False)
+    right = case["expected"].argmax(axis=1) == case["labels"]
+    assert figures["accuracy"] == pytest.approx(right.mean())
+    assert figures["baseline_accuracy"] == 1.0
+    assert figures["agreement"] == figures["accuracy"]
+    assert figures["verdict"] == "worse"
+    assert figures["verdict_details"]["lost"] == int((~right).sum())
+    assert figures["sparsity"] == 0.5
+    assert figures["size_bytes"] == len(case["run"])
+    assert [row["layer"] for row in figures["layers"]] == ["dense", "softmax"]
+    assert sum(figures["ledger"].values()) == figures["size_bytes"]
+    assert figures["rows"] == 400
+    assert len(figures["flips"]) == min(200, int((~right).sum()))
+    assert figures["flips"][0]["row"] == int(np.argmin(right))
+    shares = [share for _, share in seen]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+
+
+def test_without_labels_there_is_agreement_and_no_accuracy(case):
+    figures = measure(
+        case["run"], case["baseline"], {"x": case["rows"]}, None, task="classification", latency_seconds=0
+    ).to_dict()
+    assert figures["accuracy"] is figures["baseline_accuracy"] is figures["confusion"] is None
+    assert figures["agreement"] == pytest.approx((case["expected"].argmax(1) == case["labels"]).mean())
+    assert figures["sqnr_db"] > 0
+    assert figures["kl_nats"] > 0
+    assert figures["verdict"] == "cannot tell"
+    assert figures["speedup"] is figures["latency_ms_p50"] is None
+
+
+def test_the_baseline_against_itself_is_equivalent_by_definition(case):
+    figures = measure(
+        case["baseline"],
+        case["baseline"],
+        {"x": case["rows"][:5]},
+        case["labels"][:5],
+        task="classification",
+        latency_seconds=0,
+    ).to_dict()
+    assert (figures["verdict"], figures["agreement"], figures["is_identical"]) == ("equivalent", 1.0, True)
+    assert figures["sqnr_db"] is None
+
+
+def test_a_prepared_baseline_gives_the_same_figures_and_keeps_to_its_rows(case):
+    inputs = {"x": case["rows"]}
+    prepared = prepare_baseline(case["baseline"], inputs)
+    options = {"task": "classification", "latency_seconds": 0}
+    ours = measure(case["run"], prepared, inputs, case["labels"], **options).to_dict()
+    plain = measure(case["run"], case["baseline"], inputs, case["labels"], **options).to_dict()
+    del ours["seconds"], plain["seconds"]
+    assert ours == plain
+    with pytest.raises(DataRefused, match="other rows"):
+        measure(case["run"], prepared, {"x": case["rows"][:9]}, case["labels"][:9], **options)
+
+
+def test_regression_and_reconstruction_have_their_own_figures():
+    generator = np.random.default_rng(1)
+    kernel, rows = np.eye(4), generator.normal(size=(60, 4)).astype(np.float32)
+    baseline, run = dense_model(kernel, np.zeros(4)), dense_model(kernel, np.full(4, 0.1))
+    figures = measure(run, baseline, {"x": rows}, None, task="reconstruction", latency_seconds=0).to_dict()
+    assert figures["reconstruction_error"] == pytest.approx(0.01, rel=1e-4)
+    assert figures["baseline_reconstruction_error"] == 0.0
+    assert (figures["verdict"], figures["accuracy"], figures["agreement"]) == ("worse", None, None)
+    targets = rows + generator.normal(0, 0.01, rows.shape).astype(np.float32)
+    figures = measure(run, baseline, {"x": rows}, targets, task="regression", latency_seconds=0).to_dict()
+    assert figures["mae"] == pytest.approx(0.1, rel=0.05)
+    assert figures["r2"] < figures["baseline_r2"]
+    assert figures["verdict"] == "worse"
+
+
+def test_a_result_that_is_not_finite_is_no_result(case):
+    broken = dense_model(np.full((3, 8), np.nan), np.zeros(3), softmax=True)
+    with pytest.raises(ResultRejected, match="output 'model/softmax/Softmax' is not finite"):
+        measure(broken, case["baseline"], {"x": case["rows"]}, case["labels"], task="classification")
+
+
+def test_models_with_different_outputs_cannot_be_compared(case):
+    other = dense_model(np.ones((5, 8)), np.zeros(5), softmax=True)
+    with pytest.raises(DataRefused, match=r"has shape \(400, 5\), the baseline's \(400, 3\)"):
+        measure(other, case["baseline"], {"x": case["rows"]}, case["labels"], task="classification")
+
+
+def test_measuring_never_imports_tensorflow():
+    code = (
+        "import sys, lwdash.measure.run, ai_edge_litert.interpreter, ai_edge_litert.schema_py_generated\n"
+        "sys.exit(len({'tensorflow', 'keras', 'tf_keras'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
