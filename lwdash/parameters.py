@@ -1,6 +1,7 @@
 """Parameters of techniques: each says its bounds and its help once, for the form, the check and the error text."""
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,17 +36,16 @@ class Number:
             raise RecipeError(f"must be a number in {self.bounds}, but got {text!r}") from None
 
     def check(self, value: Any) -> float:
-        inside = (
-            isinstance(value, (int, float))
-            and not isinstance(value, bool)
-            and (self.low < value if self.low_open else self.low <= value)
-            and (value < self.high if self.high_open else value <= self.high)
-        )
-        if not inside:
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        rounded = float(self.write(value)) if is_number else math.nan
+        above = self.low < rounded if self.low_open else self.low <= rounded
+        below = rounded < self.high if self.high_open else rounded <= self.high
+        if not (above and below):
             raise RecipeError(f"must be in {self.bounds}, but got {value!r}")
-        return float(value)
+        return rounded
 
     def write(self, value: float) -> str:
+        """Twelve digits, so that a form's 0.30000000000000004 is 0.3; `check` rounds alike."""
         return f"{value:.12g}"
 
 
@@ -94,8 +94,10 @@ class Choice:
         return text
 
     def check(self, value: Any) -> str:
-        if value not in self.options:
-            raise RecipeError(f"must be one of {self.bounds}, but got {value!r}{nearest(str(value), self.options)}")
+        if not isinstance(value, str) or value not in self.options:
+            raise RecipeError(
+                f"must be one of {self.bounds}, but got {value!r}{nearest(str(value), self.options)}"
+            )
         return value
 
     def write(self, value: str) -> str:
@@ -116,7 +118,7 @@ class Names:
         return tuple(name.strip() for name in inner.split(",") if name.strip())
 
     def check(self, value: Any) -> tuple[str, ...]:
-        names = tuple(value)
+        names = tuple(value) if isinstance(value, (list, tuple)) else (value,)
         for name in names:
             if not isinstance(name, str) or not re.fullmatch(r"[\w.*?/-]+", name):
                 raise RecipeError(f"must hold layer names or patterns such as conv1d_*, but got {name!r}")

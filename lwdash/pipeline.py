@@ -161,7 +161,9 @@ class Workbench:
                     if not self._has_twin:
                         raise
                     graph = TWIN
-        if graph == ORIGINAL:
+        if graph == ORIGINAL and not self._has_twin:
+            model = treated if treated is not None else self._original
+        elif graph == ORIGINAL:
             model = self._original
             if treated is not None:
                 model = load_model(self.model_path, self.facts)
@@ -187,13 +189,13 @@ class Workbench:
         live: list[Any] = []
 
         def make() -> _Made:
-            source = self._keras_model(earlier) if earlier else self._twin
+            source = self._keras_model(earlier) if earlier else self._trainable
             treated = TECHNIQUES[step.name].apply(source, step.params, self._training)
             live.append(treated.model)
             return _Made(_write_weights(treated.model), {**treated.facts, "skipped": _words(treated.skipped)})
 
         made = self._stage(str(step), "keras", key, make)
-        return live[0] if live else _with_weights(self._twin, made.data)
+        return live[0] if live else _with_weights(self._trainable, made.data)
 
     def _stage(self, name: str, kind: str, key: str, make: Any) -> _Made:
         """A stage from the cache, or made and kept; what it took is reported on the run."""
@@ -249,6 +251,11 @@ class Workbench:
         self.progress("bridging Keras 3 to Keras 2", 0.0)
         rows = self._some_rows()
         return to_tf_keras(original, rows=[rows[name] for name in self._input_names]).model
+
+    @cached_property
+    def _trainable(self) -> Any:
+        """What keras-stage techniques work on: the twin, or the Keras 3 model itself where there is none."""
+        return self._twin if self._has_twin else self._original
 
     @cached_property
     def _has_twin(self) -> bool:
@@ -365,10 +372,15 @@ def _with_weights(model: Any, data: bytes) -> Any:
     """A copy of `model` with stored weights."""
     import io
 
-    from lwdash.techniques.finetune import clone_with
+    from lwdash.techniques.clone import clone_keras, clone_with
+    from lwdash.techniques.finetune import library_of
 
     stored = np.load(io.BytesIO(data), allow_pickle=False)
-    copy = clone_with(model, lambda layer: layer)
+    copy = (
+        clone_keras(model)
+        if library_of(model).__name__ == "keras"
+        else clone_with(model, lambda layer: layer)
+    )
     copy.set_weights([stored[f"arr_{i}"] for i in range(len(stored.files))])
     return copy
 

@@ -11,7 +11,7 @@ from lwdash.ui.progress import live_runs
 from lwdash.ui.recipe_editor import recipe_editor
 from lwdash.ui.results import show_comparison, show_table, show_tradeoff
 from storage import experiments
-from storage.frames import newest_experiment, runs_frame
+from storage.frames import newest_experiment, progress_of, runs_frame
 
 settings, store = opened()
 experiment_id = chosen_id(newest_experiment(store.database))
@@ -28,7 +28,10 @@ st.title(plain(experiment["name"]))
 st.caption(f"{plain(experiment['model_name'])} · {plain(experiment['data_name'])} · {experiment['task']}")
 live_runs(store, experiment_id)
 
-frame = runs_frame(store.database, experiment_id, limit=1000)
+frame = runs_frame(store.database, experiment_id)
+total = sum(progress_of(store.database, experiment_id).values())
+if total > len(frame):
+    st.caption(f"The newest {len(frame):,} of {total:,} runs, with the baseline.")
 if (frame["state"] == "succeeded").any():
     on_chart = show_tradeoff(frame)
 else:

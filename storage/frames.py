@@ -29,14 +29,16 @@ def baseline_run(engine: Engine, experiment_id: int) -> int | None:
         return connection.execute(query.limit(1)).scalar()
 
 
-def runs_frame(engine: Engine, experiment_id: int, limit: int = 10_000) -> pd.DataFrame:
-    """The newest runs of an experiment, one a row, oldest first; `figures` is spread into columns."""
-    query = (
-        select(*RUN_COLUMNS).where(Run.experiment_id == experiment_id).order_by(Run.id.desc()).limit(limit)
+def runs_frame(engine: Engine, experiment_id: int, limit: int = 1000) -> pd.DataFrame:
+    """The newest runs of an experiment and its baseline, one a row, oldest first; `figures` is spread into columns."""
+    newest = select(Run.id).where(Run.experiment_id == experiment_id).order_by(Run.id.desc()).limit(limit)
+    base = select(Run.id).where(
+        Run.experiment_id == experiment_id, Run.is_baseline.is_(True), Run.state == State.SUCCEEDED
     )
+    query = select(*RUN_COLUMNS).where(Run.id.in_(newest) | Run.id.in_(base)).order_by(Run.id)
     with engine.connect() as connection:
         rows = [dict(row) for row in connection.execute(query).mappings()]
-    flat = [{**(row.pop("figures") or {}), **row} for row in reversed(rows)]
+    flat = [{**(row.pop("figures") or {}), **row} for row in rows]
     return pd.DataFrame(flat, columns=None if flat else [column.key for column in RUN_COLUMNS])
 
 

@@ -16,6 +16,7 @@ FAMILIES = {
     "prune + cluster": ("Pruned and clustered", "hexagon2"),
 }
 MOST_LABELS = 14
+MOST_INTERVALS = 100
 
 
 def tradeoff_points(runs: pd.DataFrame, size: Measure, quality: Measure) -> pd.DataFrame:
@@ -92,7 +93,7 @@ def plot_tradeoff(
             textposition="top center", textfont={"size": 11},
             hovertext=group["hover"], hovertemplate="%{hovertext}<extra></extra>",
             error_y={
-                "type": "data", "symmetric": False, "thickness": 1, "width": 3, "color": "rgba(138,151,163,0.4)",
+                "visible": len(points) <= MOST_INTERVALS, "type": "data", "symmetric": False, "thickness": 1, "width": 3, "color": "rgba(138,151,163,0.4)",
                 "array": group["high"] - group["y"], "arrayminus": group["y"] - group["low"],
             },
             marker={

@@ -6,13 +6,15 @@ import struct
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
+from lwdash.datasets.spill import release_pages
 from lwdash.errors import DataRefused
 
 _FORMAT = 1
+_PIECE_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,10 @@ class Dataset:
             for j, (offset, width) in enumerate(self.statistics[name]):
                 arrays[f"statistic_{k}_{j}_offset"], arrays[f"statistic_{k}_{j}_width"] = offset, width
         with open(path, "wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+                for name, values in arrays.items():
+                    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                        _write(member, values)
             file.flush()
             os.fsync(file.fileno())
 
@@ -119,6 +124,23 @@ class Dataset:
             raise DataRefused(
                 f"{Path(path).name} is not prepared data, or is damaged ({error}). Prepare the data again."
             ) from None
+
+
+def _write(file: IO[bytes], values: np.ndarray) -> None:
+    """One array in the .npy format, in pieces: a mapped array is never in memory as a whole."""
+    header = {
+        "descr": np.lib.format.dtype_to_descr(values.dtype),
+        "fortran_order": False,
+        "shape": values.shape,
+    }
+    np.lib.format.write_array_header_1_0(file, header)
+    if not values.ndim:
+        file.write(values.tobytes())
+        return
+    size = max(1, _PIECE_BYTES // max(1, values[:1].nbytes))
+    for start in range(0, len(values), size):
+        file.write(np.ascontiguousarray(values[start : start + size]).tobytes())
+        release_pages(values)
 
 
 def _mapped(path: Path, member: str, stored: Any) -> np.ndarray:

@@ -56,7 +56,9 @@ def rows_of_numbers(data: bytes, delimiter: str, decimal: str, width: int) -> np
     blank put after every row must come back at the end of every row, or some row is longer or shorter than
     `width`.
     """
-    one_column = data.replace(b"\n", b"\n\n").replace(delimiter.encode(), b"\n")
+    one_column = np.frombuffer(bytearray(data.replace(b"\n", b"\n\n")), np.uint8)
+    # Delimiters become line ends by arithmetic: several times as fast as bytes.replace with so many matches.
+    one_column -= (one_column == ord(delimiter)) * np.uint8((ord(delimiter) - ord("\n")) % 256)
     try:
         table = pacsv.read_csv(
             pa.py_buffer(one_column),

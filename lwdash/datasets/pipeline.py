@@ -2,12 +2,13 @@
 train rows."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from lwdash.datasets.preprocess import Axes, Cast, Channel, Columns, Divide, Reshape, Resize, Scale, Step
 from lwdash.datasets.resize import resize_last, resize_plane
+from lwdash.datasets.spill import release_pages
 from lwdash.errors import DataRefused
 
 CHUNK_BYTES = 16 << 20
@@ -131,31 +132,32 @@ def learn_statistics(steps: Sequence[Step], rows: np.ndarray, train: np.ndarray)
     for position, step in enumerate(steps):
         if not (isinstance(step, Scale) and step.needs_train):
             continue
-        before = steps[:position]
-
-        def chunks(before: Sequence[Step] = before) -> "list[Callable[[], np.ndarray]]":
-            size = chunk_rows(rows)
-            return [
-                lambda start=start: apply_steps(
-                    before, rows[train[start : start + size]].astype(np.float64), learnt
-                )  # type: ignore[misc]
-                for start in range(0, len(train), size)
-            ]
-
-        axes: int | None = 0 if step.per == "column" else None
+        before, axis = steps[:position], 0 if step.per == "column" else None
         if step.method == "minmax":
-            lows, highs = zip(
-                *[(c.min(axis=axes), c.max(axis=axes)) for c in (f() for f in chunks())], strict=True
-            )
-            offset, top = np.minimum.reduce(np.array(lows)), np.maximum.reduce(np.array(highs))
-            width = top - offset
+            ends = [(c.min(axis=axis), c.max(axis=axis)) for c in _chunks(before, rows, train, learnt)]
+            offset = np.minimum.reduce([low for low, _ in ends])
+            width = np.maximum.reduce([high for _, high in ends]) - offset
         else:
-            shape_values = 1 if axes == 0 else math.prod(rows.shape[1:])
-            count = len(train) * shape_values
-            offset = np.sum([f().sum(axis=axes) for f in chunks()], axis=0) / count
-            width = np.sqrt(np.sum([((f() - offset) ** 2).sum(axis=axes) for f in chunks()], axis=0) / count)
+            sums = [
+                (c.sum(axis=axis), len(c) if axis == 0 else c.size)
+                for c in _chunks(before, rows, train, learnt)
+            ]
+            count = sum(n for _, n in sums)
+            offset = np.sum([total for total, _ in sums], axis=0) / count
+            squares = [((c - offset) ** 2).sum(axis=axis) for c in _chunks(before, rows, train, learnt)]
+            width = np.sqrt(np.sum(squares, axis=0) / count)
         learnt.append((np.asarray(offset), np.where(width == 0, 1.0, width)))
     return learnt
+
+
+def _chunks(
+    steps: Sequence[Step], rows: np.ndarray, picked: np.ndarray, learnt: Statistics
+) -> Iterator[np.ndarray]:
+    """rows[picked] after `steps`, float64, a chunk at a time."""
+    size = chunk_rows(rows)
+    for start in range(0, len(picked), size):
+        yield apply_steps(steps, rows[picked[start : start + size]].astype(np.float64), learnt)
+        release_pages(rows)
 
 
 def chunk_rows(rows: np.ndarray) -> int:

@@ -17,8 +17,9 @@ from lwdash.datasets.inspect import inspect_data
 from lwdash.datasets.labels import label_text
 from lwdash.datasets.pipeline import Statistics, apply_steps, chunk_rows, learn_statistics, split_steps
 from lwdash.datasets.preprocess import Cast, Step, parse_preprocess
-from lwdash.datasets.rows import LoadedRows, check_whole, empty_rows, is_whole_dtype, load_rows
+from lwdash.datasets.rows import LoadedRows, check_whole, is_whole_dtype, load_rows
 from lwdash.datasets.settings import DataSettings
+from lwdash.datasets.spill import empty_rows, release_pages
 from lwdash.datasets.split import PARTS, SHARES, split_rows, strata_of_numbers
 from lwdash.datasets.task import BINARY, CLASSIFICATION, Tensor, units
 from lwdash.errors import DataRefused
@@ -200,8 +201,12 @@ def _joined(arrays: list[np.ndarray]) -> np.ndarray:
     result = empty_rows((sum(map(len, arrays)), *arrays[0].shape[1:]), arrays[0].dtype)
     start = 0
     for array in arrays:
-        result[start : start + len(array)] = array
-        start += len(array)
+        for first in range(0, len(array), size := chunk_rows(array)):
+            part = array[first : first + size]
+            result[start : start + len(part)] = part
+            start += len(part)
+            release_pages(array)
+            release_pages(result)
     return result
 
 
@@ -230,4 +235,6 @@ def _finished(
         if is_whole_dtype(dtype):
             check_whole(values, dtype, lines[start : start + size], fitted.name, file)
         result[start : start + size] = values.reshape(len(values), *fitted.shape)
+        release_pages(rows)
+        release_pages(result)
     return result

@@ -1,10 +1,7 @@
-"""The rows of a file after the steps that each row needs alone: in memory while few, in a temporary file
-beyond."""
+"""The rows of one file: read block by block, taken through the steps that each row needs alone, checked."""
 
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
@@ -15,63 +12,8 @@ from lwdash.datasets.labels import label_text
 from lwdash.datasets.pipeline import apply_steps
 from lwdash.datasets.preprocess import Cast, Step
 from lwdash.datasets.problems import ProblemList
+from lwdash.datasets.spill import RowStore
 from lwdash.errors import DataRefused
-
-MEMORY_BYTES = 384 << 20
-
-
-class RowStore:
-    """Rows that arrive in blocks (rows, …) of one shape and dtype, and become one array.
-
-    Up to `memory_bytes` they stay in memory; then they are written to an unnamed temporary file, and `array`
-    is mapped from it.
-    """
-
-    def __init__(self, memory_bytes: int):
-        self._blocks: list[np.ndarray] = []
-        self._file: IO[bytes] | None = None
-        self._memory_bytes, self._bytes, self._rows = memory_bytes, 0, 0
-
-    def add(self, block: np.ndarray) -> None:
-        self._rows += len(block)
-        self._bytes += block.nbytes
-        self._blocks.append(block)
-        if self._bytes > self._memory_bytes:
-            self._spill()
-
-    def _spill(self) -> None:
-        if self._file is None:
-            self._file = tempfile.TemporaryFile(prefix="lwdash-rows-")  # noqa: SIM115 (lives as long as the array)
-        while self._blocks:
-            block = self._blocks.pop(0)
-            self._shape, self._dtype = block.shape[1:], block.dtype
-            np.ascontiguousarray(block).tofile(self._file)
-
-    def array(self) -> np.ndarray:
-        """All rows, (rows, …); the store is empty afterwards."""
-        if self._file is not None:
-            self._spill()
-            self._file.flush()
-            return np.memmap(self._file, self._dtype, "r+", 0, (self._rows, *self._shape))
-        first = self._blocks[0]
-        result = np.empty((self._rows, *first.shape[1:]), first.dtype)
-        start = 0
-        while self._blocks:
-            # Popped one by one: the blocks are given back while the result fills.
-            block = self._blocks.pop(0)
-            result[start : start + len(block)] = block
-            start += len(block)
-        return result
-
-
-def empty_rows(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """An array to be filled, in memory or mapped from a temporary file as `RowStore` decides."""
-    size = int(np.prod(shape)) * dtype.itemsize
-    if size <= MEMORY_BYTES:
-        return np.empty(shape, dtype)
-    file = tempfile.TemporaryFile(prefix="lwdash-rows-")  # noqa: SIM115
-    file.truncate(size)
-    return np.memmap(file, dtype, "r+", 0, shape)
 
 
 @dataclass
@@ -131,7 +73,7 @@ def load_rows(
                 arrays.append(_stored(values, fitted.dtype, own, block, fitted.name, path.name))
         return LoadedRows(arrays, labels, block.lines, same, low, high, block.problems)
 
-    stores, parts = [RowStore(MEMORY_BYTES // len(columns)) for _ in columns], []
+    stores, parts = [RowStore(shared_by=len(columns)) for _ in columns], []
     problems = ProblemList()
     for part in reader.blocks(one):
         problems.extend(part.problems)

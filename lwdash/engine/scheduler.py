@@ -143,6 +143,9 @@ class Engine:
     def _is_connected(self) -> bool:
         if self._client is not None:
             return True
+        import dask
+
+        dask.config.set({"logging.distributed": "warning", "logging.distributed.http.proxy": "error"})
         from distributed import Client, LocalCluster
 
         if self.settings.scheduler:
@@ -156,7 +159,7 @@ class Engine:
             host="127.0.0.1",
             n_workers=1,
             threads_per_worker=self.settings.slots,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             resources={"cpu": self.settings.slots},
             memory_limit=0,
             local_directory=str(self.settings.scratch),

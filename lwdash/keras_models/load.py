@@ -75,4 +75,4 @@ def _explain(facts: ModelFacts, fault: Exception) -> str:
     if facts.library == "keras" and facts.format == "h5":
         # Keras 3 writes .h5 files of models with operators, slicing or masks that it cannot read itself.
         advice = "Keras 3 cannot reload every .h5 that it writes: save the model again as .keras."
-    return f"{who} cannot load this model: {reason} {advice}"
+    return f"{who} cannot load this model. {advice} The loader says: {reason}"

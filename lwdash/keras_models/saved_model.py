@@ -13,8 +13,9 @@ from lwdash.errors import ModelRefused
 from lwdash.keras_models.config_scan import scan_model_config, scan_object_config
 from lwdash.keras_models.facts import ModelFacts, Shape, TensorFacts
 from lwdash.keras_models.model_file import MAX_JSON_BYTES, open_zip
-from lwdash.keras_models.network import NETWORK_CLASSES, Network, read_network
+from lwdash.keras_models.network import NETWORK_CLASSES, read_network
 from lwdash.keras_models.saved_model_scan import scan_meta_graph
+from lwdash.keras_models.saved_objects import all_parameters, layer_counts, variable_size
 from lwdash.keras_models.task import likely_task, loss_name
 from lwdash.keras_models.wire import Malformed, Message
 from lwdash.keras_models.zip_scan import check_members
@@ -121,7 +122,7 @@ def _facts(graph: Message, metadata: Message | None) -> ModelFacts:
     for meta in metas:
         scan_meta_graph(meta)
     objects = metas[0].message(7).messages(1)
-    sizes = [_variable_size(entry) for entry in objects]
+    sizes = [variable_size(entry) for entry in objects]
     records = _records(metadata) if metadata is not None else []
     for record in records:
         _scan_record(record)
@@ -135,7 +136,7 @@ def _facts(graph: Message, metadata: Message | None) -> ModelFacts:
     version = str(top["metadata"].get("keras_version", "2"))
     return network_facts(
         network,
-        _counts(network, records, objects, sizes),
+        layer_counts(network, records, objects, sizes),
         format="savedmodel",
         keras_version=version,
         library="tf_keras",
@@ -195,65 +196,6 @@ def _scan_record(record: dict[str, Any]) -> None:
         scan_model_config(model)
 
 
-def _variable_size(entry: Message) -> int | None:
-    """Elements of the variable that a SavedObject is; None when it is something else."""
-    if not entry.bytes_of(7):
-        return None
-    size = 1
-    for dimension in entry.message(7).message(2).messages(2):
-        size *= max(0, dimension.number(1))
-    return size
-
-
-def _counts(
-    network: Network, records: list[dict[str, Any]], objects: list[Message], sizes: list[int | None]
-) -> dict[str, int]:
-    """Parameters by layer path: a layer's object in the object graph owns the variables below it."""
-    children = [[(child.text(2), child.number(1)) for child in entry.messages(1)] for entry in objects]
-    ids = {record["id"] for record in records}
-    counts: dict[str, int] = {}
-    _count(network, 0, "", records, children, sizes, ids, counts)
-    return counts
-
-
-def _count(
-    network: Network,
-    owner: int,
-    prefix: str,
-    records: list[dict[str, Any]],
-    children: list[list[tuple[str, int]]],
-    sizes: list[int | None],
-    ids: set[int],
-    counts: dict[str, int],
-) -> None:
-    by_id = {record["id"]: record["metadata"].get("name") for record in records}
-    inside = {
-        by_id[target]: target
-        for name, target in children[owner]
-        if name.startswith("layer") and target in by_id
-    }
-    for node in network.nodes:
-        target = inside.get(node.name)
-        path = prefix + node.name
-        if node.network is not None and target is not None:
-            _count(node.network, target, path + "/", records, children, sizes, ids, counts)
-        else:
-            counts[path] = 0 if target is None else _owned(target, children, sizes)
-
-
-def _owned(start: int, children: list[list[tuple[str, int]]], sizes: list[int | None]) -> int:
-    """Elements of all variables below an object; bookkeeping of Keras and of random generators left out."""
-    total, seen, pending = 0, {start}, [start]
-    while pending:
-        for name, target in children[pending.pop()]:
-            if target in seen or name in ("keras_api", "_random_generator") or target >= len(sizes):
-                continue
-            seen.add(target)
-            total += sizes[target] or 0
-            pending.append(target)
-    return total
-
-
 def _signature_facts(meta: Message, objects: list[Message], sizes: list[int | None]) -> ModelFacts:
     """What a SavedModel without Keras metadata tells: its serving signature."""
     signatures = {name: entry for name, entry in meta.map_of(5).items() if not name.startswith("__")}
@@ -269,40 +211,11 @@ def _signature_facts(meta: Message, objects: list[Message], sizes: list[int | No
         class_name="SavedModel",
         inputs=inputs,
         outputs=outputs,
-        parameters=_variables(objects, sizes),
+        parameters=all_parameters(objects, sizes),
         layers=(),
         task=likely_task(None, None, inputs, outputs),
         support={"prune": (), "cluster": (), "qat": ()},
     )
-
-
-def _variables(objects: list[Message], sizes: list[int | None]) -> int:
-    """Elements of the model's variables, without those of the optimizer.
-
-    Keras 3's `export` keeps each variable twice and lists the model's own below "variables".
-    """
-    if not objects:
-        return 0
-    top = {child.text(2): child.number(1) for child in objects[0].messages(1)}
-    if "variables" in top:
-        chosen = _below(objects, top["variables"])
-    else:
-        chosen = set(range(len(objects)))
-        if "optimizer" in top:
-            chosen -= _below(objects, top["optimizer"])
-    return sum(sizes[index] or 0 for index in chosen)
-
-
-def _below(objects: list[Message], start: int) -> set[int]:
-    """Indices of the objects reachable from `start`."""
-    found: set[int] = set()
-    pending = [start]
-    while pending:
-        index = pending.pop()
-        if index not in found and index < len(objects):
-            found.add(index)
-            pending += [child.number(1) for child in objects[index].messages(1)]
-    return found
 
 
 def _tensors(entries: Mapping[str, Message]) -> tuple[TensorFacts, ...]:

@@ -16,6 +16,10 @@ from lwdash.keras_models.wire import Message
 REGISTERED = frozenset({"tf.TrackableConstant"})
 """Classes of TensorFlow's own registry that Keras models hold: constants."""
 
+FUNCTION_TAGS = frozenset({0x52, 0xD2, 0x4A, 0xCA})
+"""First bytes of field 10 (func) and, in a list, 9, both also as overlong numbers: attributes without them name
+no function, and most nodes have only such."""
+
 WRITERS = frozenset({"SaveV2", "MergeV2Checkpoints"})
 
 
@@ -65,7 +69,11 @@ def _nodes(definitions: Iterable[Message]) -> dict[str, Node]:
     nodes = {}
     for definition in definitions:
         functions = tuple(
-            name for entry in definition.messages(5) for name in _called(entry.message(2)) if name
+            name
+            for entry in definition.bytes_of(5)
+            if not FUNCTION_TAGS.isdisjoint(entry)
+            for name in _called(Message(entry).message(2))
+            if name
         )
         node = Node(definition.text(1), definition.text(2), tuple(definition.texts(3)), functions)
         nodes[node.name] = node

@@ -6,9 +6,8 @@ means is for the caller to know.
 
 from __future__ import annotations
 
-from collections import defaultdict
-
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+VARINT, BYTES = 0, 2
+FIXED_BYTES = {1: 8, 5: 4}
 MAX_VARINT_BYTES = 10
 
 
@@ -19,30 +18,35 @@ class Malformed(ValueError):
 class Message:
     """The fields of one message, undecoded: `bytes_of(3)` gives all length-delimited values of field 3."""
 
-    def __init__(self, data: bytes | memoryview):
-        self._fields: dict[int, list[int | memoryview]] = defaultdict(list)
-        view = memoryview(data)
-        position = 0
-        while position < len(view):
-            key, position = _varint(view, position)
+    __slots__ = ("_fields",)
+
+    def __init__(self, data: bytes):
+        self._fields: dict[int, list[int | bytes]] = {}
+        position, end = 0, len(data)
+        while position < end:
+            key, position = _varint(data, position)
             number, kind = key >> 3, key & 7
             if number == 0:
                 raise Malformed("field number 0")
-            value: int | memoryview
+            value: int | bytes
             if kind == VARINT:
-                value, position = _varint(view, position)
-            elif kind == BYTES:
-                size, position = _varint(view, position)
-                value, position = _slice(view, position, size)
-            elif kind in (FIXED64, FIXED32):
-                value, position = _slice(view, position, 8 if kind == FIXED64 else 4)
+                value, position = _varint(data, position)
             else:
-                raise Malformed(f"wire type {kind}")
-            self._fields[number].append(value)
+                if kind == BYTES:
+                    size, position = _varint(data, position)
+                elif kind in FIXED_BYTES:
+                    size = FIXED_BYTES[kind]
+                else:
+                    raise Malformed(f"wire type {kind}")
+                if position + size > end:
+                    raise Malformed("a field is cut off")
+                value = data[position : position + size]
+                position += size
+            self._fields.setdefault(number, []).append(value)
 
-    def bytes_of(self, number: int) -> list[memoryview]:
+    def bytes_of(self, number: int) -> list[bytes]:
         """All length-delimited values of a field."""
-        return [value for value in self._fields.get(number, ()) if isinstance(value, memoryview)]
+        return [value for value in self._fields.get(number, ()) if isinstance(value, bytes)]
 
     def messages(self, number: int) -> list[Message]:
         """All submessages of a field."""
@@ -50,11 +54,11 @@ class Message:
 
     def message(self, number: int) -> Message:
         """A submessage; an empty one when absent. Parts given separately are merged, as protobuf demands."""
-        return Message(b"".join(bytes(value) for value in self.bytes_of(number)))
+        return Message(b"".join(self.bytes_of(number)))
 
     def texts(self, number: int) -> list[str]:
         """All strings of a repeated field."""
-        return [bytes(value).decode("utf-8", "replace") for value in self.bytes_of(number)]
+        return [value.decode("utf-8", "replace") for value in self.bytes_of(number)]
 
     def text(self, number: int) -> str:
         """The last string of a field, "" when absent."""
@@ -73,19 +77,17 @@ class Message:
         return {entry.text(1): entry.message(2) for entry in self.messages(number)}
 
 
-def _varint(view: memoryview, position: int) -> tuple[int, int]:
-    result = 0
-    for index in range(MAX_VARINT_BYTES):
-        if position + index >= len(view):
-            raise Malformed("a number is cut off")
-        byte = view[position + index]
-        result |= (byte & 0x7F) << (7 * index)
-        if byte < 0x80:
-            return result, position + index + 1
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    try:
+        byte = data[position]
+        if byte < 0x80:  # nearly all of them
+            return byte, position + 1
+        result = 0
+        for index in range(MAX_VARINT_BYTES):
+            byte = data[position + index]
+            result |= (byte & 0x7F) << (7 * index)
+            if byte < 0x80:
+                return result, position + index + 1
+    except IndexError:
+        raise Malformed("a number is cut off") from None
     raise Malformed("a number is too long")
-
-
-def _slice(view: memoryview, position: int, size: int) -> tuple[memoryview, int]:
-    if position + size > len(view):
-        raise Malformed("a field is cut off")
-    return view[position : position + size], position + size

@@ -8,7 +8,9 @@ import numpy as np
 
 from lwdash.errors import InternalFault, RecipeError
 from lwdash.parameters import Choice, Integer, Names, parameter
-from lwdash.techniques import finetune
+from lwdash.techniques import finetune, native
+from lwdash.techniques.batch_norm import settle_batch_norm
+from lwdash.techniques.clone import clone_keras, clone_with
 from lwdash.techniques.contract import Skipped, Training, Treated
 from lwdash.techniques.selection import Selection, select
 
@@ -18,6 +20,8 @@ SUMMARY = "Lets each kernel keep only a few distinct values, which compress well
 TRAP = "The .tflite stores every weight all the same: look at the gzip and Huffman sizes."
 STAGE = "keras"
 
+PRUNED = 0.05
+"""A kernel with a larger share of zeros was pruned on purpose, and its zeros are kept."""
 INITS = {
     "linear": ("LINEAR", "evenly between the smallest and the largest weight"),
     "density": ("DENSITY_BASED", "more where weights are dense"),
@@ -57,6 +61,8 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
     from tensorflow_model_optimization.clustering import keras as clustering
 
     finetune.seed_everything(training.seed)
+    if finetune.library_of(model).__name__ == "keras":
+        return _apply_native(model, params, training)
     chosen = select_layers(model, params)
     zeros_before = {(path, name): values == 0 for path, name, values in chosen.kernels(model)}
     init = getattr(clustering.CentroidInitialization, INITS[params.init][0])
@@ -68,10 +74,10 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
             layer,
             number_of_clusters=params.clusters,
             cluster_centroids_init=init,
-            preserve_sparsity=any((k == 0).mean() > 0.05 for k in layer.get_weights() if k.ndim > 1),
+            preserve_sparsity=any((k == 0).mean() > PRUNED for k in layer.get_weights() if k.ndim > 1),
         )
 
-    clustered = finetune.clone_with(model, wrap)
+    clustered = clone_with(model, wrap)
     facts = finetune.finetune(
         clustered,
         training,
@@ -81,12 +87,12 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
         what="clustering",
     )
     stripped = clustering.strip_clustering(clustered)
-    settled = finetune.settle_batch_norm(stripped, training)
+    settled = settle_batch_norm(stripped, training)
     distinct = {}
     for path, name, values in chosen.kernels(stripped):
         distinct[f"{path}/{name}"] = len(np.unique(values))
         lost = int((zeros_before[path, name] & (values != 0)).sum())
-        if lost > 0.001 * values.size and zeros_before[path, name].mean() > 0.05:
+        if lost > 0.001 * values.size and zeros_before[path, name].mean() > PRUNED:
             raise InternalFault(f"clustering lost {lost} zeros of {path}/{name}")
     over = {name: count for name, count in distinct.items() if count > params.clusters}
     if over:
@@ -94,6 +100,30 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
     return Treated(
         stripped, chosen.skipped, {**facts, "batch_norm_settled": settled, "distinct_values": distinct}
     )
+
+
+def _apply_native(model: Any, params: Params, training: Training) -> Treated:
+    """The same on a Keras 3 model that TFMOT cannot treat."""
+    clustered = clone_keras(model)
+    kernels = native.choose(clustered, params.skip, smallest=params.clusters)
+    keep_zeros = any((v == 0).mean() > PRUNED for v in kernels.values(clustered).values())
+    facts = finetune.finetune(
+        clustered,
+        training,
+        epochs=params.epochs,
+        learning_rate=params.learning_rate,
+        batch_size=params.batch_size,
+        what="clustering",
+        callbacks=[native.sharing(kernels, params.clusters, params.init, training.seed, keep_zeros)],
+    )
+    settled = settle_batch_norm(clustered, training)
+    distinct = {path: len(np.unique(values)) for path, values in kernels.values(clustered).items()}
+    how = {
+        "done_by": "lwdash on the Keras 3 model",
+        "batch_norm_settled": settled,
+        "distinct_values": distinct,
+    }
+    return Treated(clustered, kernels.skipped, {**facts, **how})
 
 
 def select_layers(model: Any, params: Params) -> Selection:

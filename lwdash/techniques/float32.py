@@ -9,6 +9,7 @@ from io import StringIO
 from typing import Any
 
 from lwdash.errors import ConversionFailed
+from lwdash.techniques.finetune import library_of
 from lwdash.techniques.flatbuffer import read_model, text, write_model
 
 NAME = "float32"
@@ -38,7 +39,7 @@ def apply(model: Any, input_names: Sequence[str], input_shapes: Sequence[Sequenc
     """
     import tensorflow as tf
 
-    library = _library(model)
+    library = library_of(model)
     said = StringIO()
     with marked_layers(model), redirect_stdout(said), redirect_stderr(said):
         try:
@@ -60,13 +61,6 @@ def explain_failure(message: str) -> str:
     )
 
 
-def _library(model: Any) -> Any:
-    import keras
-    import tf_keras
-
-    return tf_keras if isinstance(model, tf_keras.Model) else keras
-
-
 def _with_batch_of_one(library: Any, model: Any, shapes: Sequence[Sequence[int]]) -> Any:
     inputs = [
         library.Input(batch_shape=(1, *shape), dtype=tensor.dtype)
@@ -82,7 +76,7 @@ def marked_layers(model: Any) -> Iterator[None]:
     """While inside, each layer's name ends in MARK, nested models' layers too."""
     layers = list(dict.fromkeys(_all_layers(model)))
     names = [layer.name for layer in layers]
-    attribute = "_name" if _library(model).__name__ == "tf_keras" else "name"
+    attribute = "_name" if library_of(model).__name__ == "tf_keras" else "name"
     try:
         for layer, name in zip(layers, names, strict=True):
             setattr(layer, attribute, name + MARK)

@@ -10,7 +10,9 @@ import numpy as np
 
 from lwdash.errors import InternalFault
 from lwdash.parameters import Choice, Names, Number, parameter
-from lwdash.techniques import finetune
+from lwdash.techniques import finetune, native
+from lwdash.techniques.batch_norm import settle_batch_norm
+from lwdash.techniques.clone import clone_keras, clone_with
 from lwdash.techniques.contract import Skipped, Training, Treated
 from lwdash.techniques.selection import Selection, select
 
@@ -63,6 +65,8 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
     from tensorflow_model_optimization.sparsity import keras as sparsity
 
     finetune.seed_everything(training.seed)
+    if finetune.library_of(model).__name__ == "keras":
+        return _apply_native(model, params, training)
     chosen = select_layers(model, params.skip)
     schedule = _schedule(params, training.rows)
 
@@ -71,7 +75,7 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
             return layer
         return sparsity.prune_low_magnitude(layer, pruning_schedule=schedule)
 
-    pruned = finetune.clone_with(model, wrap)
+    pruned = clone_with(model, wrap)
     facts = finetune.finetune(
         pruned,
         training,
@@ -82,12 +86,40 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
         callbacks=[sparsity.UpdatePruningStep()],
     )
     stripped = _strip(pruned, pruning_wrapper.PruneLowMagnitude)
-    settled = finetune.settle_batch_norm(stripped, training)
+    settled = settle_batch_norm(stripped, training)
     reached = {f"{path}/{name}": zero_share(values) for path, name, values in chosen.kernels(stripped)}
     short = {name: share for name, share in reached.items() if share < params.sparsity - 0.02}
     if short:
         raise InternalFault(f"pruning did not reach {params.sparsity:g} in {short}")
     return Treated(stripped, chosen.skipped, {**facts, "batch_norm_settled": settled, "sparsity": reached})
+
+
+def _apply_native(model: Any, params: Params, training: Training) -> Treated:
+    """The same on a Keras 3 model that TFMOT cannot treat."""
+    pruned = clone_keras(model)
+    kernels = native.choose(pruned, params.skip, smallest=1)
+    steps = finetune.steps_in_all(training.rows, params.batch_size, params.epochs)
+    frequency, end = _ramp(steps)
+
+    def sparsity_at(step: int) -> float:
+        if params.schedule == "constant" or step >= end:
+            return params.sparsity
+        left = 1 - (step // frequency * frequency) / end
+        return params.sparsity * (1 - left**3)
+
+    facts = finetune.finetune(
+        pruned,
+        training,
+        epochs=params.epochs,
+        learning_rate=params.learning_rate,
+        batch_size=params.batch_size,
+        what="pruning",
+        callbacks=[native.masking(kernels, sparsity_at)],
+    )
+    settled = settle_batch_norm(pruned, training)
+    reached = {path: zero_share(values) for path, values in kernels.values(pruned).items()}
+    how = {"done_by": "lwdash on the Keras 3 model", "batch_norm_settled": settled, "sparsity": reached}
+    return Treated(pruned, kernels.skipped, {**facts, **how})
 
 
 def select_layers(model: Any, skip: tuple[str, ...]) -> Selection:
@@ -115,11 +147,16 @@ def _schedule(params: Params, rows: int) -> Any:
     steps = finetune.steps_in_all(rows, params.batch_size, params.epochs)
     if params.schedule == "constant":
         return sparsity.ConstantSparsity(params.sparsity, begin_step=0, frequency=1)
-    frequency = max(1, int(steps * RAMP) // UPDATES)
-    end = max(1, int(steps * RAMP) // frequency) * frequency
+    frequency, end = _ramp(steps)
     return sparsity.PolynomialDecay(
         initial_sparsity=0.0, final_sparsity=params.sparsity, begin_step=0, end_step=end, frequency=frequency
     )
+
+
+def _ramp(steps: int) -> tuple[int, int]:
+    """Every how many steps the sparsity rises, and the step at which it is reached."""
+    frequency = max(1, int(steps * RAMP) // UPDATES)
+    return frequency, max(1, int(steps * RAMP) // frequency) * frequency
 
 
 def _strip(model: Any, wrapper: type) -> Any:

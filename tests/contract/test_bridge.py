@@ -83,9 +83,23 @@ def test_a_tf_keras_model_passes_through(zoo: Zoo) -> None:
 
 
 def test_given_rows_are_compared(zoo: Zoo) -> None:
-    model = zoo.model("keras", "autoencoder")
-    rows = [np.full((5, 24), 1000.0, "float32")]
-    assert to_tf_keras(model, rows=rows).scale > 50 > to_tf_keras(model).scale
+    model = zoo.model("keras", "operators")
+    rows = [np.full((5, 8), 1000.0, "float32")]
+    assert to_tf_keras(model, rows=rows).scale > 100 > to_tf_keras(model).scale
+
+
+def test_rows_on_which_the_model_is_silent_do_not_count_as_agreement(
+    zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keras
+
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.Dense(3, use_bias=False)(inputs))
+    silent = [np.zeros((5, 4), "float32")]
+    assert to_tf_keras(model, rows=silent).scale > 0
+    monkeypatch.setattr(bridge_graph, "copy_weights", lambda layer, twin: None)
+    with pytest.raises(BridgeRefused, match="computes something else"):
+        to_tf_keras(model, rows=silent)
 
 
 def test_a_twin_that_computes_something_else_is_refused(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,15 +1,18 @@
-"""The support tables say what TFMOT's own registries say."""
+"""The support tables say what TFMOT's own registries say, and TFMOT does what they say."""
+
+# ruff: noqa: F811 - pytest takes a fixture by the name of a parameter, here the imported `zoo`
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from zoo import Zoo, zoo  # noqa: F401
 
 from lwdash.keras_models import support
 from lwdash.keras_models.allowed import LAYERS
-
-CELLS = frozenset({"LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells"})
+from lwdash.keras_models.bridge import to_tf_keras
+from lwdash.keras_models.inspect import inspect_model
 
 
 def registered(registry: Any) -> dict[str, list[str]]:
@@ -53,3 +56,68 @@ def test_quantized_activations_are_those_of_tfmot(name: str) -> None:
 
     theirs = QuantizeAwareActivation._PRE_QUANT_ACTIVATIONS | QuantizeAwareActivation._POST_QUANT_ACTIVATIONS
     assert name in theirs
+
+
+@pytest.mark.parametrize(
+    "name", ["heartbeat", "depthwise_separable", "residual", "attention", "embedding", "gru"]
+)
+def test_tfmot_really_wraps_what_is_said_to_be_pruned(zoo: Zoo, name: str) -> None:
+    import tensorflow_model_optimization as tfmot
+    import tf_keras
+
+    treated = {
+        entry.path for entry in inspect_model(zoo.file("keras", name)).support["prune"] if entry.treated
+    }
+    twin = to_tf_keras(zoo.model("keras", name)).model
+    wrap = tfmot.sparsity.keras.prune_low_magnitude
+    wrapped = tf_keras.models.clone_model(
+        twin,
+        clone_function=lambda layer: (
+            wrap(layer) if layer.name in treated else type(layer).from_config(layer.get_config())
+        ),
+    )
+    masks = {layer.layer.name for layer in wrapped.layers if getattr(layer, "pruning_vars", None)}
+    assert masks == treated != set()
+
+
+@pytest.mark.parametrize("name", ["heartbeat", "depthwise_separable", "residual", "embedding"])
+def test_tfmot_really_wraps_what_is_said_to_be_clustered(zoo: Zoo, name: str) -> None:
+    import tensorflow_model_optimization as tfmot
+    import tf_keras
+
+    treated = {
+        entry.path for entry in inspect_model(zoo.file("keras", name)).support["cluster"] if entry.treated
+    }
+    # Wrapping changes the layers that it is given, so the twin is one of this test's own.
+    twin = to_tf_keras(zoo.model("keras", name)).model
+    start = tfmot.clustering.keras.CentroidInitialization.LINEAR
+    wrap = tfmot.clustering.keras.cluster_weights
+    wrapped = tf_keras.models.clone_model(
+        twin,
+        clone_function=lambda layer: (
+            wrap(layer, number_of_clusters=4, cluster_centroids_init=start)
+            if layer.name in treated
+            else type(layer).from_config(layer.get_config())
+        ),
+    )
+    clustered = {layer.layer.name for layer in wrapped.layers if getattr(layer, "layer", None) is not None}
+    assert clustered == treated != set()
+
+
+@pytest.mark.parametrize("name", ["residual", "depthwise_separable", "sequential_cnn"])
+def test_tfmot_really_quantizes_what_is_said_to_be_quantized(zoo: Zoo, name: str) -> None:
+    import tensorflow_model_optimization as tfmot
+    import tf_keras
+
+    told = inspect_model(zoo.file("keras", name)).support["qat"]
+    treated = {entry.path for entry in told if entry.treated}
+    twin = to_tf_keras(zoo.model("keras", name)).model
+    annotate = tfmot.quantization.keras.quantize_annotate_layer
+    annotated = tf_keras.models.clone_model(
+        twin,
+        clone_function=lambda layer: (
+            annotate(layer) if layer.name in treated else type(layer).from_config(layer.get_config())
+        ),
+    )
+    quantized = tfmot.quantization.keras.quantize_apply(annotated)
+    assert any("quant" in layer.name for layer in quantized.layers)

@@ -7,8 +7,13 @@ import sys
 import zipfile
 from pathlib import Path
 
+import forge_config  # noqa: F401 - the modules enter their files into FORGERS
+import forge_hdf5  # noqa: F401
+import forge_pickles  # noqa: F401
+import forge_zip  # noqa: F401
 import pytest
-from forge import FORGERS, dense, h5_file, keras_file, node, saved_model, sequential
+from forge import FORGERS, dense, h5_file, keras_file, sequential
+from forge_saved_model import node, saved_model
 
 from lwdash.errors import ModelRefused
 from lwdash.keras_models.facts import ModelFacts

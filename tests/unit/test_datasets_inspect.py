@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lwdash.datasets.blocks import Reader
+from lwdash.datasets.dialect import sniff
 from lwdash.datasets.facts import DataFacts, pack_indices, pack_names, unpack_indices, unpack_names
 from lwdash.datasets.inspect import inspect_data
 
@@ -141,10 +143,13 @@ def test_least_and_greatest_value_leave_label_and_index_out(tmp_path):
     assert facts.row_numbers == (0,)
 
 
-def test_whole_number_blocks_agree_with_pandas(tmp_path):
+@pytest.mark.parametrize("delimiter", ",;\t|")
+def test_whole_number_blocks_are_read_to_the_last_digit(tmp_path, delimiter):
     values = RANDOM.integers(0, 10 ** RANDOM.integers(1, 10, 40), (300, 40))
-    path = write(tmp_path / "d.csv", pd.DataFrame(values).to_csv(index=False, header=False))
+    path = write(tmp_path / "d.csv", pd.DataFrame(values).to_csv(index=False, header=False, sep=delimiter))
     facts = inspect_data(path)
+    read = next(iter(Reader(path, sniff(path)).blocks(lambda block: block.numbers)))
+    np.testing.assert_array_equal(read, values)
     assert facts.kinds == "i" * 40
     assert (facts.low, facts.high) == (values.min(), values.max())
 

@@ -1,5 +1,9 @@
 """From CSV to arrays: values, labels, parts and warnings against an independent calculation."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -249,7 +253,7 @@ def test_rows_beyond_the_memory_limit_give_the_same_arrays(tmp_path, monkeypatch
     reading = (tmp_path / "d.csv", DataSettings(preprocess=preprocess), [("x", (20, 1), "float32")], OUTPUTS)
     expected = prepare(*reading)
     monkeypatch.setattr("lwdash.datasets.source.BLOCK_BYTES", 3000)
-    monkeypatch.setattr("lwdash.datasets.rows.MEMORY_BYTES", 5000)
+    monkeypatch.setattr("lwdash.datasets.spill.MEMORY_BYTES", 5000)
     monkeypatch.setattr("lwdash.datasets.pipeline.CHUNK_BYTES", 1000)
     spilled = prepare(*reading)
     assert isinstance(spilled.inputs["x"], np.memmap)
@@ -270,3 +274,32 @@ def test_too_few_rows_are_refused(tmp_path):
     beats(tmp_path / "d.csv", rows=3)
     with pytest.raises(DataRefused, match="3 rows; at least 5"):
         prepare(tmp_path / "d.csv", DataSettings(), [("x", (20,), "float32")], OUTPUTS)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read as Linux reports it")
+def test_memory_stays_flat_while_the_file_grows(tmp_path):
+    line = ",".join(["2.5"] * 199)
+    code = (
+        "import resource, sys; from pathlib import Path; from lwdash.datasets import pipeline, source, "
+        "spill; "
+        "from lwdash.datasets.prepare import prepare; from lwdash.datasets.settings import DataSettings; "
+        "spill.MEMORY_BYTES = source.BLOCK_BYTES = pipeline.CHUNK_BYTES = 1 << 19; "
+        "d = prepare(Path(sys.argv[1]), DataSettings(preprocess='scale(zscore, per=column)'), "
+        "[('x', (200,), 'float32')], [('y', (3,), 'float32')]); d.save(Path(sys.argv[1] + '.npz')); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    )
+    peaks = []
+    for rows in (2_000, 50_000):
+        path = tmp_path / f"{rows}.csv"
+        header = "label," + ",".join(f"t{i}" for i in range(200))
+        path.write_text(header + "\n" + "".join(f"{i % 3},{i}.5,{line}\n" for i in range(rows)))
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(path)],
+            env={**os.environ, "PYTHONPATH": ":".join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        peaks.append(float(done.stdout))
+    # The large file is 40 MB of text and becomes 40 MB of values, mapped twice.
+    assert peaks[1] - peaks[0] < 40, peaks

@@ -107,5 +107,13 @@ def test_batch_normalization_is_folded_right_after_a_linear_convolution_only() -
     assert "after MaxPooling2D" in str(one("qat", convolution, pooled, late).reason)
 
 
+def test_the_entrance_of_a_nested_model_is_looked_through() -> None:
+    convolution = layer("conv", "Conv2D", parameters=9, activation="linear")
+    entrance = layer("inner/in", "InputLayer", "conv")
+    assert one(
+        "qat", convolution, entrance, layer("inner/bn", "BatchNormalization", "inner/in", parameters=4)
+    ).treated
+
+
 def test_the_input_is_not_listed() -> None:
     assert support([layer("in", "InputLayer")]) == {"prune": (), "cluster": (), "qat": ()}

@@ -1,0 +1,44 @@
+"""Batch normalization after a fine-tuning that was too short for its moving statistics."""
+
+from typing import Any
+
+from lwdash.techniques.contract import Training
+from lwdash.techniques.finetune import library_of, training_targets
+from lwdash.techniques.selection import leaf_layers
+
+RECALIBRATION_ROWS = 1024
+
+
+def settle_batch_norm(model: Any, training: Training) -> bool:
+    """Takes batch normalization's moving statistics anew from the train rows, if that lowers the loss there.
+
+    They follow with momentum (0.99: a third of the old value is left after 100 steps), so after a short
+    fine-tuning they describe weights that are gone. Returns whether the new ones were kept.
+    """
+    library = library_of(model)
+    norms = [layer for _, layer in leaf_layers(model) if isinstance(layer, library.layers.BatchNormalization)]
+    norms = [layer for layer in norms if layer.trainable]
+    if not norms:
+        return False
+    targets, losses, _ = training_targets(training, library)
+    inputs = [values[:RECALIBRATION_ROWS] for values in training.inputs]
+
+    def loss() -> float:
+        outputs = model.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
+        outputs = outputs if isinstance(outputs, list) else [outputs]
+        pairs = zip(losses, targets, outputs, strict=True)
+        return sum(float(f(target[:RECALIBRATION_ROWS], output)) for f, target, output in pairs)
+
+    before, weights, momenta = loss(), model.get_weights(), [layer.momentum for layer in norms]
+    size = min(256, len(inputs[0]))
+    for number, start in enumerate(range(0, len(inputs[0]) - size + 1, size)):
+        for layer in norms:
+            layer.momentum = number / (number + 1)
+        batch = [values[start : start + size] for values in inputs]
+        model(batch if len(batch) > 1 else batch[0], training=True)
+    for layer, momentum in zip(norms, momenta, strict=True):
+        layer.momentum = momentum
+    if loss() < before:
+        return True
+    model.set_weights(weights)
+    return False

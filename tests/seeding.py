@@ -1,0 +1,81 @@
+"""Fills a database with ended runs, to see pages as they look after a week of use. The figures are made up."""
+
+import random
+import uuid
+
+from sqlalchemy import insert
+
+from lwdash.keras_models.facts import LayerFacts, ModelFacts, TensorFacts
+from storage import experiments
+from storage.store import Store
+from storage.tables import Run, RunDetail, State
+
+RECIPES = ("int8", "float16", "dynamic", "prune(sparsity=0.5) + int8", "cluster(clusters=16) + int8")
+
+
+def seed_experiment(store: Store, name: str, runs: int, *, seed: int = 0) -> int:
+    """An experiment with a baseline and `runs` − 1 other runs, one in fifty failed; returns its id."""
+    chance = random.Random(seed)
+    rows = {}
+    for kind in ("model", "data"):
+        sha256 = store.artifacts.put_bytes(f"{name} {kind}".encode())
+        experiments.add_file(store.database, sha256=sha256, kind=kind, name=f"{name}.{kind}", size_bytes=10)
+        rows[kind] = dict(experiments.get_file(store.database, sha256, kind) or {})
+    facts = ModelFacts(
+        format="keras", keras_version="3.0", library="keras", name=name, class_name="Functional",
+        inputs=(TensorFacts("x", (8,), "float32"),), outputs=(TensorFacts("y", (3,), "float32"),),
+        parameters=27, layers=(LayerFacts("y", "Dense", 27, (3,), "y"),),
+    )  # fmt: skip
+    rows["model"]["facts"] = facts.to_dict()
+    experiment = experiments.add_experiment(
+        store.database, name=name, model=rows["model"], data=rows["data"], settings={}, task="classification", seed=0
+    )
+    tflite = store.artifacts.put_bytes(b"not a model, but a file to download")
+    values, details = [], []
+    first = _next_id(store)
+    for i in range(runs):
+        has_failed = i % 50 == 49
+        size = 100_000 if i == 0 else chance.randint(20_000, 90_000)
+        accuracy = 0.95 if i == 0 else chance.uniform(0.80, 0.96)
+        figures = {
+            "size_bytes": size, "gzip_bytes": size // 2, "huffman_bytes": size // 3, "accuracy": accuracy,
+            "accuracy_ci": [accuracy - 0.03, accuracy + 0.03], "baseline_accuracy": 0.95, "agreement": 0.97,
+            "latency_ms_p50": chance.uniform(0.01, 0.05), "speedup": chance.uniform(0.5, 2.0), "sparsity": 0.1,
+            "baseline_size_bytes": 100_000, "verdict": "cannot tell", "verdict_text": "Cannot tell.", "rows": 200,
+            "speedup_ci": [0.9, 1.1], "host": {"cpu": "none", "cores": 1, "threads": 1, "litert": "0"},
+        }  # fmt: skip
+        columns = ("size_bytes", "gzip_bytes", "accuracy", "agreement", "latency_ms_p50", "speedup", "sparsity")
+        values.append(
+            {
+                "id": first + i, "experiment_id": experiment, "recipe": "float32" if i == 0 else RECIPES[i % 5],
+                "is_baseline": i == 0, "is_trained": False, "submission": uuid.uuid4().hex, "step": "measure",
+                "state": State.FAILED if has_failed else State.SUCCEEDED, "attempt": 1, "cancel_requested": False,
+                "error": "it failed <b>on purpose</b> *here*" if has_failed else None, "progress": 1.0,
+                "created_at": 1.7e9 + i, "started_at": 1.7e9 + i, "finished_at": 1.7e9 + i + 9,
+                "tflite_sha256": tflite, "baseline_sha256": tflite, "figures": None if has_failed else figures,
+                **{c: None if has_failed else figures[c] for c in columns},
+            }
+        )  # fmt: skip
+        layer = {"index": 0, "name": "y/MatMul", "type": "FULLY_CONNECTED", "layer": "y", "parameters": 27, "bytes": 99,
+                 "weight_bytes": 27, "huffman_bytes": 20, "bits_per_weight": 8.0, "sparsity": 0.1, "distinct_values": 9}  # fmt: skip
+        details.append(
+            {
+                "run_id": first + i,
+                "compressed": {
+                    "stages": [{"name": "float32", "seconds": 1.0, "cached": False, "peak_memory_mb": 9, "facts": {}}],
+                    "skipped": [{"layer": "y", "reason": "it is small"}],
+                },
+                "measured": None if has_failed else {"layers": [layer]},
+            }
+        )
+    with store.database.begin() as connection:
+        for start in range(0, runs, 1000):
+            connection.execute(insert(Run), values[start : start + 1000])
+            connection.execute(insert(RunDetail), details[start : start + 1000])
+    return experiment
+
+
+def _next_id(store: Store) -> int:
+    from storage.frames import newest_run
+
+    return (newest_run(store.database) or 0) + 1

@@ -1,0 +1,120 @@
+"""The artifact store: by content, whole or not at all, in a folder or any fsspec file system."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from storage.artifacts import Artifacts
+from storage.errors import MissingArtifact
+
+CONTENT = b"weights" * 1000
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture(params=["folder", "remote"])
+def artifacts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Artifacts]:
+    if request.param == "folder":
+        yield Artifacts(str(tmp_path / "artifacts"), tmp_path / "cache")
+        return
+    yield Artifacts("memory://lwdash", tmp_path / "cache")
+    fsspec.filesystem("memory").store.clear()
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(CONTENT)
+    return path
+
+
+def stored_names(artifacts: Artifacts) -> list[str]:
+    return [name.rpartition("/")[2] for name in artifacts.filesystem.find(artifacts.root)]
+
+
+def test_a_file_is_found_by_its_content(artifacts: Artifacts, source: Path) -> None:
+    assert artifacts.put(source) == SHA256
+    assert artifacts.has(SHA256)
+    assert artifacts.read(SHA256) == CONTENT
+    assert artifacts.local_path(SHA256).read_bytes() == CONTENT
+    assert source.exists()
+
+
+def test_equal_content_is_stored_once(artifacts: Artifacts, source: Path) -> None:
+    assert artifacts.put(source) == artifacts.put_bytes(CONTENT) == SHA256
+    assert stored_names(artifacts) == [SHA256]
+
+
+def test_an_adopted_file_moves_in(artifacts: Artifacts, source: Path) -> None:
+    artifacts.adopt(source, SHA256)
+    assert not source.exists()
+    assert artifacts.read(SHA256) == CONTENT
+    source.write_bytes(CONTENT)
+    artifacts.adopt(source, SHA256)
+    assert not source.exists()
+    assert stored_names(artifacts) == [SHA256]
+
+
+def test_an_upload_on_another_disk_is_copied(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifacts = Artifacts(str(tmp_path / "artifacts"), tmp_path / "cache")
+    rename = os.replace
+
+    def other_disk(old: str | Path, new: str | Path) -> None:
+        if Path(old) == source:
+            raise OSError(18, "Invalid cross-device link")
+        rename(old, new)
+
+    monkeypatch.setattr(os, "replace", other_disk)
+    artifacts.adopt(source, SHA256)
+    assert not source.exists()
+    assert artifacts.read(SHA256) == CONTENT
+
+
+def test_what_is_missing_is_said(artifacts: Artifacts, source: Path) -> None:
+    with pytest.raises(MissingArtifact, match=SHA256[:12]):
+        artifacts.local_path(SHA256)
+    artifacts.put(source)
+    artifacts.filesystem.rm(artifacts.root, recursive=True)
+    assert not artifacts.has(SHA256)
+
+
+def test_a_write_that_fails_leaves_nothing(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk: no half file may pass for the whole one."""
+    artifacts = Artifacts(str(tmp_path / "artifacts"), tmp_path / "cache")
+
+    def full(read: object, write: object, size: int) -> None:
+        write.write(CONTENT[:100])  # type: ignore[attr-defined]
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfileobj", full)
+        with pytest.raises(OSError, match="No space left"):
+            artifacts.put(source)
+    assert not artifacts.has(SHA256)
+    assert [p for p in (tmp_path / "artifacts").rglob("*") if p.is_file()] == []
+    assert artifacts.put(source) == SHA256
+
+
+def test_many_writers_of_one_content(artifacts: Artifacts, source: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(lambda _: artifacts.put(source), range(16))) == {SHA256}
+        assert set(pool.map(lambda _: artifacts.read(SHA256), range(16))) == {CONTENT}
+    assert stored_names(artifacts) == [SHA256]
+
+
+def test_a_remote_file_is_fetched_once(tmp_path: Path, source: Path) -> None:
+    artifacts = Artifacts("memory://lwdash-once", tmp_path / "cache")
+    artifacts.put(source)
+    first = artifacts.local_path(SHA256)
+    artifacts.filesystem.rm(artifacts.root, recursive=True)
+    assert artifacts.local_path(SHA256) == first
+    assert [p.name for p in (tmp_path / "cache").rglob("*") if p.is_file()] == [SHA256]

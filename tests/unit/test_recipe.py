@@ -1,0 +1,122 @@
+"""The recipe language: what is read, how it is written back, and what an error says."""
+
+import itertools
+
+import pytest
+
+from lwdash.errors import RecipeError
+from lwdash.recipe import STAGES, Step, make_recipe, parse_recipe
+from lwdash.techniques import ORDER, TECHNIQUES
+from lwdash.techniques.int8 import Params as Int8
+from lwdash.techniques.prune import Params as Prune
+
+CANONICAL = {
+    "int8": "int8",
+    " int8 ( ) ": "int8",
+    "int8(io=int8)": "int8",
+    "int8( io = float32 )": "int8(io=float32)",
+    "prune": "prune(sparsity=0.5)",
+    "prune(sparsity=.80)": "prune(sparsity=0.8)",
+    "prune(schedule=constant,sparsity=8e-1)": "prune(sparsity=0.8, schedule=constant)",
+    "prune(skip=[dense, conv_*])": "prune(sparsity=0.5, skip=[dense, conv_*])",
+    "prune(skip=dense)+int8": "prune(sparsity=0.5, skip=[dense]) + int8",
+    "float32": "float32",
+    "float32 + int8": "int8",
+    "prune + float32": "prune(sparsity=0.5)",
+    "prune(sparsity=0.5)\n + cluster(clusters=16)\n + int8": "prune(sparsity=0.5) + cluster(clusters=16) + int8",
+    "cluster(init=kmeans++, clusters=4)": "cluster(clusters=4, init=kmeans++)",
+}
+
+
+@pytest.mark.parametrize(("written", "canonical"), CANONICAL.items())
+def test_a_recipe_has_one_canonical_text(written: str, canonical: str) -> None:
+    assert str(parse_recipe(written)) == canonical
+    assert str(parse_recipe(canonical)) == canonical
+
+
+def test_a_recipe_made_from_a_form_is_the_one_that_is_written() -> None:
+    made = make_recipe(Step("prune", Prune(sparsity=0.8)), Step("int8", Int8(io="uint8")))
+    assert made == parse_recipe("prune(sparsity=0.8) + int8(io=uint8)")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("", ["empty", "for example"]),
+        ("  \n", ["empty"]),
+        ("int9", ["there is no technique 'int9'", "Did you mean 'int8'?"]),
+        ("quantum", ["there is no technique 'quantum'", *TECHNIQUES]),
+        ("int8 +", ["cannot read the step ''"]),
+        ("int8 int8", ["cannot read the step 'int8 int8'"]),
+        ("int8(", ["a bracket is not closed"]),
+        ("int8)", ["a closing bracket too many"]),
+        ("prune(skip=[a)", ["bracket"]),
+        ("prune(0.8)", ["prune", "expected key=value", "'0.8'"]),
+        ("prune(sparsity=)", ["prune", "expected key=value"]),
+        ("prune(sparsity=0.5, sparsity=0.6)", ["prune", "sparsity is given twice"]),
+        (
+            "prune(sparsiti=0.5)",
+            ["prune has no parameter 'sparsiti'", "sparsity", "Did you mean 'sparsity'?"],
+        ),
+        ("float16(bits=8)", ["float16 has no parameter 'bits'", "no parameters"]),
+        ("prune(sparsity=1.5)", ["prune: sparsity must be in (0, 1)", "1.5"]),
+        ("prune(sparsity=1)", ["prune: sparsity must be in (0, 1)"]),
+        ("prune(sparsity=nan)", ["prune: sparsity must be in (0, 1)", "nan"]),
+        ("prune(sparsity=much)", ["prune: sparsity must be a number in (0, 1)", "'much'"]),
+        ("cluster(clusters=1)", ["cluster: clusters must be a whole number in 2…256", "1"]),
+        ("cluster(clusters=2.5)", ["cluster: clusters must be a whole number", "'2.5'"]),
+        ("int8(io=float64)", ["int8: io must be one of int8 | uint8 | float32", "Did you mean 'float32'?"]),
+        ("int8 + prune", ["prune must come before int8"]),
+        ("int8 + float16", ["int8 + float16", "choose one"]),
+        ("float32 + float32", ["choose one"]),
+        ("prune + prune", ["prune is there 2 times"]),
+        ("cluster + prune", ["undo", "write prune + cluster"]),
+        ("prune + cluster(clusters=2)", ["clusters must be at least 3 after prune", "2"]),
+    ],
+)
+def test_an_error_says_what_is_wrong_and_what_to_write(wrong: str, said: list[str]) -> None:
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(wrong)
+    for words in said:
+        assert words in str(caught.value)
+
+
+def test_a_form_cannot_pass_the_checks_by() -> None:
+    with pytest.raises(RecipeError, match="prune: sparsity"):
+        make_recipe(Step("prune", Prune(sparsity=2.0)))
+    with pytest.raises(RecipeError, match="before"):
+        make_recipe(Step("int8", Int8()), Step("prune", Prune()))
+
+
+def test_a_recipe_knows_its_stages() -> None:
+    recipe = parse_recipe("prune + cluster + int8")
+    assert [s.name for s in recipe.keras_steps] == ["prune", "cluster"]
+    assert recipe.tflite_step is not None
+    assert recipe.tflite_step.name == "int8"
+    assert recipe.is_trained
+    assert not parse_recipe("int8").is_trained
+    assert parse_recipe("float32").tflite_step is None
+
+
+@pytest.mark.parametrize("names", itertools.permutations(TECHNIQUES, 2))
+def test_any_two_techniques_are_read_in_one_order_at_most(names: tuple[str, str]) -> None:
+    """The other order would undo work, or there is no such file."""
+    in_order = sorted(
+        names, key=lambda name: (STAGES.index(TECHNIQUES[name].STAGE), list(TECHNIQUES).index(name))
+    )
+    has_one_file = [TECHNIQUES[name].STAGE for name in names].count("tflite") < 2
+    if list(names) == in_order and has_one_file:
+        recipe = parse_recipe(" + ".join(names))
+        assert parse_recipe(str(recipe)) == recipe
+    else:
+        with pytest.raises(RecipeError, match="|".join(names)):
+            parse_recipe(" + ".join(names))
+
+
+def test_the_order_covers_every_keras_technique() -> None:
+    assert sorted(ORDER) == sorted(name for name, t in TECHNIQUES.items() if t.STAGE == "keras")
+
+
+def test_the_identity_of_a_step_holds_its_defaults() -> None:
+    """A later default must not make an old stage pass for a new one."""
+    assert parse_recipe("int8").steps[0].to_dict() == {"name": "int8", "io": "int8", "rows": 256}
