@@ -15,7 +15,7 @@ from lwdash.datasets.settings import DataSettings
 from lwdash.engine import submit
 from lwdash.engine.inspection import inspect_file
 from lwdash.engine.scheduler import Engine
-from lwdash.errors import LwdashError, NotFound, UserMistake
+from lwdash.errors import EngineUnavailable, LwdashError, NotFound, UserMistake
 from lwdash.recipe import parse_recipe
 from lwdash.settings import Settings, load_settings
 from storage import runs
@@ -23,6 +23,8 @@ from storage.errors import StorageError
 from storage.store import Store, open_store
 
 DONE, FAILED, USAGE = 0, 1, 2
+PATIENCE_S = 30.0
+"""How long `run` waits for an engine that does not work."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m lwdash", description="Compression experiments on Keras models.")
+    parser = argparse.ArgumentParser(
+        prog="python -m lwdash", description="Compression experiments on Keras models."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, help: str, function: Any) -> argparse.ArgumentParser:
@@ -57,14 +61,35 @@ def _parser() -> argparse.ArgumentParser:
     run = command("run", "Compress a model by recipes and measure every result.", _run)
     run.add_argument("model", type=Path)
     run.add_argument("--data", type=Path, required=True, metavar="CSV", help="the samples, one a row")
-    run.add_argument("--label", metavar="COLUMN", help="the label column (found when there is one that looks like it)")
-    run.add_argument("--no-label", action="store_true", help="the CSV has no labels: compare with the original model")
-    run.add_argument("--ignore", action="append", default=[], metavar="COLUMN", help="a column that is neither label nor input")
-    run.add_argument("--preprocess", default="", metavar="SPEC", help="e.g. 'resize(500, method=area) + scale(minmax, per=row)'")
-    run.add_argument("--experiment", metavar="NAME", help="name of the experiment (default: the model's file name)")
+    run.add_argument(
+        "--label", metavar="COLUMN", help="the label column (found when there is one that looks like it)"
+    )
+    run.add_argument(
+        "--no-label", action="store_true", help="the CSV has no labels: compare with the original model"
+    )
+    run.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="a column that is neither label nor input",
+    )
+    run.add_argument(
+        "--preprocess",
+        default="",
+        metavar="SPEC",
+        help="e.g. 'resize(500, method=area) + scale(minmax, per=row)'",
+    )
+    run.add_argument(
+        "--experiment", metavar="NAME", help="name of the experiment (default: the model's file name)"
+    )
     run.add_argument("--seed", type=int, default=0)
     run.add_argument(
-        "--recipe", action="append", required=True, metavar="R", help="e.g. 'prune(sparsity=0.8) + int8'; repeat it for more"
+        "--recipe",
+        action="append",
+        required=True,
+        metavar="R",
+        help="e.g. 'prune(sparsity=0.8) + int8'; repeat it for more",
     )
 
     listing = command("runs", "List runs, newest experiment first.", _runs)
@@ -103,31 +128,45 @@ def _run(options: argparse.Namespace, settings: Settings, store: Store) -> int:
         seed=options.seed,
     )
     experiment = submit.create_experiment(
-        store, name=options.experiment or options.model.stem, model_row=model_row, data_row=data_row, settings=data_settings
+        store,
+        name=options.experiment or options.model.stem,
+        model_row=model_row,
+        data_row=data_row,
+        settings=data_settings,
     )
-    for warning in submit.fit(submit.model_facts(model_row), submit.data_facts(data_row), data_settings).warnings:
+    for warning in submit.fit(
+        submit.model_facts(model_row), submit.data_facts(data_row), data_settings
+    ).warnings:
         _say(f"note: {warning}")
     baseline, ids = submit.submit_runs(store, experiment, recipes)
-    with _working(settings, store):
-        _wait(store, sorted({baseline, *ids}))
+    with _working(settings, store) as engine:
+        _wait(store, engine, sorted({baseline, *ids}))
     found = [records.run_record(store.database, run_id) for run_id in ids]
-    whole = {"experiment": experiment, "baseline": records.run_record(store.database, baseline), "runs": found}
+    whole = {
+        "experiment": experiment,
+        "baseline": records.run_record(store.database, baseline),
+        "runs": found,
+    }
     _print(options, whole, lambda: records.table_lines(found))
     return DONE if all(record["state"] == "succeeded" for record in found) else FAILED
 
 
 @contextlib.contextmanager
-def _working(settings: Settings, store: Store) -> Iterator[None]:
+def _working(settings: Settings, store: Store) -> Iterator[Engine]:
     """Takes part in the work: embeds the engine unless another process on this home already does."""
     engine = Engine(settings, store).start()
     try:
-        yield
+        yield engine
     finally:
         engine.stop()
 
 
-def _wait(store: Store, ids: Sequence[int]) -> None:
-    """Until all have ended, saying on standard error what changes; an interrupt cancels them."""
+def _wait(store: Store, engine: Engine, ids: Sequence[int]) -> None:
+    """Until all have ended, saying on standard error what changes; an interrupt cancels them.
+
+    Raises EngineUnavailable when no steps can be handed out for a while; the runs are then cancelled.
+    """
+    well_at = time.monotonic()
     said: dict[int, tuple[str, str | None]] = {}
     try:
         while True:
@@ -139,8 +178,12 @@ def _wait(store: Store, ids: Sequence[int]) -> None:
                     _say(f"run {row['id']} {row['recipe']}: {row['error'] or row['doing'] or row['state']}")
             if all(row["state"] in ("succeeded", "failed", "cancelled") for row in rows):
                 return
+            if not engine.problem:
+                well_at = time.monotonic()
+            elif time.monotonic() - well_at > PATIENCE_S:
+                raise EngineUnavailable(f"the engine does not work: {engine.problem}")
             time.sleep(0.2)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, EngineUnavailable):
         for run_id in ids:
             runs.cancel(store.database, run_id)
         raise
@@ -161,7 +204,9 @@ def _show(options: argparse.Namespace, settings: Settings, store: Store) -> int:
 def _export(options: argparse.Namespace, settings: Settings, store: Store) -> int:
     row = runs.get_run(store.database, options.run)
     if row is None or row["tflite_sha256"] is None or row["state"] != "succeeded":
-        raise NotFound(f"run {options.run} has no file to export" if row else f"there is no run {options.run}")
+        raise NotFound(
+            f"run {options.run} has no file to export" if row else f"there is no run {options.run}"
+        )
     if not options.out.parent.is_dir():
         raise UserMistake(f"there is no folder {options.out.parent}")
     shutil.copyfile(store.artifacts.local_path(row["tflite_sha256"]), options.out)
@@ -176,7 +221,9 @@ def _cancel(options: argparse.Namespace, settings: Settings, store: Store) -> in
         raise NotFound(f"there is no run {options.run}")
     if not runs.cancel(store.database, options.run):
         raise UserMistake(f"run {options.run} has already ended: {row['state']}")
-    _print(options, {"run": options.run, "cancelled": True}, lambda: [f"run {options.run} is being cancelled"])
+    _print(
+        options, {"run": options.run, "cancelled": True}, lambda: [f"run {options.run} is being cancelled"]
+    )
     return DONE
 
 

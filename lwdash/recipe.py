@@ -104,10 +104,14 @@ def _check_keras_order(steps: list[Step]) -> None:
 def _parse_step(text: str) -> Step:
     match = re.fullmatch(r"\s*([A-Za-z_]\w*)\s*(?:\((.*)\))?\s*", text, flags=re.DOTALL)
     if not match:
-        raise RecipeError(f"cannot read the step {text.strip()!r}; write name or name(key=value, …), {EXAMPLE}")
+        raise RecipeError(
+            f"cannot read the step {text.strip()!r}; write name or name(key=value, …), {EXAMPLE}"
+        )
     name, inner = match.groups()
     if name not in TECHNIQUES:
-        raise RecipeError(f"there is no technique {name!r} (there are: {', '.join(TECHNIQUES)}){nearest(name, TECHNIQUES)}")
+        raise RecipeError(
+            f"there is no technique {name!r} (there are: {', '.join(TECHNIQUES)}){nearest(name, TECHNIQUES)}"
+        )
     texts: dict[str, str] = {}
     for pair in _split(inner, ",", text) if inner and inner.strip() else []:
         key, equals, value = (part.strip() for part in pair.partition("="))

@@ -67,7 +67,8 @@ class Worker:
         dataset, _ = self._dataset(job)
         inputs, labels = self._once(f"evaluation {job['data']}", lambda: dataset.part("evaluation"))
         baseline = self._once(
-            f"baseline {job['baseline']}", lambda: prepare_baseline(Path(job["baseline"]).read_bytes(), inputs)
+            f"baseline {job['baseline']}",
+            lambda: prepare_baseline(Path(job["baseline"]).read_bytes(), inputs),
         )
         layers = [layer["path"] for layer in job["model_facts"]["layers"]]
         measures = measure(
@@ -79,7 +80,9 @@ class Worker:
             layer_names=layers,
             progress=lambda doing, share: self.link.progress(f"measuring {doing}", share),
         ).to_dict()
-        bulky = {key: measures.pop(key) for key in ("layers", "ledger", "flips", "confusion", "baseline_confusion")}
+        bulky = {
+            key: measures.pop(key) for key in ("layers", "ledger", "flips", "confusion", "baseline_confusion")
+        }
         return {"figures": measures, "measured": {**bulky, "classes": dataset.classes}}
 
     def inspect_model(self, job: Job) -> dict[str, Any]:
@@ -98,7 +101,11 @@ class Worker:
         import ai_edge_litert.interpreter  # noqa: F401
         import h5py
 
-        return {"starts": True, "import_seconds": round(time.monotonic() - started, 2), "h5py": h5py.__version__}
+        return {
+            "starts": True,
+            "import_seconds": round(time.monotonic() - started, 2),
+            "h5py": h5py.__version__,
+        }
 
     def _workbench(self, job: Job) -> Any:
         from lwdash.keras_models.facts import ModelFacts
@@ -128,9 +135,16 @@ class Worker:
         from lwdash.pipeline import content_key
 
         facts = ModelFacts.from_dict(job["model_facts"])
-        inputs, outputs = ([(t.name, t.shape, t.dtype) for t in ports] for ports in (facts.inputs, facts.outputs))
+        inputs, outputs = (
+            [(t.name, t.shape, t.dtype) for t in ports] for ports in (facts.inputs, facts.outputs)
+        )
         key = content_key(
-            {"kind": "dataset", "data": job["data"]["sha256"], "settings": job["settings"], "ports": [inputs, outputs]}
+            {
+                "kind": "dataset",
+                "data": job["data"]["sha256"],
+                "settings": job["settings"],
+                "ports": [inputs, outputs],
+            }
         )
 
         def load() -> Any:
@@ -139,7 +153,9 @@ class Worker:
                 return Dataset.load(found[0])
             self.link.progress("reading the data", 0.0)
             started = time.monotonic()
-            dataset = prepare(Path(job["data"]["path"]), DataSettings.from_dict(job["settings"]), inputs, outputs)
+            dataset = prepare(
+                Path(job["data"]["path"]), DataSettings.from_dict(job["settings"]), inputs, outputs
+            )
             path = Path(tempfile.mkdtemp()) / "dataset.npz"
             dataset.save(path)
             self.cache.put(key, "dataset", path, {}, time.monotonic() - started)

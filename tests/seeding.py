@@ -28,7 +28,13 @@ def seed_experiment(store: Store, name: str, runs: int, *, seed: int = 0) -> int
     )  # fmt: skip
     rows["model"]["facts"] = facts.to_dict()
     experiment = experiments.add_experiment(
-        store.database, name=name, model=rows["model"], data=rows["data"], settings={}, task="classification", seed=0
+        store.database,
+        name=name,
+        model=rows["model"],
+        data=rows["data"],
+        settings={},
+        task="classification",
+        seed=0,
     )
     tflite = store.artifacts.put_bytes(b"not a model, but a file to download")
     values, details = [], []
@@ -44,7 +50,15 @@ def seed_experiment(store: Store, name: str, runs: int, *, seed: int = 0) -> int
             "baseline_size_bytes": 100_000, "verdict": "cannot tell", "verdict_text": "Cannot tell.", "rows": 200,
             "speedup_ci": [0.9, 1.1], "host": {"cpu": "none", "cores": 1, "threads": 1, "litert": "0"},
         }  # fmt: skip
-        columns = ("size_bytes", "gzip_bytes", "accuracy", "agreement", "latency_ms_p50", "speedup", "sparsity")
+        columns = (
+            "size_bytes",
+            "gzip_bytes",
+            "accuracy",
+            "agreement",
+            "latency_ms_p50",
+            "speedup",
+            "sparsity",
+        )
         values.append(
             {
                 "id": first + i, "experiment_id": experiment, "recipe": "float32" if i == 0 else RECIPES[i % 5],
@@ -62,7 +76,9 @@ def seed_experiment(store: Store, name: str, runs: int, *, seed: int = 0) -> int
             {
                 "run_id": first + i,
                 "compressed": {
-                    "stages": [{"name": "float32", "seconds": 1.0, "cached": False, "peak_memory_mb": 9, "facts": {}}],
+                    "stages": [
+                        {"name": "float32", "seconds": 1.0, "cached": False, "peak_memory_mb": 9, "facts": {}}
+                    ],
                     "skipped": [{"layer": "y", "reason": "it is small"}],
                 },
                 "measured": None if has_failed else {"layers": [layer]},

@@ -26,7 +26,9 @@ def examine(settings: Settings, store: Store) -> dict[str, Any]:
     """Versions, database, engine, disk and a child process, each really tried."""
     problems = []
     libraries = {name: _version(name) for name in LIBRARIES}
-    problems += [f"{name} is not installed: run `make install`" for name, version in libraries.items() if not version]
+    problems += [
+        f"{name} is not installed: run `make install`" for name, version in libraries.items() if not version
+    ]
     free_gb = shutil.disk_usage(settings.home).free / 1e9
     if free_gb < LOW_DISK_GB:
         problems.append(f"only {free_gb:.1f} GB are free in {settings.home}")
@@ -64,7 +66,10 @@ def lines(report: Mapping[str, Any]) -> list[str]:
     found = []
     for key, value in report.items():
         if isinstance(value, Mapping):
-            found += [f"{key}: " + ", ".join(f"{k} {v if v is not None else 'not installed'}" for k, v in value.items())]
+            found += [
+                f"{key}: "
+                + ", ".join(f"{k} {v if v is not None else 'not installed'}" for k, v in value.items())
+            ]
         elif key != "problems":
             found.append(f"{key}: {value}")
     return [*found, *(f"PROBLEM: {p}" for p in report["problems"])] or ["nothing found"]

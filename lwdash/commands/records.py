@@ -38,7 +38,9 @@ def run_record(engine: Engine, run_id: int, *, with_layers: bool = False) -> dic
         **{key: figures.get(key) for key in FIGURES},
         "skipped": compressed.get("skipped", []),
         "stages": stages,
-        "seconds": row["finished_at"] - row["started_at"] if row["finished_at"] and row["started_at"] else None,
+        "seconds": row["finished_at"] - row["started_at"]
+        if row["finished_at"] and row["started_at"]
+        else None,
         "rows": figures.get("rows"),
         "verdict_text": figures.get("verdict_text"),
         "host": figures.get("host"),
@@ -74,9 +76,14 @@ def table_lines(records: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def show_lines(record: Mapping[str, Any]) -> list[str]:
     """One run for a terminal."""
-    lines = [f"{key}: {_value(value)}" for key, value in record.items() if key not in ("layers", "stages", "skipped")]
+    lines = [
+        f"{key}: {_value(value)}"
+        for key, value in record.items()
+        if key not in ("layers", "stages", "skipped")
+    ]
     lines += [
-        f"stage {s['name']}: {s['seconds']:.2f} s{' (cached)' if s['cached'] else ''}" for s in record["stages"]
+        f"stage {s['name']}: {s['seconds']:.2f} s{' (cached)' if s['cached'] else ''}"
+        for s in record["stages"]
     ]
     lines += [f"skipped {s['layer']}: {s['reason']}" for s in record["skipped"]]
     for layer in record.get("layers", []):
@@ -96,7 +103,9 @@ def model_lines(facts: ModelFacts) -> list[str]:
     ]
     width = max((len(layer.path) for layer in facts.layers), default=0)
     for layer in facts.layers:
-        lines.append(f"  {layer.path.ljust(width)}  {layer.class_name}  {_shape(layer.output_shape)}  {layer.parameters:,}")
+        lines.append(
+            f"  {layer.path.ljust(width)}  {layer.class_name}  {_shape(layer.output_shape)}  {layer.parameters:,}"
+        )
     return lines
 
 

@@ -23,6 +23,7 @@ from storage.store import Store
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.5
+RETRY_S = 2.0
 STALE_AFTER_S = 60.0
 BATCH_LIMIT = 25
 """Runs that share a child at most, so that one result list does not wait for a hundred runs."""
@@ -42,6 +43,8 @@ class Engine:
         self._cluster: Any = None
         self._lock_file: Any = None
         self._recovered_at = -STALE_AFTER_S
+        self.problem: str | None = None
+        """Why no steps are handed out at present, in words; None when all is well."""
         self._thread = threading.Thread(target=self._loop, name="lwdash-engine", daemon=True)
 
     def start(self) -> "Engine":
@@ -56,7 +59,7 @@ class Engine:
     @property
     def state(self) -> str:
         """`embedded`, `cluster`, `elsewhere` (another process on this home runs it) or `down`."""
-        if not self._thread.is_alive():
+        if not self._thread.is_alive() or self.problem:
             return "down"
         if self.settings.scheduler:
             return "cluster" if self._client else "down"
@@ -77,10 +80,14 @@ class Engine:
             try:
                 if self._is_connected():
                     self._tick()
-            except Exception:
-                logger.exception("the engine could not look for work; it tries again")
-                self._disconnect()
-                self._stop.wait(2)
+                self.problem = None
+            except Exception as error:
+                if self.problem != (words := f"{type(error).__name__}: {error}"):
+                    logger.exception("the engine could not look for work; it tries again")
+                self.problem = words
+                if self.settings.scheduler or self._client is None:
+                    self._disconnect()
+                self._stop.wait(RETRY_S)
             self._wake.wait(TICK_S)
             self._wake.clear()
 
@@ -145,7 +152,7 @@ class Engine:
             return True
         import dask
 
-        dask.config.set({"logging.distributed": "warning", "logging.distributed.http.proxy": "error"})
+        dask.config.set(logging={"distributed": "warning", "distributed.http.proxy": "error"})
         from distributed import Client, LocalCluster
 
         if self.settings.scheduler:

@@ -22,6 +22,7 @@ STAGE = "keras"
 
 PRUNED = 0.05
 """A kernel with a larger share of zeros was pruned on purpose, and its zeros are kept."""
+STEPS = 300
 INITS = {
     "linear": ("LINEAR", "evenly between the smallest and the largest weight"),
     "density": ("DENSITY_BASED", "more where weights are dense"),
@@ -39,7 +40,7 @@ class Params:
         "linear",
         Choice("Start values", "Where the shared values start.", {k: v[1] for k, v in INITS.items()}),
     )
-    epochs: int = finetune.epochs(5)
+    epochs: int = finetune.epochs(STEPS)
     learning_rate: float = finetune.learning_rate(0.0005)
     batch_size: int = finetune.batch_size()
     skip: tuple[str, ...] = parameter((), Names("Leave alone", "Layers that are not clustered."))
@@ -81,7 +82,7 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
     facts = finetune.finetune(
         clustered,
         training,
-        epochs=params.epochs,
+        epochs=finetune.epochs_for(params.epochs, STEPS, training.rows, params.batch_size),
         learning_rate=params.learning_rate,
         batch_size=params.batch_size,
         what="clustering",
@@ -110,7 +111,7 @@ def _apply_native(model: Any, params: Params, training: Training) -> Treated:
     facts = finetune.finetune(
         clustered,
         training,
-        epochs=params.epochs,
+        epochs=finetune.epochs_for(params.epochs, STEPS, training.rows, params.batch_size),
         learning_rate=params.learning_rate,
         batch_size=params.batch_size,
         what="clustering",

@@ -1,6 +1,7 @@
 """Fine-tuning a live model of either Keras on the train rows: on labels where there are any, else after the original."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,15 +10,24 @@ from lwdash.errors import InternalFault
 from lwdash.parameters import Integer, Number, parameter
 from lwdash.techniques.contract import Training
 
-EPOCHS = Integer("Epochs", "How often the fine-tuning goes through the train rows.", 1, 1000, "epochs")
+EPOCHS = Integer(
+    "Epochs",
+    "How often the fine-tuning goes through the train rows; 0 takes as many as make about {steps:,} training "
+    "steps, 100 at most.",
+    0,
+    1000,
+    "epochs",
+)
+MOST_EPOCHS = 100
 LEARNING_RATE = Number(
     "Learning rate", "Adam's step size while fine-tuning.", 0.0, 1.0, step=0.0001, low_open=True
 )
 BATCH_SIZE = Integer("Batch size", "Rows a training step.", 1, 4096, "rows")
 
 
-def epochs(default: int) -> Any:
-    return parameter(default, EPOCHS)
+def epochs(steps: int) -> Any:
+    """The parameter `epochs`, by default as many as make about `steps` training steps."""
+    return parameter(0, replace(EPOCHS, help=EPOCHS.help.format(steps=steps)))
 
 
 def learning_rate(default: float) -> Any:
@@ -28,9 +38,18 @@ def batch_size(default: int = 32) -> Any:
     return parameter(default, BATCH_SIZE)
 
 
+def epochs_for(epochs: int, steps: int, rows: int, batch: int) -> int:
+    """`epochs`, or as many as make about `steps` training steps where it is 0."""
+    return epochs or min(MOST_EPOCHS, max(1, round(steps / _steps_an_epoch(rows, batch))))
+
+
 def steps_in_all(rows: int, batch: int, epochs: int) -> int:
     """How many training steps `epochs` take: what a schedule has to be derived from."""
-    return -(-rows // min(batch, rows)) * epochs
+    return _steps_an_epoch(rows, batch) * epochs
+
+
+def _steps_an_epoch(rows: int, batch: int) -> int:
+    return -(-rows // min(batch, rows))
 
 
 def seed_everything(seed: int) -> None:

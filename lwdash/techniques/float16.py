@@ -35,9 +35,9 @@ def apply(data: bytes, params: Params, rows: Rows | None) -> Packed:
         for operator in graph.operators:
             operator.inputs = list(operator.inputs)
             for position, index in enumerate(operator.inputs):
-                if index < 0 or not _is_constant_float(model, graph.tensors[index], schema):
-                    continue
                 if index not in made:
+                    if index < 0 or not _is_constant_float(model, graph.tensors[index], schema):
+                        continue
                     half = _as_half(model, graph.tensors[index])
                     if half is None:
                         continue

@@ -24,6 +24,8 @@ STAGE = "keras"
 
 UPDATES = 20
 """How many times the polynomial schedule raises the sparsity."""
+STEPS = 1000
+"""Training steps by default: measured on three small networks, 80 % sparsity took fewer with a visible loss."""
 RAMP = 0.7
 """Share of the training steps in which the sparsity rises; the rest recovers."""
 
@@ -50,8 +52,8 @@ class Params:
             {"polynomial": "rises step by step, then recovers", "constant": "at once, then recovers"},
         ),
     )
-    epochs: int = finetune.epochs(10)
-    learning_rate: float = finetune.learning_rate(0.001)
+    epochs: int = finetune.epochs(STEPS)
+    learning_rate: float = finetune.learning_rate(0.002)
     batch_size: int = finetune.batch_size()
     skip: tuple[str, ...] = parameter((), Names("Leave alone", "Layers that are not pruned."))
 
@@ -68,7 +70,8 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
     if finetune.library_of(model).__name__ == "keras":
         return _apply_native(model, params, training)
     chosen = select_layers(model, params.skip)
-    schedule = _schedule(params, training.rows)
+    epochs = finetune.epochs_for(params.epochs, STEPS, training.rows, params.batch_size)
+    schedule = _schedule(params, finetune.steps_in_all(training.rows, params.batch_size, epochs))
 
     def wrap(layer: Any) -> Any:
         if layer.name not in chosen.names:
@@ -79,7 +82,7 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
     facts = finetune.finetune(
         pruned,
         training,
-        epochs=params.epochs,
+        epochs=epochs,
         learning_rate=params.learning_rate,
         batch_size=params.batch_size,
         what="pruning",
@@ -98,8 +101,8 @@ def _apply_native(model: Any, params: Params, training: Training) -> Treated:
     """The same on a Keras 3 model that TFMOT cannot treat."""
     pruned = clone_keras(model)
     kernels = native.choose(pruned, params.skip, smallest=1)
-    steps = finetune.steps_in_all(training.rows, params.batch_size, params.epochs)
-    frequency, end = _ramp(steps)
+    epochs = finetune.epochs_for(params.epochs, STEPS, training.rows, params.batch_size)
+    frequency, end = _ramp(finetune.steps_in_all(training.rows, params.batch_size, epochs))
 
     def sparsity_at(step: int) -> float:
         if params.schedule == "constant" or step >= end:
@@ -110,7 +113,7 @@ def _apply_native(model: Any, params: Params, training: Training) -> Treated:
     facts = finetune.finetune(
         pruned,
         training,
-        epochs=params.epochs,
+        epochs=epochs,
         learning_rate=params.learning_rate,
         batch_size=params.batch_size,
         what="pruning",
@@ -140,11 +143,10 @@ def zero_share(values: np.ndarray) -> float:
     return float(np.mean(values == 0))
 
 
-def _schedule(params: Params, rows: int) -> Any:
+def _schedule(params: Params, steps: int) -> Any:
     """A schedule from the real number of steps: TFMOT's default frequency of 100 would prune nothing in 50."""
     from tensorflow_model_optimization.sparsity import keras as sparsity
 
-    steps = finetune.steps_in_all(rows, params.batch_size, params.epochs)
     if params.schedule == "constant":
         return sparsity.ConstantSparsity(params.sparsity, begin_step=0, frequency=1)
     frequency, end = _ramp(steps)

