@@ -61,6 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     run = command("run", "Compress a model by recipes and measure every result.", _run)
     run.add_argument("model", type=Path)
     run.add_argument("--data", type=Path, required=True, metavar="CSV", help="the samples, one a row")
+    run.add_argument("--eval", type=Path, metavar="CSV", help="rows of their own to measure on")
+    run.add_argument("--calibration", type=Path, metavar="CSV", help="rows of their own to set ranges with")
     run.add_argument(
         "--label", metavar="COLUMN", help="the label column (found when there is one that looks like it)"
     )
@@ -127,12 +129,18 @@ def _run(options: argparse.Namespace, settings: Settings, store: Store) -> int:
         preprocess=options.preprocess,
         seed=options.seed,
     )
+    own_parts = {
+        part: inspect_file(settings, store, submit.add_local_file(store, path, "data"), "data")
+        for part, path in (("evaluation", options.eval), ("calibration", options.calibration))
+        if path is not None
+    }
     experiment = submit.create_experiment(
         store,
         name=options.experiment or options.model.stem,
         model_row=model_row,
         data_row=data_row,
         settings=data_settings,
+        own_parts=own_parts,
     )
     for warning in submit.fit(
         submit.model_facts(model_row), submit.data_facts(data_row), data_settings

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+import lwdash
 from lwdash.datasets.dataset import Dataset
 from lwdash.errors import BridgeRefused, ConversionFailed, ResultRejected
 from lwdash.keras_models.facts import ModelFacts
@@ -324,7 +325,7 @@ def content_key(parts: Mapping[str, Any]) -> str:
 
 @lru_cache
 def library_versions() -> tuple[str, ...]:
-    return tuple(f"{name} {metadata.version(name)}" for name in LIBRARIES)
+    return (f"lwdash {lwdash.__version__}", *(f"{name} {metadata.version(name)}" for name in LIBRARIES))
 
 
 def _words(skipped: Sequence[Skipped]) -> list[dict[str, str]]:

@@ -14,6 +14,8 @@ from typing import Any
 from lwdash.errors import InternalFault, LwdashError
 from lwdash.link import Link
 
+DETAIL_SECONDS = 0.5
+"""Longest time for the figures of single layers."""
 FILE_BYTES = 16 << 30
 """Largest file a step may write."""
 
@@ -64,8 +66,8 @@ class Worker:
     def measure(self, job: Job) -> dict[str, Any]:
         from lwdash.measure.run import measure, prepare_baseline
 
-        dataset, _ = self._dataset(job)
-        inputs, labels = self._once(f"evaluation {job['data']}", lambda: dataset.part("evaluation"))
+        dataset, key = self._dataset(job)
+        inputs, labels = self._once(f"evaluation {key}", lambda: dataset.part("evaluation"))
         baseline = self._once(
             f"baseline {job['baseline']}",
             lambda: prepare_baseline(Path(job["baseline"]).read_bytes(), inputs),
@@ -79,6 +81,8 @@ class Worker:
             task=job["task"],
             layer_names=layers,
             progress=lambda doing, share: self.link.progress(f"measuring {doing}", share),
+            detail_seconds=DETAIL_SECONDS,
+            detail_inputs=self._once(f"calibration {key}", lambda: dataset.part("calibration")[0]),
         ).to_dict()
         bulky = {
             key: measures.pop(key) for key in ("layers", "ledger", "flips", "confusion", "baseline_confusion")
@@ -142,8 +146,10 @@ class Worker:
             {
                 "kind": "dataset",
                 "data": job["data"]["sha256"],
+                "parts": {part: file["sha256"] for part, file in job["parts"].items()},
                 "settings": job["settings"],
                 "ports": [inputs, outputs],
+                "task": facts.task,
             }
         )
 
@@ -154,7 +160,12 @@ class Worker:
             self.link.progress("reading the data", 0.0)
             started = time.monotonic()
             dataset = prepare(
-                Path(job["data"]["path"]), DataSettings.from_dict(job["settings"]), inputs, outputs
+                Path(job["data"]["path"]),
+                DataSettings.from_dict(job["settings"]),
+                inputs,
+                outputs,
+                task=facts.task,
+                **{f"{part}_path": Path(file["path"]) for part, file in job["parts"].items()},
             )
             path = Path(tempfile.mkdtemp()) / "dataset.npz"
             dataset.save(path)

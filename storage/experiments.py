@@ -58,15 +58,19 @@ def add_experiment(
     settings: Mapping[str, Any],
     task: str,
     seed: int,
+    own_parts: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> int:
     """Records an experiment; the same name with the same model, data and settings is the same experiment.
 
-    model, data: rows of `get_file`.
+    model, data: rows of `get_file`; own_parts: such rows for "evaluation" or "calibration", where they have
+    files of their own.
     """
+    parts = {part: {"sha256": row["sha256"], "name": row["name"]} for part, row in (own_parts or {}).items()}
     mark = fingerprint(
         {
             "model": model["sha256"],
             "data": data["sha256"],
+            "parts": {part: file["sha256"] for part, file in parts.items()},
             "settings": dict(settings),
             "task": task,
             "seed": seed,
@@ -88,6 +92,7 @@ def add_experiment(
                 model_facts=model["facts"],
                 data_sha256=data["sha256"],
                 data_name=data["name"],
+                own_parts=parts,
                 settings=dict(settings),
                 task=task,
                 seed=seed,

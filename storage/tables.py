@@ -58,6 +58,8 @@ class Experiment(Base):
     model_facts: Mapped[dict[str, Any]] = mapped_column(JSON)
     data_sha256: Mapped[str] = mapped_column(String(64))
     data_name: Mapped[str] = mapped_column(String(255))
+    own_parts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    """Separate files for a part: "evaluation" | "calibration" → {"sha256", "name"}; the others are split."""
     settings: Mapped[dict[str, Any]] = mapped_column(JSON)
     task: Mapped[str] = mapped_column(String(20))
     seed: Mapped[int] = mapped_column(Integer)

@@ -4,11 +4,9 @@ import contextlib
 import json
 import logging
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +16,7 @@ from typing import Any
 
 import psutil
 
+from lwdash.engine.scratch import working_folder
 from lwdash.link import LINK_FD
 from lwdash.settings import PROJECT
 
@@ -65,11 +64,9 @@ def run_child(
     watch(memory_mb): called four times a second; a text ends the child, with that reason: SIGTERM, then
     SIGKILL after 3 s. The whole process group goes, also when this call raises.
     """
-    scratch.mkdir(parents=True, exist_ok=True)
     log.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="step-", dir=scratch))
-    read, write = os.pipe()
-    try:
+    with working_folder(scratch) as folder:
+        read, write = os.pipe()
         with log.open("ab") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "lwdash.worker", *arguments],
@@ -94,8 +91,6 @@ def run_child(
             if process.stdin:
                 with contextlib.suppress(BrokenPipeError):
                     process.stdin.close()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _environment(folder: Path) -> dict[str, str]:

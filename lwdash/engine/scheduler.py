@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import Any
 
 from lwdash.engine import supervise
+from lwdash.engine.scratch import sweep
 from lwdash.errors import EngineUnavailable
 from lwdash.settings import Settings
 from storage import runs
@@ -173,6 +174,7 @@ class Engine:
             silence_logs=logging.ERROR,
         )
         self._client = Client(self._cluster, set_as_default=False)
+        sweep(self.settings.scratch)
         self._requeue_abandoned()
         return True
 

@@ -81,8 +81,12 @@ def create_experiment(
     model_row: Mapping[str, Any],
     data_row: Mapping[str, Any],
     settings: DataSettings,
+    own_parts: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> int:
-    """Records an experiment of two inspected files. Raises ModelRefused or DataRefused."""
+    """Records an experiment of inspected files; own_parts: files of their own for "evaluation" or "calibration".
+
+    Raises ModelRefused or DataRefused.
+    """
     model = model_facts(model_row)
     fitted = fit(model, data_facts(data_row), settings)
     return experiments.add_experiment(
@@ -93,6 +97,7 @@ def create_experiment(
         settings=settings.to_dict(),
         task=task_to_measure(model, fitted),
         seed=settings.seed,
+        own_parts=own_parts,
     )
 
 

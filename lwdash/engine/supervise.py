@@ -133,6 +133,10 @@ class _Supervision:
             "model": {"path": str(path(experiment["model_sha256"])), "sha256": experiment["model_sha256"]},
             "model_facts": experiment["model_facts"],
             "data": {"path": str(path(experiment["data_sha256"])), "sha256": experiment["data_sha256"]},
+            "parts": {
+                part: {"path": str(path(file["sha256"])), "sha256": file["sha256"]}
+                for part, file in experiment["own_parts"].items()
+            },
             "settings": experiment["settings"],
             "task": experiment["task"],
             "seed": experiment["seed"],

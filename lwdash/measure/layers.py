@@ -23,9 +23,12 @@ class LayerTable:
     ledger: Ledger
 
     def totals(self) -> dict[str, Any]:
-        """Figures of the whole file. sparsity is over kernels; Huffman size over all trained values."""
-        weights = sum(row["kernel_values"] for row in self.rows)
-        zeros = sum(row["kernel_zeros"] for row in self.rows)
+        """Figures of the whole file. Huffman size is over all trained values; sparsity over the kernels that
+        pruning is about: depthwise ones, which stay dense, count only where there are no others."""
+        kernels = [row for row in self.rows if row["kernel_values"]]
+        kernels = [row for row in kernels if row["type"] != "DEPTHWISE_CONV_2D"] or kernels
+        weights = sum(row["kernel_values"] for row in kernels)
+        zeros = sum(row["kernel_zeros"] for row in kernels)
         macs = [row["macs"] for row in self.rows]
         return {
             "parameters": sum(row["parameters"] for row in self.rows),

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lwdash.techniques.contract import Packed, Rows
+from lwdash.techniques.contract import Packed, Rows, Skipped
 from lwdash.techniques.flatbuffer import read_model, write_model
+from lwdash.techniques.quantizer import layer_of
 
 NAME = "float16"
 LABEL = "Half precision"
@@ -23,12 +24,13 @@ class Params:
 def apply(data: bytes, params: Params, rows: Rows | None) -> Packed:
     """Every float32 constant becomes float16 with a DEQUANTIZE before its use, as TFLiteConverter does it.
 
-    Values beyond float16's range (65,504) keep their tensor in float32.
+    A tensor with values beyond float16's range (65,504) stays float32 and is listed as skipped.
     """
     from ai_edge_litert import schema_py_generated as schema
 
     model = read_model(data)
     opcode = _dequantize_opcode(model, schema)
+    skipped = []
     for graph in model.subgraphs:
         made: dict[int, int] = {}
         operators = []
@@ -40,13 +42,15 @@ def apply(data: bytes, params: Params, rows: Rows | None) -> Packed:
                         continue
                     half = _as_half(model, graph.tensors[index])
                     if half is None:
+                        layer = layer_of(graph.tensors[operator.outputs[0]])
+                        skipped.append(Skipped(layer, "values beyond float16's 65,504, they stay float32"))
                         continue
                     made[index], dequantize = _insert(model, graph, index, half, opcode, schema)
                     operators.append(dequantize)
                 operator.inputs[position] = made[index]
             operators.append(operator)
         graph.operators = operators
-    return Packed(write_model(model))
+    return Packed(write_model(model), tuple(skipped))
 
 
 def _dequantize_opcode(model, schema) -> int:

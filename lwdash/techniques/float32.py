@@ -43,7 +43,7 @@ def apply(model: Any, input_names: Sequence[str], input_shapes: Sequence[Sequenc
     said = StringIO()
     with marked_layers(model), redirect_stdout(said), redirect_stderr(said):
         try:
-            fixed = _with_batch_of_one(library, model, input_shapes)
+            fixed = with_batch_of_one(library, model, input_shapes)
             data = tf.lite.TFLiteConverter.from_keras_model(fixed).convert()
         except Exception as error:  # the converter raises whatever its passes raise
             raise ConversionFailed(explain_failure(str(error))) from error
@@ -61,7 +61,8 @@ def explain_failure(message: str) -> str:
     )
 
 
-def _with_batch_of_one(library: Any, model: Any, shapes: Sequence[Sequence[int]]) -> Any:
+def with_batch_of_one(library: Any, model: Any, shapes: Sequence[Sequence[int]]) -> Any:
+    """The same layers on inputs of batch size 1; `shapes` are without the batch axis, in the model's order."""
     inputs = [
         library.Input(batch_shape=(1, *shape), dtype=tensor.dtype)
         if library.__name__ == "keras"
@@ -96,6 +97,7 @@ def _all_layers(model: Any) -> Iterator[Any]:
 def clean_names(data: bytes, input_names: Sequence[str]) -> bytes:
     """The same .tflite with short unique tensor names `layer/operation`, and inputs named as in the model.
 
+    The signature's inputs too: Keras numbers them through a process, so that equal models gave unequal files.
     Fused names of the converter (`m/a/Relu;m/a/BiasAdd;…`) can be a fifth of a small file.
     """
     model = read_model(data)
@@ -103,8 +105,11 @@ def clean_names(data: bytes, input_names: Sequence[str]) -> bytes:
     for number, graph in enumerate(model.subgraphs):
         names = [_short_name(text(tensor.name)) for tensor in graph.tensors]
         if number == 0:
-            for index, name in _named_inputs(model, graph, input_names).items():
+            inputs = named_inputs(model, graph, input_names)
+            for index, name in inputs.items():
                 names[index] = name
+            for entry in (e for signature in model.signatureDefs or () for e in signature.inputs):
+                entry.name = inputs[entry.tensorIndex].encode()
             for position, index in enumerate(graph.outputs):
                 if index not in graph.inputs:
                     names[index] = _output_name(graph, names, index, position)
@@ -123,7 +128,7 @@ def with_output_order(data: bytes, order: Sequence[int]) -> bytes:
     return write_model(model)
 
 
-def _named_inputs(model: Any, graph: Any, input_names: Sequence[str]) -> dict[int, str]:
+def named_inputs(model: Any, graph: Any, input_names: Sequence[str]) -> dict[int, str]:
     """Tensor index → model input name, by the signature where it names them, else by order."""
     by_signature = {
         text(entry.name): entry.tensorIndex

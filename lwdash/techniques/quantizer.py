@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.errors import ConversionFailed
+from lwdash.techniques.bias_range import fit_biases
 from lwdash.techniques.contract import Rows, Skipped
 from lwdash.techniques.flatbuffer import read_model, text, write_model
 
@@ -17,9 +18,12 @@ SIGNATURE = "serving_default"
 def quantize(data: bytes, recipe: Any, rows: Rows | None) -> bytes:
     """`data` quantized by a litert-quantizer recipe; `rows` calibrate it where the recipe needs ranges.
 
+    A range reaches from the smallest to the largest value of all rows. The library's default is a moving average
+    over the rows' own ranges, which clips and forgets: on three small models it cost 3 to 18 dB of SQNR.
     Raises ConversionFailed with the library's reason.
     """
-    from litert_quantizer import quantizer
+    from litert_quantizer import calibrator, quantizer, recipe_manager
+    from litert_quantizer.utils import qsv_utils
 
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
@@ -29,17 +33,23 @@ def quantize(data: bytes, recipe: Any, rows: Rows | None) -> bytes:
             if work.need_calibration:
                 if not rows:
                     raise ConversionFailed("this quantization needs calibration rows, and there are none")
-                ranges = work.calibrate({SIGNATURE: _signature_rows(data, rows)}, num_threads=1)
+                manager = recipe_manager.RecipeManager()
+                manager.load_quantization_recipe(recipe)
+                seen = calibrator.Calibrator(
+                    bytearray(data), num_threads=1, qsv_update_func=qsv_utils.min_max_update
+                )
+                seen.calibrate({SIGNATURE: _signature_rows(data, rows)}, manager)
+                ranges = seen.get_model_qsvs()
             quantized = work.quantize(ranges).quantized_model
         except ConversionFailed:
             raise
-        except (
-            Exception
-        ) as error:  # the library raises bare ValueErrors and runtime errors of the interpreter
+        except Exception as error:  # bare ValueErrors, and runtime errors of the interpreter
             raise ConversionFailed(
                 f"litert-quantizer could not quantize this file: {str(error)[:500]}"
             ) from error
-    return write_model(read_model(bytes(quantized)))
+    model = read_model(bytes(quantized))
+    fit_biases(model, read_model(data))
+    return write_model(model)
 
 
 class _signature_rows:
@@ -82,7 +92,7 @@ def floating_weights(data: bytes, reason: str) -> tuple[Skipped, ...]:
         constants = [t for t in inputs if _is_constant(model, t) and np.prod(t.shape) > 1]
         weights = [t for t in constants if t.type == schema.TensorType.FLOAT32 and len(t.shape) > 1]
         if weights:
-            left.append(Skipped(_layer(outputs[0]), f"{kind} {reason}"))
+            left.append(Skipped(layer_of(outputs[0]), f"{kind} {reason}"))
     return tuple(left)
 
 
@@ -92,7 +102,7 @@ def floating_operators(data: bytes) -> tuple[Skipped, ...]:
 
     model = read_model(data)
     return tuple(
-        Skipped(_layer(outputs[0]), f"{kind} has no integer form here and stays in float32")
+        Skipped(layer_of(outputs[0]), f"{kind} has no integer form here and stays in float32")
         for kind, _, outputs in operators(model)
         if kind not in ("DEQUANTIZE", "QUANTIZE")
         and any(t.type == schema.TensorType.FLOAT32 for t in outputs)
@@ -104,5 +114,6 @@ def _is_constant(model: Any, tensor: Any) -> bool:
     return data is not None and len(data) > 0
 
 
-def _layer(tensor: Any) -> str:
+def layer_of(tensor: Any) -> str:
+    """The layer that a tensor of the float export is named after."""
     return text(tensor.name).rpartition("/")[0] or text(tensor.name)

@@ -433,3 +433,21 @@ def test_what_float16_cannot_hold_stays_float32_and_is_reported() -> None:
     assert kinds == ["float32", "float16"]
     assert [s.layer for s in packed.skipped] == ["hidden"]
     assert "65,504" in packed.skipped[0].reason
+
+
+@pytest.mark.parametrize("weight", [0.0, 1e-12, 1e-6], ids=["empty", "almost-empty", "small"])
+def test_the_bias_of_a_channel_without_weights_survives_int8(weight: float) -> None:
+    """Its weight scale is next to nothing, so that the bias in units of it does not fit into 32 bits."""
+    import tf_keras
+
+    model = tf_keras.models.clone_model(model_of("table"))
+    kernel, bias = (values.copy() for values in model_of("table").get_layer("hidden").get_weights())
+    kernel[:, 3], bias[3] = weight, 2.0
+    model.get_layer("hidden").set_weights([kernel, bias])
+    answer, zeros = model_of("table").get_layer("answer").get_weights()
+    model.get_layer("answer").set_weights([answer, zeros])
+    source = exported("table", model)
+    rows = {"input": rows_of("table")}
+    expected = next(iter(Runner(source).run(rows).values()))
+    got = next(iter(Runner(packed_with("int8", source, "table").data).run(rows).values()))
+    assert np.abs(got - expected).max() < 0.03

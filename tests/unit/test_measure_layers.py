@@ -180,3 +180,14 @@ def test_the_kernels_name_tells_the_layer_where_fusing_renamed_the_output():
     data = dense_model(np.ones((2, 3)), np.ones(2), layer="first")
     facts = read_tflite(data.replace(b"model/first/out", b"model/other/out"))
     assert layer_table(facts, ["first", "other"]).rows[0]["layer"] == "first"
+
+
+def test_sparsity_is_over_the_kernels_that_pruning_is_about() -> None:
+    def row(kind: str, values: int, zeros: int) -> dict[str, Any]:
+        counted = dict.fromkeys(("parameters", "macs", "weight_bytes", "huffman_bytes"), 0)
+        return {"type": kind, "kernel_values": values, "kernel_zeros": zeros, **counted}
+
+    depthwise, dense = row("DEPTHWISE_CONV_2D", 100, 0), row("FULLY_CONNECTED", 50, 40)
+    ledger = Ledger({}, {})
+    assert LayerTable((depthwise, dense), ledger).totals()["sparsity"] == 40 / 50
+    assert LayerTable((depthwise,), ledger).totals()["sparsity"] == 0

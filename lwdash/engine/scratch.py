@@ -1,0 +1,48 @@
+"""Working folders of children: empty at the start, gone at the end, swept up when their owner was killed."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PREFIX = "step-"
+SETTLING_S = 10.0
+"""A folder younger than this may not have been locked yet."""
+
+
+@contextmanager
+def working_folder(scratch: Path) -> Iterator[Path]:
+    """A new folder in `scratch`, locked by this process until it is removed."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=scratch))
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def sweep(scratch: Path) -> int:
+    """Removes the folders whose owner is gone, of whatever process of this host; returns how many."""
+    swept = 0
+    for folder in scratch.glob(f"{PREFIX}*"):
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:  # its owner has just removed it
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if time.time() - os.fstat(descriptor).st_ctime > SETTLING_S:
+                shutil.rmtree(folder, ignore_errors=True)
+                swept += 1
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(descriptor)
+    return swept

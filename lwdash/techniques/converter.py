@@ -1,0 +1,70 @@
+"""TensorFlow's own converter on a live Keras model: the other way to each post-training format."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from typing import Any
+
+import numpy as np
+
+from lwdash.errors import ConversionFailed
+from lwdash.techniques.contract import Rows
+from lwdash.techniques.flatbuffer import read_model
+from lwdash.techniques.float32 import (
+    clean_names,
+    explain_failure,
+    marked_layers,
+    named_inputs,
+    with_batch_of_one,
+)
+
+Configure = Callable[[Any], None]
+"""Sets the options of a `tf.lite.TFLiteConverter`."""
+
+
+def convert_with(
+    model: Any,
+    input_names: Sequence[str],
+    input_shapes: Sequence[Sequence[int]],
+    *,
+    configure: Configure,
+    rows: Rows | None,
+) -> bytes:
+    """The .tflite that `tf.lite.TFLiteConverter` makes of a live Keras model of either library.
+
+    input_names, input_shapes: in the model's order; shapes without the batch axis, every axis known.
+    configure: sets the converter's options; the representative data set is set from `rows` where there are any.
+    Batch size 1, tensors named `layer/operation`, as in the float export. Raises ConversionFailed.
+    """
+    import tensorflow as tf
+
+    from lwdash.techniques.finetune import library_of
+
+    said = StringIO()
+    with marked_layers(model), redirect_stdout(said), redirect_stderr(said):
+        try:
+            fixed = with_batch_of_one(library_of(model), model, input_shapes)
+            order = _file_order(fixed, input_names) if rows and len(input_names) > 1 else list(input_names)
+            converter = tf.lite.TFLiteConverter.from_keras_model(fixed)
+            if rows:
+                converter.representative_dataset = lambda: _one_by_one(rows, order)
+            configure(converter)
+            data = converter.convert()
+        except Exception as error:  # the converter raises whatever its passes raise
+            raise ConversionFailed(explain_failure(str(error))) from error
+    return clean_names(data, input_names)
+
+
+def _one_by_one(rows: Rows, order: Sequence[str]) -> Iterator[list[np.ndarray]]:
+    for i in range(len(rows[order[0]])):
+        yield [rows[name][i : i + 1] for name in order]
+
+
+def _file_order(fixed: Any, input_names: Sequence[str]) -> list[str]:
+    """The inputs' names in the order of the file, which is the order the calibration feeds them in."""
+    import tensorflow as tf
+
+    made = read_model(tf.lite.TFLiteConverter.from_keras_model(fixed).convert())
+    graph = made.subgraphs[0]
+    names = named_inputs(made, graph, input_names)
+    return [names[index] for index in graph.inputs]
