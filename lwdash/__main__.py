@@ -13,7 +13,7 @@ from typing import Any
 from lwdash.commands import doctor, records
 from lwdash.datasets.settings import DataSettings
 from lwdash.engine import submit
-from lwdash.engine.inspection import inspect_file
+from lwdash.engine.inspection import inspect_as, inspect_file
 from lwdash.engine.scheduler import Engine
 from lwdash.errors import EngineUnavailable, LwdashError, NotFound, UserMistake
 from lwdash.recipe import parse_recipe
@@ -122,13 +122,14 @@ def _inspect(options: argparse.Namespace, settings: Settings, store: Store) -> i
 def _run(options: argparse.Namespace, settings: Settings, store: Store) -> int:
     recipes = [parse_recipe(text) for text in options.recipe]
     model_row = inspect_file(settings, store, submit.add_local_file(store, options.model, "model"), "model")
-    data_row = inspect_file(settings, store, submit.add_local_file(store, options.data, "data"), "data")
     data_settings = DataSettings(
         label="" if options.no_label else options.label,
         ignored=tuple(options.ignore),
         preprocess=options.preprocess,
         seed=options.seed,
     )
+    data_row = inspect_file(settings, store, submit.add_local_file(store, options.data, "data"), "data")
+    data_row = inspect_as(settings, store, data_row, data_settings.to_dict())
     own_parts = {
         part: inspect_file(settings, store, submit.add_local_file(store, path, "data"), "data")
         for part, path in (("evaluation", options.eval), ("calibration", options.calibration))

@@ -24,8 +24,8 @@ from lwdash.keras_models.facts import ModelFacts
 from lwdash.keras_models.load import load_model
 from lwdash.keras_models.transfer import can_transfer, transfer_weights
 from lwdash.recipe import Recipe, Step
-from lwdash.techniques import TECHNIQUES
-from lwdash.techniques.contract import Progress, Skipped, Training
+from lwdash.techniques import TECHNIQUES, needs_rows
+from lwdash.techniques.contract import Configure, Progress, Rows, Skipped, Training
 
 COMPARED_ROWS = 16
 FLOAT_TOLERANCE = 2e-3
@@ -133,12 +133,16 @@ class Workbench:
 
     def _packed(self, source: _Made, earlier: Sequence[Step], step: Step) -> _Made:
         technique = TECHNIQUES[step.name]
-        key = self._key("tflite", (*earlier, step), with_data=bool(earlier) or technique.NEEDS_ROWS)
+        with_rows = needs_rows(step.name, step.params)
+        key = self._key("tflite", (*earlier, step), with_data=bool(earlier) or with_rows)
+
+        def convert(configure: Configure, rows: Rows | None) -> bytes:
+            return self._converted_anew(source.data, earlier, configure, rows)
 
         def make() -> _Made:
             self.progress(f"{technique.LABEL.lower()}", 0.0)
-            rows = self.dataset.part("calibration")[0]
-            packed = technique.apply(source.data, step.params, rows if technique.NEEDS_ROWS else None)
+            rows = self.dataset.part("calibration")[0] if with_rows else None
+            packed = technique.apply(source.data, step.params, rows, convert)
             sqnr = self._check_packed(source.data, packed.data)
             return _Made(packed.data, {**packed.facts, "sqnr_db": sqnr, "skipped": _words(packed.skipped)})
 
@@ -162,18 +166,34 @@ class Workbench:
                     if not self._has_twin:
                         raise
                     graph = TWIN
-        if graph == ORIGINAL and not self._has_twin:
-            model = treated if treated is not None else self._original
-        elif graph == ORIGINAL:
-            model = self._original
-            if treated is not None:
-                model = load_model(self.model_path, self.facts)
-                transfer_weights(treated, model)
-        else:
-            model = treated if treated is not None else self._twin
+        model = self._in_graph(treated, graph)
         data = TECHNIQUES["float32"].apply(model, self._input_names, self._input_shapes)
         data, facts = self._checked_export(treated if treated is not None else self._original, data)
         return _Made(data, {**facts, "graph": graph})
+
+    def _in_graph(self, treated: Any | None, graph: str) -> Any:
+        """The live model to convert: the original or a treated twin of it, as `graph` says."""
+        if graph == TWIN:
+            return treated if treated is not None else self._twin
+        if not self._has_twin or treated is None:
+            return treated if treated is not None else self._original
+        model = load_model(self.model_path, self.facts)
+        transfer_weights(treated, model)
+        return model
+
+    def _converted_anew(
+        self, source: bytes, steps: Sequence[Step], configure: Configure, rows: Rows | None
+    ) -> bytes:
+        """The model after keras-stage `steps` through TFLiteConverter, its outputs in the order of `source`."""
+        from lwdash.measure.runner import Runner
+        from lwdash.techniques.converter import convert_with
+        from lwdash.techniques.float32 import with_output_order
+
+        model = self._in_graph(self._keras_model(steps) if steps else None, self._baseline_graph)
+        data = convert_with(model, self._input_names, self._input_shapes, configure=configure, rows=rows)
+        some = self._some_rows()
+        expected, got = (list(Runner(file).run(some).values()) for file in (source, data))
+        return with_output_order(data, _match(expected, got)[0]) if len(expected) > 1 else data
 
     @property
     def _original_is_lean(self) -> bool:
@@ -203,10 +223,7 @@ class Workbench:
         started = time.monotonic()
         found = self.cache.get(key)
         nested = len(self._reports)
-        if found:
-            made = _Made(found[0].read_bytes(), found[1])
-        else:
-            made = make()
+        made = _Made(found[0].read_bytes(), found[1]) if found else make()
         inner = sum(report.seconds for report in self._reports[nested:])
         seconds = max(0.0, time.monotonic() - started - inner)
         if not found:

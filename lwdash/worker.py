@@ -97,7 +97,8 @@ class Worker:
     def inspect_data(self, job: Job) -> dict[str, Any]:
         from lwdash.datasets.inspect import inspect_data
 
-        return {"facts": inspect_data(Path(job["path"])).to_dict()}
+        reading = {key: job.get(key) for key in ("label", "delimiter", "has_header")}
+        return {"facts": inspect_data(Path(job["path"]), **reading).to_dict()}
 
     def check(self, job: Job) -> dict[str, Any]:
         """Whether the libraries can be imported here, and how long that takes."""

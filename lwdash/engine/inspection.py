@@ -1,6 +1,7 @@
 """Looking into uploaded files, in a child process with a short leash."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from lwdash.engine.child import run_child
@@ -28,6 +29,40 @@ def inspect_file(settings: Settings, store: Store, sha256: str, kind: str) -> di
             experiments.set_file_facts(store.database, row["id"], facts, error)
         row = {**row, "facts": facts, "error": error}
     return dict(row)
+
+
+def inspect_as(
+    settings: Settings, store: Store, row: Mapping[str, Any], reading: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A data file's row with facts read another way than the file itself suggests.
+
+    reading: `label`, `has_header` and `delimiter` as in DataSettings, None where the file decides. Without any,
+    or with a label that is among the candidates already, the row comes back as it is.
+    """
+    facts = row["facts"]
+    if facts is None or row["error"]:
+        return dict(row)
+    asked = {key: reading.get(key) or None for key in ("label", "delimiter")}
+    asked["has_header"] = reading.get("has_header")
+    if asked["label"] in [c["name"] for c in facts["candidates"]]:
+        asked["label"] = None
+    if all(value is None for value in asked.values()):
+        return dict(row)
+    key = (row["sha256"], *asked.values())
+    if key not in _READ_OTHERWISE:
+        path = store.artifacts.local_path(row["sha256"])
+        answer = ask_child(settings, "inspect-data", {"path": str(path), **asked})
+        if answer.get("is_fault"):
+            return {**row, "facts": None, "error": answer["error"]}
+        while len(_READ_OTHERWISE) >= MOST_READ_OTHERWISE:
+            _READ_OTHERWISE.pop(next(iter(_READ_OTHERWISE)))
+        _READ_OTHERWISE[key] = answer
+    answer = _READ_OTHERWISE[key]
+    return {**row, "facts": answer.get("facts"), "error": answer.get("error")}
+
+
+_READ_OTHERWISE: dict[tuple[Any, ...], dict[str, Any]] = {}
+MOST_READ_OTHERWISE = 16
 
 
 def ask_child(settings: Settings, step: str, job: dict[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,20 @@
-"""Dissolves the nested models of a tf_keras model: TFMOT's quantization does not look into them."""
+"""Dissolves the nested models of a tf_keras model, and lets others take the place of its layers on the way.
+
+TFMOT's quantization does not look into nested models; channel pruning and factorization change the layers.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from lwdash.errors import BridgeRefused
+
+Replace = Callable[[Any, str], "Sequence[tuple[Any, Sequence[np.ndarray]]] | None"]
+"""Given a layer and its path: the new layers that take its place, one after the other, each with its weights;
+None keeps a copy of it."""
 
 
 def is_nested(model: Any) -> bool:
@@ -12,19 +22,21 @@ def is_nested(model: Any) -> bool:
     return any(hasattr(layer, "layers") for layer in model.layers)
 
 
-def flatten_model(model: Any) -> Any:
+def flatten_model(model: Any, replace: Replace | None = None) -> Any:
     """A copy of a tf_keras Sequential or Functional in one level, with copies of the layers and their weights.
 
-    A layer inside a nested model is named by its path, "outer/inner". Layers that were shared stay shared.
+    A layer inside a nested model is named by its path, "outer/inner". Layers that were shared stay shared, and
+    `replace` is asked for each once. Raises BridgeRefused for a model without a graph.
     """
-    return _Flattening().whole(model)
+    return _Flattening(replace).whole(model)
 
 
 class _Flattening:
     """One run; copies by the identity of their original."""
 
-    def __init__(self) -> None:
-        self.copies: dict[int, Any] = {}
+    def __init__(self, replace: Replace | None) -> None:
+        self.replace = replace
+        self.copies: dict[int, _Chain] = {}
 
     def whole(self, model: Any) -> Any:
         import tensorflow as tf
@@ -68,23 +80,31 @@ class _Flattening:
                 known.update(zip((id(one) for one in tf.nest.flatten(node.outputs)), results, strict=True))
         return [known[id(tensor)] for tensor in model.outputs]
 
-    def copy(self, layer: Any, prefix: str) -> _Copy:
+    def copy(self, layer: Any, prefix: str) -> _Chain:
         if id(layer) not in self.copies:
-            twin = type(layer).from_config({**layer.get_config(), "name": prefix + layer.name})
-            self.copies[id(layer)] = _Copy(layer, twin)
+            path = prefix + layer.name
+            pairs = self.replace(layer, path) if self.replace else None
+            if pairs is None:
+                twin = type(layer).from_config({**layer.get_config(), "name": path})
+                pairs = [(twin, layer.get_weights())]
+            self.copies[id(layer)] = _Chain(pairs, layer.trainable)
         return self.copies[id(layer)]
 
 
-class _Copy:
-    """A copied layer, which takes its original's weights after its first call has made them."""
+class _Chain:
+    """What stands for a layer: one or more, which take their weights after their first call has made them."""
 
-    def __init__(self, original: Any, twin: Any):
-        self.original, self.twin, self.has_weights = original, twin, False
+    def __init__(self, pairs: Sequence[tuple[Any, Sequence[np.ndarray]]], trainable: bool):
+        self.pairs, self.trainable, self.has_weights = pairs, trainable, False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        result = self.twin(*args, **kwargs)
+        (first, _), *rest = self.pairs
+        result = first(*args, **kwargs)
+        for layer, _ in rest:
+            result = layer(result)
         if not self.has_weights:
-            self.twin.set_weights(self.original.get_weights())
-            self.twin.trainable = self.original.trainable
+            for layer, weights in self.pairs:
+                layer.set_weights(weights)
+                layer.trainable = self.trainable
             self.has_weights = True
         return result

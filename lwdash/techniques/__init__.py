@@ -6,9 +6,12 @@ A technique's module has:
   Params                       a frozen dataclass of described parameters (lwdash.parameters)
   apply(…)                     the work; see `contract` for what each stage receives and returns
 and may have `check_after(params, earlier)`, which refuses parameters that do not go with earlier steps.
+A tflite-stage technique has NEEDS_ROWS, whether calibration rows are set aside for it; where that depends on its
+parameters, `needs_rows(params)` says so. It may have `check(params)`, which refuses parameters that exclude one another.
 """
 
 from types import ModuleType
+from typing import Any
 
 from lwdash.techniques import cluster, dynamic, float16, float32, int8, prune
 
@@ -18,3 +21,9 @@ TECHNIQUES: dict[str, ModuleType] = {
 
 ORDER = ("prune", "cluster")
 """Keras-stage techniques in the order in which none undoes an earlier one."""
+
+
+def needs_rows(name: str, params: Any) -> bool:
+    """Whether a tflite-stage technique with these parameters reads calibration rows."""
+    technique = TECHNIQUES[name]
+    return technique.needs_rows(params) if hasattr(technique, "needs_rows") else technique.NEEDS_ROWS

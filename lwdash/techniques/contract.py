@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -62,3 +62,13 @@ class Packed:
 
 Rows = Mapping[str, np.ndarray]
 """Calibration rows by input name, each (rows, *shape) in the input's dtype."""
+
+Configure = Callable[[Any], None]
+"""Sets the options of a `tf.lite.TFLiteConverter`."""
+
+
+class Convert(Protocol):
+    """TensorFlow's converter on the run's live model, for what starts from the model and not from its float .tflite."""
+
+    def __call__(self, configure: Configure, rows: Rows | None) -> bytes:
+        """The .tflite with these options; `rows` are its representative data set. Raises ConversionFailed."""

@@ -1,6 +1,6 @@
 """TensorFlow's own converter on a live Keras model: the other way to each post-training format."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.errors import ConversionFailed
-from lwdash.techniques.contract import Rows
+from lwdash.techniques.contract import Configure, Rows
 from lwdash.techniques.flatbuffer import read_model
 from lwdash.techniques.float32 import (
     clean_names,
@@ -17,10 +17,6 @@ from lwdash.techniques.float32 import (
     named_inputs,
     with_batch_of_one,
 )
-
-Configure = Callable[[Any], None]
-"""Sets the options of a `tf.lite.TFLiteConverter`."""
-
 
 def convert_with(
     model: Any,

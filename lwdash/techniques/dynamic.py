@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lwdash.techniques.contract import Packed, Rows
+from lwdash.techniques.contract import Convert, Packed, Rows
 from lwdash.techniques.quantizer import floating_weights, quantize
 
 NAME = "dynamic"
@@ -18,7 +18,7 @@ class Params:
     pass
 
 
-def apply(data: bytes, params: Params, rows: Rows | None) -> Packed:
+def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | None = None) -> Packed:
     """Weights to int8 per channel where the operator has a hybrid kernel; the others are listed as skipped."""
     from litert_quantizer import recipe
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lwdash.techniques.contract import Packed, Rows, Skipped
+from lwdash.techniques.contract import Convert, Packed, Rows, Skipped
 from lwdash.techniques.flatbuffer import read_model, write_model
 from lwdash.techniques.quantizer import layer_of
 
@@ -21,7 +21,7 @@ class Params:
     pass
 
 
-def apply(data: bytes, params: Params, rows: Rows | None) -> Packed:
+def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | None = None) -> Packed:
     """Every float32 constant becomes float16 with a DEQUANTIZE before its use, as TFLiteConverter does it.
 
     A tensor with values beyond float16's range (65,504) stays float32 and is listed as skipped.

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.parameters import Choice, Integer, parameter
-from lwdash.techniques.contract import Packed, Rows
+from lwdash.techniques.contract import Convert, Packed, Rows
 from lwdash.techniques.flatbuffer import read_model, write_model
 from lwdash.techniques.quantizer import floating_operators, quantize
 
@@ -38,7 +38,7 @@ class Params:
     )
 
 
-def apply(data: bytes, params: Params, rows: Rows | None) -> Packed:
+def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | None = None) -> Packed:
     """Integer throughout; operators that have no integer form are listed as skipped."""
     from litert_quantizer import recipe
 

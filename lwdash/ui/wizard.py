@@ -9,7 +9,7 @@ from lwdash.datasets.facts import DataFacts
 from lwdash.datasets.fit import Fit
 from lwdash.datasets.settings import NO_LABEL, DataSettings
 from lwdash.engine import submit
-from lwdash.engine.inspection import inspect_file
+from lwdash.engine.inspection import inspect_as, inspect_file
 from lwdash.errors import UserMistake
 from lwdash.keras_models.facts import ModelFacts
 from lwdash.settings import Settings
@@ -20,6 +20,8 @@ from storage.store import Store
 
 FOUND = "found from the data"
 NONE = "there is no label column"
+HEADERS = {FOUND: None, "has the columns' names": True, "is a sample already": False}
+DELIMITERS = {FOUND: None, "comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
 
 
 def model_step(settings: Settings, store: Store) -> tuple[ModelFacts, Mapping[str, Any]] | None:
@@ -60,6 +62,8 @@ def data_step(
     try:
         facts = submit.data_facts(row)
         chosen = _data_settings(facts)
+        row = inspect_as(settings, store, row, chosen.to_dict())
+        facts = submit.data_facts(row)
         fitted = submit.fit(model, facts, chosen)
     except UserMistake as error:
         st.error(str(error), icon=":material/block:")
@@ -76,12 +80,25 @@ def _data_settings(facts: DataFacts) -> DataSettings:
         label = left.selectbox("Label column", [FOUND, NONE, *candidates, *others], key="data:label")
         ignored = middle.multiselect("Columns to leave out", list(facts.names[:200]), key="data:ignored")
         seed = right.number_input("Seed of the split", 0, 2**31 - 1, 0, key="data:seed")
+        header = left.selectbox("First line", list(HEADERS), key="data:header")
+        delimiter = middle.selectbox("Columns are separated by", list(DELIMITERS), key="data:delimiter")
+        classes = right.text_input(
+            "Labels in the order of the outputs",
+            key="data:classes",
+            placeholder="found from the data",
+            help="For example: normal, ectopic, noise. Empty: whole numbers count from 0 or 1, texts are sorted.",
+        )
         preprocess = st.text_input(
-            "Pre-processing", key="data:preprocess", placeholder="resize(500, method=area) + scale(minmax, per=row)",
+            "Pre-processing",
+            key="data:preprocess",
+            placeholder="resize(500, method=area) + scale(minmax, per=row)",
             help="What was done to the samples before the model was trained on them; empty if the file holds them so.",
-        )  # fmt: skip
+        )
     return DataSettings(
         label=None if label == FOUND else NO_LABEL if label == NONE else label,
+        classes=tuple(text.strip() for text in classes.split(",") if text.strip()) or None,
+        has_header=HEADERS[header],
+        delimiter=DELIMITERS[delimiter],
         ignored=tuple(ignored),
         preprocess=preprocess,
         seed=int(seed),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 from measure_models import Model, dense_model, int8_dense_model, packed
 
-from lwdash.measure.layers import layer_table
+from lwdash.measure.layers import LayerTable, layer_table
+from lwdash.measure.ledger import Ledger
 from lwdash.measure.tflite_file import read_tflite
 
 
@@ -188,6 +190,6 @@ def test_sparsity_is_over_the_kernels_that_pruning_is_about() -> None:
         return {"type": kind, "kernel_values": values, "kernel_zeros": zeros, **counted}
 
     depthwise, dense = row("DEPTHWISE_CONV_2D", 100, 0), row("FULLY_CONNECTED", 50, 40)
-    ledger = Ledger({}, {})
+    ledger = Ledger(0, {}, {})
     assert LayerTable((depthwise, dense), ledger).totals()["sparsity"] == 40 / 50
     assert LayerTable((depthwise,), ledger).totals()["sparsity"] == 0

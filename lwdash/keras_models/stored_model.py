@@ -1,0 +1,60 @@
+"""A live model as bytes, its structure and its weights: what lwdash keeps between the steps of a recipe.
+
+For models that lwdash made itself only; what users upload goes through `load_model`.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+STRUCTURE = "structure"
+
+
+def write_model(model: Any) -> bytes:
+    """A .npz with the config of a model of either library as JSON and every layer's weights by path."""
+    arrays = {
+        f"{path}:{i}": values
+        for path, layer in _leaves(model)
+        for i, values in enumerate(layer.get_weights())
+    }
+    library = "tf_keras" if _is_tf_keras(model) else "keras"
+    structure = json.dumps({"library": library, "config": model.to_json()})
+    stream = io.BytesIO()
+    np.savez(stream, **{STRUCTURE: np.frombuffer(structure.encode(), np.uint8)}, **arrays)
+    return stream.getvalue()
+
+
+def read_model(data: bytes) -> Any:
+    """The live model that `write_model` kept."""
+    import keras
+    import tf_keras
+
+    from lwdash.keras_models import bridge_operations
+
+    stored = np.load(io.BytesIO(data), allow_pickle=False)
+    structure = json.loads(stored[STRUCTURE].tobytes())
+    bridge_operations.register()
+    library = tf_keras if structure["library"] == "tf_keras" else keras
+    model = library.models.model_from_json(structure["config"])
+    for path, layer in _leaves(model):
+        layer.set_weights([stored[f"{path}:{i}"] for i in range(len(layer.get_weights()))])
+    return model
+
+
+def _is_tf_keras(model: Any) -> bool:
+    import tf_keras
+
+    return isinstance(model, tf_keras.Model)
+
+
+def _leaves(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            yield from _leaves(layer, f"{prefix}{layer.name}/")
+        else:
+            yield f"{prefix}{layer.name}", layer

@@ -1,0 +1,217 @@
+"""The command line, each call in a process of its own, as scripts use it."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Called, Finished, Sample, call_lwdash
+
+from lwdash.measure.runner import Runner
+
+RUN_KEYS = {
+    "id", "recipe", "state", "error", "artifact", "size_bytes", "gzip_bytes", "huffman_bytes", "accuracy",
+    "accuracy_ci", "baseline_accuracy", "agreement", "sqnr_db", "kl_nats", "verdict", "latency_ms_p50",
+    "latency_ms_p90", "latency_ms_p99", "speedup", "speedup_ci", "sparsity", "skipped", "stages", "seconds",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def runs(finished: Finished) -> dict[str, Any]:
+    """The answer of `run --json`, one record a recipe."""
+    assert finished.called.out, finished.called.err
+    return {record["recipe"]: record for record in finished.called.json["runs"]}
+
+
+@pytest.fixture(scope="module")
+def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("empty") / "home"
+
+
+def refused(called: Called, *words: str) -> None:
+    """The call cannot be used: exit code 2, the reason on both outputs, no traceback."""
+    assert called.code == 2, called.err
+    assert "Traceback" not in called.err
+    for word in words:
+        assert word in called.json["error"]
+        assert word in called.err
+
+
+def test_run_gives_one_object_with_a_record_a_recipe(finished: Finished, runs: dict[str, Any]) -> None:
+    whole = finished.called.json
+    assert set(whole) == {"experiment", "baseline", "runs"}
+    assert isinstance(whole["experiment"], int)
+    assert whole["baseline"]["recipe"] == "float32"
+    assert list(runs) == [
+        "float32",
+        "int8",
+        "prune(sparsity=0.5, epochs=1) + int8",
+        "prune(sparsity=0.5, skip=[nowhere])",
+    ]
+    for record in whole["runs"]:
+        assert set(record) >= RUN_KEYS
+
+
+def test_a_failed_run_makes_the_exit_code_1_and_says_why(finished: Finished, runs: dict[str, Any]) -> None:
+    assert finished.called.code == 1
+    failed = runs["prune(sparsity=0.5, skip=[nowhere])"]
+    assert failed["state"] == "failed"
+    assert "no layer is called 'nowhere'" in failed["error"]
+    assert failed["artifact"] is None
+    assert failed["size_bytes"] is None
+    assert "nowhere" in finished.called.err
+    assert "Traceback" not in finished.called.err
+
+
+def test_the_other_runs_are_measured(runs: dict[str, Any]) -> None:
+    for recipe in ("float32", "int8", "prune(sparsity=0.5, epochs=1) + int8"):
+        record = runs[recipe]
+        assert (record["state"], record["error"]) == ("succeeded", None)
+        assert 0 <= record["accuracy_ci"][0] <= record["accuracy"] <= record["accuracy_ci"][1] <= 1
+        assert record["baseline_accuracy"] > 0.9
+        assert 0 < record["latency_ms_p50"] <= record["latency_ms_p90"] <= record["latency_ms_p99"]
+        assert record["speedup_ci"][0] <= record["speedup"] <= record["speedup_ci"][1]
+        assert record["gzip_bytes"] > 0
+        assert record["verdict"]
+        assert {"name", "seconds", "cached"} <= set(record["stages"][0])
+    assert runs["int8"]["size_bytes"] < runs["float32"]["size_bytes"]
+    assert runs["prune(sparsity=0.5, epochs=1) + int8"]["sparsity"] > 0.4
+
+
+def test_runs_share_the_stages_they_have_in_common(runs: dict[str, Any]) -> None:
+    stages = [stage for record in runs.values() for stage in record["stages"] if stage["name"] == "float32"]
+    assert [stage["cached"] for stage in stages].count(False) == 1
+
+
+def test_runs_lists_them(finished: Finished) -> None:
+    listed = call_lwdash(finished.home, "runs", "--experiment", "waves", "--json")
+    assert listed.code == 0
+    assert [r["id"] for r in listed.json["runs"]] == [r["id"] for r in finished.called.json["runs"]]
+    table = call_lwdash(finished.home, "runs")
+    assert "prune(sparsity=0.5, epochs=1) + int8" in table.out
+    assert "succeeded" in table.out
+    refused(call_lwdash(finished.home, "runs", "--experiment", "birds", "--json"), "'birds'", "waves")
+
+
+def test_show_gives_one_with_its_layers(finished: Finished, runs: dict[str, Any]) -> None:
+    number = runs["int8"]["id"]
+    record = call_lwdash(finished.home, "show", str(number), "--layers", "--json").json
+    assert {k: record[k] for k in runs["int8"]} == runs["int8"]
+    assert len(record["layers"]) >= 4
+    lines = call_lwdash(finished.home, "show", str(number), "--layers").out
+    assert "verdict:" in lines
+    refused(call_lwdash(finished.home, "show", "999", "--json"), "no run 999")
+
+
+def test_export_writes_a_file_that_runs(finished: Finished, runs: dict[str, Any], tmp_path: Path) -> None:
+    out = tmp_path / "waves.tflite"
+    exported = call_lwdash(finished.home, "export", str(runs["int8"]["id"]), "--out", out, "--json")
+    assert exported.code == 0
+    assert exported.json["size_bytes"] == out.stat().st_size == runs["int8"]["size_bytes"]
+    Runner(out.read_bytes())
+    failed = runs["prune(sparsity=0.5, skip=[nowhere])"]["id"]
+    refused(call_lwdash(finished.home, "export", str(failed), "--out", out, "--json"), "no file to export")
+    nowhere = tmp_path / "no" / "such" / "folder.tflite"
+    refused(
+        call_lwdash(finished.home, "export", str(runs["int8"]["id"]), "--out", nowhere, "--json"), "no folder"
+    )
+
+
+def test_an_ended_run_cannot_be_cancelled(finished: Finished, runs: dict[str, Any]) -> None:
+    refused(
+        call_lwdash(finished.home, "cancel", str(runs["int8"]["id"]), "--json"), "already ended: succeeded"
+    )
+    refused(call_lwdash(finished.home, "cancel", "999", "--json"), "no run 999")
+
+
+def test_inspect_says_what_the_model_holds(sample: Sample, empty_home: Path) -> None:
+    facts = call_lwdash(empty_home, "inspect", sample.model, "--json").json
+    assert facts["format"] == "keras"
+    assert facts["inputs"][0]["shape"] == [16, 1]
+    assert [layer["class_name"] for layer in facts["layers"]][-1] == "Dense"
+    assert "Conv1D" in call_lwdash(empty_home, "inspect", sample.model).out
+
+
+def test_doctor_tries_everything(empty_home: Path) -> None:
+    report = call_lwdash(empty_home, "doctor", "--json")
+    assert report.json["problems"] == []
+    assert report.code == 0
+    assert report.json["child"]["starts"]
+    assert report.json["database"]["kind"] == "sqlite"
+    assert all(report.json["libraries"].values())
+
+
+@pytest.mark.parametrize(
+    ("recipe", "said"),
+    [("int9", "Did you mean 'int8'?"), ("prune(sparsity=2)", "sparsity must be in (0, 1), but got 2.0")],
+)
+def test_a_recipe_that_cannot_be_read_costs_nothing(
+    sample: Sample, empty_home: Path, recipe: str, said: str
+) -> None:
+    called = call_lwdash(empty_home, "run", sample.model, "--data", sample.data, "--recipe", recipe, "--json")
+    refused(called, said)
+
+
+def test_a_file_that_is_not_there_is_named(sample: Sample, empty_home: Path) -> None:
+    refused(call_lwdash(empty_home, "inspect", "nowhere.keras", "--json"), "no file nowhere.keras")
+    called = call_lwdash(empty_home, "run", sample.model, "--data", "no.csv", "--recipe", "int8", "--json")
+    refused(called, "no file no.csv")
+
+
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path, empty_home: Path) -> None:
+    broken = tmp_path / "broken.keras"
+    broken.write_bytes(b"this is not a model")
+    refused(call_lwdash(empty_home, "inspect", broken, "--json"), "broken.keras")
+    broken.write_bytes(b"")
+    refused(call_lwdash(empty_home, "inspect", broken, "--json"), "broken.keras is empty")
+
+
+def test_data_that_does_not_fit_is_refused(sample: Sample, tmp_path: Path, empty_home: Path) -> None:
+    narrow = tmp_path / "narrow.csv"
+    narrow.write_text("label,a,b\n" + "1,0.5,0.25\n2,0.125,1\n" * 20)
+    called = call_lwdash(
+        empty_home, "run", sample.model, "--data", narrow, "--label", "label", "--recipe", "int8", "--json"
+    )
+    refused(called, "16")
+    called = call_lwdash(
+        empty_home,
+        "run",
+        sample.model,
+        "--data",
+        sample.data,
+        "--label",
+        "lable",
+        "--recipe",
+        "int8",
+        "--json",
+    )
+    refused(called, "'lable'", "label")
+
+
+@pytest.mark.parametrize("arguments", [[], ["compress"], ["show"], ["show", "seven"], ["run", "x.keras"]])
+def test_a_call_without_sense_is_usage(arguments: list[str], empty_home: Path) -> None:
+    called = call_lwdash(empty_home, *arguments)
+    assert called.code == 2
+    assert "usage:" in called.err
+    assert called.out == ""
+
+
+def test_a_setting_that_cannot_be_used_is_named(empty_home: Path) -> None:
+    refused(call_lwdash(empty_home, "runs", "--json", LWDASH_SLOTS="none"), "LWDASH_SLOTS", "'none'")
+
+
+def test_a_newer_database_is_refused(finished: Finished, tmp_path: Path) -> None:
+    import sqlite3
+
+    home = tmp_path / "home"
+    home.mkdir()
+    shutil.copy(finished.home / "lwdash.sqlite", home)
+    with sqlite3.connect(home / "lwdash.sqlite") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    refused(call_lwdash(home, "runs", "--json"), "9999", "update lwdash")
+
+
+def test_json_is_the_only_thing_on_standard_output(finished: Finished) -> None:
+    assert len(finished.called.out.splitlines()) == 1
+    json.loads(finished.called.out)
