@@ -105,6 +105,29 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Flag:
+    """Yes or no, written `true` or `false`."""
+
+    label: str
+    help: str
+
+    bounds = "true | false"
+
+    def read(self, text: str) -> bool:
+        if text not in ("true", "false"):
+            raise RecipeError(f"must be true or false, but got {text!r}")
+        return text == "true"
+
+    def check(self, value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise RecipeError(f"must be true or false, but got {value!r}")
+        return value
+
+    def write(self, value: bool) -> str:
+        return "true" if value else "false"
+
+
+@dataclass(frozen=True)
 class Names:
     """Layer names or patterns (`*` and `?` as in a shell), written `[dense, conv1d_*]`."""
 
@@ -120,7 +143,7 @@ class Names:
     def check(self, value: Any) -> tuple[str, ...]:
         names = tuple(value) if isinstance(value, (list, tuple)) else (value,)
         for name in names:
-            if not isinstance(name, str) or not re.fullmatch(r"[\w.*?/-]+", name):
+            if not isinstance(name, str) or not _is_name(name):
                 raise RecipeError(f"must hold layer names or patterns such as conv1d_*, but got {name!r}")
         return names
 
@@ -128,7 +151,43 @@ class Names:
         return "[" + ", ".join(value) + "]"
 
 
-Parameter = Number | Integer | Choice | Names
+@dataclass(frozen=True)
+class Overrides:
+    """A word for each of some layers, in order: (name or pattern, word). In a recipe they are keys of their own.
+
+    `mixed(default=int8, conv_*=int16x8)` has the one override ("conv_*", "int16x8"). A key that the technique
+    knows as another parameter is never a layer's name; a pattern such as `defaul?` reaches such a layer.
+    """
+
+    label: str
+    help: str
+    options: Mapping[str, str]
+
+    @property
+    def bounds(self) -> str:
+        return f"layer={' | '.join(self.options)}, …"
+
+    def read(self, text: str) -> tuple[tuple[str, str], ...]:
+        pairs = (pair.partition("=") for pair in text.split(",") if pair.strip())
+        return tuple((name.strip(), word.strip()) for name, _, word in pairs)
+
+    def check(self, value: Any) -> tuple[tuple[str, str], ...]:
+        pairs = tuple((name, word) for name, word in value)
+        for name, word in pairs:
+            if not isinstance(name, str) or not _is_name(name):
+                raise RecipeError(f"must name layers or patterns such as conv1d_*, but got {name!r}")
+            if word not in self.options:
+                raise RecipeError(
+                    f"must give {name} one of {' | '.join(self.options)}, but got {word!r}"
+                    f"{nearest(str(word), self.options)}"
+                )
+        return pairs
+
+    def write(self, value: tuple[tuple[str, str], ...]) -> str:
+        return ", ".join(f"{name}={word}" for name, word in value)
+
+
+Parameter = Number | Integer | Choice | Flag | Names | Overrides
 
 
 def parameter(default: Any, described: Parameter, *, always: bool = False) -> Any:
@@ -144,7 +203,12 @@ def described(params: type | Any) -> dict[str, Parameter]:
 def read_params(cls: type, texts: Mapping[str, str], where: str) -> Any:
     """`Params` from the texts of a recipe; a RecipeError names `where`, the key, the bound and the value."""
     known = described(cls)
-    values = {}
+    by_layer = next((key for key, what in known.items() if isinstance(what, Overrides)), None)
+    values: dict[str, Any] = {}
+    if by_layer is not None:
+        del known[by_layer]
+        values[by_layer] = tuple((name, text) for name, text in texts.items() if name not in known)
+        texts = {name: text for name, text in texts.items() if name in known}
     for key, text in texts.items():
         if key not in known:
             takes = ", ".join(known) or "no parameters"
@@ -171,10 +235,16 @@ def write_params(params: Any) -> str:
     """`key=value, …`: what differs from the defaults, and what is always written."""
     parts = []
     for f in dataclasses.fields(params):
-        value = getattr(params, f.name)
-        if f.metadata["always"] or value != f.default:
-            parts.append(f"{f.name}={f.metadata['parameter'].write(value)}")
+        value, what = getattr(params, f.name), f.metadata["parameter"]
+        if isinstance(what, Overrides):
+            parts.extend([what.write(value)] if value else [])
+        elif f.metadata["always"] or value != f.default:
+            parts.append(f"{f.name}={what.write(value)}")
     return ", ".join(parts)
+
+
+def _is_name(text: str) -> bool:
+    return re.fullmatch(r"[\w.*?/-]+", text) is not None
 
 
 def nearest(word: str, known: Any) -> str:

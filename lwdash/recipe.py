@@ -71,7 +71,7 @@ def parse_recipe(text: str) -> Recipe:
 
 def make_recipe(*steps: Step) -> Recipe:
     """A recipe from steps, checked as `parse_recipe` does, in canonical form."""
-    checked = [Step(s.name, check_params(s.params, s.name)) for s in steps]
+    checked = [_checked(step) for step in steps]
     for before, after in zip(checked, checked[1:], strict=False):
         if STAGES.index(after.stage) < STAGES.index(before.stage):
             raise RecipeError(f"{after.name} must come before {before.name}: {after} + {before}")
@@ -83,6 +83,14 @@ def make_recipe(*steps: Step) -> Recipe:
     if len(checked) > 1:
         checked = [s for s in checked if s.stage != "export"]
     return Recipe(tuple(checked))
+
+
+def _checked(step: Step) -> Step:
+    params = check_params(step.params, step.name)
+    check = getattr(TECHNIQUES[step.name], "check", None)
+    if check:
+        check(params)
+    return Step(step.name, params)
 
 
 def _check_keras_order(steps: list[Step]) -> None:

@@ -64,7 +64,9 @@ class Worker:
         }
 
     def measure(self, job: Job) -> dict[str, Any]:
+        from lwdash.measure.deep_compression import deep_compression
         from lwdash.measure.run import measure, prepare_baseline
+        from lwdash.measure.tflite_file import read_tflite
 
         dataset, key = self._dataset(job)
         inputs, labels = self._once(f"evaluation {key}", lambda: dataset.part("evaluation"))
@@ -73,8 +75,9 @@ class Worker:
             lambda: prepare_baseline(Path(job["baseline"]).read_bytes(), inputs),
         )
         layers = [layer["path"] for layer in job["model_facts"]["layers"]]
+        tflite = Path(job["tflite"]).read_bytes()
         measures = measure(
-            Path(job["tflite"]).read_bytes(),
+            tflite,
             baseline,
             inputs,
             labels,
@@ -84,10 +87,14 @@ class Worker:
             detail_seconds=DETAIL_SECONDS,
             detail_inputs=self._once(f"calibration {key}", lambda: dataset.part("calibration")[0]),
         ).to_dict()
+        coded = deep_compression(read_tflite(tflite), layers)
         bulky = {
             key: measures.pop(key) for key in ("layers", "ledger", "flips", "confusion", "baseline_confusion")
         }
-        return {"figures": measures, "measured": {**bulky, "classes": dataset.classes}}
+        return {
+            "figures": measures,
+            "measured": {**bulky, "classes": dataset.classes, "deep_compression": coded},
+        }
 
     def inspect_model(self, job: Job) -> dict[str, Any]:
         from lwdash.keras_models.inspect import inspect_model

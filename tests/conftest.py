@@ -169,15 +169,15 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
         [
             keras.Input((16, 1)),
             layers.Conv1D(8, 3, activation="relu"),
-            layers.BatchNormalization(),
+            layers.BatchNormalization(momentum=0.9),
             layers.GlobalAveragePooling1D(),
             layers.Dense(16, activation="relu"),
             layers.Dense(3, activation="softmax"),
         ],
         name="waves",
     )
-    model.compile(keras.optimizers.Adam(0.02), loss="sparse_categorical_crossentropy")
-    model.fit(rows[..., None], classes, epochs=25, verbose=0)
+    model.compile(keras.optimizers.Adam(0.01), loss="sparse_categorical_crossentropy")
+    model.fit(rows[..., None], classes, epochs=30, verbose=0)
     made = Sample(folder / "waves.keras", folder / "waves.csv")
     model.save(made.model)
     with made.data.open("w", newline="") as file:

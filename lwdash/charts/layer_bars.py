@@ -9,12 +9,15 @@ import plotly.graph_objects as go
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 PATTERNS = ("", "/", "x", ".", "\\", "+")
 QUANTITIES = {
-    "weight_bytes": ("Weight bytes", "B"),
-    "huffman_bytes": ("Weights Huffman-coded", "B"),
-    "bits_per_weight": ("Bits a weight", "bit"),
-    "sparsity": ("Sparsity", "share of zeros"),
-    "distinct_values": ("Distinct values", ""),
-}
+    "weight_bytes": ("Weight bytes", "B", "What the weights take in the file, zeros and repeated values included."),
+    "huffman_bytes": (
+        "Weights Huffman-coded", "B", "What they would take coded by how often each value occurs, code book included.",
+    ),
+    "bits_per_weight": ("Bits a weight", "bit", "32 in float32, 16 in float16, 8 in int8; biases are counted in."),
+    "sparsity": ("Sparsity", "share of zeros", "Zeros take as much room in a .tflite as any value: look at gzip."),
+    "distinct_values": ("Distinct values", "", "How many different weights there are: clustering makes them few."),
+}  # fmt: skip
+"""Column of a layer → label, unit, what it means."""
 
 
 def layer_values(layers: Mapping[str, Sequence[Mapping[str, Any]]], quantity: str) -> pd.DataFrame:
@@ -42,12 +45,16 @@ def layer_values(layers: Mapping[str, Sequence[Mapping[str, Any]]], quantity: st
 
 def plot_layer_bars(values: pd.DataFrame, quantity: str) -> go.Figure:
     """Grouped bars of `layer_values`, the layers from top to bottom as in the model."""
-    label, unit = QUANTITIES[quantity]
+    label, unit, _ = QUANTITIES[quantity]
     figure = go.Figure()
     for i, run in enumerate(values.columns):
         figure.add_bar(
             y=values.index, x=values[run], name=run, orientation="h",
-            marker={"color": COLOURS[i % len(COLOURS)], "pattern": {"shape": PATTERNS[i % len(PATTERNS)], "fillmode": "overlay", "fgcolor": "white", "solidity": 0.15}},
+            marker={
+                "color": COLOURS[i % len(COLOURS)], "line": {"width": 0},
+                "pattern": {"shape": PATTERNS[i % len(PATTERNS)], "fillmode": "overlay",
+                            "fgcolor": "rgba(255,255,255,0.8)", "size": 7, "solidity": 0.2},
+            },
             hovertemplate=f"<b>%{{y}}</b><br>{run}<br>{label}: %{{x:,.4~g}} {unit}<extra></extra>",
         )  # fmt: skip
     figure.update_layout(

@@ -17,25 +17,28 @@ def plot_curves(
 ) -> go.Figure:
     """Each row as a curve, coloured by its label; a click on a label hides its curves."""
     figure = go.Figure()
-    classes = sorted({str(label) for label in labels}, key=_order)[:MOST_CLASSES]
+    all_classes = sorted({str(label) for label in labels}, key=_order)
+    classes = all_classes[:MOST_CLASSES]
     seen = set()
     for values, label in zip(rows, labels, strict=True):
         name = str(label)
         if name not in classes:
             continue
         figure.add_scatter(
-            y=list(values), mode="lines", name=name, legendgroup=name, showlegend=label is not None and name not in seen,
+            y=list(values), mode="lines", name=name, legendgroup=name,
+            showlegend=label is not None and name not in seen,
             line={"color": COLOURS[classes.index(name)], "width": 1.4}, opacity=0.75,
-            hovertemplate=f"{'class ' + name + '<br>' if label is not None else ''}{axis} %{{x}}: %{{y:.4g}}<extra></extra>",
+            hovertemplate=f"{'' if label is None else f'class {name}<br>'}{axis} %{{x}}: %{{y:.4g}}<extra></extra>",
         )  # fmt: skip
         seen.add(name)
     figure.update_layout(
-        title="Some rows of the data",
+        title="Some rows of the data"
+        + (f", {len(classes)} of {len(all_classes)} classes" if len(all_classes) > len(classes) else ""),
         xaxis={"title": axis},
         yaxis={"title": "value"},
         height=330,
         margin={"t": 50, "b": 20},
-        legend={"title": "class"},
+        legend={"title": "Class", "orientation": "v", "x": 1.01, "y": 1, "itemsizing": "constant"},
     )
     return figure
 

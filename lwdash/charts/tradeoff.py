@@ -1,6 +1,7 @@
 """Quality against size, coloured by latency: the picture that the whole product is about."""
 
 import math
+import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -16,7 +17,6 @@ FAMILIES = {
     "prune + cluster": ("Pruned and clustered", "hexagon2"),
 }
 MOST_LABELS = 14
-MOST_INTERVALS = 100
 
 
 def tradeoff_points(runs: pd.DataFrame, size: Measure, quality: Measure) -> pd.DataFrame:
@@ -53,7 +53,8 @@ def family(recipe: str, is_baseline: bool) -> str:
     """Which group of techniques made a run."""
     if is_baseline:
         return "baseline"
-    made = " + ".join(name for name in ("prune", "cluster") if name in recipe)
+    steps = re.findall(r"(?:^|\+)\s*(\w+)", recipe)
+    made = " + ".join(name for name in ("prune", "cluster") if name in steps)
     return made or "post-training"
 
 
@@ -73,7 +74,11 @@ def pareto(x: Sequence[float], y: Sequence[float], *, is_higher_better: bool) ->
 def plot_tradeoff(
     points: pd.DataFrame, size: Measure, quality: Measure, rows: int | None = None
 ) -> go.Figure:
-    """The figure of `tradeoff_points`; rows: how many evaluation rows the quality was measured on."""
+    """The figure of `tradeoff_points`; rows: how many evaluation rows the quality was measured on.
+
+    Intervals and names are drawn on the front and the baseline only: many points share a size, and their bars would
+    hide each other. Every point's interval is in its hover text.
+    """
     figure = go.Figure()
     front = points[points["on_front"]].sort_values("x")
     figure.add_scatter(
@@ -81,7 +86,9 @@ def plot_tradeoff(
         line={"dash": "dot", "width": 2, "color": "#8a97a3", "shape": "hv"},
     )  # fmt: skip
     known = points["latency_us"].dropna()
-    scale = {"cmin": known.min() if len(known) else 0, "cmax": known.max() if len(known) else 1}
+    low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
+    scale = {"cmin": low, "cmax": high if high > low else low + 1}
+    is_named = points["on_front"].astype(bool) | (points["family"] == "baseline")
     for name, (label, symbol) in FAMILIES.items():
         group = points[points["family"] == name]
         if group.empty:
@@ -89,12 +96,13 @@ def plot_tradeoff(
         figure.add_scatter(
             x=group["x"], y=group["y"], name=label, customdata=group["id"],
             mode="markers+text" if len(points) <= MOST_LABELS else "markers",
-            text=group["recipe"].map(_short).where(group["on_front"] | (group["family"] == "baseline"), ""),
+            text=group["recipe"].map(short_recipe).where(is_named[group.index], ""),
             textposition="top center", textfont={"size": 11},
             hovertext=group["hover"], hovertemplate="%{hovertext}<extra></extra>",
             error_y={
-                "visible": len(points) <= MOST_INTERVALS, "type": "data", "symmetric": False, "thickness": 1, "width": 3, "color": "rgba(138,151,163,0.4)",
-                "array": group["high"] - group["y"], "arrayminus": group["y"] - group["low"],
+                "type": "data", "symmetric": False, "thickness": 1.2, "width": 4, "color": "rgba(138,151,163,0.55)",
+                "array": (group["high"] - group["y"]).where(is_named[group.index]),
+                "arrayminus": (group["y"] - group["low"]).where(is_named[group.index]),
             },
             marker={
                 "symbol": symbol, "size": 17 if name == "baseline" else 13, "color": group["latency_us"],
@@ -137,8 +145,8 @@ def _is_pair(value: object) -> bool:
     return isinstance(value, (list, tuple)) and len(value) == 2
 
 
-def _short(recipe: str) -> str:
-    """A recipe without its parameter names: `prune(0.8) + int8`."""
+def short_recipe(recipe: str) -> str:
+    """A recipe without the parameter names that go without saying: `prune(0.8) + int8`."""
     return recipe.replace("sparsity=", "").replace("clusters=", "").replace("io=", "")
 
 
@@ -152,8 +160,9 @@ def _hover(run: dict[str, object], point: dict[str, float], size: Measure, quali
     lines.append(f"{quality.label}: {point['y']:.2f} {quality.unit}{interval}")
     if not math.isnan(point["latency_us"]):
         lines.append(f"Latency p50: {point['latency_us']:,.1f} µs")
-    if isinstance(run.get("speedup"), float):
-        lines.append(f"Speed-up: {run['speedup']:.2f}× against the baseline")
-    if run.get("verdict"):
+    speedup = run.get("speedup")
+    if isinstance(speedup, float) and not math.isnan(speedup):
+        lines.append(f"Speed-up: {speedup:.2f}× against the baseline")
+    if isinstance(run.get("verdict"), str):
         lines.append(f"Verdict: {run['verdict']}")
     return "<br>".join(lines)

@@ -50,12 +50,12 @@ def layer_table(facts: TfliteFacts, layer_names: Sequence[str] = ()) -> LayerTab
     """
     owners = find_owners(facts)
     ledger = byte_ledger(facts, owners)
-    known = _LayerNames(layer_names)
+    known = LayerNames(layer_names)
     return LayerTable(tuple(_row(facts, o, owners, ledger, known) for o in facts.operators), ledger)
 
 
 def _row(
-    facts: TfliteFacts, operator: Operator, owners: Owners, ledger: Ledger, known: _LayerNames
+    facts: TfliteFacts, operator: Operator, owners: Owners, ledger: Ledger, known: LayerNames
 ) -> dict[str, Any]:
     key = (operator.subgraph, operator.index)
     owned = [(p, tensor_statistics(p.tensor)) for p in owners.parameters.get(key, ()) if p.is_trained]
@@ -69,7 +69,7 @@ def _row(
         "subgraph": operator.subgraph,
         "name": "" if output is None else output.name,
         "type": operator.type,
-        "layer": known.of(_names(facts, operator)),
+        "layer": known.of(operator_names(facts, operator)),
         "parameters": sum(s.values for _, s in owned),
         "macs": operator_macs(facts, operator),
         "weight_bytes": spent.get("weights", 0),
@@ -93,7 +93,7 @@ def _row(
     }
 
 
-def _names(facts: TfliteFacts, operator: Operator) -> list[str]:
+def operator_names(facts: TfliteFacts, operator: Operator) -> list[str]:
     """Tensor names that tell the Keras layer: the kernel's first, since fusing renames outputs."""
     kernel = kernel_of(facts, operator)
     outputs = [facts.tensor(operator, index) for index in operator.outputs]
@@ -118,7 +118,7 @@ def _mean_entropy(statistics: Sequence[Statistics]) -> float | None:
     return sum(s.entropy_bits * s.values for s in statistics) / values if values else None
 
 
-class _LayerNames:
+class LayerNames:
     """Finds the Keras layer in a tensor name such as `model/block/conv2d_1/Conv2D;model/block/bn/add`."""
 
     def __init__(self, layer_names: Iterable[str]):

@@ -18,6 +18,7 @@ from lwdash.techniques.float32 import (
     with_batch_of_one,
 )
 
+
 def convert_with(
     model: Any,
     input_names: Sequence[str],

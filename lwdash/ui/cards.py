@@ -18,36 +18,43 @@ from storage.store import Store
 
 def experiment_card(row: Mapping[str, Any]) -> None:
     """One row of `experiments_frame`."""
-    with st.container(border=True):
-        head, *figures, action = st.columns([3, 1.3, 1.3, 1.6, 1], vertical_alignment="center")
-        made = datetime.fromtimestamp(row["created_at"], UTC)
-        head.markdown(f"**{plain(row['name'])}**")
-        head.caption(f"{plain(row['model_name'])} · {plain(row['data_name'])} · {made:%Y-%m-%d %H:%M} UTC")
-        figures[0].metric("Baseline", size(row["baseline_bytes"]))
-        figures[0].caption(f"accuracy {percent(row['baseline_accuracy'])}")
-        smallest, baseline = row["smallest_bytes"], row["baseline_bytes"]
-        figures[1].metric("Smallest", size(smallest))
-        ratio = (
-            NOTHING if is_missing(smallest) or is_missing(baseline) else f"{baseline / smallest:.1f}× smaller"
+    made = datetime.fromtimestamp(row["created_at"], UTC)
+    smallest, baseline = row["smallest_bytes"], row["baseline_bytes"]
+    is_compressed = not is_missing(smallest) and not is_missing(baseline) and smallest < baseline
+    states = [
+        f"{row[key]:,} {word}" for key, word in (("active", "under way"), ("failed", "failed")) if row[key]
+    ]
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        with st.container(width=400, gap=None):
+            st.markdown(f"**{plain(row['name'])}**")
+            st.caption(
+                f"{plain(row['model_name'])} · {plain(row['data_name'])}  \n{row['task']} · {made:%Y-%m-%d %H:%M} UTC"
+            )
+        accuracy = (
+            "" if is_missing(row["baseline_accuracy"]) else f"accuracy {percent(row['baseline_accuracy'])}"
         )
-        figures[1].caption(ratio)
-        figures[2].metric("Runs", f"{row['runs']:,}")
-        states = [
-            f"{row[key]:,} {word}"
-            for key, word in (("active", "under way"), ("failed", "failed"))
-            if row[key]
-        ]
-        figures[2].caption(", ".join(states) or "all done")
-        if action.button("Open", key=f"open-{row['id']}", icon=":material/arrow_forward:", width="stretch"):
+        _figure("Baseline", size(baseline), accuracy)
+        _figure(
+            "Smallest",
+            size(smallest) if is_compressed else NOTHING,
+            f"{baseline / smallest:.1f}× smaller" if is_compressed else "",
+        )
+        _figure("Runs", f"{row['runs']:,}", ", ".join(states) or "all done")
+        if st.button("Open", key=f"open-{row['id']}", icon=":material/arrow_forward:"):
             st.switch_page(places.EXPERIMENT, query_params={"id": str(row["id"])})
+
+
+def _figure(label: str, value: str, below: str) -> None:
+    with st.container(width=150, gap=None):
+        st.metric(label, value)
+        st.caption(below or "\u00a0")
 
 
 def example_cards(settings: Settings, store: Store) -> None:
     """One card an example; its button starts the standard sweep and opens the results."""
     for column, example in zip(st.columns(len(EXAMPLES)), EXAMPLES, strict=True):
-        with column.container(border=True, height="stretch"):
-            st.markdown(f"**{example.title}**")
-            st.caption(example.description)
+        with column.container(border=True, height="stretch", vertical_alignment="distribute"):
+            st.markdown(f"**{example.title}**  \n{example.description}")
             if st.button(
                 f"Try {example.title.lower()}", key=f"example-{example.name}", icon=":material/play_arrow:"
             ):

@@ -17,7 +17,7 @@ def size(value: float | None) -> str:
     assert value is not None
     if abs(value) < 1000:
         return f"{value:.0f} B"
-    return f"{value / 1000:,.1f} kB" if abs(value) < 1e6 else f"{value / 1e6:,.2f} MB"
+    return f"{value / 1000:,.1f} kB" if abs(value) < 999_950 else f"{value / 1e6:,.2f} MB"
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -26,15 +26,20 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 def points(value: float | None) -> str:
     """A difference of two shares, in percentage points."""
-    return NOTHING if is_missing(value) else f"{100 * value:+.1f} points".replace("-", "−")  # type: ignore[operator]
-
-
-def milliseconds(value: float | None) -> str:
-    """A latency in µs below 1 ms, else in ms, to three digits."""
     if is_missing(value):
         return NOTHING
     assert value is not None
-    return f"{1000 * value:.3g} µs" if value < 1 else f"{value:.3g} ms"
+    text = f"{100 * value:+.1f}"
+    return "±0.0 points" if float(text) == 0 else f"{text} points".replace("-", "−")
+
+
+def milliseconds(value: float | None) -> str:
+    """A latency in µs below 1 ms, else in ms, to three digits or whole."""
+    if is_missing(value):
+        return NOTHING
+    assert value is not None
+    unit, shown = ("µs", 1000 * value) if value < 0.9995 else ("ms", value)
+    return f"{shown:,.0f} {unit}" if shown >= 999.5 else f"{shown:.3g} {unit}"
 
 
 def times(value: float | None) -> str:
@@ -45,9 +50,13 @@ def seconds(value: float | None) -> str:
     if is_missing(value):
         return NOTHING
     assert value is not None
-    if value < 60:
-        return f"{value:.1f} s" if value < 10 else f"{value:.0f} s"
-    return f"{int(value // 60)} min {int(value % 60)} s"
+    if value < 9.95:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    hours, minutes_left = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes_left} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def count(value: float | None) -> str:

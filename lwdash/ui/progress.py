@@ -8,7 +8,7 @@ import streamlit as st
 from lwdash.ui.cards import plain
 from lwdash.ui.formats import seconds
 from storage import runs
-from storage.frames import active_runs
+from storage.frames import active_runs, count_states, progress_of
 from storage.store import Store
 
 MOST_SHOWN = 12
@@ -30,28 +30,41 @@ def _live(_store: Store, experiment_id: int) -> None:
         st.session_state.pop("live:ids")
         st.rerun()
     running = [run for run in active if run["state"] == "running"]
+    waiting = active[len(running) :]
+    counts = progress_of(_store.database, experiment_id)
+    total, ended = sum(counts.values()), sum(counts.values()) - counts["running"] - counts["queued"]
     with st.container(border=True):
-        head, stop = st.columns([5, 1], vertical_alignment="center")
-        head.markdown(f"**{len(running)} running, {len(active) - len(running)} waiting**")
-        if stop.button("Cancel all", key="cancel-all", icon=":material/stop_circle:", width="stretch"):
-            for run in active:
-                runs.cancel(_store.database, run["id"])
-        for run in active[:MOST_SHOWN]:
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            st.markdown(f"**{len(running)} running, {counts['queued']} waiting** · {ended} of {total} ended")
+            if st.button("Cancel all", key="cancel-all", icon=":material/stop_circle:"):
+                for run in active:
+                    runs.cancel(_store.database, run["id"])
+        for run in running:
             _line(_store, run)
-        if len(active) > MOST_SHOWN:
-            st.caption(f"and {len(active) - MOST_SHOWN:,} more")
+        if waiting:
+            with st.expander(f"{counts['queued']:,} waiting"):
+                for run in waiting[:MOST_SHOWN]:
+                    _line(_store, run)
+                if len(waiting) > MOST_SHOWN:
+                    st.caption(f"and {counts['queued'] - MOST_SHOWN:,} more")
 
 
 def _line(store: Store, run: dict[str, Any]) -> None:
-    name, bar, clock, action = st.columns([3, 4, 1, 0.6], vertical_alignment="center")
-    name.markdown(plain(run["recipe"]))
-    is_running = run["state"] == "running"
-    doing = run["doing"] or "waits for its turn"
-    bar.progress(min(1.0, max(0.0, run["progress"])) if is_running else 0.0, text=plain(doing))
-    clock.caption(seconds(time.time() - run["started_at"]) if run["started_at"] else "")
-    if action.button("", key=f"cancel-{run['id']}", icon=":material/close:", help=f"Cancel {run['recipe']}"):
-        runs.cancel(store.database, run["id"])
-        st.rerun(scope="fragment")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        with st.container(gap=None):
+            is_running = run["state"] == "running"
+            clock = f" · {seconds(time.time() - run['started_at'])}" if run["started_at"] else ""
+            doing = (run["doing"] or "starting") + clock if is_running else "waits for its turn"
+            text = f"**{plain(run['recipe'])}** · {plain(doing)}"
+            if is_running:
+                st.progress(min(1.0, max(0.0, run["progress"])), text=text)
+            else:
+                st.markdown(text)
+        if st.button(
+            "", key=f"cancel-{run['id']}", icon=":material/close:", help=f"Cancel {plain(run['recipe'])}"
+        ):
+            runs.cancel(store.database, run["id"])
+            st.rerun(scope="fragment")
 
 
 @st.fragment(run_every=1.0)
@@ -60,4 +73,13 @@ def follow_run(_store: Store, run_id: int) -> None:
     run = runs.get_run(_store.database, run_id)
     if run is None or run["state"] not in ("queued", "running"):
         st.rerun()
-    _line(_store, dict(run))
+    with st.container(border=True):
+        _line(_store, dict(run))
+
+
+@st.fragment(run_every=2.0)
+def follow_all(_store: Store) -> None:
+    """One line about everything that runs, on the pages that are not about one experiment."""
+    counts = count_states(_store.database)
+    if counts["queued"] or counts["running"]:
+        st.caption(f":material/progress_activity: {counts['running']} running, {counts['queued']} waiting")

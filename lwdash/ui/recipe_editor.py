@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from lwdash.errors import RecipeError
-from lwdash.parameters import Choice, Integer, Names, Number, Parameter
+from lwdash.parameters import Choice, Flag, Integer, Names, Number, Overrides, Parameter
 from lwdash.recipe import Recipe, Step, make_recipe, parse_recipe
 from lwdash.techniques import TECHNIQUES
 
@@ -112,9 +112,12 @@ def _field(parameter: Parameter, default: Any, key: str) -> Any:
             label, list(parameter.options), index=list(parameter.options).index(default), key=key,
             help=parameter.help + "\n\n" + "\n".join(f"- `{k}`: {v}" for k, v in parameter.options.items()),
         )  # fmt: skip
-    if isinstance(parameter, Names):
-        text = st.text_input(label, ", ".join(default), key=key, help=f"{parameter.help} {parameter.bounds}")
+    if isinstance(parameter, (Names, Overrides)):
+        start = ", ".join(default) if isinstance(parameter, Names) else parameter.write(default)
+        text = st.text_input(label, start, key=key, help=f"{parameter.help} {parameter.bounds}")
         return parameter.read(text)
+    if isinstance(parameter, Flag):
+        return st.toggle(label, default, key=key, help=parameter.help)
     if isinstance(parameter, Integer):
         help = f"{parameter.help} ({parameter.bounds} {parameter.unit})"
         return int(st.number_input(label, parameter.low, parameter.high, default, key=key, help=help))

@@ -1,14 +1,14 @@
-"""The frame around every page: navigation, and what the engine is doing."""
+"""The frame around every page: its name, its icon, the navigation."""
+
+from pathlib import Path
 
 import streamlit as st
 
 from lwdash.ui import places
-from lwdash.ui.context import opened
-from storage.frames import count_states
 
-st.set_page_config(page_title="lwdash", page_icon=":material/compress:", layout="wide")
+st.set_page_config(page_title="lwdash", page_icon=str(Path(__file__).parent / "icon.svg"), layout="wide")
 
-page = st.navigation(
+st.navigation(
     [
         st.Page(places.OVERVIEW, title="Experiments", icon=":material/science:", default=True),
         st.Page(places.NEW, title="New experiment", icon=":material/add_circle:", url_path="new"),
@@ -16,8 +16,4 @@ page = st.navigation(
         st.Page(places.RUN, title="Run", icon=":material/layers:", url_path="run"),
     ],
     position="top",
-)
-counts = count_states(opened()[1].database)
-if counts["queued"] or counts["running"]:
-    st.caption(f":material/progress_activity: {counts['running']} running, {counts['queued']} waiting")
-page.run()
+).run()

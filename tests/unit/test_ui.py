@@ -33,6 +33,7 @@ from lwdash.ui.run_details import duration, summary
         (formats.seconds, 59.7, "1 min 0 s"),
         (formats.seconds, 125.0, "2 min 5 s"),
         (formats.seconds, 7300.0, "2 h 1 min"),
+        (formats.seconds, 9.96, "10 s"),
         (formats.count, 12345, "12,345"),
     ],
 )

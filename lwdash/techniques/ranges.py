@@ -1,0 +1,186 @@
+"""The ranges of activations, seen on calibration rows: what a static quantization is scaled by."""
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from lwdash.errors import ConversionFailed
+from lwdash.techniques.contract import Rows
+from lwdash.techniques.flatbuffer import read_model, text
+
+Ranges = Mapping[str, Mapping[str, np.ndarray]]
+"""Tensor name → what litert-quantizer calls its quantization statistics: "min", "max", and "hessian" for GPTQ."""
+
+HOW = {
+    "minmax": "from the smallest to the largest value seen",
+    "percentile": "without the outermost 0.01 % on each side",
+    "mse": "where the squared error of rounding and clipping together is least",
+}
+PERCENTILE = 99.99
+BINS = 2048
+LEVELS = 256
+SHARES = np.linspace(0.2, 1.0, 81)
+"""How much of each side of a range the search for the least error keeps."""
+LARGEST = 3e38
+"""Beyond it is padding with −infinity, not a value."""
+
+
+def activation_ranges(data: bytes, rows: Rows, how: str, *, products_of: Collection[str] = ()) -> Ranges:
+    """The range of every activation of a float .tflite over all of `rows`, `how` as in HOW.
+
+    products_of: tensors whose second moments are kept too, 2/n·XᵀX over their last axis, which GPTQ needs.
+    The work of the last few calls is kept: a sweep of recipes calibrates once. Raises ConversionFailed.
+    """
+    watched = _Watched(data, rows)
+    limits = _limits(watched)
+    if how != "minmax":
+        limits = {name: _clipped(counts, *limits[name], how) for name, counts in _counts(watched).items()}
+    products = _products(watched, tuple(sorted(products_of))) if products_of else {}
+    return {
+        name: {
+            "min": np.full(watched.shapes[name], low, np.float32),
+            "max": np.full(watched.shapes[name], high, np.float32),
+            **({"hessian": products[name].copy(), "num_samples": watched.count} if name in products else {}),
+        }
+        for name, (low, high) in limits.items()
+    }
+
+
+class _Watched:
+    """A file and rows to run through it; equal when both are, so that what was seen can be kept."""
+
+    def __init__(self, data: bytes, rows: Rows):
+        self.data, self.rows = data, rows
+        self.count = len(next(iter(rows.values())))
+        model = read_model(data)
+        self.graph = model.subgraphs[0]
+        self.names = [text(tensor.name) for tensor in self.graph.tensors]
+        self.activations = _activations(model)
+        self.shapes = {
+            self.names[i]: (1,) * len(self.graph.tensors[i].shape) for i in self.activations
+        }
+        digest = hashlib.sha256(data)
+        for name in sorted(rows):
+            digest.update(f"{name} {rows[name].shape} {rows[name].dtype}".encode())
+            digest.update(np.ascontiguousarray(rows[name]).data)
+        self.key = digest.digest()
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Watched) and self.key == other.key
+
+    def run(self) -> Iterator[Any]:
+        """The interpreter after each row, every tensor still in place."""
+        from ai_edge_litert.interpreter import Interpreter
+
+        try:
+            interpreter = Interpreter(
+                model_content=self.data, num_threads=1, experimental_preserve_all_tensors=True
+            )
+            interpreter.allocate_tensors()
+            for i in range(self.count):
+                interpreter.reset_all_variables()
+                for index in self.graph.inputs:
+                    interpreter.set_tensor(index, self.rows[self.names[index]][i : i + 1])
+                interpreter.invoke()
+                yield interpreter
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise ConversionFailed(f"the calibration rows do not run through the float .tflite: {error}") from error
+
+
+def _activations(model: Any) -> list[int]:
+    """Tensors of the first subgraph that hold float values while running."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    graph = model.subgraphs[0]
+    used = {i for op in graph.operators for i in (*op.inputs, *op.outputs) if i >= 0} | set(graph.inputs)
+    constant = {i for i in used if model.buffers[graph.tensors[i].buffer].data is not None}
+    return sorted(
+        i for i in used - constant
+        if graph.tensors[i].type == schema.TensorType.FLOAT32 and not graph.tensors[i].isVariable
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=4)
+def _limits(watched: _Watched) -> dict[str, tuple[float, float]]:
+    """Tensor name → (smallest, largest) value over all rows."""
+    low = np.full(len(watched.activations), np.inf)
+    high = np.full(len(watched.activations), -np.inf)
+    for interpreter in watched.run():
+        for position, index in enumerate(watched.activations):
+            values = interpreter.get_tensor(index)
+            smallest, largest = values.min(initial=np.inf), values.max(initial=-np.inf)
+            if not (smallest > -LARGEST and largest < LARGEST):
+                inside = values[np.abs(values) < LARGEST]
+                smallest, largest = inside.min(initial=np.inf), inside.max(initial=-np.inf)
+            low[position], high[position] = min(low[position], smallest), max(high[position], largest)
+    return {
+        watched.names[index]: (float(low[i]), float(high[i])) if low[i] <= high[i] else (0.0, 0.0)
+        for i, index in enumerate(watched.activations)
+    }
+
+
+@lru_cache(maxsize=4)
+def _counts(watched: _Watched) -> dict[str, np.ndarray]:
+    """Tensor name → how many values fall in each of BINS equal parts of its range."""
+    limits = _limits(watched)
+    names = [watched.names[index] for index in watched.activations]
+    counts = {name: np.zeros(BINS, np.int64) for name in names}
+    for interpreter in watched.run():
+        for name, index in zip(names, watched.activations, strict=True):
+            counts[name] += np.histogram(interpreter.get_tensor(index), BINS, _wide(limits[name]))[0]
+    return counts
+
+
+@lru_cache(maxsize=4)
+def _products(watched: _Watched, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Tensor name → 2/n·XᵀX, X the (n, last axis) values over all rows (GPTQ, arXiv 2210.17323, section 3)."""
+    indices = {name: watched.names.index(name) for name in names}
+    sums: dict[str, np.ndarray] = {}
+    seen = dict.fromkeys(names, 0)
+    for interpreter in watched.run():
+        for name, index in indices.items():
+            values = interpreter.get_tensor(index)
+            values = values.reshape(-1, values.shape[-1]).astype(np.float64)
+            sums[name] = sums.get(name, 0.0) + values.T @ values
+            seen[name] += len(values)
+    return {name: (2.0 / seen[name] * total).astype(np.float32) for name, total in sums.items()}
+
+
+def _wide(limits: tuple[float, float]) -> tuple[float, float]:
+    """A range that a histogram can cut: never of width 0."""
+    low, high = limits
+    return (low, high) if high > low else (low - 0.5, low + 0.5)
+
+
+def _clipped(counts: np.ndarray, low: float, high: float, how: str) -> tuple[float, float]:
+    """The part of the range from `low` to `high` that `how` keeps; zero is always inside."""
+    if high <= low:
+        return low, high
+    edges = np.linspace(low, high, BINS + 1)
+    if how == "percentile":
+        below = np.cumsum(counts) / counts.sum()
+        first = int(np.searchsorted(below, 1 - PERCENTILE / 100, side="right"))
+        last = int(np.searchsorted(below, PERCENTILE / 100, side="left"))
+        return min(float(edges[first]), 0.0), max(float(edges[last + 1]), 0.0)
+    middles = (edges[:-1] + edges[1:]) / 2
+    low, high = min(low, 0.0), max(high, 0.0)
+    best_low, best_high = low, high
+    for _ in range(2):
+        best_high = min(high * SHARES, key=lambda h: _error(middles, counts, best_low, h)) if high else 0.0
+        best_low = min(low * SHARES, key=lambda l: _error(middles, counts, l, best_high)) if low else 0.0
+    return float(best_low), float(best_high)
+
+
+def _error(values: np.ndarray, counts: np.ndarray, low: float, high: float) -> float:
+    """The sum of squared errors of `values`, `counts` times each, rounded to LEVELS steps from `low` to `high`."""
+    step = (high - low) / (LEVELS - 1)
+    if step <= 0:
+        return np.inf
+    rounded = np.clip(np.round(values / step) * step, low, high)
+    return float(np.dot(counts, (values - rounded) ** 2))
