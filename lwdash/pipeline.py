@@ -18,24 +18,26 @@ from typing import Any, Protocol
 import numpy as np
 
 import lwdash
+from lwdash.agreement import check_export, match_outputs, predict
 from lwdash.datasets.dataset import Dataset
 from lwdash.errors import BridgeRefused, ConversionFailed, ResultRejected
 from lwdash.keras_models.facts import ModelFacts
 from lwdash.keras_models.load import load_model
+from lwdash.keras_models.restructure import with_structure_of
+from lwdash.keras_models.stored_model import kernels, read_model, write_model
+from lwdash.keras_models.structure import with_flat_ports
 from lwdash.keras_models.transfer import can_transfer, transfer_weights
+from lwdash.packing import pack
 from lwdash.recipe import Recipe, Step
 from lwdash.techniques import TECHNIQUES, needs_rows
+from lwdash.techniques.audit import Finding, as_facts, audit, lost_structure
 from lwdash.techniques.contract import Configure, Progress, Rows, Skipped, Training
+from lwdash.techniques.loops import MOST_STEPS, RECURRENT, longest_sequence, unrolled
 
 COMPARED_ROWS = 16
-FLOAT_TOLERANCE = 2e-3
-"""Largest difference between Keras and float .tflite, relative to the largest output, that rounding explains."""
-WORST_SQNR_DB = 0.0
-"""Below this a quantized file's error is larger than its signal."""
+STRUCTURING = ("prune", "cluster")
+"""Techniques that leave zeros or shared values in the weights, which later steps must not destroy."""
 ORIGINAL, TWIN = "the file's own", "the Keras 2 twin's"
-RECURRENT = {
-    "LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "TimeDistributed",
-}  # fmt: skip
 LIBRARIES = (
     "tensorflow",
     "keras",
@@ -142,11 +144,29 @@ class Workbench:
         def make() -> _Made:
             self.progress(f"{technique.LABEL.lower()}", 0.0)
             rows = self.dataset.part("calibration")[0] if with_rows else None
-            packed = technique.apply(source.data, step.params, rows, convert)
-            sqnr = self._check_packed(source.data, packed.data)
-            return _Made(packed.data, {**packed.facts, "sqnr_db": sqnr, "skipped": _words(packed.skipped)})
+            packed, sqnr = pack(
+                technique,
+                step.params,
+                source.data,
+                rows,
+                compared=self._some_rows(),
+                convert=convert,
+                unroll=lambda: self._unrolled(earlier),
+            )
+            findings = self._audit(earlier, packed.data)
+            facts = {**packed.facts, "sqnr_db": sqnr, **({"audit": as_facts(findings)} if findings else {})}
+            skipped = _words((*packed.skipped, *lost_structure(findings)))
+            return _Made(packed.data, {**facts, "skipped": skipped})
 
         return self._stage(str(step), "tflite", key, make)
+
+    def _audit(self, steps: Sequence[Step], tflite: bytes) -> tuple[Finding, ...]:
+        """What a file has kept of the zeros and shared values that earlier steps made."""
+        last = max((i for i, step in enumerate(steps) if step.name in STRUCTURING), default=None)
+        if last is None:
+            return ()
+        found = self.cache.get(self._key("keras model", steps[: last + 1], with_data=True))
+        return audit(kernels(found[0].read_bytes()), tflite) if found else ()
 
     @property
     def _baseline_graph(self) -> str:
@@ -168,8 +188,30 @@ class Workbench:
                     graph = TWIN
         model = self._in_graph(treated, graph)
         data = TECHNIQUES["float32"].apply(model, self._input_names, self._input_shapes)
-        data, facts = self._checked_export(treated if treated is not None else self._original, data)
+        data, facts = self._checked(treated, data)
         return _Made(data, {**facts, "graph": graph})
+
+    def _checked(self, treated: Any | None, data: bytes) -> tuple[bytes, dict[str, Any]]:
+        rows = self._some_rows()
+        model = treated if treated is not None else self._original
+        return check_export(predict(model, [rows[name] for name in self._input_names]), data, rows)
+
+    def _unrolled(self, steps: Sequence[Step]) -> bytes | None:
+        """The float .tflite with recurrent layers as single steps; None where there is no twin or too many steps."""
+        steps_seen = longest_sequence(self.facts, self._input_shapes)
+        if not 0 < steps_seen <= MOST_STEPS or not (self.facts.library == "tf_keras" or self._has_twin):
+            return None
+
+        def make() -> _Made:
+            treated = self._keras_model(steps) if steps else None
+            model = treated if treated is not None else self._twin
+            with unrolled(model):
+                data = TECHNIQUES["float32"].apply(model, self._input_names, self._input_shapes)
+            data, facts = self._checked(treated, data)
+            return _Made(data, {**facts, "time_steps": steps_seen})
+
+        key = self._key("unrolled", steps, with_data=bool(steps))
+        return self._stage("recurrent layers unrolled", "export", key, make).data
 
     def _in_graph(self, treated: Any | None, graph: str) -> Any:
         """The live model to convert: the original or a treated twin of it, as `graph` says."""
@@ -177,7 +219,9 @@ class Workbench:
             return treated if treated is not None else self._twin
         if not self._has_twin or treated is None:
             return treated if treated is not None else self._original
-        model = load_model(self.model_path, self.facts)
+        model = with_structure_of(treated, with_flat_ports(load_model(self.model_path, self.facts)))
+        if model is None:
+            return treated
         transfer_weights(treated, model)
         return model
 
@@ -193,7 +237,7 @@ class Workbench:
         data = convert_with(model, self._input_names, self._input_shapes, configure=configure, rows=rows)
         some = self._some_rows()
         expected, got = (list(Runner(file).run(some).values()) for file in (source, data))
-        return with_output_order(data, _match(expected, got)[0]) if len(expected) > 1 else data
+        return with_output_order(data, match_outputs(expected, got)[0]) if len(expected) > 1 else data
 
     @property
     def _original_is_lean(self) -> bool:
@@ -206,17 +250,17 @@ class Workbench:
     def _keras_model(self, steps: Sequence[Step]) -> Any:
         """The live tf_keras model after the keras-stage steps."""
         *earlier, step = steps
-        key = self._key("keras", steps, with_data=True)
+        key = self._key("keras model", steps, with_data=True)
         live: list[Any] = []
 
         def make() -> _Made:
             source = self._keras_model(earlier) if earlier else self._trainable
             treated = TECHNIQUES[step.name].apply(source, step.params, self._training)
             live.append(treated.model)
-            return _Made(_write_weights(treated.model), {**treated.facts, "skipped": _words(treated.skipped)})
+            return _Made(write_model(treated.model), {**treated.facts, "skipped": _words(treated.skipped)})
 
         made = self._stage(str(step), "keras", key, make)
-        return live[0] if live else _with_weights(self._trainable, made.data)
+        return live[0] if live else read_model(made.data)
 
     def _stage(self, name: str, kind: str, key: str, make: Any) -> _Made:
         """A stage from the cache, or made and kept; what it took is reported on the run."""
@@ -258,7 +302,7 @@ class Workbench:
     @cached_property
     def _original(self) -> Any:
         self.progress("loading the model", 0.0)
-        return load_model(self.model_path, self.facts)
+        return with_flat_ports(load_model(self.model_path, self.facts))
 
     @cached_property
     def _twin(self) -> Any:
@@ -289,7 +333,7 @@ class Workbench:
         return Training(
             inputs=arrays,
             labels=labels,
-            teacher=_predict(self._original, arrays),
+            teacher=predict(self._original, arrays),
             task=self.task,
             seed=self.seed,
             progress=lambda doing, share: self.progress(doing, share),
@@ -298,41 +342,6 @@ class Workbench:
     def _some_rows(self) -> dict[str, np.ndarray]:
         inputs, _ = self.dataset.part("calibration")
         return {name: values[:COMPARED_ROWS] for name, values in inputs.items()}
-
-    def _checked_export(self, model: Any, data: bytes) -> tuple[bytes, dict[str, Any]]:
-        """The export with its outputs in the model's order, compared with the model on real rows."""
-        from lwdash.measure.runner import Runner
-        from lwdash.techniques.float32 import with_output_order
-
-        rows = self._some_rows()
-        expected = _predict(model, [rows[name] for name in self._input_names])
-        got = list(Runner(data).run(rows).values())
-        order, difference = _match(expected, got)
-        scale = max(float(np.abs(e).max(initial=0)) for e in expected)
-        if not difference <= FLOAT_TOLERANCE * max(scale, 1e-2):
-            raise ResultRejected(
-                f"the float .tflite disagrees with the Keras model: its outputs differ by up to {difference:.3g} "
-                f"where the model's reach {scale:.3g} ({len(next(iter(rows.values())))} calibration rows)"
-            )
-        facts = {"largest_difference": difference, "largest_output": scale}
-        return with_output_order(data, order), facts
-
-    def _check_packed(self, source: bytes, packed: bytes) -> float | None:
-        """SQNR in dB of the packed file against its source. Raises ResultRejected when it is no longer the model."""
-        from lwdash.measure.accuracy import sqnr_db
-        from lwdash.measure.runner import Runner
-
-        rows = self._some_rows()
-        expected = np.concatenate([v.ravel() for v in Runner(source).run(rows).values()])
-        got = np.concatenate([v.ravel() for v in Runner(packed).run(rows).values()])
-        sqnr = sqnr_db(expected, got)
-        if sqnr is not None and sqnr < WORST_SQNR_DB:
-            raise ResultRejected(
-                f"the quantized file no longer computes the model: its error is larger than its signal "
-                f"(SQNR {sqnr:.1f} dB on {len(next(iter(rows.values())))} calibration rows). Check that the calibration "
-                "rows are scaled as in training, or keep more of the model in float"
-            )
-        return sqnr
 
 
 def content_key(parts: Mapping[str, Any]) -> str:
@@ -347,60 +356,6 @@ def library_versions() -> tuple[str, ...]:
 
 def _words(skipped: Sequence[Skipped]) -> list[dict[str, str]]:
     return [asdict(s) for s in skipped]
-
-
-def _predict(model: Any, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """A live model's outputs, one array an output, in the model's order."""
-    outputs = model.predict(list(inputs) if len(inputs) > 1 else inputs[0], verbose=0, batch_size=32)
-    if isinstance(outputs, Mapping):
-        return [np.asarray(v) for v in outputs.values()]
-    return [np.asarray(v) for v in outputs] if isinstance(outputs, (list, tuple)) else [np.asarray(outputs)]
-
-
-def _match(expected: Sequence[np.ndarray], got: Sequence[np.ndarray]) -> tuple[list[int], float]:
-    """For each expected output the index of the one that is it, and the largest difference then."""
-    free = list(range(len(got)))
-    order, largest = [], 0.0
-    for values in expected:
-        distances = {
-            i: float(np.abs(values.reshape(got[i].shape) - got[i]).max(initial=0))
-            for i in free
-            if got[i].size == values.size
-        }
-        if not distances:
-            raise ResultRejected(
-                f"the .tflite has outputs of shapes {[g.shape for g in got]}, the model of {[e.shape for e in expected]}"
-            )
-        best = min(distances, key=lambda i: distances[i] if np.isfinite(distances[i]) else np.inf)
-        free.remove(best)
-        order.append(best)
-        largest = max(largest, distances[best]) if np.isfinite(distances[best]) else float("nan")
-    return order, largest
-
-
-def _write_weights(model: Any) -> bytes:
-    import io
-
-    stream = io.BytesIO()
-    np.savez(stream, *model.get_weights())
-    return stream.getvalue()
-
-
-def _with_weights(model: Any, data: bytes) -> Any:
-    """A copy of `model` with stored weights."""
-    import io
-
-    from lwdash.techniques.clone import clone_keras, clone_with
-    from lwdash.techniques.finetune import library_of
-
-    stored = np.load(io.BytesIO(data), allow_pickle=False)
-    copy = (
-        clone_keras(model)
-        if library_of(model).__name__ == "keras"
-        else clone_with(model, lambda layer: layer)
-    )
-    copy.set_weights([stored[f"arr_{i}"] for i in range(len(stored.files))])
-    return copy
 
 
 def _peak_memory_mb() -> int:

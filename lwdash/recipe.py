@@ -3,7 +3,7 @@
 Grammar: `step ("+" step)*` with `step = name ["(" key=value ("," key=value)* ")"]`; a value may hold
 brackets and parentheses of its own (`skip=[dense, conv_*]`). Steps go through stages in this order:
 `keras` (model → model) any number of times, one `export` (float32, implied), then at most one `tflite`
-(bytes → bytes).
+(bytes → bytes). A training for a number format (`qat`) implies that format.
 """
 
 import dataclasses
@@ -54,7 +54,10 @@ class Recipe:
 
     @property
     def tflite_step(self) -> Step | None:
-        return next((s for s in self.steps if s.stage == "tflite"), None)
+        """The step that makes the number format; the one a training implies where none is written."""
+        implied = (implied_format(s.name) for s in self.keras_steps)
+        steps = [*(s for s in self.steps if s.stage == "tflite"), *(s for s in implied if s)]
+        return steps[0] if steps else None
 
     @property
     def is_trained(self) -> bool:
@@ -80,6 +83,7 @@ def make_recipe(*steps: Step) -> Recipe:
         if len(same) > 1:
             raise RecipeError(f"{' + '.join(same)}: choose one of them, a file has one number format")
     _check_keras_order(checked)
+    _check_format(checked)
     if len(checked) > 1:
         checked = [s for s in checked if s.stage != "export"]
     return Recipe(tuple(checked))
@@ -107,6 +111,23 @@ def _check_keras_order(steps: list[Step]) -> None:
         check_after = getattr(TECHNIQUES[step.name], "check_after", None)
         if check_after:
             check_after(step.params, names[: names.index(step.name)])
+
+
+def implied_format(name: str) -> Step | None:
+    """The number format that a keras-stage technique trains for, as a step with its defaults."""
+    word = getattr(TECHNIQUES[name], "FORMAT", None)
+    return Step(word, TECHNIQUES[word].Params()) if word else None
+
+
+def _check_format(steps: list[Step]) -> None:
+    last = steps[-1]
+    for step in steps:
+        implied = implied_format(step.name)
+        if implied and last.stage != "keras" and last.name != implied.name:
+            raise RecipeError(
+                f"{step.name} trains for {implied.name} and {last.name} would undo it; write {step.name} alone, which gives "
+                f"{implied.name}, or {step.name} + {implied.name}(…) to choose how"
+            )
 
 
 def _parse_step(text: str) -> Step:

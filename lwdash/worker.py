@@ -200,7 +200,7 @@ def main() -> None:
             answer = serve(job)
         except LwdashError as error:
             traceback.print_exc()
-            link.ask("failed", error=_words(error), is_fault=isinstance(error, InternalFault))
+            link.ask("failed", error=_words(error, job), is_fault=isinstance(error, InternalFault))
         except MemoryError:
             traceback.print_exc()
             link.ask("failed", error="there was not enough memory for this step", is_fault=True)
@@ -212,8 +212,13 @@ def main() -> None:
             link.ask("done", **answer)
 
 
-def _words(error: LwdashError) -> str:
-    return f"{error}. The run's log has the details." if isinstance(error, InternalFault) else str(error)
+def _words(error: LwdashError, job: Job) -> str:
+    """The message with files called as the user calls them: in the store they are named by their hash."""
+    words = f"{error}. The run's log has the details." if isinstance(error, InternalFault) else str(error)
+    for file in (job, job.get("model"), job.get("data"), *job.get("parts", {}).values()):
+        if file and "name" in file:
+            words = words.replace(Path(file["path"]).name, file["name"])
+    return words
 
 
 def _limit(job: Job) -> None:

@@ -8,8 +8,8 @@ from lwdash.ui.cards import plain
 from lwdash.ui.context import opened
 from lwdash.ui.pick import chosen_id
 from lwdash.ui.progress import live_runs
-from lwdash.ui.recipe_editor import recipe_editor
-from lwdash.ui.results import show_comparison, show_table, show_tradeoff
+from lwdash.ui.recipe_editor import clear_recipes, recipe_editor
+from lwdash.ui.results import show_comparison, show_failures, show_table, show_tradeoff
 from storage import experiments
 from storage.frames import newest_experiment, progress_of, runs_frame
 
@@ -31,25 +31,22 @@ live_runs(store, experiment_id)
 frame = runs_frame(store.database, experiment_id)
 total = sum(progress_of(store.database, experiment_id).values())
 if total > len(frame):
-    st.caption(f"The newest {len(frame):,} of {total:,} runs, with the baseline.")
+    st.caption(f"Shown: {len(frame):,} of {total:,} runs, the newest and the baseline.")
 if (frame["state"] == "succeeded").any():
     on_chart = show_tradeoff(frame)
 else:
     on_chart = set()
-    st.info("The chart appears with the first measured run.", icon=":material/hourglass_empty:")
+    if (frame["state"].isin(["queued", "running"])).any():
+        st.info("The chart appears with the first measured run.", icon=":material/hourglass_empty:")
 ended = frame[~frame["state"].isin(["queued", "running"])].reset_index(drop=True)
 if len(ended):
     in_table = show_table(ended)
-    for run in ended[ended["state"] == "failed"].tail(5).to_dict("records"):
-        st.error(
-            f"**Run {run['id']}, {plain(run['recipe'])}**, failed: {plain(run['error'])}",
-            icon=":material/error:",
-        )
+    show_failures(ended)
     show_comparison(store, ended, on_chart | in_table)
 
 with st.expander("More recipes for this experiment", icon=":material/add:"):
     recipes = recipe_editor([], key=f"more:{experiment_id}")
     if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=not recipes) and recipes:
         submit.submit_runs(store, experiment_id, recipes)
-        del st.session_state[f"more:{experiment_id}:listed"]
+        clear_recipes(f"more:{experiment_id}")
         st.rerun()

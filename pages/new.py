@@ -7,11 +7,13 @@ import streamlit as st
 from lwdash.engine import submit
 from lwdash.ui import places
 from lwdash.ui.context import opened
-from lwdash.ui.recipe_editor import recipe_editor
+from lwdash.ui.progress import follow_all
+from lwdash.ui.recipe_editor import clear_recipes, recipe_editor
 from lwdash.ui.wizard import data_step, model_step
 
 settings, store = opened()
 st.title("New experiment")
+follow_all(store)
 
 st.header("1 · Model", divider="gray")
 model = model_step(settings, store)
@@ -32,10 +34,12 @@ st.caption(
 recipes = recipe_editor(submit.STANDARD_SWEEP, key="recipes")
 name = st.text_input("Name of the experiment", Path(model_row["name"]).stem, max_chars=200)
 
-label = f"Start {len(recipes)} runs" if recipes else "Start"
-if st.button(label, type="primary", icon=":material/play_arrow:", disabled=not recipes) and recipes:
+if recipes:
+    st.caption(f"{len(recipes)} recipes and the float32 baseline that they are compared with.")
+if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=not recipes) and recipes:
     experiment = submit.create_experiment(
         store, name=name, model_row=model_row, data_row=data_row, settings=data_settings
     )
     submit.submit_runs(store, experiment, recipes)
+    clear_recipes("recipes")
     st.switch_page(places.EXPERIMENT, query_params={"id": str(experiment)})

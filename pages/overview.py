@@ -5,6 +5,7 @@ import streamlit as st
 from lwdash.ui import places
 from lwdash.ui.cards import example_cards, experiment_card
 from lwdash.ui.context import opened
+from lwdash.ui.progress import follow_all
 from storage.frames import count_experiments, experiments_frame
 
 PAGE_SIZE = 20
@@ -25,6 +26,7 @@ if total == 0:
     example_cards(settings, store)
     st.stop()
 
+follow_all(store)
 top = st.container(horizontal=True, vertical_alignment="bottom")
 if top.button("New experiment", type="primary", icon=":material/add_circle:"):
     st.switch_page(places.NEW)

@@ -34,8 +34,9 @@ st.title(plain(run["recipe"]))
 st.caption(
     f"run {run_id} of {plain(experiment['name'])} · {run['state']} · {duration(run)} · attempt {run['attempt']}"
 )
-actions = st.container(horizontal=True)
-with actions:
+if run["state"] == "succeeded":
+    st.subheader(summary(run)[:1].upper() + summary(run)[1:], anchor=False)
+with st.container(horizontal=True, vertical_alignment="center"):
     st.page_link(
         places.EXPERIMENT,
         label="Results",
@@ -50,7 +51,6 @@ with actions:
 
 detail = runs.get_detail(store.database, run_id)
 if run["state"] == "succeeded":
-    st.subheader(summary(run))
     show_figures(run)
 elif run["state"] in ("queued", "running"):
     follow_run(store, run_id)

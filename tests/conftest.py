@@ -171,7 +171,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
             layers.Conv1D(8, 3, activation="relu"),
             layers.BatchNormalization(momentum=0.9),
             layers.GlobalAveragePooling1D(),
-            layers.Dense(16, activation="relu"),
+            layers.Dense(96, activation="relu"),
             layers.Dense(3, activation="softmax"),
         ],
         name="waves",

@@ -5,6 +5,7 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from lwdash.keras_models.facts import ModelFacts
 from lwdash.keras_models.inspect import inspect_model
 from lwdash.pipeline import Workbench
 from lwdash.recipe import parse_recipe
+from lwdash.techniques.readback import computed
 
 RECIPES = {
     "float32": "float32",
@@ -26,6 +28,8 @@ RECIPES = {
     "prune": "prune(sparsity=0.5, epochs=1) + int8",
     "cluster": "cluster(clusters=8, epochs=1) + int8",
 }
+INTEGER = ("int8", "prune", "cluster")
+"""Recipes whose file should compute in integers throughout."""
 ROWS = 60
 FREE_LENGTH = 20
 
@@ -74,8 +78,11 @@ def try_recipes(path: Path, folder: Path) -> dict[str, Any]:
     for name, text in RECIPES.items():
         try:
             made = bench.compress(parse_recipe(text), lambda doing, share: None)
-            left = [s for stage in made.stages for s in stage.skipped] if name == "int8" else []
-            found[name] = {"bytes": len(made.tflite), "float_left": left}
+            facts = made.stages[-1].facts
+            found[name] = {"bytes": len(made.tflite), "facts": facts}
+            if name in INTEGER:
+                floats = Counter(o.kind for o in computed(made.tflite) if o.activations == "float32")
+                found[name]["float_left"] = dict(floats)
         except LwdashError as error:
             found[name] = {"error": f"{type(error).__name__}: {error}"}
         print(name, found[name], file=sys.stderr, flush=True)

@@ -46,6 +46,7 @@ def layer_values(layers: Mapping[str, Sequence[Mapping[str, Any]]], quantity: st
 def plot_layer_bars(values: pd.DataFrame, quantity: str) -> go.Figure:
     """Grouped bars of `layer_values`, the layers from top to bottom as in the model."""
     label, unit, _ = QUANTITIES[quantity]
+    is_alone = len(values.columns) <= 1
     figure = go.Figure()
     for i, run in enumerate(values.columns):
         figure.add_bar(
@@ -62,8 +63,9 @@ def plot_layer_bars(values: pd.DataFrame, quantity: str) -> go.Figure:
         xaxis={"title": f"{label} ({unit})" if unit else label},
         yaxis={"autorange": "reversed", "title": "Layer", "automargin": True},
         barmode="group",
-        height=180 + 24 * max(1, len(values)) * max(1, len(values.columns)),
+        height=(150 if is_alone else 200) + 24 * max(1, len(values)) * max(1, len(values.columns)),
+        showlegend=not is_alone,
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        margin={"t": 110},
+        margin={"t": 50 if is_alone else 60 + 22 * len(values.columns), "b": 20},
     )
     return figure

@@ -20,10 +20,9 @@ def plot_curves(
     all_classes = sorted({str(label) for label in labels}, key=_order)
     classes = all_classes[:MOST_CLASSES]
     seen = set()
-    for values, label in zip(rows, labels, strict=True):
+    drawn = [(v, label) for v, label in zip(rows, labels, strict=True) if str(label) in classes]
+    for values, label in sorted(drawn, key=lambda pair: _order(str(pair[1]))):
         name = str(label)
-        if name not in classes:
-            continue
         figure.add_scatter(
             y=list(values), mode="lines", name=name, legendgroup=name,
             showlegend=label is not None and name not in seen,

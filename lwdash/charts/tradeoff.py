@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -16,15 +17,19 @@ FAMILIES = {
     "cluster": ("Clustered", "square"),
     "prune + cluster": ("Pruned and clustered", "hexagon2"),
 }
-MOST_LABELS = 14
+LATENCY_COLOURS = ("#fde725", "#7ad151", "#22a884", "#2a788e", "#4f3f91")
+"""Viridis without its darkest end, which a dark page would swallow."""
+NEAR = (0.16, 0.06)
+"""Shares of the axes within which a second name would cover the first."""
 
 
 def tradeoff_points(runs: pd.DataFrame, size: Measure, quality: Measure) -> pd.DataFrame:
-    """One row a measured run: x, y, interval (low, high, NaN without), latency_us, family, on_front, hover.
+    """One row a measured run: x, y, interval (low, high, NaN without), latency_us, family, on_front, name, hover.
 
+    name: what is written at the point, "" at those that are not on the front or too near to a named one.
     runs: as `storage.frames.runs_frame` gives them; unmeasured runs are left out.
     """
-    columns = ["id", "recipe", "x", "y", "low", "high", "latency_us", "family", "on_front", "hover"]
+    columns = ["id", "recipe", "x", "y", "low", "high", "latency_us", "family", "on_front", "name", "hover"]
     if runs.empty or size.column not in runs or quality.column not in runs:
         return pd.DataFrame(columns=columns)
     done = runs[runs[size.column].notna() & runs[quality.column].notna()]
@@ -42,6 +47,7 @@ def tradeoff_points(runs: pd.DataFrame, size: Measure, quality: Measure) -> pd.D
     points["low"] = [i[0] * quality.factor if _is_pair(i) else math.nan for i in intervals]
     points["high"] = [i[1] * quality.factor if _is_pair(i) else math.nan for i in intervals]
     points["on_front"] = pareto(points["x"], points["y"], is_higher_better=quality.is_higher_better)
+    points["name"] = names(points)
     points["hover"] = [
         _hover(run, point, size, quality)
         for run, point in zip(done.to_dict("records"), points.to_dict("records"), strict=True)
@@ -71,13 +77,31 @@ def pareto(x: Sequence[float], y: Sequence[float], *, is_higher_better: bool) ->
     return [pair in front for pair in pairs]
 
 
+def names(points: pd.DataFrame) -> list[str]:
+    """A short name for the baseline and each point of the front, one for points that lie on each other: `int8 +2`."""
+    is_wanted = points["on_front"].astype(bool) | (points["family"] == "baseline")
+    wanted = points[is_wanted].to_dict("index")
+    width, height = (max(float(points[axis].max() - points[axis].min()), 1e-9) for axis in ("x", "y"))
+    named: dict[Any, int] = {}
+    for i in sorted(wanted, key=lambda i: (wanted[i]["family"] != "baseline", len(wanted[i]["recipe"]))):
+        for j in named:
+            across, along = abs(wanted[i]["x"] - wanted[j]["x"]), abs(wanted[i]["y"] - wanted[j]["y"])
+            if across < NEAR[0] * width and along < NEAR[1] * height:
+                named[j] += 1
+                break
+        else:
+            named[i] = 0
+    texts = {i: short_recipe(wanted[i]["recipe"]) + (f" +{n}" if n else "") for i, n in named.items()}
+    return [texts.get(i, "") for i in points.index]
+
+
 def plot_tradeoff(
     points: pd.DataFrame, size: Measure, quality: Measure, rows: int | None = None
 ) -> go.Figure:
     """The figure of `tradeoff_points`; rows: how many evaluation rows the quality was measured on.
 
-    Intervals and names are drawn on the front and the baseline only: many points share a size, and their bars would
-    hide each other. Every point's interval is in its hover text.
+    Intervals are drawn at the named points only: many points share a size, and their bars would hide each other.
+    Every point's interval is in its hover text.
     """
     figure = go.Figure()
     front = points[points["on_front"]].sort_values("x")
@@ -88,42 +112,40 @@ def plot_tradeoff(
     known = points["latency_us"].dropna()
     low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
     scale = {"cmin": low, "cmax": high if high > low else low + 1}
-    is_named = points["on_front"].astype(bool) | (points["family"] == "baseline")
     for name, (label, symbol) in FAMILIES.items():
         group = points[points["family"] == name]
         if group.empty:
             continue
         figure.add_scatter(
             x=group["x"], y=group["y"], name=label, customdata=group["id"],
-            mode="markers+text" if len(points) <= MOST_LABELS else "markers",
-            text=group["recipe"].map(short_recipe).where(is_named[group.index], ""),
-            textposition="top center", textfont={"size": 11},
+            mode="markers+text", text=group["name"], textposition="top center", textfont={"size": 12},
             hovertext=group["hover"], hovertemplate="%{hovertext}<extra></extra>",
             error_y={
                 "type": "data", "symmetric": False, "thickness": 1.2, "width": 4, "color": "rgba(138,151,163,0.55)",
-                "array": (group["high"] - group["y"]).where(is_named[group.index]),
-                "arrayminus": (group["y"] - group["low"]).where(is_named[group.index]),
+                "array": (group["high"] - group["y"]).where(group["name"] != ""),
+                "arrayminus": (group["y"] - group["low"]).where(group["name"] != ""),
             },
             marker={
                 "symbol": symbol, "size": 17 if name == "baseline" else 13, "color": group["latency_us"],
-                "coloraxis": "coloraxis", "line": {"width": 1.5, "color": "#44515d"},
+                "coloraxis": "coloraxis", "line": {"width": 1.5, "color": "#8a97a3"},
             },
         )  # fmt: skip
-    on = f" on {rows:,} evaluation rows" if rows else ""
     figure.update_layout(
-        title=f"{quality.label} against {size.label[0].lower() + size.label[1:]}{on}",
+        title={
+            "text": f"{quality.label} against {size.label[0].lower() + size.label[1:]}",
+            "subtitle": {"text": f"on {rows:,} evaluation rows" if rows else ""},
+        },
         xaxis={"title": size.title, "rangemode": "tozero"},
         yaxis={"title": quality.title},
         coloraxis={
-            "colorscale": "Viridis",
-            "reversescale": True,
+            "colorscale": LATENCY_COLOURS,
             **scale,
             "colorbar": {"title": "Latency<br>p50 (µs)"},
         },
         legend={"orientation": "h", "y": -0.2},
         hoverlabel={"align": "left"},
         height=520,
-        margin={"t": 60, "b": 20},
+        margin={"t": 80, "b": 20},
     )
     return figure
 
@@ -137,7 +159,7 @@ def describe_tradeoff(points: pd.DataFrame, size: Measure, quality: Measure) -> 
     return f"{quality.label} against size for {len(points)} runs. On the Pareto front: {named}."
 
 
-def _column(frame: pd.DataFrame, name: str) -> list[object]:
+def _column(frame: pd.DataFrame, name: str) -> list[Any]:
     return list(frame[name]) if name in frame else [None] * len(frame)
 
 

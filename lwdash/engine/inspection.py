@@ -23,7 +23,8 @@ def inspect_file(settings: Settings, store: Store, sha256: str, kind: str) -> di
     if row is None:
         raise NotFound(f"no {kind} file {sha256[:12]}… was uploaded")
     if row["facts"] is None and row["error"] is None:
-        answer = ask_child(settings, f"inspect-{kind}", {"path": str(store.artifacts.local_path(sha256))})
+        path = store.artifacts.local_path(sha256)
+        answer = ask_child(settings, f"inspect-{kind}", {"path": str(path), "name": row["name"]})
         facts, error = answer.get("facts"), answer.get("error")
         if not answer.get("is_fault"):
             experiments.set_file_facts(store.database, row["id"], facts, error)
@@ -51,7 +52,7 @@ def inspect_as(
     key = (row["sha256"], *asked.values())
     if key not in _READ_OTHERWISE:
         path = store.artifacts.local_path(row["sha256"])
-        answer = ask_child(settings, "inspect-data", {"path": str(path), **asked})
+        answer = ask_child(settings, "inspect-data", {"path": str(path), "name": row["name"], **asked})
         if answer.get("is_fault"):
             return {**row, "facts": None, "error": answer["error"]}
         while len(_READ_OTHERWISE) >= MOST_READ_OTHERWISE:

@@ -38,7 +38,7 @@ def sweep(scratch: Path) -> int:
             continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if time.time() - os.fstat(descriptor).st_ctime > SETTLING_S:
+            if time.time() - os.fstat(descriptor).st_mtime > SETTLING_S:
                 shutil.rmtree(folder, ignore_errors=True)
                 swept += 1
         except BlockingIOError:

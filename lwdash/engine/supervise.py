@@ -130,11 +130,19 @@ class _Supervision:
             "run": run_id,
             "recipe": run["recipe"],
             "log": str(self.log_path(run_id)),
-            "model": {"path": str(path(experiment["model_sha256"])), "sha256": experiment["model_sha256"]},
+            "model": {
+                "path": str(path(experiment["model_sha256"])),
+                "sha256": experiment["model_sha256"],
+                "name": experiment["model_name"],
+            },
             "model_facts": experiment["model_facts"],
-            "data": {"path": str(path(experiment["data_sha256"])), "sha256": experiment["data_sha256"]},
+            "data": {
+                "path": str(path(experiment["data_sha256"])),
+                "sha256": experiment["data_sha256"],
+                "name": experiment["data_name"],
+            },
             "parts": {
-                part: {"path": str(path(file["sha256"])), "sha256": file["sha256"]}
+                part: {"path": str(path(file["sha256"])), **file}
                 for part, file in experiment["own_parts"].items()
             },
             "settings": experiment["settings"],

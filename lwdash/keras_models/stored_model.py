@@ -17,15 +17,13 @@ STRUCTURE = "structure"
 
 def write_model(model: Any) -> bytes:
     """A .npz with the config of a model of either library as JSON and every layer's weights by path."""
-    arrays = {
-        f"{path}:{i}": values
-        for path, layer in _leaves(model)
-        for i, values in enumerate(layer.get_weights())
-    }
     library = "tf_keras" if _is_tf_keras(model) else "keras"
     structure = json.dumps({"library": library, "config": model.to_json()})
+    arrays: dict[str, Any] = {STRUCTURE: np.frombuffer(structure.encode(), np.uint8)}
+    for path, layer in _leaves(model):
+        arrays.update({f"{path}:{i}": values for i, values in enumerate(layer.get_weights())})
     stream = io.BytesIO()
-    np.savez(stream, **{STRUCTURE: np.frombuffer(structure.encode(), np.uint8)}, **arrays)
+    np.savez(stream, **arrays)
     return stream.getvalue()
 
 
@@ -44,6 +42,12 @@ def read_model(data: bytes) -> Any:
     for path, layer in _leaves(model):
         layer.set_weights([stored[f"{path}:{i}"] for i in range(len(layer.get_weights()))])
     return model
+
+
+def kernels(data: bytes) -> dict[str, np.ndarray]:
+    """The weights with two axes and more that `write_model` kept, by `layer path:number`; needs no Keras."""
+    stored = np.load(io.BytesIO(data), allow_pickle=False)
+    return {name: stored[name] for name in stored.files if name != STRUCTURE and stored[name].ndim > 1}
 
 
 def _is_tf_keras(model: Any) -> bool:

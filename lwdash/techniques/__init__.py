@@ -13,13 +13,31 @@ parameters, `needs_rows(params)` says so. It may have `check(params)`, which ref
 from types import ModuleType
 from typing import Any
 
-from lwdash.techniques import cluster, dynamic, float16, float32, int8, prune
+from lwdash.techniques import (
+    channels,
+    cluster,
+    dynamic,
+    float16,
+    float32,
+    int8,
+    int16x8,
+    low_rank,
+    mixed,
+    prune,
+    qat,
+    weight_only,
+)
 
 TECHNIQUES: dict[str, ModuleType] = {
-    module.NAME: module for module in (prune, cluster, float32, float16, dynamic, int8)
+    module.NAME: module
+    for module in (
+        *(channels, low_rank, prune, cluster, qat),
+        float32,
+        *(float16, weight_only, dynamic, int8, int16x8, mixed),
+    )
 }
 
-ORDER = ("prune", "cluster")
+ORDER = ("channels", "low_rank", "prune", "cluster", "qat")
 """Keras-stage techniques in the order in which none undoes an earlier one."""
 
 

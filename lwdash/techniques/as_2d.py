@@ -51,7 +51,9 @@ def as_2d(model: Any, rows: Sequence[np.ndarray]) -> Rewritten:
         _give(targets, source)
     inputs = list(rows) if len(rows) > 1 else rows[0]
     difference = scale = 0.0
-    for a, b in zip(_flat(model(inputs, training=False)), _flat(rewritten(inputs, training=False)), strict=True):
+    for a, b in zip(
+        _flat(model(inputs, training=False)), _flat(rewritten(inputs, training=False)), strict=True
+    ):
         difference = float(np.maximum(difference, np.abs(a - b).max(initial=0)))
         scale = max(scale, float(np.abs(a).max(initial=0)))
     if not difference <= TOLERANCE * max(scale, SMALLEST_SCALE):  # also refuses NaN
@@ -62,7 +64,9 @@ def as_2d(model: Any, rows: Sequence[np.ndarray]) -> Rewritten:
     return Rewritten(rewritten, writer.parts)
 
 
-def weights_back(parts: Mapping[str, tuple[str, ...]], weights: Mapping[str, Sequence[np.ndarray]], model: Any) -> None:
+def weights_back(
+    parts: Mapping[str, tuple[str, ...]], weights: Mapping[str, Sequence[np.ndarray]], model: Any
+) -> None:
     """Gives `model`, a copy of the one that was rewritten or nested, the weights of its 2-D form, in place.
 
     weights: by the names of the 2-D layers, in the order of their `get_weights()`.
@@ -127,7 +131,9 @@ class _Rewriting:
 
         layer, kind = node.layer, type(node.layer).__name__
         mapped = tf.nest.map_structure(lambda v: known.get(id(v), v), (node.call_args, node.call_kwargs))
-        tensors = [known[id(v)] for v in tf.nest.flatten((node.call_args, node.call_kwargs)) if id(v) in known]
+        tensors = [
+            known[id(v)] for v in tf.nest.flatten((node.call_args, node.call_kwargs)) if id(v) in known
+        ]
         if kind == "SeparableConv2D" and len(tensors) == 1:
             return self.through(layer, tensors[0], lambda: _separable(layer, flat=False), raised=False)
         if len(tensors) == 1 and _has_2d_form(layer, kind):
@@ -158,7 +164,9 @@ class _Rewriting:
             self.made[layer.name] = made
             if layer.weights:
                 self.parts[layer.name] = tuple(
-                    new.name for new in made if type(new).__name__ != "ZeroPadding2D" or new.name == layer.name
+                    new.name
+                    for new in made
+                    if type(new).__name__ != "ZeroPadding2D" or new.name == layer.name
                 )
         return self.made[layer.name]
 
@@ -186,7 +194,7 @@ class _Rewriting:
 
     def fresh(self, tensor: Any, what: str) -> str:
         base = f"{tensor._keras_history.layer.name}/{what}"
-        self.made[base] = self.made.get(base, []) + [tensor]
+        self.made[base] = [*self.made.get(base, []), tensor]
         return base if len(self.made[base]) == 1 else f"{base}_{len(self.made[base])}"
 
 

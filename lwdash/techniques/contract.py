@@ -25,6 +25,8 @@ class Training:
     inputs: one array a model input, in the model's order, (rows, *shape).
     labels: (rows,) int64 class indices or float32 targets, or None: then the teacher is followed.
     teacher: what the original model answers on the same rows, one array an output.
+    teacher_share: 0–1, how much of the loss compares with the teacher where there are labels too (`distill`).
+    temperature: softens the teacher's answers; 1 takes them as they are.
     """
 
     inputs: Sequence[np.ndarray]
@@ -33,6 +35,8 @@ class Training:
     task: str
     seed: int
     progress: Progress
+    teacher_share: float = 0.0
+    temperature: float = 1.0
 
     @property
     def rows(self) -> int:

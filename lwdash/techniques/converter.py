@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.errors import ConversionFailed
-from lwdash.techniques.contract import Configure, Rows
+from lwdash.techniques.contract import Configure, Convert, Rows
 from lwdash.techniques.flatbuffer import read_model
 from lwdash.techniques.float32 import (
     clean_names,
@@ -65,3 +65,49 @@ def _file_order(fixed: Any, input_names: Sequence[str]) -> list[str]:
     graph = made.subgraphs[0]
     names = named_inputs(made, graph, input_names)
     return [names[index] for index in graph.inputs]
+
+
+def require(convert: Convert | None) -> Convert:
+    """The converter of the run. Raises ConversionFailed where there is only a .tflite."""
+    if convert is None:
+        raise ConversionFailed("backend=tflite starts from the Keras model, and here is only its .tflite")
+    return convert
+
+
+def half_precision(converter: Any) -> None:
+    """Weights as float16."""
+    import tensorflow as tf
+
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_types = [tf.float16]
+
+
+def dynamic_range(converter: Any) -> None:
+    """8-bit weights of tensors with at least 1,024 values, which is the converter's own limit."""
+    import tensorflow as tf
+
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = None
+
+
+def full_integer(io: str, *, activations: str = "int8", per_channel: bool = True) -> Configure:
+    """Integer weights and activations; `activations` int8 or int16, `io` the type at the borders.
+
+    Operators that have no integer kernel may stay in float: the caller reads the result back.
+    """
+
+    def configure(converter: Any) -> None:
+        import tensorflow as tf
+
+        sets = tf.lite.OpsSet
+        integer = (
+            sets.TFLITE_BUILTINS_INT8
+            if activations == "int8"
+            else sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        )
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_ops = [integer, sets.TFLITE_BUILTINS]
+        converter.inference_input_type = converter.inference_output_type = tf.as_dtype(io)
+        converter._experimental_disable_per_channel = not per_channel
+
+    return configure

@@ -1,13 +1,19 @@
-"""Dynamic range quantization: int8 weights, activations quantized while running."""
+"""Dynamic range quantization: integer weights, activations quantized while running."""
 
 from dataclasses import dataclass
 
+from lwdash.errors import RecipeError
+from lwdash.parameters import parameter
+from lwdash.techniques.choices import ALGORITHM, BACKEND, BITS, GPTQ_ROWS
 from lwdash.techniques.contract import Convert, Packed, Rows
-from lwdash.techniques.quantizer import floating_weights, quantize
+from lwdash.techniques.converter import dynamic_range, require
+from lwdash.techniques.formats import FORMATS
+from lwdash.techniques.quantizer import first_rows, quantized_throughout
+from lwdash.techniques.readback import float_weights
 
 NAME = "dynamic"
 LABEL = "Dynamic range"
-SUMMARY = "8-bit weights, float inputs and outputs; needs no calibration rows."
+SUMMARY = "8-bit or 4-bit weights, float inputs and outputs; needs no calibration rows."
 TRAP = "Activations stay float in memory, and TensorFlow Lite Micro does not run such hybrid files."
 STAGE = "tflite"
 NEEDS_ROWS = False
@@ -15,12 +21,34 @@ NEEDS_ROWS = False
 
 @dataclass(frozen=True)
 class Params:
-    pass
+    bits: str = parameter("8", BITS)
+    algorithm: str = parameter("minmax", ALGORITHM)
+    rows: int = parameter(256, GPTQ_ROWS)
+    backend: str = parameter("litert", BACKEND)
+
+
+def check(params: Params) -> None:
+    """TFLiteConverter has one form of this: 8 bits, min-max."""
+    if params.backend == "tflite" and (params.bits, params.algorithm) != ("8", "minmax"):
+        raise RecipeError(
+            "dynamic: backend=tflite has 8 bits and min-max only, "
+            f"but got bits={params.bits}, algorithm={params.algorithm}"
+        )
+
+
+def needs_rows(params: Params) -> bool:
+    """Only GPTQ looks at rows."""
+    return params.algorithm == "gptq"
 
 
 def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | None = None) -> Packed:
-    """Weights to int8 per channel where the operator has a hybrid kernel; the others are listed as skipped."""
-    from litert_quantizer import recipe
+    """Weights to integers per channel where the operator has a hybrid kernel; the others are listed as skipped.
 
-    quantized = quantize(data, recipe.dynamic_wi8_afp32(), None)
-    return Packed(quantized, floating_weights(quantized, "has no hybrid kernel, its weights stay float32"))
+    An operator that has no 4-bit kernel gets 8 bits, and is listed.
+    """
+    if params.backend == "tflite":
+        converted = require(convert)(dynamic_range, None)
+        reason = "TFLiteConverter quantizes kernels of 1,024 values and more, where the operator has a hybrid kernel"
+        return Packed(converted, float_weights(converted, reason))
+    format = FORMATS["dynamic4" if params.bits == "4" else "dynamic"]
+    return quantized_throughout(data, format, first_rows(rows, params.rows), algorithm=params.algorithm)

@@ -1,4 +1,4 @@
-"""Fine-tuning a live model of either Keras on the train rows: on labels where there are any, else after the original."""
+"""Fine-tuning a live model of either Keras on the train rows: on labels, after the original, or both."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from lwdash.errors import InternalFault
+from lwdash.errors import InternalFault, RecipeError
 from lwdash.parameters import Integer, Number, parameter
+from lwdash.techniques import distill
 from lwdash.techniques.contract import Training
 
 EPOCHS = Integer(
@@ -97,26 +98,44 @@ def finetune(
 
 
 def training_targets(training: Training, library: Any) -> tuple[list[np.ndarray], list[Any], str]:
-    """What each output should be, its loss, and where that comes from."""
-    losses = library.losses
+    """What each output should be, its loss, and where that comes from: labels, the teacher, or both."""
     if training.labels is None or len(training.teacher) > 1:
-        teacher = list(training.teacher)
-        return (
-            teacher,
-            [losses.KLDivergence() if is_distribution(t) else losses.MeanSquaredError() for t in teacher],
-            ("the original model's outputs"),
-        )
-    answers = training.teacher[0]
+        kinds = [_kind(answers, training.task, len(training.teacher)) for answers in training.teacher]
+        losses = [distill.softened(kind, training.temperature) for kind in kinds]
+        return list(training.teacher), losses, "the original model's outputs"
+    answers, labels = training.teacher[0], training.labels
+    kind, share = _kind(answers, training.task, 1), training.teacher_share
+    hard: Any = library.losses.MeanSquaredError()
+    source = "targets"
     if training.task == "classification":
-        return (
-            [training.labels],
-            [losses.SparseCategoricalCrossentropy(from_logits=not is_distribution(answers))],
-            "labels",
+        hard = library.losses.SparseCategoricalCrossentropy(from_logits=kind != "softmax")
+        source = "labels"
+    elif training.task in ("binary", "multi-label"):
+        hard = library.losses.BinaryCrossentropy(from_logits=kind not in ("sigmoid", "softmax"))
+        source = "labels"
+    if training.task != "classification":
+        labels = labels.reshape(answers.shape).astype("float32")
+    if not share:
+        return [labels], [hard], source
+    soft = distill.softened(kind, training.temperature)
+    if share == 1:
+        return [answers], [soft], "the original model's outputs"
+    if answers.ndim != 2:
+        raise RecipeError(
+            f"teacher={share:g} needs one row of outputs a sample, but the model answers in shape {answers.shape[1:]}; "
+            "write teacher=0 for the labels alone or teacher=1 for the original model alone"
         )
-    if training.task in ("binary", "multi-label"):
-        labels = training.labels.reshape(answers.shape).astype("float32")
-        return [labels], [losses.BinaryCrossentropy(from_logits=not _is_probability(answers))], "labels"
-    return [training.labels.reshape(answers.shape).astype("float32")], [losses.MeanSquaredError()], "targets"
+    target, loss = distill.both(share, soft, hard, answers, labels)
+    return [target], [loss], f"{source} and the original model's outputs"
+
+
+def _kind(answers: np.ndarray, task: str, outputs: int) -> str:
+    """What an output's numbers are, as `distill.softened` takes them."""
+    if is_distribution(answers):
+        return "softmax"
+    if outputs == 1 and task in ("binary", "multi-label"):
+        return "sigmoid" if _is_probability(answers) else "binary logits"
+    return "logits" if outputs == 1 and task == "classification" and answers.shape[-1] > 1 else "values"
 
 
 def is_distribution(outputs: np.ndarray) -> bool:

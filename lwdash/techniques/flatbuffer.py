@@ -10,10 +10,18 @@ def read_model(data: bytes) -> Any:
     """The schema's `ModelT` of a .tflite.
 
     Its arrays are read-only views, since two of them may show the same bytes: assign new ones.
+    Buffers that lie behind the flatbuffer, as litert-quantizer writes larger files, are read from there.
     """
+    import numpy as np
     from ai_edge_litert import schema_py_generated as schema
 
-    return schema.ModelT.InitFromPackedBuf(bytes(data), 0)
+    data = bytes(data)
+    model = schema.ModelT.InitFromPackedBuf(data, 0)
+    for buffer in model.buffers:
+        if buffer.offset > 1:  # 0 and 1 mean that the data lie in the flatbuffer
+            buffer.data = np.frombuffer(data, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
+    return model
 
 
 def write_model(model: Any) -> bytes:

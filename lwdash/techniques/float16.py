@@ -4,9 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lwdash.parameters import parameter
+from lwdash.techniques.choices import BACKEND
 from lwdash.techniques.contract import Convert, Packed, Rows, Skipped
+from lwdash.techniques.converter import half_precision, require
 from lwdash.techniques.flatbuffer import read_model, write_model
-from lwdash.techniques.quantizer import layer_of
+from lwdash.techniques.readback import float_weights, layer_of
 
 NAME = "float16"
 LABEL = "Half precision"
@@ -18,7 +21,7 @@ NEEDS_ROWS = False
 
 @dataclass(frozen=True)
 class Params:
-    pass
+    backend: str = parameter("litert", BACKEND)
 
 
 def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | None = None) -> Packed:
@@ -28,6 +31,9 @@ def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | Non
     """
     from ai_edge_litert import schema_py_generated as schema
 
+    if params.backend == "tflite":
+        converted = require(convert)(half_precision, None)
+        return Packed(converted, float_weights(converted, "TFLiteConverter left them"))
     model = read_model(data)
     opcode = _dequantize_opcode(model, schema)
     skipped = []

@@ -74,13 +74,13 @@ def with_batch_of_one(library: Any, model: Any, shapes: Sequence[Sequence[int]])
 
 @contextmanager
 def marked_layers(model: Any) -> Iterator[None]:
-    """While inside, each layer's name ends in MARK, nested models' layers too."""
+    """While inside, each layer's name ends in MARK, nested models' layers too, and each part of a path."""
     layers = list(dict.fromkeys(_all_layers(model)))
     names = [layer.name for layer in layers]
     attribute = "_name" if library_of(model).__name__ == "tf_keras" else "name"
     try:
         for layer, name in zip(layers, names, strict=True):
-            setattr(layer, attribute, name + MARK)
+            setattr(layer, attribute, name.replace("/", f"{MARK}/") + MARK)
         yield
     finally:
         for layer, name in zip(layers, names, strict=True):
@@ -102,6 +102,7 @@ def clean_names(data: bytes, input_names: Sequence[str]) -> bytes:
     """
     model = read_model(data)
     model.metadata = [entry for entry in model.metadata or () if text(entry.name) != CONVERTER_NOTES]
+    all_names: list[str] = []
     for number, graph in enumerate(model.subgraphs):
         names = [_short_name(text(tensor.name)) for tensor in graph.tensors]
         if number == 0:
@@ -113,8 +114,10 @@ def clean_names(data: bytes, input_names: Sequence[str]) -> bytes:
             for position, index in enumerate(graph.outputs):
                 if index not in graph.inputs:
                     names[index] = _output_name(graph, names, index, position)
-        for tensor, name in zip(graph.tensors, _unique(names), strict=True):
-            tensor.name = name.encode()
+        all_names += names
+    tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
+    for tensor, name in zip(tensors, _unique(all_names), strict=True):
+        tensor.name = name.encode()
     return write_model(model)
 
 

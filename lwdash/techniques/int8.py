@@ -1,14 +1,19 @@
 """Full integer quantization: int8 weights and activations, ranges from calibration rows."""
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-import numpy as np
-
-from lwdash.parameters import Choice, Integer, parameter
+from lwdash.errors import RecipeError
+from lwdash.parameters import Choice, parameter
+from lwdash.techniques.borders import with_borders
+from lwdash.techniques.choices import BACKEND, PER_CHANNEL, RANGES, ROWS
 from lwdash.techniques.contract import Convert, Packed, Rows
-from lwdash.techniques.flatbuffer import read_model, write_model
-from lwdash.techniques.quantizer import floating_operators, quantize
+from lwdash.techniques.converter import full_integer, require
+from lwdash.techniques.formats import FORMATS
+from lwdash.techniques.loops import LOOPS
+from lwdash.techniques.quantizer import first_rows, quantized_throughout
+from lwdash.techniques.readback import computed, float_operators
+from lwdash.techniques.tensorflow_quantizer import quantize_with_tensorflow
 
 NAME = "int8"
 LABEL = "Full integer"
@@ -32,89 +37,62 @@ class Params:
             },
         ),
     )
-    rows: int = parameter(
-        256,
-        Integer("Calibration rows", "How many calibration rows set the ranges, at most.", 1, 100_000, "rows"),
-    )
+    per_channel: bool = parameter(True, PER_CHANNEL)
+    rows: int = parameter(256, ROWS)
+    ranges: str = parameter("minmax", RANGES)
+    backend: str = parameter("litert", BACKEND)
+
+
+def check(params: Params) -> None:
+    """TFLiteConverter calibrates in one way only."""
+    if params.backend == "tflite" and params.ranges != "minmax":
+        raise RecipeError(f"int8: backend=tflite takes ranges=minmax only, but got ranges={params.ranges}")
 
 
 def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | None = None) -> Packed:
     """Integer throughout; operators that have no integer form are listed as skipped."""
-    from litert_quantizer import recipe
+    some = first_rows(rows, params.rows)
+    if params.backend == "tflite":
+        converted = require(convert)(full_integer(params.io, per_channel=params.per_channel), some)
+        skipped = float_operators(converted, "TFLiteConverter has no integer form of it")
+        used = 0 if some is None else len(next(iter(some.values())))
+        return Packed(converted, skipped, {"calibration_rows": used})
+    packed = quantized_throughout(
+        data, FORMATS["int8"], some, per_channel=params.per_channel, ranges=params.ranges
+    )
+    return (
+        packed
+        if params.io == "int8"
+        else Packed(with_borders(packed.data, params.io), packed.skipped, packed.facts)
+    )
 
-    some = None if rows is None else {name: values[: params.rows] for name, values in rows.items()}
-    quantized = quantize(data, recipe.static_wi8_ai8(), some)
-    skipped = floating_operators(quantized)
+
+def other_ways(data: bytes, params: Params) -> dict[str, Callable[..., Packed]]:
+    """Who else can make this file, by name, each called as `apply`: for where litert-quantizer leaves floats."""
+    if params.backend == "tflite":
+        return {}
+    loops = {operator.kind for operator in computed(data)} & LOOPS
+    if not loops:
+        return {"TensorFlow's quantizer": apply_with_tensorflow}
+    if "WHILE" not in loops:  # TFLiteConverter has an integer form of an LSTM, and crashes on a loop
+        return {"TFLiteConverter": apply_from_model}
+    return {}
+
+
+def apply_with_tensorflow(
+    data: bytes, params: Params, rows: Rows | None, convert: Convert | None = None
+) -> Packed:
+    """The quantizer behind TFLiteConverter, on the same float file; its ranges are min and max."""
+    some = first_rows(rows, params.rows) or {}
+    quantized = quantize_with_tensorflow(data, some, per_channel=params.per_channel)
+    skipped = float_operators(quantized, "neither quantizer has an integer form of it")
     if params.io != "int8":
         quantized = with_borders(quantized, params.io)
-    used = 0 if some is None else len(next(iter(some.values())))
-    return Packed(quantized, skipped, {"calibration_rows": used})
+    return Packed(quantized, skipped, {"calibration_rows": len(next(iter(some.values())))})
 
 
-def with_borders(data: bytes, io: str) -> bytes:
-    """The same file with `uint8` or `float32` inputs and outputs, converted by operators at its borders."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = read_model(data)
-    graph = model.subgraphs[0]
-    graph.inputs, graph.outputs = list(graph.inputs), list(graph.outputs)
-    renamed: dict[int, int] = {}
-    for position, index in enumerate(graph.inputs):
-        if graph.tensors[index].type == schema.TensorType.INT8:
-            outer = _border_tensor(graph, index, io, schema)
-            graph.operators.insert(0, _operator(model, "QUANTIZE", outer, index, schema))
-            graph.inputs[position] = renamed[index] = outer
-    for position, index in enumerate(graph.outputs):
-        if graph.tensors[index].type == schema.TensorType.INT8:
-            outer = _border_tensor(graph, index, io, schema)
-            kind = "DEQUANTIZE" if io == "float32" else "QUANTIZE"
-            graph.operators.append(_operator(model, kind, index, outer, schema))
-            graph.outputs[position] = renamed[index] = outer
-    for signature in model.signatureDefs or ():
-        for entry in [*signature.inputs, *signature.outputs]:
-            entry.tensorIndex = renamed.get(entry.tensorIndex, entry.tensorIndex)
-    return write_model(model)
-
-
-def _border_tensor(graph: Any, index: int, io: str, schema: Any) -> int:
-    """A tensor like `index`, with its name, in the border's format; the inner one is called `…/int8`."""
-    inner = graph.tensors[index]
-    outer = schema.TensorT()
-    outer.shape, outer.shapeSignature, outer.name, outer.buffer = (
-        inner.shape,
-        inner.shapeSignature,
-        inner.name,
-        0,
-    )
-    outer.hasRank = inner.hasRank
-    inner.name = inner.name + b"/int8"
-    if io == "float32":
-        outer.type = schema.TensorType.FLOAT32
-    else:
-        outer.type = schema.TensorType.UINT8
-        outer.quantization = schema.QuantizationParametersT()
-        outer.quantization.scale = inner.quantization.scale
-        outer.quantization.zeroPoint = np.asarray(inner.quantization.zeroPoint, np.int64) + 128
-    graph.tensors.append(outer)
-    return len(graph.tensors) - 1
-
-
-def _operator(model: Any, kind: str, source: int, target: int, schema: Any) -> Any:
-    operator = schema.OperatorT()
-    operator.opcodeIndex = _opcode(model, getattr(schema.BuiltinOperator, kind), schema)
-    operator.inputs, operator.outputs = [source], [target]
-    options = schema.DequantizeOptionsT if kind == "DEQUANTIZE" else schema.QuantizeOptionsT
-    operator.builtinOptionsType = getattr(schema.BuiltinOptions, options.__name__[:-1])
-    operator.builtinOptions = options()
-    return operator
-
-
-def _opcode(model: Any, builtin: int, schema: Any) -> int:
-    for i, code in enumerate(model.operatorCodes):
-        if code.builtinCode == builtin:
-            return i
-    code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = builtin
-    code.version = 2
-    model.operatorCodes.append(code)
-    return len(model.operatorCodes) - 1
+def apply_from_model(
+    data: bytes, params: Params, rows: Rows | None, convert: Convert | None = None
+) -> Packed:
+    """TFLiteConverter on the Keras model."""
+    return apply(data, replace(params, backend="tflite", ranges="minmax"), rows, convert)

@@ -10,7 +10,7 @@ import numpy as np
 
 from lwdash.errors import InternalFault
 from lwdash.parameters import Choice, Names, Number, parameter
-from lwdash.techniques import finetune, native
+from lwdash.techniques import distill, finetune, native
 from lwdash.techniques.batch_norm import settle_batch_norm
 from lwdash.techniques.clone import clone_keras, clone_with
 from lwdash.techniques.contract import Skipped, Training, Treated
@@ -55,6 +55,8 @@ class Params:
     epochs: int = finetune.epochs(STEPS)
     learning_rate: float = finetune.learning_rate(0.002)
     batch_size: int = finetune.batch_size()
+    teacher: float = distill.teacher()
+    temperature: float = distill.temperature()
     skip: tuple[str, ...] = parameter((), Names("Leave alone", "Layers that are not pruned."))
 
 
@@ -67,6 +69,7 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
     from tensorflow_model_optimization.sparsity import keras as sparsity
 
     finetune.seed_everything(training.seed)
+    training = distill.taught(training, params)
     if finetune.library_of(model).__name__ == "keras":
         return _apply_native(model, params, training)
     chosen = select_layers(model, params.skip)

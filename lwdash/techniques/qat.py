@@ -14,22 +14,23 @@ from typing import Any
 
 import numpy as np
 
-from lwdash.errors import BridgeRefused, ConversionFailed
+from lwdash.errors import BridgeRefused
 from lwdash.keras_models.flatten import flatten_model, is_nested
 from lwdash.parameters import Names, parameter
-from lwdash.techniques import distill, finetune
+from lwdash.techniques import distill, fake_quant, finetune
 from lwdash.techniques.as_2d import as_2d, weights_back
 from lwdash.techniques.batch_norm import settle_batch_norm
 from lwdash.techniques.clone import clone_with
 from lwdash.techniques.contract import Skipped, Training, Treated
-from lwdash.techniques.fake_quant import Support, annotated, learnt_weights, settle_ranges, support_of
-from lwdash.techniques.selection import Selection, leaf_layers, select, weight_name
+from lwdash.techniques.selection import Selection, leaf_layers, matches, select, weight_name
 from lwdash.techniques.structure import Structure, keeping, structure_of
 
 NAME = "qat"
 LABEL = "Quantization-aware training"
 SUMMARY = "Fine-tunes while rounding to 8 bits, so that the integer file loses less; keeps zeros and clusters made before."
-TRAP = "It pays where int8 alone visibly loses accuracy; where int8 loses nothing there is nothing to win back."
+TRAP = (
+    "It pays where int8 alone visibly loses accuracy; where int8 loses nothing there is nothing to win back."
+)
 STAGE = "keras"
 FORMAT = "int8"
 """The number format it trains for: the export that follows, and the only one that may be named after it."""
@@ -72,15 +73,15 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
     training = distill.taught(training, params)
     flat = flatten_model(model) if is_nested(model) else model
     rewritten = as_2d(flat, [values[:COMPARED_ROWS] for values in training.inputs])
-    support = support_of(rewritten.model)
-    chosen = _choose(model, rewritten.parts, support, params.skip)
-    left = {part for path in _left(chosen) for part in rewritten.parts.get(path, ())}
-    names = {name for name, reason in support.items() if reason is None and name not in left}
-    emulated = annotated(rewritten.model, names)
-    settle_ranges(emulated, training.inputs, params.batch_size)
-    kernels, found = _structured(emulated, rewritten.model)
+    why = fake_quant.reasons(rewritten.model, _left_alone(model, rewritten.parts, params.skip))
+    chosen = _choose(model, rewritten.parts, why, params.skip)
+    emulating = fake_quant.annotated(
+        rewritten.model, {name for name, reason in why.items() if reason is None}
+    )
+    fake_quant.settle_ranges(emulating, training.inputs, params.batch_size)
+    kernels, structures = _structured(emulating, rewritten.model)
     facts = finetune.finetune(
-        emulated,
+        emulating,
         training,
         epochs=finetune.epochs_for(params.epochs, STEPS, training.rows, params.batch_size),
         learning_rate=params.learning_rate,
@@ -88,12 +89,57 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
         what="quantization-aware training",
         callbacks=[keeping(kernels)] if kernels else [],
     )
+    shared = {place for place, found in structures.items() if found.is_clustered}
     treated = clone_with(model, lambda layer: layer)
-    weights_back(rewritten.parts, learnt_weights(emulated, rewritten.model, keep=set(kernels)), treated)
+    weights_back(rewritten.parts, fake_quant.learnt_weights(emulating, rewritten.model, shared), treated)
     settled = settle_batch_norm(treated, training)
-    form = FORMS[any(s.is_pruned for s in found), any(s.is_clustered for s in found)]
+    form = FORMS[
+        any(found.is_pruned for found in structures.values()),
+        any(found.is_clustered for found in structures.values()),
+    ]
+    trained = {f"{path}/{name}": len(np.unique(v)) for path, name, v in chosen.kernels(treated) if v.ndim > 1}
+    without = [Skipped(name, reason) for name, reason in fake_quant.weightless(rewritten.model, why)]
     return Treated(
         treated,
-        (*chosen.skipped, *_float_operations(rewritten.model, support)),
-        {**facts, "form": form, "batch_norm_settled": settled, "quantized_kernels": _reached(chosen, treated)},
+        (*chosen.skipped, *without),
+        {"form": form, **facts, "batch_norm_settled": settled, "distinct_values": trained},
     )
+
+
+def _left_alone(model: Any, parts: Mapping[str, tuple[str, ...]], skip: Sequence[str]) -> set[str]:
+    """Names of the 2-D layers that stand for what the recipe leaves alone."""
+    return {
+        part
+        for path, layer in leaf_layers(model)
+        if any(matches(path, layer.name, pattern) for pattern in skip)
+        for part in parts.get(path, ())
+    }
+
+
+def _choose(
+    model: Any, parts: Mapping[str, tuple[str, ...]], why: Mapping[str, str | None], skip: Sequence[str]
+) -> Selection:
+    """The layers with weights that are trained in 8 bits, and why the others are not."""
+    paths = {id(layer): path for path, layer in leaf_layers(model)}
+
+    def kernels_of(layer: Any) -> Sequence[Any] | Skipped:
+        found = [why[part] for part in parts[paths[id(layer)]]]
+        reason = next((r for r in found if r), None)
+        return Skipped(layer.name, reason) if reason else layer.weights
+
+    return select(model, kernels_of, skip)
+
+
+def _structured(
+    emulating: Any, model: Any
+) -> tuple[dict[tuple[str, str], Any], dict[tuple[str, str], Structure]]:
+    """The kernels with zeros or clusters to keep by (layer, weight), and which of the two."""
+    kernels, structures = {}, {}
+    for name, layer in ((layer.name, layer) for layer in model.layers):
+        for weight in layer.weights:
+            found = structure_of(weight.numpy())
+            if found:
+                structures[name, weight_name(weight)] = found
+    for name, _, known in fake_quant.variables(emulating, model):
+        kernels.update({place: known[place[1]] for place in structures if place[0] == name})
+    return kernels, structures

@@ -1,48 +1,47 @@
-"""Post-training quantization of a float .tflite by litert-quantizer, and what it left in float."""
+"""Post-training quantization of a float .tflite by litert-quantizer."""
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from lwdash.errors import ConversionFailed
 from lwdash.techniques.bias_range import fit_biases
-from lwdash.techniques.contract import Rows, Skipped
+from lwdash.techniques.contract import Packed, Rows, Skipped
 from lwdash.techniques.flatbuffer import read_model, text, write_model
+from lwdash.techniques.formats import FLOAT32, FORMATS, WEIGHT_OPERATORS, Format, Plan, can_have
+from lwdash.techniques.ranges import activation_ranges
+from lwdash.techniques.readback import Computed, computed, inner_scopes, left_undone
 
-SIGNATURE = "serving_default"
+WIDEST_GPTQ = 4096
+"""GPTQ keeps and inverts a matrix of inputs × inputs: 64 MB at this width."""
 
 
-def quantize(data: bytes, recipe: Any, rows: Rows | None) -> bytes:
-    """`data` quantized by a litert-quantizer recipe; `rows` calibrate it where the recipe needs ranges.
+def quantize(
+    data: bytes, plan: Plan, rows: Rows | None, ranges: str = "minmax", moments: Sequence[str] = ()
+) -> bytes:
+    """`data` quantized as planned; `rows` set the ranges of activations where the plan needs them.
 
-    A range reaches from the smallest to the largest value of all rows. The library's default is a moving average
-    over the rows' own ranges, which clips and forgets: on three small models it cost 3 to 18 dB of SQNR.
-    Raises ConversionFailed with the library's reason.
+    ranges: how, as in `lwdash.techniques.ranges.HOW`. The library's own calibration is a moving average over the
+    rows' ranges, which clips and forgets: on three small models it cost 3 to 18 dB of SQNR.
+    moments: tensors whose second moments GPTQ reads. Raises ConversionFailed with the library's reason.
     """
-    from litert_quantizer import calibrator, quantizer, recipe_manager
-    from litert_quantizer.utils import qsv_utils
+    from litert_quantizer import quantizer
 
+    inner = inner_scopes(data) if plan.is_static else []
+    if inner:
+        plan.add(FORMATS[FLOAT32], inner)
+    seen = None
+    if plan.needs_ranges:
+        if not rows:
+            raise ConversionFailed("this quantization needs calibration rows, and there are none")
+        seen = activation_ranges(data, rows, ranges, products_of=moments)
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         try:
-            work = quantizer.Quantizer(bytearray(data), recipe)
-            ranges = None
-            if work.need_calibration:
-                if not rows:
-                    raise ConversionFailed("this quantization needs calibration rows, and there are none")
-                manager = recipe_manager.RecipeManager()
-                manager.load_quantization_recipe(recipe)
-                seen = calibrator.Calibrator(
-                    bytearray(data), num_threads=1, qsv_update_func=qsv_utils.min_max_update
-                )
-                seen.calibrate({SIGNATURE: _signature_rows(data, rows)}, manager)
-                ranges = seen.get_model_qsvs()
-            quantized = work.quantize(ranges).quantized_model
-        except ConversionFailed:
-            raise
+            quantized = quantizer.Quantizer(bytearray(data), plan.recipe).quantize(seen).quantized_model
         except Exception as error:  # bare ValueErrors, and runtime errors of the interpreter
             raise ConversionFailed(
                 f"litert-quantizer could not quantize this file: {str(error)[:500]}"
@@ -52,7 +51,63 @@ def quantize(data: bytes, recipe: Any, rows: Rows | None) -> bytes:
     return write_model(model)
 
 
-class _signature_rows:
+def quantized_throughout(
+    data: bytes,
+    format: Format,
+    rows: Rows | None,
+    *,
+    per_channel: bool = True,
+    ranges: str = "minmax",
+    algorithm: str = "minmax",
+) -> Packed:
+    """Every operator in one format; those that cannot have it, and weights rounded otherwise, are listed as skipped."""
+    plan = Plan()
+    plan.add(format, per_channel=per_channel)
+    source = computed(data)
+    moments, otherwise = _round_by(plan, algorithm, format, source)
+    quantized = quantize(data, plan, rows, ranges, moments)
+    skipped = left_undone(data, quantized, [format] * len(source))
+    facts = {"calibration_rows": len(next(iter(rows.values())))} if rows and plan.needs_ranges else {}
+    return Packed(quantized, (*skipped, *otherwise), facts)
+
+
+def first_rows(rows: Rows | None, count: int) -> Rows | None:
+    """At most `count` of the calibration rows."""
+    return None if rows is None else {name: values[:count] for name, values in rows.items()}
+
+
+def _round_by(
+    plan: Plan, algorithm: str, format: Format, source: Sequence[Computed]
+) -> tuple[list[str], list[Skipped]]:
+    """Asks for an algorithm wherever the library has it: (tensors whose moments it needs, where min-max stays)."""
+    moments: list[str] = []
+    otherwise: list[Skipped] = []
+    if algorithm == "minmax":
+        return moments, otherwise
+    for kind in WEIGHT_OPERATORS:
+        chosen = [c for c in source if c.kind == kind and c.weights is not None and can_have(kind, format)]
+        knows = can_have(kind, format, algorithm=algorithm)
+        is_gptq = algorithm == "gptq"
+        taken = [
+            c for c in chosen if knows and not (is_gptq and (c.is_inside or c.input_width > WIDEST_GPTQ))
+        ]
+        if taken:
+            plan.round_by(algorithm, format, [c.scope for c in taken], kind)
+            moments += [c.input for c in taken] if is_gptq else []
+        why = (
+            f"{algorithm} takes at most {WIDEST_GPTQ:,} inputs, and nothing inside a loop"
+            if knows
+            else f"litert-quantizer has no {algorithm} for it"
+        )
+        otherwise += [
+            Skipped(c.layer, f"{kind} weights are rounded by min-max: {why}")
+            for c in chosen
+            if c not in taken
+        ]
+    return moments, otherwise
+
+
+class signature_rows:
     """One dict a row, keyed by the signature's own input names; can be iterated more than once."""
 
     def __init__(self, data: bytes, rows: Rows):
@@ -74,46 +129,8 @@ def operators(model: Any) -> Iterator[tuple[str, list[Any], list[Any]]]:
     for graph in model.subgraphs:
         for operator in graph.operators:
             code = model.operatorCodes[operator.opcodeIndex]
-            kind = kinds[max(code.builtinCode, code.deprecatedBuiltinCode)]
             yield (
-                kind,
+                kinds[max(code.builtinCode, code.deprecatedBuiltinCode)],
                 [graph.tensors[i] for i in operator.inputs if i >= 0],
                 [graph.tensors[i] for i in operator.outputs if i >= 0],
             )
-
-
-def floating_weights(data: bytes, reason: str) -> tuple[Skipped, ...]:
-    """Operators that still compute with float32 constants of more than one element."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = read_model(data)
-    left = []
-    for kind, inputs, outputs in operators(model):
-        constants = [t for t in inputs if _is_constant(model, t) and np.prod(t.shape) > 1]
-        weights = [t for t in constants if t.type == schema.TensorType.FLOAT32 and len(t.shape) > 1]
-        if weights:
-            left.append(Skipped(layer_of(outputs[0]), f"{kind} {reason}"))
-    return tuple(left)
-
-
-def floating_operators(data: bytes) -> tuple[Skipped, ...]:
-    """Operators whose output is float32 in a file that should be integer throughout."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = read_model(data)
-    return tuple(
-        Skipped(layer_of(outputs[0]), f"{kind} has no integer form here and stays in float32")
-        for kind, _, outputs in operators(model)
-        if kind not in ("DEQUANTIZE", "QUANTIZE")
-        and any(t.type == schema.TensorType.FLOAT32 for t in outputs)
-    )
-
-
-def _is_constant(model: Any, tensor: Any) -> bool:
-    data = model.buffers[tensor.buffer].data
-    return data is not None and len(data) > 0
-
-
-def layer_of(tensor: Any) -> str:
-    """The layer that a tensor of the float export is named after."""
-    return text(tensor.name).rpartition("/")[0] or text(tensor.name)

@@ -1,7 +1,9 @@
 """The ranges of activations, seen on calibration rows: what a static quantization is scaled by."""
 
+import contextlib
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
+import warnings
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -11,7 +13,7 @@ from lwdash.errors import ConversionFailed
 from lwdash.techniques.contract import Rows
 from lwdash.techniques.flatbuffer import read_model, text
 
-Ranges = Mapping[str, Mapping[str, np.ndarray]]
+Ranges = Mapping[str, Mapping[str, Any]]
 """Tensor name → what litert-quantizer calls its quantization statistics: "min", "max", and "hessian" for GPTQ."""
 
 HOW = {
@@ -24,6 +26,8 @@ BINS = 2048
 LEVELS = 256
 SHARES = np.linspace(0.2, 1.0, 81)
 """How much of each side of a range the search for the least error keeps."""
+NARROWEST = 2.0**-20
+"""Least range relative to the file's widest: a layer that is always 0 has no scale that integers could work with."""
 LARGEST = 3e38
 """Beyond it is padding with −infinity, not a value."""
 
@@ -38,6 +42,8 @@ def activation_ranges(data: bytes, rows: Rows, how: str, *, products_of: Collect
     limits = _limits(watched)
     if how != "minmax":
         limits = {name: _clipped(counts, *limits[name], how) for name, counts in _counts(watched).items()}
+    widest = max((high - low for low, high in limits.values()), default=0.0) or 1.0
+    limits = {name: (low, max(high, low + widest * NARROWEST)) for name, (low, high) in limits.items()}
     products = _products(watched, tuple(sorted(products_of))) if products_of else {}
     return {
         name: {
@@ -59,9 +65,7 @@ class _Watched:
         self.graph = model.subgraphs[0]
         self.names = [text(tensor.name) for tensor in self.graph.tensors]
         self.activations = _activations(model)
-        self.shapes = {
-            self.names[i]: (1,) * len(self.graph.tensors[i].shape) for i in self.activations
-        }
+        self.shapes = {self.names[i]: (1,) * len(self.graph.tensors[i].shape) for i in self.activations}
         digest = hashlib.sha256(data)
         for name in sorted(rows):
             digest.update(f"{name} {rows[name].shape} {rows[name].dtype}".encode())
@@ -79,9 +83,11 @@ class _Watched:
         from ai_edge_litert.interpreter import Interpreter
 
         try:
-            interpreter = Interpreter(
-                model_content=self.data, num_threads=1, experimental_preserve_all_tensors=True
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that keeping every tensor takes memory
+                interpreter = Interpreter(
+                    model_content=self.data, num_threads=1, experimental_preserve_all_tensors=True
+                )
             interpreter.allocate_tensors()
             for i in range(self.count):
                 interpreter.reset_all_variables()
@@ -90,7 +96,9 @@ class _Watched:
                 interpreter.invoke()
                 yield interpreter
         except (RuntimeError, ValueError, KeyError) as error:
-            raise ConversionFailed(f"the calibration rows do not run through the float .tflite: {error}") from error
+            raise ConversionFailed(
+                f"the calibration rows do not run through the float .tflite: {error}"
+            ) from error
 
 
 def _activations(model: Any) -> list[int]:
@@ -108,31 +116,43 @@ def _activations(model: Any) -> list[int]:
 
 @lru_cache(maxsize=4)
 def _limits(watched: _Watched) -> dict[str, tuple[float, float]]:
-    """Tensor name → (smallest, largest) value over all rows."""
-    low = np.full(len(watched.activations), np.inf)
-    high = np.full(len(watched.activations), -np.inf)
-    for interpreter in watched.run():
-        for position, index in enumerate(watched.activations):
+    """Tensor name → (smallest, largest) value over all rows; without tensors that LiteRT does not keep."""
+    low: dict[int, float] = {}
+    high: dict[int, float] = {}
+    for number, interpreter in enumerate(watched.run()):
+        indices = _readable(interpreter, watched.activations) if number == 0 else list(low)
+        for index in indices:
             values = interpreter.get_tensor(index)
             smallest, largest = values.min(initial=np.inf), values.max(initial=-np.inf)
             if not (smallest > -LARGEST and largest < LARGEST):
                 inside = values[np.abs(values) < LARGEST]
                 smallest, largest = inside.min(initial=np.inf), inside.max(initial=-np.inf)
-            low[position], high[position] = min(low[position], smallest), max(high[position], largest)
+            low[index] = min(low.get(index, np.inf), float(smallest))
+            high[index] = max(high.get(index, -np.inf), float(largest))
     return {
-        watched.names[index]: (float(low[i]), float(high[i])) if low[i] <= high[i] else (0.0, 0.0)
-        for i, index in enumerate(watched.activations)
+        watched.names[index]: (low[index], high[index]) if low[index] <= high[index] else (0.0, 0.0)
+        for index in low
     }
+
+
+def _readable(interpreter: Any, indices: Sequence[int]) -> list[int]:
+    """Those of the tensors that can be read after a run: what only passes between loops has no data."""
+    readable = []
+    for index in indices:
+        with contextlib.suppress(ValueError):
+            interpreter.get_tensor(index)
+            readable.append(index)
+    return readable
 
 
 @lru_cache(maxsize=4)
 def _counts(watched: _Watched) -> dict[str, np.ndarray]:
     """Tensor name → how many values fall in each of BINS equal parts of its range."""
     limits = _limits(watched)
-    names = [watched.names[index] for index in watched.activations]
-    counts = {name: np.zeros(BINS, np.int64) for name in names}
+    indices = {name: watched.names.index(name) for name in limits}
+    counts = {name: np.zeros(BINS, np.int64) for name in limits}
     for interpreter in watched.run():
-        for name, index in zip(names, watched.activations, strict=True):
+        for name, index in indices.items():
             counts[name] += np.histogram(interpreter.get_tensor(index), BINS, _wide(limits[name]))[0]
     return counts
 
@@ -141,14 +161,18 @@ def _counts(watched: _Watched) -> dict[str, np.ndarray]:
 def _products(watched: _Watched, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Tensor name → 2/n·XᵀX, X the (n, last axis) values over all rows (GPTQ, arXiv 2210.17323, section 3)."""
     indices = {name: watched.names.index(name) for name in names}
-    sums: dict[str, np.ndarray] = {}
+    widths = {name: watched.graph.tensors[index].shape[-1] for name, index in indices.items()}
+    sums = {name: np.zeros((width, width), np.float64) for name, width in widths.items()}
+    waiting: dict[str, list[np.ndarray]] = {name: [] for name in names}
     seen = dict.fromkeys(names, 0)
-    for interpreter in watched.run():
+    for number, interpreter in enumerate(watched.run(), start=1):
         for name, index in indices.items():
-            values = interpreter.get_tensor(index)
-            values = values.reshape(-1, values.shape[-1]).astype(np.float64)
-            sums[name] = sums.get(name, 0.0) + values.T @ values
-            seen[name] += len(values)
+            waiting[name].append(interpreter.get_tensor(index).reshape(-1, widths[name]))
+            if number % 64 == 0 or number == watched.count:
+                values = np.concatenate(waiting[name])
+                sums[name] += values.T @ values
+                seen[name] += len(values)
+                waiting[name].clear()
     return {name: (2.0 / seen[name] * total).astype(np.float32) for name, total in sums.items()}
 
 
@@ -172,8 +196,10 @@ def _clipped(counts: np.ndarray, low: float, high: float, how: str) -> tuple[flo
     low, high = min(low, 0.0), max(high, 0.0)
     best_low, best_high = low, high
     for _ in range(2):
-        best_high = min(high * SHARES, key=lambda h: _error(middles, counts, best_low, h)) if high else 0.0
-        best_low = min(low * SHARES, key=lambda l: _error(middles, counts, l, best_high)) if low else 0.0
+        best_high = (
+            min(high * SHARES, key=lambda high: _error(middles, counts, best_low, high)) if high else 0.0
+        )
+        best_low = min(low * SHARES, key=lambda low: _error(middles, counts, low, best_high)) if low else 0.0
     return float(best_low), float(best_high)
 
 

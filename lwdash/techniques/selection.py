@@ -1,6 +1,6 @@
 """Which layers a keras-stage technique treats, which it leaves alone, and why."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -39,12 +39,7 @@ def select(
     kernel_names: dict[str, tuple[str, ...]] = {}
     skipped = []
     paths = {path: layer for path, layer in leaf_layers(model) if layer.weights}
-    for pattern in skip:
-        if not any(matches(path, layer.name, pattern) for path, layer in paths.items()):
-            known = [layer.name for layer in paths.values()]
-            raise RecipeError(
-                f"skip: no layer is called {pattern!r} (layers: {', '.join(known)}){nearest(pattern, known)}"
-            )
+    refuse_unknown(skip, paths)
     for path, layer in paths.items():
         if any(matches(path, layer.name, pattern) for pattern in skip):
             skipped.append(Skipped(path, "left alone by the recipe"))
@@ -76,6 +71,16 @@ def select(
     return Selection(frozenset(kernel_names), kernel_names, tuple(skipped))
 
 
+def refuse_unknown(skip: Sequence[str], layers: Mapping[str, Any]) -> None:
+    """Raises RecipeError when a pattern in `skip` matches none of the layers, given by path."""
+    for pattern in skip:
+        if not any(matches(path, layer.name, pattern) for path, layer in layers.items()):
+            known = [layer.name for layer in layers.values()]
+            raise RecipeError(
+                f"skip: no layer is called {pattern!r} (layers: {', '.join(known)}){nearest(pattern, known)}"
+            )
+
+
 def leaf_layers(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """(path, layer) of every layer that is not itself a model; those of nested models as `outer/inner`."""
     for layer in model.layers:
@@ -91,4 +96,10 @@ def weight_name(weight: Any) -> str:
 
 
 def matches(path: str, name: str, pattern: str) -> bool:
-    return fnmatchcase(path, pattern) or fnmatchcase(name, pattern)
+    """Whether a pattern means this layer: by its path, its name, or the nested model it is part of.
+
+    Steps that change the structure dissolve nested models, whose layers are then called by their path.
+    """
+    parts = path.split("/")
+    outer = ("/".join(parts[:end]) for end in range(1, len(parts)))
+    return any(fnmatchcase(called, pattern) for called in (path, name, parts[-1], *outer))

@@ -25,7 +25,7 @@ def experiment_card(row: Mapping[str, Any]) -> None:
         f"{row[key]:,} {word}" for key, word in (("active", "under way"), ("failed", "failed")) if row[key]
     ]
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        with st.container(width=400, gap=None):
+        with st.container(width=488, gap=None):
             st.markdown(f"**{plain(row['name'])}**")
             st.caption(
                 f"{plain(row['model_name'])} · {plain(row['data_name'])}  \n{row['task']} · {made:%Y-%m-%d %H:%M} UTC"

@@ -4,42 +4,50 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from lwdash.errors import RecipeError
 from lwdash.parameters import Choice, Flag, Integer, Names, Number, Overrides, Parameter
-from lwdash.recipe import Recipe, Step, make_recipe, parse_recipe
+from lwdash.recipe import EXAMPLE, Recipe, Step, make_recipe, parse_recipe
 from lwdash.techniques import TECHNIQUES
 
 
 def recipe_editor(start: Sequence[str], *, key: str) -> list[Recipe] | None:
-    """A table of recipes, begun with `start`, with a form below that adds to it.
+    """A list of recipes to edit as text, begun with `start`, and a form below that adds to it.
 
-    Returns the recipes, each once, or None while one of them cannot be read (the message is shown).
+    Returns the recipes, each once, or None while one of them cannot be read (the message is shown). What was written
+    is kept for the session, on other pages as well, until `clear_recipes`.
     """
-    listed = f"{key}:listed"
-    if listed not in st.session_state:
-        st.session_state[listed] = list(start)
-    edited = st.data_editor(
-        pd.DataFrame({"recipe": st.session_state[listed]}, dtype="str"),
-        num_rows="dynamic",
-        hide_index=True,
-        width="stretch",
-        key=f"{key}:table:{len(st.session_state[listed])}",
-        column_config={
-            "recipe": st.column_config.TextColumn(
-                "Recipe", help="Steps joined by +, for example prune(sparsity=0.8) + int8", width="large"
-            )
-        },
+    area, kept = f"{key}:text:{st.session_state.get(f'{key}:round', 0)}", f"{key}:kept"
+    if area not in st.session_state:
+        st.session_state[area] = st.session_state.get(kept, "\n".join(start))
+    text = st.text_area(
+        "Recipes, one a line",
+        key=area,
+        height="content",
+        placeholder=EXAMPLE,
+        help="Steps joined by +, for example `prune(sparsity=0.8) + int8`. A parameter that is not named has its default.",
     )
-    texts = [text.strip() for text in edited["recipe"] if isinstance(text, str) and text.strip()]
+    st.session_state[kept] = text
+    recipes = _read([line.strip() for line in text.splitlines() if line.strip()])
     with st.expander("Build a recipe", icon=":material/build:"):
         built = _builder(key)
-        if st.button("Add to the list", key=f"{key}:add", disabled=built is None, icon=":material/add:"):
-            st.session_state[listed] = list(dict.fromkeys([*texts, str(built)]))
-            st.rerun()
-    return _read(texts)
+        st.button(
+            "Add to the list", key=f"{key}:add", disabled=built is None, icon=":material/add:",
+            on_click=_append, args=(area, str(built)),
+        )  # fmt: skip
+    return recipes
+
+
+def clear_recipes(key: str) -> None:
+    """Begins the list of `recipe_editor` anew at its next run."""
+    st.session_state.pop(f"{key}:kept", None)
+    st.session_state[f"{key}:round"] = st.session_state.get(f"{key}:round", 0) + 1
+
+
+def _append(area: str, recipe: str) -> None:
+    lines = [line for line in st.session_state[area].splitlines() if line.strip()]
+    st.session_state[area] = "\n".join([*lines, recipe])
 
 
 def _read(texts: Sequence[str]) -> list[Recipe] | None:
@@ -76,12 +84,11 @@ def _builder(key: str) -> Recipe | None:
         key=f"{key}:format",
     )
     names = [name for name in TECHNIQUES if name in {*trained, packed}]
-    steps = [_step_form(name, f"{key}:{name}") for name in names]
-    if not steps:
+    if not names:
         st.caption("Choose at least one technique.")
         return None
     try:
-        recipe = make_recipe(*steps)
+        recipe = make_recipe(*[_step_form(name, f"{key}:{name}") for name in names])
     except RecipeError as error:
         st.error(str(error), icon=":material/error:")
         return None

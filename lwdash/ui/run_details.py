@@ -1,6 +1,6 @@
 """One run in full: what it cost in a sentence, its stages, its layers, its log."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +9,23 @@ import streamlit as st
 
 from lwdash.charts.layer_bars import QUANTITIES, layer_values, plot_layer_bars
 from lwdash.ui.cards import plain
-from lwdash.ui.formats import is_missing, milliseconds, percent, points, seconds, size, times
+from lwdash.ui.formats import NOTHING, count, is_missing, milliseconds, percent, points, seconds, size, times
 
 LOG_BYTES = 200_000
+FIGURE_WIDTH = 170
+VERDICTS = {
+    "better": ": a real gain on {rows} rows",
+    "worse": ": a real loss on {rows} rows",
+    "equivalent": ": equivalent on {rows} rows",
+    "cannot tell": ": {rows} rows cannot tell whether that is real",
+}
 
 
 def summary(run: Mapping[str, Any]) -> str:
-    """`3.9× smaller, 1.1× faster, accuracy −0.4 points: equivalent …`, from what was measured."""
+    """`3.9× smaller, 1.1× faster, accuracy −0.4 points: equivalent on 500 rows`, from what was measured."""
+    if run.get("is_baseline"):
+        quality = "" if is_missing(run.get("accuracy")) else f", accuracy {percent(run['accuracy'])}"
+        return f"the baseline: {size(run['size_bytes'])}{quality}, {milliseconds(run['latency_ms_p50'])}"
     parts = []
     if run.get("baseline_size_bytes") and run.get("size_bytes"):
         parts.append(_ratio(run["baseline_size_bytes"] / run["size_bytes"], "smaller", "larger"))
@@ -25,7 +35,8 @@ def summary(run: Mapping[str, Any]) -> str:
         parts.append(f"accuracy {points(run['accuracy'] - run['baseline_accuracy'])}")
     elif not is_missing(run.get("agreement")):
         parts.append(f"agrees with the original on {percent(run['agreement'])} of the rows")
-    return ", ".join(parts)
+    verdict = VERDICTS.get(run.get("verdict") or "", "") if parts else ""
+    return ", ".join(parts) + verdict.format(rows=count(run.get("rows")))
 
 
 def _ratio(value: float, more: str, less: str) -> str:
@@ -35,30 +46,44 @@ def _ratio(value: float, more: str, less: str) -> str:
 def show_figures(run: Mapping[str, Any]) -> None:
     """The headline figures, each with what it was measured on."""
     host = run.get("host") or {}
-    where = f"{host.get('cpu')}, {host.get('cores')} cores, {host.get('threads')} thread(s), LiteRT {host.get('litert')}"
-    cells = st.columns(5)
-    cells[0].metric("Size", size(run["size_bytes"]), help=f"{run['size_bytes']:,} bytes")
-    cells[1].metric("Gzip", size(run["gzip_bytes"]), help=f"{run['gzip_bytes']:,} bytes")
-    if not is_missing(run.get("accuracy")):
-        low, high = run.get("accuracy_ci") or (None, None)
-        cells[2].metric("Accuracy", percent(run["accuracy"], 2), help=f"{run.get('rows')} evaluation rows")
-        cells[2].caption(f"95 % interval {percent(low)} to {percent(high)}")
-    else:
-        cells[2].metric(
-            "Agreement", percent(run.get("agreement"), 2), help=f"{run.get('rows')} evaluation rows"
+    threads = "1 thread" if host.get("threads") == 1 else f"{host.get('threads')} threads"
+    where = f"{host.get('cpu')}, {host.get('cores')} cores, {threads}, LiteRT {host.get('litert')}"
+    rows = f"{count(run.get('rows'))} evaluation rows"
+    with st.container(horizontal=True):
+        _figure("Size", size(run["size_bytes"]), f"{run['size_bytes']:,} bytes")
+        _figure("Gzip", size(run["gzip_bytes"]), "compressed", help="Where pruning and clustering show")
+        if not is_missing(run.get("accuracy")):
+            _figure(
+                "Accuracy", percent(run["accuracy"], 2), _interval(run.get("accuracy_ci"), percent), help=rows
+            )
+        elif not is_missing(run.get("agreement")):
+            _figure("Agreement", percent(run["agreement"], 2), "with the original", help=rows)
+        elif not is_missing(run.get("sqnr_db")):
+            _figure("SQNR", f"{run['sqnr_db']:.1f} dB", "against the original", help=rows)
+        tail = f"p90 {milliseconds(run.get('latency_ms_p90'))}, p99 {milliseconds(run.get('latency_ms_p99'))}"
+        _figure("Latency p50", milliseconds(run["latency_ms_p50"]), tail, help=where)
+        _figure(
+            "Speed-up",
+            times(run["speedup"]),
+            _interval(run.get("speedup_ci"), times),
+            help="Against the baseline, measured interleaved with it",
         )
-    cells[3].metric("Latency p50", milliseconds(run["latency_ms_p50"]), help=where)
-    cells[3].caption(
-        f"p90 {milliseconds(run.get('latency_ms_p90'))}, p99 {milliseconds(run.get('latency_ms_p99'))}"
-    )
-    cells[4].metric("Speed-up", times(run["speedup"]), help="Against the baseline, interleaved with it")
-    low, high = run.get("speedup_ci") or (None, None)
-    cells[4].caption(f"95 % interval {times(low)} to {times(high)}")
-    st.caption(f"Measured on {run.get('rows')} evaluation rows; {plain(where)}")
-    if run.get("verdict_text"):
+        _figure("Zeros", percent(run.get("sparsity")), "of the weights", help="Sparsity, in the .tflite")
+    st.caption(f"Measured on {rows}; {plain(where)}. Small figures in a box are 95 % intervals.")
+    if run.get("verdict_text") and not run.get("is_baseline"):
         st.info(plain(run["verdict_text"]), icon=":material/balance:")
     for reason in run.get("why_not_faster") or ():
         st.caption(f":material/speed: {plain(reason)}")
+
+
+def _figure(label: str, value: str, below: str, help: str | None = None) -> None:
+    with st.container(border=True, width=FIGURE_WIDTH, height="stretch", gap=None):
+        st.metric(label, value, help=help)
+        st.caption(below)
+
+
+def _interval(bounds: Sequence[float] | None, write: Callable[[float], str]) -> str:
+    return f"{write(bounds[0])} to {write(bounds[1])}" if bounds else "no interval"
 
 
 def show_stages(compressed: Mapping[str, Any]) -> None:
@@ -80,18 +105,20 @@ def show_stages(compressed: Mapping[str, Any]) -> None:
         table,
         hide_index=True,
         column_config={
-            "stage": "Stage",
-            "seconds": st.column_config.NumberColumn("Time (s)", format="%.2f"),
-            "cached": st.column_config.CheckboxColumn("From the cache"),
-            "memory": st.column_config.NumberColumn(
-                "Peak memory (MB)", format="localized", help="Of the process, until then"
+            "stage": st.column_config.TextColumn("Stage", width=190),
+            "seconds": st.column_config.NumberColumn("Time (s)", format="%.2f", width=75),
+            "cached": st.column_config.CheckboxColumn(
+                "Cached", width=70, help="Another run had done the same work"
             ),
-            "facts": st.column_config.TextColumn("What was reached", width="large"),
+            "memory": st.column_config.NumberColumn(
+                "Memory (MB)", format="localized", width=100, help="Most that the process had used until then"
+            ),
+            "facts": st.column_config.TextColumn("What was reached", width=660),
         },
     )
     skipped = compressed.get("skipped", [])
     if skipped:
-        with st.expander(f"{len(skipped)} layers or operators were left as they are"):
+        with st.expander(f"Left as they are: {len(skipped)} layers or operators"):
             st.dataframe(
                 pd.DataFrame(skipped), hide_index=True, column_config={"layer": "Layer", "reason": "Reason"}
             )
@@ -111,40 +138,37 @@ def show_layers(name: str, layers: Sequence[Mapping[str, Any]]) -> None:
         format_func=lambda q: QUANTITIES[q][0], key="run:quantity", label_visibility="collapsed",
     ) or "weight_bytes"  # fmt: skip
     values = layer_values({name: layers}, quantity)
-    st.plotly_chart(
-        plot_layer_bars(values, quantity), alt=f"{QUANTITIES[quantity][0]} of {len(values)} layers."
-    )
-    columns = ["index", "type", "layer", "parameters", "macs", "bytes", "weight_bytes", "quantization_bytes",
-               "bits_per_weight", "sparsity", "distinct_values", "entropy_bits", "huffman_bytes", "weight_dtype",
-               "output_dtype"]  # fmt: skip
+    label, _, meaning = QUANTITIES[quantity]
+    st.caption(meaning)
+    st.plotly_chart(plot_layer_bars(values, quantity), alt=f"{label} of {len(values)} layers.")
+    columns = ["type", "layer", "parameters", "macs", "bytes", "weight_bytes", "quantization_bytes", "bits_per_weight",
+               "sparsity", "distinct_values", "entropy_bits", "huffman_bytes", "weight_dtype", "output_dtype"]  # fmt: skip
     table = pd.DataFrame(layers)
     table = table[[c for c in columns if c in table]]
     if "sparsity" in table:
         table["sparsity"] = pd.to_numeric(table["sparsity"]) * 100
-    whole = st.column_config.NumberColumn
+    text, whole = st.column_config.TextColumn, st.column_config.NumberColumn
     st.dataframe(
         table,
         hide_index=True,
+        placeholder=NOTHING,
         column_config={
-            "index": whole("#", width="small"),
-            "type": "Operator",
-            "layer": "Keras layer",
-            "parameters": whole("Parameters", format="localized"),
-            "macs": whole("MACs", format="localized"),
-            "bytes": whole(
-                "Bytes", format="localized", help="Everything in the file that belongs to this operator"
-            ),
-            "weight_bytes": whole("Weights (B)", format="localized"),
-            "quantization_bytes": whole("Scales (B)", format="localized"),
-            "bits_per_weight": whole("Bits a weight", format="%.1f"),
-            "sparsity": whole("Sparsity (%)", format="%.1f"),
-            "distinct_values": whole("Distinct values", format="localized"),
-            "entropy_bits": whole("Entropy (bit)", format="%.2f"),
-            "huffman_bytes": whole("Huffman (B)", format="localized"),
-            "weight_dtype": "Weights",
-            "output_dtype": "Output",
+            "type": text("Operator", width=130),
+            "layer": text("Keras layer", width=110, help="The layer that this operator of the file came from"),
+            "parameters": whole("Params", format="localized", width=75, help="Weights and biases"),
+            "macs": whole("MACs", format="localized", width=75, help="Multiplications with addition, one sample"),
+            "bytes": whole("Bytes", format="localized", width=70, help="All in the file that belongs to the operator"),
+            "weight_bytes": whole("Weights (B)", format="localized", width=82),
+            "quantization_bytes": whole("Scales (B)", format="localized", width=75, help="Scales and zero points"),
+            "bits_per_weight": whole("Bits", format="%.1f", width=50, help="Bits a weight, biases counted in"),
+            "sparsity": whole("Zeros (%)", format="%.1f", width=72, help="Sparsity: weights that are zero"),
+            "distinct_values": whole("Distinct", format="localized", width=70, help="Different weights there are"),
+            "entropy_bits": whole("Entropy (bit)", format="%.2f", width=90, help="Bits a weight would need at least"),
+            "huffman_bytes": whole("Huffman (B)", format="localized", width=92, help="The weights Huffman-coded"),
+            "weight_dtype": text("Type", width=62, help="Of the weights"),
+            "output_dtype": text("Output", width=65, help="Type of the output"),
         },
-    )
+    )  # fmt: skip
 
 
 def show_log(path: Path) -> None:

@@ -5,7 +5,6 @@ import http.client
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -13,12 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from browser.served import ROOT, free_port
+
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
 
-ROOT = Path(__file__).parents[2]
-CHROMIUM = os.environ.get("LWDASH_CHROMIUM", "/usr/bin/chromium")
-pytestmark = pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="there is no Chromium to drive")
 
 APP = """
 import os
@@ -68,12 +66,6 @@ def other_page():
 st.navigation([st.Page(upload_page, title="Upload"), st.Page(other_page, title="Elsewhere")]).run()
 """
 LIMIT_BYTES = 60_000_000
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_until(condition, otherwise: str, seconds: float = 10.0) -> None:
@@ -133,17 +125,6 @@ def server(tmp_path_factory):
         yield server
     finally:
         server.stop()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    switches = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking"]
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=CHROMIUM, args=[*switches, "--disable-component-update"]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

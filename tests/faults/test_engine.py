@@ -18,10 +18,12 @@ import pytest
 from conftest import ROOT, Finished, poll
 
 from lwdash.engine.scheduler import Engine, batch_key, batches, members_of
+from lwdash.engine.scratch import sweep, working_folder
 from lwdash.engine.submit import submit_runs
 from lwdash.measure.runner import Runner
 from lwdash.settings import Settings, load_settings
 from storage import runs
+from storage.artifacts import Artifacts
 from storage.runs import Waiting
 from storage.store import Store, open_store
 
@@ -191,7 +193,7 @@ def test_a_model_deleted_behind_our_back_is_said(site: Site) -> None:
 def test_a_cached_stage_deleted_behind_our_back_is_made_again(site: Site) -> None:
     site.start()
     (run,) = site.submit("float16")
-    site.wait_until_ended([run])
+    assert site.wait_until_ended([run]) == ["succeeded"], site.row(run)["error"]
     sha256 = site.row(run)["tflite_sha256"]
     site.store.artifacts.local_path(sha256).unlink()
     (again,) = site.submit("float16")
@@ -199,9 +201,35 @@ def test_a_cached_stage_deleted_behind_our_back_is_made_again(site: Site) -> Non
     assert site.store.artifacts.has(site.row(again)["tflite_sha256"])
 
 
+def test_a_full_disk_is_said_and_nothing_turns_green(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Artifacts, "_write", full)
+        site.start()
+        (run,) = site.submit("float16")
+        assert site.wait_until_ended([run]) == ["failed"]
+        assert "No space left on device" in site.row(run)["error"]
+    assert runs.retry(site.store.database, run)
+    assert site.wait_until_ended([run]) == ["succeeded"]
+
+
+def test_a_database_that_somebody_locks_for_a_while_costs_no_run(site: Site) -> None:
+    site.start()
+    ids = site.submit("float16", "dynamic")
+    site.wait(ids[0], lambda row: row["state"] == "running")
+    with site.store.database.connect() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        time.sleep(4)  # the fault itself, not a wait for something
+        connection.rollback()
+    assert site.wait_until_ended(ids) == ["succeeded", "succeeded"]
+    assert [site.row(run)["vanished"] for run in ids] == [0, 0]
+
+
 def test_a_restart_loses_nothing(site: Site) -> None:
     first = site.start()
-    long, *quick = ids = site.submit(LONG.replace("1000", "30"), "float16", "dynamic", "int8(io=uint8)")
+    long, *quick = ids = site.submit(LONG.replace("1000", "5"), "float16", "dynamic", "int8(io=uint8)")
     site.wait(long, lambda row: row["state"] == "running")
     first.stop()
     assert "running" not in site.states(ids)
@@ -227,7 +255,7 @@ time.sleep(600)
 def test_a_killed_server_loses_nothing(site: Site) -> None:
     """Its child ends itself, and the next server takes over what was running and what was queued."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "LWDASH_SLOTS": "2"}
-    ids = site.submit(LONG.replace("1000", "30"), "float16")
+    ids = site.submit(LONG.replace("1000", "5"), "float16")
     server = subprocess.Popen([sys.executable, "-c", SERVER, str(site.settings.home)], env=environment)
     try:
         site.wait(ids[0], lambda row: row["state"] == "running")
@@ -236,10 +264,11 @@ def test_a_killed_server_loses_nothing(site: Site) -> None:
         server.kill()
         server.wait()
     poll("no orphan", lambda: not site.children, 5)
-    for folder in site.settings.scratch.glob("step-*"):  # as if the server had been killed a while ago
-        poll("the folder is old enough", lambda f=folder: time.time() - f.stat().st_ctime > 10.5, 15)
+    left = site.scratch
+    for name in left:  # as if the server had been killed a while ago
+        os.utime(site.settings.scratch / name, (0, 0))
     site.start()
-    poll("what the killed server left is swept up", lambda: not site.scratch or site.children, 10)
+    poll("what the killed server left is swept up", lambda: not set(left) & set(site.scratch), 10)
     assert site.wait_until_ended(ids) == ["succeeded", "succeeded"]
     assert site.row(ids[0])["attempt"] == 2
 
@@ -297,3 +326,17 @@ def test_a_batch_is_bounded_and_its_key_says_what_is_inside() -> None:
     members = [*members_of(batch_key(first)), *members_of(batch_key(second))]
     assert members == [("compress", run, 1) for run in range(1, 31)]
     assert list(members_of("somebody-elses-task")) == []
+
+
+def test_only_folders_without_an_owner_are_swept(tmp_path: Path) -> None:
+    abandoned = tmp_path / "step-abandoned"
+    young = tmp_path / "step-young"
+    for folder in (abandoned, young, tmp_path / "other"):
+        folder.mkdir()
+    os.utime(abandoned, (0, 0))
+    os.utime(tmp_path / "other", (0, 0))
+    with working_folder(tmp_path) as owned:
+        os.utime(owned, (0, 0))
+        assert sweep(tmp_path) == 1
+        assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["other", "step-young", owned.name])
+    assert not owned.exists()

@@ -113,13 +113,13 @@ def test_every_point_is_drawn_once_and_carries_its_run():
     front, *groups = figure.data
     assert sorted(i for group in groups for i in group.customdata) == [1, 2, 3]
     assert list(front.x) == [1.0, 4.0]
-    assert "200 evaluation rows" in figure.layout.title.text
+    assert "200 evaluation rows" in figure.layout.title.subtitle.text
     words = describe_tradeoff(points, SIZE, ACCURACY)
     assert "3 runs" in words
     assert "int8: 1.0 kB, 90.0 %" in words
 
 
-def test_only_the_front_and_the_baseline_have_intervals_and_names_so_that_they_can_be_read():
+def test_only_named_points_have_intervals_so_that_they_can_be_read():
     chance = random.Random(1)
     frame = runs(
         *({"size_bytes": 1000 + chance.randint(0, 40), "accuracy": chance.uniform(0.5, 0.9),
@@ -128,8 +128,21 @@ def test_only_the_front_and_the_baseline_have_intervals_and_names_so_that_they_c
     points = tradeoff_points(frame, SIZE, ACCURACY)
     group = plot_tradeoff(points, SIZE, ACCURACY).data[1]
     drawn = [not math.isnan(v) for v in group.error_y.array]
-    assert drawn == points["on_front"].tolist()
-    assert 0 < sum(drawn) < 40
+    assert drawn == [name != "" for name in points["name"]]
+    assert 0 < sum(drawn) <= sum(points["on_front"]) < 40
+
+
+def test_points_on_each_other_share_one_name_and_far_ones_have_their_own():
+    frame = runs(
+        {"recipe": "float32", "is_baseline": True, "size_bytes": 90_000, "accuracy": 0.95},
+        {"recipe": "prune(sparsity=0.5) + int8", "size_bytes": 25_000, "accuracy": 0.97},
+        {"recipe": "int8", "size_bytes": 25_000, "accuracy": 0.97},
+        {"recipe": "dynamic", "size_bytes": 20_000, "accuracy": 0.90},
+        {"recipe": "float16", "size_bytes": 50_000, "accuracy": 0.80},
+    )
+    assert tradeoff_points(frame, SIZE, ACCURACY)["name"].tolist() == [
+        "float32", "", "int8 +1", "dynamic", "",
+    ]  # fmt: skip
 
 
 def test_a_constant_latency_still_has_a_colour_scale():

@@ -1,0 +1,200 @@
+"""Whether zeros and shared values that an earlier step made are still there, on the numbers a .tflite stores.
+
+Kernels are found in the file by their contents: converters rename, transpose and fold (a batch normalization scales
+each channel, and may turn its sign), but the direction of a channel stays what it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from lwdash.techniques.contract import Skipped
+from lwdash.techniques.flatbuffer import read_model
+from lwdash.techniques.structure import structure_of
+
+KEPT_ZEROS = 0.95
+"""Share of the zeros that has to be left for the pruning to count as kept."""
+ALIKE = 0.7
+"""Least mean cosine between the channels of a kernel and of what is taken for it in the file."""
+GATES = (4, 3)
+"""LSTM and GRU kernels are stored gate by gate."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A kernel with structure, before and in the file.
+
+    zeros: how many it had; zeros_kept: the share of them that is still 0, None without a pruning.
+    distinct: how many different values it had; distinct_stored: in the file, in the tensor or in its fullest channel,
+    whichever is fewer (per-channel scales give equal weights different integers); None without a clustering.
+    is_found: whether the kernel was recognized in the file at all.
+    """
+
+    kernel: str
+    is_found: bool
+    zeros: int = 0
+    zeros_kept: float | None = None
+    distinct: int = 0
+    distinct_stored: int | None = None
+
+    @property
+    def lost(self) -> str:
+        """What was lost, in words; empty where nothing was."""
+        said = []
+        if self.zeros_kept is not None and self.zeros_kept < KEPT_ZEROS:
+            said.append(
+                f"{1 - self.zeros_kept:.0%} of the {self.zeros:,} zeros that pruning made are no longer zero"
+            )
+        if self.distinct_stored is not None and self.distinct_stored > self.distinct:
+            said.append(
+                f"the {self.distinct} shared values that clustering made are {self.distinct_stored} in the file"
+            )
+        return " and ".join(said)
+
+
+def audit(kernels: Mapping[str, np.ndarray], tflite: bytes) -> tuple[Finding, ...]:
+    """What became of the structure of `kernels`, float arrays in Keras order; those without any are left out.
+
+    kernels: by the path of their layer and their number in it, as in `stored_model.kernels`: `block/conv:0`.
+    """
+    stored = list(_stored(tflite))
+    findings = []
+    for name, kernel in kernels.items():
+        structure = structure_of(kernel)
+        if structure:
+            found = _find(kernel, stored)
+            findings.append(
+                _compare(name, kernel, found, structure.is_pruned, structure.is_clustered)
+                if found is not None
+                else Finding(name, False)
+            )
+    return tuple(findings)
+
+
+def lost_structure(findings: Sequence[Finding]) -> tuple[Skipped, ...]:
+    """The findings where something was lost or could not be looked up, as layers left behind."""
+    unknown = "its zeros and shared values could not be looked up, the kernel was not recognized in the file"
+    return tuple(
+        Skipped(f.kernel.rpartition(":")[0], f.lost if f.is_found else unknown)
+        for f in findings
+        if f.lost or not f.is_found
+    )
+
+
+def as_facts(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    return [asdict(finding) for finding in findings]
+
+
+def _compare(
+    name: str, kernel: np.ndarray, found: np.ndarray, is_pruned: bool, is_clustered: bool
+) -> Finding:
+    zeros = kernel == 0
+    return Finding(
+        name,
+        True,
+        zeros=int(zeros.sum()),
+        zeros_kept=float(np.mean(found[zeros] == 0)) if is_pruned else None,
+        distinct=len(np.unique(kernel)),
+        distinct_stored=_distinct(found) if is_clustered else None,
+    )
+
+
+def _distinct(values: np.ndarray) -> int:
+    """Different values in the tensor, or in the fullest channel of the axis where that is fewer."""
+    counts = [len(np.unique(values))]
+    for axis in (-1, -2):
+        counts.append(max(len(np.unique(channel)) for channel in np.moveaxis(values, axis, 0)))
+    return min(counts)
+
+
+def _find(kernel: np.ndarray, stored: list[np.ndarray]) -> np.ndarray | None:
+    """The file's tensor that is this kernel, in Keras order; what is found is taken off `stored`."""
+    whole = _best(kernel, stored)
+    if whole is not None:
+        return whole
+    for gates in GATES if kernel.ndim == 2 and kernel.shape[-1] > 4 else ():
+        if kernel.shape[-1] % gates == 0:
+            left = list(stored)
+            found = [_best(part, left) for part in np.split(kernel, gates, axis=-1)]
+            parts = [part for part in found if part is not None]
+            if len(parts) == gates:
+                stored[:] = left
+                return np.concatenate(parts, axis=-1)
+    return None
+
+
+def _best(kernel: np.ndarray, stored: list[np.ndarray]) -> np.ndarray | None:
+    best, likeness, place = None, ALIKE, -1
+    for i, tensor in enumerate(stored):
+        for candidate in _orientations(tensor, kernel.shape):
+            alike = _likeness(kernel, candidate)
+            if alike > likeness:
+                best, likeness, place = candidate, alike, i
+    if best is not None:
+        del stored[place]
+    return best
+
+
+def _orientations(tensor: np.ndarray, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
+    """A file's tensor in the shapes it may have had in Keras: outputs first, transposed, depthwise, as it is."""
+    if tensor.size != np.prod(shape):
+        return
+    yield np.moveaxis(tensor.reshape(shape[-1], *shape[:-1]), 0, -1)
+    yield tensor.reshape(shape)
+    if len(shape) > 2:
+        yield np.moveaxis(tensor.reshape(shape[-2], *shape[:-2], shape[-1]), 0, -2)
+        yield np.moveaxis(tensor.reshape(*shape[1:], shape[0]), -1, 0)
+
+
+def _likeness(kernel: np.ndarray, other: np.ndarray) -> float:
+    """Mean cosine of the channels, without regard to sign; channels that are empty in the kernel do not count."""
+    a, b = (values.reshape(-1, kernel.shape[-1]).astype(np.float64) for values in (kernel, other))
+    lengths = np.linalg.norm(a, axis=0)
+    used = lengths > 0
+    if not used.any():
+        return 1.0
+    products = np.abs((a * b).sum(axis=0)[used])
+    return float(np.mean(products / np.maximum(lengths[used] * np.linalg.norm(b, axis=0)[used], 1e-12)))
+
+
+def _stored(tflite: bytes) -> Iterator[np.ndarray]:
+    """The constants of a file with two axes and more, as integers without their zero point, or as floats."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    types = schema.TensorType
+    numbers = {
+        types.FLOAT32: np.float32, types.FLOAT16: np.float16, types.INT8: np.int8, types.UINT8: np.uint8,
+        types.INT16: np.int16,
+    }  # fmt: skip
+    model = read_model(tflite)
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            data = model.buffers[tensor.buffer].data
+            shape = () if tensor.shape is None else tuple(int(n) for n in tensor.shape)
+            if data is None or len(data) == 0 or len(shape) < 2:
+                continue
+            if tensor.type == types.INT4:
+                values: np.ndarray = _nibbles(np.frombuffer(bytes(data), np.int8), int(np.prod(shape)))
+            elif tensor.type in numbers:
+                values = np.frombuffer(bytes(data), numbers[tensor.type])
+            else:
+                continue
+            yield (
+                values.reshape(shape) - _zero_point(tensor) if _zero_point(tensor) else values.reshape(shape)
+            )
+
+
+def _nibbles(packed: np.ndarray, count: int) -> np.ndarray:
+    """4-bit integers, the lower half of each byte first."""
+    return np.stack([np.left_shift(packed, 4) >> 4, packed >> 4], axis=1).ravel()[:count]
+
+
+def _zero_point(tensor: Any) -> int:
+    quantization = tensor.quantization
+    if quantization is None or quantization.zeroPoint is None or len(quantization.zeroPoint) != 1:
+        return 0
+    return int(quantization.zeroPoint[0])

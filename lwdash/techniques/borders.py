@@ -1,0 +1,81 @@
+"""The number format at a quantized file's inputs and outputs."""
+
+from typing import Any
+
+import numpy as np
+
+from lwdash.techniques.flatbuffer import read_model, write_model
+
+
+def with_borders(data: bytes, io: str) -> bytes:
+    """The same file with its integer inputs and outputs as `io`, converted by operators at its borders.
+
+    io: `float32` from int8 or int16, or `uint8` from int8. Borders of another type stay as they are.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = read_model(data)
+    graph = model.subgraphs[0]
+    graph.inputs, graph.outputs = list(graph.inputs), list(graph.outputs)
+    types = schema.TensorType
+    inner = (types.INT8, types.INT16) if io == "float32" else (types.INT8,)
+    renamed: dict[int, int] = {}
+    for position, index in enumerate(graph.inputs):
+        if graph.tensors[index].type in inner:
+            outer = _border_tensor(graph, index, io, schema)
+            graph.operators.insert(0, _operator(model, "QUANTIZE", outer, index, schema))
+            graph.inputs[position] = renamed[index] = outer
+    for position, index in enumerate(graph.outputs):
+        if graph.tensors[index].type in inner:
+            outer = _border_tensor(graph, index, io, schema)
+            kind = "DEQUANTIZE" if io == "float32" else "QUANTIZE"
+            graph.operators.append(_operator(model, kind, index, outer, schema))
+            graph.outputs[position] = renamed[index] = outer
+    for signature in model.signatureDefs or ():
+        for entry in [*signature.inputs, *signature.outputs]:
+            entry.tensorIndex = renamed.get(entry.tensorIndex, entry.tensorIndex)
+    return write_model(model)
+
+
+def _border_tensor(graph: Any, index: int, io: str, schema: Any) -> int:
+    """A tensor like `index`, with its name, in the border's format; the inner one is called `…/int8` or `…/int16`."""
+    inner = graph.tensors[index]
+    outer = schema.TensorT()
+    outer.shape, outer.shapeSignature, outer.name, outer.buffer = (
+        inner.shape,
+        inner.shapeSignature,
+        inner.name,
+        0,
+    )
+    outer.hasRank = inner.hasRank
+    inner.name = inner.name + (b"/int8" if inner.type == schema.TensorType.INT8 else b"/int16")
+    if io == "float32":
+        outer.type = schema.TensorType.FLOAT32
+    else:
+        outer.type = schema.TensorType.UINT8
+        outer.quantization = schema.QuantizationParametersT()
+        outer.quantization.scale = inner.quantization.scale
+        outer.quantization.zeroPoint = np.asarray(inner.quantization.zeroPoint, np.int64) + 128
+    graph.tensors.append(outer)
+    return len(graph.tensors) - 1
+
+
+def _operator(model: Any, kind: str, source: int, target: int, schema: Any) -> Any:
+    operator = schema.OperatorT()
+    operator.opcodeIndex = _opcode(model, getattr(schema.BuiltinOperator, kind), schema)
+    operator.inputs, operator.outputs = [source], [target]
+    options = schema.DequantizeOptionsT if kind == "DEQUANTIZE" else schema.QuantizeOptionsT
+    operator.builtinOptionsType = getattr(schema.BuiltinOptions, options.__name__[:-1])
+    operator.builtinOptions = options()
+    return operator
+
+
+def _opcode(model: Any, builtin: int, schema: Any) -> int:
+    for i, code in enumerate(model.operatorCodes):
+        if code.builtinCode == builtin:
+            return i
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = builtin
+    code.version = 3  # the first that takes int16
+    model.operatorCodes.append(code)
+    return len(model.operatorCodes) - 1

@@ -1,0 +1,104 @@
+"""Knowledge distillation: learning from labels, from the original model's answers, or from both.
+
+Loss = α·T²·KL(softmax(z_t/T) ‖ softmax(z_s/T)) + (1 − α)·task loss (Hinton, Vinyals, Dean, arXiv 1503.02531), with α the
+teacher's share and T the temperature. Where a model answers in probabilities their logarithms stand for the logits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from lwdash.parameters import Number, parameter
+from lwdash.techniques.contract import Training
+
+SMALLEST = 1e-7
+"""Probabilities are at least this, so that their logarithm is finite."""
+TEACHER = Number(
+    "Teacher's share",
+    "Share of the loss that compares with the original model's answers; the rest comes from the labels. Without "
+    "labels the original is the only teacher, whatever is written here.",
+    0.0,
+    1.0,
+    step=0.05,
+)
+TEMPERATURE = Number(
+    "Temperature",
+    "Softens the original's answers, so that the smaller probabilities teach too; 1 takes them as they are.",
+    1.0,
+    100.0,
+    step=0.5,
+)
+
+Loss = Callable[[Any, Any], Any]
+"""(target, output) → the mean loss over the rows."""
+
+
+def teacher() -> Any:
+    return parameter(0.0, TEACHER)
+
+
+def temperature() -> Any:
+    return parameter(1.0, TEMPERATURE)
+
+
+def taught(training: Training, params: Any) -> Training:
+    """The same training, with the teacher's share and the temperature of a technique's parameters."""
+    return replace(training, teacher_share=params.teacher, temperature=params.temperature)
+
+
+def softened(kind: str, temperature: float) -> Loss:
+    """T²·KL between the softened answers of teacher and student.
+
+    kind: "softmax" or "sigmoid" for probabilities, "logits" or "binary logits" for what comes before them,
+    "values" for numbers, which are compared by their squared difference.
+    """
+    import tensorflow as tf
+
+    def logits(outputs: Any) -> Any:
+        outputs = tf.cast(outputs, tf.float32)
+        if kind == "softmax":
+            return tf.math.log(tf.maximum(outputs, SMALLEST))
+        if kind == "sigmoid":
+            inside = tf.clip_by_value(outputs, SMALLEST, 1 - SMALLEST)
+            return tf.math.log(inside) - tf.math.log1p(-inside)
+        return outputs
+
+    def over_classes(target: Any, output: Any) -> Any:
+        teacher, student = logits(target) / temperature, logits(output) / temperature
+        log_p = tf.nn.log_softmax(teacher)
+        gap = tf.exp(log_p) * (log_p - tf.nn.log_softmax(student))
+        return temperature**2 * tf.reduce_mean(tf.reduce_sum(gap, axis=-1))
+
+    def yes_or_no(target: Any, output: Any) -> Any:
+        teacher, student = logits(target) / temperature, logits(output) / temperature
+        p = tf.sigmoid(teacher)
+        yes = p * (tf.math.log_sigmoid(teacher) - tf.math.log_sigmoid(student))
+        no = (1 - p) * (tf.math.log_sigmoid(-teacher) - tf.math.log_sigmoid(-student))
+        return temperature**2 * tf.reduce_mean(yes + no)
+
+    def squared(target: Any, output: Any) -> Any:
+        return tf.reduce_mean(tf.square(tf.cast(target, tf.float32) - tf.cast(output, tf.float32)))
+
+    if kind == "values":
+        return squared
+    return over_classes if kind in ("softmax", "logits") else yes_or_no
+
+
+def both(
+    share: float, soft: Loss, hard: Loss, teacher: np.ndarray, labels: np.ndarray
+) -> tuple[np.ndarray, Loss]:
+    """One target that holds the teacher's answers and the labels, and the loss that takes it apart again.
+
+    teacher: (rows, outputs); labels: (rows,) or (rows, outputs).
+    """
+    answers = teacher.shape[-1]
+    columns = labels.reshape(len(labels), -1).astype("float32")
+
+    def loss(target: Any, output: Any) -> Any:
+        return share * soft(target[:, :answers], output) + (1 - share) * hard(target[:, answers:], output)
+
+    return np.concatenate([teacher.astype("float32"), columns], axis=1), loss

@@ -1,0 +1,170 @@
+"""TFMOT's model for quantization-aware training: which layers it can emulate in 8 bits, and what they have learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lwdash.errors import ConversionFailed
+from lwdash.techniques.clone import clone_with
+from lwdash.techniques.selection import weight_name
+
+FOLDING = {"Conv2D", "DepthwiseConv2D", "Dense"}
+"""Layers into which a batch normalization right after them is folded."""
+NORMS = {"BatchNormalization", "SyncBatchNormalization"}
+PREFIX = "quant_"
+DECAY = 0.999
+"""Of TFMOT's moving averages."""
+RANGES = {
+    f"{place}_{end}" for place in ("pre_activation", "post_activation", "output") for end in ("min", "max")
+}
+"""Names of the variables that hold moving averages of activation ranges."""
+INPUT_RANGES = {"quantize_layer_min", "quantize_layer_max"}
+"""Those of the inputs: not averages, but the smallest and the largest value seen."""
+RANGE_ROUNDS = 8
+SETTLED = 0.02
+"""Ranges that change by less than this share of their width are taken as found."""
+
+
+def reasons(model: Any, left: Collection[str]) -> dict[str, str | None]:
+    """For each layer of a flat model but the inputs: why TFMOT does not emulate it, None where it does.
+
+    left: names of layers the recipe leaves out.
+    """
+    found: dict[str, str | None] = {}
+    for layer in model.layers:
+        if type(layer).__name__ == "InputLayer":
+            continue
+        found[layer.name] = "left alone by the recipe" if layer.name in left else _reason(layer, left)
+    return found
+
+
+def annotated(model: Any, names: Collection[str]) -> Any:
+    """A copy of a flat model that rounds the weights and outputs of the layers called `names` while it trains.
+
+    Raises ConversionFailed with TFMOT's reason.
+    """
+    from tensorflow_model_optimization.python.core.quantization.keras import quantize
+
+    def wrap(layer: Any) -> Any:
+        return quantize.quantize_annotate_layer(layer) if layer.name in names else layer
+
+    try:
+        return quantize.quantize_apply(clone_with(model, wrap), quantized_layer_name_prefix=PREFIX)
+    except (ValueError, RuntimeError, TypeError, KeyError, AttributeError) as error:
+        raise ConversionFailed(
+            f"TFMOT could not prepare this model for quantization-aware training: {str(error)[:500]}. "
+            "Leave out the layer it names with skip=[…], or quantize after training with int8"
+        ) from error
+
+
+def settle_ranges(model: Any, inputs: Sequence[np.ndarray], batch_size: int) -> None:
+    """Gives the activation ranges of an emulating model what its first rows span, in place.
+
+    TFMOT starts at ±6 and approaches the truth with a moving average, by a third in 500 steps: a short training
+    would learn to live with ranges that the file never has. One step of the average tells the rows' own range.
+    """
+    rows = [values[: max(256, batch_size)] for values in inputs]
+    ranges = [v for v in model.weights if weight_name(v) in RANGES]
+    others = [v for v in model.weights if weight_name(v) not in RANGES | INPUT_RANGES]
+    values = [v.numpy() for v in others]
+    for _ in range(RANGE_ROUNDS):
+        before = [v.numpy() for v in ranges]
+        model(rows if len(rows) > 1 else rows[0], training=True)
+        moved = False
+        for variable, old in zip(ranges, before, strict=True):
+            new = old + (variable.numpy() - old) / (1 - DECAY)
+            new = np.minimum(new, 0) if weight_name(variable).endswith("_min") else np.maximum(new, 1e-3)
+            moved |= bool(np.any(np.abs(new - old) > SETTLED * np.maximum(np.abs(old), 1e-3)))
+            variable.assign(new)
+        for variable, value in zip(others, values, strict=True):
+            variable.assign(value)
+        if not moved:
+            return
+
+
+def variables(emulating: Any, model: Any) -> Iterator[tuple[str, Any, dict[str, Any]]]:
+    """(name, layer, its variables by name) of each layer of `model` that has weights, from its emulating form."""
+    by_name = {layer.name: layer for layer in emulating.layers}
+    for layer in model.layers:
+        if layer.weights:
+            form = by_name.get(PREFIX + layer.name) or by_name[layer.name]
+            yield layer.name, form, {weight_name(v): v for v in form.weights}
+
+
+def learnt_weights(
+    emulating: Any, model: Any, as_trained: Collection[tuple[str, str]]
+) -> dict[str, list[np.ndarray]]:
+    """The weights of each layer of `model` after the training, kernels rounded as TFMOT rounds them.
+
+    as_trained: (layer, weight) of kernels that are taken without rounding.
+    """
+    learnt = {}
+    order = {layer.name: [weight_name(w) for w in layer.weights] for layer in model.layers}
+    for name, form, known in variables(emulating, model):
+        values = {key: known[key].numpy() for key in order[name]}
+        for variable, quantizer, state in getattr(form, "_weight_vars", ()):
+            key = weight_name(variable)
+            if (name, key) not in as_trained:
+                values[key] = np.asarray(quantizer(variable, True, weights=state))
+        learnt[name] = [values[key] for key in order[name]]
+    return learnt
+
+
+def _reason(layer: Any, left: Collection[str]) -> str | None:
+    from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import (
+        default_8bit_quantize_registry as registry,
+    )
+
+    kind = type(layer).__name__
+    if len(layer._inbound_nodes) > 1:
+        return f"{kind} is used in {len(layer._inbound_nodes)} places, TFMOT emulates it in one only"
+    if kind in NORMS:
+        return _norm_reason(layer, left)
+    if not registry.Default8BitQuantizeRegistry().supports(layer):
+        return f"TFMOT does not emulate {kind} in 8 bits"
+    activation = getattr(getattr(layer, "activation", None), "__name__", None)
+    if activation is not None and activation not in _activations(kind):
+        return f"TFMOT does not emulate the activation {activation!r} in 8 bits"
+    return None
+
+
+def _activations(kind: str) -> frozenset[str]:
+    from tensorflow_model_optimization.python.core.quantization.keras.quantize_aware_activation import (
+        QuantizeAwareActivation as Known,
+    )
+
+    known: frozenset[str] = Known._PRE_QUANT_ACTIVATIONS | Known._POST_QUANT_ACTIVATIONS
+    return known | {"relu6"} if kind == "Activation" else known
+
+
+def _norm_reason(layer: Any, left: Collection[str]) -> str | None:
+    """A batch normalization is emulated only as part of the linear layer right before it."""
+    source = _single_source(layer)
+    kind = type(source).__name__
+    if source is None or kind not in FOLDING:
+        after = "several layers" if source is None else kind
+        return f"it comes after {after}, not right after a convolution or a dense layer"
+    activation = getattr(source.activation, "__name__", "linear")
+    if activation != "linear":
+        return f"'{source.name}' before it has the activation {activation!r}, so it cannot be folded into it"
+    if len(source._outbound_nodes) > 1 or len(source._inbound_nodes) > 1:
+        return f"the output of '{source.name}' before it is also used elsewhere"
+    if source.name in left:
+        return f"'{source.name}' before it is left alone by the recipe"
+    return None
+
+
+def _single_source(layer: Any) -> Any:
+    before = layer._inbound_nodes[0].inbound_layers
+    return before if not isinstance(before, (list, tuple)) else before[0] if len(before) == 1 else None
+
+
+def weightless(model: Any, why: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
+    """(layer, reason) of layers without weights that are not emulated."""
+    for layer in model.layers:
+        reason = why.get(layer.name)
+        if reason and not layer.weights:
+            yield layer.name, reason

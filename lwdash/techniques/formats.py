@@ -1,0 +1,176 @@
+"""The number formats that an operator of a .tflite can compute in, and how litert-quantizer is asked for them."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+FLOAT32 = "float32"
+WEIGHT_OPERATORS = (
+    "FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "BATCH_MATMUL", "EMBEDDING_LOOKUP",
+)  # fmt: skip
+"""Operators that have weights, by the schema's names."""
+
+ALGORITHMS = {
+    "minmax": "the largest weight is the largest integer",
+    "mse": "one scale for a bell curve of weights, outliers clipped",
+    "octav": "the clipping with the least squared error, found by iteration",
+    "gptq": "dense layers: each rounding error is made up for by the weights still to round; reads calibration rows",
+}
+"""How weights are rounded. MSE takes a Gaussian for granted; OCTAV: arXiv 2206.06501; GPTQ: arXiv 2210.17323."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """activations, weights: the types in the file. `is_stored_only`: weights turn to floats before they are used."""
+
+    name: str
+    activations: str
+    weights: str
+    words: str
+    is_stored_only: bool = False
+
+    @property
+    def is_static(self) -> bool:
+        """Whether activations are integers, so that their ranges must be known."""
+        return self.activations != FLOAT32
+
+
+FORMATS = {
+    format.name: format
+    for format in (
+        Format("float32", FLOAT32, FLOAT32, "floats, as exported"),
+        Format("float16", FLOAT32, "float16", "16-bit float weights, float computation", True),
+        Format("weight_only", FLOAT32, "int8", "8-bit weights, float computation", True),
+        Format("weight_only4", FLOAT32, "int4", "4-bit weights, float computation", True),
+        Format("dynamic", FLOAT32, "int8", "8-bit weights, activations quantized while running"),
+        Format("dynamic4", FLOAT32, "int4", "4-bit weights, activations quantized while running"),
+        Format("int8", "int8", "int8", "8-bit weights and activations"),
+        Format("int8x4", "int8", "int4", "8-bit activations, 4-bit weights"),
+        Format("int16x8", "int16", "int8", "16-bit activations, 8-bit weights"),
+    )
+}
+FALLBACK = {"weight_only4": "weight_only", "dynamic4": "dynamic", "int8x4": "int8"}
+"""What an operator gets that has no form with 4-bit weights."""
+BITS = {"int4": 4, "int8": 8, "int16": 16, "float16": 16}
+
+
+class Plan:
+    """A litert-quantizer recipe in the making: later entries win where the operator can have them."""
+
+    def __init__(self) -> None:
+        from litert_quantizer.recipe_manager import RecipeManager
+
+        self.manager = RecipeManager()
+        self.entries = 0
+        self.is_static = False
+
+    def add(
+        self,
+        format: Format,
+        scopes: Collection[str] | None = None,
+        *,
+        per_channel: bool = True,
+        operation: str = "*",
+    ) -> None:
+        """Asks for `format` in the operators of these scopes, exact as `scope_of` gives them; everywhere where None.
+
+        An operator that cannot have it gets FALLBACK's; without weights it stays in float between hybrid layers,
+        and in whatever came before between integer ones.
+        """
+        self.is_static |= format.is_static
+        if not format.is_static:
+            self._add_entry(None, scopes, operation)
+        if format.name in FALLBACK:
+            self._add_entry(FORMATS[FALLBACK[format.name]], scopes, operation, per_channel)
+        if format.name != FLOAT32:
+            self._add_entry(format, scopes, operation, per_channel)
+
+    def round_by(self, algorithm: str, format: Format, scopes: Collection[str] | None, kind: str) -> None:
+        """The weights of operators of type `kind`, which `can_have` this, rounded by an algorithm of ALGORITHMS."""
+        self._add_entry(format, scopes, _library_name(kind), algorithm=algorithm)
+
+    def _add_entry(
+        self,
+        format: Format | None,
+        scopes: Collection[str] | None,
+        operation: str,
+        per_channel: bool = True,
+        algorithm: str = "minmax",
+    ) -> None:
+        from litert_quantizer.algorithm_manager import AlgorithmName
+        from litert_quantizer.qtyping import TFLOperationName
+
+        exact = ".*" if scopes is None else "|".join(rf"^{re.escape(scope)}$" for scope in scopes)
+        regex = f"(?#{self.entries}){exact}"  # the library keeps one entry a regex, so each must be its own
+        self.entries += 1
+        name = TFLOperationName(operation)
+        if format is None:
+            self.manager.add_quantization_config(regex, name, None, AlgorithmName.NO_QUANTIZE)
+        else:
+            key, config = operator_config(format, per_channel=per_channel, algorithm=algorithm)
+            self.manager.add_quantization_config(regex, name, config, key)
+
+    @property
+    def recipe(self) -> list[dict[str, Any]]:
+        return self.manager.get_quantization_recipe()
+
+    @property
+    def needs_ranges(self) -> bool:
+        return self.manager.need_calibration()
+
+
+def operator_config(
+    format: Format, *, per_channel: bool = True, algorithm: str = "minmax"
+) -> tuple[Any, Any]:
+    """litert-quantizer's words for a format: (algorithm key, operator configuration)."""
+    from litert_quantizer import qtyping
+    from litert_quantizer.algorithm_manager import AlgorithmName
+
+    keys = {
+        "minmax": AlgorithmName.MIN_MAX_UNIFORM_QUANT,
+        "mse": AlgorithmName.MSE,
+        "octav": AlgorithmName.OCTAV,
+        "gptq": AlgorithmName.GPTQ,
+    }
+    granularity = qtyping.QuantGranularity
+    is_half = format.weights == "float16"
+    weights = qtyping.TensorQuantizationConfig(
+        num_bits=BITS[format.weights],
+        symmetric=True,
+        granularity=granularity.CHANNELWISE if per_channel and not is_half else granularity.TENSORWISE,
+        dtype=qtyping.TensorDataType.FLOAT if is_half else qtyping.TensorDataType.INT,
+    )
+    activations = None
+    if format.is_static:
+        bits = BITS[format.activations]
+        activations = qtyping.TensorQuantizationConfig(num_bits=bits, symmetric=bits == 16)
+    precision = qtyping.ComputePrecision
+    return AlgorithmName.FLOAT_CASTING if is_half else keys[algorithm], qtyping.OpQuantizationConfig(
+        activation_tensor_config=activations,
+        weight_tensor_config=weights,
+        compute_precision=precision.FLOAT if format.is_stored_only else precision.INTEGER,
+        explicit_dequantize=format.is_stored_only,
+    )
+
+
+def can_have(kind: str, format: Format, *, per_channel: bool = True, algorithm: str = "minmax") -> bool:
+    """Whether litert-quantizer has this format for operators of a type, by the schema's name of it."""
+    from litert_quantizer import algorithm_manager
+    from litert_quantizer.qtyping import TFLOperationName
+
+    if format.name == FLOAT32:
+        return True
+    name = _library_name(kind)
+    if name not in TFLOperationName.__members__:
+        return False
+    key, config = operator_config(format, per_channel=per_channel, algorithm=algorithm)
+    try:
+        algorithm_manager.check_op_quantization_config(key, TFLOperationName(name), config)
+    except ValueError:
+        return False
+    return algorithm_manager.is_op_registered(key, TFLOperationName(name))
+
+
+def _library_name(kind: str) -> str:
+    return "CONV_2D_TRANSPOSE" if kind == "TRANSPOSE_CONV" else kind

@@ -1,0 +1,62 @@
+"""Integer quantization with 16-bit activations and 8-bit weights."""
+
+from dataclasses import dataclass
+
+from lwdash.errors import RecipeError
+from lwdash.parameters import Choice, parameter
+from lwdash.techniques.borders import with_borders
+from lwdash.techniques.choices import BACKEND, PER_CHANNEL, RANGES, ROWS
+from lwdash.techniques.contract import Convert, Packed, Rows
+from lwdash.techniques.converter import full_integer, require
+from lwdash.techniques.formats import FORMATS
+from lwdash.techniques.quantizer import first_rows, quantized_throughout
+from lwdash.techniques.readback import float_operators
+
+NAME = "int16x8"
+LABEL = "16-bit activations"
+SUMMARY = "8-bit weights with 16-bit activations: the size of int8, nearly the exactness of floats."
+TRAP = "A PC runs it on slow reference kernels, often many times slower than floats; it is made for DSPs."
+STAGE = "tflite"
+NEEDS_ROWS = True
+
+
+@dataclass(frozen=True)
+class Params:
+    io: str = parameter(
+        "int16",
+        Choice(
+            "Input and output",
+            "The number format at the file's borders.",
+            {
+                "int16": "16-bit signed, as the kernels compute",
+                "float32": "floats, converted inside the file",
+            },
+        ),
+    )
+    per_channel: bool = parameter(True, PER_CHANNEL)
+    rows: int = parameter(256, ROWS)
+    ranges: str = parameter("minmax", RANGES)
+    backend: str = parameter("litert", BACKEND)
+
+
+def check(params: Params) -> None:
+    """TFLiteConverter calibrates in one way only."""
+    if params.backend == "tflite" and params.ranges != "minmax":
+        raise RecipeError(f"int16x8: backend=tflite takes ranges=minmax only, but got ranges={params.ranges}")
+
+
+def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | None = None) -> Packed:
+    """Integer throughout; operators that have no such form are listed as skipped."""
+    some = first_rows(rows, params.rows)
+    if params.backend == "tflite":
+        configure = full_integer(params.io, activations="int16", per_channel=params.per_channel)
+        converted = require(convert)(configure, some)
+        return Packed(converted, float_operators(converted, "TFLiteConverter has no 16-bit form of it"))
+    packed = quantized_throughout(
+        data, FORMATS["int16x8"], some, per_channel=params.per_channel, ranges=params.ranges
+    )
+    return (
+        packed
+        if params.io == "int16"
+        else Packed(with_borders(packed.data, params.io), packed.skipped, packed.facts)
+    )

@@ -1,0 +1,66 @@
+"""Recurrent layers without loops: every time step as operators of its own, as quantizers need it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from lwdash.keras_models.facts import ModelFacts
+
+RECURRENT = frozenset(
+    {
+        "LSTM",
+        "GRU",
+        "SimpleRNN",
+        "RNN",
+        "Bidirectional",
+        "ConvLSTM1D",
+        "ConvLSTM2D",
+        "ConvLSTM3D",
+        "TimeDistributed",
+    }
+)
+"""Layers that go over a sequence: Keras 3 exports them as loops, tf_keras some of them as one operator."""
+
+MOST_STEPS = 128
+"""Longest sequence that is unrolled: each step adds some fifteen operators to the file."""
+
+LOOPS = frozenset({"WHILE", "UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN"})
+"""Operators that run a whole sequence; TensorFlow's quantizer crashes on them and litert-quantizer skips them."""
+
+
+@contextmanager
+def unrolled(model: Any) -> Iterator[None]:
+    """While inside, the recurrent layers of a live tf_keras model run without loops."""
+    changed: list[tuple[Any, str, Any]] = []
+    try:
+        for layer in recurrent_layers(model):
+            for attribute, value in (("unroll", True), ("_could_use_gpu_kernel", False)):
+                if hasattr(layer, attribute):
+                    changed.append((layer, attribute, getattr(layer, attribute)))
+                    setattr(layer, attribute, value)
+        yield
+    finally:
+        for layer, attribute, value in changed:
+            setattr(layer, attribute, value)
+
+
+def recurrent_layers(model: Any) -> list[Any]:
+    """The recurrent layers of a live tf_keras model, those inside wrappers and nested models too."""
+    import tf_keras
+
+    return [layer for layer in model._flatten_layers() if isinstance(layer, tf_keras.layers.RNN)]
+
+
+def longest_sequence(facts: ModelFacts, input_shapes: Sequence[Sequence[int]]) -> int:
+    """The most time steps that a recurrent layer sees, 0 without one.
+
+    input_shapes: without the batch axis, every axis known; they stand in where the file leaves a length open.
+    """
+    shapes = {layer.path: layer.output_shape for layer in facts.layers}
+    given = max((int(shape[0]) for shape in input_shapes if shape), default=1)
+    longest = 0
+    for layer in facts.layers:
+        if layer.class_name in RECURRENT:
+            sources = [shapes.get(path) for path in layer.sources] or [None]
+            longest = max([longest, *((shape[0] if shape else None) or given for shape in sources)])
+    return longest

@@ -1,0 +1,194 @@
+"""What a quantized .tflite really computes in, operator by operator, and what that leaves undone."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from lwdash.techniques.contract import Skipped
+from lwdash.techniques.flatbuffer import read_model, text
+from lwdash.techniques.formats import FLOAT32, FORMATS, Format, can_have
+
+CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
+
+
+@dataclass(frozen=True)
+class Computed:
+    """One operator of a file.
+
+    kind: its type by the schema's name. layer: whose it is, as far as names tell. scope: its name in
+    litert-quantizer's recipes. activations: the type of its first output; weights: of its stored kernel, None where
+    it has none; is_stored_only: the kernel passes a DEQUANTIZE first.
+    values: how many the kernel has. input: the tensor it reads first, input_width its last axis. is_inside: it runs
+    inside a loop or a branch.
+    """
+
+    kind: str
+    layer: str
+    scope: str
+    activations: str
+    weights: str | None
+    is_stored_only: bool
+    values: int
+    input: str
+    input_width: int
+    is_inside: bool
+
+    @property
+    def format(self) -> str:
+        """The format by its name in FORMATS, or the types where it is none of them."""
+        for format in FORMATS.values():
+            is_alike = format.is_static or self.is_stored_only == format.is_stored_only
+            if is_alike and (self.activations, self.weights) == (format.activations, format.weights):
+                return format.name
+        if self.weights is None or self.weights == self.activations == FLOAT32:
+            return {"int16": "int16x8"}.get(self.activations, self.activations)
+        return f"{self.activations} with {self.weights} weights"
+
+    def has(self, format: Format) -> bool:
+        """Whether it computes as asked: an operator without weights by its activations alone."""
+        if self.weights is None:
+            return self.activations == format.activations
+        return self.format == format.name
+
+
+def computed(data: bytes) -> list[Computed]:
+    """Every operator of a .tflite but the conversions between formats, in order."""
+    model = read_model(data)
+    return [found for graph in model.subgraphs for found in _of_graph(model, graph)]
+
+
+def inner_scopes(data: bytes) -> list[str]:
+    """litert-quantizer's names for all that lies inside loops and branches: operators, inputs and outputs."""
+    inner = read_model(data).subgraphs[1:]
+    borders = [
+        [graph.tensors[i] for i in indices] for graph in inner for indices in (graph.inputs, graph.outputs)
+    ]
+    ports = ["".join(f"{text(tensor.name)};" for tensor in tensors) for tensors in borders]
+    return [*(found.scope for found in computed(data) if found.is_inside), *filter(None, ports)]
+
+
+def _of_graph(model: Any, graph: Any) -> Iterator[Computed]:
+    types, kinds = _type_names(), _kind_names()
+    names = [text(tensor.name) for tensor in graph.tensors]
+    unpacked: dict[int, int] = {}
+    for operator in graph.operators:
+        code = model.operatorCodes[operator.opcodeIndex]
+        kind = kinds[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        sources = [unpacked.get(i, i) for i in operator.inputs]
+        if kind == "DEQUANTIZE" and _is_constant(model, graph.tensors[sources[0]]):
+            unpacked[operator.outputs[0]] = sources[0]
+        if kind in CONVERSIONS or not len(operator.outputs):
+            continue
+        kernel = next(
+            (i for i in operator.inputs if i >= 0 and _is_kernel(model, graph.tensors[unpacked.get(i, i)])),
+            None,
+        )
+        stored = None if kernel is None else graph.tensors[unpacked.get(kernel, kernel)]
+        fed = next((i for i in operator.inputs if i >= 0 and not _is_constant(model, graph.tensors[i])), -1)
+        yield Computed(
+            kind=kind,
+            layer=_layer(names, operator),
+            scope="".join(f"{names[i]};" for i in operator.outputs),
+            activations=types[graph.tensors[operator.outputs[0]].type],
+            weights=None if stored is None else types[stored.type],
+            is_stored_only=kernel in unpacked,
+            values=0 if stored is None else int(np.prod(stored.shape)),
+            input=names[fed] if fed >= 0 else "",
+            is_inside=graph is not model.subgraphs[0],
+            input_width=int(graph.tensors[fed].shape[-1])
+            if fed >= 0 and len(graph.tensors[fed].shape)
+            else 0,
+        )
+
+
+def left_undone(source: bytes, quantized: bytes, asked: Sequence[Format]) -> tuple[Skipped, ...]:
+    """Operators that do not compute as `asked` (one format an operator of `source`, in its order), with the reason.
+
+    Operators on integers, such as the shapes of a reshaping, are nobody's business here.
+    """
+    before, after = computed(source), computed(quantized)
+    if [b.kind for b in before] != [a.kind for a in after]:
+        return (
+            Skipped(
+                "",
+                "the quantized file has other operators than the float one; its formats were not read back",
+            ),
+        )
+    return tuple(
+        Skipped(was.layer, _reason(was, now, format))
+        for was, now, format in zip(before, after, asked, strict=True)
+        if was.activations == FLOAT32 and not now.has(format)
+    )
+
+
+def _reason(was: Computed, now: Computed, format: Format) -> str:
+    stays = "stays in float32" if now.format == FLOAT32 else f"is {now.format}"
+    if not can_have(was.kind, format):
+        return f"{was.kind} {stays}: litert-quantizer has no {format.name} form of it"
+    if was.is_inside and format.is_static:
+        return f"{was.kind} {stays}: it runs inside a loop, where litert-quantizer sees no ranges"
+    if was.weights is None and format.weights != FLOAT32 and not format.is_static:
+        return f"{was.kind} {stays}: its weights are computed while running, not stored"
+    return f"{was.kind} {stays}, not {format.name}: its neighbours or its weights do not allow it"
+
+
+def float_operators(data: bytes, reason: str) -> tuple[Skipped, ...]:
+    """Operators that compute in float32 in a file that should be integer throughout."""
+    return tuple(
+        Skipped(found.layer, f"{found.kind} stays in float32: {reason}")
+        for found in computed(data)
+        if found.activations == FLOAT32
+    )
+
+
+def float_weights(data: bytes, reason: str) -> tuple[Skipped, ...]:
+    """Operators whose stored weights are still float32."""
+    return tuple(
+        Skipped(found.layer, f"{found.kind} keeps {found.values:,} float32 weights: {reason}")
+        for found in computed(data)
+        if found.weights == FLOAT32
+    )
+
+
+def layer_of(tensor: Any) -> str:
+    """The layer that a tensor of the float export is named after."""
+    return text(tensor.name).rpartition("/")[0] or text(tensor.name)
+
+
+def _layer(names: Sequence[str], operator: Any) -> str:
+    """By the first output's name, else by the first input's that has a layer: some outputs are named by position."""
+    ordered = [names[i] for i in (*operator.outputs, *reversed(operator.inputs)) if i >= 0]
+    return next((name.rpartition("/")[0] for name in ordered if "/" in name), ordered[0])
+
+
+def _is_constant(model: Any, tensor: Any) -> bool:
+    data = model.buffers[tensor.buffer].data
+    return data is not None and len(data) > 0
+
+
+def _is_kernel(model: Any, tensor: Any) -> bool:
+    """A stored tensor of two axes and more that is not a table of indices."""
+    types = _type_names()
+    return (
+        _is_constant(model, tensor)
+        and len(tensor.shape) > 1
+        and np.prod(tensor.shape) > 1
+        and types[tensor.type] in (FLOAT32, "float16", "int8", "int4")
+    )
+
+
+@lru_cache
+def _type_names() -> dict[int, str]:
+    from ai_edge_litert import schema_py_generated as schema
+
+    return {value: name.lower() for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
+
+
+@lru_cache
+def _kind_names() -> dict[int, str]:
+    from ai_edge_litert import schema_py_generated as schema
+
+    return {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}

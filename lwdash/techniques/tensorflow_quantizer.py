@@ -1,0 +1,90 @@
+"""TensorFlow's own full-integer quantizer on a float .tflite: the second way where litert-quantizer leaves floats.
+
+It is what `tf.lite.TFLiteConverter` runs after its conversion. Native code of it can end the process, so it runs
+in one of its own: `python -m lwdash.techniques.tensorflow_quantizer SOURCE ROWS TARGET`.
+"""
+
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from lwdash.errors import ConversionFailed
+from lwdash.explanations import explain_crash
+from lwdash.techniques.contract import Rows
+from lwdash.techniques.flatbuffer import read_model, text, write_model
+
+NAME = "TensorFlow's quantizer"
+SECONDS = 1800
+
+
+def quantize_with_tensorflow(data: bytes, rows: Rows, *, per_channel: bool) -> bytes:
+    """`data` with int8 weights and activations, integer inputs and outputs.
+
+    rows: calibration rows by input name. The file must be without loops, which end the process. Raises
+    ConversionFailed when TensorFlow cannot, or dies of it.
+    """
+    with tempfile.TemporaryDirectory(prefix="quantize-") as name:
+        source, calibration, target = (Path(name) / part for part in ("source", "rows.npz", "target"))
+        source.write_bytes(data)
+        np.savez(calibration, **{f"row {name}": values for name, values in rows.items()})
+        command = [
+            sys.executable,
+            "-X",
+            "faulthandler",
+            "-m",
+            __name__,
+            str(source),
+            str(calibration),
+            str(target),
+            str(int(per_channel)),
+        ]
+        try:
+            ended = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise ConversionFailed(f"{NAME} took longer than {SECONDS} s") from error
+        if ended.returncode or not target.exists():
+            words = explain_crash(ended.stderr) or _ending(ended.returncode)
+            raise ConversionFailed(f"{NAME} failed: {words}")
+        return write_model(read_model(target.read_bytes()))
+
+
+def _ending(returncode: int) -> str:
+    if returncode < 0:
+        return f"it was ended by {signal.Signals(-returncode).name}"
+    return f"it ended with exit code {returncode}"
+
+
+def _quantize(source: Path, calibration: Path, target: Path, per_channel: bool) -> None:
+    """What the process of its own does."""
+    import tensorflow as tf
+    from tensorflow.lite.python.convert import mlir_quantize
+    from tensorflow.lite.python.optimize.calibrator import Calibrator
+
+    data = source.read_bytes()
+    graph = read_model(data).subgraphs[0]
+    with np.load(calibration, allow_pickle=False) as stored:
+        columns = [stored[f"row {text(graph.tensors[index].name)}"] for index in graph.inputs]
+
+    def one_by_one() -> Iterator[list[np.ndarray]]:
+        for i in range(len(columns[0])):
+            yield [values[i : i + 1] for values in columns]
+
+    calibrated = Calibrator(data).calibrate(one_by_one)
+    target.write_bytes(
+        mlir_quantize(
+            calibrated,
+            disable_per_channel=not per_channel,
+            fully_quantize=True,
+            input_data_type=tf.int8,
+            output_data_type=tf.int8,
+        )
+    )
+
+
+if __name__ == "__main__":
+    _quantize(*(Path(argument) for argument in sys.argv[1:4]), per_channel=sys.argv[4] == "1")

@@ -1,0 +1,37 @@
+"""Weight-only quantization: integers in the file, floats in the computation."""
+
+from dataclasses import dataclass
+
+from lwdash.parameters import parameter
+from lwdash.techniques.choices import ALGORITHM, BITS, GPTQ_ROWS
+from lwdash.techniques.contract import Convert, Packed, Rows
+from lwdash.techniques.formats import FORMATS
+from lwdash.techniques.quantizer import first_rows, quantized_throughout
+
+NAME = "weight_only"
+LABEL = "Weights only"
+SUMMARY = "8-bit or 4-bit weights that turn back into floats before they are used: small, and as exact as rounding allows."
+TRAP = "It saves download and storage, not time: the computation stays float, with the weights converted on the way."
+STAGE = "tflite"
+NEEDS_ROWS = False
+
+
+@dataclass(frozen=True)
+class Params:
+    bits: str = parameter("8", BITS)
+    algorithm: str = parameter("minmax", ALGORITHM)
+    rows: int = parameter(256, GPTQ_ROWS)
+
+
+def needs_rows(params: Params) -> bool:
+    """Only GPTQ looks at rows."""
+    return params.algorithm == "gptq"
+
+
+def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | None = None) -> Packed:
+    """Kernels to integers per channel with a DEQUANTIZE before their use; operators that keep floats are listed.
+
+    An operator that has no 4-bit form gets 8 bits, and is listed.
+    """
+    format = FORMATS["weight_only4" if params.bits == "4" else "weight_only"]
+    return quantized_throughout(data, format, first_rows(rows, params.rows), algorithm=params.algorithm)

@@ -1,0 +1,25 @@
+"""One browser for all browser tests."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from browser.served import CHROMIUM
+
+SWITCHES = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Debian's Chromium, without a window and without calls home."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    if not Path(CHROMIUM).exists():
+        pytest.skip("there is no Chromium to drive")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=CHROMIUM, args=[*SWITCHES, "--disable-component-update"]
+        )
+        yield browser
+        browser.close()

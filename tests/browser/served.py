@@ -1,0 +1,74 @@
+"""The dashboard as `make run` serves it, on a free port and in a home of its own."""
+
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = os.environ.get("LWDASH_CHROMIUM", "/usr/bin/chromium")
+SCREENSHOTS = Path(__file__).parent / "screenshots"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Dashboard:
+    """`streamlit run app.py`; its output goes to `<home>/server.log`."""
+
+    def __init__(self, home: Path):
+        self.home, self.port = home, free_port()
+        home.mkdir(parents=True, exist_ok=True)
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("LWDASH_")}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={self.port}"]
+        with (home / "server.log").open("ab") as log:
+            self.child = subprocess.Popen(
+                command, cwd=ROOT, env={**environment, "LWDASH_HOME": str(home)}, stdout=log, stderr=log
+            )
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    def answers(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", "/healthz")
+            return connection.getresponse().status == 200
+        except OSError:
+            assert self.child.poll() is None, f"the server ended: {self.log()[-2000:]}"
+            return False
+        finally:
+            connection.close()
+
+    def log(self) -> str:
+        return (self.home / "server.log").read_text(encoding="utf-8", errors="replace")
+
+    def stop(self) -> None:
+        self.child.send_signal(signal.SIGTERM)
+        try:
+            self.child.wait(20)
+        finally:
+            self.child.kill()
+            self.child.wait()
+
+
+def shoot(page: Any, name: str) -> None:
+    """A screenshot of the whole page for people to look at; git ignores the folder."""
+    SCREENSHOTS.mkdir(exist_ok=True)
+    before = page.viewport_size
+    height = page.evaluate("document.querySelector('[data-testid=stMain]')?.scrollHeight ?? 0")
+    page.set_viewport_size(
+        {"width": before["width"], "height": max(before["height"], min(height + 60, 6000))}
+    )
+    page.screenshot(path=SCREENSHOTS / f"{re.sub('[^a-z0-9]+', '-', name.lower())}.png")
+    page.set_viewport_size(before)

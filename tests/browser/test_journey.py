@@ -1,0 +1,186 @@
+"""What a new user does, in a real browser against the real server: from two files to a smaller one."""
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import poll
+from seeding import seed_experiment
+
+from browser.served import Dashboard, shoot
+from lwdash.examples import find_example
+from storage.store import open_store
+
+playwright = pytest.importorskip("playwright.sync_api")
+expect = playwright.expect
+expect.set_options(timeout=30_000)
+
+ROW_PIXELS = 35
+MINUTES = 60_000
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    """A visitor of their own, who sends nothing to any other host."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    page.elsewhere = []
+    page.on("request", lambda request: page.elsewhere.append(request.url) if "127.0.0.1" not in request.url
+            and request.url.startswith("http") else None)  # fmt: skip
+    yield page
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("journey") / "home"
+
+
+def started(home: Path) -> Dashboard:
+    server = Dashboard(home)
+    poll("the server answers", server.answers, 60)
+    return server
+
+
+def choose(page: Any, label: str, path: Path) -> None:
+    page.get_by_role("group", name=label).locator("input[type=file]").set_input_files(path)
+
+
+def cell(page: Any, text: str) -> Any:
+    """A cell of the table of runs, in the copy of it that is there for screen readers."""
+    return page.locator("[role=gridcell]", has_text=re.compile(f"^{text}$"))
+
+
+def select_row(page: Any, number: int) -> None:
+    """Ticks a row of the table of runs; its cells are painted, so the place is computed."""
+    table = page.get_by_test_id("stDataFrame").first
+    table.scroll_into_view_if_needed()
+    table.click(position={"x": 17, "y": ROW_PIXELS * (number + 1.5)})
+
+
+def test_from_two_files_to_a_smaller_one(home, page):
+    example = find_example("digits")
+    began = time.monotonic()
+    server = started(home)
+    try:
+        page.goto(server.url)
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        print(f"server start to first painted page: {time.monotonic() - began:.1f} s")
+        shoot(page, "1 empty")
+
+        page.get_by_test_id("stMain").get_by_role("button", name="New experiment").click()
+        choose(page, "Keras model", example.model_path)
+        expect(page.get_by_text("21,546")).to_be_visible(timeout=MINUTES)
+        expect(page.get_by_text("input image (8, 8, 1) float32")).to_be_visible()
+        choose(page, "Samples (CSV)", example.data_path)
+        expect(page.get_by_text("1,079", exact=True)).to_be_visible(timeout=MINUTES)
+        expect(page.get_by_text("Rows of each class")).to_be_visible()
+        expect(page.get_by_text("Label mapping: 0 → output 0")).to_be_visible()
+        shoot(page, "2 files")
+
+        recipes = page.get_by_role("textbox", name="Recipes, one a line")
+        recipes.fill("flot16\nint8")
+        recipes.press("Control+Enter")
+        expect(page.get_by_text("there is no technique 'flot16'")).to_be_visible()
+        expect(page.get_by_role("button", name="Start", exact=True)).to_be_disabled()
+        recipes.fill("float16\nint8")
+        recipes.press("Control+Enter")
+        expect(page.get_by_text("2 recipes and the float32 baseline")).to_be_visible()
+        page.get_by_role("textbox", name="Name of the experiment").fill("My digits")
+        page.get_by_role("button", name="Start", exact=True).click()
+
+        expect(page.get_by_role("heading", name="My digits")).to_be_visible()
+        expect(page.get_by_text(re.compile(r"\d running, \d waiting"))).to_be_visible()
+        expect(page.get_by_role("progressbar").first).to_be_visible()
+        shoot(page, "3 running")
+        expect(page.get_by_text("Accuracy against size of the .tflite")).to_be_visible(timeout=3 * MINUTES)
+        expect(page.get_by_text(re.compile(r"\d running"))).to_be_hidden(timeout=3 * MINUTES)
+        expect(cell(page, "int8")).to_be_attached()
+        address = page.url
+
+        select_row(page, 0)
+        expect(page.get_by_text("Select two to six finished runs")).to_be_visible()
+        select_row(page, 2)
+        expect(page.get_by_text("the others are compared with this one")).to_be_visible()
+        expect(page.get_by_text("Weight bytes, layer by layer")).to_be_visible()
+        shoot(page, "4 compared")
+
+        link = page.get_by_role("link", name="Download .tflite").last
+        with page.expect_download() as download:
+            page.evaluate("address => { location.href = address }", link.get_attribute("href"))
+        assert download.value.suggested_filename == "My-digits-int8-run3.tflite"
+        saved = download.value.path().read_bytes()
+        assert saved[4:8] == b"TFL3"
+        assert len(saved) < example.model_path.stat().st_size / 2
+
+        page.goto(f"{server.url}run?id=3")
+        expect(page.get_by_text(re.compile(r"\d\.\d\d× smaller"))).to_be_visible()
+        shoot(page, "5 run")
+    finally:
+        server.stop()
+
+    server = started(home)
+    try:
+        page.goto(address.replace(address.split("/")[2], f"127.0.0.1:{server.port}"))
+        expect(page.get_by_role("heading", name="My digits")).to_be_visible()
+        expect(cell(page, "int8")).to_be_attached()
+        expect(page.get_by_text("Accuracy against size of the .tflite")).to_be_visible()
+        assert "Traceback" not in server.log()
+        assert page.elsewhere == []
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    """A server with two experiments, one of them large and with failed runs."""
+    home = tmp_path_factory.mktemp("seeded")
+    store = open_store(f"sqlite:///{home / 'lwdash.sqlite'}", str(home / "artifacts"), home / "cache")
+    seed_experiment(store, "small", 2)
+    seed_experiment(store, "large", 200)
+    store.database.dispose()
+    server = started(home)
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize(
+    ("address", "heading"),
+    [
+        ("", "Experiments"),
+        ("new", "New experiment"),
+        ("experiment", "large"),
+        ("experiment?id=1", "small"),
+        ("experiment?id=999", "Results"),
+        ("run", "cluster(clusters=16) + int8"),
+        ("run?id=1", "float32"),
+        ("run?id=52", "cluster(clusters=16) + int8"),
+        ("run?id=nonsense", "Run"),
+    ],
+)
+def test_each_page_opens_cold_from_its_address(seeded, page, address, heading):
+    page.goto(seeded.url + address)
+    expect(page.get_by_role("heading", level=1, name=heading)).to_be_visible()
+    expect(page.get_by_role("link", name="New experiment").first).to_be_visible()
+    expect(page.locator("[data-stale=true]")).to_have_count(0)
+    assert page.get_by_test_id("stException").count() == 0
+    assert "Traceback" not in seeded.log()
+    assert page.elsewhere == []
+    shoot(page, f"cold {address or 'overview'}")
+
+
+def test_a_phone_in_the_dark_shows_every_page_without_scrolling_sideways(seeded, browser):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
+    phone = context.new_page()
+    for address in ("", "new", "experiment?id=1", "run?id=2"):
+        phone.goto(seeded.url + address)
+        expect(phone.get_by_role("heading", level=1)).to_be_visible(timeout=30_000)
+        expect(phone.locator("[data-stale=true]")).to_have_count(0)
+        shoot(phone, f"phone {address or 'overview'}")
+        main = phone.get_by_test_id("stMain")
+        assert main.evaluate("element => element.scrollWidth - element.clientWidth") <= 0, address
+    context.close()

@@ -1,0 +1,265 @@
+"""Every page in every state of the database, run by Streamlit's own test runner: the right words and no exception."""
+
+import dataclasses
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from seeding import seed_experiment
+from sqlalchemy import update
+from streamlit.testing.v1 import AppTest
+
+from lwdash.recipe import parse_recipe
+from lwdash.settings import load_settings
+from lwdash.techniques import TECHNIQUES
+from lwdash.ui import places
+from storage import runs
+from storage.store import Store, open_store
+from storage.tables import Run, State
+
+ROOT = Path(__file__).parents[2]
+PAGES = (places.OVERVIEW, places.NEW, places.EXPERIMENT, places.RUN)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A store in a home of its own, which the pages open as well."""
+    monkeypatch.setenv("LWDASH_HOME", str(tmp_path))
+    monkeypatch.delenv("LWDASH_DATABASE_URL", raising=False)
+    monkeypatch.delenv("LWDASH_ARTIFACTS", raising=False)
+    settings = load_settings()
+    return open_store(settings.database_url, settings.artifacts, tmp_path / "cache")
+
+
+def shown(page: str, **query: str) -> AppTest:
+    """The page as a visitor with this address sees it."""
+    app = AppTest.from_file(str(ROOT / "lwdash/ui/shell.py"), default_timeout=60)
+    app.run()
+    for key, value in query.items():
+        app.query_params[key] = value
+    app.switch_page(page).run()
+    return sound(app)
+
+
+def sound(app: AppTest) -> AppTest:
+    assert not app.exception, [element.value for element in app.exception]
+    return app
+
+
+def words(app: AppTest) -> str:
+    """All text that the page wrote, Markdown's backslashes taken out."""
+    kinds = ("title", "header", "subheader", "markdown", "caption", "info", "warning", "error", "success")
+    texts = [element.value for kind in kinds for element in getattr(app, kind)]
+    texts += [f"{metric.label} {metric.value}" for metric in app.metric]
+    texts += [element.label for kind in ("button", "expander") for element in getattr(app, kind)]
+    return "\n".join(texts).replace("\\", "")
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        (places.OVERVIEW, "Try handwritten digits"),
+        (places.NEW, "1 · Model"),
+        (places.EXPERIMENT, "There are no experiments yet. Start one"),
+        (places.RUN, "There are no runs yet"),
+    ],
+)
+def test_an_empty_database_says_what_to_do(home, page, expected):
+    assert expected in words(shown(page))
+
+
+@pytest.mark.parametrize("page", [places.EXPERIMENT, places.RUN])
+@pytest.mark.parametrize("wrong", ["99", "-1", "abc", "1 OR 1=1", "", "9" * 40, "²"])
+def test_a_nonsense_address_is_answered_in_words(home, page, wrong):
+    seed_experiment(home, "beats", 2)
+    assert re.search(r"There is no (experiment|run) ", words(shown(page, id=wrong)))
+
+
+def test_one_experiment_is_shown_on_every_page(home):
+    experiment = seed_experiment(home, "my_beats", 3)
+    overview = words(shown(places.OVERVIEW))
+    assert all(word in overview for word in ("my_beats", "100.0 kB", "accuracy 95.0 %", "all done"))
+
+    results = shown(places.EXPERIMENT, id=str(experiment))
+    assert results.title[0].value.replace("\\", "") == "my_beats"
+    table = results.dataframe[0].value
+    assert list(table["recipe"]) == ["float32  (baseline)", "float16", "dynamic"]
+    assert table["size"].iloc[0] == pytest.approx(100.0)
+    assert "Select two to six finished runs" in words(results)
+    assert "failed" not in words(results)
+
+    run = words(shown(places.RUN, id="2"))
+    assert "smaller" in run
+    assert all(word in run for word in ("Cannot tell.", "Stages", "Layers", "Gzip", "Left as they are: 1"))
+
+
+def test_without_an_id_the_newest_is_shown(home):
+    seed_experiment(home, "old", 2)
+    seed_experiment(home, "new", 2)
+    results = shown(places.EXPERIMENT)
+    assert results.title[0].value == "new"
+    assert results.query_params["id"] == "2"
+    assert "run 4 of new" in words(shown(places.RUN))
+
+
+def test_two_selected_runs_are_shown_side_by_side(home):
+    seed_experiment(home, "beats", 4)
+    app = AppTest.from_string(
+        "import streamlit as st\n"
+        "from lwdash.ui import places\n"
+        "from lwdash.ui.context import opened\n"
+        "from lwdash.ui.results import show_comparison\n"
+        "from storage.frames import runs_frame\n"
+        "_, store = opened()\n"
+        "def compare(): show_comparison(store, runs_frame(store.database, 1), {1, 3})\n"
+        f"places.RUN = {str(ROOT / 'pages/run.py')!r}\n"
+        "st.navigation([st.Page(compare), st.Page(places.RUN)]).run()\n",
+        default_timeout=60,
+    )
+    text = words(sound(app.run()))
+    assert "run 1 · baseline · the others are compared with this one" in text
+    assert "run 3" in text
+    assert "run 2" not in text
+    assert next(metric.delta for metric in app.metric if metric.label == "Size") == ""
+    assert re.fullmatch(r"-\d+\.\d %", [m.delta for m in app.metric if m.label == "Size"][1])
+    sound(app.segmented_control(key="compare:quantity").set_value("sparsity").run())
+
+
+def test_a_failed_run_says_why_and_can_be_tried_again(home):
+    seed_experiment(home, "beats", 50)
+    assert "1 failed" in words(shown(places.OVERVIEW))
+    results = shown(places.EXPERIMENT, id="1")
+    assert "failed: it failed <b>on purpose</b> *here*" in words(results).replace("**", "")
+
+    run = shown(places.RUN, id="50")
+    assert "it failed <b>on purpose</b> *here*" in words(run)
+    [again] = [button for button in run.button if button.label == "Try again"]
+    again.click()
+    sound(run.run())
+    assert runs.get_run(home.database, 50)["state"] == "queued"
+
+
+def test_the_same_failure_of_many_runs_is_said_once(home):
+    seed_experiment(home, "beats", 150)
+    [error] = shown(places.EXPERIMENT, id="1").error
+    assert error.value.startswith("**Runs 50, 100, 150 failed:**")
+
+
+def test_an_experiment_in_which_everything_failed_has_no_empty_figures(home):
+    seed_experiment(home, "beats", 2)
+    gone = {"state": State.FAILED, "error": "broken", "figures": None, "size_bytes": None, "accuracy": None}
+    with home.database.begin() as connection:
+        connection.execute(update(Run).values({**gone, "latency_ms_p50": None, "speedup": None}))
+    app = shown(places.EXPERIMENT, id="1")
+    assert "Runs 1, 2 failed: broken" in words(app).replace("**", "")
+    assert list(app.dataframe[0].value.columns) == ["run", "recipe"]
+    assert "The chart appears" not in words(app)
+
+
+def test_waiting_runs_are_shown_and_cancelled(home):
+    experiment = seed_experiment(home, "beats", 1)
+    ids = runs.add_runs(
+        home.database, experiment, [("int8", False, False), ("float16", False, False)], "later"
+    )
+    app = shown(places.EXPERIMENT, id=str(experiment))
+    assert "0 running, 2 waiting" in words(app).replace("**", "")
+    assert "waits for its turn" in words(app)
+    assert "1 of 3 ended" in words(app)
+    assert "0 running, 2 waiting" in words(shown(places.OVERVIEW))
+    assert "waits for its turn" in words(shown(places.RUN, id=str(ids[0])))
+
+    app.button(key="cancel-all").click()
+    sound(app.run())
+    assert {runs.get_run(home.database, i)["state"] for i in ids} == {"cancelled"}
+    assert "This run was cancelled" in words(shown(places.RUN, id=str(ids[0])))
+
+
+def test_ten_thousand_runs_are_bounded_on_the_page(home):
+    seed_experiment(home, "big", 10_000)
+    began = time.monotonic()
+    app = shown(places.EXPERIMENT, id="1")
+    print(f"10,000 runs: results in {time.monotonic() - began:.2f} s")
+    assert "Shown: 1,001 of 10,000 runs" in words(app)
+    assert len(app.dataframe[0].value) == 1001
+    assert "10,000" in words(shown(places.OVERVIEW))
+    assert "run 10000 of big" in words(shown(places.RUN))
+
+
+def test_many_experiments_come_in_pages(home):
+    for i in range(23):
+        seed_experiment(home, f"experiment {i:02}", 1)
+    app = shown(places.OVERVIEW)
+    assert [f"experiment {i:02}" in words(app) for i in (22, 3, 2)] == [True, True, False]
+    app.number_input[0].set_value(2)
+    app.run()
+    assert [f"experiment {i:02}" in words(sound(app)) for i in (22, 3, 2)] == [False, False, True]
+
+
+EDITOR = """
+import streamlit as st
+from lwdash.ui.recipe_editor import recipe_editor
+recipes = recipe_editor({start}, key="r")
+st.text("nothing" if recipes is None else " | ".join(map(str, recipes)))
+"""
+
+
+@pytest.fixture
+def editor() -> Callable[..., AppTest]:
+    """editor("int8", …): the recipe editor alone, begun with these recipes."""
+    return lambda *start: sound(
+        AppTest.from_string(EDITOR.format(start=list(start)), default_timeout=60).run()
+    )
+
+
+def test_the_recipes_are_read_once_each_in_canonical_form(editor):
+    assert editor("int8", "  int8 ", "prune(sparsity=0.50)+int8").text[0].value == (
+        "int8 | prune(sparsity=0.5) + int8"
+    )
+
+
+def test_a_recipe_with_a_mistake_stops_the_list_and_says_so(editor):
+    app = editor("int8", "prun(sparsity=0.5)")
+    assert app.text[0].value == "nothing"
+    assert "prune" in app.error[0].value
+
+
+@pytest.mark.parametrize("name", TECHNIQUES)
+def test_the_form_has_a_field_for_each_parameter_of_each_technique(editor, name):
+    technique = TECHNIQUES[name]
+    app = editor()
+    if technique.STAGE == "keras":
+        app.button_group(key="r:keras").set_value([name])
+    else:
+        app.button_group(key="r:format").set_value(name)
+    sound(app.run())
+    text = words(app)
+    assert technique.SUMMARY in text
+    assert technique.TRAP in text
+    kinds = ("selectbox", "text_input", "number_input", "checkbox", "toggle")
+    inputs = [widget for kind in kinds for widget in getattr(app, kind)]
+    labels = {w.key: w.label for w in inputs}
+    for field in dataclasses.fields(technique.Params):
+        assert labels[f"r:{name}:{field.name}"] == field.metadata["parameter"].label
+    assert parse_recipe(app.code[0].value).steps[0].name == name
+
+
+def test_a_built_recipe_joins_the_list(editor):
+    app = editor("float16")
+    app.button_group(key="r:keras").set_value(["prune"])
+    sound(app.run())
+    app.number_input(key="r:prune:sparsity").set_value(0.75)
+    sound(app.run())
+    app.button(key="r:add").click()
+    sound(app.run())
+    assert app.text[0].value == "float16 | prune(sparsity=0.75) + int8"
+
+
+def test_a_mistake_in_a_field_is_said_below_it(editor):
+    app = editor("float16")
+    app.button_group(key="r:keras").set_value(["prune"])
+    sound(app.run())
+    app.text_input(key="r:prune:skip").set_value("dense, a b")
+    assert "a b" in sound(app.run()).error[0].value
+    assert app.button(key="r:add").disabled

@@ -1,0 +1,224 @@
+"""Who may import whom, read from the sources; and what the server's process never holds."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from lwdash.techniques import TECHNIQUES
+
+ROOT = Path(__file__).parents[1]
+
+HEAVY = frozenset(
+    {"tensorflow", "keras", "tf_keras", "tensorflow_model_optimization", "ai_edge_litert", "litert_quantizer"}
+)
+TRAINING = HEAVY - {"ai_edge_litert", "litert_quantizer"}
+
+
+class Allowed(NamedTuple):
+    """What a part may import besides itself, `lwdash`, `lwdash.errors` and the standard library."""
+
+    ours: frozenset[str] = frozenset()
+    libraries: frozenset[str] = frozenset()
+
+
+def allowed(ours: str = "", libraries: str = "", more: frozenset[str] = frozenset()) -> Allowed:
+    return Allowed(frozenset(ours.split()), frozenset(libraries.split()) | more)
+
+
+# An entry allows a module and all below it. Storage knows no technique, techniques know no storage; the child
+# (worker) has no database; of models and data, what runs in the server sees facts and settings only.
+FACTS = "lwdash.keras_models.facts lwdash.datasets.facts lwdash.datasets.fit lwdash.datasets.settings"
+ARROWS: Mapping[str, Allowed] = {
+    "app": allowed("lwdash.ui lwdash.engine lwdash.server lwdash.settings storage", "streamlit anyio"),
+    "pages": allowed("lwdash.ui lwdash.charts lwdash.engine.submit storage", "streamlit pandas"),
+    "storage": allowed("", "sqlalchemy alembic fsspec pandas"),
+    "lwdash.__main__": allowed(
+        "lwdash.commands lwdash.engine lwdash.recipe lwdash.settings lwdash.datasets.settings storage"
+    ),
+    "lwdash.commands": allowed(
+        "lwdash.engine lwdash.settings lwdash.keras_models.facts storage", "sqlalchemy"
+    ),
+    "lwdash.ui": allowed(
+        f"lwdash.recipe lwdash.parameters lwdash.techniques lwdash.charts lwdash.engine.submit "
+        f"lwdash.engine.inspection lwdash.settings lwdash.server.access lwdash.examples storage {FACTS}",
+        "streamlit pandas numpy plotly",
+    ),
+    "lwdash.charts": allowed("", "pandas numpy plotly"),
+    "lwdash.server": allowed("", "streamlit starlette anyio"),
+    "lwdash.engine": allowed(
+        f"lwdash.recipe lwdash.link lwdash.settings storage {FACTS}", "dask distributed psutil"
+    ),
+    "lwdash.worker": allowed(
+        "lwdash.link lwdash.pipeline lwdash.recipe lwdash.measure lwdash.datasets lwdash.keras_models",
+        "ai_edge_litert h5py",
+    ),
+    "lwdash.pipeline": allowed(
+        "lwdash.recipe lwdash.techniques lwdash.keras_models lwdash.datasets lwdash.measure", "numpy"
+    ),
+    "lwdash.recipe": allowed("lwdash.parameters lwdash.techniques"),
+    "lwdash.techniques": allowed(
+        "lwdash.parameters lwdash.keras_models lwdash.explanations", "numpy flatbuffers", HEAVY
+    ),
+    "lwdash.keras_models": allowed("", "numpy h5py", TRAINING),
+    "lwdash.datasets": allowed("", "numpy pandas pyarrow"),
+    "lwdash.measure": allowed("", "numpy scipy flatbuffers ai_edge_litert"),
+    "lwdash.examples": allowed("", "numpy sklearn keras tensorflow"),
+    "lwdash.settings": allowed("", "dotenv psutil"),
+    "lwdash.parameters": allowed(),
+    "lwdash.explanations": allowed(),
+    "lwdash.link": allowed(),
+    "lwdash.errors": allowed(),
+    "lwdash": allowed(),
+}
+SOURCES = sorted(
+    path for place in ("app.py", "pages", "lwdash", "storage")
+    for path in ([ROOT / place] if place.endswith(".py") else (ROOT / place).rglob("*.py"))
+)  # fmt: skip
+SCRIPTS = {
+    "lwdash/examples/training.py",
+    "lwdash/examples/make_digits.py",
+    "lwdash/examples/make_heartbeats.py",
+}
+"""Run by hand to make the example files anew; nothing imports them."""
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def part_of(module: str) -> str:
+    pieces = module.split(".")
+    return ".".join(pieces[:2]) if pieces[0] == "lwdash" else pieces[0]
+
+
+def is_module(name: str) -> bool:
+    place = ROOT.joinpath(*name.split("."))
+    return place.with_suffix(".py").exists() or place.is_dir()
+
+
+def imported(nodes: Iterator[ast.AST]) -> set[str]:
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide the arrow"
+            assert node.module
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if is_module(name) else node.module for name in inner}
+    return found
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def is_allowed(module: str, part: str) -> bool:
+    rule = ARROWS[part]
+    if module.split(".")[0] not in ("lwdash", "storage"):
+        return module.split(".")[0] in sys.stdlib_module_names or module.split(".")[0] in rule.libraries
+    known = rule.ours | {part} if part != "lwdash" else rule.ours
+    below = any(module == name or module.startswith(name + ".") for name in known)
+    return below or module in ("lwdash", "lwdash.errors")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_imports_go_along_the_allowed_arrows(path: Path) -> None:
+    part = part_of(module_of(path))
+    assert part in ARROWS, f"{part} is new: say in ARROWS what it may import"
+    wrong = sorted(m for m in imported(ast.walk(tree_of(path))) if not is_allowed(m, part))
+    assert wrong == [], f"{name_of(path)} may not import {', '.join(wrong)}"
+
+
+def test_the_rule_can_fail() -> None:
+    assert not is_allowed("lwdash.techniques.prune", "storage")
+    assert not is_allowed("storage.runs", "lwdash.worker")
+    assert not is_allowed("tensorflow", "lwdash.measure")
+    assert not is_allowed("lwdash.keras_models.load", "lwdash.ui")
+    assert is_allowed("lwdash.keras_models.facts", "lwdash.ui")
+
+
+def test_every_rule_has_its_part() -> None:
+    assert set(ARROWS) == {part_of(module_of(path)) for path in SOURCES}
+
+
+def at_import(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes that run when the module is imported: not those inside functions, nor under TYPE_CHECKING."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            continue
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            continue
+        yield child
+        yield from at_import(child)
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if name_of(p) not in SCRIPTS], ids=name_of)
+def test_heavy_libraries_are_imported_inside_functions(path: Path) -> None:
+    early = {m.split(".")[0] for m in imported(at_import(tree_of(path)))} & HEAVY
+    assert early == set(), f"importing {name_of(path)} would import {', '.join(sorted(early))}"
+
+
+def test_the_servers_process_never_holds_tensorflow(tmp_path: Path) -> None:
+    """A fresh interpreter imports all that app.py, the pages and the shell import, wherever in the file."""
+    files = [ROOT / "app.py", ROOT / "lwdash" / "ui" / "shell.py", *(ROOT / "pages").glob("*.py")]
+    modules = {m for path in files for m in imported(ast.walk(tree_of(path)))}
+    modules |= {module_of(p) for p in (ROOT / "lwdash" / "ui").glob("*.py") if p.name != "shell.py"}
+    modules |= {module_of(p) for p in (ROOT / "lwdash" / "charts").glob("*.py")}
+    program = (
+        f"import importlib, sys\nfor name in {sorted(modules)!r}: importlib.import_module(name)\n"
+        f"print(sorted({set(HEAVY)!r} & set(sys.modules)))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**os.environ, "LWDASH_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[-1] == "[]"
+
+
+def test_files_are_named_after_their_subject() -> None:
+    vague = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "base"}
+    parts = {name_of(path): set(path.with_suffix("").parts) for path in SOURCES}
+    assert [name for name, pieces in parts.items() if pieces & vague] == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_every_file_says_what_it_is_about(path: Path) -> None:
+    assert ast.get_docstring(tree_of(path)), f"{name_of(path)} has no docstring"
+
+
+def test_every_technique_is_listed_and_whole() -> None:
+    """Optional: check_after, and NEEDS_ROWS where the stage is "tflite"."""
+    folder = ROOT / "lwdash" / "techniques"
+    with_name = {p.stem for p in folder.glob("*.py") if re.search(r'^NAME = "[a-z]', p.read_text(), re.MULTILINE)}
+    assert {t.__name__.rpartition(".")[2] for t in TECHNIQUES.values()} == with_name
+    for name, technique in TECHNIQUES.items():
+        for attribute in ("NAME", "LABEL", "SUMMARY", "TRAP", "STAGE", "Params", "apply"):
+            assert hasattr(technique, attribute), f"{name} has no {attribute}"
+        assert hasattr(technique, "NEEDS_ROWS") == (technique.STAGE == "tflite"), name
+
+
+def test_tests_need_nothing_beside_the_project() -> None:
+    """No file outside of the checkout, no path of one machine."""
+    shared = "/".join(["", "work", ""])
+    for path in (ROOT / "tests").rglob("*.py"):
+        text = path.read_text()
+        assert shared not in text, path
+        assert "../" + "shared" not in text, path
