@@ -1,4 +1,4 @@
-"""What the log of a process that died says about why, for people. Needs no TensorFlow."""
+"""What a failed conversion or the log of a process that died says about why, for people. Needs no TensorFlow."""
 
 import re
 from pathlib import Path
@@ -7,40 +7,49 @@ TAIL_BYTES = 64 << 10
 
 CAUSES = (
     (r"LLVM ERROR: (.+)", "the converter stopped: {}"),
-    (r"error: '?tf\.(\w+)'? op (.+)", "the converter stopped at the operator {}: {}"),
-    (r"error: (?:loc\(.*?\): )?'(\w+\.\w+)' op (.+)", "the converter stopped at the operator {}: {}"),
+    (r"error: (?:loc\(.*?\): )?'([\w.]+)' op (.+)", "the converter stopped at the operator {}: {}"),
     (r"Check failed: (.+)", "TensorFlow stopped at a check of its own: {}"),
     (r"terminate called after throwing an instance of '([\w:]+)'", "native code threw {}"),
-    (r"^(?:\w+\.)*(\w*Error): (.+)$", "{}: {}"),
 )
 """Patterns of a fatal line and what it means, the most telling first."""
 
 STAGES = (
-    (r"in (?:wrapped_experimental_mlir_quantize|mlir_quantize)", "the int8 quantizer of TensorFlow"),
-    (r"in (?:wrapped_convert|convert_saved_model|_convert_\w+|convert)$", "the TensorFlow Lite converter"),
+    (r"in (?:wrapped_experimental_)?mlir_quantize$", "TensorFlow's quantizer"),
+    (r"in (?:wrapped_convert|convert_saved_model|convert)$", "the TensorFlow Lite converter"),
     (r'File ".*litert_quantizer', "litert-quantizer"),
-    (r'File ".*ai_edge_litert|in invoke$|in allocate_tensors$', "the LiteRT interpreter"),
+    (r'File ".*ai_edge_litert|in (?:invoke|allocate_tensors)$', "the LiteRT interpreter"),
     (r"in fit$", "training"),
 )
 """What was running, by the Python stack that faulthandler wrote."""
 
-ADVICE = (
-    (
-        r"TensorList|while|rnn|lstm|gru",
-        "recurrent layers in loops: give their input a fixed length, or keep them in float",
-    ),
-    (
-        r"Flex|Select TF|select_tf|SELECT_TF_OPS|custom op",
-        "those operators need TensorFlow's Flex delegate, which LiteRT does not have, so such a file could not "
-        "be measured here: build the layer from standard ones",
-    ),
-    (r"int8 quantizer|litert-quantizer|quantiz", "try dynamic or float16, which keep activations in float"),
-)
-"""Words in the log → what to try."""
+FLEX = r"(?:TF Select ops|Select TF ops?|Flex ops): ([^\n]+)"
+OPERATORS = r"(?:\btf\.|error: '|\bops: )([A-Z]\w+)"
 
-OTHERWISE = (
-    "try the recipe float32 alone; if that fails too, replace the layer that the log names by standard ones"
+NEEDS_FLEX = (
+    "they would need TensorFlow's Flex delegate, which LiteRT does not have, so the file could be neither run nor "
+    "measured here: build those layers from standard ones"
 )
+ADVICE = (
+    (r"TensorList|\bwhile\b|\b\w*rnn\w*\b|lstm|gru\b", "give the recurrent layers an input of fixed length"),
+    (r"quantizer", "try dynamic or float16, which keep activations in float"),
+)
+"""Words in what was found → what to try."""
+OTHERWISE = "try the model without the layer that is named, or with standard layers in its place"
+
+
+def explain_failure(message: str) -> str:
+    """The converter's message with the operators it could not treat and the way out."""
+    first = next((line.strip() for line in message.splitlines() if line.strip()), "no message")
+    flex = sorted({name.strip() for line in re.findall(FLEX, message) for name in line.split(",")})
+    if flex:
+        return (
+            "TensorFlow Lite has no operators of its own for a part of this model: "
+            f"{', '.join(flex)}; {NEEDS_FLEX}"
+        )
+    operators = sorted(set(re.findall(OPERATORS, message)))
+    named = f" Operators it stopped at: {', '.join(operators)}." if operators else ""
+    advice = _advice(message)
+    return f"TensorFlow Lite could not convert this model: {first[:300].rstrip('.')}.{named} {advice[0].upper()}{advice[1:]}"
 
 
 def explain_log(path: Path) -> str | None:
@@ -54,14 +63,12 @@ def explain_log(path: Path) -> str | None:
 
 
 def explain_crash(text: str) -> str | None:
-    """One sentence: which stage died, at which operator, and what to try. None where `text` tells nothing."""
+    """Which stage died, at which operator, and what to try. None where `text` tells nothing."""
     found = [words for words in (_cause(text), _stage(text)) if words]
     if not found:
         return None
     told = "; ".join(found)
-    said = told + "\n" + _fatal_part(text)
-    advice = next((hint for pattern, hint in ADVICE if re.search(pattern, said, re.IGNORECASE)), OTHERWISE)
-    return f"{told} – {advice}"
+    return f"{told}. What to try: {_advice(told)}"
 
 
 def _cause(text: str) -> str | None:
@@ -69,20 +76,21 @@ def _cause(text: str) -> str | None:
         matches = re.findall(pattern, text, re.MULTILINE)
         if matches:
             last = matches[-1] if isinstance(matches[-1], tuple) else (matches[-1],)
-            return words.format(*(part.strip()[:200] for part in last))
-    return None
+            return words.format(*(part.strip().rstrip(".")[:200] for part in last))
+    end = text.rstrip().rpartition("\n")[2]
+    return end[:300] if re.match(r"[\w.]*Error: ", end) else None
 
 
 def _stage(text: str) -> str | None:
-    stack = _fatal_part(text)
+    """By the stack that faulthandler wrote of the thread that died."""
+    start = text.rfind("Fatal Python error")
+    if start < 0:
+        return None
+    stack = text[start:].partition("\n\nExtension modules")[0].partition("\n\nThread")[0]
     return next(
         (f"it happened in {name}" for pattern, name in STAGES if re.search(pattern, stack, re.M)), None
     )
 
 
-def _fatal_part(text: str) -> str:
-    """From faulthandler's headline on, the stack of the thread that died; empty without one."""
-    start = text.rfind("Fatal Python error")
-    if start < 0:
-        return ""
-    return text[start:].partition("\n\nExtension modules")[0].partition("\n\nThread")[0]
+def _advice(text: str) -> str:
+    return next((hint for pattern, hint in ADVICE if re.search(pattern, text, re.IGNORECASE)), OTHERWISE)

@@ -274,7 +274,10 @@ class Workbench:
             self.cache.put(key, kind, made.data, made.facts, seconds)
         facts = {k: v for k, v in made.facts.items() if k != "skipped"}
         skipped = made.facts.get("skipped", ())
-        self._reports.append(StageReport(name, seconds, found is not None, _peak_memory_mb(), facts, skipped))
+        if all(report.name != name for report in self._reports):
+            self._reports.append(
+                StageReport(name, seconds, found is not None, _peak_memory_mb(), facts, skipped)
+            )
         return made
 
     def _key(self, kind: str, steps: Sequence[Step], *, with_data: bool) -> str:

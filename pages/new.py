@@ -15,19 +15,19 @@ settings, store = opened()
 st.title("New experiment")
 follow_all(store)
 
-st.header("1 · Model", divider="gray")
+st.header("1 · Model")
 model = model_step(settings, store)
 if model is None:
     st.stop()
 facts, model_row = model
 
-st.header("2 · Data", divider="gray")
+st.header("2 · Data")
 data = data_step(settings, store, facts)
 if data is None:
     st.stop()
 data_settings, fitted, data_row = data
 
-st.header("3 · Recipes", divider="gray")
+st.header("3 · Recipes")
 st.caption(
     "The standard sweep: each number format, two sparsities, clusters, and all of it together. Edit it as you like."
 )

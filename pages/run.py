@@ -6,6 +6,7 @@ from lwdash.ui import places
 from lwdash.ui.cards import plain
 from lwdash.ui.context import opened
 from lwdash.ui.downloads import download_url
+from lwdash.ui.layer_details import show_deep_compression, show_signal
 from lwdash.ui.pick import chosen_id
 from lwdash.ui.progress import follow_run
 from lwdash.ui.run_details import (
@@ -59,5 +60,9 @@ else:
 if detail["compressed"]:
     show_stages(detail["compressed"])
 if detail["measured"]:
-    show_layers(run["recipe"], detail["measured"]["layers"])
+    measured = detail["measured"]
+    show_layers(run["recipe"], measured["layers"])
+    show_signal(measured["layers"])
+    if measured.get("deep_compression"):
+        show_deep_compression(measured["deep_compression"])
 show_log(settings.logs / f"run-{run_id}.log")

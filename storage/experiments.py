@@ -118,3 +118,10 @@ def find_experiments(engine: Engine, name: str) -> list[int]:
     query = select(Experiment.id).where(Experiment.name == name).order_by(Experiment.id.desc())
     with engine.connect() as connection:
         return list(connection.execute(query).scalars())
+
+
+def experiment_names(engine: Engine, limit: int) -> list[str]:
+    """Some of the names that experiments have, in alphabetical order."""
+    query = select(Experiment.name).distinct().order_by(Experiment.name).limit(limit)
+    with engine.connect() as connection:
+        return list(connection.execute(query).scalars())

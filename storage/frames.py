@@ -1,5 +1,6 @@
 """What pages read: rows and DataFrames, bounded so that ten thousand runs cost no more than a hundred."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -131,3 +132,12 @@ def newest_run(engine: Engine) -> int | None:
     """The id of the run made last."""
     with engine.connect() as connection:
         return connection.execute(select(func.max(Run.id))).scalar()
+
+
+def newest_runs(engine: Engine, experiment_ids: Sequence[int] | None, limit: int) -> list[int]:
+    """Ids of the newest runs of these experiments, of all where None, newest first."""
+    query = select(Run.id).order_by(Run.id.desc()).limit(limit)
+    if experiment_ids is not None:
+        query = query.where(Run.experiment_id.in_(experiment_ids))
+    with engine.connect() as connection:
+        return list(connection.execute(query).scalars())

@@ -1,24 +1,25 @@
 """Which recipes work on which kind of model: every pair really tried, each model in a process of its own.
 
-`python tests/support_matrix.py FILE` prints one JSON object: recipe → null where it worked, else the reason.
+python tests/support_matrix.py keras_lstm …       tries these models of the zoo, prints a JSON object a line
+python tests/support_matrix.py --update [MODEL …]  tries them (all without a name) and keeps what was found
+python tests/support_matrix.py --write README.md   puts the table of what was found between the README's marks
 """
 
 import json
+import os
+import subprocess
 import sys
-from collections import Counter
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lwdash.datasets.dataset import Dataset
-from lwdash.errors import LwdashError
-from lwdash.keras_models.facts import ModelFacts
-from lwdash.keras_models.inspect import inspect_model
-from lwdash.pipeline import Workbench
-from lwdash.recipe import parse_recipe
-from lwdash.techniques.readback import computed
+TESTS = Path(__file__).parent
+RESULTS = TESTS / "contract" / "support_matrix.json"
+MARKS = ("<!-- support matrix -->", "<!-- /support matrix -->")
 
 RECIPES = {
     "float32": "float32",
@@ -30,15 +31,19 @@ RECIPES = {
 }
 INTEGER = ("int8", "prune", "cluster")
 """Recipes whose file should compute in integers throughout."""
+SUFFIXES = {"keras": ".keras", "tf_keras": ".h5"}
 ROWS = 60
 FREE_LENGTH = 20
+SECONDS = 900
+SIGNS = {"works": "✓", "partly": "◐", "nothing": "–", "fails": "✗"}
 
 
 class Memory:
     """A cache that lasts as long as the process."""
 
     def __init__(self, folder: Path):
-        self.folder, self.facts = folder, {}  # type: ignore[var-annotated]
+        self.folder = folder
+        self.facts: dict[str, Any] = {}
 
     def get(self, key: str) -> tuple[Path, dict[str, Any]] | None:
         return (self.folder / key, self.facts[key]) if key in self.facts else None
@@ -48,8 +53,10 @@ class Memory:
         self.facts[key] = json.loads(json.dumps(facts))
 
 
-def random_dataset(facts: ModelFacts, rows: int = ROWS) -> Dataset:
+def random_dataset(facts: Any, rows: int = ROWS) -> Any:
     """Unlabelled rows for a model: small whole numbers for integer inputs, normal ones otherwise."""
+    from lwdash.datasets.dataset import Dataset
+
     chance = np.random.default_rng(0)
     inputs = {}
     for port in facts.inputs:
@@ -62,35 +69,166 @@ def random_dataset(facts: ModelFacts, rows: int = ROWS) -> Dataset:
     return Dataset(inputs=inputs, labels=None, classes=None, parts=parts, warnings=())
 
 
-def workbench(path: Path, folder: Path) -> Workbench:
+def workbench(path: Path, folder: Path, rows: int = ROWS) -> Any:
     """A workbench for a model file and random rows."""
+    from lwdash.keras_models.inspect import inspect_model
+    from lwdash.pipeline import Workbench
+
     facts = inspect_model(path)
     return Workbench(
-        model_path=path, model_sha256=path.name, facts=facts, dataset=random_dataset(facts), dataset_key="random",
-        task="regression", seed=0, cache=Memory(folder),
+        model_path=path, model_sha256=path.name, facts=facts, dataset=random_dataset(facts, rows),
+        dataset_key="random", task="regression", seed=0, cache=Memory(folder),
     )  # fmt: skip
 
 
 def try_recipes(path: Path, folder: Path) -> dict[str, Any]:
-    """Recipe → null, or why it did not work."""
+    """Recipe → what became of it, see `try_recipe`."""
     bench = workbench(path, folder)
-    found: dict[str, Any] = {}
-    for name, text in RECIPES.items():
-        try:
-            made = bench.compress(parse_recipe(text), lambda doing, share: None)
-            facts = made.stages[-1].facts
-            found[name] = {"bytes": len(made.tflite), "facts": facts}
-            if name in INTEGER:
-                floats = Counter(o.kind for o in computed(made.tflite) if o.activations == "float32")
-                found[name]["float_left"] = dict(floats)
-        except LwdashError as error:
-            found[name] = {"error": f"{type(error).__name__}: {error}"}
-        print(name, found[name], file=sys.stderr, flush=True)
-    return found
+    return {name: try_recipe(bench, name) for name in RECIPES}
+
+
+def try_recipe(bench: Any, name: str) -> dict[str, Any]:
+    """`state` works, partly (`floats`: operators left in float), nothing (to treat) or fails (`why`)."""
+    from lwdash.errors import LwdashError
+    from lwdash.recipe import parse_recipe
+    from lwdash.techniques.readback import computed
+
+    try:
+        made = bench.compress(parse_recipe(RECIPES[name]), lambda doing, share: None)
+    except LwdashError as error:
+        is_empty = "there is no layer to treat" in str(error)
+        found = {"state": "nothing" if is_empty else "fails", "why": f"{type(error).__name__}: {error}"}
+        print(name, found, file=sys.stderr, flush=True)
+        return found
+    operators = computed(made.tflite) if name in INTEGER else []
+    floats = sorted({operator.kind for operator in operators if operator.activations == "float32"})
+    print(name, floats, len(made.tflite), dict(made.stages[-1].facts), file=sys.stderr, flush=True)
+    return {"state": "partly", "floats": floats} if floats else {"state": "works"}
+
+
+def try_model(model: str) -> dict[str, Any]:
+    """A model of the zoo (`keras_lstm`, `tf_keras_lstm`), built, saved and tried in this process."""
+    from zoo import Zoo
+
+    library, name = split_name(model)
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Zoo(Path(scratch)).file(library, name, SUFFIXES[library])
+        return try_recipes(path, Path(scratch))
+
+
+def split_name(model: str) -> tuple[str, str]:
+    """`tf_keras_lstm` → (`tf_keras`, `lstm`)."""
+    library = "tf_keras" if model.startswith("tf_keras_") else "keras"
+    return library, model.removeprefix(f"{library}_")
+
+
+def try_apart(model: str) -> dict[str, Any]:
+    """`try_model` in a child: what ends the process is a failure of all recipes."""
+    environment = {
+        **{key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"},
+        "PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)]),
+        "KERAS_BACKEND": "tensorflow",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "TF_ENABLE_ONEDNN_OPTS": "0",
+        "CUDA_VISIBLE_DEVICES": "-1",
+    }
+    command = [sys.executable, "-X", "faulthandler", str(Path(__file__).resolve()), model]
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=SECONDS)
+    if ended.returncode:
+        why = f"the process ended with {ended.returncode}: {ended.stderr[-2000:]}"
+        return {name: {"state": "fails", "why": why} for name in RECIPES}
+    return json.loads(ended.stdout.splitlines()[-1])[model]
+
+
+def try_all(models: Sequence[str], at_once: int = 2) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(model, what was found) of each, in order."""
+    with ThreadPoolExecutor(at_once) as pool:
+        yield from zip(models, pool.map(try_apart, models), strict=True)
+
+
+def all_models() -> list[str]:
+    from zoo_models import SMALL
+
+    return [f"{library}_{name}" for library in SUFFIXES for name in SMALL]
+
+
+def kept_results() -> dict[str, dict[str, dict[str, Any]]]:
+    """What was found the last time, by model and recipe."""
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+
+
+def table(results: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """The README's section: a row a kind of model, a column a recipe; Keras 3 before Keras 2 where they differ."""
+    kinds = dict.fromkeys(split_name(model)[1] for model in results)
+    lines = [
+        "✓ works; ◐ works, with the operators listed below in float; – there is nothing in it that the technique treats; "
+        "✗ does not work. Two signs: Keras 3 (`.keras`), then Keras 2 (`.h5`). "
+        "`prune` and `cluster` are followed by `int8`.",
+        "",
+        f"| Model | {' | '.join(RECIPES)} |",
+        f"|---|{':-:|' * len(RECIPES)}",
+    ]
+    for kind in sorted(kinds):
+        cells = [_signs(results, kind, recipe) for recipe in RECIPES]
+        lines.append(f"| {kind.replace('_', ' ')} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", *_left_in_float(results), *_failures(results)])
+
+
+def _signs(results: Mapping[str, Any], kind: str, recipe: str) -> str:
+    models = [f"{library}_{kind}" for library in SUFFIXES if f"{library}_{kind}" in results]
+    signs = [SIGNS[results[model][recipe]["state"]] for model in models]
+    return signs[0] if len(set(signs)) == 1 else " ".join(signs)
+
+
+def _left_in_float(results: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for kind in sorted({split_name(model)[1] for model in results}):
+        both = {m: results[m]["int8"].get("floats", []) for m in results if split_name(m)[1] == kind}
+        left = sorted({operator for floats in both.values() for operator in floats})
+        if left:
+            lines.append(f"- {kind.replace('_', ' ')}: {', '.join(left)}")
+    return ["In float after `int8`:", "", *lines] if lines else []
+
+
+def _failures(results: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"- {model.replace('_', ' ')}, {recipe}: {' '.join(found['why'].split())[:300]}"
+        for model, recipes in results.items()
+        for recipe, found in recipes.items()
+        if found["state"] == "fails"
+    ]
+    return ["", "Does not work:", "", *lines] if lines else []
+
+
+def write_table(readme: Path) -> None:
+    """Replaces what is between the marks. Raises ValueError where they are missing."""
+    text = readme.read_text()
+    before, first, rest = text.partition(MARKS[0])
+    _, last, after = rest.partition(MARKS[1])
+    if not first or not last:
+        raise ValueError(f"{readme} does not have both marks {MARKS[0]} and {MARKS[1]}")
+    readme.write_text(f"{before}{MARKS[0]}\n{table(kept_results())}\n{MARKS[1]}{after}")
+
+
+def update(models: Iterable[str], at_once: int = 2) -> None:
+    """Tries models and keeps what was found, after each one."""
+    for model, found in try_all(list(models), at_once):
+        states = " ".join(f"{name} {entry['state']}" for name, entry in found.items())
+        print(model, states, file=sys.stderr, flush=True)
+        results = {**kept_results(), model: found}
+        ordered = {model: results[model] for model in all_models() if model in results}
+        RESULTS.write_text(json.dumps(ordered, indent=1) + "\n")
+
+
+def main(arguments: Sequence[str]) -> None:
+    if arguments[:1] == ["--write"]:
+        write_table(Path(arguments[1]))
+    elif arguments[:1] == ["--update"]:
+        update(arguments[1:] or all_models(), int(os.environ.get("AT_ONCE", 2)))
+    else:
+        for model in arguments:
+            print(json.dumps({model: try_model(model)}))
 
 
 if __name__ == "__main__":
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as scratch:
-        print(json.dumps(try_recipes(Path(sys.argv[1]), Path(scratch))))
+    main(sys.argv[1:])

@@ -53,15 +53,19 @@ ARROWS: Mapping[str, Allowed] = {
     "lwdash.charts": allowed("", "pandas numpy plotly"),
     "lwdash.server": allowed("", "streamlit starlette anyio"),
     "lwdash.engine": allowed(
-        f"lwdash.recipe lwdash.link lwdash.settings storage {FACTS}", "dask distributed psutil"
+        f"lwdash.recipe lwdash.link lwdash.settings lwdash.explanations storage {FACTS}",
+        "dask distributed psutil",
     ),
     "lwdash.worker": allowed(
         "lwdash.link lwdash.pipeline lwdash.recipe lwdash.measure lwdash.datasets lwdash.keras_models",
         "ai_edge_litert h5py",
     ),
     "lwdash.pipeline": allowed(
-        "lwdash.recipe lwdash.techniques lwdash.keras_models lwdash.datasets lwdash.measure", "numpy"
+        "lwdash.agreement lwdash.packing lwdash.recipe lwdash.techniques lwdash.keras_models lwdash.datasets lwdash.measure",
+        "numpy",
     ),
+    "lwdash.agreement": allowed("lwdash.measure lwdash.techniques", "numpy"),
+    "lwdash.packing": allowed("lwdash.agreement lwdash.measure lwdash.techniques", "numpy"),
     "lwdash.recipe": allowed("lwdash.parameters lwdash.techniques"),
     "lwdash.techniques": allowed(
         "lwdash.parameters lwdash.keras_models lwdash.explanations", "numpy flatbuffers", HEAVY
@@ -207,7 +211,9 @@ def test_every_file_says_what_it_is_about(path: Path) -> None:
 def test_every_technique_is_listed_and_whole() -> None:
     """Optional: check_after, and NEEDS_ROWS where the stage is "tflite"."""
     folder = ROOT / "lwdash" / "techniques"
-    with_name = {p.stem for p in folder.glob("*.py") if re.search(r'^NAME = "[a-z]', p.read_text(), re.MULTILINE)}
+    with_name = {
+        p.stem for p in folder.glob("*.py") if re.search(r'^NAME = "[a-z]', p.read_text(), re.MULTILINE)
+    }
     assert {t.__name__.rpartition(".")[2] for t in TECHNIQUES.values()} == with_name
     for name, technique in TECHNIQUES.items():
         for attribute in ("NAME", "LABEL", "SUMMARY", "TRAP", "STAGE", "Params", "apply"):

@@ -61,7 +61,8 @@ def plot_images(images: Sequence[np.ndarray], labels: Sequence[str | None]) -> g
                                hovertemplate="row %{y}, column %{x}: %{z:.4g}<extra></extra>", **place)  # fmt: skip
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x")
-    figure.update_layout(height=60 + 150 * lines, margin={"t": 40, "b": 10, "l": 10, "r": 10})
+    title = "Some rows of the data" + (", each below its class" if any(titles) else "")
+    figure.update_layout(title=title, height=90 + 120 * lines, margin={"t": 80, "b": 10, "l": 10, "r": 10})
     return figure
 
 

@@ -16,6 +16,8 @@ FAMILIES = {
     "prune": ("Pruned", "diamond"),
     "cluster": ("Clustered", "square"),
     "prune + cluster": ("Pruned and clustered", "hexagon2"),
+    "qat": ("Trained for integers", "cross"),
+    "smaller network": ("Smaller network", "triangle-up"),
 }
 LATENCY_COLOURS = ("#fde725", "#7ad151", "#22a884", "#2a788e", "#4f3f91")
 """Viridis without its darkest end, which a dark page would swallow."""
@@ -60,8 +62,10 @@ def family(recipe: str, is_baseline: bool) -> str:
     if is_baseline:
         return "baseline"
     steps = re.findall(r"(?:^|\+)\s*(\w+)", recipe)
+    if "channels" in steps or "low_rank" in steps:
+        return "smaller network"
     made = " + ".join(name for name in ("prune", "cluster") if name in steps)
-    return made or "post-training"
+    return made or ("qat" if "qat" in steps else "post-training")
 
 
 def pareto(x: Sequence[float], y: Sequence[float], *, is_higher_better: bool) -> list[bool]:
@@ -118,7 +122,8 @@ def plot_tradeoff(
             continue
         figure.add_scatter(
             x=group["x"], y=group["y"], name=label, customdata=group["id"],
-            mode="markers+text", text=group["name"], textposition="top center", textfont={"size": 12},
+            mode="markers+text", text="\u2002" + group["name"] + "\u2002", textfont={"size": 12},
+            textposition="middle left" if name == "baseline" else "middle right",
             hovertext=group["hover"], hovertemplate="%{hovertext}<extra></extra>",
             error_y={
                 "type": "data", "symmetric": False, "thickness": 1.2, "width": 4, "color": "rgba(138,151,163,0.55)",
@@ -169,7 +174,7 @@ def _is_pair(value: object) -> bool:
 
 def short_recipe(recipe: str) -> str:
     """A recipe without the parameter names that go without saying: `prune(0.8) + int8`."""
-    return recipe.replace("sparsity=", "").replace("clusters=", "").replace("io=", "")
+    return re.sub(r"\b(sparsity|clusters|ratio|energy|bits|io)=", "", recipe)
 
 
 def _hover(run: dict[str, object], point: dict[str, float], size: Measure, quality: Measure) -> str:

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 
 from lwdash.errors import NotFound
 from lwdash.keras_models.facts import ModelFacts
 from storage import runs
-from storage.experiments import find_experiments
-from storage.tables import Experiment, Run
+from storage.experiments import experiment_names, find_experiments
+from storage.frames import newest_runs
 
 FIGURES = (
     "size_bytes", "gzip_bytes", "huffman_bytes", "accuracy", "accuracy_ci", "baseline_accuracy", "agreement",
@@ -52,17 +52,11 @@ def run_record(engine: Engine, run_id: int, *, with_layers: bool = False) -> dic
 
 def run_records(engine: Engine, experiment: str | None, limit: int = 1000) -> list[dict[str, Any]]:
     """The newest runs, of one experiment by name or of all. Raises NotFound for an unknown name."""
-    query = select(Run.id).order_by(Run.id.desc()).limit(limit)
-    if experiment is not None:
-        ids = find_experiments(engine, experiment)
-        if not ids:
-            with engine.connect() as connection:
-                known = list(connection.execute(select(Experiment.name).distinct().limit(20)).scalars())
-            raise NotFound(f"there is no experiment {experiment!r} (there are: {', '.join(known) or 'none'})")
-        query = query.where(Run.experiment_id.in_(ids))
-    with engine.connect() as connection:
-        found = list(connection.execute(query).scalars())
-    return [run_record(engine, run_id) for run_id in reversed(found)]
+    ids = None if experiment is None else find_experiments(engine, experiment)
+    if ids == []:
+        known = ", ".join(experiment_names(engine, 20)) or "none"
+        raise NotFound(f"there is no experiment {experiment!r} (there are: {known})")
+    return [run_record(engine, run_id) for run_id in reversed(newest_runs(engine, ids, limit))]
 
 
 def table_lines(records: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -109,7 +109,7 @@ class Engine:
         from distributed import fire_and_forget
 
         step = batch[0].step
-        cpus = self.settings.slots if step == "measure" else 1
+        cpus: float = self.settings.slots if step == "measure" else 1
         if self.settings.scheduler:
             cpus = self._cluster_cpus(step)
         future = self._client.submit(

@@ -13,7 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from lwdash.engine.child import run_child
+from lwdash.engine.child import Ended, run_child
+from lwdash.explanations import explain_log
 from lwdash.settings import Settings, load_settings
 from storage import experiments, runs, stages
 from storage.errors import MissingArtifact
@@ -90,13 +91,15 @@ class _Supervision:
         elif ended.reason == "shutdown":
             runs.give_back(self.store.database, owned)
         else:
-            runs.fail(self.store.database, owned, self._explain(ended.words))
+            runs.fail(self.store.database, owned, self._explain(ended))
 
     def log_path(self, run_id: int) -> Path:
         return self.settings.logs / f"run-{run_id}.log"
 
-    def _explain(self, words: str) -> str:
+    def _explain(self, ended: Ended) -> str:
         doing = (runs.get_run(self.store.database, self._last_run) or {}).get("doing") or self.step
+        found = None if ended.reason else explain_log(self.log_path(self._last_run))
+        words = f"{ended.words}: {found}" if found else ended.words
         return f"while {doing}: {words}. The run's log has the details; the other runs go on."
 
     def _next(self, message: Mapping[str, Any]) -> dict[str, Any]:

@@ -44,9 +44,8 @@ def _widen(model: Any, data: Any, weight: Any, bias: Any, real: np.ndarray) -> i
         wide = np.where(narrow, needed, scale)
         axis = weight.quantization.quantizedDimension
         along = [-1 if i == axis else 1 for i in range(len(weight.shape))]
-        integers = _values(model, weight, np.int8).reshape(weight.shape)
-        integers = np.rint(integers * (scale / wide).reshape(along)).astype(np.int8)
-        _store(model, weight, integers)
+        stored = np.asarray(model.buffers[weight.buffer].data, np.uint8).view(np.int8).reshape(weight.shape)
+        _store(model, weight, np.rint(stored * (scale / wide).reshape(along)).astype(np.int8))
         weight.quantization.scale = wide.astype(np.float32)
         bias.quantization.scale = (input_scale * wide).astype(np.float32)
         _store(model, bias, np.rint(real / (input_scale * wide)).astype(np.int32))

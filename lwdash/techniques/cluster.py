@@ -139,8 +139,7 @@ def select_layers(model: Any, params: Params) -> Selection:
         if not clustering_registry.ClusteringRegistry.supports(layer):
             return Skipped(layer.name, f"TFMOT does not cluster {kind}")
         clustering_registry.ClusteringRegistry.make_clusterable(layer)
-        names = {name for name, _ in layer.get_clusterable_weights()}
-        kernels = [w for w in layer.weights if w.name.rpartition("/")[2].partition(":")[0] in names]
+        kernels = [weight for _, weight in layer.get_clusterable_weights()]
         small = [w for w in kernels if w.shape.num_elements() <= params.clusters]
         if small:
             return Skipped(layer.name, f"its kernel has only {small[0].shape.num_elements()} weights")

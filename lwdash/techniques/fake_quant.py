@@ -85,31 +85,38 @@ def settle_ranges(model: Any, inputs: Sequence[np.ndarray], batch_size: int) -> 
             return
 
 
-def variables(emulating: Any, model: Any) -> Iterator[tuple[str, Any, dict[str, Any]]]:
-    """(name, layer, its variables by name) of each layer of `model` that has weights, from its emulating form."""
+def variables(emulating: Any, model: Any) -> Iterator[tuple[str, Any, list[Any]]]:
+    """(name, emulating layer, its variables in the order of the layer's own) of each layer of `model` with weights."""
     by_name = {layer.name: layer for layer in emulating.layers}
     for layer in model.layers:
-        if layer.weights:
-            form = by_name.get(PREFIX + layer.name) or by_name[layer.name]
-            yield layer.name, form, {weight_name(v): v for v in form.weights}
+        if not layer.weights:
+            continue
+        wrapper = by_name.get(PREFIX + layer.name)
+        if wrapper is None:
+            yield layer.name, by_name[layer.name], list(by_name[layer.name].weights)
+        else:
+            known = {weight_name(variable): variable for variable in wrapper.weights}
+            yield layer.name, wrapper, [known[weight_name(weight)] for weight in layer.weights]
 
 
 def learnt_weights(
-    emulating: Any, model: Any, as_trained: Collection[tuple[str, str]]
+    emulating: Any, model: Any, as_trained: Collection[tuple[str, int]]
 ) -> dict[str, list[np.ndarray]]:
     """The weights of each layer of `model` after the training, kernels rounded as TFMOT rounds them.
 
-    as_trained: (layer, weight) of kernels that are taken without rounding.
+    as_trained: (layer, number of the weight in it) of kernels that are taken without rounding.
     """
     learnt = {}
-    order = {layer.name: [weight_name(w) for w in layer.weights] for layer in model.layers}
-    for name, form, known in variables(emulating, model):
-        values = {key: known[key].numpy() for key in order[name]}
-        for variable, quantizer, state in getattr(form, "_weight_vars", ()):
-            key = weight_name(variable)
-            if (name, key) not in as_trained:
-                values[key] = np.asarray(quantizer(variable, True, weights=state))
-        learnt[name] = [values[key] for key in order[name]]
+    for name, form, own in variables(emulating, model):
+        rounding = {
+            id(variable): (quantizer, state)
+            for variable, quantizer, state in getattr(form, "_weight_vars", ())
+        }
+        learnt[name] = [variable.numpy() for variable in own]
+        for i, variable in enumerate(own):
+            if id(variable) in rounding and (name, i) not in as_trained:
+                quantizer, state = rounding[id(variable)]
+                learnt[name][i] = np.asarray(quantizer(variable, True, weights=state))
     return learnt
 
 

@@ -9,6 +9,7 @@ from io import StringIO
 from typing import Any
 
 from lwdash.errors import ConversionFailed
+from lwdash.explanations import explain_failure
 from lwdash.techniques.finetune import library_of
 from lwdash.techniques.flatbuffer import read_model, text, write_model
 
@@ -48,17 +49,6 @@ def apply(model: Any, input_names: Sequence[str], input_shapes: Sequence[Sequenc
         except Exception as error:  # the converter raises whatever its passes raise
             raise ConversionFailed(explain_failure(str(error))) from error
     return clean_names(data, input_names)
-
-
-def explain_failure(message: str) -> str:
-    """The converter's message with the operators it could not treat and the way out, for people."""
-    operators = sorted(set(re.findall(r"(?:tf\.|error: '|TF Select ops: |ops: )([A-Z]\w+)", message)))
-    first = next((line.strip() for line in message.splitlines() if line.strip()), "no message")
-    named = f" Operators it stopped at: {', '.join(operators)}." if operators else ""
-    return (
-        f"TensorFlow Lite could not convert this model: {first[:300]}.{named} "
-        "Try the model without the layer that uses them, or with standard layers in its place."
-    )
 
 
 def with_batch_of_one(library: Any, model: Any, shapes: Sequence[Sequence[int]]) -> Any:
@@ -155,7 +145,7 @@ def _output_name(graph: Any, names: list[str], index: int, position: int) -> str
     if "/" in names[index]:
         return names[index]
     maker = next((op for op in graph.operators if index in op.outputs), None)
-    for source in maker.inputs if maker is not None else ():
+    for source in reversed(maker.inputs) if maker is not None else ():  # weights come after what they work on
         if source >= 0 and "/" in names[source]:
             return f"{names[source].rpartition('/')[0]}/output"
     return f"output_{position}"

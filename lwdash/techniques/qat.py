@@ -22,7 +22,7 @@ from lwdash.techniques.as_2d import as_2d, weights_back
 from lwdash.techniques.batch_norm import settle_batch_norm
 from lwdash.techniques.clone import clone_with
 from lwdash.techniques.contract import Skipped, Training, Treated
-from lwdash.techniques.selection import Selection, leaf_layers, matches, select, weight_name
+from lwdash.techniques.selection import Selection, leaf_layers, matches, select
 from lwdash.techniques.structure import Structure, keeping, structure_of
 
 NAME = "qat"
@@ -44,6 +44,9 @@ FORMS = {
     (True, True): "PCQAT",
 }
 """By (zeros kept, clusters kept)."""
+
+Place = tuple[str, int]
+"""A weight: the layer's name and its number in it."""
 
 
 @dataclass(frozen=True)
@@ -130,16 +133,12 @@ def _choose(
     return select(model, kernels_of, skip)
 
 
-def _structured(
-    emulating: Any, model: Any
-) -> tuple[dict[tuple[str, str], Any], dict[tuple[str, str], Structure]]:
-    """The kernels with zeros or clusters to keep by (layer, weight), and which of the two."""
+def _structured(emulating: Any, model: Any) -> tuple[dict[Place, Any], dict[Place, Structure]]:
+    """The kernels with zeros or clusters to keep, and which of the two each has."""
     kernels, structures = {}, {}
-    for name, layer in ((layer.name, layer) for layer in model.layers):
-        for weight in layer.weights:
-            found = structure_of(weight.numpy())
+    for name, _, own in fake_quant.variables(emulating, model):
+        for i, variable in enumerate(own):
+            found = structure_of(variable.numpy())
             if found:
-                structures[name, weight_name(weight)] = found
-    for name, _, known in fake_quant.variables(emulating, model):
-        kernels.update({place: known[place[1]] for place in structures if place[0] == name})
+                kernels[name, i], structures[name, i] = variable, found
     return kernels, structures

@@ -14,6 +14,7 @@ from lwdash.techniques.flatbuffer import read_model, text, write_model
 from lwdash.techniques.formats import FLOAT32, FORMATS, WEIGHT_OPERATORS, Format, Plan, can_have
 from lwdash.techniques.ranges import activation_ranges
 from lwdash.techniques.readback import Computed, computed, inner_scopes, left_undone
+from lwdash.techniques.unused_outputs import complete_outputs
 
 WIDEST_GPTQ = 4096
 """GPTQ keeps and inverts a matrix of inputs × inputs: 64 MB at this width."""
@@ -48,6 +49,7 @@ def quantize(
             ) from error
     model = read_model(bytes(quantized))
     fit_biases(model, read_model(data))
+    complete_outputs(model)
     return write_model(model)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from lwdash.errors import ConversionFailed
 from lwdash.techniques.contract import Rows
 from lwdash.techniques.flatbuffer import read_model, text
+from lwdash.techniques.readback import shape_of
 
 Ranges = Mapping[str, Mapping[str, Any]]
 """Tensor name → what litert-quantizer calls its quantization statistics: "min", "max", and "hessian" for GPTQ."""
@@ -27,7 +28,8 @@ LEVELS = 256
 SHARES = np.linspace(0.2, 1.0, 81)
 """How much of each side of a range the search for the least error keeps."""
 NARROWEST = 2.0**-20
-"""Least range relative to the file's widest: a layer that is always 0 has no scale that integers could work with."""
+"""A narrower range, relative to the file's widest, is a layer that always says the same, such as a dead ReLU. It gets
+the widest: integers that small a scale do not exist for its biases and multipliers, and 0 is 0 in any."""
 LARGEST = 3e38
 """Beyond it is padding with −infinity, not a value."""
 
@@ -43,7 +45,10 @@ def activation_ranges(data: bytes, rows: Rows, how: str, *, products_of: Collect
     if how != "minmax":
         limits = {name: _clipped(counts, *limits[name], how) for name, counts in _counts(watched).items()}
     widest = max((high - low for low, high in limits.values()), default=0.0) or 1.0
-    limits = {name: (low, max(high, low + widest * NARROWEST)) for name, (low, high) in limits.items()}
+    limits = {
+        name: (low, high if high - low > widest * NARROWEST else low + widest)
+        for name, (low, high) in limits.items()
+    }
     products = _products(watched, tuple(sorted(products_of))) if products_of else {}
     return {
         name: {
@@ -65,7 +70,7 @@ class _Watched:
         self.graph = model.subgraphs[0]
         self.names = [text(tensor.name) for tensor in self.graph.tensors]
         self.activations = _activations(model)
-        self.shapes = {self.names[i]: (1,) * len(self.graph.tensors[i].shape) for i in self.activations}
+        self.shapes = {self.names[i]: (1,) * len(shape_of(self.graph.tensors[i])) for i in self.activations}
         digest = hashlib.sha256(data)
         for name in sorted(rows):
             digest.update(f"{name} {rows[name].shape} {rows[name].dtype}".encode())
@@ -157,11 +162,11 @@ def _counts(watched: _Watched) -> dict[str, np.ndarray]:
     return counts
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=1)
 def _products(watched: _Watched, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Tensor name → 2/n·XᵀX, X the (n, last axis) values over all rows (GPTQ, arXiv 2210.17323, section 3)."""
     indices = {name: watched.names.index(name) for name in names}
-    widths = {name: watched.graph.tensors[index].shape[-1] for name, index in indices.items()}
+    widths = {name: shape_of(watched.graph.tensors[index])[-1] for name, index in indices.items()}
     sums = {name: np.zeros((width, width), np.float64) for name, width in widths.items()}
     waiting: dict[str, list[np.ndarray]] = {name: [] for name in names}
     seen = dict.fromkeys(names, 0)

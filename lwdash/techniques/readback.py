@@ -95,12 +95,10 @@ def _of_graph(model: Any, graph: Any) -> Iterator[Computed]:
             activations=types[graph.tensors[operator.outputs[0]].type],
             weights=None if stored is None else types[stored.type],
             is_stored_only=kernel in unpacked,
-            values=0 if stored is None else int(np.prod(stored.shape)),
+            values=0 if stored is None else int(np.prod(shape_of(stored))),
             input=names[fed] if fed >= 0 else "",
             is_inside=graph is not model.subgraphs[0],
-            input_width=int(graph.tensors[fed].shape[-1])
-            if fed >= 0 and len(graph.tensors[fed].shape)
-            else 0,
+            input_width=shape_of(graph.tensors[fed])[-1] if fed >= 0 and shape_of(graph.tensors[fed]) else 0,
         )
 
 
@@ -153,6 +151,11 @@ def float_weights(data: bytes, reason: str) -> tuple[Skipped, ...]:
     )
 
 
+def shape_of(tensor: Any) -> tuple[int, ...]:
+    """A tensor's shape; the schema has none for a single number."""
+    return () if tensor.shape is None else tuple(int(n) for n in tensor.shape)
+
+
 def layer_of(tensor: Any) -> str:
     """The layer that a tensor of the float export is named after."""
     return text(tensor.name).rpartition("/")[0] or text(tensor.name)
@@ -174,8 +177,8 @@ def _is_kernel(model: Any, tensor: Any) -> bool:
     types = _type_names()
     return (
         _is_constant(model, tensor)
-        and len(tensor.shape) > 1
-        and np.prod(tensor.shape) > 1
+        and len(shape_of(tensor)) > 1
+        and int(np.prod(shape_of(tensor))) > 1
         and types[tensor.type] in (FLOAT32, "float16", "int8", "int4")
     )
 

@@ -1,5 +1,6 @@
 """Which layers a keras-stage technique treats, which it leaves alone, and why."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -23,10 +24,12 @@ class Selection:
     def kernels(self, model: Any) -> Iterator[tuple[str, str, np.ndarray]]:
         """(layer path, kernel, values) of the treated kernels in `model`, a copy of the one selected from."""
         for path, layer in leaf_layers(model):
-            for weight in layer.weights if layer.name in self.names else ():
+            weights = layer.weights if layer.name in self.names else ()
+            treated = [w for w in weights if weight_name(w) in self.kernel_names[layer.name]]
+            often = Counter(weight_name(weight) for weight in treated)
+            for weight in treated:
                 name = weight_name(weight)
-                if name in self.kernel_names[layer.name]:
-                    yield path, name, weight.numpy()
+                yield path, name if often[name] == 1 else _inner_name(weight, layer), weight.numpy()
 
 
 def select(
@@ -93,6 +96,12 @@ def leaf_layers(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def weight_name(weight: Any) -> str:
     """`conv1d/kernel:0` → `kernel`."""
     return weight.name.rpartition("/")[2].partition(":")[0]
+
+
+def _inner_name(weight: Any, layer: Any) -> str:
+    """`both/forward_lstm/lstm_cell/kernel:0` → `forward_lstm/lstm_cell/kernel`, in a layer of several parts."""
+    name = weight.name.partition(":")[0]
+    return name.rpartition(f"{layer.name}/")[2] or name
 
 
 def matches(path: str, name: str, pattern: str) -> bool:

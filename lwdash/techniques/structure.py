@@ -46,7 +46,7 @@ def structure_of(kernel: np.ndarray) -> Structure:
     return Structure(float(np.mean(kernel == 0)) > PRUNED, is_clustered)
 
 
-def keeping(variables: Mapping[tuple[str, str], Any]) -> Any:
+def keeping(variables: Mapping[tuple[str, int], Any]) -> Any:
     """A callback for kernels with structure: after each batch zeros are zeros again, and equal weights are equal.
 
     A cluster's value becomes the mean of what the training step made of its weights.

@@ -1,9 +1,10 @@
 """TensorFlow's own full-integer quantizer on a float .tflite: the second way where litert-quantizer leaves floats.
 
 It is what `tf.lite.TFLiteConverter` runs after its conversion. Native code of it can end the process, so it runs
-in one of its own: `python -m lwdash.techniques.tensorflow_quantizer SOURCE ROWS TARGET`.
+in one of its own.
 """
 
+import os
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from lwdash.techniques.flatbuffer import read_model, text, write_model
 
 NAME = "TensorFlow's quantizer"
 SECONDS = 1800
+PROGRAM = f"from {__name__} import main; main()"
 
 
 def quantize_with_tensorflow(data: bytes, rows: Rows, *, per_channel: bool) -> bytes:
@@ -36,21 +38,28 @@ def quantize_with_tensorflow(data: bytes, rows: Rows, *, per_channel: bool) -> b
             sys.executable,
             "-X",
             "faulthandler",
-            "-m",
-            __name__,
+            "-c",
+            PROGRAM,
             str(source),
             str(calibration),
             str(target),
             str(int(per_channel)),
         ]
         try:
-            ended = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=SECONDS)
+            ended = subprocess.run(
+                command, capture_output=True, text=True, errors="replace", timeout=SECONDS, env=_environment()
+            )
         except subprocess.TimeoutExpired as error:
             raise ConversionFailed(f"{NAME} took longer than {SECONDS} s") from error
         if ended.returncode or not target.exists():
             words = explain_crash(ended.stderr) or _ending(ended.returncode)
             raise ConversionFailed(f"{NAME} failed: {words}")
         return write_model(read_model(target.read_bytes()))
+
+
+def _environment() -> dict[str, str]:
+    """This process's own, with the folder of this package on the path."""
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
 def _ending(returncode: int) -> str:
@@ -86,5 +95,6 @@ def _quantize(source: Path, calibration: Path, target: Path, per_channel: bool) 
     )
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """The entry of that process: SOURCE ROWS TARGET PER_CHANNEL."""
     _quantize(*(Path(argument) for argument in sys.argv[1:4]), per_channel=sys.argv[4] == "1")

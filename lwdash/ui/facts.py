@@ -76,9 +76,9 @@ def show_data(facts: DataFacts, fitted: Fit) -> None:
     cells[2].metric("Task", fitted.task)
     low, high = (f"{v:.4g}" if v is not None else "–" for v in (facts.low, facts.high))
     cells[3].metric("Values", f"{low} … {high}", help="smallest and largest number in the input columns")
-    st.success(fitted.explanation, icon=":material/check_circle:")
+    st.success(plain(fitted.explanation), icon=":material/check_circle:")
     for warning in fitted.warnings:
-        st.warning(warning, icon=":material/warning:")
+        st.warning(plain(warning), icon=":material/warning:")
     left, right = st.columns([2, 1])
     with left:
         _preview(facts, fitted)

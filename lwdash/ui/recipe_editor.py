@@ -10,6 +10,7 @@ from lwdash.errors import RecipeError
 from lwdash.parameters import Choice, Flag, Integer, Names, Number, Overrides, Parameter
 from lwdash.recipe import EXAMPLE, Recipe, Step, make_recipe, parse_recipe
 from lwdash.techniques import TECHNIQUES
+from lwdash.ui.cards import plain
 
 
 def recipe_editor(start: Sequence[str], *, key: str) -> list[Recipe] | None:
@@ -58,7 +59,7 @@ def _read(texts: Sequence[str]) -> list[Recipe] | None:
             recipe = parse_recipe(text)
             recipes[str(recipe)] = recipe
         except RecipeError as error:
-            mistakes.append(f"`{text}`: {error}")
+            mistakes.append(plain(f"{text}: {error}"))
     for mistake in mistakes:
         st.error(mistake, icon=":material/error:")
     return None if mistakes else list(recipes.values())
@@ -90,7 +91,7 @@ def _builder(key: str) -> Recipe | None:
     try:
         recipe = make_recipe(*[_step_form(name, f"{key}:{name}") for name in names])
     except RecipeError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(plain(str(error)), icon=":material/error:")
         return None
     st.code(str(recipe), language=None)
     return recipe

@@ -196,9 +196,6 @@ def _figures(run: pd.Series, other: pd.Series | None, quality: Measure) -> None:
     role = "baseline" if run["is_baseline"] else ""
     compared = "the others are compared with this one" if other is None else ""
     st.caption(" · ".join(part for part in (f"run {run['id']}", role, compared) if part))
-    left, right = st.columns(2)
-    left.metric("Size", size(run["size_bytes"]), change("size_bytes", relative), delta_color="inverse")
-    right.metric("Gzip", size(run["gzip_bytes"]), change("gzip_bytes", relative), delta_color="inverse")
     if quality.unit == "%":
         shown, delta = percent(run[quality.column], 2), change(quality.column, difference)
     else:
@@ -206,13 +203,19 @@ def _figures(run: pd.Series, other: pd.Series | None, quality: Measure) -> None:
         shown = NOTHING if is_missing(value) else f"{value:.4g} {quality.unit}".strip()
         delta = change(quality.column, relative)
     colour: Any = "normal" if quality.is_higher_better else "inverse"
+    left, right = st.columns(2)
+    left.metric("Size", size(run["size_bytes"]), change("size_bytes", relative), delta_color="inverse")
+    right.metric("Gzip", size(run["gzip_bytes"]), change("gzip_bytes", relative), delta_color="inverse")
+    left, right = st.columns(2)
     left.metric(quality.label, shown, delta, delta_color=colour)
-    right.metric("Sparsity", percent(run.get("sparsity")))
-    left.metric("Latency p50", milliseconds(run["latency_ms_p50"]))
+    change_of_latency = change("latency_ms_p50", relative)
+    right.metric("Latency p50", milliseconds(run["latency_ms_p50"]), change_of_latency, delta_color="inverse")
+    left, right = st.columns(2)
+    left.metric("Zeros", percent(run.get("sparsity")), help="Sparsity: weights in the file that are zero")
     right.metric("Speed-up", times(run["speedup"]), help="Against the baseline, measured interleaved with it")
     if isinstance(run.get("verdict_text"), str):
         st.caption(plain(run["verdict_text"]))
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         st.link_button("Download .tflite", download_url(int(run["id"])), icon=":material/download:")
         st.page_link(
             places.RUN, label="Details", icon=":material/layers:", query_params={"id": str(run["id"])}

@@ -13,6 +13,7 @@ from lwdash.engine.inspection import inspect_as, inspect_file
 from lwdash.errors import UserMistake
 from lwdash.keras_models.facts import ModelFacts
 from lwdash.settings import Settings
+from lwdash.ui.cards import plain
 from lwdash.ui.facts import show_data, show_model
 from lwdash.ui.uploader import uploader
 from storage import experiments
@@ -32,14 +33,14 @@ def model_step(settings: Settings, store: Store) -> tuple[ModelFacts, Mapping[st
         "model",
         label="Keras model",
         accept=(".keras", ".h5", ".hdf5", ".zip"),
-        help="A .keras or .h5 file of Keras 2 or 3, up to {limit}. It is inspected without running any of it.",
+        help="A .keras or .h5 file of Keras 2 or 3, or a zipped SavedModel. It is inspected without running any of it.",
     )
     if row is None:
         return None
     try:
         facts = submit.model_facts(row)
     except UserMistake as error:
-        st.error(str(error), icon=":material/block:")
+        st.error(plain(str(error)), icon=":material/block:")
         return None
     show_model(facts, row)
     return facts, row
@@ -55,7 +56,7 @@ def data_step(
         "data",
         label="Samples (CSV)",
         accept=(".csv", ".tsv", ".txt", ".gz", ".csv.gz"),
-        help="One sample a row, with or without a header and a label column; gzip too; up to {limit}.",
+        help="One sample a row, with or without a header and a label column; gzip too.",
     )
     if row is None:
         return None
@@ -66,7 +67,7 @@ def data_step(
         facts = submit.data_facts(row)
         fitted = submit.fit(model, facts, chosen)
     except UserMistake as error:
-        st.error(str(error), icon=":material/block:")
+        st.error(plain(str(error)), icon=":material/block:")
         return None
     show_data(facts, fitted)
     return chosen, fitted, row
@@ -108,12 +109,11 @@ def _data_settings(facts: DataFacts) -> DataSettings:
 def _uploaded_row(
     settings: Settings, store: Store, kind: str, *, label: str, accept: tuple[str, ...], help: str
 ) -> Mapping[str, Any] | None:
-    limit = f"{settings.max_upload:,} MB"
     sent = uploader(
         label,
         kind=kind,
         accept=accept,
-        help=help.format(limit=limit),
+        help=help,
         key=f"upload:{kind}",
         limit_bytes=settings.max_upload << 20,
     )

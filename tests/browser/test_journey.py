@@ -62,6 +62,13 @@ def select_row(page: Any, number: int) -> None:
     table.click(position={"x": 17, "y": ROW_PIXELS * (number + 1.5)})
 
 
+def painted(page: Any, last: str) -> None:
+    """Waits until what the page ends with is there and nothing is left to be drawn."""
+    expect(page.get_by_test_id("stMain").get_by_text(last).first).to_be_visible()
+    for unfinished in ("[data-stale=true]", "[data-testid=stSkeleton]"):
+        expect(page.locator(unfinished)).to_have_count(0)
+
+
 def test_from_two_files_to_a_smaller_one(home, page):
     example = find_example("digits")
     began = time.monotonic()
@@ -149,24 +156,24 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
 
 
 @pytest.mark.parametrize(
-    ("address", "heading"),
+    ("address", "heading", "last"),
     [
-        ("", "Experiments"),
-        ("new", "New experiment"),
-        ("experiment", "large"),
-        ("experiment?id=1", "small"),
-        ("experiment?id=999", "Results"),
-        ("run", "cluster(clusters=16) + int8"),
-        ("run?id=1", "float32"),
-        ("run?id=52", "cluster(clusters=16) + int8"),
-        ("run?id=nonsense", "Run"),
+        ("", "Experiments", "Examples"),
+        ("new", "New experiment", "Browse files"),
+        ("experiment", "large", "More recipes for this experiment"),
+        ("experiment?id=1", "small", "More recipes for this experiment"),
+        ("experiment?id=999", "Results", "All experiments"),
+        ("run", "cluster(clusters=16) + int8", "Log"),
+        ("run?id=1", "float32", "Log"),
+        ("run?id=52", "cluster(clusters=16) + int8", "Log"),
+        ("run?id=nonsense", "Run", "All experiments"),
     ],
 )
-def test_each_page_opens_cold_from_its_address(seeded, page, address, heading):
+def test_each_page_opens_cold_from_its_address(seeded, page, address, heading, last):
     page.goto(seeded.url + address)
     expect(page.get_by_role("heading", level=1, name=heading)).to_be_visible()
     expect(page.get_by_role("link", name="New experiment").first).to_be_visible()
-    expect(page.locator("[data-stale=true]")).to_have_count(0)
+    painted(page, last)
     assert page.get_by_test_id("stException").count() == 0
     assert "Traceback" not in seeded.log()
     assert page.elsewhere == []
@@ -176,10 +183,10 @@ def test_each_page_opens_cold_from_its_address(seeded, page, address, heading):
 def test_a_phone_in_the_dark_shows_every_page_without_scrolling_sideways(seeded, browser):
     context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
     phone = context.new_page()
-    for address in ("", "new", "experiment?id=1", "run?id=2"):
+    ends = {"": "Examples", "new": "Browse files", "experiment?id=1": "More recipes", "run?id=2": "Log"}
+    for address, last in ends.items():
         phone.goto(seeded.url + address)
-        expect(phone.get_by_role("heading", level=1)).to_be_visible(timeout=30_000)
-        expect(phone.locator("[data-stale=true]")).to_have_count(0)
+        painted(phone, last)
         shoot(phone, f"phone {address or 'overview'}")
         main = phone.get_by_test_id("stMain")
         assert main.evaluate("element => element.scrollWidth - element.clientWidth") <= 0, address

@@ -349,3 +349,35 @@ def test_buffers_behind_the_flatbuffer_survive() -> None:
         got = next(iter(Runner(done.data).run(rows).values()))
         assert np.abs(got - expected).max() < 0.1 * np.abs(expected).max()
         assert write_model(read_model(done.data)) == done.data
+
+
+def test_a_layer_that_is_always_zero_can_be_quantized() -> None:
+    """Its range has no width; a scale of nothing is refused by LiteRT's kernels."""
+    import keras
+
+    dead = keras.Sequential([
+        keras.Input((6,)), keras.layers.Dense(8, activation="relu", bias_initializer=keras.initializers.Constant(-1e3)),
+        keras.layers.Dense(8, activation="relu"), keras.layers.Dense(3, bias_initializer="ones"),
+    ])  # fmt: skip
+    data = float32.apply(dead, ["input"], [(6,)])
+    rows = {"input": np.random.default_rng(0).normal(size=(16, 6)).astype("float32")}
+    for name in ("int8", "int16x8"):
+        done = TECHNIQUES[name].apply(data, TECHNIQUES[name].Params(), rows)
+        got = next(iter(Runner(done.data).run(rows).values()))
+        assert got == pytest.approx(np.ones_like(got), abs=0.05)
+
+
+def test_what_runs_inside_a_loop_stays_in_float_and_is_reported() -> None:
+    import keras
+
+    loop = keras.Sequential(
+        [keras.Input((5, 4)), keras.layers.GRU(6, name="memory"), keras.layers.Dense(3, name="out")]
+    )
+    data = float32.apply(loop, ["input"], [(5, 4)])
+    assert "WHILE" in {c.kind for c in computed(data)}
+    rows = {"input": np.random.default_rng(0).normal(size=(16, 5, 4)).astype("float32")}
+    done = TECHNIQUES["int8"].apply(data, TECHNIQUES["int8"].Params(), rows)
+    assert any("inside a loop" in s.reason for s in done.skipped)
+    assert {c.layer: c.format for c in computed(done.data)}["out"] == "int8"
+    expected, got = (next(iter(Runner(file).run(rows).values())) for file in (data, done.data))
+    assert np.abs(got - expected).max() < 0.05

@@ -16,6 +16,7 @@ from lwdash.charts.tradeoff import (
     family,
     pareto,
     plot_tradeoff,
+    short_recipe,
     tradeoff_points,
 )
 
@@ -95,11 +96,18 @@ def test_missing_intervals_latencies_and_verdicts_are_shown_as_missing():
         ("prune(sparsity=0.5) + int8", False, "prune"),
         ("cluster(clusters=16, skip=[prune_me])", False, "cluster"),
         ("prune(sparsity=0.5) + cluster(clusters=16) + int8", False, "prune + cluster"),
+        ("qat + int8", False, "qat"),
+        ("channels(ratio=0.5) + prune(sparsity=0.5)", False, "smaller network"),
     ],
 )
 def test_each_recipe_has_the_family_of_its_steps(recipe, is_baseline, expected):
     assert family(recipe, is_baseline) == expected
     assert expected in FAMILIES
+
+
+def test_a_short_recipe_leaves_out_the_names_that_go_without_saying():
+    assert short_recipe("channels(ratio=0.5) + int8(io=float32)") == "channels(0.5) + int8(float32)"
+    assert short_recipe("prune(sparsity=0.5, epochs=3)") == "prune(0.5, epochs=3)"
 
 
 def test_every_point_is_drawn_once_and_carries_its_run():

@@ -1,9 +1,13 @@
 """Words and numbers as pages write them."""
 
+import dataclasses
 import math
+import re
 
 import pytest
 
+from lwdash.settings import PROJECT, Settings
+from lwdash.techniques import TECHNIQUES
 from lwdash.ui import formats
 from lwdash.ui.cards import plain
 from lwdash.ui.downloads import file_name
@@ -106,3 +110,13 @@ def test_a_users_text_is_shown_letter_by_letter():
 def test_a_run_that_has_not_ended_has_no_duration():
     assert duration({"started_at": 5.0, "finished_at": None}) == ""
     assert duration({"started_at": 5.0, "finished_at": 9.0}) == "4.0 s"
+
+
+def test_the_readme_tells_of_every_technique_setting_and_command():
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    assert [name for name in TECHNIQUES if f"| `{name}` |" not in readme] == []
+    settings = [f"LWDASH_{field.name.upper()}" for field in dataclasses.fields(Settings)]
+    assert [name for name in settings if f"| `{name}` |" not in readme] == []
+    commands = re.findall(r'command\("(\w+)"', (PROJECT / "lwdash/__main__.py").read_text(encoding="utf-8"))
+    assert len(commands) > 5
+    assert [name for name in commands if f"| `{name}" not in readme] == []
