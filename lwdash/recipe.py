@@ -9,6 +9,7 @@ brackets and parentheses of its own (`skip=[dense, conv_*]`). Steps go through s
 import dataclasses
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from lwdash.errors import RecipeError
@@ -75,7 +76,7 @@ def parse_recipe(text: str) -> Recipe:
 def make_recipe(*steps: Step) -> Recipe:
     """A recipe from steps, checked as `parse_recipe` does, in canonical form."""
     checked = [_checked(step) for step in steps]
-    for before, after in zip(checked, checked[1:], strict=False):
+    for before, after in pairwise(checked):
         if STAGES.index(after.stage) < STAGES.index(before.stage):
             raise RecipeError(f"{after.name} must come before {before.name}: {after} + {before}")
     for stage in ("export", "tflite"):

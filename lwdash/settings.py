@@ -1,6 +1,7 @@
 """Configuration from the environment or a `.env` file in the working directory."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def load_settings(home: str | Path | None = None) -> Settings:
     )
 
 
-def _whole(said: dict[str, str | None], key: str, default: int) -> int:
+def _whole(said: Mapping[str, str], key: str, default: int) -> int:
     text = said.get(key)
     if text is None:
         return default

@@ -147,9 +147,7 @@ class Worker:
         from lwdash.pipeline import content_key
 
         facts = ModelFacts.from_dict(job["model_facts"])
-        inputs, outputs = (
-            [(t.name, t.shape, t.dtype) for t in ports] for ports in (facts.inputs, facts.outputs)
-        )
+        inputs, outputs = facts.ports
         key = content_key(
             {
                 "kind": "dataset",
@@ -167,13 +165,15 @@ class Worker:
                 return Dataset.load(found[0])
             self.link.progress("reading the data", 0.0)
             started = time.monotonic()
+            own = {part: Path(file["path"]) for part, file in job["parts"].items()}
             dataset = prepare(
                 Path(job["data"]["path"]),
                 DataSettings.from_dict(job["settings"]),
                 inputs,
                 outputs,
                 task=facts.task,
-                **{f"{part}_path": Path(file["path"]) for part, file in job["parts"].items()},
+                evaluation_path=own.get("evaluation"),
+                calibration_path=own.get("calibration"),
             )
             path = Path(tempfile.mkdtemp()) / "dataset.npz"
             dataset.save(path)

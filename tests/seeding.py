@@ -70,8 +70,19 @@ def seed_experiment(store: Store, name: str, runs: int, *, seed: int = 0) -> int
                 **{c: None if has_failed else figures[c] for c in columns},
             }
         )  # fmt: skip
-        layer = {"index": 0, "name": "y/MatMul", "type": "FULLY_CONNECTED", "layer": "y", "parameters": 27, "bytes": 99,
-                 "weight_bytes": 27, "huffman_bytes": 20, "bits_per_weight": 8.0, "sparsity": 0.1, "distinct_values": 9}  # fmt: skip
+        layer = {
+            "index": 0,
+            "name": "y/MatMul",
+            "type": "FULLY_CONNECTED",
+            "layer": "y",
+            "parameters": 27,
+            "bytes": 99,
+            "weight_bytes": 27,
+            "huffman_bytes": 20,
+            "bits_per_weight": 8.0,
+            "sparsity": 0.1,
+            "distinct_values": 9,
+        }
         details.append(
             {
                 "run_id": first + i,

@@ -59,7 +59,7 @@ def data_facts(row: Mapping[str, Any]) -> DataFacts:
 
 def fit(model: ModelFacts, data: DataFacts, settings: DataSettings) -> Fit:
     """How the data feeds the model. Raises DataRefused saying what fits and what was received."""
-    inputs, outputs = ([(t.name, t.shape, t.dtype) for t in ports] for ports in (model.inputs, model.outputs))
+    inputs, outputs = model.ports
     return fit_to_model(data, settings, inputs, outputs, task=model.task)
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from lwdash.errors import ModelRefused
+
 Shape = tuple[int | None, ...]
+Port = tuple[str, Shape, str]
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,11 @@ class ModelFacts:
     output_activation: str | None = None
     support: dict[str, tuple[Support, ...]] = field(default_factory=dict)
 
+    @property
+    def ports(self) -> tuple[list[Port], list[Port]]:
+        """(name, shape, dtype) of the inputs and of the outputs. Raises ModelRefused where a shape is not told."""
+        return _ports(self.inputs, "input"), _ports(self.outputs, "output")
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dict; `ModelFacts.from_dict` gives back an equal object, also after JSON."""
         return asdict(self)
@@ -102,3 +110,15 @@ def _tensor(entry: dict[str, Any]) -> TensorFacts:
 def _layer(entry: dict[str, Any]) -> LayerFacts:
     shape, sources = _shape(entry["output_shape"]), tuple(entry["sources"])
     return LayerFacts(**{**entry, "output_shape": shape, "sources": sources})
+
+
+def _ports(tensors: tuple[TensorFacts, ...], kind: str) -> list[Port]:
+    ports = []
+    for tensor in tensors:
+        if tensor.shape is None:
+            raise ModelRefused(
+                f"the file does not tell the shape of the {kind} '{tensor.name}'. Give the model an Input layer with "
+                "a shape and save it again"
+            )
+        ports.append((tensor.name, tensor.shape, tensor.dtype))
+    return ports

@@ -48,6 +48,8 @@ def _sharing_builder() -> Any:
     import flatbuffers
 
     class SharingBuilder(flatbuffers.Builder):
+        head: int
+
         def __init__(self) -> None:
             super().__init__(1024)
             self.places: dict[tuple[int, bytes], int] = {}

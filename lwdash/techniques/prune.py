@@ -171,8 +171,6 @@ def _strip(model: Any, wrapper: type) -> Any:
     def unwrap(layer: Any) -> Any:
         if isinstance(layer, tf_keras.Model):
             return _strip(layer, wrapper)
-        if isinstance(layer, wrapper):
-            layer = layer.layer
-        return layer
+        return getattr(layer, "layer") if isinstance(layer, wrapper) else layer  # noqa: B009
 
     return tf_keras.models.clone_model(model, clone_function=unwrap)

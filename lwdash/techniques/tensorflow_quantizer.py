@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,8 @@ def quantize_with_tensorflow(data: bytes, rows: Rows, *, per_channel: bool) -> b
     with tempfile.TemporaryDirectory(prefix="quantize-") as name:
         source, calibration, target = (Path(name) / part for part in ("source", "rows.npz", "target"))
         source.write_bytes(data)
-        np.savez(calibration, **{f"row {name}": values for name, values in rows.items()})
+        stored: dict[str, Any] = {f"row {name}": values for name, values in rows.items()}
+        np.savez(calibration, **stored)
         command = [
             sys.executable,
             "-X",
@@ -97,4 +99,5 @@ def _quantize(source: Path, calibration: Path, target: Path, per_channel: bool) 
 
 def main() -> None:
     """The entry of that process: SOURCE ROWS TARGET PER_CHANNEL."""
-    _quantize(*(Path(argument) for argument in sys.argv[1:4]), per_channel=sys.argv[4] == "1")
+    source, rows, target = (Path(argument) for argument in sys.argv[1:4])
+    _quantize(source, rows, target, per_channel=sys.argv[4] == "1")

@@ -190,7 +190,11 @@ def inside_values(what: Any) -> list[Any]:
     if isinstance(what, Flag):
         return [True, False]
     if isinstance(what, Overrides):
-        return [(), tuple(("conv_*", word) for word in what.options)[:1], (("block/dense?", "int8"), ("out", "float32"))]
+        return [
+            (),
+            tuple(("conv_*", word) for word in what.options)[:1],
+            (("block/dense?", "int8"), ("out", "float32")),
+        ]
     assert isinstance(what, Names)
     return [(), ("dense",), ("conv_*", "block/dense?")]
 
@@ -377,14 +381,18 @@ def channels_is_real(kind: str) -> None:
     for layer, (before, after) in treated_with("channels", kind).facts["channels"].items():
         assert after == before - int(before * SETTINGS["channels"]["ratio"]), layer
     assert len(treated_file("channels", kind)) < len(float_file(kind))
-    before, after = (list(weights(read_tflite(data))) for data in (float_file(kind), treated_file("channels", kind)))
+    before, after = (
+        list(weights(read_tflite(data))) for data in (float_file(kind), treated_file("channels", kind))
+    )
     assert [type_ for type_, _ in after] == [type_ for type_, _ in before]
     assert sum(values.size for _, values in after) <= 0.6 * sum(values.size for _, values in before)
 
 
 def low_rank_is_real(kind: str) -> None:
     """More operators, with fewer weights in all."""
-    before, after = (list(weights(read_tflite(data))) for data in (float_file(kind), treated_file("low_rank", kind)))
+    before, after = (
+        list(weights(read_tflite(data))) for data in (float_file(kind), treated_file("low_rank", kind))
+    )
     assert len(after) > len(before)
     assert sum(values.size for _, values in after) < sum(values.size for _, values in before)
 
