@@ -25,7 +25,6 @@ st.header("2 · Data")
 data = data_step(settings, store, facts)
 if data is None:
     st.stop()
-data_settings, fitted, data_row = data
 
 st.header("3 · Recipes")
 st.caption(
@@ -38,7 +37,12 @@ if recipes:
     st.caption(f"{len(recipes)} recipes and the float32 baseline that they are compared with.")
 if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=not recipes) and recipes:
     experiment = submit.create_experiment(
-        store, name=name, model_row=model_row, data_row=data_row, settings=data_settings
+        store,
+        name=name,
+        model_row=model_row,
+        data_row=data.row,
+        settings=data.settings,
+        own_parts=data.own_parts,
     )
     submit.submit_runs(store, experiment, recipes)
     clear_recipes("recipes")

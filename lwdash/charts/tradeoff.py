@@ -123,7 +123,7 @@ def plot_tradeoff(
         figure.add_scatter(
             x=group["x"], y=group["y"], name=label, customdata=group["id"],
             mode="markers+text", text="\u2002" + group["name"] + "\u2002", textfont={"size": 12},
-            textposition="middle left" if name == "baseline" else "middle right",
+            textposition="middle left" if name == "baseline" else "top right",
             hovertext=group["hover"], hovertemplate="%{hovertext}<extra></extra>",
             error_y={
                 "type": "data", "symmetric": False, "thickness": 1.2, "width": 4, "color": "rgba(138,151,163,0.55)",

@@ -45,7 +45,9 @@ PASSED_THROUGH = names(
 """Layers that leave the integers of their input as they are, so that there is nothing to learn in them."""
 
 QUANTIZED_ACTIVATIONS = names("linear relu softmax sigmoid tanh swish silu gelu")
-FOLDING = frozenset({"Conv1D", "Conv2D", "DepthwiseConv2D", "Dense", "SeparableConv1D", "SeparableConv2D"})
+REWRITTEN = names("Conv1D DepthwiseConv1D MaxPooling1D UpSampling1D")
+"""1-D layers that TFMOT does not know, and whose 2-D form it does."""
+FOLDING = SEPARABLE | DEPTHWISE | {"Conv1D", "Conv2D", "Dense"}
 """Layers into which a batch normalization right after them is folded."""
 
 
@@ -114,12 +116,13 @@ def _qat(layer: LayerFacts, by_path: Mapping[str, LayerFacts], consumers: Mappin
         return _qat_batch_normalization(layer, by_path, consumers)
     if name in PASSED_THROUGH:
         return Support(layer.path, True, "passes its input's integers on")
-    if name not in QUANTIZED | SEPARABLE | {"Conv1D"}:
+    if name not in QUANTIZED | SEPARABLE | REWRITTEN:
         return Support(layer.path, False, _not_quantized(name))
     if layer.activation is not None and not _activation_allowed(layer):
         return Support(layer.path, False, f"TFMOT does not quantize the activation '{layer.activation}'")
-    if name == "Conv1D":
-        return Support(layer.path, True, "rewritten as Conv2D(1, k), since TFMOT does not know Conv1D")
+    if name in REWRITTEN:
+        twin = name.replace("1D", "2D")
+        return Support(layer.path, True, f"rewritten as {twin}(1, k), since TFMOT does not know {name}")
     if name in SEPARABLE:
         return Support(layer.path, True, "split into its depthwise and its pointwise convolution")
     return Support(layer.path, True)

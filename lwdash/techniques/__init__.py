@@ -5,7 +5,8 @@ A technique's module has:
   STAGE                        "keras" (model → model), "export" (model → .tflite) or "tflite" (bytes → bytes)
   Params                       a frozen dataclass of described parameters (lwdash.parameters)
   apply(…)                     the work; see `contract` for what each stage receives and returns
-and may have `check_after(params, earlier)`, which refuses parameters that do not go with earlier steps.
+and may have `check_after(params, earlier)`, which refuses parameters that do not go with earlier steps, and FORMAT, the
+number format that a keras-stage technique trains for and that follows it where a recipe names none.
 A tflite-stage technique has NEEDS_ROWS, whether calibration rows are set aside for it; where that depends on its
 parameters, `needs_rows(params)` says so. It may have `check(params)`, which refuses parameters that exclude one another.
 """

@@ -24,7 +24,8 @@ NAME = "low_rank"
 LABEL = "Low rank"
 SUMMARY = "Splits dense layers and convolutions into chains of smaller ones, where that saves work."
 TRAP = (
-    "Small layers have nothing to save: their chain would cost more than they do, so they stay as they are."
+    "Each link of a chain is one more operator: the work falls by more than the latency does, and small layers have "
+    "nothing to save."
 )
 STAGE = "keras"
 

@@ -22,7 +22,7 @@ from lwdash.techniques.as_2d import as_2d, weights_back
 from lwdash.techniques.batch_norm import settle_batch_norm
 from lwdash.techniques.clone import clone_with
 from lwdash.techniques.contract import Skipped, Training, Treated
-from lwdash.techniques.selection import Selection, leaf_layers, matches, select
+from lwdash.techniques.selection import Selection, leaf_layers, matches, select, weight_name
 from lwdash.techniques.structure import Structure, keeping, structure_of
 
 NAME = "qat"
@@ -139,6 +139,6 @@ def _structured(emulating: Any, model: Any) -> tuple[dict[Place, Any], dict[Plac
     for name, _, own in fake_quant.variables(emulating, model):
         for i, variable in enumerate(own):
             found = structure_of(variable.numpy())
-            if found:
+            if found and "bias" not in weight_name(variable):
                 kernels[name, i], structures[name, i] = variable, found
     return kernels, structures

@@ -33,10 +33,13 @@ class Structure:
 
 
 def structure_of(kernel: np.ndarray) -> Structure:
-    """Told from the values of a kernel of two axes and more; its channels are along the last."""
-    if kernel.ndim < 2:
-        return Structure(False, False)
+    """Told from the values of a kernel of two axes and more; its channels are along the last.
+
+    One that is zero throughout (a bias that never learnt) was not pruned.
+    """
     used = kernel[kernel != 0]
+    if kernel.ndim < 2 or not used.size:
+        return Structure(False, False)
     channels = kernel.reshape(-1, kernel.shape[-1])
     is_clustered = (
         used.size > 1

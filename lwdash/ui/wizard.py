@@ -1,6 +1,7 @@
 """The steps of the page that starts an experiment: model, data, recipes."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
@@ -21,6 +22,10 @@ from storage.store import Store
 
 FOUND = "found from the data"
 NONE = "there is no label column"
+OWN_PARTS = {
+    "evaluation": "Every figure is measured on these rows.",
+    "calibration": "The ranges of integer files are set on these rows.",
+}
 HEADERS = {FOUND: None, "has the columns' names": True, "is a sample already": False}
 DELIMITERS = {FOUND: None, "comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
 
@@ -46,10 +51,18 @@ def model_step(settings: Settings, store: Store) -> tuple[ModelFacts, Mapping[st
     return facts, row
 
 
-def data_step(
-    settings: Settings, store: Store, model: ModelFacts
-) -> tuple[DataSettings, Fit, Mapping[str, Any]] | None:
-    """Uploads a CSV and fits it to the model; None until it fits."""
+@dataclass(frozen=True)
+class ChosenData:
+    """A data file that fits the model, how it is read, and files of their own for single parts."""
+
+    settings: DataSettings
+    fit: Fit
+    row: Mapping[str, Any]
+    own_parts: Mapping[str, Mapping[str, Any]]
+
+
+def data_step(settings: Settings, store: Store, model: ModelFacts) -> ChosenData | None:
+    """Uploads a CSV and fits it to the model; None until it, and every file for a single part, fits."""
     row = _uploaded_row(
         settings,
         store,
@@ -70,7 +83,37 @@ def data_step(
         st.error(plain(str(error)), icon=":material/block:")
         return None
     show_data(facts, fitted)
-    return chosen, fitted, row
+    own_parts = _own_parts(settings, store, model, chosen)
+    return None if own_parts is None else ChosenData(chosen, fitted, row, own_parts)
+
+
+def _own_parts(
+    settings: Settings, store: Store, model: ModelFacts, chosen: DataSettings
+) -> dict[str, Mapping[str, Any]] | None:
+    """Files of their own for evaluation and calibration, read like the first; None while one does not fit."""
+    found: dict[str, Mapping[str, Any]] = {}
+    with st.expander("Other files to measure or to calibrate with", icon=":material/call_split:"):
+        for column, (part, use) in zip(st.columns(2), OWN_PARTS.items(), strict=True):
+            with column:
+                row = _uploaded_row(
+                    settings,
+                    store,
+                    "data",
+                    label=f"Rows for {part} (CSV)",
+                    accept=(".csv", ".tsv", ".txt", ".gz", ".csv.gz"),
+                    help=f"{use} Without it, a fifth of the rows above is taken.",
+                    key=part,
+                )
+                if row is None:
+                    continue
+                try:
+                    row = inspect_as(settings, store, row, chosen.to_dict())
+                    submit.fit(model, submit.data_facts(row), chosen)
+                except UserMistake as error:
+                    st.error(plain(str(error)), icon=":material/block:")
+                    return None
+                found[part] = row
+    return found
 
 
 def _data_settings(facts: DataFacts) -> DataSettings:
@@ -107,14 +150,21 @@ def _data_settings(facts: DataFacts) -> DataSettings:
 
 
 def _uploaded_row(
-    settings: Settings, store: Store, kind: str, *, label: str, accept: tuple[str, ...], help: str
+    settings: Settings,
+    store: Store,
+    kind: str,
+    *,
+    label: str,
+    accept: tuple[str, ...],
+    help: str,
+    key: str | None = None,
 ) -> Mapping[str, Any] | None:
     sent = uploader(
         label,
         kind=kind,
         accept=accept,
         help=help,
-        key=f"upload:{kind}",
+        key=f"upload:{key or kind}",
         limit_bytes=settings.max_upload << 20,
     )
     if sent is None:

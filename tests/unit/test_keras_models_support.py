@@ -61,17 +61,18 @@ def test_bidirectional_is_clustered_but_not_pruned() -> None:
     assert not one("prune", subject).treated
 
 
-def test_conv1d_is_quantized_by_rewriting() -> None:
-    entry = one("qat", layer("a", "Conv1D", parameters=10, activation="relu"))
+@pytest.mark.parametrize("class_name", ["Conv1D", "DepthwiseConv1D", "MaxPooling1D", "UpSampling1D"])
+def test_1d_layers_are_quantized_by_rewriting(class_name: str) -> None:
+    entry = one("qat", layer("a", class_name, parameters=10, activation="relu"))
     assert entry.treated
-    assert "Conv2D" in str(entry.reason)
+    assert class_name.replace("1D", "2D") in str(entry.reason)
 
 
 @pytest.mark.parametrize(
     ("class_name", "reason"),
     [
         ("LSTM", "recurrent"),
-        ("MaxPooling1D", "MaxPooling1D"),
+        ("MaxPooling3D", "MaxPooling3D"),
         ("Multiply", "Multiply"),
         ("LayerNormalization", "LayerNormalization"),
         ("Rescaling", "preprocessing"),
