@@ -21,8 +21,8 @@ RANGES = {
     f"{place}_{end}" for place in ("pre_activation", "post_activation", "output") for end in ("min", "max")
 }
 """Names of the variables that hold moving averages of activation ranges."""
-INPUT_RANGES = {"quantize_layer_min", "quantize_layer_max"}
-"""Those of the inputs: not averages, but the smallest and the largest value seen."""
+INPUT_RANGE = "quantize_layer"
+"""How the names of those of the inputs begin: not averages, but the smallest and the largest value seen."""
 RANGE_ROUNDS = 8
 SETTLED = 0.02
 """Ranges that change by less than this share of their width are taken as found."""
@@ -68,7 +68,11 @@ def settle_ranges(model: Any, inputs: Sequence[np.ndarray], batch_size: int) -> 
     """
     rows = [values[: max(256, batch_size)] for values in inputs]
     ranges = [v for v in model.weights if weight_name(v) in RANGES]
-    others = [v for v in model.weights if weight_name(v) not in RANGES | INPUT_RANGES]
+    others = [
+        v
+        for v in model.weights
+        if weight_name(v) not in RANGES and not weight_name(v).startswith(INPUT_RANGE)
+    ]
     values = [v.numpy() for v in others]
     for _ in range(RANGE_ROUNDS):
         before = [v.numpy() for v in ranges]

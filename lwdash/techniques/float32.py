@@ -10,6 +10,7 @@ from typing import Any
 
 from lwdash.errors import ConversionFailed
 from lwdash.explanations import explain_failure
+from lwdash.techniques.equal_splits import write_equal_splits
 from lwdash.techniques.finetune import library_of
 from lwdash.techniques.flatbuffer import read_model, text, write_model
 
@@ -91,6 +92,7 @@ def clean_names(data: bytes, input_names: Sequence[str]) -> bytes:
     Fused names of the converter (`m/a/Relu;m/a/BiasAdd;…`) can be a fifth of a small file.
     """
     model = read_model(data)
+    write_equal_splits(model)
     model.metadata = [entry for entry in model.metadata or () if text(entry.name) != CONVERTER_NOTES]
     all_names: list[str] = []
     for number, graph in enumerate(model.subgraphs):

@@ -52,7 +52,7 @@ Place = tuple[str, int]
 @dataclass(frozen=True)
 class Params:
     epochs: int = finetune.epochs(STEPS)
-    learning_rate: float = finetune.learning_rate(0.0005)
+    learning_rate: float = finetune.learning_rate(0.0001)
     batch_size: int = finetune.batch_size()
     teacher: float = distill.teacher()
     temperature: float = distill.temperature()

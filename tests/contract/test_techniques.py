@@ -377,7 +377,7 @@ def cluster_is_real(kind: str) -> None:
 
 
 def channels_is_real(kind: str) -> None:
-    """Half of the channels of every layer but the last; test_structure.py weighs the files, on trained-like models."""
+    """Half of the channels of every layer but the last; test_structure.py weighs the files."""
     for layer, (before, after) in treated_with("channels", kind).facts["channels"].items():
         assert after == before - int(before * SETTINGS["channels"]["ratio"]), layer
     before, after = (

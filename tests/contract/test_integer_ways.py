@@ -1,0 +1,76 @@
+"""Where litert-quantizer has gaps, an int8 file is integer all the same: by TensorFlow's quantizer, or without loops."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lwdash.agreement import check_packed
+from lwdash.errors import ConversionFailed
+from lwdash.techniques import float32, int8
+from lwdash.techniques.loops import LOOPS, unrolled
+from lwdash.techniques.readback import computed, float_operators
+from lwdash.techniques.tensorflow_quantizer import quantize_with_tensorflow
+
+STEPS, FEATURES = 4, 3
+
+
+@pytest.fixture(scope="module")
+def rows() -> dict[str, np.ndarray]:
+    return {"input": np.random.default_rng(0).normal(size=(16, STEPS, FEATURES)).astype("float32")}
+
+
+def exported(model: Any) -> bytes:
+    return float32.apply(model, ["input"], [(STEPS, FEATURES)])
+
+
+def tf_keras_model(*layers: Any) -> Any:
+    import tf_keras
+
+    tf_keras.utils.set_random_seed(5)
+    tensor = inputs = tf_keras.Input((STEPS, FEATURES), name="input")
+    for layer in layers:
+        tensor = layer(tensor)
+    return tf_keras.Model(inputs, tensor)
+
+
+@pytest.fixture(scope="module")
+def recurrent() -> Any:
+    from tf_keras import layers
+
+    return tf_keras_model(layers.Bidirectional(layers.GRU(5)), layers.Dense(2))
+
+
+def test_unrolled_recurrent_layers_have_no_loops_and_become_integer(
+    recurrent: Any, rows: dict[str, np.ndarray]
+) -> None:
+    looped = exported(recurrent)
+    assert {operator.kind for operator in computed(looped)} & LOOPS
+    with unrolled(recurrent):
+        straight = exported(recurrent)
+    assert not {operator.kind for operator in computed(straight)} & LOOPS
+    assert (check_packed(looped, straight, rows) or 200) > 80, (
+        "equal but for rounding; None is equal to the bit"
+    )
+    assert {operator.kind for operator in computed(exported(recurrent))} & LOOPS, "the model stays as it was"
+    packed = int8.apply(straight, int8.Params(), rows)
+    assert packed.skipped == ()
+    assert float_operators(packed.data, "") == ()
+    assert check_packed(looped, packed.data, rows) > 20
+
+
+def test_tensorflow_quantizes_what_litert_quantizer_leaves(rows: dict[str, np.ndarray]) -> None:
+    from tf_keras import layers
+
+    data = exported(tf_keras_model(layers.LeakyReLU(0.1), layers.Flatten(), layers.Dense(2)))
+    left = int8.apply(data, int8.Params(), rows)
+    assert [operator.kind for operator in computed(left.data) if operator.activations == "float32"]
+    ways = int8.other_ways(data, int8.Params())
+    packed = ways["TensorFlow's quantizer"](data, int8.Params(), rows)
+    assert float_operators(packed.data, "") == ()
+    assert check_packed(data, packed.data, rows) > 20
+
+
+def test_what_tensorflow_cannot_read_is_a_failure_that_names_it() -> None:
+    with pytest.raises(ConversionFailed, match=r"TensorFlow's quantizer failed: .*(Error|ended)"):
+        quantize_with_tensorflow(b"no tflite at all", {}, per_channel=True)
