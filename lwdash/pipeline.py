@@ -32,7 +32,7 @@ from lwdash.recipe import Recipe, Step
 from lwdash.techniques import TECHNIQUES, needs_rows
 from lwdash.techniques.audit import Finding, as_facts, audit, lost_structure
 from lwdash.techniques.contract import Configure, Progress, Rows, Skipped, Training
-from lwdash.techniques.loops import MOST_STEPS, RECURRENT, longest_sequence, unrolled
+from lwdash.techniques.loops import MOST_STEPS, RECURRENT, longest_sequence, without_loops
 
 COMPARED_ROWS = 16
 STRUCTURING = ("prune", "cluster")
@@ -205,8 +205,7 @@ class Workbench:
         def make() -> _Made:
             treated = self._keras_model(steps) if steps else None
             model = treated if treated is not None else self._twin
-            with unrolled(model):
-                data = TECHNIQUES["float32"].apply(model, self._input_names, self._input_shapes)
+            data = TECHNIQUES["float32"].apply(without_loops(model), self._input_names, self._input_shapes)
             data, facts = self._checked(treated, data)
             return _Made(data, {**facts, "time_steps": steps_seen})
 

@@ -135,7 +135,8 @@ def try_apart(model: str) -> dict[str, Any]:
     command = [sys.executable, "-X", "faulthandler", str(Path(__file__).resolve()), model]
     ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=SECONDS)
     if ended.returncode:
-        why = f"the process ended with {ended.returncode}: {ended.stderr[-2000:]}"
+        said = ended.stderr.partition("Extension modules")[0]
+        why = f"the process ended with {ended.returncode}: {said[-2000:]}"
         return {name: {"state": "fails", "why": why} for name in RECIPES}
     return json.loads(ended.stdout.splitlines()[-1])[model]
 

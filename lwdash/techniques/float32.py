@@ -10,6 +10,7 @@ from typing import Any
 
 from lwdash.errors import ConversionFailed
 from lwdash.explanations import explain_failure
+from lwdash.techniques.as_products import write_as_products
 from lwdash.techniques.equal_splits import write_equal_splits
 from lwdash.techniques.finetune import library_of
 from lwdash.techniques.flatbuffer import read_model, text, write_model
@@ -89,10 +90,12 @@ def clean_names(data: bytes, input_names: Sequence[str]) -> bytes:
     """The same .tflite with short unique tensor names `layer/operation`, and inputs named as in the model.
 
     The signature's inputs too: Keras numbers them through a process, so that equal models gave unequal files.
-    Fused names of the converter (`m/a/Relu;m/a/BiasAdd;…`) can be a fifth of a small file.
+    Fused names of the converter (`m/a/Relu;m/a/BiasAdd;…`) can be a fifth of a small file. Operators that quantizers
+    do not know are written as ones that they do, where that gives the same bits.
     """
     model = read_model(data)
     write_equal_splits(model)
+    write_as_products(model)
     model.metadata = [entry for entry in model.metadata or () if text(entry.name) != CONVERTER_NOTES]
     all_names: list[str] = []
     for number, graph in enumerate(model.subgraphs):

@@ -1,10 +1,10 @@
 """Recurrent layers without loops: every time step as operators of its own, as quantizers need it."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from lwdash.keras_models.facts import ModelFacts
+from lwdash.techniques.clone import clone_with
 
 RECURRENT = frozenset(
     {
@@ -28,20 +28,14 @@ LOOPS = frozenset({"WHILE", "UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQU
 """Operators that run a whole sequence; TensorFlow's quantizer crashes on them and litert-quantizer skips them."""
 
 
-@contextmanager
-def unrolled(model: Any) -> Iterator[None]:
-    """While inside, the recurrent layers of a live tf_keras model run without loops."""
-    changed: list[tuple[Any, str, Any]] = []
-    try:
-        for layer in recurrent_layers(model):
-            for attribute, value in (("unroll", True), ("_could_use_gpu_kernel", False)):
-                if hasattr(layer, attribute):
-                    changed.append((layer, attribute, getattr(layer, attribute)))
-                    setattr(layer, attribute, value)
-        yield
-    finally:
-        for layer, attribute, value in changed:
-            setattr(layer, attribute, value)
+def without_loops(model: Any) -> Any:
+    """A copy of a tf_keras model, with its weights, whose recurrent layers are exported step by step."""
+    copy = clone_with(model, lambda layer: layer)
+    for layer in recurrent_layers(copy):
+        layer.unroll = True
+        if hasattr(layer, "_could_use_gpu_kernel"):
+            layer._could_use_gpu_kernel = False  # that way has a loop of its own
+    return copy
 
 
 def recurrent_layers(model: Any) -> list[Any]:

@@ -12,6 +12,7 @@ from lwdash.techniques.bias_range import fit_biases
 from lwdash.techniques.contract import Packed, Rows, Skipped
 from lwdash.techniques.flatbuffer import read_model, text, write_model
 from lwdash.techniques.formats import FLOAT32, FORMATS, WEIGHT_OPERATORS, Format, Plan, can_have
+from lwdash.techniques.masks import with_small_masks
 from lwdash.techniques.ranges import activation_ranges
 from lwdash.techniques.readback import Computed, computed, inner_scopes, left_undone
 from lwdash.techniques.unused_outputs import complete_outputs
@@ -39,16 +40,17 @@ def quantize(
         if not rows:
             raise ConversionFailed("this quantization needs calibration rows, and there are none")
         seen = activation_ranges(data, rows, ranges, products_of=moments)
+    source = with_small_masks(data) if plan.is_static else data
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         try:
-            quantized = quantizer.Quantizer(bytearray(data), plan.recipe).quantize(seen).quantized_model
+            quantized = quantizer.Quantizer(bytearray(source), plan.recipe).quantize(seen).quantized_model
         except Exception as error:  # bare ValueErrors, and runtime errors of the interpreter
             raise ConversionFailed(
                 f"litert-quantizer could not quantize this file: {str(error)[:500]}"
             ) from error
     model = read_model(bytes(quantized))
-    fit_biases(model, read_model(data))
+    fit_biases(model, read_model(source))
     complete_outputs(model)
     return write_model(model)
 

@@ -12,6 +12,7 @@ import numpy as np
 from lwdash.errors import ConversionFailed
 from lwdash.techniques.contract import Rows
 from lwdash.techniques.flatbuffer import read_model, text
+from lwdash.techniques.masks import BELOW, LARGEST
 from lwdash.techniques.readback import shape_of
 
 Ranges = Mapping[str, Mapping[str, Any]]
@@ -30,8 +31,6 @@ SHARES = np.linspace(0.2, 1.0, 81)
 NARROWEST = 2.0**-20
 """A narrower range, relative to the file's widest, is a layer that always says the same, such as a dead ReLU. It gets
 the widest: integers that small a scale do not exist for its biases and multipliers, and 0 is 0 in any."""
-LARGEST = 3e38
-"""Beyond it is padding with −infinity, not a value."""
 
 
 def activation_ranges(data: bytes, rows: Rows, how: str, *, products_of: Collection[str] = ()) -> Ranges:
@@ -131,7 +130,9 @@ def _limits(watched: _Watched) -> dict[str, tuple[float, float]]:
             smallest, largest = values.min(initial=np.inf), values.max(initial=-np.inf)
             if not (smallest > -LARGEST and largest < LARGEST):
                 inside = values[np.abs(values) < LARGEST]
-                smallest, largest = inside.min(initial=np.inf), inside.max(initial=-np.inf)
+                is_padded = bool((values <= -LARGEST).any())
+                smallest = inside.min(initial=np.inf) - (BELOW if is_padded else 0.0)
+                largest = inside.max(initial=-np.inf)
             low[index] = min(low.get(index, np.inf), float(smallest))
             high[index] = max(high.get(index, -np.inf), float(largest))
     return {

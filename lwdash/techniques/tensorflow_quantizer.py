@@ -86,15 +86,24 @@ def _quantize(source: Path, calibration: Path, target: Path, per_channel: bool) 
             yield [values[i : i + 1] for values in columns]
 
     calibrated = Calibrator(data).calibrate(one_by_one)
-    target.write_bytes(
-        mlir_quantize(
-            calibrated,
-            disable_per_channel=not per_channel,
-            fully_quantize=True,
-            input_data_type=tf.int8,
-            output_data_type=tf.int8,
-        )
+    quantized = mlir_quantize(
+        calibrated,
+        disable_per_channel=not per_channel,
+        fully_quantize=True,
+        input_data_type=tf.int8,
+        output_data_type=tf.int8,
     )
+    _run_once(bytes(quantized))
+    target.write_bytes(quantized)
+
+
+def _run_once(data: bytes) -> None:
+    """Ends this process, and not the one that asked, where LiteRT dies of the file."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=data, num_threads=1)
+    interpreter.allocate_tensors()
+    interpreter.invoke()
 
 
 def main() -> None:

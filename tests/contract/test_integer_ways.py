@@ -1,5 +1,6 @@
 """Where litert-quantizer has gaps, an int8 file is integer all the same: by TensorFlow's quantizer, or without loops."""
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from lwdash.agreement import check_packed
 from lwdash.errors import ConversionFailed
 from lwdash.techniques import float32, int8
-from lwdash.techniques.loops import LOOPS, unrolled
+from lwdash.techniques.loops import LOOPS, without_loops
 from lwdash.techniques.readback import computed, float_operators
 from lwdash.techniques.tensorflow_quantizer import quantize_with_tensorflow
 
@@ -46,8 +47,7 @@ def test_unrolled_recurrent_layers_have_no_loops_and_become_integer(
 ) -> None:
     looped = exported(recurrent)
     assert {operator.kind for operator in computed(looped)} & LOOPS
-    with unrolled(recurrent):
-        straight = exported(recurrent)
+    straight = exported(without_loops(recurrent))
     assert not {operator.kind for operator in computed(straight)} & LOOPS
     assert (check_packed(looped, straight, rows) or 200) > 80, (
         "equal but for rounding; None is equal to the bit"
@@ -57,6 +57,23 @@ def test_unrolled_recurrent_layers_have_no_loops_and_become_integer(
     assert packed.skipped == ()
     assert float_operators(packed.data, "") == ()
     assert check_packed(looped, packed.data, rows) > 20
+
+
+@pytest.mark.parametrize("library", ["keras", "tf_keras"])
+def test_masked_attention_and_normalization_are_integer_throughout(
+    library: str, rows: dict[str, np.ndarray]
+) -> None:
+    """A mask of −1e9 in a sum or a selection would take the whole range, or end the process that runs the file."""
+    keras = importlib.import_module(library)
+    keras.utils.set_random_seed(5)
+    inputs = keras.Input((STEPS, FEATURES), name="input")
+    tensor = keras.layers.LayerNormalization()(inputs)
+    tensor = keras.layers.MultiHeadAttention(2, 4)(tensor, tensor, use_causal_mask=True)
+    data = exported(keras.Model(inputs, keras.layers.Dense(2)(tensor)))
+    assert not {operator.kind for operator in computed(data)} & {"NEG", "SQUARE"}
+    packed = int8.apply(data, int8.Params(), rows)
+    assert packed.skipped == ()
+    assert check_packed(data, packed.data, rows) > 20
 
 
 def test_tensorflow_quantizes_what_litert_quantizer_leaves(rows: dict[str, np.ndarray]) -> None:
