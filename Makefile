@@ -1,6 +1,7 @@
 # make run      the dashboard on http://127.0.0.1:8501
 # make test     every check: format, lint, types, tests
 # make install  what `make run` sets up, without running it
+# make slow     the tests with large networks
 # make bench    how fast it is with a lot in it
 # make lock     constraints.txt anew from the requirements
 
@@ -12,7 +13,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --compil
 # TensorFlow without bytecode takes 16 s to import instead of 5.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run install test bench lock packages
+.PHONY: run install test slow bench lock packages
 .DELETE_ON_ERROR:
 
 run: install
@@ -25,6 +26,10 @@ test: .venv/installed-dev packages
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+# Networks of up to 25 million parameters, which take some minutes.
+slow: .venv/installed-dev
+	$(BIN)/python -m pytest -m slow
 
 bench: .venv/installed-dev
 	$(BIN)/python -m pytest --override-ini python_files='bench_*.py' --capture=no tests/bench

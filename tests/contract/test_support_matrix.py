@@ -53,9 +53,9 @@ def _verdicts(found: dict[str, Any]) -> dict[str, Any]:
     return {recipe: {"state": f["state"], "floats": f.get("floats")} for recipe, f in found.items()}
 
 
-def test_every_model_of_the_zoo_was_tried_with_every_recipe() -> None:
+def test_every_chosen_model_was_tried_with_every_recipe() -> None:
     results = kept_results()
-    assert list(results) == all_models()
+    assert set(CHOSEN) <= set(results) <= set(all_models())
     assert all(list(recipes) == list(RECIPES) for recipes in results.values())
 
 
