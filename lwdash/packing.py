@@ -12,7 +12,7 @@ from lwdash.techniques.contract import Convert, Packed
 from lwdash.techniques.loops import LOOPS
 from lwdash.techniques.readback import computed, float_operators
 
-GOOD_SQNR_DB = 15.0
+GOOD_SQNR_DB = 10.0
 """An integer file below this is not taken before the other ways were tried."""
 
 

@@ -20,12 +20,13 @@ import numpy as np
 import lwdash
 from lwdash.agreement import check_export, match_outputs, predict
 from lwdash.datasets.dataset import Dataset
-from lwdash.errors import BridgeRefused, ConversionFailed, ResultRejected
+from lwdash.errors import BridgeRefused, ConversionFailed, RecipeError, ResultRejected
 from lwdash.keras_models.facts import ModelFacts
 from lwdash.keras_models.load import load_model
 from lwdash.keras_models.restructure import with_structure_of
+from lwdash.keras_models.saved_function import load_saved_function
 from lwdash.keras_models.stored_model import kernels, read_model, write_model
-from lwdash.keras_models.structure import with_flat_ports
+from lwdash.keras_models.structure import in_float32, with_flat_ports
 from lwdash.keras_models.transfer import can_transfer, transfer_weights
 from lwdash.packing import pack
 from lwdash.recipe import Recipe, Step
@@ -218,7 +219,9 @@ class Workbench:
             return treated if treated is not None else self._twin
         if not self._has_twin or treated is None:
             return treated if treated is not None else self._original
-        model = with_structure_of(treated, with_flat_ports(load_model(self.model_path, self.facts)))
+        model = with_structure_of(
+            treated, with_flat_ports(in_float32(load_model(self.model_path, self.facts)))
+        )
         if model is None:
             return treated
         transfer_weights(treated, model)
@@ -248,6 +251,11 @@ class Workbench:
 
     def _keras_model(self, steps: Sequence[Step]) -> Any:
         """The live tf_keras model after the keras-stage steps."""
+        if self.facts.library == "none":
+            raise RecipeError(
+                f"{steps[0].name} trains a Keras model, and this SavedModel has no Keras metadata to rebuild one from: "
+                "only post-training recipes are possible, or save the model as .keras"
+            )
         *earlier, step = steps
         key = self._key("keras model", steps, with_data=True)
         live: list[Any] = []
@@ -304,7 +312,9 @@ class Workbench:
     @cached_property
     def _original(self) -> Any:
         self.progress("loading the model", 0.0)
-        return with_flat_ports(load_model(self.model_path, self.facts))
+        if self.facts.library == "none":
+            return load_saved_function(self.model_path)
+        return with_flat_ports(in_float32(load_model(self.model_path, self.facts)))
 
     @cached_property
     def _twin(self) -> Any:

@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import threading
 import uuid
 from pathlib import Path
 
@@ -26,11 +27,11 @@ class Artifacts:
         self.filesystem, self.root = fsspec.core.url_to_fs(url)
         self.is_local = isinstance(self.filesystem, LocalFileSystem)
         self.cache = cache
+        self.fetching = threading.Lock()
 
     def put(self, source: Path) -> str:
         """Stores a copy of `source`; returns its SHA-256 in hex."""
-        with source.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = _sha256(source)
         if not self.has(sha256):
             self._write(source, sha256)
         return sha256
@@ -70,21 +71,27 @@ class Artifacts:
                 raise MissingArtifact(f"the file {sha256[:12]}… is no longer in the artifact store")
             return Path(place)
         copy = self.cache / sha256[:2] / sha256
-        if not copy.is_file():
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            part = copy.with_name(f"{copy.name}.{uuid.uuid4().hex}.part")
-            try:
-                self.filesystem.get_file(place, str(part))
-                os.replace(part, copy)
-            except FileNotFoundError:
-                raise MissingArtifact(f"the file {sha256[:12]}… is no longer in the artifact store") from None
-            finally:
-                part.unlink(missing_ok=True)
+        with self.fetching:
+            if not copy.is_file():
+                self._fetch(sha256, copy)
         return copy
 
     def read(self, sha256: str) -> bytes:
         """The content. Raises MissingArtifact."""
         return self.local_path(sha256).read_bytes()
+
+    def _fetch(self, sha256: str, copy: Path) -> None:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        part = copy.with_name(f"{copy.name}.{uuid.uuid4().hex}.part")
+        try:
+            self.filesystem.get_file(self._place(sha256), str(part))
+            if _sha256(part) != sha256:
+                raise MissingArtifact(f"the file {sha256[:12]}… arrived damaged from the artifact store")
+            os.replace(part, copy)
+        except FileNotFoundError:
+            raise MissingArtifact(f"the file {sha256[:12]}… is no longer in the artifact store") from None
+        finally:
+            part.unlink(missing_ok=True)
 
     def _place(self, sha256: str) -> str:
         return f"{self.root}/{sha256[:2]}/{sha256}"
@@ -105,6 +112,11 @@ class Artifacts:
             os.replace(part, target)
         finally:
             part.unlink(missing_ok=True)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _flush(path: Path) -> None:

@@ -45,8 +45,11 @@ def _loader(library: str) -> Any:
         import keras
 
         return keras.saving.load_model
+    import tensorflow as tf
     import tf_keras
 
+    # It writes this activation under TensorFlow's name of the function, and does not know it when copying a layer.
+    tf_keras.utils.get_custom_objects().setdefault("log_softmax_v2", tf.nn.log_softmax)
     return tf_keras.models.load_model
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.errors import ConversionFailed
+from lwdash.keras_models.saved_function import SavedFunction
 from lwdash.techniques.contract import Configure, Convert, Rows
 from lwdash.techniques.flatbuffer import read_model
 from lwdash.techniques.float32 import (
@@ -37,6 +38,10 @@ def convert_with(
 
     from lwdash.techniques.finetune import library_of
 
+    if isinstance(model, SavedFunction):
+        raise ConversionFailed(
+            "backend=tflite needs a Keras model, and this SavedModel has no Keras metadata"
+        )
     said = StringIO()
     with marked_layers(model), redirect_stdout(said), redirect_stderr(said):
         try:

@@ -10,10 +10,12 @@ from typing import Any
 
 from lwdash.errors import ConversionFailed
 from lwdash.explanations import explain_failure
+from lwdash.keras_models.saved_function import SavedFunction
 from lwdash.techniques.as_products import write_as_products
 from lwdash.techniques.equal_splits import write_equal_splits
 from lwdash.techniques.finetune import library_of
 from lwdash.techniques.flatbuffer import read_model, text, write_model
+from lwdash.techniques.reversals import write_reversals_as_gathers
 
 NAME = "float32"
 LABEL = "Float export"
@@ -35,19 +37,22 @@ class Params:
 
 
 def apply(model: Any, input_names: Sequence[str], input_shapes: Sequence[Sequence[int]]) -> bytes:
-    """The .tflite of a live Keras model of either library.
+    """The .tflite of a live Keras model of either library, or of a SavedModel's function.
 
     input_names, input_shapes: in the model's order; shapes without the batch axis, every axis known.
     Tensors are named `layer/operation`, inputs by `input_names`. Raises ConversionFailed.
     """
     import tensorflow as tf
 
-    library = library_of(model)
     said = StringIO()
     with marked_layers(model), redirect_stdout(said), redirect_stderr(said):
         try:
-            fixed = with_batch_of_one(library, model, input_shapes)
-            data = tf.lite.TFLiteConverter.from_keras_model(fixed).convert()
+            if isinstance(model, SavedFunction):
+                functions = [model.concrete(input_shapes)]
+                data = tf.lite.TFLiteConverter.from_concrete_functions(functions, model.loaded).convert()
+            else:
+                fixed = with_batch_of_one(library_of(model), model, input_shapes)
+                data = tf.lite.TFLiteConverter.from_keras_model(fixed).convert()
         except Exception as error:  # the converter raises whatever its passes raise
             raise ConversionFailed(explain_failure(str(error))) from error
     return clean_names(data, input_names)
@@ -67,6 +72,9 @@ def with_batch_of_one(library: Any, model: Any, shapes: Sequence[Sequence[int]])
 @contextmanager
 def marked_layers(model: Any) -> Iterator[None]:
     """While inside, each layer's name ends in MARK, nested models' layers too, and each part of a path."""
+    if isinstance(model, SavedFunction):
+        yield
+        return
     layers = list(dict.fromkeys(_all_layers(model)))
     names = [layer.name for layer in layers]
     attribute = "_name" if library_of(model).__name__ == "tf_keras" else "name"
@@ -96,6 +104,7 @@ def clean_names(data: bytes, input_names: Sequence[str]) -> bytes:
     model = read_model(data)
     write_equal_splits(model)
     write_as_products(model)
+    write_reversals_as_gathers(model)
     model.metadata = [entry for entry in model.metadata or () if text(entry.name) != CONVERTER_NOTES]
     all_names: list[str] = []
     for number, graph in enumerate(model.subgraphs):

@@ -11,9 +11,12 @@ from browser.served import CHROMIUM
 SWITCHES = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
-    """Debian's Chromium, without a window and without calls home."""
+    """Debian's Chromium, without a window and without calls home.
+
+    Closed after this folder: its driver keeps an event loop running in the thread.
+    """
     playwright = pytest.importorskip("playwright.sync_api")
     if not Path(CHROMIUM).exists():
         pytest.skip("there is no Chromium to drive")

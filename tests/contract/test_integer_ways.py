@@ -53,6 +53,7 @@ def test_unrolled_recurrent_layers_have_no_loops_and_become_integer(
         "equal but for rounding; None is equal to the bit"
     )
     assert not any(layer.unroll for layer in recurrent_layers(recurrent)), "the model stays as it was"
+    assert "REVERSE_V2" not in {operator.kind for operator in computed(straight)}
     packed = int8.apply(straight, int8.Params(), rows)
     assert packed.skipped == ()
     assert float_operators(packed.data, "") == ()

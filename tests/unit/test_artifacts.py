@@ -118,3 +118,12 @@ def test_a_remote_file_is_fetched_once(tmp_path: Path, source: Path) -> None:
     artifacts.filesystem.rm(artifacts.root, recursive=True)
     assert artifacts.local_path(SHA256) == first
     assert [p.name for p in (tmp_path / "cache").rglob("*") if p.is_file()] == [SHA256]
+
+
+def test_a_copy_damaged_on_the_way_is_not_kept(tmp_path: Path, source: Path) -> None:
+    artifacts = Artifacts("memory://lwdash-damaged", tmp_path / "cache")
+    artifacts.put(source)
+    artifacts.filesystem.pipe_file(artifacts.filesystem.find(artifacts.root)[0], b"other bytes")
+    with pytest.raises(MissingArtifact, match="damaged"):
+        artifacts.read(SHA256)
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
