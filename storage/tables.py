@@ -3,7 +3,18 @@
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+    false,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -22,6 +33,7 @@ class State(StrEnum):
     """Ended by a person; never changes again."""
 
 
+RECIPE = "recipe"
 FINAL = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 
 
@@ -64,6 +76,17 @@ class Experiment(Base):
     task: Mapped[str] = mapped_column(String(20))
     seed: Mapped[int] = mapped_column(Integer)
     fingerprint: Mapped[str] = mapped_column(String(64), index=True)
+    limits: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict, server_default="{}")
+    """What a run must keep to: "size_bytes", "accuracy_drop" (0–1), "latency_ms", "arena_bytes"; each may be absent."""
+    threads: Mapped[int] = mapped_column(default=1, server_default="1")
+    """With how many threads latencies are measured."""
+    note: Mapped[str] = mapped_column(Text, default="", server_default="")
+    owner: Mapped[str | None] = mapped_column(String(200))
+    """Who made it, where people sign in."""
+    is_private: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Only its owner sees it, and who has its share link."""
+    share_token: Mapped[str | None] = mapped_column(String(64), index=True, unique=True)
+    """What a read-only share link carries; None when there is no such link."""
 
 
 class Run(Base):
@@ -81,9 +104,19 @@ class Run(Base):
     is_baseline: Mapped[bool] = mapped_column(default=False)
     is_trained: Mapped[bool] = mapped_column(default=False)
     submission: Mapped[str] = mapped_column(String(32))
+    kind: Mapped[str] = mapped_column(String(20), default=RECIPE, server_default=RECIPE)
+    """RECIPE, or the name of an analysis of another run, which lists of runs leave out."""
+    of_run: Mapped[int | None] = mapped_column(ForeignKey("runs.id", name="fk_runs_of_run"), index=True)
+    """The run that an analysis is of."""
+    owner: Mapped[str | None] = mapped_column(String(200))
+    """Who started it, where people sign in."""
+    title: Mapped[str | None] = mapped_column(String(200))
+    """What a person calls it; the recipe where there is none."""
+    tags: Mapped[list[Any]] = mapped_column(JSON, default=list, server_default="[]")
+    note: Mapped[str] = mapped_column(Text, default="", server_default="")
 
     state: Mapped[str] = mapped_column(String(10), default=State.QUEUED)
-    step: Mapped[str] = mapped_column(String(10))
+    step: Mapped[str] = mapped_column(String(20))
     attempt: Mapped[int] = mapped_column(default=1)
     vanished: Mapped[int] = mapped_column(default=0)
     """How often a worker stopped without a word while it had this attempt's steps; a retry counts anew."""
@@ -131,3 +164,13 @@ class Stage(Base):
     facts: Mapped[dict[str, Any]] = mapped_column(JSON)
     seconds: Mapped[float] = mapped_column(Float)
     created_at: Mapped[float] = mapped_column(Float)
+
+
+class Preference(Base):
+    """What a person chose for the pages; `owner` is empty where nobody signs in."""
+
+    __tablename__ = "preferences"
+
+    owner: Mapped[str] = mapped_column(String(200), primary_key=True)
+    key: Mapped[str] = mapped_column(String(100), primary_key=True)
+    value: Mapped[dict[str, Any]] = mapped_column(JSON)
