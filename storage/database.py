@@ -1,5 +1,6 @@
 """Connecting: SQLite in WAL mode or PostgreSQL, and the database's own clock."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import (
     ColumnElement,
+    Connection,
     Engine,
     Float,
     create_engine,
@@ -19,7 +21,10 @@ from sqlalchemy import (
     text,
 )
 
-from storage.errors import NewerDatabase
+from storage.backup import back_up
+from storage.errors import NewerDatabase, UpgradeFailed
+
+logger = logging.getLogger(__name__)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -50,27 +55,63 @@ def now(engine: Engine) -> ColumnElement[float]:
 
 
 def upgrade(engine: Engine) -> None:
-    """Brings the tables to this code's version; safe when several processes start at once.
+    """Brings the tables to this code's version, all or nothing; safe when several processes start at once.
 
-    Raises NewerDatabase when the database is ahead of the code.
+    A SQLite file with tables is copied first (see backup.py). Raises NewerDatabase when the database is ahead of
+    the code, and UpgradeFailed when it cannot be opened or upgraded; the database is then as it was.
     """
+    script = ScriptDirectory(str(MIGRATIONS))
+    head = script.get_current_head()
+    assert head is not None
+    try:
+        with engine.connect() as connection:
+            connection.detach()  # it is closed afterwards: its settings are not those of the others
+            current = _lock(connection)
+            if current and current not in {known.revision for known in script.walk_revisions()}:
+                raise NewerDatabase(
+                    f"this database has schema {current}, which this lwdash does not know: update lwdash, "
+                    "or set LWDASH_DATABASE_URL to another database"
+                )
+            if current == head:
+                return
+            if current and engine.dialect.name == "sqlite" and engine.url.database:
+                back_up(Path(engine.url.database).absolute(), head)
+            _migrate(connection, current)
+    except NewerDatabase:
+        raise
+    except Exception as error:
+        raise UpgradeFailed(
+            f"the database {engine.url.render_as_string()} could not be brought to schema {head}: "
+            f"{_first_line(error)}. Nothing was changed in it."
+        ) from error
+
+
+def _lock(connection: Connection) -> str | None:
+    """Waits for other processes that upgrade, begins the one transaction, and returns the schema there is."""
+    if connection.dialect.name == "sqlite":
+        # Rebuilding a table drops the old one, which its children's rows would forbid; checked again at the end.
+        connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.execute(text("SELECT pg_advisory_xact_lock(7105310)"))
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _migrate(connection: Connection, current: str | None) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    known = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
-    with engine.connect() as connection:
-        if engine.dialect.name == "sqlite":
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        else:
-            connection.execute(text("SELECT pg_advisory_xact_lock(7105310)"))
-        current = MigrationContext.configure(connection).get_current_revision()
-        if current and current not in known:
-            raise NewerDatabase(
-                f"this database has schema {current}, which this lwdash does not know: update lwdash, "
-                "or set LWDASH_DATABASE_URL to another database"
-            )
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        connection.commit()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    if connection.dialect.name == "sqlite":
+        orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+        if orphans:
+            raise RuntimeError(f"rows would refer to rows that are not there: {orphans[:3]}")
+    connection.commit()
+    logger.info("the database was brought from schema %s to the newest", current or "none")
+
+
+def _first_line(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).strip().partition("\n")[0] or type(error).__name__
 
 
 def ping(engine: Engine) -> str:

@@ -11,3 +11,7 @@ class MissingArtifact(StorageError):
 
 class NewerDatabase(StorageError):
     """The database was made by a newer lwdash than this one."""
+
+
+class UpgradeFailed(StorageError):
+    """The database could not be opened, or not be brought to this code's schema; it is as it was."""

@@ -1,0 +1,46 @@
+"""A copy of a SQLite database as it was before its tables were changed."""
+
+import logging
+import os
+import sqlite3
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+KEPT = 3
+
+
+def back_up(database: Path, revision: str) -> Path:
+    """Copies `database` to `<name>.before-<revision>.sqlite` beside it, whole or not at all; returns the copy.
+
+    revision: the schema that the database is about to get. Programs may go on reading the database. The newest
+    three copies are kept. Raises OSError or sqlite3.Error (a full disk, say); then there is no new copy.
+    """
+    copy = database.with_name(f"{database.stem}.before-{revision}.sqlite")
+    part = copy.with_name(f"{copy.name}.{os.getpid()}.part")
+    try:
+        source, target = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True), sqlite3.connect(part)
+        try:
+            source.backup(target)
+            # The copy is one file, also when the original is spread over a write-ahead log.
+            target.execute("PRAGMA journal_mode=DELETE")
+        finally:
+            target.close()
+            source.close()
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(part, copy)
+    finally:
+        part.unlink(missing_ok=True)
+    logger.info("the database was copied to %s before its upgrade to schema %s", copy, revision)
+    _forget_old(database)
+    return copy
+
+
+def _forget_old(database: Path) -> None:
+    copies = sorted(
+        database.parent.glob(f"{database.stem}.before-*.sqlite"), key=lambda path: path.stat().st_mtime
+    )
+    for path in copies[:-KEPT]:
+        path.unlink(missing_ok=True)
+        logger.info("the old copy %s was removed: the newest %d are kept", path, KEPT)
