@@ -28,13 +28,13 @@ class Bridged:
     """A tf_keras model and how far its outputs were from the original's, on the same rows.
 
     largest_difference: largest absolute difference of any output value; scale: largest absolute value of the
-    original's.
-    Both are 0 for a model that was tf_keras from the start.
+    original's; compared_on: which rows. Both figures are 0 for a model that was tf_keras from the start.
     """
 
     model: Any
     largest_difference: float
     scale: float
+    compared_on: str
 
 
 def to_tf_keras(model: Any, *, rows: Sequence[np.ndarray] | None = None, flatten: bool = False) -> Bridged:
@@ -53,7 +53,7 @@ def to_tf_keras(model: Any, *, rows: Sequence[np.ndarray] | None = None, flatten
         if flatten and is_nested(model):
             return _compared(model, flatten_model(model), rows)
         _reserve_names(model)
-        return Bridged(model, 0.0, 0.0)
+        return Bridged(model, 0.0, 0.0, "nothing: it is the file's own model")
     import keras
 
     if not isinstance(model, keras.Model):
@@ -64,16 +64,26 @@ def to_tf_keras(model: Any, *, rows: Sequence[np.ndarray] | None = None, flatten
         )
     from lwdash.keras_models.bridge_graph import convert
 
-    return _compared(model, convert(model, flatten=flatten), rows)
+    try:
+        twin = convert(model, flatten=flatten)
+    except BridgeRefused:
+        raise
+    except Exception as fault:  # a layer of tf_keras raises whatever it likes when it is called
+        words = " ".join(str(fault).split())[:300]
+        raise BridgeRefused(
+            f"'{model.name}' cannot be rebuilt in Keras 2: {type(fault).__name__} {words}"
+        ) from fault
+    return _compared(model, twin, rows)
 
 
 def _compared(model: Any, twin: Any, rows: Sequence[np.ndarray] | None) -> Bridged:
     """The hard gate: `twin`, if its outputs are those of `model`."""
-    difference, scale = _compare(
-        model, twin, _random_rows(model) if rows is None else _given_rows(model, rows)
-    )
+    batches = list(_random_rows(model) if rows is None else _given_rows(model, rows))
+    kind = "random" if rows is None else "calibration"
+    difference, scale = _compare(model, twin, batches)
     if scale == 0 and rows is not None:  # a model that is silent on these rows would agree with anything
-        difference, scale = _compare(model, twin, _random_rows(model))
+        batches, kind = list(_random_rows(model)), "random"
+        difference, scale = _compare(model, twin, batches)
     tolerance = HALF_TOLERANCE if _computes_in_half(model) else FLOAT32_TOLERANCE
     if not difference <= tolerance * max(scale, SMALLEST_SCALE):  # also refuses NaN
         raise BridgeRefused(
@@ -82,7 +92,7 @@ def _compared(model: Any, twin: Any, rows: Sequence[np.ndarray] | None) -> Bridg
             "on the Keras 3 model itself."
         )
     _reserve_names(twin)
-    return Bridged(twin, difference, scale)
+    return Bridged(twin, difference, scale, f"{sum(len(batch[0]) for batch in batches)} {kind} rows")
 
 
 def _compare(model: Any, twin: Any, batches: Iterable[list[np.ndarray]]) -> tuple[float, float]:

@@ -27,6 +27,9 @@ INERT = frozenset(
 )
 """Arguments of Keras 3 that change nothing at inference and that Keras 2 does not know."""
 
+AUGMENTATIONS = frozenset({"AugMix", "CutMix", "MixUp", "RandAugment"})
+"""These, and every layer of Keras 3 called Random…, do nothing at inference; the comparison of outputs checks it."""
+
 RENAMED = {"LeakyReLU": {"negative_slope": "alpha"}}
 
 BY_CONSTRUCTOR = frozenset({"MultiHeadAttention"})
@@ -50,6 +53,8 @@ def twin_layer(layer: Any, name: str) -> Any:
         raise BridgeRefused(
             f"{where} is already quantized ({layer.quantization_mode}); start from the float model"
         )
+    if not hasattr(tf_keras.layers, class_name) and augments(class_name):
+        return tf_keras.layers.Activation("linear", name=name, trainable=False)
     if not hasattr(tf_keras.layers, class_name):
         raise BridgeRefused(f"{where} has no counterpart in Keras 2")
     twin_class = getattr(tf_keras.layers, class_name)
@@ -69,9 +74,14 @@ def twin_layer(layer: Any, name: str) -> Any:
     return twin
 
 
+def augments(class_name: str) -> bool:
+    """Whether a layer only varies its input while training."""
+    return class_name in AUGMENTATIONS or class_name.startswith("Random")
+
+
 def copy_weights(layer: Any, twin: Any) -> None:
     """Gives `twin` the weights of `layer`. Raises BridgeRefused when their shapes do not pair up."""
-    if type(layer).__name__ == "Normalization":
+    if type(layer).__name__ == "Normalization" or augments(type(layer).__name__):
         return
     source, target = layer.get_weights(), twin.get_weights()
     if [value.shape for value in source] != [value.shape for value in target]:
