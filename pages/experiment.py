@@ -45,7 +45,7 @@ if len(ended):
     show_comparison(store, ended, on_chart | in_table)
 
 with st.expander("More recipes for this experiment", icon=":material/add:"):
-    recipes = recipe_editor([], key=f"more:{experiment_id}")
+    recipes = recipe_editor([], key=f"more:{experiment_id}", facts=experiment["model_facts"])
     if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=not recipes) and recipes:
         submit.submit_runs(store, experiment_id, recipes)
         clear_recipes(f"more:{experiment_id}")

@@ -30,7 +30,7 @@ st.header("3 · Recipes")
 st.caption(
     "The standard sweep: each number format, two sparsities, clusters, and all of it together. Edit it as you like."
 )
-recipes = recipe_editor(submit.STANDARD_SWEEP, key="recipes")
+recipes = recipe_editor(submit.STANDARD_SWEEP, key="recipes", facts=model_row["facts"])
 name = st.text_input("Name of the experiment", Path(model_row["name"]).stem, max_chars=200)
 
 if recipes:

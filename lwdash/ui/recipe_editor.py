@@ -1,21 +1,26 @@
 """A list of recipes to edit, and a form that writes one: its fields come from the techniques' parameters."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 import streamlit as st
 
 from lwdash.errors import RecipeError
+from lwdash.keras_models.facts import ModelFacts
+from lwdash.keras_models.obstacles import obstacle
 from lwdash.parameters import Choice, Flag, Integer, Names, Number, Overrides, Parameter
 from lwdash.recipe import EXAMPLE, Recipe, Step, make_recipe, parse_recipe
 from lwdash.techniques import TECHNIQUES
 from lwdash.ui.cards import plain
 
 
-def recipe_editor(start: Sequence[str], *, key: str) -> list[Recipe] | None:
+def recipe_editor(
+    start: Sequence[str], *, key: str, facts: Mapping[str, Any] | None = None
+) -> list[Recipe] | None:
     """A list of recipes to edit as text, begun with `start`, and a form below that adds to it.
 
+    facts: the model's, as stored; what its file shows to be impossible is said beneath the list.
     Returns the recipes, each once, or None while one of them cannot be read (the message is shown). What was written
     is kept for the session, on other pages as well, until `clear_recipes`.
     """
@@ -31,6 +36,8 @@ def recipe_editor(start: Sequence[str], *, key: str) -> list[Recipe] | None:
     )
     st.session_state[kept] = text
     recipes = _read([line.strip() for line in text.splitlines() if line.strip()])
+    if recipes and facts:
+        _show_obstacles(recipes, ModelFacts.from_dict(dict(facts)))
     with st.expander("Build a recipe", icon=":material/build:"):
         built = _builder(key)
         st.button(
@@ -63,6 +70,13 @@ def _read(texts: Sequence[str]) -> list[Recipe] | None:
     for mistake in mistakes:
         st.error(mistake, icon=":material/error:")
     return None if mistakes else list(recipes.values())
+
+
+def _show_obstacles(recipes: Sequence[Recipe], facts: ModelFacts) -> None:
+    """Which steps cannot work with this model, each said once."""
+    steps = dict.fromkeys(step.name for recipe in recipes for step in recipe.steps)
+    for reason in filter(None, (obstacle(facts, name, TECHNIQUES[name].STAGE) for name in steps)):
+        st.warning(plain(f"Not with this model: {reason}."), icon=":material/block:")
 
 
 def _builder(key: str) -> Recipe | None:

@@ -12,12 +12,22 @@ from zoo import Zoo, zoo  # noqa: F401
 from lwdash.keras_models import support
 from lwdash.keras_models.allowed import LAYERS
 from lwdash.keras_models.bridge import to_tf_keras
+from lwdash.keras_models.bridge_layers import augments
 from lwdash.keras_models.inspect import inspect_model
+from lwdash.keras_models.obstacles import WITHOUT_TWIN
 
 
 def registered(registry: Any) -> dict[str, list[str]]:
     """Class name → weights that the registry treats."""
     return {layer.__name__: list(weights) for layer, weights in registry._LAYERS_WEIGHTS_MAP.items()}
+
+
+def test_layers_without_a_twin_are_those_that_keras_2_does_not_have() -> None:
+    import keras
+    import tf_keras
+
+    missing = {n for n in LAYERS if hasattr(keras.layers, n) and not hasattr(tf_keras.layers, n)}
+    assert {n for n in missing if not augments(n)} == WITHOUT_TWIN
 
 
 def test_pruned_layers_are_those_that_tfmot_prunes() -> None:
