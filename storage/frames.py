@@ -1,4 +1,7 @@
-"""What pages read: rows and DataFrames, bounded so that ten thousand runs cost no more than a hundred."""
+"""What pages read: rows and DataFrames, bounded so that ten thousand runs cost no more than a hundred.
+
+Runs are those of recipes here: analyses of runs (`storage.analyses`) are left out everywhere.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,8 +9,10 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Engine, case, func, select
 
-from storage.tables import FINAL, Experiment, Run, State
+from storage.tables import FINAL, RECIPE, Experiment, Run, State
+from storage.visitors import is_run_seen, is_seen
 
+IS_RUN = Run.kind == RECIPE
 RUN_COLUMNS = (
     Run.id, Run.experiment_id, Run.recipe, Run.is_baseline, Run.state, Run.step, Run.doing, Run.progress,
     Run.error, Run.attempt, Run.created_at, Run.started_at, Run.finished_at, Run.size_bytes, Run.gzip_bytes,
@@ -21,6 +26,7 @@ def baseline_run(engine: Engine, experiment_id: int) -> int | None:
         select(Run.id)
         .where(
             Run.experiment_id == experiment_id,
+            IS_RUN,
             Run.is_baseline.is_(True),
             Run.state.in_((State.SUCCEEDED, State.QUEUED, State.RUNNING)),
         )
@@ -32,9 +38,14 @@ def baseline_run(engine: Engine, experiment_id: int) -> int | None:
 
 def runs_frame(engine: Engine, experiment_id: int, limit: int = 1000) -> pd.DataFrame:
     """The newest runs of an experiment and its baseline, one a row, oldest first; `figures` is spread into columns."""
-    newest = select(Run.id).where(Run.experiment_id == experiment_id).order_by(Run.id.desc()).limit(limit)
+    newest = (
+        select(Run.id).where(Run.experiment_id == experiment_id, IS_RUN).order_by(Run.id.desc()).limit(limit)
+    )
     base = select(Run.id).where(
-        Run.experiment_id == experiment_id, Run.is_baseline.is_(True), Run.state == State.SUCCEEDED
+        Run.experiment_id == experiment_id,
+        IS_RUN,
+        Run.is_baseline.is_(True),
+        Run.state == State.SUCCEEDED,
     )
     query = select(*RUN_COLUMNS).where(Run.id.in_(newest) | Run.id.in_(base)).order_by(Run.id)
     with engine.connect() as connection:
@@ -44,9 +55,13 @@ def runs_frame(engine: Engine, experiment_id: int, limit: int = 1000) -> pd.Data
 
 
 def run_row(engine: Engine, run_id: int) -> dict[str, Any] | None:
-    """One run as in `runs_frame`, or None."""
+    """One run as in `runs_frame`; None where there is none, or none that this engine's visitor sees."""
     with engine.connect() as connection:
-        row = connection.execute(select(*RUN_COLUMNS).where(Run.id == run_id)).mappings().first()
+        row = (
+            connection.execute(select(*RUN_COLUMNS).where(Run.id == run_id, IS_RUN, is_run_seen(engine)))
+            .mappings()
+            .first()
+        )
     if row is None:
         return None
     values = dict(row)
@@ -55,7 +70,9 @@ def run_row(engine: Engine, run_id: int) -> dict[str, Any] | None:
 
 def progress_of(engine: Engine, experiment_id: int) -> dict[str, int]:
     """How many runs of an experiment are in each state."""
-    query = select(Run.state, func.count()).where(Run.experiment_id == experiment_id).group_by(Run.state)
+    query = (
+        select(Run.state, func.count()).where(Run.experiment_id == experiment_id, IS_RUN).group_by(Run.state)
+    )
     with engine.connect() as connection:
         counted: dict[str, int] = dict(connection.execute(query).tuples().all())
     return {state.value: counted.get(state, 0) for state in State}
@@ -63,14 +80,21 @@ def progress_of(engine: Engine, experiment_id: int) -> dict[str, int]:
 
 def is_busy(engine: Engine, experiment_id: int) -> bool:
     """Whether any run of the experiment has not ended."""
-    query = select(Run.id).where(Run.experiment_id == experiment_id, Run.state.not_in(FINAL)).limit(1)
+    query = select(Run.id).where(Run.experiment_id == experiment_id, IS_RUN, Run.state.not_in(FINAL)).limit(1)
     with engine.connect() as connection:
         return connection.execute(query).scalar() is not None
 
 
 def experiments_frame(engine: Engine, limit: int = 50, offset: int = 0) -> pd.DataFrame:
     """Experiments, newest first, with their runs counted and their baseline's and smallest run's figures."""
-    page = select(Experiment).order_by(Experiment.id.desc()).limit(limit).offset(offset).subquery()
+    page = (
+        select(Experiment)
+        .where(is_seen(engine))
+        .order_by(Experiment.id.desc())
+        .limit(limit)
+        .offset(offset)
+        .subquery()
+    )
     done = Run.state == State.SUCCEEDED
     query = (
         select(
@@ -88,7 +112,7 @@ def experiments_frame(engine: Engine, limit: int = 50, offset: int = 0) -> pd.Da
             func.min(case((done & Run.is_baseline.is_(True), Run.accuracy))).label("baseline_accuracy"),
         )
         .select_from(page)
-        .outerjoin(Run, Run.experiment_id == page.c.id)
+        .outerjoin(Run, (Run.experiment_id == page.c.id) & IS_RUN)
         .group_by(page.c.id, page.c.name, page.c.created_at, page.c.model_name, page.c.data_name, page.c.task)
         .order_by(page.c.id.desc())
     )
@@ -97,15 +121,17 @@ def experiments_frame(engine: Engine, limit: int = 50, offset: int = 0) -> pd.Da
 
 
 def count_experiments(engine: Engine) -> int:
-    """All experiments there are."""
+    """All experiments that this engine's visitor sees."""
     with engine.connect() as connection:
-        return connection.execute(select(func.count()).select_from(Experiment)).scalar_one()
+        return connection.execute(
+            select(func.count()).select_from(Experiment).where(is_seen(engine))
+        ).scalar_one()
 
 
 def count_states(engine: Engine) -> dict[str, int]:
     """How many runs are in each state, over all experiments."""
     with engine.connect() as connection:
-        query = select(Run.state, func.count()).group_by(Run.state)
+        query = select(Run.state, func.count()).where(IS_RUN).group_by(Run.state)
         counted: dict[str, int] = dict(connection.execute(query).tuples().all())
     return {state.value: counted.get(state, 0) for state in State}
 
@@ -114,7 +140,7 @@ def active_runs(engine: Engine, experiment_id: int, limit: int) -> list[dict[str
     """Runs that have not ended, running ones first: id, recipe, state, doing, progress, started_at."""
     query = (
         select(Run.id, Run.recipe, Run.state, Run.doing, Run.progress, Run.started_at)
-        .where(Run.experiment_id == experiment_id, Run.state.in_((State.QUEUED, State.RUNNING)))
+        .where(Run.experiment_id == experiment_id, IS_RUN, Run.state.in_((State.QUEUED, State.RUNNING)))
         .order_by(case((Run.state == State.RUNNING, 0), else_=1), Run.id)
         .limit(limit)
     )
@@ -125,18 +151,18 @@ def active_runs(engine: Engine, experiment_id: int, limit: int) -> list[dict[str
 def newest_experiment(engine: Engine) -> int | None:
     """The id of the experiment made last."""
     with engine.connect() as connection:
-        return connection.execute(select(func.max(Experiment.id))).scalar()
+        return connection.execute(select(func.max(Experiment.id)).where(is_seen(engine))).scalar()
 
 
 def newest_run(engine: Engine) -> int | None:
     """The id of the run made last."""
     with engine.connect() as connection:
-        return connection.execute(select(func.max(Run.id))).scalar()
+        return connection.execute(select(func.max(Run.id)).where(IS_RUN, is_run_seen(engine))).scalar()
 
 
 def newest_runs(engine: Engine, experiment_ids: Sequence[int] | None, limit: int) -> list[int]:
     """Ids of the newest runs of these experiments, of all where None, newest first."""
-    query = select(Run.id).order_by(Run.id.desc()).limit(limit)
+    query = select(Run.id).where(IS_RUN, is_run_seen(engine)).order_by(Run.id.desc()).limit(limit)
     if experiment_ids is not None:
         query = query.where(Run.experiment_id.in_(experiment_ids))
     with engine.connect() as connection:

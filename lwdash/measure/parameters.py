@@ -92,7 +92,7 @@ def find_owners(facts: TfliteFacts) -> Owners:
             tensor = facts.stored(facts.tensor(operator, index))
             if tensor is None:
                 continue
-            role = _role(operator, position, tensor)
+            role = role_of(operator, position, tensor)
             if tensor.buffer in buffers:
                 tensors.setdefault((tensor.subgraph, tensor.index), buffers[tensor.buffer])
                 if buffers[tensor.buffer] != key and role != CONSTANT:
@@ -110,12 +110,13 @@ def kernel_of(facts: TfliteFacts, operator: Operator) -> Tensor | None:
     for position in KERNEL_INPUTS.get(operator.type, ()):
         if position < len(operator.inputs):
             tensor = facts.stored(facts.tensor(operator, operator.inputs[position]))
-            if tensor is not None and _role(operator, position, tensor) == KERNEL:
+            if tensor is not None and role_of(operator, position, tensor) == KERNEL:
                 return tensor
     return None
 
 
-def _role(operator: Operator, position: int, tensor: Tensor) -> str:
+def role_of(operator: Operator, position: int, tensor: Tensor) -> str:
+    """What a constant is for that `operator` takes as input number `position`."""
     holds_weights = is_float(tensor.dtype) or tensor.quantization is not None or tensor.is_blockwise
     if position in KERNEL_INPUTS.get(operator.type, ()) and (holds_weights or 0 < bits_of(tensor.dtype) <= 8):
         return KERNEL

@@ -10,7 +10,8 @@ from lwdash.techniques.flatbuffer import read_model, write_model
 def with_borders(data: bytes, io: str) -> bytes:
     """The same file with its integer inputs and outputs as `io`, converted by operators at its borders.
 
-    io: `float32` from int8 or int16, or `uint8` from int8. Borders of another type stay as they are.
+    io: `float32` from int8, uint8 or int16, or `uint8` from int8. Borders of another type, and integers that stand
+    for themselves (no scale), stay as they are.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -18,15 +19,15 @@ def with_borders(data: bytes, io: str) -> bytes:
     graph = model.subgraphs[0]
     graph.inputs, graph.outputs = list(graph.inputs), list(graph.outputs)
     types = schema.TensorType
-    inner = (types.INT8, types.INT16) if io == "float32" else (types.INT8,)
+    inner = (types.INT8, types.UINT8, types.INT16) if io == "float32" else (types.INT8,)
     renamed: dict[int, int] = {}
     for position, index in enumerate(graph.inputs):
-        if graph.tensors[index].type in inner:
+        if graph.tensors[index].type in inner and _has_scale(graph.tensors[index]):
             outer = _border_tensor(graph, index, io, schema)
             graph.operators.insert(0, _operator(model, "QUANTIZE", outer, index, schema))
             graph.inputs[position] = renamed[index] = outer
     for position, index in enumerate(graph.outputs):
-        if graph.tensors[index].type in inner:
+        if graph.tensors[index].type in inner and _has_scale(graph.tensors[index]):
             outer = _border_tensor(graph, index, io, schema)
             kind = "DEQUANTIZE" if io == "float32" else "QUANTIZE"
             graph.operators.append(_operator(model, kind, index, outer, schema))
@@ -37,8 +38,13 @@ def with_borders(data: bytes, io: str) -> bytes:
     return write_model(model)
 
 
+def _has_scale(tensor: Any) -> bool:
+    scale = None if tensor.quantization is None else tensor.quantization.scale
+    return scale is not None and len(scale) > 0
+
+
 def _border_tensor(graph: Any, index: int, io: str, schema: Any) -> int:
-    """A tensor like `index`, with its name, in the border's format; the inner one is called `…/int8` or `…/int16`."""
+    """A tensor like `index`, with its name, in the border's format; the inner one is called `…/int8` after its type."""
     inner = graph.tensors[index]
     outer = schema.TensorT()
     outer.shape, outer.shapeSignature, outer.name, outer.buffer = (
@@ -48,7 +54,8 @@ def _border_tensor(graph: Any, index: int, io: str, schema: Any) -> int:
         0,
     )
     outer.hasRank = inner.hasRank
-    inner.name = inner.name + (b"/int8" if inner.type == schema.TensorType.INT8 else b"/int16")
+    types = schema.TensorType
+    inner.name += {types.INT8: b"/int8", types.UINT8: b"/uint8", types.INT16: b"/int16"}[inner.type]
     if io == "float32":
         outer.type = schema.TensorType.FLOAT32
     else:

@@ -3,6 +3,7 @@
 import contextlib
 import io
 from collections.abc import Iterator, Sequence
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from lwdash.techniques.contract import Packed, Rows, Skipped
 from lwdash.techniques.flatbuffer import read_model, text, write_model
 from lwdash.techniques.formats import FLOAT32, FORMATS, WEIGHT_OPERATORS, Format, Plan, can_have
 from lwdash.techniques.masks import with_small_masks
-from lwdash.techniques.ranges import activation_ranges
+from lwdash.techniques.ranges import Ranges, activation_ranges
 from lwdash.techniques.readback import Computed, computed, inner_scopes, left_undone
 from lwdash.techniques.unused_outputs import complete_outputs
 
@@ -30,17 +31,27 @@ def quantize(
     rows' ranges, which clips and forgets: on three small models it cost 3 to 18 dB of SQNR.
     moments: tensors whose second moments GPTQ reads. Raises ConversionFailed with the library's reason.
     """
-    from litert_quantizer import quantizer
-
-    inner = inner_scopes(data) if plan.is_static else []
-    if inner:
-        plan.add(FORMATS[FLOAT32], inner)
     seen = None
-    if plan.needs_ranges:
+    if needs_ranges(data, plan):
         if not rows:
             raise ConversionFailed("this quantization needs calibration rows, and there are none")
         seen = activation_ranges(data, rows, ranges, products_of=moments)
-    source = with_small_masks(data) if plan.is_static else data
+    return quantize_in(data, plan, seen)
+
+
+def needs_ranges(data: bytes, plan: Plan) -> bool:
+    """Whether `plan` makes activations integers in `data`; what lies inside loops stays in float then."""
+    if plan.is_static and (inner := _read(data).inner_scopes):
+        plan.add(FORMATS[FLOAT32], inner)
+    return plan.needs_ranges
+
+
+def quantize_in(data: bytes, plan: Plan, seen: Ranges | None) -> bytes:
+    """`data` quantized as planned, after `needs_ranges` was asked, within ranges that are known."""
+    from litert_quantizer import quantizer
+
+    read = _read(data)
+    source = read.static if plan.is_static else data
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         try:
@@ -50,9 +61,33 @@ def quantize(
                 f"litert-quantizer could not quantize this file: {str(error)[:500]}"
             ) from error
     model = read_model(bytes(quantized))
-    fit_biases(model, read_model(source))
+    fit_biases(model, read.static_model if plan.is_static else read_model(source))
     complete_outputs(model)
     return write_model(model)
+
+
+class _Read:
+    """What every quantization of a float file needs to know of it; reading one takes longer than asking."""
+
+    def __init__(self, data: bytes):
+        self.data = data
+
+    @cached_property
+    def inner_scopes(self) -> list[str]:
+        return inner_scopes(self.data)
+
+    @cached_property
+    def static(self) -> bytes:
+        return with_small_masks(self.data)
+
+    @cached_property
+    def static_model(self) -> Any:
+        return read_model(self.static)
+
+
+@lru_cache(maxsize=2)
+def _read(data: bytes) -> _Read:
+    return _Read(data)
 
 
 def quantized_throughout(

@@ -1,0 +1,83 @@
+"""A run's accuracy waterfall: from the kept answers of its Keras stages to its file, taken apart again."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lwdash.measure.runner import Runner
+from lwdash.measure.tflite_file import read_tflite
+from lwdash.measure.waterfall import (
+    ACTIVATIONS,
+    BORDERS,
+    WEIGHTS,
+    Answered,
+    formats_of,
+    read_outputs,
+    spread,
+    waterfall,
+    with_weights_of,
+)
+from lwdash.techniques.borders import with_borders
+
+FLOAT_FILE = "float .tflite"
+OUTPUTS, FILE = "outputs", "tflite"
+"""What an entry of a trail keeps: a Keras model's answers, or a float .tflite."""
+
+
+def measure_waterfall(
+    trail: Sequence[tuple[str, str, bytes]],
+    tflite: bytes,
+    inputs: Mapping[str, np.ndarray],
+    labels: np.ndarray | None,
+    *,
+    task: str,
+    threads: int = 1,
+    answer: Callable[[bytes, Mapping[str, np.ndarray]], np.ndarray] | None = None,
+) -> list[dict[str, Any]]:
+    """The stages of a run, JSON-able, as `lwdash.measure.waterfall.Stage` has them.
+
+    trail: (stage, OUTPUTS or FILE, content) of what came before `tflite`, the Keras model first, the float .tflite last.
+    inputs, labels: all evaluation rows; the trail's outputs are of `rows_to_answer` of them, and so is every stage.
+    answer: gives a file's first output on rows, for callers that have some already; runs it by default.
+    """
+    kept = [(stage, read_outputs(data)) for stage, kind, data in trail if kind == OUTPUTS]
+    answered = len(kept[0][1])
+    chosen = spread(len(next(iter(inputs.values()))), answered)
+    rows = {name: values[chosen] for name, values in inputs.items()}
+
+    def answers(data: bytes) -> np.ndarray:
+        return (
+            answer(data, rows)
+            if answer
+            else next(iter(Runner(data, threads=threads).run(dict(rows)).values()))
+        )
+
+    files = [(stage, data) for stage, kind, data in trail if kind == FILE]
+    stages = [
+        *(Answered(stage, outputs) for stage, outputs in kept),
+        *(Answered(stage, answers(data)) for stage, data in [*files, *_taken_apart(files[-1][1], tflite)]),
+    ]
+    picked = None if labels is None else labels[chosen]
+    return [stage.to_dict() for stage in waterfall(stages, picked, rows, task=task)]
+
+
+def _taken_apart(source: bytes, tflite: bytes) -> list[tuple[str, bytes]]:
+    """The files between the float .tflite and the run's: its weights alone, its activations too, its borders too."""
+    if source == tflite:
+        return []
+    formats = formats_of(read_tflite(tflite))
+    weights = f"{WEIGHTS}: {', '.join(formats.kernels)}"
+    activations = f"{ACTIVATIONS}: {', '.join(formats.activations)}"
+    if formats.is_hybrid:
+        activations = f"{ACTIVATIONS}: int8, while running"
+    if not formats.activations and not formats.is_hybrid:
+        return [(weights if formats.kernels else "final .tflite", tflite)]
+    alone = with_weights_of(source, tflite) if formats.kernels else None
+    files = [] if alone is None else [(weights, alone)]
+    if alone is None and formats.kernels:
+        activations = f"{weights}; {activations}"
+    if not formats.borders:
+        return [*files, (activations, tflite)]
+    borders = f"{BORDERS}: {', '.join(formats.borders)}"
+    return [*files, (activations, with_borders(tflite, "float32")), (borders, tflite)]
