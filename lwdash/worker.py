@@ -123,6 +123,37 @@ class Worker:
         from lwdash.keras_models.facts import ModelFacts
         from lwdash.pipeline import Workbench
 
+    def lint(self, job: Job) -> dict[str, Any]:
+        """What the linter finds in the rows that this model would be measured on."""
+        from lwdash.datasets.facts import DataFacts
+        from lwdash.datasets.fit import fit_to_model
+        from lwdash.datasets.linter import lint
+        from lwdash.datasets.linter_scaling import Expected
+        from lwdash.datasets.settings import DataSettings
+        from lwdash.keras_models.facts import ModelFacts
+
+        model, data = ModelFacts.from_dict(job["model_facts"]), DataFacts.from_dict(job["data_facts"])
+        settings = DataSettings.from_dict(job["settings"])
+        fit = fit_to_model(data, settings, *model.ports, task=model.task)
+        dataset, _ = self._dataset(job)
+        expected = {
+            s.input: Expected(s.layers, s.scale, s.offset, s.is_learnt)
+            for s in model.scaling or ()
+            if s.is_told
+        }
+        found = lint(dataset, fit, data.names, expected=expected, own_parts=tuple(job["parts"]))
+        return {
+            "findings": [finding.to_dict() for finding in found],
+            "rows": {part: len(rows) for part, rows in dataset.parts.items()},
+        }
+
+    def dissect(self, job: Job) -> dict[str, Any]:
+        """The graph and the weight histograms of a run's file, for its page."""
+        from lwdash.measure.dissect import dissect
+
+        files = [Path(job[which]).read_bytes() for which in ("tflite", "baseline")]
+        return {"dissected": dissect(files[0], files[1], job["layer_names"])}
+
         dataset, key = self._dataset(job)
         return self._once(
             f"workbench {job['model']['sha256']} {key}",

@@ -1,4 +1,4 @@
-"""One run: its figures, stages, layers and log."""
+"""One run: what it cost in a sentence, its figures and verdict, and all that is known of it in tabs."""
 
 import streamlit as st
 
@@ -6,18 +6,12 @@ from lwdash.ui import places
 from lwdash.ui.cards import plain
 from lwdash.ui.context import opened
 from lwdash.ui.downloads import download_url
-from lwdash.ui.layer_details import show_deep_compression, show_signal
 from lwdash.ui.pick import chosen_id
 from lwdash.ui.progress import follow_run
-from lwdash.ui.run_details import (
-    duration,
-    show_figures,
-    show_layers,
-    show_log,
-    show_stages,
-    show_state,
-    summary,
-)
+from lwdash.ui.run_advice import show_started
+from lwdash.ui.run_details import duration, queue_words, show_figures, show_state, summary
+from lwdash.ui.run_tabs import show_tabs
+from lwdash.ui.stages_log import show_log, show_stages
 from storage import experiments, runs
 from storage.frames import newest_run, run_row
 
@@ -50,19 +44,17 @@ with st.container(horizontal=True, vertical_alignment="center"):
         runs.retry(store.database, run_id)
         st.rerun()
 
+show_started()
 detail = runs.get_detail(store.database, run_id)
 if run["state"] == "succeeded":
     show_figures(run)
-elif run["state"] in ("queued", "running"):
-    follow_run(store, run_id)
+    show_tabs(settings, store, run, detail, experiment, may_start=True)
 else:
-    show_state(run)
-if detail["compressed"]:
-    show_stages(detail["compressed"])
-if detail["measured"]:
-    measured = detail["measured"]
-    show_layers(run["recipe"], measured["layers"])
-    show_signal(measured["layers"])
-    if measured.get("deep_compression"):
-        show_deep_compression(measured["deep_compression"])
-show_log(settings.logs / f"run-{run_id}.log")
+    if run["state"] in ("queued", "running"):
+        st.caption(queue_words(store, run))
+        follow_run(store, run_id)
+    else:
+        show_state(run)
+    if detail["compressed"]:
+        show_stages(detail["compressed"])
+    show_log(settings.logs / f"run-{run_id}.log", run_id)

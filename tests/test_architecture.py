@@ -46,13 +46,16 @@ ARROWS: Mapping[str, Allowed] = {
         "lwdash.engine lwdash.settings lwdash.keras_models.facts storage", "sqlalchemy"
     ),
     "lwdash.ui": allowed(
-        f"lwdash.recipe lwdash.parameters lwdash.techniques lwdash.charts lwdash.engine.submit "
-        f"lwdash.engine.inspection lwdash.settings lwdash.server.access lwdash.examples storage {FACTS}",
+        f"lwdash.recipe lwdash.parameters lwdash.techniques lwdash.charts lwdash.advice lwdash.engine.submit "
+        f"lwdash.engine.inspection lwdash.settings lwdash.server.access lwdash.examples storage {FACTS} "
+        "lwdash.keras_models.obstacles",
         "streamlit pandas numpy plotly",
     ),
     "lwdash.charts": allowed("", "pandas numpy plotly"),
     "lwdash.server": allowed("", "streamlit starlette anyio"),
     "lwdash.engine": allowed(
+    # Advice is read off figures: it writes recipes, and touches neither files nor the database.
+    "lwdash.advice": allowed("lwdash.recipe lwdash.parameters lwdash.techniques"),
         f"lwdash.recipe lwdash.link lwdash.settings lwdash.explanations storage {FACTS}",
         "dask distributed psutil",
     ),

@@ -1,49 +1,12 @@
-"""What a run lost and saved, layer by layer: signal, time, and Deep Compression's table."""
+"""Deep Compression's table, on a run's own weights."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from lwdash.ui.formats import NOTHING, size, times
-
-
-def show_signal(layers: Sequence[Mapping[str, Any]]) -> None:
-    """Where the signal is lost and the time goes: SQNR and share of the time of each operator."""
-    table = pd.DataFrame(layers)
-    columns = ["type", "layer", "weight_sqnr_db", "output_sqnr_db", "ms", "time_share"]
-    table = table[[c for c in columns if c in table]]
-    if not {"output_sqnr_db", "time_share"} & set(table) or table.iloc[:, 2:].isna().all(axis=None):
-        return
-    st.subheader("Where the signal is lost, and the time goes")
-    st.caption(
-        "SQNR is how much stronger the signal is than what was added to it, against the float file on calibration "
-        "rows: 20 dB is one part noise to a hundred. An output's carries what was lost before it. Times are of each "
-        "operator on its own, so they show proportions; the whole file's latency is above."
-    )
-    if "time_share" in table:
-        table["time_share"] = pd.to_numeric(table["time_share"]) * 100
-    if "ms" in table:
-        table["ms"] = pd.to_numeric(table["ms"]) * 1000
-    number = st.column_config.NumberColumn
-    st.dataframe(
-        table,
-        hide_index=True,
-        placeholder=NOTHING,
-        column_config={
-            "type": "Operator",
-            "layer": "Keras layer",
-            "weight_sqnr_db": number(
-                "Weights: SQNR (dB)", format="%.1f", help="Weights against the float file's"
-            ),
-            "output_sqnr_db": number(
-                "Output: SQNR (dB)", format="%.1f", help="Output against the float file's"
-            ),
-            "ms": number("Time alone (µs)", format="%.2f", help="The operator cut out and timed on its own"),
-            "time_share": number("Share of the time (%)", format="%.1f"),
-        },
-    )
 
 
 def show_deep_compression(coded: Mapping[str, Any]) -> None:

@@ -1,0 +1,154 @@
+"""What was measured of one run, read for advice: what it lost, where, and what its recipe asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from lwdash.errors import RecipeError
+from lwdash.recipe import Recipe, parse_recipe
+
+CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
+FLOATS = ("float32", "float16", "bfloat16")
+GOOD_SQNR_DB = 30.0
+"""Outputs this close to the original's (one part noise to a thousand, in power) seldom change a decision."""
+
+
+@dataclass(frozen=True)
+class LostSignal:
+    """A layer with weights where the signal drops most: `after_db` behind it, `before_db` in front of it."""
+
+    layer: str
+    before_db: float | None
+    after_db: float
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """One run as the database has it; figures that were not measured are missing or None.
+
+    figures: of the whole file, `is_baseline` among them. compressed, measured: as in `get_detail`. can_train: whether
+    the model is one that keras-stage techniques can work on.
+    """
+
+    recipe_text: str
+    figures: Mapping[str, Any]
+    compressed: Mapping[str, Any]
+    measured: Mapping[str, Any]
+    can_train: bool = True
+
+    @cached_property
+    def recipe(self) -> Recipe | None:
+        """None for a recipe that this version no longer reads."""
+        try:
+            return parse_recipe(self.recipe_text)
+        except RecipeError:
+            return None
+
+    @property
+    def layers(self) -> Sequence[Mapping[str, Any]]:
+        return self.measured.get("layers") or ()
+
+    @property
+    def stages(self) -> Sequence[Mapping[str, Any]]:
+        return self.compressed.get("stages") or ()
+
+    @property
+    def difference(self) -> float | None:
+        """How much better than the baseline, as a share: accuracy, or agreement − 1 without labels."""
+        accuracy, baseline = self.figures.get("accuracy"), self.figures.get("baseline_accuracy")
+        if accuracy is not None and baseline is not None:
+            return accuracy - baseline
+        agreement = self.figures.get("agreement")
+        return None if agreement is None else agreement - 1.0
+
+    @property
+    def has_lost(self) -> bool:
+        """Whether anything visible was lost: a worse verdict, wrong rows more, or a weak signal where there are none."""
+        if self.figures.get("verdict") in ("worse", "better", "equivalent"):
+            return self.figures["verdict"] == "worse"
+        if self.difference is not None:
+            return self.difference < 0
+        sqnr = self.figures.get("sqnr_db")
+        return sqnr is not None and sqnr < GOOD_SQNR_DB
+
+    @property
+    def quantization_sqnr_db(self) -> float | None:
+        """What quantizing alone did to the outputs: against the float file that it started from."""
+        own = next(
+            (s["facts"]["sqnr_db"] for s in self.stages if s["facts"].get("sqnr_db") is not None), None
+        )
+        is_plain = self.recipe is not None and not self.recipe.keras_steps
+        return own if own is not None else self.figures.get("sqnr_db") if is_plain else None
+
+    @property
+    def has_rounding_lost(self) -> bool:
+        """Whether the number format is to blame: a weak signal from quantizing alone, or a loss without training."""
+        sqnr = self.quantization_sqnr_db
+        if sqnr is not None and sqnr < GOOD_SQNR_DB:
+            return True
+        return self.has_lost and self.recipe is not None and not self.recipe.keras_steps
+
+    @property
+    def loss_words(self) -> str:
+        """What was lost, as a clause: `accuracy −1.2 points`."""
+        if self.figures.get("accuracy") is not None and self.difference is not None:
+            if round(1000 * self.difference) == 0:
+                return "accuracy as the original's"
+            text = f"accuracy {100 * self.difference:+.1f} points".replace("-", "−")
+            rows = self.figures.get("rows")
+            is_open = self.figures.get("verdict") == "cannot tell" and rows
+            return f"{text}, which {rows:,} rows cannot tell from chance" if is_open else text
+        if self.difference is not None:
+            return f"{-100 * self.difference:.1f} % of the rows get another class than from the original"
+        sqnr = self.figures.get("sqnr_db")
+        return "the outputs differ" if sqnr is None else f"outputs at {sqnr:.1f} dB SQNR"
+
+    @cached_property
+    def lost_signal(self) -> LostSignal | None:
+        """The Keras layer with weights whose operators lower the output SQNR most, of those that recipes can name."""
+        worst: LostSignal | None = None
+        deepest = 0.0
+        before: float | None = None
+        for row in self.layers:
+            after = row.get("output_sqnr_db")
+            if after is None or row.get("subgraph"):
+                continue
+            drop = (60.0 if before is None else before) - after
+            if row.get("kernel_values") and is_nameable(row) and drop > deepest:
+                worst, deepest = LostSignal(row["layer"], before, after), drop
+            before = after
+        return worst
+
+    @cached_property
+    def float_operators(self) -> Sequence[str]:
+        """Types of the operators that compute in float although the recipe asks for integers throughout."""
+        step = self.recipe.tflite_step if self.recipe else None
+        if step is None or step.name not in ("int8", "int16x8"):
+            return ()
+        return [
+            row["type"]
+            for row in self.layers
+            if row["type"] not in CONVERSIONS
+            and (row.get("input_dtype") in FLOATS or row.get("output_dtype") in FLOATS)
+        ]
+
+    @property
+    def calibration_rows(self) -> int | None:
+        """How many rows set the ranges."""
+        return next(
+            (s["facts"]["calibration_rows"] for s in self.stages if "calibration_rows" in s["facts"]), None
+        )
+
+    @property
+    def audit(self) -> Sequence[Mapping[str, Any]]:
+        """What the file kept of zeros and shared values, kernel by kernel."""
+        return next((s["facts"]["audit"] for s in self.stages if "audit" in s["facts"]), ())
+
+
+def is_nameable(row: Mapping[str, Any]) -> bool:
+    """Whether `mixed` knows this operator by its Keras layer's name: it goes by the names of tensors."""
+    layer, path = row.get("layer"), str(row.get("name", "")).rpartition("/")[0]
+    return bool(layer) and (path == layer or path.endswith(f"/{layer}"))

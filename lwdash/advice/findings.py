@@ -1,0 +1,118 @@
+"""What stands out in a run, in sentences: what was kept, what was lost, and what people take for a fault."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from lwdash.advice.evidence import Evidence
+
+KEPT_ZEROS = 0.95
+VISIBLE_ZEROS = 0.3
+FEW_VALUES = 64
+
+Kind = Literal["good", "note", "problem"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """kind: good (as hoped), note (worth knowing), problem (not what the recipe asked for)."""
+
+    kind: Kind
+    text: str
+
+
+def findings(evidence: Evidence) -> list[Finding]:
+    """Problems first, then what went well, then what explains a figure."""
+    found = [*_structure(evidence), *_floats(evidence), *_packing(evidence), *_speed(evidence)]
+    order = ("problem", "good", "note")
+    return sorted(found, key=lambda finding: order.index(finding.kind))
+
+
+def _structure(evidence: Evidence) -> Iterator[Finding]:
+    audit = evidence.audit
+    pruned = [f for f in audit if f.get("zeros_kept") is not None]
+    for f in pruned:
+        if f["zeros_kept"] < KEPT_ZEROS:
+            yield Finding(
+                "problem",
+                f"{_layer(f)}: {1 - f['zeros_kept']:.0%} of the {f['zeros']:,} zeros that pruning made are no longer "
+                "zero in the file.",
+            )
+    if pruned and all(f["zeros_kept"] >= KEPT_ZEROS for f in pruned):
+        zeros = sum(f["zeros"] for f in pruned)
+        yield Finding(
+            "good", f"The {zeros:,} zeros that pruning made are zeros in the file, counted kernel by kernel."
+        )
+    clustered = [f for f in audit if f.get("distinct_stored") is not None]
+    for f in clustered:
+        if f["distinct_stored"] > f["distinct"]:
+            yield Finding(
+                "problem",
+                f"{_layer(f)}: the {f['distinct']} shared values that clustering made are {f['distinct_stored']} in "
+                "the file.",
+            )
+    if clustered and all(f["distinct_stored"] <= f["distinct"] for f in clustered):
+        most = max(f["distinct_stored"] for f in clustered)
+        yield Finding(
+            "good", f"Clustering holds in the file: at most {most} different weights a kernel or channel."
+        )
+    for f in audit:
+        if not f.get("is_found", True):
+            yield Finding(
+                "note", f"{_layer(f)}: its kernel was not recognized in the file, so it could not be checked."
+            )
+
+
+def _floats(evidence: Evidence) -> Iterator[Finding]:
+    floats = evidence.float_operators
+    if floats:
+        named = ", ".join(dict.fromkeys(floats))
+        yield Finding(
+            "problem",
+            f"{len(floats)} {'operator computes' if len(floats) == 1 else 'operators compute'} in float: {named}. "
+            "A microcontroller needs float kernels for these, or does not run the file.",
+        )
+    elif (
+        evidence.recipe and (step := evidence.recipe.tflite_step) and step.name == "int8" and evidence.layers
+    ):
+        yield Finding(
+            "good", f"Integer throughout: none of the {len(evidence.layers)} operators computes in float."
+        )
+
+
+def _packing(evidence: Evidence) -> Iterator[Finding]:
+    figures = evidence.figures
+    size, gzip, huffman = (figures.get(k) for k in ("size_bytes", "gzip_bytes", "huffman_bytes"))
+    zeros = figures.get("sparsity")
+    if zeros is not None and zeros >= VISIBLE_ZEROS and size and gzip:
+        yield Finding(
+            "note",
+            f"Gzip is where the zeros show: {_kb(size)} become {_kb(gzip)}. A .tflite itself stores a zero like any "
+            "other value, so pruning alone does not make it smaller.",
+        )
+    distinct = [
+        r["distinct_values"] for r in evidence.layers if r.get("kernel_values") and r.get("distinct_values")
+    ]
+    is_clustered = evidence.recipe and any(s.name == "cluster" for s in evidence.recipe.keras_steps)
+    if is_clustered and huffman and distinct and figures.get("weight_bytes"):
+        yield Finding(
+            "note",
+            f"Shared values do not make a .tflite smaller by themselves: its weights take {_kb(figures['weight_bytes'])} "
+            f"as stored and {_kb(huffman)} Huffman-coded.",
+        )
+
+
+def _speed(evidence: Evidence) -> Iterator[Finding]:
+    for reason in evidence.figures.get("why_not_faster") or ():
+        yield Finding("note", reason)
+
+
+def _layer(finding: object) -> str:
+    assert isinstance(finding, dict)
+    return str(finding["kernel"]).rpartition(":")[0]
+
+
+def _kb(value: float) -> str:
+    return f"{value:.0f} B" if value < 1000 else f"{value / 1000:,.1f} kB"

@@ -1,0 +1,46 @@
+"""One quantity of a run, layer by layer."""
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from lwdash.charts.layer_quantities import Quantity
+
+COLOUR = "#0072B2"
+MOST_LAYERS = 60
+
+
+def plot_operator_bars(values: pd.Series, quantity: Quantity) -> go.Figure:
+    """Bars of `layer_quantities.by_layer`, from top to bottom as in the model; of many layers, the largest values."""
+    shown = values
+    if len(values) > MOST_LAYERS:
+        largest = (
+            values.nlargest(MOST_LAYERS) if quantity.joined != "least" else values.nsmallest(MOST_LAYERS)
+        )
+        shown = values[values.index.isin(largest.index)]
+    figure = go.Figure(
+        go.Bar(
+            y=shown.index, x=shown, orientation="h", marker={"color": COLOUR, "line": {"width": 0}},
+            text=[quantity.write(v) for v in shown], textposition="auto", cliponaxis=False,
+            hovertemplate="<b>%{y}</b><br>" + quantity.label + ": %{text}<extra></extra>",
+        )
+    )  # fmt: skip
+    which = "lowest" if quantity.joined == "least" else "largest"
+    left_out = f", the {MOST_LAYERS} {which} of {len(values)}" if len(values) > MOST_LAYERS else ""
+    figure.update_layout(
+        title=f"{quantity.label}, layer by layer{left_out}",
+        xaxis={"title": quantity.title, "rangemode": "tozero"},
+        yaxis={"autorange": "reversed", "automargin": True, "type": "category"},
+        height=140 + 26 * max(1, len(shown)),
+        margin={"t": 50, "b": 20},
+        showlegend=False,
+    )
+    return figure
+
+
+def describe_operator_bars(values: pd.Series, quantity: Quantity) -> str:
+    """The figure in words, for who cannot see it."""
+    if values.empty:
+        return f"{quantity.label}: no layer has it."
+    top = values.nlargest(3)
+    named = ", ".join(f"{name} {quantity.write(value)}" for name, value in top.items())
+    return f"{quantity.label} of {len(values)} layers; the largest: {named}."

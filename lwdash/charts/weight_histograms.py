@@ -1,0 +1,51 @@
+"""The weights of one kernel before and after: bars for the run, a line for the baseline."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+RUN, BASELINE = "#0072B2", "#E69F00"
+
+
+def plot_weights(kernel: Mapping[str, Any]) -> go.Figure:
+    """One dict of `kernel_histograms`; exact zeros are not in the bars, the figure's words count them."""
+    counts = np.asarray(kernel["counts"])
+    edges = np.linspace(kernel["low"], kernel["high"], len(counts) + 1)
+    centres, width = (edges[:-1] + edges[1:]) / 2, edges[1] - edges[0]
+    figure = go.Figure(
+        go.Bar(
+            x=centres, y=counts, width=width, name="this run", marker={"color": RUN, "line": {"width": 0}},
+            hovertemplate="%{x:.3g}: %{y:,} weights<extra>this run</extra>",
+        )
+    )  # fmt: skip
+    before = kernel.get("baseline")
+    if before:
+        figure.add_scatter(
+            x=centres, y=before["counts"], name="baseline", mode="lines",
+            line={"color": BASELINE, "width": 2, "shape": "hvh"},
+            hovertemplate="%{x:.3g}: %{y:,} weights<extra>baseline</extra>",
+        )  # fmt: skip
+    figure.update_layout(
+        height=210, margin={"t": 10, "b": 30, "l": 40, "r": 5}, bargap=0, showlegend=False,
+        xaxis={"nticks": 5, "zeroline": False}, yaxis={"nticks": 4, "title": None}, hovermode="x",
+    )  # fmt: skip
+    return figure
+
+
+def weight_words(kernel: Mapping[str, Any]) -> str:
+    """`2,560 weights, int8 · zeros 80.0 % (baseline 0.0 %) · distinct 473 (baseline 2,560)`."""
+    before = kernel.get("baseline")
+
+    def beside(key: str, write: str) -> str:
+        if not before:
+            return ""
+        value = before[key] / before["values"] if key == "zeros" else before[key]
+        return f" (baseline {write.format(value)})"
+
+    zeros = kernel["zeros"] / kernel["values"]
+    return (
+        f"{kernel['values']:,} weights, {kernel['dtype']} · zeros {zeros:.1%}{beside('zeros', '{:.1%}')} · "
+        f"distinct {kernel['distinct']:,}{beside('distinct', '{:,}')}"
+    )

@@ -1,0 +1,69 @@
+"""The tabs of a succeeded run's page: only the open one is computed, and the address names it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import streamlit as st
+
+from lwdash.settings import Settings
+from lwdash.ui import byte_ledger, layer_table, run_advice, stages_log, weights
+from lwdash.ui.dissection import dissected
+from lwdash.ui.graph import show_graph
+from lwdash.ui.waterfall import show_waterfall
+from storage.store import Store
+
+OVERVIEW, BYTES, LAYERS, WEIGHTS, GRAPH, PREDICTIONS, STAGES = (
+    "Overview", "Bytes", "Layers", "Weights", "Graph", "Predictions", "Stages and log",
+)  # fmt: skip
+
+
+def show_tabs(
+    settings: Settings,
+    store: Store,
+    run: Mapping[str, Any],
+    detail: Mapping[str, Any],
+    experiment: Mapping[str, Any],
+    *,
+    may_start: bool,
+) -> None:
+    """Everything about a run that succeeded, below its figures."""
+    measured, compressed = detail["measured"] or {}, detail["compressed"] or {}
+    layers = measured.get("layers") or []
+
+    def overview() -> None:
+        evidence = run_advice.evidence_of(run, detail, experiment)
+        run_advice.show_suggestions(store, run, evidence, may_start=may_start)
+        run_advice.show_findings(evidence)
+        show_waterfall(measured)
+
+    def layer_tab() -> None:
+        found = dissected(settings, store, run["id"], experiment)
+        layer_table.show_layers(layers, found["weights"] if found else [])
+
+    def weight_tab() -> None:
+        found = dissected(settings, store, run["id"], experiment)
+        if found:
+            weights.show_weights(found["weights"], is_baseline=bool(run["is_baseline"]))
+
+    def graph_tab() -> None:
+        found = dissected(settings, store, run["id"], experiment)
+        if found:
+            show_graph(found["graph"], layers)
+
+    def stage_tab() -> None:
+        stages_log.show_stages(compressed)
+        stages_log.show_log(settings.logs / f"run-{run['id']}.log", run["id"])
+
+    sections: dict[str, Callable[[], None]] = {
+        OVERVIEW: overview,
+        BYTES: lambda: byte_ledger.show_bytes(run, measured),
+        **({LAYERS: layer_tab} if layers else {}),
+        WEIGHTS: weight_tab,
+        **({GRAPH: graph_tab} if layers else {}),
+        STAGES: stage_tab,
+    }
+    tabs = st.tabs(list(sections), key="tab", on_change="rerun", bind="query-params")
+    for tab, show in zip(tabs, sections.values(), strict=True):
+        if tab.open:
+            with tab:
+                show()

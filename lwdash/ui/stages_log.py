@@ -1,0 +1,130 @@
+"""How a run was made: its stages, what they left as it is, and the log."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from lwdash.ui import downloads
+from lwdash.ui.formats import NOTHING, seconds
+
+LOG_BYTES = 200_000
+
+
+def show_stages(compressed: Mapping[str, Any]) -> None:
+    """Every stage with its seconds, whether it came from the cache, and what was skipped."""
+    stages = compressed.get("stages", [])
+    st.subheader("Stages", anchor=False)
+    cached = sum(bool(s["cached"]) for s in stages)
+    st.caption(
+        f"{len(stages)} stages, {cached} from the cache, {seconds(sum(s['seconds'] for s in stages))} of work. "
+        "What another run has already made of the same model, data and parameters is not made again."
+    )
+    table = pd.DataFrame(
+        [
+            {
+                "stage": s["name"],
+                "seconds": s["seconds"],
+                "cached": s["cached"],
+                "memory": s.get("peak_memory_mb"),
+                "facts": fact_words(s.get("facts") or {}),
+            }
+            for s in stages
+        ]
+    )
+    st.dataframe(
+        table,
+        hide_index=True,
+        placeholder=NOTHING,
+        alt=f"{len(stages)} stages with their seconds and memory",
+        column_config={
+            "stage": st.column_config.TextColumn("Stage", width=220),
+            "seconds": st.column_config.NumberColumn("Time (s)", format="%.2f", width=80),
+            "cached": st.column_config.CheckboxColumn(
+                "Cached", width=75, help="Another run had done the same work"
+            ),
+            "memory": st.column_config.NumberColumn(
+                "Memory (MB)", format="localized", width=105, help="Most that the process had used until then"
+            ),
+            "facts": st.column_config.TextColumn("What was reached", width=640),
+        },
+    )
+    _audit(stages)
+    skipped = compressed.get("skipped", [])
+    if skipped:
+        with st.expander(f"Left as they are: {len(skipped)} layers or operators", icon=":material/rule:"):
+            st.dataframe(
+                pd.DataFrame(skipped),
+                hide_index=True,
+                alt="Layers left as they are, with the reason",
+                column_config={"layer": "Layer", "reason": st.column_config.TextColumn("Reason", width=800)},
+            )
+
+
+def fact_words(facts: Mapping[str, Any]) -> str:
+    """What a stage reached, without the audit, which has its own table."""
+    return ", ".join(f"{k.replace('_', ' ')}: {_fact(v)}" for k, v in facts.items() if k != "audit")
+
+
+def _audit(stages: Any) -> None:
+    found = [f for s in stages for f in (s.get("facts") or {}).get("audit", ())]
+    if not found:
+        return
+    table = pd.DataFrame(found)
+    table["zeros_kept"] = pd.to_numeric(table["zeros_kept"]) * 100
+    with st.expander(f"Audit of zeros and shared values: {len(found)} kernels", icon=":material/fact_check:"):
+        st.dataframe(
+            table.dropna(axis="columns", how="all"),
+            hide_index=True,
+            placeholder=NOTHING,
+            alt="What the file kept of zeros and shared values, kernel by kernel",
+            column_config={
+                "kernel": "Kernel",
+                "is_found": st.column_config.CheckboxColumn(
+                    "Recognized", help="The kernel was found in the file"
+                ),
+                "zeros": st.column_config.NumberColumn("Zeros made", format="localized"),
+                "zeros_kept": st.column_config.NumberColumn("Zeros kept (%)", format="%.1f"),
+                "distinct": st.column_config.NumberColumn("Distinct before", format="localized"),
+                "distinct_stored": st.column_config.NumberColumn("Distinct in the file", format="localized"),
+            },
+        )
+
+
+def _fact(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{k} {_fact(v)}" for k, v in value.items())
+    if isinstance(value, (list, tuple)):
+        return "; ".join(_fact(v) for v in value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def show_log(path: Path, run_id: int) -> None:
+    """The end of the run's log, or where to look when this host does not have it."""
+    st.subheader("Log", anchor=False)
+    if not path.is_file():
+        st.caption("This host has no log of the run: it has not started, or it ran on another host.")
+        return
+    whole = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(max(0, whole - LOG_BYTES))
+        text = file.read().decode("utf-8", errors="replace")
+    if not text.strip():
+        st.caption("The log is empty: the libraries had nothing to say.")
+        return
+    if hasattr(downloads, "log_url"):
+        st.link_button("Download the log", downloads.log_url(run_id), icon=":material/download:")
+    elif whole <= LOG_BYTES:
+        st.download_button(
+            "Download the log",
+            text,
+            f"run-{run_id}.log",
+            "text/plain",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+    if whole > LOG_BYTES:
+        st.caption(f"The last {LOG_BYTES // 1000:,} kB of {whole // 1000:,} kB.")
+    st.code(text, language=None, height=420)
