@@ -10,6 +10,7 @@ from storage.database import now
 from storage.errors import StorageError
 from storage.runs import get_run
 from storage.tables import RECIPE, Run, RunDetail, State
+from storage.visitors import is_run_seen, visitor_of
 
 SENSITIVITY = "sensitivity"
 ANALYSES = (SENSITIVITY,)
@@ -40,7 +41,7 @@ def add_analysis(engine: Engine, run_id: int, kind: str) -> int:
         recipe=run["recipe"],
         kind=kind,
         of_run=run_id,
-        owner=run["owner"],
+        owner=visitor_of(engine).email or run["owner"],
         submission=uuid.uuid4().hex,
         state=State.QUEUED,
         step=kind,
@@ -60,7 +61,7 @@ def analysis_of(engine: Engine, run_id: int, kind: str) -> Mapping[str, Any] | N
     query = (
         select(Run.__table__, RunDetail.measured)
         .outerjoin(RunDetail, RunDetail.run_id == Run.id)
-        .where(Run.of_run == run_id, Run.kind == kind)
+        .where(Run.of_run == run_id, Run.kind == kind, is_run_seen(engine))
         .order_by(Run.id.desc())
         .limit(1)
     )

@@ -1,0 +1,369 @@
+"""Which layer is to blame: each one quantized alone, each one left out, and what keeping the worst in floats brings.
+
+Everything is measured on calibration rows: a choice made on evaluation rows would flatter the figures it leads to.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from lwdash.errors import ConversionFailed, RecipeError, ResultRejected
+from lwdash.measure.accuracy import agreement, judge, looks_like_logits, predicted_classes, sqnr_db
+from lwdash.measure.runner import Runner
+from lwdash.measure.waterfall import spread
+from lwdash.parameters import Overrides
+from lwdash.recipe import Recipe, Step, make_recipe
+from lwdash.techniques import TECHNIQUES
+from lwdash.techniques.formats import FLOAT32, FORMATS, Format, Plan, can_have
+from lwdash.techniques.quantizer import needs_ranges, quantize_in
+from lwdash.techniques.ranges import Ranges, activation_ranges
+from lwdash.techniques.readback import Computed, computed
+
+MOST_ROWS, LEAST_ROWS = 200, 16
+SECONDS = 20.0
+"""How long running all the files may take; with large models fewer rows are used."""
+BETTER_FORMAT = {"int8": "int16x8", "int8x4": "int8", "dynamic4": "dynamic", "weight_only4": "weight_only"}
+"""The next more exact format: what a layer that suffers may be kept in without going back to floats."""
+MOST_KEPT = 4
+WORTH_DB = 1.0
+"""Each further layer that is kept has to gain that much."""
+WORTH_IT_DB = 2.0
+"""Below this, nothing is recommended: the loss is spread over the layers."""
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A file against the float one: sqnr_db None where no output differs; value is the share of right rows, or of
+    rows with the float file's class where there are no labels, or None for tasks without classes."""
+
+    sqnr_db: float | None
+    value: float | None
+
+
+@dataclass(frozen=True)
+class LayerSensitivity:
+    """One layer of the float file. alone: all others in floats; without: all others quantized, this one in floats.
+
+    gain_db: SQNR that leaving it in floats wins back. reason: why it could not be quantized; the figures are None then.
+    """
+
+    layer: str
+    operators: tuple[str, ...]
+    parameters: int
+    alone: Figure | None
+    without: Figure | None
+    gain_db: float | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The file with the `layers` kept in `format`, as the recipe makes it."""
+
+    recipe: str
+    layers: tuple[str, ...]
+    format: str
+    figure: Figure
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """measure: what `value` is, "accuracy" or "agreement", or None. advice: the recommended one of `kept`, or None."""
+
+    format: str
+    measure: str | None
+    rows: int
+    range_rows: int
+    float_value: float | None
+    everything: Figure
+    everything_bytes: int
+    layers: tuple[LayerSensitivity, ...]
+    kept: tuple[Kept, ...]
+    advice: str | None
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self)
+
+
+def format_to_try(recipe: Recipe) -> str:
+    """The number format whose loss is looked into: the recipe's own, int8 for recipes that keep floats."""
+    step = recipe.tflite_step
+    if step is None or step.name == "float16":
+        return "int8"
+    if step.name == "mixed":
+        return str(step.params.default) if step.params.default != FLOAT32 else "int8"
+    is_narrow = getattr(step.params, "bits", "8") == "4"
+    return f"{step.name}4" if is_narrow and f"{step.name}4" in FORMATS else step.name
+
+
+def analyse(
+    source: bytes,
+    recipe: Recipe,
+    rows: Mapping[str, np.ndarray],
+    labels: np.ndarray | None,
+    *,
+    task: str,
+    cores: int = 1,
+    progress: Progress = lambda doing, share: None,
+    seconds: float = SECONDS,
+) -> Sensitivity:
+    """Measure every layer of the float .tflite `source` that `recipe` quantizes.
+
+    rows: calibration rows by input, (rows, *shape); labels: theirs, or None. cores: files run at the same time.
+    Raises ConversionFailed where nothing can be quantized.
+    """
+    began = time.perf_counter()
+    progress("finding the ranges", 0.0)
+    bench = _Bench(source, recipe, rows, labels, task)
+    layers = bench.layers
+    trials: dict[str, Plan] = {"": bench.plan(bench.format.name, {})}
+    for layer in layers:
+        if not bench.reason(layer):
+            trials[f"alone {layer}"] = bench.plan(FLOAT32, {layer: bench.format.name})
+            trials[f"without {layer}"] = bench.plan(bench.format.name, {layer: FLOAT32})
+    bench.choose_rows(len(trials), seconds * cores)
+    found = bench.try_all(trials, cores, lambda share: progress("measuring layer by layer", 0.9 * share))
+    everything = found[""]
+    if everything is None:
+        raise ConversionFailed(f"no file could be made in {bench.format.name}: there is nothing to look into")
+    table = tuple(_row(bench, layer, found, everything.figure) for layer in layers)
+    progress("measuring what keeping the worst layers brings", 0.9)
+    kept = tuple(_kept(bench, recipe, table))
+    return Sensitivity(
+        format=bench.format.name,
+        measure=bench.measure,
+        rows=bench.count,
+        range_rows=bench.range_rows,
+        float_value=bench.value_of(bench.reference),
+        everything=everything.figure,
+        everything_bytes=everything.size_bytes,
+        layers=table,
+        kept=kept,
+        advice=advise(everything.figure, kept),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def advise(everything: Figure, kept: Sequence[Kept]) -> str | None:
+    """The recipe that keeps the worst layers as far as each further one gains WORTH_DB, in the smaller format where
+    that is within WORTH_DB of the best; None where no choice gains WORTH_IT_DB."""
+    if everything.sqnr_db is None:
+        return None
+    best: dict[str, Kept] = {}
+    for one in kept:
+        if one.figure.sqnr_db is None:
+            continue
+        known = best.get(one.format)
+        more = 0 if known is None else len(one.layers) - len(known.layers)
+        if known is None or one.figure.sqnr_db >= (known.figure.sqnr_db or 0.0) + more * WORTH_DB:
+            best[one.format] = one
+    ranked = sorted(best.values(), key=lambda one: (one.format == FLOAT32, one.size_bytes))
+    top = max((one.figure.sqnr_db or 0.0 for one in ranked), default=0.0)
+    for one in ranked:
+        gained = (one.figure.sqnr_db or 0.0) - everything.sqnr_db
+        if gained >= WORTH_IT_DB and (one.figure.sqnr_db or 0.0) >= top - WORTH_DB:
+            return one.recipe
+    return None
+
+
+@dataclass(frozen=True)
+class _Trial:
+    figure: Figure
+    size_bytes: int
+
+
+class _Bench:
+    """The float file, its ranges and its answers: what every trial needs."""
+
+    def __init__(
+        self,
+        source: bytes,
+        recipe: Recipe,
+        rows: Mapping[str, np.ndarray],
+        labels: np.ndarray | None,
+        task: str,
+    ):
+        self.source, self.task, self.labels = source, task, labels
+        self.format: Format = FORMATS[format_to_try(recipe)]
+        params = recipe.tflite_step.params if recipe.tflite_step else None
+        self.per_channel = getattr(params, "per_channel", True)
+        self.how = getattr(params, "ranges", "minmax")
+        self.operators = computed(source)
+        self.layers = list(dict.fromkeys(o.layer for o in self.operators if o.activations == FLOAT32))
+        self.most_range_rows = getattr(params, "rows", 256)
+        self.all_rows = dict(rows)
+        self.range_rows = min(self.most_range_rows, len(next(iter(rows.values()))))
+        self._ranges: Ranges | None = None
+        self._take(MOST_ROWS)
+
+    def _take(self, most: int) -> None:
+        chosen = spread(len(next(iter(self.all_rows.values()))), most)
+        self.count = len(chosen)
+        self.rows = {name: values[chosen] for name, values in self.all_rows.items()}
+        self.some_labels = None if self.labels is None else self.labels[chosen]
+        started = time.perf_counter()
+        self.reference = self._first(self.source)
+        self.run_seconds = time.perf_counter() - started
+        self.is_logit = looks_like_logits(self.task, self.reference)
+
+    def choose_rows(self, trials: int, seconds: float) -> None:
+        """Fewer rows where running every trial on all of them would take longer than `seconds`."""
+        affordable = seconds / (trials + 2 * MOST_KEPT) / max(self.run_seconds / self.count, 1e-9)
+        if affordable < self.count:
+            self._take(max(LEAST_ROWS, int(affordable)))
+
+    @property
+    def measure(self) -> str | None:
+        if self.task not in ("classification", "binary", "multi-label"):
+            return None
+        return "accuracy" if self.labels is not None else "agreement"
+
+    def value_of(self, outputs: np.ndarray) -> float | None:
+        if self.measure == "accuracy":
+            return judge(
+                self.task, outputs, self.some_labels, self.rows, is_logit=self.is_logit
+            ).accuracy
+        if self.measure == "agreement":
+            ours, theirs = (
+                predicted_classes(self.task, o, is_logit=self.is_logit) for o in (outputs, self.reference)
+            )
+            return agreement(ours, theirs)
+        return None
+
+    def reason(self, layer: str) -> str | None:
+        """Why nothing of a layer can be had in the format; None where something can."""
+        own = self.operators_of(layer)
+        if any(can_have(o.kind, self.format) and not o.is_inside for o in own):
+            return None
+        kinds = ", ".join(sorted({o.kind for o in own}))
+        where = "inside a loop" if any(o.is_inside for o in own) else f"no {self.format.name} form"
+        return f"{kinds}: {where}"
+
+    def plan(self, default: str, overrides: Mapping[str, str]) -> Plan:
+        """Everything in `default` but the layers of `overrides`; integer borders only where all is integer."""
+        plan = Plan()
+        plan.add(FORMATS[default], per_channel=self.per_channel)
+        for layer, name in overrides.items():
+            scopes = [o.scope for o in self.operators_of(layer)]
+            plan.add(FORMATS[name], scopes, per_channel=self.per_channel)
+        border = FORMATS[default] if FORMATS[default].is_static else FORMATS[FLOAT32]
+        for operation in ("INPUT", "OUTPUT"):
+            plan.add(border, operation=operation)
+        return plan
+
+    def try_all(
+        self, trials: Mapping[str, Plan], cores: int, progress: Callable[[float], None]
+    ) -> dict[str, _Trial | None]:
+        """Each trial by name; None where it could not be made or run. Files are made one by one (the quantizer is
+        Python, and redirects its words) while `cores` others run."""
+        found: dict[str, _Trial | None] = {}
+        waiting: deque[tuple[str, Future[_Trial | None]]] = deque()
+        with ThreadPoolExecutor(cores) as pool:
+            for number, (name, plan) in enumerate(trials.items()):
+                data = self._made(plan)
+                waiting.append((name, pool.submit(self.measured, data)))
+                while len(waiting) > cores:
+                    done, future = waiting.popleft()
+                    found[done] = future.result()
+                progress((number + 1) / len(trials))
+            for name, future in waiting:
+                found[name] = future.result()
+        return found
+
+    def _made(self, plan: Plan) -> bytes | None:
+        try:
+            if not needs_ranges(self.source, plan):
+                return quantize_in(self.source, plan, None)
+            if self._ranges is None:
+                rows = {name: values[: self.range_rows] for name, values in self.all_rows.items()}
+                self._ranges = activation_ranges(self.source, rows, self.how)
+            return quantize_in(self.source, plan, self._ranges)
+        except ConversionFailed:
+            return None
+
+    def measured(self, data: bytes | None) -> _Trial | None:
+        """A file's figures; None where there is no file, or LiteRT does not run it."""
+        if data is None:
+            return None
+        try:
+            outputs = self._first(data)
+        except (ConversionFailed, ResultRejected):
+            return None
+        return _Trial(Figure(sqnr_db(self.reference, outputs), self.value_of(outputs)), len(data))
+
+    def _first(self, data: bytes) -> np.ndarray:
+        return next(iter(Runner(data).run(self.rows).values()))
+
+    def operators_of(self, layer: str) -> list[Computed]:
+        return [o for o in self.operators if o.layer == layer]
+
+
+def _row(
+    bench: _Bench, layer: str, found: Mapping[str, _Trial | None], everything: Figure
+) -> LayerSensitivity:
+    own = bench.operators_of(layer)
+    alone, without = (found.get(f"{which} {layer}") for which in ("alone", "without"))
+    reason = bench.reason(layer)
+    if reason is None and (alone is None or without is None):
+        reason = f"no file could be made with only this layer, or all but this layer, in {bench.format.name}"
+    gain = None
+    if without is not None and everything.sqnr_db is not None and without.figure.sqnr_db is not None:
+        gain = without.figure.sqnr_db - everything.sqnr_db
+    return LayerSensitivity(
+        layer=layer,
+        operators=tuple(o.kind for o in own),
+        parameters=sum(o.values for o in own),
+        alone=alone.figure if alone else None,
+        without=without.figure if without else None,
+        gain_db=gain,
+        reason=reason,
+    )
+
+
+def _kept(bench: _Bench, recipe: Recipe, table: Sequence[LayerSensitivity]) -> Iterator[Kept]:
+    """The worst layers in a better format, one more each time, made by the very recipe that would be run."""
+    worst = sorted(
+        (row for row in table if row.gain_db is not None and row.gain_db > 0),
+        key=lambda row: -(row.gain_db or 0.0),
+    )
+    names = [row.layer for row in worst if _can_be_named(row.layer)][:MOST_KEPT]
+    technique = TECHNIQUES["mixed"]
+    for format in dict.fromkeys((BETTER_FORMAT.get(bench.format.name, FLOAT32), FLOAT32)):
+        for count in range(1, len(names) + 1):
+            chosen = tuple(names[:count])
+            params = technique.Params(
+                default=bench.format.name,
+                overrides=tuple((name, format) for name in chosen),
+                per_channel=bench.per_channel,
+                rows=bench.most_range_rows,
+                ranges=bench.how,
+            )
+            try:
+                text = str(make_recipe(*recipe.keras_steps, Step("mixed", params)))
+                data = technique.apply(bench.source, params, bench.all_rows).data
+            except (ConversionFailed, RecipeError):  # qat, say, trains for int8 and takes no other format
+                continue
+            trial = bench.measured(data)
+            if trial is not None:
+                yield Kept(text, chosen, format, trial.figure, trial.size_bytes)
+
+
+def _can_be_named(layer: str) -> bool:
+    """Whether the recipe language can write this layer."""
+    try:
+        Overrides("", "", FORMATS).check(((layer, FLOAT32),))
+    except RecipeError:
+        return False
+    return True
