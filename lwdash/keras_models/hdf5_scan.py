@@ -13,6 +13,8 @@ MAX_DECLARED_BYTES = 4 << 30
 SMALL_BYTES = 64 << 20
 MAX_RATIO = 200
 NUMERIC_KINDS = frozenset("fiub")
+BUILT_IN_FILTERS = frozenset({1, 2, 3, 4, 5, 6, 32000})
+"""deflate, shuffle, fletcher32, szip, nbit, scale-offset, and h5py's own LZF."""
 
 
 def dataset_sizes(group: h5py.Group) -> dict[str, int]:
@@ -75,6 +77,12 @@ def _declared_bytes(dataset: h5py.Dataset, path: str) -> int:
     is_bfloat16 = kind == "V" and dataset.dtype.itemsize == 2 and dataset.dtype.fields is None
     if kind not in NUMERIC_KINDS and not is_bfloat16:
         raise ModelRefused(f"the weights '{path}' are not numbers but '{dataset.dtype}'")
+    created = dataset.id.get_create_plist()
+    foreign = {created.get_filter(i)[0] for i in range(created.get_nfilters())} - BUILT_IN_FILTERS
+    if foreign:  # reading would look for a plug-in, a shared object, and load it
+        raise ModelRefused(
+            f"the weights '{path}' are compressed by the filter {min(foreign)}, which is no part of HDF5"
+        )
     declared = int(dataset.size or 0) * dataset.dtype.itemsize
     stored = dataset.id.get_storage_size()
     if declared > SMALL_BYTES and declared > MAX_RATIO * max(stored, 1):

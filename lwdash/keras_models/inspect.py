@@ -8,6 +8,7 @@ from typing import Any
 
 from lwdash.errors import ModelRefused
 from lwdash.keras_models.config_scan import scan_model_config
+from lwdash.keras_models.declared_scan import check_declared, check_layers
 from lwdash.keras_models.facts import LayerFacts, ModelFacts, Shape, TensorFacts
 from lwdash.keras_models.model_file import ModelFile, detect_format, read_model_file
 from lwdash.keras_models.network import LayerNode, Network, TensorRef, read_network, walk
@@ -61,6 +62,7 @@ def describe(file: ModelFile, library: str, network: Network) -> ModelFacts:
         keras_version=file.keras_version,
         library=library,
         loss=loss_name(file.compile_config),
+        stored=sum(file.sizes.values()),
     )
 
 
@@ -72,9 +74,15 @@ def network_facts(
     keras_version: str,
     library: str,
     loss: str | None,
+    stored: int,
 ) -> ModelFacts:
-    """ModelFacts of a network whose layers have `counts` parameters by path."""
+    """ModelFacts of a network whose layers have `counts` parameters by path.
+
+    stored: numbers that the file holds as weights. Raises ModelRefused where the config declares far more than that.
+    """
+    check_layers(network)
     shapes, output_shapes = infer_shapes(network)
+    check_declared(network, shapes, stored)
     layers = _layers(network, counts, shapes)
     inputs = tuple(_input(network, ref, shapes) for ref in network.inputs)
     outputs = tuple(_output(network, ref, output_shapes.get(ref)) for ref in network.outputs)
@@ -137,7 +145,7 @@ def _sources(
 
 def _producer(network: Network, ref: TensorRef) -> str:
     """Path of the layer, inside nested models if need be, that makes a tensor."""
-    node = next((node for node in network.nodes if node.name == ref.layer), None)
+    node = network.by_name.get(ref.layer)
     if node is None or node.network is None or not node.network.outputs:
         return ref.layer
     inner = node.network.outputs[min(ref.tensor, len(node.network.outputs) - 1)]
@@ -145,7 +153,7 @@ def _producer(network: Network, ref: TensorRef) -> str:
 
 
 def _input(network: Network, ref: TensorRef, shapes: Mapping[str, Shape]) -> TensorFacts:
-    node = next((node for node in network.nodes if node.name == ref.layer), None)
+    node = network.by_name.get(ref.layer)
     while node is not None and node.network is not None:  # a Sequential whose first layer is a model
         node = node.network.nodes[0]
     config = node.config if node else {}
@@ -158,7 +166,7 @@ def _output(network: Network, ref: TensorRef, shape: Shape | None) -> TensorFact
 
 
 def _output_dtype(network: Network, ref: TensorRef) -> str:
-    node = next((node for node in network.nodes if node.name == ref.layer), None)
+    node = network.by_name.get(ref.layer)
     if node is None:
         return "float32"
     if node.network is not None:

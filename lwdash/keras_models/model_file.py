@@ -254,6 +254,11 @@ def _strange_file(head: bytes) -> str:
         return "the file is a .tflite, already converted: upload the Keras model that it was made from"
     if not head:
         return "the file is empty"
+    if head.lstrip()[:1] in (b"{", b"["):
+        return (
+            "the file is JSON: what model.to_json() gives is the structure without the weights. Save the whole model, "
+            "with model.save('model.keras')"
+        )
     what = next((text for magic, text in known.items() if head.startswith(magic)), None)
     if what:
         return f"the file is {what}. A .keras, .h5 or zipped SavedModel is needed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from lwdash.errors import ModelRefused
@@ -49,6 +50,11 @@ class Network:
     nodes: tuple[LayerNode, ...]
     inputs: tuple[TensorRef, ...]
     outputs: tuple[TensorRef, ...]
+
+    @cached_property
+    def by_name(self) -> dict[str, LayerNode]:
+        """The layers by name; of namesakes the first."""
+        return {node.name: node for node in reversed(self.nodes)}
 
 
 def read_network(entry: dict[str, Any]) -> Network:

@@ -51,8 +51,9 @@ def inspect_saved_model(path: Path) -> ModelFacts:
         root, names = _members(archive)
         graph = _parse(archive, root + GRAPH)
         metadata = _parse(archive, root + METADATA) if root + METADATA in names else None
+        stored_bytes = sum(archive.getinfo(name).file_size for name in names if "/variables.data-" in name)
     try:
-        return _facts(graph, metadata)
+        return _facts(graph, metadata, stored_bytes)
     except Malformed as fault:
         raise ModelRefused(f"the SavedModel is damaged: {fault}") from fault
 
@@ -115,7 +116,7 @@ def _parse(archive: zipfile.ZipFile, name: str) -> Message:
         raise ModelRefused(f"'{name}' is damaged: {fault}") from fault
 
 
-def _facts(graph: Message, metadata: Message | None) -> ModelFacts:
+def _facts(graph: Message, metadata: Message | None, stored_bytes: int) -> ModelFacts:
     metas = graph.messages(2)
     if not metas:
         raise ModelRefused("the SavedModel holds no graph")
@@ -141,6 +142,7 @@ def _facts(graph: Message, metadata: Message | None) -> ModelFacts:
         keras_version=version,
         library="tf_keras",
         loss=loss_name(top["metadata"].get("training_config")),
+        stored=min(stored_bytes, sum(size or 0 for size in sizes)),
     )
 
 

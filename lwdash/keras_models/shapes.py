@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from lwdash.errors import ModelRefused
 from lwdash.keras_models.allowed import TF_LAMBDA_LAYERS
 from lwdash.keras_models.facts import Shape
 from lwdash.keras_models.layer_shapes import output_shapes
@@ -9,21 +12,27 @@ from lwdash.keras_models.network import LayerNode, Network, TensorRef
 from lwdash.keras_models.operation_shapes import operation_shape
 
 Key = tuple[str, int, int]
+MOST_CALLS = 300_000
+"""Calls of layers that are followed: nested models that call each other twice would double them at every level."""
 
 
 def infer_shapes(network: Network) -> tuple[dict[str, Shape], dict[TensorRef, Shape]]:
     """Shapes, batch axis first, by layer path (first output of the first call), and of the network's outputs.
 
-    Layers whose shape cannot be told are absent.
+    Layers whose shape cannot be told are absent. Raises ModelRefused after MOST_CALLS.
     """
     found: dict[str, Shape] = {}
-    tensors = _run(network, None, "", found)
+    tensors = _run(network, None, "", found, iter(range(MOST_CALLS)))
     outputs = {ref: shape for ref in network.outputs if (shape := _lookup(tensors, ref)) is not None}
     return found, outputs
 
 
 def _run(
-    network: Network, given: list[Shape | None] | None, prefix: str, found: dict[str, Shape]
+    network: Network,
+    given: list[Shape | None] | None,
+    prefix: str,
+    found: dict[str, Shape],
+    calls_left: Iterator[int],
 ) -> dict[Key, Shape]:
     """Shapes of the tensors of one network; `given` replaces the shapes of its inputs when it is nested."""
     tensors: dict[Key, Shape] = {}
@@ -36,7 +45,7 @@ def _run(
                 tensors[(ref.layer, ref.node, ref.tensor)] = shape
     pending = list(network.nodes)
     while pending:  # saved order is nearly always an order of computation; a second round settles the rest
-        rest = [node for node in pending if not _settle(node, tensors, prefix, found)]
+        rest = [node for node in pending if not _settle(node, tensors, prefix, found, calls_left)]
         if len(rest) == len(pending):
             break
         pending = rest
@@ -47,15 +56,25 @@ def _stated(network: Network) -> list[TensorRef]:
     return [ref for node in network.nodes for call in node.calls for ref in call]
 
 
-def _settle(node: LayerNode, tensors: dict[Key, Shape], prefix: str, found: dict[str, Shape]) -> bool:
+def _settle(
+    node: LayerNode,
+    tensors: dict[Key, Shape],
+    prefix: str,
+    found: dict[str, Shape],
+    calls_left: Iterator[int],
+) -> bool:
     """Enter the outputs of all calls of `node`; True when the first one is known."""
     for position, call in enumerate(node.calls or ((),)):
+        if next(calls_left, None) is None:
+            raise ModelRefused(
+                f"the model calls its layers more than {MOST_CALLS:,} times, nested models counted out"
+            )
         if (node.name, position, 0) in tensors and node.network is None and node.class_name != "InputLayer":
             continue
         inputs = [_lookup(tensors, ref) for ref in call]
         if node.network is not None:
             given = None if any(shape is None for shape in inputs) else inputs
-            inner = _run(node.network, given, f"{prefix}{node.name}/", found)
+            inner = _run(node.network, given, f"{prefix}{node.name}/", found, calls_left)
             outputs = [_lookup(inner, ref) for ref in node.network.outputs]
         else:
             outputs = list(_outputs(node, inputs, position) or ())

@@ -10,6 +10,7 @@ from pathlib import Path
 import forge_config  # noqa: F401 - the modules enter their files into FORGERS
 import forge_hdf5  # noqa: F401
 import forge_pickles  # noqa: F401
+import forge_sizes  # noqa: F401
 import forge_zip  # noqa: F401
 import pytest
 from forge import FORGERS, dense, h5_file, keras_file, sequential
