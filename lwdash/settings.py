@@ -32,6 +32,14 @@ class Settings:
     """Seconds that one step of one run may take."""
     max_upload: int
     """Megabytes that an uploaded file may have."""
+    auth: str | None = None
+    """`oidc`: people sign in; `none`: they do not; None: they do where Streamlit's secrets have `[auth]`."""
+    auth_allow: tuple[str, ...] = ()
+    """Addresses and @domains of those who may sign in, in lower case; empty: whom the provider signs in."""
+    metrics_token: str | None = None
+    """What a request for /metrics has to bring; None: nothing, or a sign-in where people sign in."""
+    log: str = "text"
+    """`text`, or `json`: one object a line."""
 
     @property
     def logs(self) -> Path:
@@ -63,6 +71,12 @@ def load_settings(home: str | Path | None = None) -> Settings:
         job_memory=_whole(said, "LWDASH_JOB_MEMORY", max(1024, int(memory_mb * 0.6))),
         job_seconds=_whole(said, "LWDASH_JOB_SECONDS", 3600),
         max_upload=_whole(said, "LWDASH_MAX_UPLOAD", 2048),
+        auth=said.get("LWDASH_AUTH"),
+        auth_allow=tuple(
+            part.strip().lower() for part in said.get("LWDASH_AUTH_ALLOW", "").split(",") if part.strip()
+        ),
+        metrics_token=said.get("LWDASH_METRICS_TOKEN"),
+        log=_one_of(said, "LWDASH_LOG", "text", "json"),
     )
 
 
@@ -76,4 +90,11 @@ def _whole(said: Mapping[str, str], key: str, default: int) -> int:
         value = 0
     if value < 1:
         raise UserMistake(f"{key} must be a whole number above 0, but got {text!r}")
+    return value
+
+
+def _one_of(said: Mapping[str, str], key: str, *values: str) -> str:
+    value = said.get(key, values[0])
+    if value not in values:
+        raise UserMistake(f"{key} must be {' or '.join(values)}, but got {value!r}")
     return value

@@ -20,9 +20,10 @@ from sqlalchemy import (
     make_url,
     text,
 )
+from sqlalchemy.exc import ArgumentError
 
 from storage.backup import back_up
-from storage.errors import NewerDatabase, UpgradeFailed
+from storage.errors import NewerDatabase, StorageError, UpgradeFailed
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,10 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 def connect(url: str) -> Engine:
     """An engine for `url`; a SQLite file's folder is created, its tables are not (see `upgrade`)."""
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise StorageError(f"LWDASH_DATABASE_URL cannot be used ({error})") from error
     if parsed.get_backend_name() == "sqlite" and parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, pool_pre_ping=True)

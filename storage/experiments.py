@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from storage.database import now
 from storage.tables import Experiment, File
+from storage.visitors import is_seen
 
 
 def add_file(engine: Engine, *, sha256: str, kind: str, name: str, size_bytes: int) -> int:
@@ -59,28 +60,40 @@ def add_experiment(
     task: str,
     seed: int,
     own_parts: Mapping[str, Mapping[str, Any]] | None = None,
+    owner: str | None = None,
+    limits: Mapping[str, float] | None = None,
+    threads: int = 1,
 ) -> int:
-    """Records an experiment; the same name with the same model, data and settings is the same experiment.
+    """Records an experiment; the same name with the same model, data, settings and owner is the same experiment.
 
     model, data: rows of `get_file`; own_parts: such rows for "evaluation" or "calibration", where they have
-    files of their own.
+    files of their own. limits: as in the table; they judge runs and change none, so an experiment that is there
+    already takes them over.
     """
     parts = {part: {"sha256": row["sha256"], "name": row["name"]} for part, row in (own_parts or {}).items()}
-    mark = fingerprint(
-        {
-            "model": model["sha256"],
-            "data": data["sha256"],
-            "parts": {part: file["sha256"] for part, file in parts.items()},
-            "settings": dict(settings),
-            "task": task,
-            "seed": seed,
-        }
-    )
+    fixed = {
+        "model": model["sha256"],
+        "data": data["sha256"],
+        "parts": {part: file["sha256"] for part, file in parts.items()},
+        "settings": dict(settings),
+        "task": task,
+        "seed": seed,
+    }
+    # One thread is left out, as it was before the number could be chosen.
+    mark = fingerprint(fixed if threads == 1 else {**fixed, "threads": threads})
     with engine.begin() as connection:
         known = connection.execute(
-            select(Experiment.id).where(Experiment.name == name, Experiment.fingerprint == mark)
+            select(Experiment.id).where(
+                Experiment.name == name,
+                Experiment.fingerprint == mark,
+                Experiment.owner.is_not_distinct_from(owner),
+            )
         ).scalar()
         if known is not None:
+            if limits is not None:
+                connection.execute(
+                    update(Experiment).where(Experiment.id == known).values(limits=dict(limits))
+                )
             return known
         return connection.execute(
             insert(Experiment)
@@ -97,16 +110,29 @@ def add_experiment(
                 task=task,
                 seed=seed,
                 fingerprint=mark,
+                owner=owner,
+                limits=dict(limits or {}),
+                threads=threads,
             )
             .returning(Experiment.id)
         ).scalar_one()
 
 
+def set_limits(engine: Engine, experiment_id: int, limits: Mapping[str, float]) -> None:
+    """What runs of the experiment must keep to from now on, in place of what it was."""
+    with engine.begin() as connection:
+        connection.execute(
+            update(Experiment).where(Experiment.id == experiment_id).values(limits=dict(limits))
+        )
+
+
 def get_experiment(engine: Engine, experiment_id: int) -> Mapping[str, Any] | None:
-    """All columns of an experiment by name, or None."""
+    """All columns of an experiment by name; None where there is none, or none that this engine's visitor sees."""
     with engine.connect() as connection:
         row = (
-            connection.execute(select(Experiment.__table__).where(Experiment.id == experiment_id))
+            connection.execute(
+                select(Experiment.__table__).where(Experiment.id == experiment_id, is_seen(engine))
+            )
             .mappings()
             .first()
         )
@@ -115,13 +141,15 @@ def get_experiment(engine: Engine, experiment_id: int) -> Mapping[str, Any] | No
 
 def find_experiments(engine: Engine, name: str) -> list[int]:
     """Ids of the experiments with this name, newest first."""
-    query = select(Experiment.id).where(Experiment.name == name).order_by(Experiment.id.desc())
+    query = (
+        select(Experiment.id).where(Experiment.name == name, is_seen(engine)).order_by(Experiment.id.desc())
+    )
     with engine.connect() as connection:
         return list(connection.execute(query).scalars())
 
 
 def experiment_names(engine: Engine, limit: int) -> list[str]:
     """Some of the names that experiments have, in alphabetical order."""
-    query = select(Experiment.name).distinct().order_by(Experiment.name).limit(limit)
+    query = select(Experiment.name).where(is_seen(engine)).distinct().order_by(Experiment.name).limit(limit)
     with engine.connect() as connection:
         return list(connection.execute(query).scalars())

@@ -8,14 +8,18 @@ from typing import Any
 from lwdash.datasets.facts import DataFacts
 from lwdash.datasets.fit import Fit, fit_to_model
 from lwdash.datasets.settings import DataSettings
-from lwdash.errors import DataRefused, ModelRefused, UploadRefused
+from lwdash.errors import DataRefused, ModelRefused, UploadRefused, UserMistake
 from lwdash.keras_models.facts import ModelFacts
 from lwdash.recipe import Recipe, parse_recipe
 from storage import experiments, runs
+from storage.analyses import add_analysis
 from storage.frames import baseline_run
 from storage.store import Store
+from storage.visitors import visitor_of
 
 BASELINE = "float32"
+LIMITS = ("size_bytes", "accuracy_drop", "latency_ms", "arena_bytes")
+MOST_THREADS = 64
 
 STANDARD_SWEEP = (
     "float16",
@@ -82,11 +86,22 @@ def create_experiment(
     data_row: Mapping[str, Any],
     settings: DataSettings,
     own_parts: Mapping[str, Mapping[str, Any]] | None = None,
+    limits: Mapping[str, float] | None = None,
+    threads: int = 1,
+    owner: str | None = None,
 ) -> int:
     """Records an experiment of inspected files; own_parts: files of their own for "evaluation" or "calibration".
 
-    Raises ModelRefused or DataRefused.
+    limits: what its runs must keep to ("size_bytes", "accuracy_drop" 0–1, "latency_ms", "arena_bytes").
+    threads: with how many latencies are measured. Raises ModelRefused or DataRefused, UserMistake for a limit or a
+    number of threads that cannot be. owner: who makes it, where people sign in; where `store` is bound to a visitor
+    (storage.visitors) and nothing is said, that visitor.
     """
+    if not 1 <= threads <= MOST_THREADS:
+        raise UserMistake(f"threads must be 1 to {MOST_THREADS}; received {threads}")
+    for key, value in (limits or {}).items():
+        if key not in LIMITS or not value > 0:
+            raise UserMistake(f"a limit is a positive number for {', '.join(LIMITS)}; received {key}={value}")
     model = model_facts(model_row)
     fitted = fit(model, data_facts(data_row), settings)
     return experiments.add_experiment(
@@ -98,13 +113,19 @@ def create_experiment(
         task=task_to_measure(model, fitted),
         seed=settings.seed,
         own_parts=own_parts,
+        limits=limits,
+        threads=threads,
+        owner=owner or visitor_of(store.database).email,
     )
 
 
-def submit_runs(store: Store, experiment_id: int, recipes: Sequence[str | Recipe]) -> tuple[int, list[int]]:
-    """Queues a run for every recipe, and the baseline where the experiment has none.
+def submit_runs(
+    store: Store, experiment_id: int, recipes: Sequence[str | Recipe], owner: str | None = None
+) -> tuple[int, list[int]]:
+    """Queues a run for every recipe, and the baseline where the experiment has none; owner: as above.
 
-    Returns the baseline's run and the runs in the order of `recipes`. Raises RecipeError before anything is queued.
+    Returns the baseline's run and the runs in the order of `recipes`. Raises RecipeError, or NotAllowed where the
+    experiment is somebody else's, before anything is queued.
     """
     parsed = [r if isinstance(r, Recipe) else parse_recipe(r) for r in recipes]
     texts = [str(recipe) for recipe in parsed]
@@ -114,8 +135,17 @@ def submit_runs(store: Store, experiment_id: int, recipes: Sequence[str | Recipe
     for text, recipe in zip(texts, parsed, strict=True):
         is_baseline = text == BASELINE and known is None and not any(e[1] for e in entries)
         entries.append((text, is_baseline, recipe.is_trained))
-    ids = runs.add_runs(store.database, experiment_id, entries, uuid.uuid4().hex)
+    owner = owner or visitor_of(store.database).email
+    ids = runs.add_runs(store.database, experiment_id, entries, uuid.uuid4().hex, owner)
     first = next((i for i, entry in zip(ids, entries, strict=True) if entry[1]), known)
     if first is None:
         raise RuntimeError("an experiment without a baseline")
     return first, ids[1:] if add_baseline else ids
+
+
+def start_analysis(store: Store, run_id: int, kind: str) -> int:
+    """Queues an analysis of a finished run, see `storage.analyses`; returns the one there is unless it has failed.
+
+    Raises NotAnalysable, or NotAllowed where the run is somebody else's.
+    """
+    return add_analysis(store.database, run_id, kind)

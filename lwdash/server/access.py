@@ -6,8 +6,8 @@ import hashlib
 import hmac
 from urllib.parse import urlsplit
 
-import streamlit as st
 from starlette.datastructures import Headers
+from streamlit.web.server.server_util import get_cookie_secret
 
 TOKEN_HEADER = "X-Lwdash-Token"
 
@@ -15,12 +15,12 @@ TOKEN_HEADER = "X-Lwdash-Token"
 def upload_token() -> str:
     """The token that a page gives its upload component and that the upload route asks for.
 
-    It comes from Streamlit's cookie secret: random for each server process unless `server.cookieSecret` is
-    set, and then the same in every replica. A module variable would not do: after an edited source file
-    Streamlit imports the modules of the pages anew, and they would no longer agree with the routes.
+    It comes from Streamlit's cookie secret: random for each server process unless `server.cookieSecret`, or the
+    sign-in's `cookie_secret`, is set, and then the same in every replica. A module variable would not do: after
+    an edited source file Streamlit imports the modules of the pages anew, and they would no longer agree with the
+    routes.
     """
-    secret = st.get_option("server.cookieSecret")
-    return hmac.new(secret.encode(), b"lwdash upload", hashlib.sha256).hexdigest()
+    return hmac.new(get_cookie_secret().encode(), b"lwdash upload", hashlib.sha256).hexdigest()
 
 
 def refusal(headers: Headers, token: str) -> str | None:

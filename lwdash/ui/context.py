@@ -1,15 +1,24 @@
-"""What every page needs: the settings and the opened store, once a process."""
+"""What every page needs: the settings and the opened store, once a process, bound to who looks."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
 
 from lwdash.settings import Settings, load_settings
+from lwdash.ui.access import visitor
 from storage.store import Store, open_store
+from storage.visitors import bound_to
 
 
 def opened() -> tuple[Settings, Store]:
-    """The settings of this process and its store; the database is upgraded when it is opened first."""
+    """For pages: the settings, and the store as the visitor of this page may see and change it."""
+    settings, store = installed()
+    return settings, replace(store, database=bound_to(store.database, visitor()))
+
+
+def installed() -> tuple[Settings, Store]:
+    """For the server itself: the settings and the whole store; the database is upgraded when it is opened first."""
     settings = load_settings()
     return settings, _store(settings.database_url, settings.artifacts, str(settings.home))
 

@@ -1,8 +1,11 @@
-"""Names and addresses: of the files that a user takes home, and of a run's page."""
+"""Names and addresses: of the files that a user takes home, of a run's page, of a shared experiment."""
 
 import re
+from urllib.parse import urlencode
 
 import streamlit as st
+
+from lwdash.ui.access import share_token
 
 
 def file_name(experiment: str, recipe: str, run_id: int) -> str:
@@ -12,16 +15,34 @@ def file_name(experiment: str, recipe: str, run_id: int) -> str:
     return ("-".join(part for part in parts if part)[:120] or "model") + f"-run{run_id}.tflite"
 
 
+def experiment_file_name(experiment: str) -> str:
+    """The beginning of the names of files about a whole experiment, in letters every file system takes."""
+    return re.sub(r"[^A-Za-z0-9._]+", "-", experiment).strip("-._")[:80] or "experiment"
+
+
 def download_url(run_id: int) -> str:
     """The route that serves a run's .tflite, relative to the server's root."""
-    return f"{_root()}/download/run/{run_id}.tflite"
+    return _address(f"download/run/{run_id}.tflite")
+
+
+def log_url(run_id: int) -> str:
+    """The route that serves a run's whole log as text."""
+    return _address(f"download/run/{run_id}.log")
 
 
 def run_url(run_id: int) -> str:
     """The page of a run, for links in tables."""
-    return f"{_root()}/run?id={run_id}"
+    return _address("run", id=str(run_id))
 
 
-def _root() -> str:
+def share_url(experiment_id: int, token: str) -> str:
+    """The read-only page of an experiment for whoever has its share link."""
+    return _address("experiment", id=str(experiment_id), share=token)
+
+
+def _address(path: str, **query: str) -> str:
+    """Below the server's root; who came by a share link goes on by it."""
     base = st.get_option("server.baseUrlPath").strip("/")
-    return f"/{base}" if base else ""
+    if token := share_token():
+        query = {"share": token, **query}
+    return (f"/{base}" if base else "") + f"/{path}" + (f"?{urlencode(query)}" if query else "")

@@ -1,0 +1,114 @@
+"""What the server's routes and its System page know: files by run, who may have them, health, what is going on."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+
+import lwdash
+from lwdash.engine.scheduler import Engine
+from lwdash.errors import NotFound
+from lwdash.server.identity import is_sign_in_on, sender
+from lwdash.server.routes import SignInNeeded
+from lwdash.settings import Settings
+from lwdash.ui.downloads import file_name
+from storage import experiments, runs
+from storage.database import ping
+from storage.logs import find_log
+from storage.sharing import shared_experiment
+from storage.store import Store
+from storage.visitors import EVERYBODY, NOBODY, Visitor, bound_to
+
+_LOG = logging.getLogger(__name__)
+
+LONGEST_NUMBER = 15
+
+
+class Dashboard:
+    """One server's settings, store and engine, as its routes ask for them. Methods may block and are thread-safe."""
+
+    def __init__(self, settings: Settings, store: Store, engine: Engine):
+        self.settings, self.store, self.engine = settings, store, engine
+        self.must_sign_in = is_sign_in_on(settings.auth)
+
+    def keep_upload(self, path: Path, sha256: str) -> Path:
+        self.store.artifacts.adopt(path, sha256)
+        return self.store.artifacts.local_path(sha256)
+
+    def identify(self, cookies: Mapping[str, str]) -> str | None:
+        """Who sent a request with these cookies."""
+        return sender(cookies, self.settings.auth_allow)
+
+    def is_known(self, cookies: Mapping[str, str]) -> bool:
+        return not self.must_sign_in or self.identify(cookies) is not None
+
+    def is_shared(self, token: str) -> bool:
+        return shared_experiment(self.store.database, token) is not None
+
+    def find_tflite(self, run_id: str, request: Request) -> tuple[Path, str]:
+        """A succeeded run's file and what to call it. Raises NotFound or SignInNeeded."""
+        run, experiment = self._run(run_id, request)
+        if run["state"] != "succeeded" or run["tflite_sha256"] is None:
+            raise NotFound(f"run {run_id} has no file to download")
+        path = self.store.artifacts.local_path(run["tflite_sha256"])
+        return path, file_name(experiment["name"], run["recipe"], run["id"])
+
+    def find_log(self, run_id: str, request: Request) -> tuple[Path, str]:
+        """A run's log and what to call it. Raises NotFound or SignInNeeded."""
+        run, experiment = self._run(run_id, request)
+        path = find_log(self.store.artifacts, self.settings.logs, run["id"])
+        if not path.is_file():
+            raise NotFound(
+                f"run {run_id} has no log here: it has not begun, or its log was lost with its host"
+            )
+        name = file_name(experiment["name"], run["recipe"], run["id"])
+        return path, name.removesuffix(".tflite") + ".log"
+
+    def _run(self, run_id: str, request: Request) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """A run and its experiment, if the sender may see them."""
+        visitor = self._visitor(request)
+        if visitor == NOBODY:
+            raise SignInNeeded
+        database = bound_to(self.store.database, visitor)
+        is_number = run_id.isdecimal() and len(run_id) <= LONGEST_NUMBER
+        run = runs.get_run(database, int(run_id)) if is_number else None
+        experiment = experiments.get_experiment(database, run["experiment_id"]) if run else None
+        if run is None or experiment is None:
+            raise NotFound(f"there is no run {run_id}")
+        return run, experiment
+
+    def _visitor(self, request: Request) -> Visitor:
+        if not self.must_sign_in:
+            return EVERYBODY
+        shared = shared_experiment(self.store.database, request.query_params.get("share", ""))
+        if shared is not None:
+            return Visitor(shared=shared)
+        email = self.identify(request.cookies)
+        return replace(NOBODY, email=email)
+
+    def health(self) -> dict[str, Any]:
+        try:
+            database = ping(self.store.database)
+        except Exception as error:  # whatever the driver raises: the answer is that it does not answer
+            _LOG.exception("the database does not answer")
+            database = f"does not answer ({type(error).__name__})"
+        state = self.engine.state
+        is_well = state != "down" and not database.startswith("does not")
+        return {"ok": is_well, "database": database, "engine": state, "version": lwdash.__version__}
+
+
+_SERVING: list[Dashboard] = []
+
+
+def serve(settings: Settings, store: Store, engine: Engine) -> Dashboard:
+    """The dashboard of this process, from now on."""
+    _SERVING[:] = [Dashboard(settings, store, engine)]
+    return _SERVING[0]
+
+
+def serving() -> Dashboard | None:
+    """The dashboard of this process, for its System page; None in a process that serves nothing."""
+    return _SERVING[0] if _SERVING else None

@@ -1,0 +1,27 @@
+"""Says when a step of a run begins and ends: in the log, with run and attempt, and in a histogram of its seconds."""
+
+import logging
+
+from prometheus_client import Histogram
+
+from storage.runs import Claim
+
+logger = logging.getLogger(__name__)
+
+STEP_SECONDS = Histogram(
+    "lwdash_step_seconds",
+    "Seconds that a step of a run took in this process, from its claim to its stored result.",
+    ["step"],
+    buckets=(0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000),
+)
+"""In the default registry: a dask worker shows it on its own /metrics as well."""
+
+
+def step_began(owned: Claim, recipe: str) -> None:
+    logger.info("%s begins: %s", owned.step, recipe, extra={"run": owned.run_id, "attempt": owned.attempt})
+
+
+def step_ended(owned: Claim, seconds: float) -> None:
+    STEP_SECONDS.labels(owned.step).observe(seconds)
+    said = {"run": owned.run_id, "attempt": owned.attempt, "seconds": round(seconds, 3)}
+    logger.info("%s ended", owned.step, extra=said)

@@ -1,0 +1,50 @@
+"""The server's log: text for people, or one JSON object a line for programs."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+
+FIELDS = ("run", "attempt", "step", "seconds")
+"""What a record may say besides its message, by `extra=`."""
+CHATTY = ("distributed", "alembic", "httpx")
+
+
+class JsonLines(logging.Formatter):
+    """{"time", "level", "logger", "message"}, then the record's own fields and its traceback, where there are any."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {name: value for name in FIELDS if (value := getattr(record, name, None)) is not None}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+class Lines(logging.Formatter):
+    """`2026-01-31 12:00:00,000 INFO storage.database: … [run 7, attempt 2]`"""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        said = ", ".join(f"{name} {getattr(record, name)}" for name in FIELDS if hasattr(record, name))
+        return super().formatMessage(record) + (f" [{said}]" if said else "")
+
+
+def set_up_logging(form: str) -> None:
+    """From now on all records go to standard error; form: "text" or "json"."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines() if form == "json" else Lines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    if form == "json":  # Streamlit's and uvicorn's own handlers would write between the objects
+        for name in ("streamlit", "uvicorn", "uvicorn.error", "uvicorn.access"):
+            logging.getLogger(name).handlers.clear()
+            logging.getLogger(name).propagate = True

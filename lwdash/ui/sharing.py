@@ -1,0 +1,53 @@
+"""Who sees an experiment: everybody who signs in, or its owner alone, and whoever has its share link."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import streamlit as st
+
+from lwdash.settings import Settings
+from lwdash.ui.access import can_change, visitor
+from lwdash.ui.cards import plain
+from lwdash.ui.downloads import share_url
+from storage import sharing
+from storage.store import Store
+
+
+def show_sharing(settings: Settings, store: Store, experiment: Mapping[str, Any]) -> None:
+    """Owner, visibility and share link of an experiment; nothing where nobody signs in, or for a shared view.
+
+    experiment: a row of `get_experiment`, read in this run.
+    """
+    me = visitor()
+    if me.is_open or me.shared is not None:
+        return
+    with st.popover("Share", icon=":material/lock:" if experiment["is_private"] else ":material/share:"):
+        st.caption(f"Owner: {plain(experiment['owner'] or 'nobody')}")
+        if not can_change(experiment):
+            st.caption("Only the owner can share it or make it private.")
+            return
+        number = experiment["id"]
+        is_private = st.toggle(
+            "Private",
+            value=experiment["is_private"],
+            key=f"private-{number}",
+            help="Only its owner sees it, and whoever has its share link.",
+        )
+        if is_private != experiment["is_private"]:
+            sharing.set_private(store.database, number, is_private, me.email or "")
+            st.rerun()
+        if experiment["share_token"] is None:
+            st.caption(
+                "A share link shows results, runs and downloads to whoever has it, without signing in."
+            )
+            if st.button("Make a share link", icon=":material/add_link:", key=f"share-{number}"):
+                sharing.share(store.database, number)
+                st.rerun()
+            return
+        at = urlsplit(st.context.url or "")
+        st.code(f"{at.scheme}://{at.netloc}{share_url(number, experiment['share_token'])}", language=None)
+        st.caption("Whoever has this link can look and download, nothing else.")
+        if st.button("Revoke the link", icon=":material/link_off:", key=f"revoke-{number}"):
+            sharing.revoke(store.database, number)
+            st.rerun()
