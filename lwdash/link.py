@@ -15,12 +15,17 @@ import time
 from typing import Any
 
 LINK_FD = "LWDASH_LINK_FD"
+DIES_WITH_PARENT = "LWDASH_DIES_WITH_PARENT"
+CAN_BE_PAUSED = sys.platform == "linux"
+"""A stopped process cannot see that its supervisor is gone: only where the kernel ends it then may it be paused."""
 
 
 class Link:
     """The child's end."""
 
     def __init__(self) -> None:
+        if os.environ.pop(DIES_WITH_PARENT, None):
+            _die_with_parent()
         self._out = os.fdopen(int(os.environ.pop(LINK_FD)), "w", buffering=1)
         self._answers: queue.Queue[dict[str, Any]] = queue.Queue()
         self._last_progress = ("", 0.0)
@@ -48,3 +53,11 @@ class Link:
         if os.getpgrp() == os.getpid():
             os.killpg(0, signal.SIGKILL)
         os._exit(137)
+
+
+def _die_with_parent() -> None:
+    """Asks the kernel for SIGKILL when the thread that started this process ends."""
+    import ctypes
+
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)

@@ -6,18 +6,19 @@ of two workers one wins, and a worker that was given up for dead cannot overwrit
 A final run never changes; `retry` makes a new attempt of a failed or cancelled one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, case, delete, func, insert, literal, select, update
+from sqlalchemy import Engine, case, delete, false, func, insert, or_, select, update
 
 from storage.database import now
 from storage.errors import StorageError
-from storage.tables import Run, RunDetail, State
+from storage.tables import RECIPE, Run, RunDetail, State
+from storage.visitors import is_run_seen
 
 FIRST_STEP = "compress"
-NEXT_STEP = {"compress": "measure", "measure": None}
+NEXT_STEP = {"compress": "measure", "measure": None, "sensitivity": None}
 VANISHINGS = 3
 """How often the worker of a run may vanish before the run has failed."""
 COLUMNS = ("size_bytes", "gzip_bytes", "accuracy", "agreement", "latency_ms_p50", "speedup", "sparsity")
@@ -32,26 +33,31 @@ class Claim:
     step: str
 
 
+@dataclass(frozen=True)
+class Beat:
+    """The last sign of life of a running step: `heartbeat_at` in the database's seconds since 1970."""
+
+    run_id: int
+    attempt: int
+    heartbeat_at: float
+    worker: str
+
+
 class Incomplete(StorageError):
     """A run was to succeed without the record of its compression."""
 
 
-@dataclass(frozen=True)
-class Waiting:
-    """A queued step."""
-
-    run_id: int
-    experiment_id: int
-    step: str
-    attempt: int
-    submission: str
-    is_trained: bool
-
-
 def add_runs(
-    engine: Engine, experiment_id: int, recipes: Sequence[tuple[str, bool, bool]], submission: str
+    engine: Engine,
+    experiment_id: int,
+    recipes: Sequence[tuple[str, bool, bool]],
+    submission: str,
+    owner: str | None = None,
 ) -> list[int]:
-    """Queues runs; recipes: (canonical text, is_baseline, is_trained). Returns their ids in the same order."""
+    """Queues runs; recipes: (canonical text, is_baseline, is_trained). Returns their ids in the same order.
+
+    owner: who starts them, where people sign in.
+    """
     with engine.begin() as connection:
         return [
             connection.execute(
@@ -62,6 +68,7 @@ def add_runs(
                     is_baseline=is_baseline,
                     is_trained=is_trained,
                     submission=submission,
+                    owner=owner,
                     state=State.QUEUED,
                     step=FIRST_STEP,
                     created_at=now(engine),
@@ -70,18 +77,6 @@ def add_runs(
             ).scalar_one()
             for recipe, is_baseline, is_trained in recipes
         ]
-
-
-def waiting(engine: Engine, limit: int = 1000) -> list[Waiting]:
-    """Queued steps, oldest run first."""
-    query = (
-        select(Run.id, Run.experiment_id, Run.step, Run.attempt, Run.submission, Run.is_trained)
-        .where(Run.state == State.QUEUED, Run.cancel_requested.is_(False))
-        .order_by(Run.id)
-        .limit(limit)
-    )
-    with engine.connect() as connection:
-        return [Waiting(*row) for row in connection.execute(query)]
 
 
 def claim(engine: Engine, run_id: int, step: str, attempt: int, worker: str) -> Claim | None:
@@ -179,6 +174,20 @@ def finish_measure(
     return changed == 1
 
 
+def finish_analysis(engine: Engine, owned: Claim, *, measured: Mapping[str, Any]) -> bool:
+    """Records what an analysis found and ends it well, in one transaction. False when no longer ours."""
+    with engine.begin() as connection:
+        changed = connection.execute(
+            update(Run)
+            .where(*_owned(owned))
+            .values(state=State.SUCCEEDED, finished_at=now(engine), doing=None, progress=1.0)
+        ).rowcount
+        if changed:
+            connection.execute(delete(RunDetail).where(RunDetail.run_id == owned.run_id))
+            connection.execute(insert(RunDetail).values(run_id=owned.run_id, measured=dict(measured)))
+    return changed == 1
+
+
 def fail(engine: Engine, owned: Claim, error: str) -> bool:
     """Ends a claimed run with what went wrong, in words for people."""
     return _end(engine, owned, State.FAILED, error)
@@ -237,7 +246,7 @@ def retry(engine: Engine, run_id: int) -> bool:
                 .where(Run.id == run_id, Run.state.in_((State.FAILED, State.CANCELLED)))
                 .values(
                     state=State.QUEUED,
-                    step=FIRST_STEP,
+                    step=case((Run.kind == RECIPE, FIRST_STEP), else_=Run.kind),
                     attempt=Run.attempt + 1,
                     vanished=0,
                     cancel_requested=False,
@@ -252,12 +261,24 @@ def retry(engine: Engine, run_id: int) -> bool:
         )
 
 
-def recover(engine: Engine, stale_after_s: float) -> list[int]:
+def heartbeats(engine: Engine) -> list[Beat]:
+    """The last heartbeat of every running step."""
+    query = select(Run.id, Run.attempt, Run.heartbeat_at, Run.worker).where(Run.state == State.RUNNING)
+    with engine.connect() as connection:
+        rows = connection.execute(query)
+        return [Beat(row.id, row.attempt, row.heartbeat_at or 0.0, row.worker or "") for row in rows]
+
+
+def recover(engine: Engine, silent: Collection[Beat]) -> list[int]:
     """Queues running steps whose heartbeats stopped as a new attempt; after the third time they fail.
 
-    Returns the runs that were changed.
+    silent: what was last heard of them; a step that was heard since is left alone. Returns the runs that were changed.
     """
-    stale = (Run.state == State.RUNNING) & (Run.heartbeat_at < now(engine) - literal(stale_after_s))
+    last_heard = [
+        (Run.id == beat.run_id) & (Run.attempt == beat.attempt) & (Run.heartbeat_at == beat.heartbeat_at)
+        for beat in silent
+    ]
+    stale = (Run.state == State.RUNNING) & or_(false(), *last_heard)
     cancelled, again = Run.cancel_requested.is_(True), Run.vanished + 1 < VANISHINGS
     words = f"the worker vanished {VANISHINGS} times while it worked on this run; its log may say why"
     recovered = (
@@ -278,9 +299,10 @@ def recover(engine: Engine, stale_after_s: float) -> list[int]:
 
 
 def get_run(engine: Engine, run_id: int) -> Mapping[str, Any] | None:
-    """All columns of a run by name, or None."""
+    """All columns of a run by name; None where there is none, or none that this engine's visitor sees."""
+    query = select(Run.__table__).where(Run.id == run_id, is_run_seen(engine))
     with engine.connect() as connection:
-        row = connection.execute(select(Run.__table__).where(Run.id == run_id)).mappings().first()
+        row = connection.execute(query).mappings().first()
     return dict(row) if row else None
 
 

@@ -1,6 +1,7 @@
 """One child process: started in a session of its own, watched, limited, and never left behind."""
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -16,14 +17,16 @@ from typing import Any
 
 import psutil
 
+from lwdash.engine.room import Place
 from lwdash.engine.scratch import working_folder
-from lwdash.link import LINK_FD
+from lwdash.link import CAN_BE_PAUSED, DIES_WITH_PARENT, LINK_FD
 from lwdash.settings import PROJECT
 
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.25
 GRACE_S = 3.0
+PROGRAM: tuple[str, ...] = ("-m", "lwdash.worker")
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT")
 PASSED_ON_PREFIXES = ("OPENBLAS_", "OMP_", "MKL_")
 
@@ -56,6 +59,7 @@ def run_child(
     log: Path,
     handlers: Mapping[str, Handler],
     watch: Callable[[int], str | None],
+    place: Place | None = None,
     variables: Mapping[str, str] | None = None,
 ) -> Ended:
     """Runs `python -m lwdash.worker ARGUMENTS` to its end and serves its messages.
@@ -63,18 +67,21 @@ def run_child(
     scratch: a folder in which the child gets an empty working directory, removed afterwards.
     watch(memory_mb): called four times a second; a text ends the child, with that reason: SIGTERM, then
     SIGKILL after 3 s. The whole process group goes, also when this call raises.
+    place: held by the caller; the child is paused while another step needs the host alone.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
+    place = place if CAN_BE_PAUSED else None
+    paused = {DIES_WITH_PARENT: "1"} if place else {}
     with working_folder(scratch) as folder:
         read, write = os.pipe()
         with log.open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "lwdash.worker", *arguments],
+                [sys.executable, *PROGRAM, *arguments],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
                 cwd=folder,
-                env={**_environment(folder), **(variables or {}), LINK_FD: str(write)},
+                env={**_environment(folder), **(variables or {}), **paused, LINK_FD: str(write)},
                 pass_fds=(write,),
                 start_new_session=True,
             )
@@ -83,7 +90,9 @@ def run_child(
         server = threading.Thread(target=_serve, args=(read, process, handlers, faults), daemon=True)
         server.start()
         try:
-            return Ended(*_wait(process, server, lambda memory_mb: "".join(faults) or watch(memory_mb)))
+            return Ended(
+                *_wait(process, server, lambda memory_mb: "".join(faults) or watch(memory_mb), place)
+            )
         finally:
             _kill(process, signal.SIGKILL)
             process.wait()
@@ -110,10 +119,14 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _wait(
-    process: subprocess.Popen[bytes], server: threading.Thread, watch: Callable[[int], str | None]
+    process: subprocess.Popen[bytes],
+    server: threading.Thread,
+    watch: Callable[[int], str | None],
+    place: Place | None,
 ) -> tuple[int, str | None]:
     reason: str | None = None
     asked_at = 0.0
+    is_paused = False
     while True:
         try:
             process.wait(timeout=POLL_S)
@@ -122,12 +135,27 @@ def _wait(
             if reason is None:
                 reason = watch(_memory_mb(process.pid))
                 if reason:
-                    _kill(process, signal.SIGTERM)
+                    for number in (signal.SIGTERM, signal.SIGCONT):
+                        _kill(process, number)
                     asked_at = time.monotonic()
+                elif place is not None:
+                    is_paused = _make_way(process, place, is_paused)
             elif time.monotonic() - asked_at > GRACE_S:
                 _kill(process, signal.SIGKILL)
     server.join(timeout=10)
     return process.returncode, reason
+
+
+def _make_way(process: subprocess.Popen[bytes], place: Place, is_paused: bool) -> bool:
+    """Pauses the child's group while another step needs the host alone; returns whether it is paused now."""
+    if is_paused and place.take():
+        _kill(process, signal.SIGCONT)
+        return False
+    if not is_paused and place.is_wanted():
+        _kill(process, signal.SIGSTOP)
+        place.leave()
+        return True
+    return is_paused
 
 
 def _serve(
@@ -141,12 +169,20 @@ def _serve(
                 answer = handlers[message.pop("what")](message)
             except Exception as error:
                 logger.exception("a message of the child could not be handled")
-                faults.append(f"its result could not be stored: {error}")
+                faults.append(f"its result could not be stored: {_words(error)}")
                 return
             if answer is not None and process.stdin:
                 with contextlib.suppress(BrokenPipeError):
                     process.stdin.write(json.dumps(answer).encode() + b"\n")
                     process.stdin.flush()
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return (
+            f"{error.strerror}; free some space (`python -m lwdash gc` says what may go) and start it again"
+        )
+    return str(error)
 
 
 def _memory_mb(pid: int) -> int:

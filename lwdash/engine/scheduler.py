@@ -1,31 +1,38 @@
 """The engine: hands queued steps to dask, embedded in this process or a shared scheduler elsewhere.
 
-The database is the truth; dask is only transport and queue. A loop looks for queued steps that the
-scheduler does not know and submits them, so that nothing is lost when either side restarts.
+The database is the truth; dask is only transport. A loop looks for queued steps and hands out as many as can
+start now, in turns between those who share the installation; nothing is lost when either side restarts.
 """
 
 import contextlib
-import fcntl
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from lwdash.engine import supervise
+from lwdash.engine import host
+from lwdash.engine.pool import MEASURE, Embedded, Pool, Shared, batch_key, members_of
 from lwdash.engine.scratch import sweep
+from lwdash.engine.silence import Silence
+from lwdash.engine.workers import Worker
 from lwdash.errors import EngineUnavailable
 from lwdash.settings import Settings
-from storage import runs
-from storage.runs import Waiting
+from storage import queue, runs
+from storage.queue import Waiting
 from storage.store import Store
 
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.5
+LOOK_S = 2.0
+"""How often heartbeats are looked at."""
 RETRY_S = 2.0
 STALE_AFTER_S = 60.0
+GONE_AFTER_S = 6.0
+"""Silence of a step whose worker has left the cluster: two heartbeats and some."""
 BATCH_LIMIT = 25
 """Runs that share a child at most, so that one result list does not wait for a hundred runs."""
 
@@ -40,16 +47,21 @@ class Engine:
     def __init__(self, settings: Settings, store: Store):
         self.settings, self.store = settings, store
         self._wake, self._stop = threading.Event(), threading.Event()
-        self._client: Any = None
-        self._cluster: Any = None
-        self._lock_file: Any = None
-        self._recovered_at = -STALE_AFTER_S
+        self._pool: Pool | None = None
+        self._is_elsewhere = False
+        self._silence = Silence(STALE_AFTER_S, GONE_AFTER_S)
+        self._looked_at = -LOOK_S
+        self._shares: dict[str, str] = {}
+        """Whose each handed-out batch is, by its key."""
+        self._fault: str | None = None
+        """What a worker said that could not take its batch."""
+        self._explained: str | None = None
         self.problem: str | None = None
         """Why no steps are handed out at present, in words; None when all is well."""
         self._thread = threading.Thread(target=self._loop, name="lwdash-engine", daemon=True)
 
     def start(self) -> "Engine":
-        supervise.STOPPING.clear()
+        host.STOPPING.clear()
         self._thread.start()
         return self
 
@@ -59,19 +71,29 @@ class Engine:
 
     @property
     def state(self) -> str:
-        """`embedded`, `cluster`, `elsewhere` (another process on this home runs it) or `down`."""
+        """`starting`, `embedded`, `cluster`, `elsewhere` (another process on this home runs it) or `down`."""
         if not self._thread.is_alive() or self.problem:
             return "down"
-        if self.settings.scheduler:
-            return "cluster" if self._client else "down"
-        return "embedded" if self._client else "elsewhere"
+        if self._pool is not None:
+            return self._pool.kind
+        return "elsewhere" if self._is_elsewhere else "starting"
+
+    @property
+    def refused(self) -> list[str]:
+        """Why workers of the cluster get no steps while others do, in words."""
+        return sorted(self._pool.refused.values()) if isinstance(self._pool, Shared) else []
+
+    def workers(self) -> list[Worker]:
+        """Where steps run, as last seen; empty while nothing is handed out by this process."""
+        pool = self._pool
+        return pool.listed() if pool is not None else []
 
     def stop(self) -> None:
         """Ends children first (their runs go back to the queue), then the scheduler."""
         self._stop.set()
         self._wake.set()
         if not self.settings.scheduler:
-            supervise.STOPPING.set()
+            host.STOPPING.set()
         if self._thread.is_alive():
             self._thread.join(timeout=10)
         self._disconnect()
@@ -81,132 +103,102 @@ class Engine:
             try:
                 if self._is_connected():
                     self._tick()
-                self.problem = None
+                self._say(None)
             except Exception as error:
-                if self.problem != (words := f"{type(error).__name__}: {error}"):
-                    logger.exception("the engine could not look for work; it tries again")
-                self.problem = words
-                if self.settings.scheduler or self._client is None:
-                    self._disconnect()
+                is_known = isinstance(error, EngineUnavailable)
+                words = str(error) if is_known else f"{type(error).__name__}: {error}"
+                if self.problem != words:
+                    logger.log(logging.WARNING if is_known else logging.ERROR, "no steps are handed out: %s", words,
+                               exc_info=not is_known)  # fmt: skip
+                self._say(words)
+                if not (is_known and self._pool is not None and self._pool.problem):
+                    self._disconnect_if_broken()
                 self._stop.wait(RETRY_S)
             self._wake.wait(TICK_S)
             self._wake.clear()
 
     def _tick(self) -> None:
-        if time.monotonic() - self._recovered_at > STALE_AFTER_S:
-            self._recovered_at = time.monotonic()
-            for run_id in runs.recover(self.store.database, STALE_AFTER_S):
+        assert self._pool is not None
+        known = self._pool.known()
+        if time.monotonic() - self._looked_at > LOOK_S:
+            self._looked_at = time.monotonic()
+            beats = runs.heartbeats(self.store.database)
+            for run_id in runs.recover(self.store.database, self._silence.silent(beats, self._pool.workers)):
                 logger.warning("run %s: its worker vanished", run_id)
-        queued = runs.waiting(self.store.database)
+        self._shares = {key: share for key, share in self._shares.items() if key in set(known)}
+        queued = queue.waiting(self.store.database)
         if not queued:
             return
-        known = set(self._known_members())
-        new = [w for w in queued if (w.step, w.run_id, w.attempt) not in known]
-        for batch in batches(new):
-            self._submit(batch)
+        if self._pool.problem:
+            raise EngineUnavailable(self._pool.problem)
+        if self._fault:
+            words, self._fault = self._fault, None
+            raise EngineUnavailable(words)
+        # a run is measured once its batch is through, so that one child measures the whole batch
+        taken = {(run, attempt) for key in known for _, run, attempt in members_of(key)}
+        self._hand_out([w for w in queued if (w.run_id, w.attempt) not in taken], known)
 
-    def _submit(self, batch: Sequence[Waiting]) -> None:
-        from distributed import fire_and_forget
+    def _hand_out(self, queued: Sequence[Waiting], known: Sequence[str]) -> None:
+        """As many batches as can start now; who has the fewest under way is next."""
+        assert self._pool is not None
+        room = self._pool.room(known)
+        turn = {w.run_id: number for number, w in enumerate(queued)}
+        left = list(batches(queued)) if room[True] > 0 or room[False] > 0 else []
+        active = Counter(self._shares.values())
+        while left := [b for b in left if room[b[0].step == MEASURE] > 0]:
+            batch = min(left, key=lambda b: (active[b[0].share], turn[b[0].run_id]))
+            left.remove(batch)
+            room[batch[0].step == MEASURE] -= 1
+            active[batch[0].share] += 1
+            self._shares[batch_key(batch)] = batch[0].share
+            self._pool.submit(batch, self._ended)
 
-        step = batch[0].step
-        cpus: float = self.settings.slots if step == "measure" else 1
-        if self.settings.scheduler:
-            cpus = self._cluster_cpus(step)
-        future = self._client.submit(
-            supervise.run_step,
-            step,
-            [(w.run_id, w.attempt) for w in batch],
-            None if self.settings.scheduler else self.settings,
-            key=batch_key(batch),
-            pure=False,
-            priority=-batch[0].run_id,
-            resources={"cpu": cpus},
-            retries=0,
-        )
-        fire_and_forget(future)
-
-    def _cluster_cpus(self, step: str) -> float:
-        """How much of a worker's `cpu` resource a step takes; measuring takes a whole host."""
-        offers = [
-            w["resources"].get("cpu", 0)
-            for w in self._client.scheduler_info(n_workers=-1)["workers"].values()
-        ]
-        if not any(offers):
-            raise EngineUnavailable(
-                f"no worker of {self.settings.scheduler} offers the resource cpu; start one with "
-                "`dask worker … --resources cpu=N`"
-            )
-        return min(o for o in offers if o) if step == "measure" else 1
-
-    def _known_members(self) -> Iterator[tuple[str, int, int]]:
-        """(step, run, attempt) of every task that the scheduler holds and has not finished."""
-        if self._cluster is not None:
-            tasks = {str(key): task.state for key, task in list(self._cluster.scheduler.tasks.items())}
-        else:
-            tasks = self._client.run_on_scheduler(_task_states)
-        for key, state in tasks.items():
-            if state not in ("erred", "memory", "forgotten", "released"):
-                yield from members_of(key)
+    def _ended(self, error: BaseException | None) -> None:
+        """A batch has left its worker; called in another thread."""
+        if error is not None and not self._stop.is_set():
+            self._fault = f"a worker could not take its steps ({type(error).__name__}: {error})"
+        self.poke()
 
     def _is_connected(self) -> bool:
-        if self._client is not None:
+        if self._pool is not None:
             return True
-        import dask
-
-        dask.config.set(logging={"distributed": "warning", "distributed.http.proxy": "error"})
-        from distributed import Client, LocalCluster
-
-        if self.settings.scheduler:
-            self._client = Client(self.settings.scheduler, timeout="5s", set_as_default=False)
-            return True
-        if not self._lock_home():
+        pool: Pool = Shared(self.settings, self.store) if self.settings.scheduler else Embedded(self.settings)
+        try:
+            is_open = pool.open()
+        except BaseException:
+            pool.close()
+            raise
+        self._is_elsewhere = not is_open
+        if not is_open:
             return False
-        self._cluster = LocalCluster(
-            processes=False,
-            protocol="tcp://",
-            host="127.0.0.1",
-            n_workers=1,
-            threads_per_worker=self.settings.slots,
-            dashboard_address="127.0.0.1:0",
-            resources={"cpu": self.settings.slots},
-            memory_limit=0,
-            local_directory=str(self.settings.scratch),
-            silence_logs=logging.ERROR,
-        )
-        self._client = Client(self._cluster, set_as_default=False)
-        sweep(self.settings.scratch)
-        self._requeue_abandoned()
+        if isinstance(pool, Embedded):
+            sweep(self.settings.scratch)
+            self._requeue_abandoned()
+        self._pool = pool
         return True
 
     def _requeue_abandoned(self) -> None:
         """Nobody else runs steps of this home while the lock is ours: what is still running there is dead."""
         if self.store.database.dialect.name == "sqlite":
-            runs.recover(self.store.database, stale_after_s=0.0)
+            runs.recover(self.store.database, runs.heartbeats(self.store.database))
 
-    def _lock_home(self) -> bool:
-        self.settings.home.mkdir(parents=True, exist_ok=True)
-        lock_file = (self.settings.home / "engine.lock").open("w")
-        try:
-            fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock_file.close()
-            return False
-        self._lock_file = lock_file
-        return True
+    def _say(self, words: str | None) -> None:
+        """Keeps why no steps are handed out, and writes it on the runs that wait."""
+        self.problem = words
+        if words is None and self._explained is None:
+            return
+        with contextlib.suppress(Exception):  # a database that does not answer may be the very problem
+            queue.explain_wait(self.store.database, words and f"waits: {words}", self._explained)
+            self._explained = words and f"waits: {words}"
+
+    def _disconnect_if_broken(self) -> None:
+        if self.settings.scheduler or self._pool is None:
+            self._disconnect()
 
     def _disconnect(self) -> None:
-        client, cluster, lock_file = self._client, self._cluster, self._lock_file
-        self._client = self._cluster = self._lock_file = None
-        for part in (client, cluster):
-            if part is not None:
-                with contextlib.suppress(Exception):  # a scheduler that is gone cannot be closed
-                    part.close(timeout=5)
-        if lock_file is not None:
-            lock_file.close()
-
-
-def _task_states(dask_scheduler: Any = None) -> dict[str, str]:
-    return {str(key): task.state for key, task in dask_scheduler.tasks.items()}
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
 
 
 def batches(queued: Sequence[Waiting]) -> Iterator[list[Waiting]]:
@@ -221,18 +213,3 @@ def batches(queued: Sequence[Waiting]) -> Iterator[list[Waiting]]:
         together = list(members)
         for start in range(0, len(together), BATCH_LIMIT):
             yield together[start : start + BATCH_LIMIT]
-
-
-def batch_key(batch: Sequence[Waiting]) -> str:
-    """The dask key; it says which attempts of which runs are inside."""
-    return f"{batch[0].step}:" + "+".join(f"{w.run_id}.{w.attempt}" for w in batch)
-
-
-def members_of(key: str) -> Iterator[tuple[str, int, int]]:
-    """The reverse of `batch_key`; nothing for keys of others."""
-    step, colon, rest = key.partition(":")
-    if not colon or step not in ("compress", "measure"):
-        return
-    for member in rest.split("+"):
-        run_id, _, attempt = member.partition(".")
-        yield step, int(run_id), int(attempt)

@@ -4,26 +4,32 @@ The child asks for the next run when it is free. If it dies, the run it was in h
 goes on with the rest.
 """
 
-import os
-import socket
+import contextlib
+import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lwdash.engine.child import Ended, run_child
+from lwdash.engine.host import Host, this_host
+from lwdash.engine.journal import step_began, step_ended
+from lwdash.engine.room import Place, place_for
+from lwdash.engine.stage_cache import find_stage, keep_stage
 from lwdash.explanations import explain_log
-from lwdash.settings import Settings, load_settings
-from storage import experiments, runs, stages
+from lwdash.settings import Settings
+from storage import experiments, runs
 from storage.errors import MissingArtifact
+from storage.logs import keep_log, log_file
+from storage.patience import Unanswered, patiently
 from storage.runs import Claim
-from storage.store import Store, open_store
+
+logger = logging.getLogger(__name__)
 
 HEARTBEAT_S = 2.0
-STOPPING = threading.Event()
-"""Set when this process shuts down: children are ended and their runs go back to the queue."""
+ALONE = "measure"
+"""The step that has its host to itself."""
 
 Member = tuple[int, int]
 """(run id, attempt)"""
@@ -34,35 +40,37 @@ def run_step(step: str, batch: Sequence[Member], settings: Settings | None = Non
 
     settings: given when engine and worker are one process; a worker elsewhere reads its own.
     """
-    settings = settings or load_settings()
-    store = _store(settings.database_url, settings.artifacts, settings.home)
+    host = this_host(settings)
     rest = list(batch)
-    while rest and not STOPPING.is_set():
-        supervision = _Supervision(store, settings, step, rest)
-        supervision.run()
-        if len(supervision.rest) == len(rest):  # the child died before it took anything
-            run_id, attempt = supervision.rest.pop(0)
-            runs.fail_waiting(
-                store.database, run_id, attempt, f"the worker could not start: {supervision.words}"
-            )
-        rest = supervision.rest
+    with place_for(alone=step == ALONE, gives_up=host.stops) as place:
+        while rest and place is not None and not host.stops():
+            rest = _rest_after_child(host, step, rest, place)
 
 
-@lru_cache(maxsize=4)
-def _store(database_url: str, artifacts: str, home: Path) -> Store:
-    return open_store(database_url, artifacts, home / "cache", is_upgraded=False)
+def _rest_after_child(host: Host, step: str, batch: Sequence[Member], place: Place) -> list[Member]:
+    """One child's life; returns what it did not take any more."""
+    supervision = _Supervision(host, step, batch, place)
+    supervision.run()
+    if len(supervision.rest) == len(batch) and not host.stops():  # the child died before it took anything
+        run_id, attempt = supervision.rest.pop(0)
+        words = f"the worker could not start: {supervision.words}"
+        runs.fail_waiting(host.store.database, run_id, attempt, words)
+    return supervision.rest
 
 
 class _Supervision:
     """One child and the runs it takes."""
 
-    def __init__(self, store: Store, settings: Settings, step: str, batch: Sequence[Member]):
-        self.store, self.settings, self.step = store, settings, step
+    def __init__(self, host: Host, step: str, batch: Sequence[Member], place: Place):
+        self.host, self.step, self.place = host, step, place
+        self.store, self.settings = host.store, host.settings
         self.rest = list(batch)
         self.words = ""
         self._lock = threading.Lock()
         self._claim: Claim | None = None
-        self._claimed_at = self._beat_at = 0.0
+        self._stored: Claim | None = None
+        self._claimed_at = self._beat_at = self._away_s = 0.0
+        self._log_start = 0
         self._last_run = batch[0][0]
 
     def run(self) -> None:
@@ -74,18 +82,21 @@ class _Supervision:
             handlers={
                 "next": self._next,
                 "progress": self._progress,
-                "stage": self._stage,
-                "store": self._store_stage,
+                "stage": lambda message: find_stage(self.store, message),
+                "store": lambda message: keep_stage(self.store, message),
                 "done": self._done,
                 "failed": self._failed,
             },
             watch=self._watch,
+            place=None if self.step == ALONE else self.place,
         )
         self.words = ended.words
-        with self._lock:
-            owned, self._claim = self._claim, None
-        if owned is None:
-            return
+        with self._ending() as owned:
+            if owned is not None:
+                patiently(lambda: self._end(owned, ended))
+
+    def _end(self, owned: Claim, ended: Ended) -> None:
+        """Records how a run ended that its child did not end itself."""
         if ended.reason == "cancelled":
             runs.end_cancelled(self.store.database, owned)
         elif ended.reason == "shutdown":
@@ -94,7 +105,7 @@ class _Supervision:
             runs.fail(self.store.database, owned, self._explain(ended))
 
     def log_path(self, run_id: int) -> Path:
-        return self.settings.logs / f"run-{run_id}.log"
+        return log_file(self.settings.logs, run_id)
 
     def _explain(self, ended: Ended) -> str:
         doing = (runs.get_run(self.store.database, self._last_run) or {}).get("doing") or self.step
@@ -104,10 +115,9 @@ class _Supervision:
 
     def _next(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """The next run that can be claimed, as a job for the child; an empty answer ends the child."""
-        while self.rest and not STOPPING.is_set():
+        while self.rest and not self.host.stops():
             run_id, attempt = self.rest.pop(0)
-            worker = f"{socket.gethostname()}:{os.getpid()}"
-            owned = runs.claim(self.store.database, run_id, self.step, attempt, worker)
+            owned = runs.claim(self.store.database, run_id, self.step, attempt, self.host.name)
             if owned is None:
                 continue
             try:
@@ -117,7 +127,10 @@ class _Supervision:
                 continue
             with self._lock:
                 self._claim, self._last_run = owned, run_id
-                self._claimed_at = time.monotonic()
+                log = self.log_path(run_id)
+                self._log_start = log.stat().st_size if log.exists() else 0
+                self._claimed_at, self._away_s = time.monotonic(), self.place.away_s
+            step_began(owned, job["recipe"])
             return {"job": job}
         return {"job": None}
 
@@ -153,68 +166,83 @@ class _Supervision:
             "seed": experiment["seed"],
             "limits": {"seconds": self.settings.job_seconds},
         }
-        if self.step == "measure":
+        if self.step != "compress":
             job["tflite"] = str(path(run["tflite_sha256"]))
             job["baseline"] = str(path(run["baseline_sha256"]))
+            job["threads"] = experiment["threads"]
+            compressed = runs.get_detail(self.store.database, run["of_run"] or run_id)["compressed"] or {}
+            job["trail"] = compressed.get("trail", [])
         return job
 
     def _progress(self, message: Mapping[str, Any]) -> None:
-        if self._claim:
-            runs.beat(self.store.database, self._claim, message["doing"], message["share"])
+        with self._lock:
+            owned = self._claim
+        if owned:
+            with contextlib.suppress(*Unanswered):
+                runs.beat(self.store.database, owned, message["doing"], message["share"])
             self._beat_at = time.monotonic()
 
-    def _stage(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        found = stages.get_stage(self.store.database, message["key"])
-        if found is None:
-            return {"path": None}
-        try:
-            path = self.store.artifacts.local_path(found["sha256"])
-        except MissingArtifact:
-            stages.forget_stage(self.store.database, message["key"])
-            return {"path": None}
-        return {"path": str(path), "facts": found["facts"], "seconds": found["seconds"]}
-
-    def _store_stage(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        sha256 = self.store.artifacts.put(Path(message["path"]))
-        stages.put_stage(
-            self.store.database,
-            message["key"],
-            kind=message["kind"],
-            sha256=sha256,
-            facts=message["facts"],
-            seconds=message["seconds"],
-        )
-        return {"sha256": sha256}
-
     def _done(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        owned = self._release()
-        if owned and self.step == "compress":
-            runs.finish_compress(
-                self.store.database,
-                owned,
-                tflite_sha256=self.store.artifacts.put(Path(message["tflite"])),
-                baseline_sha256=self.store.artifacts.put(Path(message["baseline"])),
-                compressed=message["compressed"],
-            )
-        elif owned:
-            runs.finish_measure(
-                self.store.database, owned, figures=message["figures"], measured=message["measured"]
-            )
+        with self._ending() as owned:
+            if owned and self.step == "compress":
+                put = self.store.artifacts.put
+                files = {f"{file}_sha256": put(Path(message[file])) for file in ("tflite", "baseline")}
+                patiently(
+                    lambda: runs.finish_compress(
+                        self.store.database, owned, compressed=message["compressed"], **files
+                    )
+                )
+            elif owned and self.step == "measure":
+                patiently(
+                    lambda: runs.finish_measure(
+                        self.store.database, owned, figures=message["figures"], measured=message["measured"]
+                    )
+                )
+            elif owned:
+                patiently(
+                    lambda: runs.finish_analysis(self.store.database, owned, measured=message["measured"])
+                )
         return {}
 
     def _failed(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        owned = self._release()
-        if owned:
-            runs.fail(self.store.database, owned, message["error"])
+        with self._ending() as owned:
+            if owned:
+                patiently(lambda: runs.fail(self.store.database, owned, message["error"]))
         return {}
 
-    def _release(self) -> Claim | None:
+    @contextlib.contextmanager
+    def _ending(self) -> Iterator[Claim | None]:
+        """The claim while its result is stored, which may take long: heartbeats go on, cancelling is over.
+
+        When storing fails, the claim is as it was, and the run fails with the child.
+        """
         with self._lock:
-            owned, self._claim = self._claim, None
-        return owned
+            owned, self._claim, self._stored = self._claim, None, self._claim
+        try:
+            if owned:
+                self._keep_log(owned)
+            yield owned
+            if owned:
+                step_ended(owned, time.monotonic() - self._claimed_at)
+        except BaseException:
+            with self._lock:
+                self._claim = owned
+            raise
+        finally:
+            self._stored = None
+
+    def _keep_log(self, owned: Claim) -> None:
+        """Leaves the step's log where the server finds it; a log that is lost loses no run."""
+        if not self.host.is_elsewhere:
+            return
+        path = self.log_path(owned.run_id)
+        try:
+            keep_log(self.store.artifacts, owned.run_id, owned.attempt, owned.step, path, self._log_start)
+        except Exception:  # whatever the artifact store's library raises
+            logger.exception("the log of run %s could not be kept", owned.run_id)
 
     def _watch(self, memory_mb: int) -> str | None:
-        if STOPPING.is_set():
+        if self.host.stops():
             return "shutdown"
         with self._lock:
             owned = self._claim
@@ -224,10 +252,24 @@ class _Supervision:
                 "(LWDASH_JOB_MEMORY)"
             )
         if owned is None:
+            if self._stored:
+                self._beat(self._stored)
             return None
-        if time.monotonic() - self._claimed_at > self.settings.job_seconds:
+        away_s = self.place.away_s - self._away_s
+        if time.monotonic() - self._claimed_at - away_s > self.settings.job_seconds:
             return f"it took longer than {self.settings.job_seconds:,} s (LWDASH_JOB_SECONDS)"
-        if time.monotonic() - self._beat_at > HEARTBEAT_S:
+        return "cancelled" if self._beat(owned) else None
+
+    def _beat(self, owned: Claim) -> bool:
+        """A heartbeat if one is due; returns whether the run has to stop, as far as the database says it."""
+        try:
+            if time.monotonic() - self._beat_at <= HEARTBEAT_S:
+                return runs.should_stop(self.store.database, owned)
             self._beat_at = time.monotonic()
-            return "cancelled" if runs.beat(self.store.database, owned) else None
-        return "cancelled" if runs.should_stop(self.store.database, owned) else None
+            is_away = self.place.is_away
+            return runs.beat(
+                self.store.database, owned, "paused: another run is measured" if is_away else None
+            )
+        except Unanswered:
+            logger.warning("run %s goes on without the database, which does not answer", owned.run_id)
+            return False

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from seeding import seed_experiment
 
-from storage import frames, runs
+from storage import frames, queue
 from storage.store import Store, open_store
 
 
@@ -27,7 +27,7 @@ READS: dict[str, Callable[[Store], Any]] = {
     "states, counted": lambda store: frames.count_states(store.database),
     "2,000 runs of one experiment": lambda store: frames.runs_frame(store.database, 1),
     "progress of an experiment": lambda store: frames.progress_of(store.database, 1),
-    "what waits": lambda store: runs.waiting(store.database),
+    "what waits": lambda store: queue.waiting(store.database),
 }
 
 

@@ -12,10 +12,10 @@ from alembic.runtime.migration import MigrationContext
 from conftest import add_experiment
 from sqlalchemy import create_engine, select, text, update
 
-from storage import experiments, frames, runs, stages
+from storage import experiments, frames, queue, runs, stages
 from storage.database import connect, now, ping, upgrade
 from storage.errors import NewerDatabase
-from storage.runs import Claim
+from storage.runs import Beat, Claim
 from storage.store import Store
 from storage.tables import Base, Run, RunDetail, State
 
@@ -57,6 +57,13 @@ def vanish(store: Store, *run_ids: int) -> None:
         connection.execute(update(Run).where(Run.id.in_(run_ids)).values(heartbeat_at=long_ago))
 
 
+def recovered(store: Store, *run_ids: int) -> list[int]:
+    """Recovers these runs, of which nothing was heard any more."""
+    return runs.recover(
+        store.database, [beat for beat in runs.heartbeats(store.database) if beat.run_id in run_ids]
+    )
+
+
 def ended_with(store: Store, state: State, run_id: int) -> None:
     """Brings a queued run to a final state."""
     claim = claimed(store, run_id)
@@ -73,12 +80,12 @@ def ended_with(store: Store, state: State, run_id: int) -> None:
 
 def test_a_run_goes_through_its_steps(store: Store, queued: Queued) -> None:
     (run,) = queued("int8")
-    assert [(w.run_id, w.step, w.attempt) for w in runs.waiting(store.database)] == [(run, "compress", 1)]
+    assert [(w.run_id, w.step, w.attempt) for w in queue.waiting(store.database)] == [(run, "compress", 1)]
 
     claim = claimed(store, run)
-    assert (state_of(store, run), runs.waiting(store.database)) == ("running", [])
+    assert (state_of(store, run), queue.waiting(store.database)) == ("running", [])
     assert compressed(store, claim)
-    assert [(w.run_id, w.step) for w in runs.waiting(store.database)] == [(run, "measure")]
+    assert [(w.run_id, w.step) for w in queue.waiting(store.database)] == [(run, "measure")]
     assert measured(store, claimed(store, run, "measure"))
 
     row = row_of(store, run)
@@ -115,7 +122,7 @@ def test_a_worker_given_up_for_dead_changes_nothing(store: Store, queued: Queued
     (run,) = queued("int8")
     old = claimed(store, run)
     vanish(store, run)
-    assert runs.recover(store.database, 60) == [run]
+    assert recovered(store, run) == [run]
     new = claimed(store, run)
     assert new.attempt == old.attempt + 1
     before = row_of(store, run)
@@ -144,7 +151,7 @@ def test_a_queued_run_is_cancelled_at_once(store: Store, queued: Queued) -> None
     assert runs.cancel(store.database, run)
     assert state_of(store, run) == "cancelled"
     assert row_of(store, run)["finished_at"] is not None
-    assert runs.waiting(store.database) == []
+    assert queue.waiting(store.database) == []
     assert runs.claim(store.database, run, "compress", 1, "host:1") is None
 
 
@@ -179,7 +186,7 @@ def test_a_cancelled_run_whose_worker_vanished_is_cancelled(store: Store, queued
         vanish(store, run)
         if row_of(store, run)["vanished"] == runs.VANISHINGS - 1:
             runs.cancel(store.database, run)
-        runs.recover(store.database, 60)
+        recovered(store, run)
     row = row_of(store, run)
     assert (row["state"], row["error"]) == ("cancelled", None)
     assert row["finished_at"] is not None
@@ -194,7 +201,8 @@ def test_a_final_run_does_not_change(store: Store, queued: Queued, state: State)
     assert runs.claim(store.database, run, before["step"], before["attempt"], "host:2") is None
     assert not runs.fail(store.database, Claim(run, before["attempt"], before["step"]), "late")
     assert not runs.fail_waiting(store.database, run, before["attempt"], "late")
-    assert runs.recover(store.database, 0) == []
+    heard = Beat(run, before["attempt"], before["heartbeat_at"], "host:1")
+    assert runs.recover(store.database, [heard]) == []
     assert row_of(store, run) == before
 
 
@@ -225,11 +233,11 @@ def test_stale_steps_are_queued_again_and_fail_after_the_last_time(store: Store,
     for number in range(1, runs.VANISHINGS):
         claimed(store, lost)
         vanish(store, lost)
-        assert runs.recover(store.database, 60) == [lost]
+        assert recovered(store, lost) == [lost]
         assert (state_of(store, lost), row_of(store, lost)["attempt"]) == ("queued", number + 1)
     claimed(store, lost)
     vanish(store, lost)
-    assert runs.recover(store.database, 60) == [lost]
+    assert recovered(store, lost) == [lost]
     assert state_of(store, lost) == "failed"
     assert f"vanished {runs.VANISHINGS} times" in row_of(store, lost)["error"]
     assert state_of(store, alive) == "running"
@@ -245,7 +253,7 @@ def test_restarts_and_retries_do_not_count_as_vanishing(store: Store, queued: Qu
         runs.retry(store.database, run)
     claimed(store, run)
     vanish(store, run)
-    runs.recover(store.database, 60)
+    recovered(store, run)
     assert (state_of(store, run), row_of(store, run)["attempt"]) == ("queued", 12)
 
 
@@ -254,8 +262,8 @@ def test_a_recovered_measurement_is_measured_again(store: Store, queued: Queued)
     compressed(store, claimed(store, run))
     claimed(store, run, "measure")
     vanish(store, run)
-    runs.recover(store.database, 60)
-    assert [(w.step, w.attempt) for w in runs.waiting(store.database)] == [("measure", 2)]
+    recovered(store, run)
+    assert [(w.step, w.attempt) for w in queue.waiting(store.database)] == [("measure", 2)]
     assert row_of(store, run)["tflite_sha256"] == "c" * 64
 
 
@@ -269,7 +277,7 @@ def test_times_are_the_databases(store: Store, queued: Queued, monkeypatch: pyte
         clock = connection.execute(select(now(store.database))).scalar_one()
     row = row_of(store, run)
     assert clock - 30 < row["created_at"] <= row["started_at"] <= row["heartbeat_at"] <= clock
-    assert runs.recover(store.database, 60) == []
+    assert abs(runs.heartbeats(store.database)[0].heartbeat_at - clock) < 30
 
 
 def test_the_databases_clock_runs(store: Store) -> None:

@@ -24,7 +24,7 @@ from lwdash.measure.runner import Runner
 from lwdash.settings import Settings, load_settings
 from storage import runs
 from storage.artifacts import Artifacts
-from storage.runs import Waiting
+from storage.queue import Waiting
 from storage.store import Store, open_store
 
 ENDED = ("succeeded", "failed", "cancelled")

@@ -1,0 +1,52 @@
+"""The process that supervises steps: the server itself, or a dask worker elsewhere."""
+
+import os
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from lwdash.settings import Settings, load_settings
+from storage.store import Store, open_store
+
+STOPPING = threading.Event()
+"""Set when this process shuts down: children are ended and their runs go back to the queue."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """What a supervising process has and is called."""
+
+    store: Store
+    settings: Settings
+    name: str
+    """host:process, or the address of a cluster's worker."""
+    stops: Callable[[], bool]
+    """Whether this process is shutting down."""
+    is_elsewhere: bool
+    """Not the server's own process: logs that stay here are not seen there."""
+
+
+def this_host(settings: Settings | None) -> Host:
+    """settings: given when engine and worker are one process; a worker elsewhere reads its own."""
+    if settings is not None:
+        store = _store(settings.database_url, settings.artifacts, settings.home)
+        return Host(store, settings, f"{socket.gethostname()}:{os.getpid()}", STOPPING.is_set, False)
+    from distributed import Status, get_worker
+
+    settings, worker = load_settings(), get_worker()
+    store = _store(settings.database_url, settings.artifacts, settings.home)
+    return Host(
+        store,
+        settings,
+        worker.address,
+        lambda: worker.status not in (Status.running, Status.paused),
+        True,
+    )
+
+
+@lru_cache(maxsize=4)
+def _store(database_url: str, artifacts: str, home: Path) -> Store:
+    return open_store(database_url, artifacts, home / "cache", is_upgraded=False)

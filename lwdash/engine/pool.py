@@ -1,0 +1,291 @@
+"""Where steps run: a dask scheduler and worker embedded in this process, or a shared scheduler with its workers."""
+
+import contextlib
+import fcntl
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any, Protocol
+
+from lwdash.engine import supervise
+from lwdash.engine.supervise import Member
+from lwdash.engine.workers import Worker, describe, of_cluster, refusal, this_process, versions
+from lwdash.errors import EngineUnavailable
+from lwdash.settings import Settings
+from storage.installation import mark_installation
+from storage.queue import Waiting
+from storage.runs import NEXT_STEP
+from storage.store import Store
+
+logger = logging.getLogger(__name__)
+
+MEASURE = "measure"
+CONNECT_S = "5s"
+STUCK_S = 5.0
+ENDED = ("erred", "memory", "forgotten", "released")
+
+
+class Pool(Protocol):
+    """Takes batches; `open` first, `close` last. Used by one thread."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def problem(self) -> str | None:
+        """Why no batch can be taken at present, in words."""
+
+    @property
+    def workers(self) -> Collection[str] | None:
+        """Addresses of the workers that are there; None where the worker is this process."""
+
+    def listed(self) -> list[Worker]:
+        """The workers as they were last seen, for people; from any thread."""
+
+    def open(self) -> bool:
+        """Connects; False when another process of this home does the work."""
+
+    def known(self) -> list[str]:
+        """Keys of the batches that were handed out and have not ended."""
+
+    def room(self, known: Sequence[str]) -> Counter[bool]:
+        """How many more batches may be handed out: of measurements under True, of other steps under False."""
+
+    def submit(self, batch: Sequence[Waiting], ended: Callable[[BaseException | None], None]) -> None:
+        """Hands a batch out; `ended` is called in another thread."""
+
+    def close(self) -> None: ...
+
+
+class Embedded:
+    """One worker, in threads of this process; one process of a home at a time."""
+
+    kind = "embedded"
+    problem: str | None = None
+    workers = None
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+        self._lock_file: Any = None
+        self._cluster: Any = None
+        self._client: Any = None
+
+    def listed(self) -> list[Worker]:
+        return [this_process(self.settings.slots)]
+
+    def open(self) -> bool:
+        if not self._lock_home():
+            return False
+        _quiet_dask()
+        from distributed import Client, LocalCluster
+
+        slots = self.settings.slots
+        self._cluster = LocalCluster(
+            processes=False,
+            protocol="tcp://",
+            host="127.0.0.1",
+            n_workers=1,
+            threads_per_worker=slots + 1,
+            dashboard_address="127.0.0.1:0",
+            resources={"cpu": slots, MEASURE: 1},
+            memory_limit=0,
+            local_directory=str(self.settings.scratch),
+            silence_logs=logging.ERROR,
+        )
+        self._client = Client(self._cluster, set_as_default=False)
+        return True
+
+    def known(self) -> list[str]:
+        tasks = list(self._cluster.scheduler.tasks.items())
+        return [str(key) for key, task in tasks if task.state not in ENDED]
+
+    def room(self, known: Sequence[str]) -> Counter[bool]:
+        taken = _taken(known)
+        return Counter({True: 1 - taken[True], False: self.settings.slots - taken[False]})
+
+    def submit(self, batch: Sequence[Waiting], ended: Callable[[BaseException | None], None]) -> None:
+        resource = MEASURE if batch[0].step == MEASURE else "cpu"
+        _submit(self._client, batch, self.settings, {resource: 1}, None, ended)
+
+    def close(self) -> None:
+        parts, self._client, self._cluster = (self._client, self._cluster), None, None
+        _close(*parts)
+        if self._lock_file is not None:
+            self._lock_file.close()
+            self._lock_file = None
+
+    def _lock_home(self) -> bool:
+        self.settings.home.mkdir(parents=True, exist_ok=True)
+        lock_file = (self.settings.home / "engine.lock").open("w")
+        try:
+            fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock_file.close()
+            return False
+        self._lock_file = lock_file
+        return True
+
+
+class Shared:
+    """Workers of a scheduler elsewhere: those that have the same versions, database and artifact store."""
+
+    kind = "cluster"
+
+    def __init__(self, settings: Settings, store: Store):
+        self.settings, self.store = settings, store
+        self.problem: str | None = None
+        self.refused: dict[str, str] = {}
+        """Why a worker gets no steps, by its address."""
+        self.workers: Collection[str] = ()
+        self._cpus: dict[str, float] = {}
+        self._asked: set[str] = set()
+        self._handed: dict[str, tuple[Any, float]] = {}
+        """Batches of this server that have not ended: the future, and when they were handed out."""
+        self._client: Any = None
+        self._info: dict[str, Any] = {}
+
+    def listed(self) -> list[Worker]:
+        return of_cluster(self._info, self.refused)
+
+    def open(self) -> bool:
+        _quiet_dask()
+        from distributed import Client
+
+        address = self.settings.scheduler
+        try:
+            self._client = Client(address, timeout=CONNECT_S, set_as_default=False)
+        except (OSError, TimeoutError) as error:
+            raise EngineUnavailable(f"the scheduler {address} does not answer ({error})") from error
+        self._mark = mark_installation(self.store)
+        return True
+
+    def known(self) -> list[str]:
+        """Those of other servers on this scheduler too."""
+        self._look_at_workers()
+        processing = {str(key) for keys in self._client.processing().values() for key in keys}
+        self._drop_stuck(processing)
+        return sorted(processing | self._handed.keys())
+
+    def room(self, known: Sequence[str]) -> Counter[bool]:
+        taken = _taken(known)
+        return Counter(
+            {
+                True: len(self._cpus) - taken[True],
+                False: int(sum(self._cpus.values())) - taken.total(),
+            }
+        )
+
+    def submit(self, batch: Sequence[Waiting], ended: Callable[[BaseException | None], None]) -> None:
+        key = batch_key(batch)
+
+        def forget(error: BaseException | None) -> None:
+            self._handed.pop(key, None)
+            ended(error)
+
+        future = _submit(self._client, batch, None, {"cpu": 1}, sorted(self._cpus), forget)
+        if not future.done():
+            self._handed[key] = (future, time.monotonic())
+
+    def _drop_stuck(self, processing: Collection[str]) -> None:
+        """Takes back batches that wait for workers which have left, to be handed out anew."""
+        for key, (future, since) in list(self._handed.items()):
+            if future.done():
+                self._handed.pop(key, None)
+            elif key not in processing and time.monotonic() - since > STUCK_S:
+                self._handed.pop(key, None)
+                self._client.cancel([future], force=True)
+
+    def close(self) -> None:
+        client, self._client = self._client, None
+        _close(client)
+
+    def _look_at_workers(self) -> None:
+        """Asks new workers what they have, and keeps those that fit."""
+        if self._client.status != "running":
+            raise EngineUnavailable(f"the scheduler {self.settings.scheduler} does not answer")
+        info = self._client.scheduler_info(n_workers=-1)["workers"]
+        self._info, self.workers = dict(info), set(info)
+        offered = {address: worker["resources"].get("cpu", 0) for address, worker in info.items()}
+        new = [address for address in info if offered[address] and address not in self._asked]
+        if new:
+            answers = self._client.run(describe, self._mark, workers=new, on_error="return")
+            for address, answer in answers.items():
+                if (words := refusal(address, answer, versions())) is not None:
+                    logger.warning("%s", words)
+                    self.refused[address] = words
+        self._asked = set(info) & (self._asked | set(new))
+        self.refused = {address: words for address, words in self.refused.items() if address in info}
+        self._cpus = {a: cpus for a, cpus in offered.items() if cpus and a not in self.refused}
+        self.problem = None if self._cpus else self._why_none()
+
+    def _why_none(self) -> str:
+        if self.refused:
+            return "; ".join(self.refused.values())
+        workers = f"none of the {len(self.workers)} workers" if self.workers else "no worker"
+        return (
+            f"{workers} of {self.settings.scheduler} offers the resource cpu; start one with "
+            "`dask worker … --resources cpu=N`"
+        )
+
+
+def _taken(known: Sequence[str]) -> Counter[bool]:
+    return Counter(key.partition(":")[0] == MEASURE for key in known if next(members_of(key), None))
+
+
+def _submit(
+    client: Any,
+    batch: Sequence[Waiting],
+    settings: Settings | None,
+    resources: dict[str, float],
+    workers: list[str] | None,
+    ended: Callable[[BaseException | None], None],
+) -> Any:
+    from distributed import fire_and_forget
+
+    members: list[Member] = [(w.run_id, w.attempt) for w in batch]
+    future = client.submit(
+        supervise.run_step,
+        batch[0].step,
+        members,
+        settings,
+        key=batch_key(batch),
+        pure=False,
+        priority=1 if batch[0].step == MEASURE else 0,
+        resources=resources,
+        workers=workers,
+        retries=0,
+    )
+    fire_and_forget(future)
+    future.add_done_callback(
+        lambda done: ended(done.exception(timeout=5) if done.status == "error" else None)
+    )
+    return future
+
+
+def _close(*parts: Any) -> None:
+    for part in parts:
+        if part is not None:
+            with contextlib.suppress(Exception):  # a scheduler that is gone cannot be closed
+                part.close(timeout=5)
+
+
+def _quiet_dask() -> None:
+    import dask
+
+    dask.config.set(logging={"distributed": "warning", "distributed.http.proxy": "error"})
+
+
+def batch_key(batch: Sequence[Waiting]) -> str:
+    """The dask key; it says which attempts of which runs are inside."""
+    return f"{batch[0].step}:" + "+".join(f"{w.run_id}.{w.attempt}" for w in batch)
+
+
+def members_of(key: str) -> Iterator[tuple[str, int, int]]:
+    """The reverse of `batch_key`; nothing for keys of others."""
+    step, colon, rest = key.partition(":")
+    if not colon or step not in NEXT_STEP:
+        return
+    for member in rest.split("+"):
+        run_id, _, attempt = member.partition(".")
+        yield step, int(run_id), int(attempt)

@@ -1,0 +1,33 @@
+"""Which running steps are silent, by a stopwatch of our own.
+
+Clocks jump: a laptop sleeps, somebody sets the time. So no time stamp is compared with a clock; what counts is for how
+long a heartbeat has stayed the same while this process watched.
+"""
+
+import time
+from collections.abc import Callable, Collection, Sequence
+
+from storage.runs import Beat
+
+
+class Silence:
+    """Remembers since when each heartbeat is the last one. Not thread-safe."""
+
+    def __init__(self, after_s: float, gone_after_s: float, clock: Callable[[], float] = time.monotonic):
+        self.after_s, self.gone_after_s, self._clock = after_s, gone_after_s, clock
+        self._since: dict[Beat, float] = {}
+
+    def silent(self, beats: Sequence[Beat], workers: Collection[str] | None = None) -> list[Beat]:
+        """Those of `beats` unchanged for `after_s` seconds.
+
+        workers: addresses of the cluster's workers that are there; the steps of one that has left are silent
+        after `gone_after_s` already.
+        """
+        now = self._clock()
+        self._since = {beat: self._since.get(beat, now) for beat in beats}
+        found = []
+        for beat, since in self._since.items():
+            has_left = workers is not None and "://" in beat.worker and beat.worker not in workers
+            if now - since >= (self.gone_after_s if has_left else self.after_s):
+                found.append(beat)
+        return found
