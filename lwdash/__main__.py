@@ -11,21 +11,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lwdash.commands import doctor, records
+from lwdash.commands import analyses, doctor, findings, records
 from lwdash.datasets.settings import DataSettings
 from lwdash.engine import submit
 from lwdash.engine.inspection import inspect_as, inspect_file
+from lwdash.engine.linting import lint_data
 from lwdash.engine.scheduler import Engine
-from lwdash.errors import EngineUnavailable, LwdashError, NotFound, UserMistake
+from lwdash.errors import DataRefused, EngineUnavailable, LwdashError, NotFound, UserMistake
 from lwdash.recipe import parse_recipe
 from lwdash.settings import Settings, load_settings
 from storage import runs
+from storage.analyses import SENSITIVITY
 from storage.errors import StorageError
 from storage.store import Store, open_store
 
 DONE, FAILED, USAGE = 0, 1, 2
 PATIENCE_S = 30.0
 """How long `run` waits for an engine that does not work."""
+LIMITS = {
+    "size": ("size_bytes", 1000.0, "KB", "largest .tflite in kB (1,000 bytes)"),
+    "drop": ("accuracy_drop", 0.01, "POINTS", "largest loss of accuracy in percentage points"),
+    "latency": ("latency_ms", 1.0, "MS", "longest latency in ms"),
+    "arena": ("arena_bytes", 1000.0, "KB", "largest arena of TensorFlow Lite Micro in kB (1,000 bytes)"),
+}
+"""Options `--max-…` of `run`: the limit they set, the factor to its unit, the unit they take, what it means."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,32 +73,15 @@ def _parser() -> argparse.ArgumentParser:
 
     run = command("run", "Compress a model by recipes and measure every result.", _run)
     run.add_argument("model", type=Path)
-    run.add_argument("--data", type=Path, required=True, metavar="CSV", help="the samples, one a row")
-    run.add_argument("--eval", type=Path, metavar="CSV", help="rows of their own to measure on")
-    run.add_argument("--calibration", type=Path, metavar="CSV", help="rows of their own to set ranges with")
-    run.add_argument(
-        "--label", metavar="COLUMN", help="the label column (found when there is one that looks like it)"
-    )
-    run.add_argument(
-        "--no-label", action="store_true", help="the CSV has no labels: compare with the original model"
-    )
-    run.add_argument(
-        "--ignore",
-        action="append",
-        default=[],
-        metavar="COLUMN",
-        help="a column that is neither label nor input",
-    )
-    run.add_argument(
-        "--preprocess",
-        default="",
-        metavar="SPEC",
-        help="e.g. 'resize(500, method=area) + scale(minmax, per=row)'",
-    )
+    _data_options(run)
     run.add_argument(
         "--experiment", metavar="NAME", help="name of the experiment (default: the model's file name)"
     )
-    run.add_argument("--seed", type=int, default=0)
+    for name, (_, _, unit, help) in LIMITS.items():
+        run.add_argument(f"--max-{name}", type=_positive, metavar=unit, help=help)
+    run.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="threads that latencies are measured with (1)"
+    )
     run.add_argument(
         "--recipe",
         action="append",
@@ -98,12 +90,21 @@ def _parser() -> argparse.ArgumentParser:
         help="e.g. 'prune(sparsity=0.8) + int8'; repeat it for more",
     )
 
+    check = command("lint", "Say what in the data would spoil the figures, before any run.", _lint)
+    check.add_argument("model", type=Path)
+    _data_options(check)
+
     listing = command("runs", "List runs, newest experiment first.", _runs)
     listing.add_argument("--experiment", metavar="NAME")
 
     show = command("show", "Show one run with everything measured.", _show)
     show.add_argument("run", type=int)
     show.add_argument("--layers", action="store_true", help="one line an operator of the .tflite")
+
+    sensitivity = command(
+        "sensitivity", "Measure which layers are to blame for what quantizing costs a run.", _sensitivity
+    )
+    sensitivity.add_argument("run", type=int)
 
     export = command("export", "Write a run's .tflite to a file.", _export)
     export.add_argument("run", type=int)
@@ -116,6 +117,41 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _data_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, metavar="CSV", help="the samples, one a row")
+    parser.add_argument("--eval", type=Path, metavar="CSV", help="rows of their own to measure on")
+    parser.add_argument(
+        "--calibration", type=Path, metavar="CSV", help="rows of their own to set ranges with"
+    )
+    parser.add_argument(
+        "--label", metavar="COLUMN", help="the label column (found when there is one that looks like it)"
+    )
+    parser.add_argument(
+        "--no-label", action="store_true", help="the CSV has no labels: compare with the original model"
+    )
+    parser.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="a column that is neither label nor input",
+    )
+    parser.add_argument(
+        "--preprocess",
+        default="",
+        metavar="SPEC",
+        help="e.g. 'resize(500, method=area) + scale(minmax, per=row)'",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="decides which rows are in which part (0)")
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number above 0, but got {text}")
+    return value
+
+
 def _inspect(options: argparse.Namespace, settings: Settings, store: Store) -> int:
     sha256 = submit.add_local_file(store, options.model, "model")
     facts = submit.model_facts(inspect_file(settings, store, sha256, "model"))
@@ -125,19 +161,11 @@ def _inspect(options: argparse.Namespace, settings: Settings, store: Store) -> i
 
 def _run(options: argparse.Namespace, settings: Settings, store: Store) -> int:
     recipes = [parse_recipe(text) for text in options.recipe]
-    model_row = inspect_file(settings, store, submit.add_local_file(store, options.model, "model"), "model")
-    data_settings = DataSettings(
-        label="" if options.no_label else options.label,
-        ignored=tuple(options.ignore),
-        preprocess=options.preprocess,
-        seed=options.seed,
-    )
-    data_row = inspect_file(settings, store, submit.add_local_file(store, options.data, "data"), "data")
-    data_row = inspect_as(settings, store, data_row, data_settings.to_dict())
-    own_parts = {
-        part: inspect_file(settings, store, submit.add_local_file(store, path, "data"), "data")
-        for part, path in (("evaluation", options.eval), ("calibration", options.calibration))
-        if path is not None
+    model_row, data_row, data_settings, own_parts = _read(options, settings, store)
+    given = {
+        key: value * factor
+        for name, (key, factor, _, _) in LIMITS.items()
+        if (value := getattr(options, f"max_{name}")) is not None
     }
     experiment = submit.create_experiment(
         store,
@@ -146,11 +174,17 @@ def _run(options: argparse.Namespace, settings: Settings, store: Store) -> int:
         data_row=data_row,
         settings=data_settings,
         own_parts=own_parts,
+        limits=given,
+        threads=options.threads,
     )
-    for warning in submit.fit(
-        submit.model_facts(model_row), submit.data_facts(data_row), data_settings
-    ).warnings:
+    fitted = submit.fit(submit.model_facts(model_row), submit.data_facts(data_row), data_settings)
+    for warning in fitted.warnings:
         _say(f"note: {warning}")
+    linted = lint_data(
+        settings, store, model_row=model_row, data_row=data_row, chosen=data_settings, own_parts=own_parts
+    )
+    for line in findings.summary_lines(linted):
+        _say(line)
     baseline, ids = submit.submit_runs(store, experiment, recipes)
     with _working(settings, store) as engine:
         _wait(store, engine, sorted({baseline, *ids}))
@@ -162,6 +196,39 @@ def _run(options: argparse.Namespace, settings: Settings, store: Store) -> int:
     }
     _print(options, whole, lambda: records.table_lines(found))
     return DONE if all(record["state"] == "succeeded" for record in found) else FAILED
+
+
+def _read(
+    options: argparse.Namespace, settings: Settings, store: Store
+) -> tuple[dict[str, Any], dict[str, Any], DataSettings, dict[str, dict[str, Any]]]:
+    """The rows of the model and the data file, how the data is read, and files of their own for single parts."""
+    model_row = inspect_file(settings, store, submit.add_local_file(store, options.model, "model"), "model")
+    chosen = DataSettings(
+        label="" if options.no_label else options.label,
+        ignored=tuple(options.ignore),
+        preprocess=options.preprocess,
+        seed=options.seed,
+    )
+    data_row = inspect_file(settings, store, submit.add_local_file(store, options.data, "data"), "data")
+    data_row = inspect_as(settings, store, data_row, chosen.to_dict())
+    own_parts = {
+        part: inspect_file(settings, store, submit.add_local_file(store, path, "data"), "data")
+        for part, path in (("evaluation", options.eval), ("calibration", options.calibration))
+        if path is not None
+    }
+    return model_row, data_row, chosen, own_parts
+
+
+def _lint(options: argparse.Namespace, settings: Settings, store: Store) -> int:
+    model_row, data_row, chosen, own_parts = _read(options, settings, store)
+    submit.fit(submit.model_facts(model_row), submit.data_facts(data_row), chosen)
+    linted = lint_data(
+        settings, store, model_row=model_row, data_row=data_row, chosen=chosen, own_parts=own_parts
+    )
+    if linted.error:
+        raise DataRefused(linted.error)
+    _print(options, findings.findings_record(linted), lambda: findings.findings_lines(linted))
+    return DONE
 
 
 @contextlib.contextmanager
@@ -212,6 +279,15 @@ def _show(options: argparse.Namespace, settings: Settings, store: Store) -> int:
     record = records.run_record(store.database, options.run, with_layers=options.layers)
     _print(options, record, lambda: records.show_lines(record))
     return DONE
+
+
+def _sensitivity(options: argparse.Namespace, settings: Settings, store: Store) -> int:
+    analysis = submit.start_analysis(store, options.run, SENSITIVITY)
+    with _working(settings, store) as engine:
+        _wait(store, engine, [analysis])
+    record = analyses.analysis_record(store.database, options.run, SENSITIVITY)
+    _print(options, record, lambda: analyses.sensitivity_lines(record))
+    return DONE if record["state"] == "succeeded" else FAILED
 
 
 def _export(options: argparse.Namespace, settings: Settings, store: Store) -> int:

@@ -1,4 +1,4 @@
-"""CSV → arrays in three parts: reads, pre-processes, maps labels, splits, and warns."""
+"""CSV → arrays in three parts: reads, pre-processes, maps labels, splits."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from lwdash.datasets.cautions import cautions
 from lwdash.datasets.classes import canonical, map_classes
 from lwdash.datasets.columns import InputFit
 from lwdash.datasets.dataset import Dataset
@@ -66,7 +65,6 @@ def prepare(
     labels, classes, label_warnings = _labels(loaded, fit, settings, outputs)
     same = np.concatenate([rows.same for rows in loaded.values()])
     parts = _parts(loaded, labels, same, settings.seed)
-    own = len(loaded[""].lines)
     lines = np.concatenate([each.lines for each in loaded.values()])
     arrays: dict[str, np.ndarray] = {}
     statistics: dict[str, tuple[tuple[np.ndarray, np.ndarray], ...]] = {}
@@ -76,14 +74,7 @@ def prepare(
         if learnt:
             statistics[fitted.name] = tuple(learnt)
         arrays[fitted.name] = _finished(rows, fitted, own_steps, learnt, lines, path.name)
-    used = list(dict.fromkeys(i for f in fit.inputs for i in f.columns))
-    flat = [
-        facts.names[i]
-        for i, low, high in zip(used, loaded[""].low, loaded[""].high, strict=True)
-        if low == high
-    ]
     warnings = [*fit.warnings, *label_warnings]
-    warnings += cautions(parts, labels, classes, same, flat if own > 1 else [], len(used))
     return Dataset(
         inputs=arrays,
         labels=labels,
@@ -113,7 +104,7 @@ def _load_extra(
         {i for f in fit.inputs for i in f.columns}
         | ({fit.label_index} if fit.label_index is not None else set())
     )
-    place = _places(dialect, names, needed)
+    place = places_of(dialect, names, needed)
     if place is None:
         raise DataRefused(
             f"the {part} file {path.name} has the columns {brief_names(dialect.names)}; the main file's are "
@@ -123,7 +114,8 @@ def _load_extra(
     return load_rows(path, dialect, fit, [[place[i] for i in f.columns] for f in fit.inputs], label, steps)
 
 
-def _places(dialect: Dialect, names: Sequence[str], needed: Sequence[int]) -> dict[int, int] | None:
+def places_of(dialect: Dialect, names: Sequence[str], needed: Sequence[int]) -> dict[int, int] | None:
+    """Column of the main file → column of this one, by name or else by position; None where it has neither."""
     own = {name: i for i, name in enumerate(dialect.names)}
     if all(names[i] in own for i in needed):
         return {i: own[names[i]] for i in needed}

@@ -19,15 +19,12 @@ from lwdash.errors import DataRefused
 @dataclass
 class LoadedRows:
     """Rows of one file, or of one block of it. arrays: per input, after the row steps; labels: str (rows,) or
-    float64 (rows,), None without; same: int64 (rows,) hash of the input values of each row; low, high: least
-    and greatest value of each input column."""
+    float64 (rows,), None without; same: int64 (rows,) hash of the input values of each row."""
 
     arrays: list[np.ndarray]
     labels: np.ndarray | None
     lines: np.ndarray
     same: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
     problems: ProblemList = field(default_factory=ProblemList)
 
 
@@ -61,17 +58,13 @@ def load_rows(
             block.numbers[:, used[0] : used[-1] + 1] if adjoin else block.numbers[:, used]
         )
         same = np.fromiter((hash(row.tobytes()) for row in raw), np.int64, len(raw))
-        with np.errstate(invalid="ignore"):
-            low, high = (
-                (np.fmin.reduce(raw), np.fmax.reduce(raw)) if len(raw) else (np.full(len(used), np.nan),) * 2
-            )
         arrays = []
         for group, fitted, own in zip(columns, fit.inputs, steps, strict=True):
             values = raw if group == used else block.numbers[:, group]
             with np.errstate(invalid="ignore", over="ignore"):
                 values = apply_steps(own, values)
                 arrays.append(_stored(values, fitted.dtype, own, block, fitted.name, path.name))
-        return LoadedRows(arrays, labels, block.lines, same, low, high, block.problems)
+        return LoadedRows(arrays, labels, block.lines, same, block.problems)
 
     stores, parts = [RowStore(shared_by=len(columns)) for _ in columns], []
     problems = ProblemList()
@@ -91,8 +84,6 @@ def load_rows(
         None if label is None else np.concatenate([part.labels for part in parts if part.labels is not None]),
         np.concatenate([part.lines for part in parts]),
         np.concatenate([part.same for part in parts]),
-        np.fmin.reduce([part.low for part in parts]),
-        np.fmax.reduce([part.high for part in parts]),
     )
 
 

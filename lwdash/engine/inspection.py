@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from lwdash.engine.child import run_child
+from lwdash.engine.child import Handler, run_child
 from lwdash.errors import NotFound
 from lwdash.settings import Settings
 from storage import experiments
@@ -22,7 +22,8 @@ def inspect_file(settings: Settings, store: Store, sha256: str, kind: str) -> di
     row = experiments.get_file(store.database, sha256, kind)
     if row is None:
         raise NotFound(f"no {kind} file {sha256[:12]}… was uploaded")
-    if row["facts"] is None and row["error"] is None:
+    is_outdated = kind == "model" and row["facts"] is not None and "scaling" not in row["facts"]
+    if is_outdated or (row["facts"] is None and row["error"] is None):
         path = store.artifacts.local_path(sha256)
         answer = ask_child(settings, f"inspect-{kind}", {"path": str(path), "name": row["name"]})
         facts, error = answer.get("facts"), answer.get("error")
@@ -66,8 +67,10 @@ _READ_OTHERWISE: dict[tuple[Any, ...], dict[str, Any]] = {}
 MOST_READ_OTHERWISE = 16
 
 
-def ask_child(settings: Settings, step: str, job: dict[str, Any]) -> dict[str, Any]:
-    """One job for a child of its own: its `done` message, or {"error": words}."""
+def ask_child(
+    settings: Settings, step: str, job: dict[str, Any], handlers: Mapping[str, Handler] | None = None
+) -> dict[str, Any]:
+    """One job for a child of its own: its `done` message, or {"error": words}. handlers: for what else it may ask."""
     answer: dict[str, Any] = {}
     jobs = [{**job, "run": None}]
     started = time.monotonic()
@@ -92,6 +95,7 @@ def ask_child(settings: Settings, step: str, job: dict[str, Any]) -> dict[str, A
             "done": keep,
             "failed": keep,
             "progress": lambda _: None,
+            **(handlers or {}),
         },
         watch=watch,
     )

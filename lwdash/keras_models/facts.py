@@ -48,6 +48,24 @@ class Support:
 
 
 @dataclass(frozen=True)
+class InputScaling:
+    """What the model itself makes of the values of one input: scale·x + offset.
+
+    layers: paths of the layers that do it, none where the first layer with weights takes the values as they are.
+    scale, offset: one number for all values, or one a channel (last axis); a scale of 0 tells nothing.
+    is_learnt: scale and offset come from the rows that it was trained on (Normalization, a first batch norm), so
+    that those rows become mean 0, deviation 1. is_told: False where the file does not tell, or values are indices.
+    """
+
+    input: str
+    layers: tuple[str, ...] = ()
+    scale: tuple[float, ...] = (1.0,)
+    offset: tuple[float, ...] = (0.0,)
+    is_learnt: bool = False
+    is_told: bool = True
+
+
+@dataclass(frozen=True)
 class ModelFacts:
     """Everything the dashboard shows of a model before anything is run.
 
@@ -57,6 +75,7 @@ class ModelFacts:
     loss: as compiled, None when the model was saved without; task: "classification", "binary", "multi-label",
     "regression", "reconstruction", or None when neither loss nor activation tells.
     support: per technique ("prune", "cluster", "qat") the layers it is asked about, in model order.
+    scaling: per input, None in facts that were stored before it was looked for.
     """
 
     format: str
@@ -72,6 +91,7 @@ class ModelFacts:
     task: str | None = None
     output_activation: str | None = None
     support: dict[str, tuple[Support, ...]] = field(default_factory=dict)
+    scaling: tuple[InputScaling, ...] | None = None
 
     @property
     def ports(self) -> tuple[list[Port], list[Port]]:
@@ -95,8 +115,18 @@ class ModelFacts:
                     technique: tuple(Support(**entry) for entry in entries)
                     for technique, entries in data["support"].items()
                 },
+                "scaling": _scalings(data.get("scaling")),
             }
         )
+
+
+def _scalings(entries: list[dict[str, Any]] | None) -> tuple[InputScaling, ...] | None:
+    if entries is None:
+        return None
+    return tuple(
+        InputScaling(**{**entry, **{key: tuple(entry[key]) for key in ("layers", "scale", "offset")}})
+        for entry in entries
+    )
 
 
 def _shape(value: Any) -> Shape | None:

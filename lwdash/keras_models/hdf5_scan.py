@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import h5py
@@ -12,6 +14,8 @@ MAX_OBJECTS = 200_000
 MAX_DECLARED_BYTES = 4 << 30
 SMALL_BYTES = 64 << 20
 MAX_RATIO = 200
+SMALL_ELEMENTS = 4096
+MOST_READ = 400
 NUMERIC_KINDS = frozenset("fiub")
 BUILT_IN_FILTERS = frozenset({1, 2, 3, 4, 5, 6, 32000})
 """deflate, shuffle, fletcher32, szip, nbit, scale-offset, and h5py's own LZF."""
@@ -54,6 +58,22 @@ def dataset_sizes(group: h5py.Group) -> dict[str, int]:
             else:
                 raise ModelRefused(f"'{path}' in the HDF5 file is a named type, which no Keras file has")
     return sizes
+
+
+def small_values(
+    file: h5py.Group, sizes: Mapping[str, int], wanted: re.Pattern[str]
+) -> dict[str, list[float]]:
+    """The numbers in small datasets whose path `wanted` finds, at most MOST_READ of them.
+
+    Call after `dataset_sizes`. Only what lies in the file as it is gets read: Keras does not compress weights.
+    """
+    names = [path for path, size in sizes.items() if 0 < size <= SMALL_ELEMENTS and wanted.search(path)]
+    found = {}
+    for path in names[:MOST_READ]:
+        dataset = file[path]
+        if dataset.chunks is None and dataset.dtype.kind == "f":
+            found[path] = [float(value) for value in dataset[()].reshape(-1)]
+    return found
 
 
 def _member(group: h5py.Group, key: str, path: str) -> Any:

@@ -12,10 +12,11 @@ from lwdash.keras_models.declared_scan import check_declared, check_layers
 from lwdash.keras_models.facts import LayerFacts, ModelFacts, Shape, TensorFacts
 from lwdash.keras_models.model_file import ModelFile, detect_format, read_model_file
 from lwdash.keras_models.network import LayerNode, Network, TensorRef, read_network, walk
+from lwdash.keras_models.scaling import Statistics, input_scaling
 from lwdash.keras_models.shapes import infer_shapes
 from lwdash.keras_models.support import support
 from lwdash.keras_models.task import likely_task, loss_name, output_activation
-from lwdash.keras_models.weights import count_archive, count_legacy
+from lwdash.keras_models.weights import archive_statistics, count_archive, count_legacy, legacy_statistics
 
 LAYER_ACTIVATIONS = {
     "ReLU": "relu",
@@ -54,7 +55,9 @@ def library_of(keras_version: str) -> str:
 
 def describe(file: ModelFile, library: str, network: Network) -> ModelFacts:
     """ModelFacts of a file whose config and weights have been read."""
-    counts = (count_archive if file.format == "keras" else count_legacy)(network, file.sizes)
+    is_archive = file.format == "keras"
+    counts = (count_archive if is_archive else count_legacy)(network, file.sizes)
+    statistics = (archive_statistics if is_archive else legacy_statistics)(network, file.values)
     return network_facts(
         network,
         counts,
@@ -63,6 +66,7 @@ def describe(file: ModelFile, library: str, network: Network) -> ModelFacts:
         library=library,
         loss=loss_name(file.compile_config),
         stored=sum(file.sizes.values()),
+        statistics=statistics,
     )
 
 
@@ -75,8 +79,9 @@ def network_facts(
     library: str,
     loss: str | None,
     stored: int,
+    statistics: Statistics | None = None,
 ) -> ModelFacts:
-    """ModelFacts of a network whose layers have `counts` parameters by path.
+    """ModelFacts of a network whose layers have `counts` parameters and normalization `statistics` by path.
 
     stored: numbers that the file holds as weights. Raises ModelRefused where the config declares far more than that.
     """
@@ -102,6 +107,7 @@ def network_facts(
         task=likely_task(loss, activation, inputs, outputs),
         output_activation=activation,
         support=support(layers),
+        scaling=input_scaling(network, statistics or {}),
     )
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import h5py
 
 from lwdash.errors import ModelRefused
-from lwdash.keras_models.hdf5_scan import dataset_sizes
+from lwdash.keras_models.hdf5_scan import dataset_sizes, small_values
 from lwdash.keras_models.zip_scan import LOCAL_HEADER_BYTES, check_members
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -23,17 +24,24 @@ ZIP_MAGIC = b"PK\x03\x04"
 MAX_JSON_BYTES = 64 << 20
 KERAS_MEMBERS = frozenset({"metadata.json", "config.json", "model.weights.h5"})
 ASSETS = "assets/"
+NORMALIZATION = re.compile(r"(^|/)(batch_)?normalization(_\d+)?/vars/\d+$")
+NORMALIZATION_LEAF = re.compile(r"/(moving_)?(mean|variance)(:0)?$")
+"""The statistics of a normalization, in a `.weights.h5` and in a legacy `.h5`."""
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """The raw contents of a `.keras` or `.h5`: `sizes` holds elements by dataset path."""
+    """The raw contents of a `.keras` or `.h5`.
+
+    sizes: elements by dataset path. values: what the normalizations hold, by dataset path.
+    """
 
     format: str
     keras_version: str
     config: dict[str, Any]
     compile_config: dict[str, Any] | None
     sizes: dict[str, int]
+    values: dict[str, list[float]] = field(default_factory=dict)
 
 
 def detect_format(path: Path) -> str:
@@ -98,6 +106,7 @@ def _read_keras(path: Path) -> ModelFile:
         config = _json(_read(archive, "config.json"), "config.json")
         with _member_file(path, archive, "model.weights.h5") as file, _open_hdf5(file) as hdf5:
             sizes = dataset_sizes(hdf5)
+            values = small_values(hdf5, sizes, NORMALIZATION)
     compile_config = config.get("compile_config")
     return ModelFile(
         format="keras",
@@ -105,12 +114,14 @@ def _read_keras(path: Path) -> ModelFile:
         config=config,
         compile_config=compile_config if isinstance(compile_config, dict) else None,
         sizes=sizes,
+        values=values,
     )
 
 
 def _read_h5(path: Path) -> ModelFile:
     with _open_hdf5(path) as file:
         sizes = dataset_sizes(file)
+        values = small_values(file, sizes, NORMALIZATION_LEAF)
         if "model_config" not in file.attrs:
             raise ModelRefused(
                 "the .h5 file holds weights only, no model: save the whole model, with model.save(…) instead "
@@ -128,6 +139,7 @@ def _read_h5(path: Path) -> ModelFile:
         config=config,
         compile_config=compile_config,
         sizes=sizes,
+        values=values,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lwdash.keras_models.network import Network, walk
 
@@ -33,26 +33,57 @@ def count_archive(network: Network, sizes: Mapping[str, int]) -> dict[str, int]:
             continue
         for end in range(1, len(parts)):
             below["/".join(parts[:end])] += size
-    counts: dict[str, int] = {}
-    _count_groups(network, "", "", below, counts)
-    return counts
+    return {path: below[group] if group else 0 for path, group in archive_groups(network)}
 
 
-def _count_groups(
-    network: Network, group: str, prefix: str, below: Counter[str], counts: dict[str, int]
-) -> None:
+def archive_groups(network: Network, group: str = "", prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The path of every layer, and the group of its weights in a `.weights.h5`; "" for an operation."""
     used: Counter[str] = Counter()
     for node in network.nodes:
         if node.is_operation:
-            counts[prefix + node.name] = 0
+            yield prefix + node.name, ""
             continue
         name = snake_case(node.class_name)
         path = f"{group}layers/{name}_{used[name]}" if used[name] else f"{group}layers/{name}"
         used[name] += 1
         if node.network is None:
-            counts[prefix + node.name] = below[path]
+            yield prefix + node.name, path
         else:
-            _count_groups(node.network, path + "/", f"{prefix}{node.name}/", below, counts)
+            yield from archive_groups(node.network, path + "/", f"{prefix}{node.name}/")
+
+
+def archive_statistics(
+    network: Network, values: Mapping[str, Sequence[float]]
+) -> dict[str, dict[str, Sequence[float]]]:
+    """Mean and variance of the normalizations by layer path, from the `values` of a `.weights.h5`.
+
+    A Normalization keeps (mean, variance, count), a BatchNormalization ends in (moving mean, moving variance).
+    """
+    classes = {path: node.class_name for path, node in walk(network)}
+    found: dict[str, dict[str, Sequence[float]]] = {}
+    for path, group in archive_groups(network):
+        numbered: list[Sequence[float]] = []
+        while group and (key := f"{group}/vars/{len(numbered)}") in values:
+            numbered.append(values[key])
+        pair = numbered[:2] if classes[path] == "Normalization" else numbered[-2:]
+        if len(pair) == 2:
+            found[path] = {"mean": pair[0], "variance": pair[1]}
+    return found
+
+
+def legacy_statistics(
+    network: Network, values: Mapping[str, Sequence[float]]
+) -> dict[str, dict[str, Sequence[float]]]:
+    """Mean and variance of the top-level normalizations by layer path, from the `values` of a legacy `.h5`."""
+    tops = {node.name: node for node in network.nodes if node.network is None}
+    found: dict[str, dict[str, Sequence[float]]] = {}
+    for path, numbers in values.items():
+        rest = path.removeprefix(LEGACY_ROOT)
+        leaf = rest.rsplit("/", 1)[-1].removesuffix(":0").removeprefix("moving_")
+        layer = _owner(rest, tops)
+        if layer is not None and leaf in ("mean", "variance"):
+            found.setdefault(layer, {})[leaf] = numbers
+    return found
 
 
 def count_legacy(network: Network, sizes: Mapping[str, int]) -> dict[str, int]:

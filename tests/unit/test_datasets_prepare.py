@@ -191,31 +191,6 @@ def test_own_evaluation_and_calibration_files_are_those_parts(tmp_path):
         )  # fmt: skip
 
 
-def test_rows_shared_with_the_evaluation_file_are_a_warning(tmp_path):
-    beats(tmp_path / "main.csv", rows=90)
-    lines = (tmp_path / "main.csv").read_text().split("\n")
-    (tmp_path / "eval.csv").write_text("\n".join(lines[:21]) + "\n")
-    data = prepare(
-        tmp_path / "main.csv", DataSettings(), [("x", (20,), "float32")], OUTPUTS,
-        evaluation_path=tmp_path / "eval.csv", calibration_path=None,
-    )  # fmt: skip
-    shared = sum(np.isin(data.lines[data.parts[name]], np.arange(2, 22)).sum() for name in ("train",))
-    assert any(f"{shared} samples are in both train and evaluation" in warning for warning in data.warnings)
-
-
-def test_warnings_name_small_parts_missing_classes_constants_and_repeats(tmp_path):
-    rows = [f"{i % 2},{i}.5,7" for i in range(40)] + ["2,99.5,7", "0,0.5,7", "1,0.5,7"]
-    (tmp_path / "d.csv").write_text("label,a,b\n" + "\n".join(rows) + "\n")
-    data = prepare(tmp_path / "d.csv", DataSettings(), [("x", (2,), "float32")], OUTPUTS)
-    text = " | ".join(data.warnings)
-    evaluation = len(data.parts["evaluation"])
-    assert f"only {evaluation} evaluation rows" in text
-    assert "no evaluation rows of class 2 (1 in all)" in text
-    assert "1 column is constant over all rows (b)" in text
-    assert "2 rows repeat an earlier row" in text
-    assert "1 samples occur with different labels" in text
-
-
 def test_plenty_of_clean_rows_give_no_warning(tmp_path):
     beats(tmp_path / "d.csv", rows=3000, columns=4)
     assert prepare(tmp_path / "d.csv", DataSettings(), [("x", (4,), "float32")], OUTPUTS).warnings == ()

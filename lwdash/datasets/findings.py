@@ -1,0 +1,74 @@
+"""What the linter says about data: where, why it matters, what to do about it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+ERROR, WARNING, NOTE = "error", "warning", "note"
+SEVERITIES = (ERROR, WARNING, NOTE)
+"""error: figures would be wrong; warning: they are likely to mislead, or bits are lost; note: good to know."""
+
+CODES = {
+    "scaled-twice": "Scaled twice",
+    "not-scaled": "Never scaled",
+    "other-units": "Not the units the model was trained on",
+    "beyond-range": "Beyond what the model expects",
+    "transposed": "Rows and columns swapped",
+    "outliers": "Outliers stretch the int8 range",
+    "uneven-units": "Columns too small for a common int8 range",
+    "beyond-calibration": "Evaluation rows beyond the calibrated range",
+    "constant-columns": "Constant columns",
+    "duplicate-columns": "Duplicated columns",
+    "label-copy": "A column gives the label away",
+    "counts-up": "A column that only counts up",
+    "shared-rows": "Rows in more than one part",
+    "repeated-rows": "Repeated rows",
+    "torn-labels": "Same sample, different labels",
+    "overlapping-windows": "Windows overlap",
+    "missing-classes": "Missing classes",
+    "few-rows": "Few evaluation rows",
+    "few-per-class": "Few rows of a class",
+    "few-calibration": "Few calibration rows",
+    "imbalance": "Uneven classes",
+    "number-or-class": "Numbers or classes?",
+}
+"""Every finding there is, by its code, with its title."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing about the data that the user should know before any run.
+
+    what: the fact, with its figures. where: input, columns, rows or part. why: what it does to the figures.
+    advice: what to do. fix: settings of `DataSettings` to change, by name, where one click can do it.
+    """
+
+    code: str
+    severity: str
+    what: str
+    where: str
+    why: str
+    advice: str
+    fix: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.code not in CODES:
+            raise ValueError(f"code must be one of {', '.join(CODES)}; received {self.code!r}")
+        if self.severity not in SEVERITIES:
+            raise ValueError(f"severity must be one of {', '.join(SEVERITIES)}; received {self.severity!r}")
+
+    @property
+    def title(self) -> str:
+        return CODES[self.code]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "title": self.title}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> "Finding":
+        return cls(**{key: value for key, value in stored.items() if key != "title"})
+
+
+def by_severity(found: list[Finding]) -> list[Finding]:
+    """The gravest first, otherwise in the order they were found."""
+    return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))

@@ -1,0 +1,87 @@
+"""What a model itself does to its inputs, read from files that the real Keras 2 and Keras 3 have written."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lwdash.keras_models.facts import InputScaling
+from lwdash.keras_models.inspect import inspect_model
+
+
+def rescaling(keras: ModuleType) -> Any:
+    return [keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="first")]
+
+
+def divided(keras: ModuleType) -> Any:
+    return [lambda x: x / 255.0, lambda x: x - 0.5]
+
+
+def adapted(keras: ModuleType) -> Any:
+    layer = keras.layers.Normalization(name="first")
+    layer.adapt(np.array([[0.0, 10.0], [4.0, 30.0]] * 20, np.float32)[:, None, :])
+    return [keras.layers.Reshape((3, 2)), layer]
+
+
+def stated(keras: ModuleType) -> Any:
+    return [keras.layers.Normalization(axis=None, mean=40.0, variance=16.0, name="first")]
+
+
+def batch_norm(keras: ModuleType) -> Any:
+    layer = keras.layers.BatchNormalization(epsilon=0.0, name="first")
+    layer.build((None, 3, 2))
+    layer.set_weights([np.full(2, v, np.float32) for v in (0.5, 7.0, 3.0, 4.0)])
+    return [keras.layers.GaussianNoise(0.1), layer]
+
+
+def nested(keras: ModuleType) -> Any:
+    inside = keras.Sequential([keras.Input((3, 2)), *adapted(keras)], name="inside")
+    return [inside]
+
+
+def embedding(keras: ModuleType) -> Any:
+    return [keras.layers.Reshape((6,)), keras.layers.Embedding(10, 4)]
+
+
+CASES: dict[Callable[[ModuleType], Any], InputScaling] = {
+    rescaling: InputScaling("x", ("first",), (1 / 127.5,), (-1.0,)),
+    divided: InputScaling("x", (), (1 / 255,), (-0.5,)),
+    adapted: InputScaling("x", ("first",), (0.5, 0.1), (-1.0, -2.0), is_learnt=True),
+    stated: InputScaling("x", ("first",), (0.25,), (-10.0,), is_learnt=True),
+    batch_norm: InputScaling("x", ("first",), (0.5, 0.5), (-1.5, -1.5), is_learnt=True),
+    nested: InputScaling("x", ("inside/first",), (0.5, 0.1), (-1.0, -2.0), is_learnt=True),
+    embedding: InputScaling("x", (), is_told=False),
+}
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+@pytest.mark.parametrize("library", ["keras", "tf_keras"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+def test_what_the_first_layers_do_is_read(
+    tmp_path: Path, library: str, suffix: str, case: Callable[[ModuleType], Any]
+) -> None:
+    keras = pytest.importorskip(library)
+    inputs = x = keras.Input((3, 2), name="x")
+    for layer in case(keras):
+        x = layer(x)
+    model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(x)))
+    path = tmp_path / f"model{suffix}"
+    model.save(path)
+    scaling = inspect_model(path).scaling
+    assert scaling is not None
+    told, wanted = scaling[0], CASES[case]
+    if suffix == ".h5" and case is nested:
+        assert not told.is_told, (
+            "a legacy file names the weights of nested models in many ways: they are not read"
+        )
+        return
+    assert (told.input, told.is_learnt, told.is_told) == ("x", wanted.is_learnt, wanted.is_told)
+    if case is not divided:  # its layers have automatic names
+        assert told.layers == wanted.layers
+    else:
+        assert len(told.layers) == 2
+    assert told.scale == pytest.approx(wanted.scale, rel=1e-5)
+    assert told.offset == pytest.approx(wanted.offset, rel=1e-5)
