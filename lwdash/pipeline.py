@@ -28,6 +28,7 @@ from lwdash.keras_models.saved_function import load_saved_function
 from lwdash.keras_models.stored_model import kernels, read_model, write_model
 from lwdash.keras_models.structure import in_float32, with_flat_ports
 from lwdash.keras_models.transfer import can_transfer, transfer_weights
+from lwdash.keras_models.twin import Twin, find_twin
 from lwdash.packing import pack
 from lwdash.recipe import Recipe, Step
 from lwdash.techniques import TECHNIQUES, needs_rows
@@ -190,7 +191,7 @@ class Workbench:
         model = self._in_graph(treated, graph)
         data = TECHNIQUES["float32"].apply(model, self._input_names, self._input_shapes)
         data, facts = self._checked(treated, data)
-        return _Made(data, {**facts, "graph": graph})
+        return _Made(data, {**facts, "graph": graph, **(self._found_twin.facts if graph == TWIN else {})})
 
     def _checked(self, treated: Any | None, data: bytes) -> tuple[bytes, dict[str, Any]]:
         rows = self._some_rows()
@@ -208,7 +209,7 @@ class Workbench:
             model = treated if treated is not None else self._twin
             data = TECHNIQUES["float32"].apply(without_loops(model), self._input_names, self._input_shapes)
             data, facts = self._checked(treated, data)
-            return _Made(data, {**facts, "time_steps": steps_seen})
+            return _Made(data, {**facts, "time_steps": steps_seen, **self._found_twin.facts})
 
         key = self._key("unrolled", steps, with_data=bool(steps))
         return self._stage("recurrent layers unrolled", "export", key, make).data
@@ -262,9 +263,15 @@ class Workbench:
 
         def make() -> _Made:
             source = self._keras_model(earlier) if earlier else self._trainable
-            treated = TECHNIQUES[step.name].apply(source, step.params, self._training)
+            try:
+                treated = TECHNIQUES[step.name].apply(source, step.params, self._training)
+            except BridgeRefused as error:
+                if self._found_twin.refusal is None:
+                    raise
+                raise BridgeRefused(f"{error}. There is none because {self._found_twin.refusal}") from error
             live.append(treated.model)
-            return _Made(write_model(treated.model), {**treated.facts, "skipped": _words(treated.skipped)})
+            facts = {**treated.facts, **self._found_twin.facts}
+            return _Made(write_model(treated.model), {**facts, "skipped": _words(treated.skipped)})
 
         made = self._stage(str(step), "keras", key, make)
         return live[0] if live else read_model(made.data)
@@ -317,26 +324,27 @@ class Workbench:
         return with_flat_ports(in_float32(load_model(self.model_path, self.facts)))
 
     @cached_property
-    def _twin(self) -> Any:
-        """The tf_keras model that TFMOT works on. Raises BridgeRefused."""
-        from lwdash.keras_models.bridge import to_tf_keras
-
+    def _found_twin(self) -> Twin:
         original = self._original
         self.progress("bridging Keras 3 to Keras 2", 0.0)
         rows = self._some_rows()
-        return to_tf_keras(original, rows=[rows[name] for name in self._input_names]).model
+        return find_twin(original, [rows[name] for name in self._input_names])
+
+    @property
+    def _twin(self) -> Any:
+        """The tf_keras model that TFMOT works on. Raises BridgeRefused."""
+        if self._found_twin.model is None:
+            raise BridgeRefused(self._found_twin.refusal)
+        return self._found_twin.model
 
     @cached_property
     def _trainable(self) -> Any:
         """What keras-stage techniques work on: the twin, or the Keras 3 model itself where there is none."""
         return self._twin if self._has_twin else self._original
 
-    @cached_property
+    @property
     def _has_twin(self) -> bool:
-        try:
-            return self._twin is not None
-        except BridgeRefused:
-            return False
+        return self._found_twin.model is not None
 
     @cached_property
     def _training(self) -> Training:
