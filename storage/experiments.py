@@ -118,14 +118,6 @@ def add_experiment(
         ).scalar_one()
 
 
-def set_limits(engine: Engine, experiment_id: int, limits: Mapping[str, float]) -> None:
-    """What runs of the experiment must keep to from now on, in place of what it was."""
-    with engine.begin() as connection:
-        connection.execute(
-            update(Experiment).where(Experiment.id == experiment_id).values(limits=dict(limits))
-        )
-
-
 def get_experiment(engine: Engine, experiment_id: int) -> Mapping[str, Any] | None:
     """All columns of an experiment by name; None where there is none, or none that this engine's visitor sees."""
     with engine.connect() as connection:
