@@ -25,7 +25,7 @@ test: .venv/installed-dev packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # Networks of up to 25 million parameters, which take some minutes.
 slow: .venv/installed-dev
