@@ -234,3 +234,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory, sample: Sample) -> Finish
         home, "run", sample.model, "--data", sample.data, "--label", "label", *arguments, "--json"
     )
     return Finished(home, called)
+
+
+from engine_site import drill, site  # noqa: E402, F401 (fixtures, which use what is above)

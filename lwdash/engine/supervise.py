@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -120,16 +121,17 @@ class _Supervision:
             owned = runs.claim(self.store.database, run_id, self.step, attempt, self.host.name)
             if owned is None:
                 continue
-            try:
-                job = self._job(run_id)
-            except MissingArtifact as error:
-                runs.fail(self.store.database, owned, f"{error}; upload the file again")
-                continue
             with self._lock:
                 self._claim, self._last_run = owned, run_id
                 log = self.log_path(run_id)
                 self._log_start = log.stat().st_size if log.exists() else 0
                 self._claimed_at, self._away_s = time.monotonic(), self.place.away_s
+            try:
+                job = self._job(run_id)
+            except MissingArtifact as error:
+                with self._ending():
+                    patiently(partial(runs.fail, self.store.database, owned, str(error)))
+                continue
             step_began(owned, job["recipe"])
             return {"job": job}
         return {"job": None}
@@ -141,7 +143,13 @@ class _Supervision:
         experiment = experiments.get_experiment(self.store.database, run["experiment_id"])
         if experiment is None:
             raise MissingArtifact(f"experiment {run['experiment_id']} is gone")
-        path = self.store.artifacts.local_path
+
+        def path(sha256: str, remedy: str = "upload the file again") -> Path:
+            try:
+                return self.store.artifacts.local_path(sha256)
+            except MissingArtifact as error:
+                raise MissingArtifact(f"{error}; {remedy}") from error
+
         job = {
             "run": run_id,
             "recipe": run["recipe"],
@@ -167,8 +175,8 @@ class _Supervision:
             "limits": {"seconds": self.settings.job_seconds},
         }
         if self.step != "compress":
-            job["tflite"] = str(path(run["tflite_sha256"]))
-            job["baseline"] = str(path(run["baseline_sha256"]))
+            job["tflite"] = str(path(run["tflite_sha256"], "start the run again"))
+            job["baseline"] = str(path(run["baseline_sha256"], "start the run again"))
             job["threads"] = experiment["threads"]
             compressed = runs.get_detail(self.store.database, run["of_run"] or run_id)["compressed"] or {}
             job["trail"] = compressed.get("trail", [])

@@ -1,0 +1,77 @@
+"""A child that only pretends to compress and measure: a real process on the real link, without TensorFlow.
+
+The recipe says what it does: `work(seconds=0.2)`, `abort`, `eat`, `deaf`, `write(kb=2000)`. What it did is in the
+run's log, one line a step, so that tests can count.
+"""
+
+import os
+import re
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lwdash.link import Link
+
+
+def write(content: bytes) -> str:
+    descriptor, name = tempfile.mkstemp()
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    return name
+
+
+def pretend(recipe: str, link: Link) -> bytes:
+    """Does what the recipe says and returns the made-up file."""
+    number = float(match[1]) if (match := re.search(r"=([\d.]+)", recipe)) else 0.0
+    verb = recipe.partition("(")[0]
+    if verb == "abort":
+        os.abort()
+    if verb == "eat":
+        hoard = []
+        while True:
+            hoard.append(bytearray(os.urandom(1 << 20)) * 16)
+            time.sleep(0.02)
+    if verb == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        link.progress("deaf", 0.5)
+        while True:
+            time.sleep(1)
+    if verb == "write":
+        return os.urandom(int(number * 1024))
+    until = time.monotonic() + number
+    while number and time.monotonic() < until:
+        link.progress("working", 1 - (until - time.monotonic()) / number)
+        time.sleep(min(0.05, number))
+    return recipe.encode()
+
+
+def main() -> None:
+    link, step = Link(), sys.argv[1]
+    while job := link.ask("next")["job"]:
+        log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.close(log)
+        link.ask("done", **made(step, job, link))
+        print(f"{step} done", flush=True)
+
+
+def made(step: str, job: Mapping[str, Any], link: Link) -> dict[str, Any]:
+    print(f"{step} begins", flush=True)
+    if step == "compress":
+        made = pretend(job["recipe"], link)
+        return {
+            "tflite": write(made),
+            "baseline": write(b"baseline"),
+            "compressed": {"stages": [], "skipped": []},
+        }
+    size = Path(job["tflite"]).stat().st_size
+    return {"figures": {"size_bytes": size, "accuracy": 0.9}, "measured": {"layers": []}}
+
+
+if __name__ == "__main__":
+    main()
