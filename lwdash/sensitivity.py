@@ -232,9 +232,7 @@ class _Bench:
 
     def value_of(self, outputs: np.ndarray) -> float | None:
         if self.measure == "accuracy":
-            return judge(
-                self.task, outputs, self.some_labels, self.rows, is_logit=self.is_logit
-            ).accuracy
+            return judge(self.task, outputs, self.some_labels, self.rows, is_logit=self.is_logit).accuracy
         if self.measure == "agreement":
             ours, theirs = (
                 predicted_classes(self.task, o, is_logit=self.is_logit) for o in (outputs, self.reference)
@@ -363,7 +361,7 @@ def _kept(bench: _Bench, recipe: Recipe, table: Sequence[LayerSensitivity]) -> I
 def _can_be_named(layer: str) -> bool:
     """Whether the recipe language can write this layer."""
     try:
-        Overrides("", "", FORMATS).check(((layer, FLOAT32),))
+        Overrides("", "", {FLOAT32: ""}).check(((layer, FLOAT32),))
     except RecipeError:
         return False
     return True

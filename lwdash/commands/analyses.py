@@ -40,10 +40,10 @@ def sensitivity_lines(record: Mapping[str, Any]) -> list[str]:
         *("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows),
     ]
     lines += [f"not quantized: {row['layer']}: {row['reason']}" for row in record["layers"] if row["reason"]]
-    lines += [
-        f"{kept['recipe']}: {_decibels(kept['figure']['sqnr_db'])}{_share(record, kept['figure'])}, {kept['size_bytes']:,} bytes"
-        for kept in record["kept"]
-    ]
+    for kept in record["kept"]:
+        figure = kept["figure"]
+        words = f"{_decibels(figure['sqnr_db'])}{_share(record, figure)}, {kept['size_bytes']:,} bytes"
+        lines.append(f"{kept['recipe']}: {words}")
     advice = record["advice"] or "keep all layers in one format: no few of them are to blame"
     return [*lines, f"advice: {advice}"]
 

@@ -140,15 +140,22 @@ def kl_nats(task: str, reference: np.ndarray, outputs: np.ndarray, *, is_logit: 
     """
     if task not in ("classification", "binary", "multi-label"):
         return None
-    if task == "classification" and reference.shape[-1] > 1:
-        p, q = (_softmax(x) if is_logit else _normalised(x) for x in (reference, outputs))
-    else:
-        single = [x.reshape(len(x), -1, 1).astype(np.float64) for x in (reference, outputs)]
-        p, q = (1 / (1 + np.exp(-np.clip(x, -500, 500))) if is_logit else np.clip(x, 0, 1) for x in single)
-        p, q = np.concatenate([p, 1 - p], axis=-1), np.concatenate([q, 1 - q], axis=-1)
+    p, q = (probabilities(task, x, is_logit=is_logit) for x in (reference, outputs))
     p, q = np.clip(p, _SMALLEST_PROBABILITY, 1), np.clip(q, _SMALLEST_PROBABILITY, 1)
     total = (p * np.log(p / q)).sum() / len(p)
     return max(0.0, float(total))
+
+
+def probabilities(task: str, outputs: np.ndarray, *, is_logit: bool) -> np.ndarray:
+    """Outputs as probabilities of the classes on the last axis, float64; of (no, yes) for each single label.
+
+    (rows, …, classes) for several classes, (rows, labels, 2) for binary and multi-label outputs.
+    """
+    if task == "classification" and outputs.shape[-1] > 1:
+        return _softmax(outputs) if is_logit else _normalised(outputs)
+    single = outputs.reshape(len(outputs), -1).astype(np.float64)
+    yes = 1 / (1 + np.exp(-np.clip(single, -500, 500))) if is_logit else np.clip(single, 0, 1)
+    return np.stack([1 - yes, yes], axis=-1)
 
 
 def _judge_classes(predicted: np.ndarray, labels: np.ndarray, classes: int) -> Quality:

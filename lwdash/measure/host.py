@@ -35,6 +35,12 @@ class Host:
         return bool({"avx512_vnni", "avx_vnni", "amx_int8", "dotprod", "i8mm"} & set(self.flags))
 
     @property
+    def id(self) -> str:
+        """Eight hex digits of what a machine is for latencies: processor, instruction sets, cores, LiteRT's version."""
+        parts = (self.cpu, self.architecture, self.cores, self.flags, self.litert)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:8]
+
+    @property
     def fingerprint(self) -> str:
         """Twelve hex digits; equal where latencies may be compared."""
         parts = (self.cpu, self.architecture, self.cores, self.flags, self.threads, self.litert, self.os)

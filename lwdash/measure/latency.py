@@ -42,8 +42,9 @@ _FEW_SESSIONS = {
 class Latency:
     """Milliseconds an inference. speedup: median of the baseline / median of the run, with its 95 % interval.
 
-    cold_ms: construct the interpreter, allocate the tensors and run once; the library itself is already
-    loaded.
+    load_ms: construct the interpreter and allocate its tensors, which packs the weights for the fast kernels.
+    first_ms: the first inference after that. cold_ms: both. All medians over the sessions, each with fresh
+    interpreters; the library itself is already loaded.
     """
 
     ms_p50: float
@@ -58,7 +59,11 @@ class Latency:
     sessions: int
     seconds: float
     is_narrow: bool
+    load_ms: float
+    first_ms: float
     cold_ms: float
+    baseline_load_ms: float
+    baseline_first_ms: float
     baseline_cold_ms: float
 
     KEYS: ClassVar[dict[str, str]] = {
@@ -74,7 +79,11 @@ class Latency:
         "latency_sessions": "sessions",
         "latency_seconds": "seconds",
         "latency_is_narrow": "is_narrow",
+        "load_ms": "load_ms",
+        "first_ms": "first_ms",
         "cold_start_ms": "cold_ms",
+        "baseline_load_ms": "baseline_load_ms",
+        "baseline_first_ms": "baseline_first_ms",
         "baseline_cold_start_ms": "baseline_cold_ms",
     }
 
@@ -96,7 +105,7 @@ def compare_latency(
     """
     facts, baseline_facts = read_tflite(run), read_tflite(baseline)
     sessions: list[np.ndarray] = []
-    cold: list[tuple[float, float]] = []
+    starts: list[tuple[tuple[float, ...], tuple[float, ...]]] = []
     began = time.perf_counter()
     interval, is_narrow = None, False
     was_collecting = gc.isenabled()
@@ -107,13 +116,13 @@ def compare_latency(
             first, second = (run, facts), (baseline, baseline_facts)
             if not is_run_first:
                 first, second = second, first
-            first_ms, first_runner = _start(*first, inputs, threads)
-            second_ms, second_runner = _start(*second, inputs, threads)
+            ours, theirs = _start(*first, inputs, threads), _start(*second, inputs, threads)
             times = _session(
-                first_runner.interpreter.invoke, second_runner.interpreter.invoke, began + seconds
+                ours.runner.interpreter.invoke, theirs.runner.interpreter.invoke, began + seconds
             )
             sessions.append(times if is_run_first else times[:, ::-1])
-            cold.append((first_ms, second_ms) if is_run_first else (second_ms, first_ms))
+            pair = ours.times_ms, theirs.times_ms
+            starts.append(pair if is_run_first else pair[::-1])
             enough = len(sessions) >= _SESSIONS and sum(map(len, sessions)) >= _PAIRS_AT_LEAST
             if enough and not is_run_first:
                 interval = ratio_interval(sessions)
@@ -125,7 +134,7 @@ def compare_latency(
         interval = ratio_interval(sessions)
     times = np.concatenate(sessions)
     ours_ms, base_ms = ((1e-6 * np.quantile(times[:, side], [0.5, 0.9, 0.99])).tolist() for side in (0, 1))
-    cold_ms, baseline_cold_ms = np.median(cold, axis=0)
+    (load_ms, first_ms, cold_ms), baseline_start_ms = np.median(starts, axis=0).tolist()
     return Latency(
         ms_p50=ours_ms[0],
         ms_p90=ours_ms[1],
@@ -139,8 +148,12 @@ def compare_latency(
         sessions=len(sessions),
         seconds=time.perf_counter() - began,
         is_narrow=_is_narrow(interval),
-        cold_ms=float(cold_ms),
-        baseline_cold_ms=float(baseline_cold_ms),
+        load_ms=load_ms,
+        first_ms=first_ms,
+        cold_ms=cold_ms,
+        baseline_load_ms=baseline_start_ms[0],
+        baseline_first_ms=baseline_start_ms[1],
+        baseline_cold_ms=baseline_start_ms[2],
     )
 
 
@@ -220,12 +233,20 @@ def _session(invoke_first: Callable[[], None], invoke_second: Callable[[], None]
             return np.asarray(taken, np.float64)
 
 
-def _start(
-    data: bytes, facts: TfliteFacts, inputs: Mapping[str, np.ndarray], threads: int
-) -> tuple[float, Runner]:
-    """Milliseconds to construct, allocate and run once; and the runner."""
+@dataclass(frozen=True)
+class _Started:
+    """A runner that has answered once, and how long that took: (load, first inference, both), in ms."""
+
+    runner: Runner
+    times_ms: tuple[float, float, float]
+
+
+def _start(data: bytes, facts: TfliteFacts, inputs: Mapping[str, np.ndarray], threads: int) -> _Started:
+    """Construct, allocate, run once."""
     start = time.perf_counter()
     runner = Runner(data, threads=threads, facts=facts)
     runner.prepare_row(inputs)
+    loaded = time.perf_counter()
     runner.interpreter.invoke()
-    return 1e3 * (time.perf_counter() - start), runner
+    end = time.perf_counter()
+    return _Started(runner, (1e3 * (loaded - start), 1e3 * (end - loaded), 1e3 * (end - start)))

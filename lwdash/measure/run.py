@@ -12,6 +12,7 @@ import numpy as np
 from lwdash.errors import DataRefused
 from lwdash.measure.accuracy import Quality, agreement, judge, kl_nats, looks_like_logits, sqnr_db
 from lwdash.measure.explain import why_not_faster
+from lwdash.measure.flips import find_flips
 from lwdash.measure.host import Host, this_host
 from lwdash.measure.latency import Latency, compare_latency
 from lwdash.measure.layer_error import layer_errors
@@ -28,8 +29,6 @@ from lwdash.measure.verdict import (
     compare_without_labels,
     same_file,
 )
-
-_FLIPS_KEPT = 200
 
 
 @dataclass(frozen=True)
@@ -94,6 +93,8 @@ class Measures:
             "flips": list(self.flips),
             **latency,
             "host": self.host.to_dict(),
+            "host_id": self.host.id,
+            "threads": self.host.threads,
             "why_not_faster": list(self.reasons),
             "layers": [{**row, **self._detail(row)} for row in self.table.rows],
             "ledger": dict(self.table.ledger.by_category),
@@ -204,7 +205,9 @@ def measure(
         agreement=agreed,
         fidelity=fidelity,
         verdict=_verdict(task, quality, baseline_quality, ours, reference, is_same=is_same, margin=margin),
-        flips=_flips(quality, baseline_quality, labels),
+        flips=find_flips(
+            task, (quality, ours), (baseline_quality, reference), labels, inputs, is_logit=is_logit
+        ),
         latency=latency,
         host=host,
         reasons=tuple(reasons),
@@ -294,22 +297,4 @@ def _verdict(
         "cannot tell",
         f"Cannot tell without labels: outputs differ by {error.mean():.3g} on average.",
         margin=margin,
-    )
-
-
-def _flips(quality: Quality, baseline: Quality, labels: np.ndarray | None) -> tuple[dict[str, Any], ...]:
-    """Rows whose class changed against the baseline, at most 200: row, label, class before and after."""
-    ours, theirs = quality.predicted, baseline.predicted
-    if ours is None or theirs is None or ours.ndim != 1:
-        return ()
-    rows = np.flatnonzero(ours != theirs)[:_FLIPS_KEPT]
-    known = None if labels is None else np.asarray(labels).reshape(-1)
-    return tuple(
-        {
-            "row": int(row),
-            "label": None if known is None else int(known[row]),
-            "baseline": int(theirs[row]),
-            "run": int(ours[row]),
-        }
-        for row in rows
     )

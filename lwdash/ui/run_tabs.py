@@ -9,6 +9,8 @@ from lwdash.settings import Settings
 from lwdash.ui import byte_ledger, layer_table, run_advice, stages_log, weights
 from lwdash.ui.dissection import dissected
 from lwdash.ui.graph import show_graph
+from lwdash.ui.predictions import show_confusion, show_flips
+from lwdash.ui.sensitivity import show_sensitivity
 from lwdash.ui.waterfall import show_waterfall
 from storage.store import Store
 
@@ -39,6 +41,7 @@ def show_tabs(
     def layer_tab() -> None:
         found = dissected(settings, store, run["id"], experiment)
         layer_table.show_layers(layers, found["weights"] if found else [])
+        show_sensitivity(settings, store, run, may_start=may_start)
 
     def weight_tab() -> None:
         found = dissected(settings, store, run["id"], experiment)
@@ -50,6 +53,10 @@ def show_tabs(
         if found:
             show_graph(found["graph"], layers)
 
+    def prediction_tab() -> None:
+        show_confusion(measured)
+        show_flips(measured)
+
     def stage_tab() -> None:
         stages_log.show_stages(compressed)
         stages_log.show_log(settings.logs / f"run-{run['id']}.log", run["id"])
@@ -60,6 +67,7 @@ def show_tabs(
         **({LAYERS: layer_tab} if layers else {}),
         WEIGHTS: weight_tab,
         **({GRAPH: graph_tab} if layers else {}),
+        **({PREDICTIONS: prediction_tab} if run.get("agreement") is not None else {}),
         STAGES: stage_tab,
     }
     tabs = st.tabs(list(sections), key="tab", on_change="rerun", bind="query-params")

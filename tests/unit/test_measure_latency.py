@@ -32,6 +32,12 @@ def test_a_model_with_sixteen_times_the_work_is_slower_and_the_interval_says_so(
     assert latency.pairs >= 50
     assert latency.sessions >= 4
     assert latency.cold_ms > latency.ms_p50
+    assert latency.load_ms > 0
+    assert latency.first_ms > 0
+    assert (
+        max(latency.load_ms, latency.first_ms) < latency.cold_ms <= 3 * (latency.load_ms + latency.first_ms)
+    )
+    assert latency.baseline_load_ms > latency.load_ms, "sixteen times the weights to pack"
     assert set(latency.to_dict()) == set(latency.KEYS)
 
 
@@ -92,6 +98,9 @@ def test_the_fingerprint_tells_hosts_and_threads_apart():
     assert host.litert != "unknown"
     assert host.cores >= 1
     assert host.fingerprint == this_host(threads=2).fingerprint != this_host(threads=1).fingerprint
+    assert host.id == this_host(threads=1).id
+    assert host.id != Host(**{**vars(host), "litert": "0"}).id
+    assert len(host.id) == 8
 
 
 def int8_model(*, activations: str = "int8") -> bytes:

@@ -1,0 +1,75 @@
+"""The inputs of rows that changed their class: small curves or images, each under what changed."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from lwdash.charts.samples import COLOURS
+
+CURVES_A_ROW, IMAGES_A_ROW = 4, 8
+
+
+def is_image(given: Mapping[str, Any]) -> bool:
+    """Whether a kept input has height and width: as `lwdash.measure.flips.shrunk` thins it out on two axes."""
+    return len(given["steps"]) == 2
+
+
+def plot_flips(inputs: Sequence[Mapping[str, Any]], titles: Sequence[str]) -> go.Figure:
+    """One small picture a row. inputs: as kept, {"shape", "steps", "values"}; all of one shape.
+
+    Curves have their own samples on the axis also where only every so-manieth was kept; of several channels each is
+    a line. Images are scaled each to its own range.
+    """
+    as_images = is_image(inputs[0])
+    columns = min(len(inputs), IMAGES_A_ROW if as_images else CURVES_A_ROW)
+    lines = -(-len(inputs) // columns)
+    figure = make_subplots(
+        lines, columns, subplot_titles=list(titles), horizontal_spacing=0.02, vertical_spacing=0.3 / lines
+    )
+    for number, given in enumerate(inputs):
+        place = {"row": number // columns + 1, "col": number % columns + 1}
+        values = np.array(given["values"], dtype=np.float64)
+        if as_images:
+            _add_image(figure, values, place)
+        else:
+            _add_curves(figure, values, given["steps"][0], place)
+    if as_images:
+        figure.update_xaxes(visible=False, constrain="domain")
+        figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x", constrain="domain")
+    else:
+        figure.update_xaxes(showticklabels=False)
+        figure.update_yaxes(showticklabels=False)
+    figure.update_annotations(font_size=11)
+    figure.update_layout(
+        title="Their inputs: the baseline's class → the run's",
+        showlegend=False,
+        height=110 + (120 if as_images else 130) * lines,
+        margin={"t": 90, "b": 10, "l": 10, "r": 10},
+    )
+    return figure
+
+
+def _add_image(figure: go.Figure, values: np.ndarray, place: Mapping[str, int]) -> None:
+    if values.ndim == 3 and values.shape[-1] == 3:
+        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+        figure.add_image(z=np.nan_to_num((values - low) / max(high - low, 1e-12) * 255), **place)
+        return
+    plane = values if values.ndim == 2 else values[..., 0]
+    figure.add_heatmap(
+        z=plane, colorscale="Greys", reversescale=True, showscale=False,
+        hovertemplate="row %{y}, column %{x}: %{z:.4g}<extra></extra>", **place,
+    )  # fmt: skip
+
+
+def _add_curves(figure: go.Figure, values: np.ndarray, step: int, place: Mapping[str, int]) -> None:
+    channels = values.reshape(len(values), -1)
+    samples = step * np.arange(len(channels))
+    for channel in range(channels.shape[1]):
+        figure.add_scatter(
+            x=samples, y=channels[:, channel], mode="lines",
+            line={"color": COLOURS[channel % len(COLOURS)], "width": 1.2},
+            hovertemplate="sample %{x}: %{y:.4g}<extra></extra>", **place,
+        )  # fmt: skip

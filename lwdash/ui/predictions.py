@@ -1,0 +1,141 @@
+"""What a run predicts: its confusion matrix beside the baseline's, and the rows that changed their class."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from lwdash.charts.confusion import (
+    class_figures,
+    confused_pairs,
+    names_of,
+    plot_confusion,
+    plot_confusion_change,
+)
+from lwdash.charts.flips import is_image, plot_flips
+from lwdash.ui.formats import NOTHING, count, percent
+
+KINDS = {
+    "lost": "right before, wrong now",
+    "gained": "wrong before, right now",
+    "changed": "another class than before",
+}
+MATRIX, CHANGE = "Predicted classes", "Change against the baseline"
+
+
+def show_confusion(measured: Mapping[str, Any]) -> None:
+    """The confusion matrix, its change, and recall and precision of each class; nothing for tasks without classes."""
+    confusion, baseline = measured.get("confusion"), measured.get("baseline_confusion")
+    if not confusion:
+        return
+    classes = measured.get("classes")
+    st.subheader("Which classes are taken for which", anchor=False)
+    drawn = st.segmented_control(
+        "Matrix", [MATRIX, CHANGE] if baseline else [MATRIX], default=MATRIX, required=True,
+        key="run:matrix", label_visibility="collapsed",
+    )  # fmt: skip
+    pairs = confused_pairs(confusion, baseline, classes)
+    if drawn == CHANGE and baseline:
+        figure = plot_confusion_change(confusion, baseline, classes)
+    else:
+        figure = plot_confusion(confusion, classes)
+    st.plotly_chart(figure, alt=_in_words(pairs), key="run:confusion")
+    _show_classes(class_figures(confusion, baseline, classes))
+    if len(pairs):
+        with st.expander(f"All {len(pairs):,} confusions"):
+            st.dataframe(
+                pairs, hide_index=True,
+                column_config={
+                    "label": "Label", "predicted": "Predicted", "rows": "Rows", "baseline_rows": "Baseline's rows",
+                },
+            )  # fmt: skip
+
+
+def _in_words(pairs: pd.DataFrame) -> str:
+    worst = [
+        f"{row.rows:,} rows of {row.label} taken for {row.predicted}" for row in pairs.head(3).itertuples()
+    ]
+    return f"Confusion matrix. {'; '.join(worst)}." if worst else "Confusion matrix: no row is wrong."
+
+
+def _show_classes(figures: pd.DataFrame) -> None:
+    percents = [c for c in figures if c not in ("class", "rows")]
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        figures.assign(**{c: 100 * figures[c] for c in percents}),
+        hide_index=True,
+        placeholder=NOTHING,
+        column_config={
+            "class": "Class",
+            "rows": number("Rows", format="localized", help="Evaluation rows with this label"),
+            "recall": number("Recall (%)", format="%.1f", help="Of the label's rows, the share found"),
+            "precision": number("Precision (%)", format="%.1f", help="Of the rows given this class, the share right"),
+            "baseline_recall": number("Baseline's recall (%)", format="%.1f"),
+            "baseline_precision": number("Baseline's precision (%)", format="%.1f"),
+        },
+    )  # fmt: skip
+
+
+def show_flips(measured: Mapping[str, Any]) -> None:
+    """The rows whose class changed against the baseline: drawn, and as a table; one line where there are none."""
+    flips = measured.get("flips")
+    if flips is None or not measured.get("layers"):
+        return
+    st.subheader("Rows that changed their class", anchor=False)
+    if not flips:
+        st.caption("No evaluation row has another class than the baseline gives it.")
+        return
+    names = _Names(measured, flips)
+    counts = pd.Series([flip.get("kind", "changed") for flip in flips]).value_counts()
+    words = ", ".join(f"{count(counts[kind])} {KINDS[kind]}" for kind in KINDS if kind in counts)
+    st.caption(f"{words}{'' if len(flips) < 200 else '; the first 200 are kept'}.")
+    drawn = [flip for flip in flips if flip.get("input")]
+    if drawn:
+        titles = [names.title(flip) for flip in drawn]
+        inputs = [flip["input"] for flip in drawn]
+        kind = "images" if is_image(inputs[0]) else "curves"
+        st.plotly_chart(
+            plot_flips(inputs, titles),
+            alt=f"The inputs of {len(drawn)} of these rows, as {kind}.",
+            key="run:flips",
+        )
+    with st.expander("As a table"):
+        st.dataframe(
+            pd.DataFrame([names.row(flip) for flip in flips]),
+            hide_index=True,
+            placeholder=NOTHING,
+            column_config={
+                "Row": st.column_config.NumberColumn(help="Number among the evaluation rows, the first is 0"),
+                "Line": st.column_config.NumberColumn(help="Line of the CSV"),
+            },
+        )
+
+
+class _Names:
+    """How classes are called."""
+
+    def __init__(self, measured: Mapping[str, Any], flips: Sequence[Mapping[str, Any]]):
+        largest = max(max(flip["baseline"], flip["run"], flip["label"] or 0) for flip in flips)
+        self.names = names_of(measured.get("classes"), largest + 1)
+
+    def of(self, index: int | None) -> str | None:
+        return None if index is None else self.names[index]
+
+    def title(self, flip: Mapping[str, Any]) -> str:
+        """`label 3 · 3 → 5`, over the row's picture."""
+        change = f"{self.of(flip['baseline'])} → {self.of(flip['run'])}"
+        return change if flip["label"] is None else f"{change} (label {self.of(flip['label'])})"
+
+    def row(self, flip: Mapping[str, Any]) -> dict[str, Any]:
+        """One flip for the table."""
+        return {
+            "Row": flip["row"],
+            "Line": flip.get("line"),
+            "Label": self.of(flip["label"]),
+            "Baseline": self.of(flip["baseline"]),
+            "Baseline sure": percent(flip.get("baseline_confidence")),
+            "Run": self.of(flip["run"]),
+            "Run sure": percent(flip.get("run_confidence")),
+            "What changed": KINDS[flip.get("kind", "changed")],
+        }
