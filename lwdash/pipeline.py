@@ -29,12 +29,15 @@ from lwdash.keras_models.stored_model import kernels, read_model, write_model
 from lwdash.keras_models.structure import in_float32, with_flat_ports
 from lwdash.keras_models.transfer import can_transfer, transfer_weights
 from lwdash.keras_models.twin import Twin, find_twin
+from lwdash.measure.tflite_file import read_tflite
+from lwdash.measure.waterfall import rows_to_answer, write_outputs
 from lwdash.packing import pack
 from lwdash.recipe import Recipe, Step
 from lwdash.techniques import TECHNIQUES, needs_rows
 from lwdash.techniques.audit import Finding, as_facts, audit, lost_structure
 from lwdash.techniques.contract import Configure, Progress, Rows, Skipped, Training
 from lwdash.techniques.loops import MOST_STEPS, RECURRENT, longest_sequence, without_loops
+from lwdash.waterfall import FILE, FLOAT_FILE, OUTPUTS
 
 COMPARED_ROWS = 16
 STRUCTURING = ("prune", "cluster")
@@ -79,11 +82,15 @@ class Compressed:
     tflite: bytes
     baseline: bytes
     stages: tuple[StageReport, ...]
+    trail: tuple[Mapping[str, str], ...]
+    """What led to the file, kept in the cache: {"stage", "kind": OUTPUTS or FILE, "key"}, the Keras model first."""
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the files, JSON-able."""
         stages = [asdict(stage) for stage in self.stages]
-        return {"stages": stages, "skipped": [s for stage in stages for s in stage["skipped"]]}
+        skipped = [s for stage in stages for s in stage["skipped"]]
+        libraries = list(library_versions())
+        return {"stages": stages, "skipped": skipped, "trail": list(self.trail), "libraries": libraries}
 
 
 @dataclass(frozen=True)
@@ -114,15 +121,45 @@ class Workbench:
         self.cache = cache
         self.progress: Progress = lambda doing, share: None
         self._reports: list[StageReport] = []
+        self._live: dict[str, Any] = {}
 
     def compress(self, recipe: Recipe, progress: Progress) -> Compressed:
         """Runs the stages of a recipe. Raises LwdashError with the cause."""
-        self.progress, self._reports = progress, []
+        self.progress, self._reports, self._live = progress, [], {}
         baseline = self._exported(())
         tflite = baseline if not recipe.keras_steps else self._exported(recipe.keras_steps)
+        trail = self._trail(recipe.keras_steps, tflite.data)
         if recipe.tflite_step:
             tflite = self._packed(tflite, recipe.keras_steps, recipe.tflite_step)
-        return Compressed(tflite.data, baseline.data, tuple(self._reports))
+        return Compressed(tflite.data, baseline.data, tuple(self._reports), trail)
+
+    def _trail(self, steps: Sequence[Step], exported: bytes) -> tuple[Mapping[str, str], ...]:
+        """The answers of the Keras model and of each step's, kept, and the float .tflite: the waterfall's first stages."""
+        trail = [{"stage": "Keras model", "kind": OUTPUTS, "key": self._answers((), exported)}]
+        for count in range(1, len(steps) + 1):
+            key = self._answers(steps[:count], exported)
+            trail.append({"stage": str(steps[count - 1]), "kind": OUTPUTS, "key": key})
+        key = self._key("export", steps, with_data=bool(steps))
+        return (*trail, {"stage": FLOAT_FILE, "kind": FILE, "key": key})
+
+    def _answers(self, steps: Sequence[Step], exported: bytes) -> str:
+        """The key under which the Keras model's first output after `steps`, on evaluation rows, is kept."""
+        key = self._key("answers", steps, with_data=True)
+        if self.cache.get(key):
+            return key
+
+        def make() -> _Made:
+            graph = read_tflite(exported).subgraphs[0]
+            values = sum(graph.tensors[i].elements for i in graph.outputs)
+            inputs, _ = self.dataset.part("evaluation")
+            chosen = rows_to_answer(len(next(iter(inputs.values()))), values)
+            model = self._keras_model(steps) if steps else self._original
+            self.progress("asking the Keras model for its answers", 0.0)
+            outputs = predict(model, [inputs[name][chosen] for name in self._input_names])
+            return _Made(write_outputs(outputs[0]), {"rows": len(chosen)})
+
+        self._stage(f"answers of {steps[-1].name if steps else 'the Keras model'}", "answers", key, make)
+        return key
 
     def _exported(self, steps: Sequence[Step]) -> _Made:
         key = self._key("export", steps, with_data=bool(steps))
@@ -259,7 +296,8 @@ class Workbench:
             )
         *earlier, step = steps
         key = self._key("keras model", steps, with_data=True)
-        live: list[Any] = []
+        if key in self._live:
+            return self._live[key]
 
         def make() -> _Made:
             source = self._keras_model(earlier) if earlier else self._trainable
@@ -269,12 +307,14 @@ class Workbench:
                 if self._found_twin.refusal is None:
                     raise
                 raise BridgeRefused(f"{error}. There is none because {self._found_twin.refusal}") from error
-            live.append(treated.model)
+            self._live[key] = treated.model
             facts = {**treated.facts, **self._found_twin.facts}
             return _Made(write_model(treated.model), {**facts, "skipped": _words(treated.skipped)})
 
         made = self._stage(str(step), "keras", key, make)
-        return live[0] if live else read_model(made.data)
+        if key not in self._live:
+            self._live[key] = read_model(made.data)
+        return self._live[key]
 
     def _stage(self, name: str, kind: str, key: str, make: Any) -> _Made:
         """A stage from the cache, or made and kept; what it took is reported on the run."""

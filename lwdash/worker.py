@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lwdash.errors import InternalFault, LwdashError
+from lwdash.errors import InternalFault, LwdashError, ResultRejected
 from lwdash.link import Link
 
 DETAIL_SECONDS = 0.5
@@ -72,7 +72,7 @@ class Worker:
         inputs, labels = self._once(f"evaluation {key}", lambda: dataset.part("evaluation"))
         baseline = self._once(
             f"baseline {job['baseline']}",
-            lambda: prepare_baseline(Path(job["baseline"]).read_bytes(), inputs),
+            lambda: prepare_baseline(Path(job["baseline"]).read_bytes(), inputs, threads=job["threads"]),
         )
         layers = [layer["path"] for layer in job["model_facts"]["layers"]]
         tflite = Path(job["tflite"]).read_bytes()
@@ -82,19 +82,65 @@ class Worker:
             inputs,
             labels,
             task=job["task"],
+            threads=job["threads"],
             layer_names=layers,
             progress=lambda doing, share: self.link.progress(f"measuring {doing}", share),
             detail_seconds=DETAIL_SECONDS,
             detail_inputs=self._once(f"calibration {key}", lambda: dataset.part("calibration")[0]),
         ).to_dict()
+        if dataset.lines is not None:
+            lines = dataset.lines[dataset.parts["evaluation"]]
+            measures["flips"] = [{**flip, "line": int(lines[flip["row"]])} for flip in measures["flips"]]
         coded = deep_compression(read_tflite(tflite), layers)
+        self.link.progress("measuring what each stage lost", 0.95)
         bulky = {
             key: measures.pop(key) for key in ("layers", "ledger", "flips", "confusion", "baseline_confusion")
         }
         return {
             "figures": measures,
-            "measured": {**bulky, "classes": dataset.classes, "deep_compression": coded},
+            "measured": {
+                **bulky,
+                "classes": dataset.classes,
+                "deep_compression": coded,
+                "waterfall": self._waterfall(job, tflite, inputs, labels),
+            },
         }
+
+    def _waterfall(self, job: Job, tflite: bytes, inputs: Any, labels: Any) -> list[dict[str, Any]]:
+        """What each stage of the run lost; empty where a stage before the file is no longer kept."""
+        from lwdash.waterfall import measure_waterfall
+
+        kept = [(step, self.cache.get(step["key"])) for step in job["trail"]]
+        trail = [(step["stage"], step["kind"], found[0].read_bytes()) for step, found in kept if found]
+        if not trail or len(trail) < len(kept):
+            return []
+        return measure_waterfall(trail, tflite, inputs, labels, task=job["task"])
+
+    def sensitivity(self, job: Job) -> dict[str, Any]:
+        """Which layer of a run's float file is to blame for what quantizing it costs."""
+        from lwdash.measure.host import this_host
+        from lwdash.recipe import parse_recipe
+        from lwdash.sensitivity import analyse
+
+        dataset, _ = self._dataset(job)
+        recipe = parse_recipe(job["recipe"])
+        float_file = Path(job["baseline"])
+        if recipe.keras_steps:
+            found = self.cache.get(job["trail"][-1]["key"]) if job["trail"] else None
+            if found is None:
+                raise ResultRejected("the run's float .tflite is no longer kept; start the run again first")
+            float_file = found[0]
+        rows, labels = dataset.part("calibration")
+        found_out = analyse(
+            float_file.read_bytes(),
+            recipe,
+            rows,
+            labels,
+            task=job["task"],
+            cores=this_host().cores,
+            progress=self.link.progress,
+        )
+        return {"measured": found_out.to_dict()}
 
     def inspect_model(self, job: Job) -> dict[str, Any]:
         from lwdash.keras_models.inspect import inspect_model
@@ -106,22 +152,6 @@ class Worker:
 
         reading = {key: job.get(key) for key in ("label", "delimiter", "has_header")}
         return {"facts": inspect_data(Path(job["path"]), **reading).to_dict()}
-
-    def check(self, job: Job) -> dict[str, Any]:
-        """Whether the libraries can be imported here, and how long that takes."""
-        started = time.monotonic()
-        import ai_edge_litert.interpreter  # noqa: F401
-        import h5py
-
-        return {
-            "starts": True,
-            "import_seconds": round(time.monotonic() - started, 2),
-            "h5py": h5py.__version__,
-        }
-
-    def _workbench(self, job: Job) -> Any:
-        from lwdash.keras_models.facts import ModelFacts
-        from lwdash.pipeline import Workbench
 
     def lint(self, job: Job) -> dict[str, Any]:
         """What the linter finds in the rows that this model would be measured on."""
@@ -154,6 +184,53 @@ class Worker:
         files = [Path(job[which]).read_bytes() for which in ("tflite", "baseline")]
         return {"dissected": dissect(files[0], files[1], job["layer_names"])}
 
+    def evaluation_rows(self, job: Job) -> dict[str, Any]:
+        """How to read the evaluation rows without lwdash; the arrays of it are written to the file that `arrays` names."""
+        import numpy as np
+
+        from lwdash.datasets.evaluation_rows import evaluation_rows
+        from lwdash.datasets.settings import DataSettings
+        from lwdash.keras_models.facts import ModelFacts
+        from lwdash.measure.ports import ports_plan
+        from lwdash.measure.tflite_file import read_tflite
+
+        facts, own = ModelFacts.from_dict(job["model_facts"]), job["parts"].get("evaluation")
+        dataset, _ = self._dataset(job)
+        plan, arrays = evaluation_rows(
+            Path(job["data"]["path"]),
+            DataSettings.from_dict(job["settings"]),
+            *facts.ports,
+            dataset,
+            task=facts.task,
+            evaluation_path=Path(own["path"]) if own else None,
+        )
+        files = [read_tflite(Path(job[which]).read_bytes()) for which in ("tflite", "baseline")]
+        with Path(job["arrays"]).open("wb") as file:
+            np.savez_compressed(file, **arrays)
+        return {"plan": {**plan, **ports_plan(files[0], files[1], dataset.inputs)}}
+
+    def compare(self, job: Job) -> dict[str, Any]:
+        """What differs between two .tflite files that should be the same."""
+        from lwdash.measure.differences import differences
+
+        return {"differences": differences(*(Path(job[which]).read_bytes() for which in ("expected", "found")))}
+
+    def check(self, job: Job) -> dict[str, Any]:
+        """Whether the libraries can be imported here, and how long that takes."""
+        started = time.monotonic()
+        import ai_edge_litert.interpreter  # noqa: F401
+        import h5py
+
+        return {
+            "starts": True,
+            "import_seconds": round(time.monotonic() - started, 2),
+            "h5py": h5py.__version__,
+        }
+
+    def _workbench(self, job: Job) -> Any:
+        from lwdash.keras_models.facts import ModelFacts
+        from lwdash.pipeline import Workbench
+
         dataset, key = self._dataset(job)
         return self._once(
             f"workbench {job['model']['sha256']} {key}",
@@ -172,6 +249,7 @@ class Worker:
     def _dataset(self, job: Job) -> tuple[Any, str]:
         """The rows as arrays, and the key of all that decides them."""
         from lwdash.datasets.dataset import Dataset
+        from lwdash.datasets.facts import DataFacts
         from lwdash.datasets.prepare import prepare
         from lwdash.datasets.settings import DataSettings
         from lwdash.keras_models.facts import ModelFacts
@@ -203,6 +281,7 @@ class Worker:
                 inputs,
                 outputs,
                 task=facts.task,
+                facts=DataFacts.from_dict(job["data_facts"]) if "data_facts" in job else None,
                 evaluation_path=own.get("evaluation"),
                 calibration_path=own.get("calibration"),
             )
