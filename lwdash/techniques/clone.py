@@ -23,10 +23,13 @@ def clone_with(model: Any, wrap: Callable[[Any], Any]) -> Any:
     return tf_keras.models.clone_model(copy, clone_function=wrap_layer)
 
 
-def clone_keras(model: Any) -> Any:
-    """A copy of a Keras 3 model with its weights."""
+def clone_live(model: Any) -> Any:
+    """A copy of a model of either Keras with its weights."""
     import keras
+    import tf_keras
 
+    if isinstance(model, tf_keras.Model):
+        return clone_with(model, lambda layer: layer)
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
     return copy

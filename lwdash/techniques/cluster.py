@@ -1,18 +1,25 @@
-"""Weight clustering with TFMOT: each kernel keeps only a few distinct values, shared by all its weights."""
+"""Weight clustering: each kernel keeps only a few distinct values, shared by all its weights.
 
-from collections.abc import Sequence
+By TFMOT, whole kernels of the layers it knows. Values channel by channel (TFMOT: in Conv2D alone) and depthwise kernels
+are lwdash's own, on the Keras 2 twin and on a Keras 3 model alike.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from lwdash.errors import InternalFault, RecipeError
-from lwdash.parameters import Choice, Integer, Names, parameter
-from lwdash.techniques import distill, finetune, native
+from lwdash.parameters import Choice, Flag, Integer, Names, parameter
+from lwdash.techniques import distill, finetune
 from lwdash.techniques.batch_norm import settle_batch_norm
-from lwdash.techniques.clone import clone_keras, clone_with
+from lwdash.techniques.clone import clone_live, clone_with
 from lwdash.techniques.contract import Skipped, Training, Treated
+from lwdash.techniques.kernels import DEPTHWISE_STAYS, Kernel, choose
 from lwdash.techniques.selection import Selection, select
+from lwdash.techniques.sharing import Sharing
+from lwdash.techniques.structure import structure_of
 
 NAME = "cluster"
 LABEL = "Clustering"
@@ -20,8 +27,6 @@ SUMMARY = "Lets each kernel keep only a few distinct values, which compress well
 TRAP = "The .tflite stores every weight all the same: look at the gzip and Huffman sizes."
 STAGE = "keras"
 
-PRUNED = 0.05
-"""A kernel with a larger share of zeros was pruned on purpose, and its zeros are kept."""
 STEPS = 300
 INITS = {
     "linear": ("LINEAR", "evenly between the smallest and the largest weight"),
@@ -40,6 +45,21 @@ class Params:
         "linear",
         Choice("Start values", "Where the shared values start.", {k: v[1] for k, v in INITS.items()}),
     )
+    per_channel: bool = parameter(
+        False,
+        Flag(
+            "Values of its own each channel",
+            "Each output channel keeps so many values of its own: more exact, and an export with a scale a channel does "
+            "not spread them, but there are as many code books as channels.",
+        ),
+    )
+    depthwise: bool = parameter(
+        False,
+        Flag(
+            "Depthwise kernels too",
+            "They have few weights a channel to share; TFMOT leaves them as they are.",
+        ),
+    )
     epochs: int = finetune.epochs(STEPS)
     learning_rate: float = finetune.learning_rate(0.0005)
     batch_size: int = finetune.batch_size()
@@ -57,18 +77,22 @@ def check_after(params: Params, earlier: Sequence[str]) -> None:
 
 
 def apply(model: Any, params: Params, training: Training) -> Treated:
-    """A clustered copy of a tf_keras model; zeros made before stay zeros (sparsity-preserving).
+    """A clustered copy of a model of either Keras; zeros made before stay zeros (sparsity-preserving).
 
-    Biases, batch normalization and depthwise kernels are never clustered by TFMOT; they are listed as skipped.
+    Biases and normalizations are never clustered; kernels that are not are listed as skipped with the reason.
     """
-    from tensorflow_model_optimization.clustering import keras as clustering
-
     finetune.seed_everything(training.seed)
     training = distill.taught(training, params)
-    if finetune.library_of(model).__name__ == "keras":
-        return _apply_native(model, params, training)
+    is_twin = finetune.library_of(model).__name__ == "tf_keras"
+    by_tfmot = is_twin and not params.per_channel and not params.depthwise
+    return (_with_tfmot if by_tfmot else _with_sharing)(model, params, training)
+
+
+def _with_tfmot(model: Any, params: Params, training: Training) -> Treated:
+    from tensorflow_model_optimization.clustering import keras as clustering
+
     chosen = select_layers(model, params)
-    zeros_before = {(path, name): values == 0 for path, name, values in chosen.kernels(model)}
+    before = {f"{path}/{name}": values for path, name, values in chosen.kernels(model)}
     init = getattr(clustering.CentroidInitialization, INITS[params.init][0])
 
     def wrap(layer: Any) -> Any:
@@ -78,56 +102,83 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
             layer,
             number_of_clusters=params.clusters,
             cluster_centroids_init=init,
-            preserve_sparsity=any((k == 0).mean() > PRUNED for k in layer.get_weights() if k.ndim > 1),
+            preserve_sparsity=any(structure_of(values).is_pruned for values in layer.get_weights()),
         )
 
     clustered = clone_with(model, wrap)
-    facts = finetune.finetune(
-        clustered,
-        training,
-        epochs=finetune.epochs_for(params.epochs, STEPS, training.rows, params.batch_size),
-        learning_rate=params.learning_rate,
-        batch_size=params.batch_size,
-        what="clustering",
-    )
+    facts = _finetune(clustered, params, training)
     stripped = clustering.strip_clustering(clustered)
     settled = settle_batch_norm(stripped, training)
-    distinct = {}
-    for path, name, values in chosen.kernels(stripped):
-        distinct[f"{path}/{name}"] = len(np.unique(values))
-        lost = int((zeros_before[path, name] & (values != 0)).sum())
-        if lost > 0.001 * values.size and zeros_before[path, name].mean() > PRUNED:
-            raise InternalFault(f"clustering lost {lost} zeros of {path}/{name}")
-    over = {name: count for name, count in distinct.items() if count > params.clusters}
-    if over:
-        raise InternalFault(f"clustering left more than {params.clusters} distinct values in {over}")
-    return Treated(
-        stripped, chosen.skipped, {**facts, "batch_norm_settled": settled, "distinct_values": distinct}
+    after = {f"{path}/{name}": values for path, name, values in chosen.kernels(stripped)}
+    how = {"done_by": "TFMOT", "batch_norm_settled": settled}
+    distinct = {path: len(np.unique(values)) for path, values in after.items()}
+    return Treated(stripped, chosen.skipped, {**facts, **how, **_checked(before, after, distinct, params)})
+
+
+def _with_sharing(model: Any, params: Params, training: Training) -> Treated:
+    clustered = clone_live(model)
+    kernels = choose(clustered, params.skip, lambda kernel: _why_not(kernel, params))
+    before = {path: kernel.values.copy() for path, kernel in kernels.chosen.items()}
+    sharing = Sharing(
+        kernels.chosen,
+        clusters=params.clusters,
+        init=params.init,
+        per_channel=params.per_channel,
+        seed=training.seed,
     )
+    facts = _finetune(clustered, params, training, sharing.callback(finetune.library_of(clustered)))
+    settled = settle_batch_norm(clustered, training)
+    after = {path: kernel.values for path, kernel in kernels.chosen.items()}
+    distinct = {
+        path: _most_in_a_channel(kernel) if params.per_channel else len(np.unique(kernel.values))
+        for path, kernel in kernels.chosen.items()
+    }
+    how = {"done_by": "lwdash", "batch_norm_settled": settled}
+    return Treated(clustered, kernels.skipped, {**facts, **how, **_checked(before, after, distinct, params)})
 
 
-def _apply_native(model: Any, params: Params, training: Training) -> Treated:
-    """The same on a Keras 3 model that TFMOT cannot treat."""
-    clustered = clone_keras(model)
-    kernels = native.choose(clustered, params.skip, smallest=params.clusters)
-    keep_zeros = any((v == 0).mean() > PRUNED for v in kernels.values(clustered).values())
-    facts = finetune.finetune(
-        clustered,
+def _finetune(model: Any, params: Params, training: Training, *callbacks: Any) -> dict[str, Any]:
+    return finetune.finetune(
+        model,
         training,
         epochs=finetune.epochs_for(params.epochs, STEPS, training.rows, params.batch_size),
         learning_rate=params.learning_rate,
         batch_size=params.batch_size,
         what="clustering",
-        callbacks=[native.sharing(kernels, params.clusters, params.init, training.seed, keep_zeros)],
+        callbacks=callbacks,
     )
-    settled = settle_batch_norm(clustered, training)
-    distinct = {path: len(np.unique(values)) for path, values in kernels.values(clustered).items()}
-    how = {
-        "done_by": "lwdash on the Keras 3 model",
-        "batch_norm_settled": settled,
-        "distinct_values": distinct,
-    }
-    return Treated(clustered, kernels.skipped, {**facts, **how})
+
+
+def _checked(
+    before: Mapping[str, np.ndarray],
+    after: Mapping[str, np.ndarray],
+    distinct: Mapping[str, int],
+    params: Params,
+) -> dict[str, Any]:
+    """The facts on distinct values, in a kernel or in its fullest channel. Raises InternalFault if values are too
+    many or zeros were lost."""
+    for path, values in after.items():
+        lost = int(((before[path] == 0) & (values != 0)).sum())
+        if structure_of(before[path]).is_pruned and lost > 0.001 * values.size:
+            raise InternalFault(f"clustering lost {lost} zeros of {path}")
+    over = {path: count for path, count in distinct.items() if count > params.clusters}
+    if over:
+        raise InternalFault(f"clustering left more than {params.clusters} distinct values in {over}")
+    return {"distinct_values": dict(distinct)}
+
+
+def _most_in_a_channel(kernel: Kernel) -> int:
+    """Distinct values of the channel that has most of them."""
+    pairs = np.stack([kernel.channel_numbers.ravel(), kernel.values.ravel()])
+    return int(np.bincount(np.unique(pairs, axis=1)[0].astype(np.int64)).max())
+
+
+def _why_not(kernel: Kernel, params: Params) -> str | None:
+    if kernel.is_depthwise and not params.depthwise:
+        return DEPTHWISE_STAYS
+    if params.per_channel and kernel.channel_size <= params.clusters:
+        return f"its channels have only {kernel.channel_size} weights each"
+    return f"it has only {kernel.size} weights" if kernel.size <= params.clusters else None
 
 
 def select_layers(model: Any, params: Params) -> Selection:

@@ -1,0 +1,122 @@
+"""The kernels of a live model of either Keras that lwdash's own masks and shared values can treat, and their axes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lwdash.errors import RecipeError
+from lwdash.techniques.contract import Skipped
+from lwdash.techniques.selection import leaf_layers, matches, refuse_unknown
+
+UNTREATED = (
+    "Normalization",
+    "BatchNormalization",
+    "LayerNormalization",
+    "GroupNormalization",
+    "RMSNormalization",
+)
+DEPTHWISE_STAYS = "a depthwise kernel has few weights a channel to spare; depthwise=true treats it too"
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One kernel, in Keras' layout.
+
+    path: `layer/kernel`, with the names of inner parts between: `both/forward_lstm/lstm_cell/kernel`.
+    channels: the axes of its output channels.
+    inputs: the axis of the input channels, summed over and last in the .tflite; None where no such sum is made
+    (depthwise kernels, embeddings).
+    """
+
+    path: str
+    variable: Any
+    channels: tuple[int, ...]
+    inputs: int | None
+    is_depthwise: bool
+
+    @property
+    def values(self) -> np.ndarray:
+        return np.asarray(self.variable)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(int(n) for n in self.variable.shape)
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape))
+
+    @property
+    def channel_size(self) -> int:
+        """Weights an output channel."""
+        return self.size // int(np.prod([self.shape[axis] for axis in self.channels]))
+
+    @property
+    def channel_numbers(self) -> np.ndarray:
+        """The number of each weight's output channel, in the kernel's shape."""
+        counts = [self.shape[axis] for axis in self.channels]
+        shape = [self.shape[axis] if axis in self.channels else 1 for axis in range(len(self.shape))]
+        return np.broadcast_to(np.arange(np.prod(counts)).reshape(shape), self.shape)
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """The kernels to treat, by path, and what is left as it is."""
+
+    chosen: Mapping[str, Kernel]
+    skipped: tuple[Skipped, ...]
+
+
+def choose(model: Any, skip: Sequence[str], why_not: Callable[[Kernel], str | None]) -> Kernels:
+    """The kernels for which `why_not` gives no reason to leave them; layers that match `skip` stay as they are.
+
+    Raises RecipeError when a pattern in `skip` matches no layer, or nothing is left to treat.
+    """
+    chosen, skipped = {}, []
+    paths = {path: layer for path, layer in leaf_layers(model) if layer.weights}
+    refuse_unknown(skip, paths)
+    for path, layer in paths.items():
+        kind = type(layer).__name__
+        if any(matches(path, layer.name, pattern) for pattern in skip):
+            skipped.append(Skipped(path, "left alone by the recipe"))
+            continue
+        kernels = [] if kind in UNTREATED else kernels_of(path, layer)
+        reasons = {kernel.path: why_not(kernel) for kernel in kernels}
+        chosen.update({kernel.path: kernel for kernel in kernels if reasons[kernel.path] is None})
+        skipped.extend(Skipped(name, reason) for name, reason in reasons.items() if reason is not None)
+        if not kernels:
+            skipped.append(Skipped(path, f"{kind} has no kernel that this technique treats"))
+    if not chosen:
+        said = "; ".join(f"{s.layer}: {s.reason}" for s in skipped) or "the model has no weights"
+        raise RecipeError(f"there is no layer to treat ({said})")
+    return Kernels(chosen, tuple(skipped))
+
+
+def kernels_of(path: str, layer: Any) -> list[Kernel]:
+    """The kernels of a layer, embeddings too; biases and what else it has are none."""
+    kernels = []
+    for variable in layer.weights:
+        called = getattr(variable, "path", None) or variable.name.partition(":")[0]
+        inner = called.rpartition(f"{layer.name}/")[2] or called
+        last = inner.rpartition("/")[2]
+        if len(variable.shape) > 1 and ("kernel" in last or last == "embeddings"):
+            axes = _axes(type(layer).__name__, inner, len(variable.shape))
+            kernels.append(Kernel(f"{path}/{inner}", variable, *axes))
+    return kernels
+
+
+def _axes(kind: str, name: str, rank: int) -> tuple[tuple[int, ...], int | None, bool]:
+    """(channels, inputs, is_depthwise) as in `Kernel`."""
+    if "depthwise_kernel" in name or kind.startswith("Depthwise"):
+        return (rank - 2, rank - 1), None, True
+    if kind.endswith("Transpose"):
+        return (rank - 2,), rank - 1, False
+    if "Attention" in kind and rank == 3:
+        return ((2,), 1, False) if "output" in name else ((1, 2), 0, False)
+    if name.endswith("embeddings"):
+        return (rank - 1,), None, False
+    return (rank - 1,), rank - 2, False

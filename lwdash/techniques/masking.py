@@ -1,0 +1,143 @@
+"""Which weights a pruning takes, as masks that are kept while the others are trained, on a model of either Keras.
+
+TFMOT treats one kernel at a time, by magnitude. This knows one threshold for all kernels, chance as the control, and
+patterns in kernels of any rank: 2:4 as in NVIDIA's "Accelerating Sparse Deep Neural Networks" (arXiv 2104.08378), along
+the input channels, which lie last in the .tflite, and blocks of inputs × outputs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from lwdash.techniques.kernels import Kernel
+
+TWO_OF_FOUR = "2:4"
+GROUP = 4
+"""Neighbours along the input channels of which two at most are kept by 2:4."""
+
+
+class Masks:
+    """The weights that stay, kernel by kernel; those once taken stay zero.
+
+    scope: "layer" takes the same share of every kernel, "global" of all together, by one threshold.
+    criterion: "magnitude" takes the smallest, "random" any.
+    structure: "none" weight by weight, "2:4", or a block such as "4x1": 4 inputs × 1 output, by its mean magnitude.
+    """
+
+    def __init__(
+        self, kernels: Mapping[str, Kernel], *, scope: str, criterion: str, structure: str, seed: int
+    ):
+        self.kernels, self.scope, self.structure = kernels, scope, structure
+        chance = np.random.default_rng(seed)
+        self._drawn = {
+            path: 1.0 - chance.random(kernel.shape)
+            for path, kernel in (kernels.items() if criterion == "random" else ())
+        }
+        self._kept = {path: np.ones(kernel.shape, bool) for path, kernel in kernels.items()}
+
+    def raise_to(self, share: float) -> None:
+        """Takes weights until `share` of them is zero; 0.5 is all that 2:4 takes."""
+        units = {path: self._units(kernel) for path, kernel in self.kernels.items()}
+        share = share * 2 if self.structure == TWO_OF_FOUR else share
+        together = [list(units)] if self.scope == "global" else [[path] for path in units]
+        for paths in together:
+            scores, sizes = (np.concatenate([units[path][i] for path in paths]) for i in (0, 1))
+            dropped = _lowest(scores, sizes, share)
+            ends = np.cumsum([len(units[path][0]) for path in paths])[:-1]
+            for path, gone in zip(paths, np.split(dropped, ends), strict=True):
+                self._kept[path] = ~gone[units[path][2]]
+        self.apply()
+
+    def apply(self) -> None:
+        """Sets what was taken to zero again, after the weights have changed."""
+        for path, kernel in self.kernels.items():
+            kernel.variable.assign(np.where(self._kept[path], kernel.values, 0))
+
+    def callback(self, library: Any, share_at: Callable[[int], float]) -> Any:
+        """A callback of `library` that keeps the zeros after each batch; `share_at(step)` is how many they are."""
+        masks = self
+
+        class Masking(library.callbacks.Callback):  # type: ignore[misc, name-defined]
+            def on_train_begin(self, logs: Any = None) -> None:
+                self.step, self.share = 0, share_at(0)
+                masks.raise_to(self.share)
+
+            def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+                self.step += 1
+                share = share_at(self.step)
+                if share != self.share:
+                    self.share = share
+                    masks.raise_to(share)
+                else:
+                    masks.apply()
+
+        return Masking()
+
+    def _units(self, kernel: Kernel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(scores, sizes, the unit of each weight) of what is taken together; a score of ∞ and size 0 is never."""
+        scores = self._drawn.get(kernel.path)
+        scores = np.abs(kernel.values).astype(np.float64) if scores is None else scores
+        scores = np.where(self._kept[kernel.path], scores, 0.0)
+        if self.structure == TWO_OF_FOUR:
+            spare = _spare(scores, kernel)
+            numbers = np.arange(kernel.size).reshape(kernel.shape)
+            return np.where(spare, scores, np.inf).ravel(), spare.ravel().astype(np.int64), numbers
+        numbers = _blocks(kernel, self.structure)
+        sizes = np.bincount(numbers.ravel())
+        return np.bincount(numbers.ravel(), scores.ravel()) / sizes, sizes, numbers
+
+
+def fits_two_of_four(kernel: Kernel) -> str | None:
+    """Why 2:4 has nothing to take from a kernel; None where it has."""
+    if kernel.inputs is None:
+        return (
+            "2:4 takes two of four neighbours along the input channels, and this kernel does not sum over any"
+        )
+    count = kernel.shape[kernel.inputs]
+    return (
+        None if count > 2 else f"it has only {count} input channel{'s' * (count > 1)}, 2:4 keeps two of four"
+    )
+
+
+def _spare(scores: np.ndarray, kernel: Kernel) -> np.ndarray:
+    """The weights that 2:4 takes: all but the two highest of every four along the input channels.
+
+    Where the channels are no multiple of four the last group is smaller: it keeps two as well.
+    """
+    assert kernel.inputs is not None
+    rows = np.moveaxis(scores, kernel.inputs, -1)
+    count = rows.shape[-1]
+    padded = np.concatenate([rows, np.full((*rows.shape[:-1], -count % GROUP), -1.0)], axis=-1)
+    groups = padded.reshape(*rows.shape[:-1], -1, GROUP)
+    ranks = np.argsort(np.argsort(-groups, axis=-1, kind="stable"), axis=-1, kind="stable")
+    spare = (ranks >= GROUP // 2).reshape(padded.shape)[..., :count]
+    return np.moveaxis(spare, -1, kernel.inputs)
+
+
+def _blocks(kernel: Kernel, structure: str) -> np.ndarray:
+    """The number of each weight's block; those at a border may be smaller. Without a structure each is its own."""
+    size = re.fullmatch(r"(\d+)x(\d+)", structure)
+    if size is None:
+        return np.arange(kernel.size).reshape(kernel.shape)
+    inputs = kernel.inputs if kernel.inputs is not None else len(kernel.shape) - 2
+    outputs = kernel.channels[-1]
+    steps = {inputs: int(size[1]), outputs: int(size[2])}
+    numbers = np.zeros(kernel.shape, np.int64)
+    for axis, length in enumerate(kernel.shape):
+        step = steps.get(axis, 1)
+        shape = [length if i == axis else 1 for i in range(len(kernel.shape))]
+        numbers = numbers * -(-length // step) + (np.arange(length) // step).reshape(shape)
+    return numbers
+
+
+def _lowest(scores: np.ndarray, sizes: np.ndarray, share: float) -> np.ndarray:
+    """Whether each unit is among the lowest ones that together have at most `share` of the weights."""
+    order = np.argsort(scores, kind="stable")
+    count = int(np.searchsorted(np.cumsum(sizes[order]), round(share * sizes.sum()), side="right"))
+    gone = np.zeros(len(scores), bool)
+    gone[order[:count]] = True
+    return gone & (sizes > 0)
