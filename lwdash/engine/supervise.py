@@ -70,6 +70,7 @@ class _Supervision:
         self._lock = threading.Lock()
         self._claim: Claim | None = None
         self._stored: Claim | None = None
+        self._is_stopped = False
         self._claimed_at = self._beat_at = self._away_s = 0.0
         self._log_start = 0
         self._last_run = batch[0][0]
@@ -122,6 +123,9 @@ class _Supervision:
             if owned is None:
                 continue
             with self._lock:
+                if self._is_stopped:
+                    runs.give_back(self.store.database, owned)
+                    break
                 self._claim, self._last_run = owned, run_id
                 log = self.log_path(run_id)
                 self._log_start = log.stat().st_size if log.exists() else 0
@@ -250,10 +254,19 @@ class _Supervision:
             logger.exception("the log of run %s could not be kept", owned.run_id)
 
     def _watch(self, memory_mb: int) -> str | None:
-        if self.host.stops():
-            return "shutdown"
+        """Why the child must end, or None. Once it is to end, it gets no other run that would end with it."""
         with self._lock:
             owned = self._claim
+        reason = self._reason_to_stop(owned, memory_mb)
+        with self._lock:
+            if owned is not None and self._claim is not owned:  # it ended while we looked: look again
+                return None
+            self._is_stopped = reason is not None
+        return reason
+
+    def _reason_to_stop(self, owned: Claim | None, memory_mb: int) -> str | None:
+        if self.host.stops():
+            return "shutdown"
         if memory_mb > self.settings.job_memory:
             return (
                 f"it used {memory_mb:,} MB of memory and {self.settings.job_memory:,} MB are allowed "
