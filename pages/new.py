@@ -1,4 +1,4 @@
-"""A new experiment: model, data, recipes, start."""
+"""A new experiment in four steps: model, data, limits, recipes. It can be left, and its address continues it."""
 
 from pathlib import Path
 
@@ -7,43 +7,64 @@ import streamlit as st
 from lwdash.engine import submit
 from lwdash.ui import places
 from lwdash.ui.context import opened
+from lwdash.ui.draft import RECIPES, clear_draft, has_draft, keep_draft, restore_draft
+from lwdash.ui.limits_step import limits_step, threads_field
 from lwdash.ui.progress import follow_all
 from lwdash.ui.recipe_editor import clear_recipes, recipe_editor
+from lwdash.ui.steps import recipe_notes, show_steps
 from lwdash.ui.wizard import data_step, model_step
 
 settings, store = opened()
-st.title("New experiment")
+restore_draft(store)
+with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+    st.title("New experiment", width="content")
+    if has_draft():
+        st.button("Start over", icon=":material/restart_alt:", on_click=clear_draft)
 follow_all(store)
+steps = st.container()
 
-st.header("1 · Model")
+st.header("1 · Model", anchor="model")
 model = model_step(settings, store)
 if model is None:
+    show_steps(steps, 0)
+    keep_draft()
     st.stop()
 facts, model_row = model
 
-st.header("2 · Data")
-data = data_step(settings, store, facts)
+st.header("2 · Data", anchor="data")
+data = data_step(settings, store, facts, model_row)
 if data is None:
+    show_steps(steps, 1)
+    keep_draft()
     st.stop()
 
-st.header("3 · Recipes")
-st.caption(
-    "The standard sweep: each number format, two sparsities, clusters, and all of it together. Edit it as you like."
-)
-recipes = recipe_editor(submit.STANDARD_SWEEP, key="recipes", facts=model_row["facts"])
-name = st.text_input("Name of the experiment", Path(model_row["name"]).stem, max_chars=200)
+st.header("3 · Limits", anchor="limits")
+limits = limits_step(facts)
 
-if recipes:
-    st.caption(f"{len(recipes)} recipes and the float32 baseline that they are compared with.")
+st.header("4 · Recipes", anchor="recipes")
+recipes = recipe_editor(submit.STANDARD_SWEEP, key=RECIPES, facts=model_row["facts"])
+left, right = st.columns([3, 1], vertical_alignment="bottom")
+name = left.text_input(
+    "Name of the experiment", key="new:name", placeholder=Path(model_row["name"]).stem, max_chars=200
+)
+with right:
+    threads = threads_field()
+recipe_notes(recipes, data.linted.findings)
+show_steps(steps, 3 if recipes else 2, data.linted.findings)
+
 if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=not recipes) and recipes:
     experiment = submit.create_experiment(
         store,
-        name=name,
+        name=name or Path(model_row["name"]).stem,
         model_row=model_row,
         data_row=data.row,
         settings=data.settings,
         own_parts=data.own_parts,
+        limits=limits,
+        threads=threads,
     )
     submit.submit_runs(store, experiment, recipes)
-    clear_recipes("recipes")
+    clear_recipes(RECIPES)
+    keep_draft()
     st.switch_page(places.EXPERIMENT, query_params={"id": str(experiment)})
+keep_draft()

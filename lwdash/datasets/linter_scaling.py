@@ -11,6 +11,8 @@ from lwdash.datasets.preprocess import Divide, Scale
 
 TOO_NARROW = 0.05
 """Of a range of 1 or 2 that Rescaling should give: less than this is left when the values were scaled before."""
+NARROW = 0.3
+"""The same for fractions within −1 … 1, which are the result of a scaling."""
 TOO_WIDE = 4.0
 FAR_MEAN, SMALL_DEVIATION, LARGE_DEVIATION = 4.0, 0.1, 10.0
 """In deviations of the rows that a Normalization was adapted to."""
@@ -51,8 +53,9 @@ def _against_rescaling(view: InputView, expected: Expected) -> list[Finding]:
     layer = expected.layers[-1] if len(expected.layers) == 1 else " → ".join(expected.layers)
     takes = f"'{layer}' in the model turns {first:g} … {last:g} into {_made(offset)}"
     where = f"input '{view.name}', values {low:.4g} … {high:.4g}"
-    is_small = max(abs(low), abs(high)) <= 1.5 or not _is_whole(view.values)
-    if (high - low) * width < TOO_NARROW and is_small:
+    left, is_whole = (high - low) * width, _is_whole(view.values)
+    is_unit = max(abs(low), abs(high)) <= 1.01
+    if (left < TOO_NARROW and (is_unit or not is_whole)) or (left < NARROW and is_unit and not is_whole):
         undo = Scale("range", "all", first, last, -1.0 if low < 0 else 0.0, 1.0)
         fix = view.without_scaling() or (view.with_added(undo) if max(abs(low), high) <= 1.01 else None)
         return [
@@ -61,7 +64,7 @@ def _against_rescaling(view: InputView, expected: Expected) -> list[Finding]:
                 ERROR,
                 f"The values lie in {low:.4g} … {high:.4g}, and {takes}: they are scaled a second time.",
                 where,
-                f"The network sees {1 / ((high - low) * width):,.0f} times less contrast than it was trained on, so "
+                f"The network sees {1 / left:,.0f} times less contrast than it was trained on, so "
                 "the accuracy drops already in float, and int8 has almost no levels left for it.",
                 "Give the values as they were before scaling"
                 + (f": {_fix_words(view, fix)}." if fix else ": take the scaling out of the file."),

@@ -107,7 +107,24 @@ def _stored(
     if is_whole_dtype(cast) or is_whole_dtype(dtype):
         check_whole(values, cast if is_whole_dtype(cast) else dtype, block.lines, name, file)
         return values.astype(np.float64)
-    return values.astype(np.float32)
+    stored = values.astype(np.float32)
+    if not np.isfinite(stored).all():
+        _refuse_beyond_float32(values, stored, block, name, file)
+    return stored
+
+
+def _refuse_beyond_float32(
+    values: np.ndarray, stored: np.ndarray, block: Block, name: str, file: str
+) -> None:
+    """Raise DataRefused, with the row, for a number that is finite as written and infinite as the model takes it."""
+    bad = (np.isinf(stored) & np.isfinite(values)).reshape(len(values), -1)
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise DataRefused(
+            f"{file}, row {block.lines[row]}, value {column + 1} of input '{name}' is "
+            f"{values.reshape(len(values), -1)[row, column]:g}, beyond what float32 holds (3.4e38). Correct the value, "
+            "or scale the column down in the pre-processing."
+        )
 
 
 def check_whole(values: np.ndarray, dtype: str, lines: np.ndarray, name: str, file: str) -> None:

@@ -271,6 +271,10 @@ def _strange_file(head: bytes) -> str:
             "the file is JSON: what model.to_json() gives is the structure without the weights. Save the whole model, "
             "with model.save('model.keras')"
         )
+    if head.startswith((b"\x89PNG", b"\xff\xd8\xff", b"GIF8")):
+        return "the file is an image, not a model. A .keras, .h5 or zipped SavedModel is needed"
+    if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head):
+        return "the file is text, a CSV perhaps, not a model: give the samples in the next step"
     what = next((text for magic, text in known.items() if head.startswith(magic)), None)
     if what:
         return f"the file is {what}. A .keras, .h5 or zipped SavedModel is needed"

@@ -46,9 +46,9 @@ def uploader(
     What comes back was said by the browser: look `sha256` up in the storage before using it.
     """
     memory = f"{key}:uploaded"
-    before = _uploaded(st.session_state.get(key)) or st.session_state.get(memory)
+    before = recall_upload(key)
     result = _mount(
-        key=key,
+        key=_mounted(key),
         data={
             "label": label,
             "kind": kind,
@@ -63,6 +63,28 @@ def uploader(
     # Streamlit forgets a widget's state as soon as a page without it is shown.
     st.session_state[memory] = _uploaded(result) or before
     return st.session_state[memory]
+
+
+def recall_upload(key: str) -> Uploaded | None:
+    """The file that was last sent through, or put into, the uploader with this key."""
+    return _uploaded(st.session_state.get(_mounted(key))) or st.session_state.get(f"{key}:uploaded")
+
+
+def restore_upload(key: str, uploaded: Uploaded) -> None:
+    """Shows a file that the server has already as the one that was sent."""
+    st.session_state[f"{key}:uploaded"] = uploaded
+
+
+def forget_upload(key: str) -> None:
+    """Empties the uploader with this key; the browser's part of it is made anew."""
+    st.session_state.pop(f"{key}:uploaded", None)
+    st.session_state[f"{key}:round"] = st.session_state.get(f"{key}:round", 0) + 1
+
+
+def _mounted(key: str) -> str:
+    """The key of the component; another one after `forget_upload`."""
+    turn = st.session_state.get(f"{key}:round", 0)
+    return f"{key}:{turn}" if turn else key
 
 
 def _uploaded(state: Any) -> Uploaded | None:

@@ -11,16 +11,18 @@ from lwdash.datasets.fit import Fit
 from lwdash.datasets.settings import NO_LABEL, DataSettings
 from lwdash.engine import submit
 from lwdash.engine.inspection import inspect_as, inspect_file
+from lwdash.engine.linting import Linted, lint_data
 from lwdash.errors import UserMistake
 from lwdash.keras_models.facts import ModelFacts
 from lwdash.settings import Settings
 from lwdash.ui.cards import plain
-from lwdash.ui.facts import show_data, show_model
+from lwdash.ui.draft import FOUND
+from lwdash.ui.facts import show_data, show_model, show_parts
+from lwdash.ui.findings import show_findings
 from lwdash.ui.uploader import uploader
 from storage import experiments
 from storage.store import Store
 
-FOUND = "found from the data"
 NONE = "there is no label column"
 OWN_PARTS = {
     "evaluation": "Every figure is measured on these rows.",
@@ -53,16 +55,19 @@ def model_step(settings: Settings, store: Store) -> tuple[ModelFacts, Mapping[st
 
 @dataclass(frozen=True)
 class ChosenData:
-    """A data file that fits the model, how it is read, and files of their own for single parts."""
+    """A data file that fits the model, how it is read, files of their own for single parts, what the linter says."""
 
     settings: DataSettings
     fit: Fit
     row: Mapping[str, Any]
     own_parts: Mapping[str, Mapping[str, Any]]
+    linted: Linted
 
 
-def data_step(settings: Settings, store: Store, model: ModelFacts) -> ChosenData | None:
-    """Uploads a CSV and fits it to the model; None until it, and every file for a single part, fits."""
+def data_step(
+    settings: Settings, store: Store, model: ModelFacts, model_row: Mapping[str, Any]
+) -> ChosenData | None:
+    """Uploads a CSV, fits it to the model and checks it; None until it, and every file for a single part, fits."""
     row = _uploaded_row(
         settings,
         store,
@@ -84,7 +89,18 @@ def data_step(settings: Settings, store: Store, model: ModelFacts) -> ChosenData
         return None
     show_data(facts, fitted)
     own_parts = _own_parts(settings, store, model, chosen)
-    return None if own_parts is None else ChosenData(chosen, fitted, row, own_parts)
+    if own_parts is None:
+        return None
+    with st.spinner("Checking the rows…"):
+        linted = lint_data(
+            settings, store, model_row=model_row, data_row=row, chosen=chosen, own_parts=own_parts
+        )
+    if linted.error:
+        st.error(plain(linted.error), icon=":material/block:")
+        return None
+    show_parts(linted.rows or {}, own_parts)
+    show_findings(linted.findings)
+    return ChosenData(chosen, fitted, row, own_parts, linted)
 
 
 def _own_parts(
@@ -121,9 +137,15 @@ def _data_settings(facts: DataFacts) -> DataSettings:
         left, middle, right = st.columns(3)
         candidates = [c.name for c in facts.candidates]
         others = [name for name in facts.names[:200] if name not in candidates]
-        label = left.selectbox("Label column", [FOUND, NONE, *candidates, *others], key="data:label")
+        options = [FOUND, NONE, *candidates, *others]
+        for key, known in (("label", options), ("header", HEADERS), ("delimiter", DELIMITERS)):
+            if st.session_state.get(f"data:{key}", FOUND) not in known:  # left over from another file
+                del st.session_state[f"data:{key}"]
+        if not set(st.session_state.get("data:ignored", [])) <= set(facts.names[:200]):
+            del st.session_state["data:ignored"]
+        label = left.selectbox("Label column", options, key="data:label")
         ignored = middle.multiselect("Columns to leave out", list(facts.names[:200]), key="data:ignored")
-        seed = right.number_input("Seed of the split", 0, 2**31 - 1, 0, key="data:seed")
+        seed = right.number_input("Seed of the split", 0, 2**31 - 1, key="data:seed")
         header = left.selectbox("First line", list(HEADERS), key="data:header")
         delimiter = middle.selectbox("Columns are separated by", list(DELIMITERS), key="data:delimiter")
         classes = right.text_input(

@@ -160,6 +160,13 @@ def test_pixels_divided_before_and_in_the_model_are_scaled_twice(tmp_path: Path)
     assert "scaled-twice" not in fixed(tmp_path, one, **reading)
 
 
+def test_sixteen_grey_levels_scaled_before_are_scaled_twice(tmp_path: Path) -> None:
+    grey = Expected(("scale",), (1 / 16,), (0.0,), False)
+    reading = {"values": flat(blobs(300, 12, 12) // 16), "shape": (12, 12, 1), "expected": grey}
+    assert "scaled-twice" in found(tmp_path, **reading, preprocess="divide(16)")
+    assert "scaled-twice" not in found(tmp_path, **reading)
+
+
 def test_a_file_of_scaled_pixels_is_scaled_back(tmp_path: Path) -> None:
     reading = {"values": flat(blobs(300, 12, 12)) / 255, "shape": (12, 12, 1), "expected": TO_PLUS_MINUS_1}
     one = found(tmp_path, **reading)["scaled-twice"]

@@ -245,6 +245,16 @@ def test_facts_from_before_save_a_pass_but_change_nothing(tmp_path):
     assert data.warnings == again.warnings
 
 
+def test_numbers_beyond_float32_are_refused_with_their_row(tmp_path):
+    (tmp_path / "d.csv").write_text(
+        "label,a,b\n" + "".join(f"{i % 2},{i}.5,2\n" for i in range(20)) + "1,3,1e300\n"
+    )
+    with pytest.raises(
+        DataRefused, match=r"d\.csv, row 22, value 2 of input 'x' is 1e\+300, beyond what float32"
+    ):
+        prepare(tmp_path / "d.csv", DataSettings(), [("x", (2,), "float32")], OUTPUTS)
+
+
 def test_too_few_rows_are_refused(tmp_path):
     beats(tmp_path / "d.csv", rows=3)
     with pytest.raises(DataRefused, match="3 rows; at least 5"):
