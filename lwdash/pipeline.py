@@ -9,6 +9,7 @@ import json
 import resource
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, lru_cache
 from importlib import metadata
@@ -61,6 +62,9 @@ class Cache(Protocol):
 
     def put(self, key: str, kind: str, data: bytes | Path, facts: Mapping[str, Any], seconds: float) -> None:
         """Keeps a stage, from its bytes or a file."""
+
+    def making(self, key: str) -> AbstractContextManager[None]:
+        """Waits until nobody else makes this stage; who comes in has to look whether it is there by now."""
 
 
 @dataclass(frozen=True)
@@ -318,14 +322,23 @@ class Workbench:
 
     def _stage(self, name: str, kind: str, key: str, make: Any) -> _Made:
         """A stage from the cache, or made and kept; what it took is reported on the run."""
-        started = time.monotonic()
+        started, nested = time.monotonic(), len(self._reports)
+
+        def seconds_taken() -> float:
+            inner = sum(report.seconds for report in self._reports[nested:])
+            return max(0.0, time.monotonic() - started - inner)
+
         found = self.cache.get(key)
-        nested = len(self._reports)
-        made = _Made(found[0].read_bytes(), found[1]) if found else make()
-        inner = sum(report.seconds for report in self._reports[nested:])
-        seconds = max(0.0, time.monotonic() - started - inner)
         if not found:
-            self.cache.put(key, kind, made.data, made.facts, seconds)
+            with self.cache.making(key):
+                found = self.cache.get(key)
+                if not found:
+                    started = time.monotonic()
+                    made = make()
+                    self.cache.put(key, kind, made.data, made.facts, seconds_taken())
+        if found:
+            made = _Made(found[0].read_bytes(), found[1])
+        seconds = seconds_taken()
         facts = {k: v for k, v in made.facts.items() if k != "skipped"}
         skipped = made.facts.get("skipped", ())
         if all(report.name != name for report in self._reports):

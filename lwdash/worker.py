@@ -1,13 +1,15 @@
 """The child's entry: `python -m lwdash.worker STEP`; work comes from the supervisor over the link."""
 
 import faulthandler
+import fcntl
 import os
 import resource
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,27 @@ class LinkCache:
     def get(self, key: str) -> tuple[Path, dict[str, Any]] | None:
         answer = self.link.ask("stage", key=key)
         return (Path(answer["path"]), answer["facts"]) if answer["path"] else None
+
+    @contextmanager
+    def making(self, key: str) -> Iterator[None]:
+        """Holds a lock file, which the kernel frees when this process dies: then the next that waits makes the stage.
+
+        Nobody waits in a circle: a stage is asked for by the stages that follow it in a recipe, never the other way.
+        """
+        path = self.link.ask("stage", key=key).get("lock")
+        if path is None:  # made since it was looked up
+            yield
+            return
+        with open(path, "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self.link.progress("waiting for another run that is making the same", 0.0)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                Path(path).unlink(missing_ok=True)
 
     def put(self, key: str, kind: str, data: bytes | Path, facts: Mapping[str, Any], seconds: float) -> None:
         path = data if isinstance(data, Path) else write_scratch(data)
@@ -206,14 +229,16 @@ class Worker:
         )
         files = [read_tflite(Path(job[which]).read_bytes()) for which in ("tflite", "baseline")]
         with Path(job["arrays"]).open("wb") as file:
-            np.savez_compressed(file, **arrays)
+            np.savez_compressed(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
         return {"plan": {**plan, **ports_plan(files[0], files[1], dataset.inputs)}}
 
     def compare(self, job: Job) -> dict[str, Any]:
         """What differs between two .tflite files that should be the same."""
         from lwdash.measure.differences import differences
 
-        return {"differences": differences(*(Path(job[which]).read_bytes() for which in ("expected", "found")))}
+        return {
+            "differences": differences(*(Path(job[which]).read_bytes() for which in ("expected", "found")))
+        }
 
     def check(self, job: Job) -> dict[str, Any]:
         """Whether the libraries can be imported here, and how long that takes."""

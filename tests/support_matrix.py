@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,9 @@ class Memory:
     def put(self, key: str, kind: str, data: bytes | Path, facts: Mapping[str, Any], seconds: float) -> None:
         (self.folder / key).write_bytes(data.read_bytes() if isinstance(data, Path) else data)
         self.facts[key] = json.loads(json.dumps(facts))
+
+    def making(self, key: str) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 def random_dataset(facts: Any, rows: int = ROWS) -> Any:

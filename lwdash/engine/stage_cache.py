@@ -10,16 +10,25 @@ from storage.store import Store
 
 
 def find_stage(store: Store, message: Mapping[str, Any]) -> dict[str, Any]:
-    """{"path", "facts", "seconds"} of the stage with this `key`, or {"path": None}."""
+    """{"path", "facts", "seconds"} of the stage with this `key`, or {"path": None, "lock"}.
+
+    lock: a file for this host's children to lock while they make the stage, so that two do not make the same.
+    """
     found = stages.get_stage(store.database, message["key"])
     if found is None:
-        return {"path": None}
+        return _missing(store, message["key"])
     try:
         path = store.artifacts.local_path(found["sha256"])
     except MissingArtifact:
         stages.forget_stage(store.database, message["key"])
-        return {"path": None}
+        return _missing(store, message["key"])
     return {"path": str(path), "facts": found["facts"], "seconds": found["seconds"]}
+
+
+def _missing(store: Store, key: str) -> dict[str, Any]:
+    locks = store.artifacts.cache / "making"
+    locks.mkdir(parents=True, exist_ok=True)
+    return {"path": None, "lock": str(locks / key)}
 
 
 def keep_stage(store: Store, message: Mapping[str, Any]) -> dict[str, Any]:
