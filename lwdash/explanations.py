@@ -1,6 +1,7 @@
 """What a failed conversion or the log of a process that died says about why, for people. Needs no TensorFlow."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 TAIL_BYTES = 64 << 10
@@ -25,10 +26,27 @@ STAGES = (
 FLEX = r"(?:TF Select ops|Select TF ops?|Flex ops): ([^\n]+)"
 OPERATORS = r"(?:\btf\.|error: '|\bops: )([A-Z]\w+)"
 
+PLACE = r'"(\w+):", "[^"@]*?([^/"@]+)\.(?:_\d+)?/[^"@]*@'
+"""An operator and its place in the graph, where the float export marks the end of a layer's name by a dot."""
+
 NEEDS_FLEX = (
-    "they would need TensorFlow's Flex delegate, which LiteRT does not have, so the file could be neither run nor "
-    "measured here: build those layers from standard ones"
+    "with select-TF-ops they would need TensorFlow's Flex delegate, which LiteRT does not have, so the file could be "
+    "neither run nor measured here"
 )
+REPLACEMENTS = (
+    (
+        r"^(Max|Avg)Pool3D$",
+        "use strides in the Conv3D before it instead, or pool two axes at a time with 2-D pooling",
+    ),
+    (
+        r"^(Erfinv|Igamma\w*|Lgamma|Digamma|Betainc)$",
+        "use an activation such as tanh, gelu or softplus instead",
+    ),
+    (r"FFT|STFT", "compute the spectrum before the model, or as a Conv1D with fixed sine and cosine kernels"),
+    (r"^(Qr|Svd|Cholesky|Matrix\w+|SelfAdjointEigV2)$", "compute the decomposition before the model"),
+)
+"""Operators without a TensorFlow Lite form → what does the same job with one."""
+REBUILT = "build those layers from standard ones"
 ADVICE = (
     (r"TensorList|\bwhile\b|\b\w*rnn\w*\b|lstm|gru\b", "give the recurrent layers an input of fixed length"),
     (r"quantizer", "try dynamic or float16, which keep activations in float"),
@@ -42,14 +60,28 @@ def explain_failure(message: str) -> str:
     first = next((line.strip() for line in message.splitlines() if line.strip()), "no message")
     flex = sorted({name.strip() for line in re.findall(FLEX, message) for name in line.split(",")})
     if flex:
+        hints = dict.fromkeys(
+            hint for name in flex for pattern, hint in REPLACEMENTS if re.search(pattern, name)
+        )
         return (
             "TensorFlow Lite has no operators of its own for a part of this model: "
-            f"{', '.join(flex)}; {NEEDS_FLEX}"
+            f"{', '.join(_placed(flex, message))}; {NEEDS_FLEX}: {'; '.join(hints) or REBUILT}"
         )
     operators = sorted(set(re.findall(OPERATORS, message)))
-    named = f" Operators it stopped at: {', '.join(operators)}." if operators else ""
+    named = f" Operators it stopped at: {', '.join(_placed(operators, message))}." if operators else ""
     advice = _advice(message)
     return f"TensorFlow Lite could not convert this model: {first[:300].rstrip('.')}.{named} {advice[0].upper()}{advice[1:]}"
+
+
+def _placed(operators: Sequence[str], message: str) -> list[str]:
+    """Each operator with the Keras layers that it is in, where the message tells."""
+    layers: dict[str, dict[str, None]] = {}
+    for operator, layer in re.findall(PLACE, message):
+        layers.setdefault(operator, {})[layer] = None
+    return [
+        f"{name} (layer {', '.join(repr(layer) for layer in layers[name])})" if name in layers else name
+        for name in operators
+    ]
 
 
 def explain_log(path: Path) -> str | None:

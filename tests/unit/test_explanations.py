@@ -61,6 +61,16 @@ def test_operators_that_need_flex_are_named_and_said_to_be_unmeasurable() -> Non
     assert "Flex delegate" in words
 
 
+def test_an_operator_is_named_with_its_layer_and_what_does_the_same_job() -> None:
+    words = explain_failure(
+        'loc(callsite(fused["MaxPool3D:", "functional_1_1/functional_1/pool_a._1/MaxPool3D@__inference_function_141"] '
+        "at fused[]))): 'tf.MaxPool3D' op is neither a custom op nor a flex op\nTF Select ops: MaxPool3D\n"
+    )
+    assert "MaxPool3D (layer 'pool_a')" in words
+    assert "strides in the Conv3D" in words
+    assert "select-TF-ops" in words
+
+
 def test_a_failed_conversion_names_its_operators() -> None:
     words = explain_failure("<unknown>:0: error: 'tf.Foo' op is not legal\nDetails: tf.Bar(tensor) {}")
     assert "Bar, Foo" in words
