@@ -20,6 +20,7 @@ from lwdash.server.identity import check_sign_in, is_sign_in_on
 from lwdash.server.journal import set_up_logging
 from lwdash.server.plotly_js import plotly_route
 from lwdash.server.routes import routes
+from lwdash.server.takeaway import takeaway_routes
 from lwdash.server.uploads import remove_partial_uploads
 from lwdash.ui.context import installed
 from storage.errors import StorageError
@@ -67,6 +68,12 @@ app = st.App(
             metrics=lambda: metrics_text(serving),
             is_known=serving.is_known,
             metrics_token=settings.metrics_token,
+            base_url=base_url,
+        ),
+        *takeaway_routes(
+            make_header=serving.make_header,
+            make_source=serving.make_source,
+            make_capsule=serving.make_capsule,
             base_url=base_url,
         ),
     ],

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lwdash.commands import analyses, doctor, findings, records
+from lwdash.commands import analyses, doctor, findings, records, takeaway, verify
 from lwdash.datasets.settings import DataSettings
 from lwdash.engine import submit
 from lwdash.engine.inspection import inspect_as, inspect_file
@@ -109,6 +109,22 @@ def _parser() -> argparse.ArgumentParser:
     export = command("export", "Write a run's .tflite to a file.", _export)
     export.add_argument("run", type=int)
     export.add_argument("--out", type=Path, required=True, metavar="FILE")
+    export.add_argument(
+        "--c-array", action="store_true", help="as a C source file, with its header beside it, for microcontrollers"
+    )
+
+    capsule = command("capsule", "Write all that a run can be made again from to a zip.", _capsule)
+    capsule.add_argument("run", type=int)
+    capsule.add_argument("--out", type=Path, required=True, metavar="ZIP")
+    capsule.add_argument(
+        "--with-files", action="store_true", help="with the original model and the data, not only their hashes"
+    )
+
+    check = command("verify", "Make the file of a capsule again and say what differs.", _verify)
+    check.add_argument("capsule", type=Path, metavar="ZIP")
+    check.add_argument("--model", type=Path, help="the original model, where the capsule does not hold it")
+    for option, what in (("data", "data"), ("eval", "evaluation rows"), ("calibration", "calibration rows")):
+        check.add_argument(f"--{option}", type=Path, metavar="CSV", help=f"the {what}, likewise")
 
     cancel = command("cancel", "End a queued or running run.", _cancel)
     cancel.add_argument("run", type=int)
@@ -298,10 +314,34 @@ def _export(options: argparse.Namespace, settings: Settings, store: Store) -> in
         )
     if not options.out.parent.is_dir():
         raise UserMistake(f"there is no folder {options.out.parent}")
+    if options.c_array:
+        written = takeaway.write_c_array(store, options.run, options.out)
+        _print(options, written, lambda: [f"{written['file']} and {written['header']}"])
+        return DONE
     shutil.copyfile(store.artifacts.local_path(row["tflite_sha256"]), options.out)
     answer = {"run": options.run, "file": str(options.out), "size_bytes": options.out.stat().st_size}
     _print(options, answer, lambda: [f"{answer['file']}: {answer['size_bytes']:,} bytes"])
     return DONE
+
+
+def _capsule(options: argparse.Namespace, settings: Settings, store: Store) -> int:
+    written = takeaway.write_capsule(
+        settings, store, options.run, options.out, with_originals=options.with_files
+    )
+    _print(options, written, lambda: [f"{written['file']}: {written['size_bytes']:,} bytes"])
+    return DONE
+
+
+def _verify(options: argparse.Namespace, settings: Settings, store: Store) -> int:
+    def work(own: Settings, own_store: Store, ids: Sequence[int]) -> None:
+        with _working(own, own_store) as engine:
+            _wait(own_store, engine, ids)
+
+    given = {"model": options.model, "data": options.data, "evaluation": options.eval}
+    given["calibration"] = options.calibration
+    report = verify.verify(options.capsule, settings, work, given)
+    _print(options, report, lambda: verify.lines(report))
+    return DONE if report["reproduced"] else FAILED
 
 
 def _cancel(options: argparse.Namespace, settings: Settings, store: Store) -> int:

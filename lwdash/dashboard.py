@@ -1,6 +1,7 @@
 """What the server's routes and its System page know: files by run, who may have them, health, what is going on."""
 
 import logging
+import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,14 @@ from typing import Any
 from starlette.requests import Request
 
 import lwdash
+from lwdash.engine import capsules
 from lwdash.engine.scheduler import Engine
 from lwdash.errors import NotFound
 from lwdash.server.identity import is_sign_in_on, sender
 from lwdash.server.routes import SignInNeeded
+from lwdash.server.takeaway import Made
 from lwdash.settings import Settings
-from lwdash.ui.downloads import file_name
+from lwdash.ui.downloads import c_file_name, file_name
 from storage import experiments, runs
 from storage.database import ping
 from storage.logs import find_log
@@ -66,6 +69,36 @@ class Dashboard:
             )
         name = file_name(experiment["name"], run["recipe"], run["id"])
         return path, name.removesuffix(".tflite") + ".log"
+
+    def make_header(self, run_id: str, request: Request) -> Made:
+        """The header of a run's C array. Raises NotFound or SignInNeeded, as the two below."""
+        run, experiment = self._run(run_id, request)
+        text = capsules.c_header(self.store, run["id"])
+        return Made(
+            c_file_name(experiment["name"], run["id"], ".h"), "text/plain; charset=utf-8", iter([text])
+        )
+
+    def make_source(self, run_id: str, request: Request) -> Made:
+        """The definition of a run's C array."""
+        run, experiment = self._run(run_id, request)
+        header = c_file_name(experiment["name"], run["id"], ".h")
+        pieces = capsules.c_source(self.store, run["id"], header)
+        return Made(c_file_name(experiment["name"], run["id"], ".cc"), "text/plain; charset=utf-8", pieces)
+
+    def make_capsule(self, run_id: str, request: Request) -> Made:
+        """A run's capsule; with the originals inside only for who may change the experiment."""
+        run, experiment = self._run(run_id, request)
+        with_originals = request.query_params.get("files") == "1"
+        if with_originals and not self._visitor(request).can_change(experiment):
+            raise NotFound("the original model and the data are only for who may change the experiment")
+        self.settings.scratch.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=self.settings.scratch, suffix=".zip") as file:
+            path = Path(file.name)
+            capsules.make_capsule(self.settings, self.store, run["id"], path, with_originals=with_originals)
+            opened = path.open("rb")  # stays readable when the name is gone
+            size = path.stat().st_size
+        name = file_name(experiment["name"], run["recipe"], run["id"]).removesuffix(".tflite")
+        return Made(f"{name}-capsule.zip", "application/zip", opened, size)
 
     def _run(self, run_id: str, request: Request) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         """A run and its experiment, if the sender may see them."""

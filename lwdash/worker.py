@@ -209,9 +209,7 @@ class Worker:
 
     def evaluation_rows(self, job: Job) -> dict[str, Any]:
         """How to read the evaluation rows without lwdash; the arrays of it are written to the file that `arrays` names."""
-        import numpy as np
-
-        from lwdash.datasets.evaluation_rows import evaluation_rows
+        from lwdash.datasets.evaluation_rows import evaluation_rows, write_arrays
         from lwdash.datasets.settings import DataSettings
         from lwdash.keras_models.facts import ModelFacts
         from lwdash.measure.ports import ports_plan

@@ -3,15 +3,16 @@
 import streamlit as st
 
 from lwdash.ui import places
+from lwdash.ui.access import can_change
 from lwdash.ui.cards import plain
 from lwdash.ui.context import opened
-from lwdash.ui.downloads import download_url
 from lwdash.ui.pick import chosen_id
 from lwdash.ui.progress import follow_run
 from lwdash.ui.run_advice import show_started
 from lwdash.ui.run_details import duration, queue_words, show_figures, show_state, summary
 from lwdash.ui.run_tabs import show_tabs
 from lwdash.ui.stages_log import show_log, show_stages
+from lwdash.ui.takeaway import show_takeaway
 from storage import experiments, runs
 from storage.frames import newest_run, run_row
 
@@ -25,6 +26,7 @@ if run is None or run_id is None:
     st.stop()
 
 experiment = experiments.get_experiment(store.database, run["experiment_id"]) or {"name": "?"}
+may_change = can_change(experiment)
 st.title(plain(run["recipe"]))
 st.caption(
     f"run {run_id} of {plain(experiment['name'])} · {run['state']} · {duration(run)} · attempt {run['attempt']}"
@@ -39,8 +41,9 @@ with st.container(horizontal=True, vertical_alignment="center"):
         query_params={"id": str(run["experiment_id"])},
     )
     if run["state"] == "succeeded":
-        st.link_button("Download .tflite", download_url(run_id), icon=":material/download:", type="primary")
-    if run["state"] in ("failed", "cancelled") and st.button("Try again", icon=":material/replay:"):
+        show_takeaway(run_id, may_change=may_change)
+    is_open = run["state"] in ("failed", "cancelled") and may_change
+    if is_open and st.button("Try again", icon=":material/replay:"):
         runs.retry(store.database, run_id)
         st.rerun()
 
@@ -48,7 +51,7 @@ show_started()
 detail = runs.get_detail(store.database, run_id)
 if run["state"] == "succeeded":
     show_figures(run)
-    show_tabs(settings, store, run, detail, experiment, may_start=True)
+    show_tabs(settings, store, run, detail, experiment, may_start=may_change)
 else:
     if run["state"] in ("queued", "running"):
         st.caption(queue_words(store, run))
@@ -57,4 +60,4 @@ else:
         show_state(run)
     if detail["compressed"]:
         show_stages(detail["compressed"])
-    show_log(settings.logs / f"run-{run_id}.log", run_id)
+    show_log(settings, store, run_id)

@@ -43,7 +43,8 @@ ARROWS: Mapping[str, Allowed] = {
         "lwdash.commands lwdash.engine lwdash.recipe lwdash.settings lwdash.datasets.settings storage"
     ),
     "lwdash.commands": allowed(
-        "lwdash.engine lwdash.settings lwdash.keras_models.facts storage", "sqlalchemy"
+        "lwdash.engine lwdash.settings lwdash.keras_models.facts lwdash.datasets.settings lwdash.capsule storage",
+        "sqlalchemy",
     ),
     "lwdash.ui": allowed(
         f"lwdash.recipe lwdash.parameters lwdash.techniques lwdash.charts lwdash.advice lwdash.engine.submit "
@@ -54,12 +55,16 @@ ARROWS: Mapping[str, Allowed] = {
     "lwdash.charts": allowed("", "pandas numpy plotly"),
     "lwdash.server": allowed("", "streamlit starlette anyio"),
     "lwdash.engine": allowed(
-    # Advice is read off figures: it writes recipes, and touches neither files nor the database.
-    "lwdash.advice": allowed("lwdash.recipe lwdash.parameters lwdash.techniques"),
-        f"lwdash.recipe lwdash.link lwdash.settings lwdash.explanations storage {FACTS}",
-        "dask distributed psutil",
+        f"lwdash.recipe lwdash.link lwdash.settings lwdash.explanations lwdash.capsule storage {FACTS}",
+        "dask distributed psutil prometheus_client",
     ),
     "lwdash.worker": allowed(
+    # A capsule is files and hashes; its scripts, which lwdash never runs, use what makes a .tflite.
+    "lwdash.capsule": allowed(
+        "lwdash.recipe lwdash.pipeline lwdash.datasets lwdash.keras_models", "numpy ai_edge_litert"
+    ),
+    # Advice is read off figures: it writes recipes, and touches neither files nor the database.
+    "lwdash.advice": allowed("lwdash.recipe lwdash.parameters lwdash.techniques"),
         "lwdash.link lwdash.pipeline lwdash.recipe lwdash.measure lwdash.datasets lwdash.keras_models",
         "ai_edge_litert h5py",
     ),

@@ -45,7 +45,9 @@ def graph_of(facts: TfliteFacts, layer_names: Sequence[str] = ()) -> dict[str, A
         for kind, ports in (("in", facts.inputs), ("out", facts.outputs))
         for i, port in enumerate(ports)
     ]
-    used: list[tuple[int | str, int]] = [(o.index, tensor) for o in shown for tensor in dict.fromkeys(o.inputs)]
+    used: list[tuple[int | str, int]] = [
+        (o.index, tensor) for o in shown for tensor in dict.fromkeys(o.inputs)
+    ]
     used += [(f"out:{i}", tensor) for i, tensor in enumerate(graph.outputs)]
     return {
         "nodes": [

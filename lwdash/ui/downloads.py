@@ -20,6 +20,12 @@ def experiment_file_name(experiment: str) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "-", experiment).strip("-._")[:80] or "experiment"
 
 
+def c_file_name(experiment: str, run_id: int, suffix: str) -> str:
+    """`ecg_cnn_run12.cc`: letters that an #include takes everywhere."""
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", experiment).strip("_").lower()[:60] or "model"
+    return f"{plain}_run{run_id}{suffix}"
+
+
 def download_url(run_id: int) -> str:
     """The route that serves a run's .tflite, relative to the server's root."""
     return _address(f"download/run/{run_id}.tflite")
@@ -28,6 +34,21 @@ def download_url(run_id: int) -> str:
 def log_url(run_id: int) -> str:
     """The route that serves a run's whole log as text."""
     return _address(f"download/run/{run_id}.log")
+
+
+def c_source_url(run_id: int) -> str:
+    """The route that writes a run's file as a C array."""
+    return _address(f"download/run/{run_id}.cc")
+
+
+def c_header_url(run_id: int) -> str:
+    """The route that writes the header of the C array."""
+    return _address(f"download/run/{run_id}.h")
+
+
+def capsule_url(run_id: int, *, with_originals: bool = False) -> str:
+    """The route that makes a run's capsule."""
+    return _address(f"download/run/{run_id}.zip", **({"files": "1"} if with_originals else {}))
 
 
 def run_url(run_id: int) -> str:

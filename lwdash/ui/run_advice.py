@@ -11,6 +11,7 @@ from lwdash.advice.suggestions import Suggestion, suggest
 from lwdash.engine import submit
 from lwdash.ui import places
 from lwdash.ui.cards import plain
+from storage.errors import StorageError
 from storage.neighbours import runs_of_recipes
 from storage.store import Store
 
@@ -83,7 +84,11 @@ def _card(
 
 
 def _start(store: Store, experiment_id: int, recipe: str) -> None:
-    _, [started] = submit.submit_runs(store, experiment_id, [recipe])
+    try:
+        _, [started] = submit.submit_runs(store, experiment_id, [recipe])
+    except StorageError as error:
+        st.toast(plain(str(error)), icon=":material/error:")
+        return
     st.session_state["run:started"] = (started, recipe)
 
 

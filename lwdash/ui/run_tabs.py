@@ -59,7 +59,7 @@ def show_tabs(
 
     def stage_tab() -> None:
         stages_log.show_stages(compressed)
-        stages_log.show_log(settings.logs / f"run-{run['id']}.log", run["id"])
+        stages_log.show_log(settings, store, run["id"])
 
     sections: dict[str, Callable[[], None]] = {
         OVERVIEW: overview,

@@ -1,14 +1,16 @@
 """How a run was made: its stages, what they left as it is, and the log."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from lwdash.ui import downloads
+from lwdash.settings import Settings
+from lwdash.ui.downloads import log_url
 from lwdash.ui.formats import NOTHING, seconds
+from storage.logs import find_log
+from storage.store import Store
 
 LOG_BYTES = 200_000
 
@@ -101,11 +103,12 @@ def _fact(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def show_log(path: Path, run_id: int) -> None:
-    """The end of the run's log, or where to look when this host does not have it."""
+def show_log(settings: Settings, store: Store, run_id: int) -> None:
+    """The end of the run's log with a download of all of it, or why there is none."""
     st.subheader("Log", anchor=False)
+    path = find_log(store.artifacts, settings.logs, run_id)
     if not path.is_file():
-        st.caption("This host has no log of the run: it has not started, or it ran on another host.")
+        st.caption("There is no log of the run here: it has not begun, or its log was lost with its host.")
         return
     whole = path.stat().st_size
     with path.open("rb") as file:
@@ -114,17 +117,7 @@ def show_log(path: Path, run_id: int) -> None:
     if not text.strip():
         st.caption("The log is empty: the libraries had nothing to say.")
         return
-    if hasattr(downloads, "log_url"):
-        st.link_button("Download the log", downloads.log_url(run_id), icon=":material/download:")
-    elif whole <= LOG_BYTES:
-        st.download_button(
-            "Download the log",
-            text,
-            f"run-{run_id}.log",
-            "text/plain",
-            icon=":material/download:",
-            on_click="ignore",
-        )
+    st.link_button("Download the log", log_url(run_id), icon=":material/download:")
     if whole > LOG_BYTES:
         st.caption(f"The last {LOG_BYTES // 1000:,} kB of {whole // 1000:,} kB.")
-    st.code(text, language=None, height=420)
+    st.code(text, language=None, height=420 if text.count("\n") > 16 else "content")

@@ -1,0 +1,185 @@
+"""The zip of a capsule: written whole, and read with distrust."""
+
+import hashlib
+import zipfile
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import IO
+
+from lwdash.capsule.manifest import CapsuleRefused, Manifest, read_manifest
+
+MANIFEST, TFLITE, BASELINE, ROWS, README = (
+    "capsule.json", "model.tflite", "baseline.tflite", "evaluation-rows.npz", "README.md",
+)  # fmt: skip
+SCRIPTS = ("rebuild.py", "evaluate.py")
+ORIGINALS = {
+    "model": "original-model", "data": "data", "evaluation": "data-evaluation", "calibration": "data-calibration",
+}  # fmt: skip
+"""What went in, where the capsule holds it → the member's name."""
+KNOWN = frozenset({MANIFEST, TFLITE, BASELINE, ROWS, README, *SCRIPTS, *ORIGINALS.values()})
+MANIFEST_BYTES = 16 << 20
+PIECE = 1 << 20
+WRITTEN_AT = (1980, 1, 1, 0, 0, 0)
+"""Every member's time, so that the same run gives the same capsule."""
+
+
+def write_capsule(target: Path, manifest: Manifest, files: Mapping[str, Path]) -> None:
+    """Writes the zip. files: member name → its content; the scripts, the manifest and the README come by themselves."""
+    scripts = resources.files("lwdash.capsule") / "scripts"
+    texts = {
+        MANIFEST: manifest.to_json(),
+        README: readme(manifest, files),
+        **{name: (scripts / name).read_text(encoding="utf-8") for name in SCRIPTS},
+    }
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+        for name, text in texts.items():
+            archive.writestr(_member(name), text.encode())
+        for name, path in files.items():
+            with path.open("rb") as read, archive.open(_member(name), "w", force_zip64=True) as write:
+                _copy(read, write, None)
+
+
+def read_capsule(path: Path, folder: Path, limit_bytes: int) -> tuple[Manifest, dict[str, Path]]:
+    """The manifest, and the other members unpacked into `folder`: member name → file. Nothing in it is executed.
+
+    limit_bytes: the most that all members may be, unpacked. The .tflite and the originals are checked against the
+    manifest's SHA-256. Raises CapsuleRefused.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = _checked_members(archive, limit_bytes)
+            manifest = read_manifest(_read_text(archive, members[MANIFEST]))
+            files: dict[str, Path] = {}
+            for name, info in members.items():
+                if name in (MANIFEST, README, *SCRIPTS):
+                    continue
+                files[name] = folder / name
+                with archive.open(info) as read, files[name].open("wb") as write:
+                    _copy(read, write, info.file_size)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError, ValueError) as error:
+        if isinstance(error, FileNotFoundError | IsADirectoryError | PermissionError):
+            raise CapsuleRefused(f"{path}: {error.strerror}") from None
+        raise CapsuleRefused(f"{path.name} is not a capsule that can be read: {error}") from None
+    _check_contents(manifest, files)
+    return manifest, files
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _checked_members(archive: zipfile.ZipFile, limit_bytes: int) -> dict[str, zipfile.ZipInfo]:
+    infos = archive.infolist()
+    members = {info.filename: info for info in infos}
+    unknown = sorted(set(members) - KNOWN)
+    if unknown:
+        raise CapsuleRefused(
+            f"a capsule has no member {unknown[0][:60]!r}; it has only: {', '.join(sorted(KNOWN))}"
+        )
+    if len(members) != len(infos):
+        raise CapsuleRefused("the zip has two members of the same name")
+    for name in (MANIFEST, TFLITE):
+        if name not in members:
+            raise CapsuleRefused(f"the zip has no {name}: is it a capsule?")
+    if any(info.flag_bits & 0x1 for info in infos):
+        raise CapsuleRefused("the zip is encrypted")
+    total = sum(info.file_size for info in infos)
+    if total > limit_bytes:
+        raise CapsuleRefused(f"its members are {total:,} bytes unpacked; at most {limit_bytes:,} are taken")
+    if members[MANIFEST].file_size > MANIFEST_BYTES:
+        raise CapsuleRefused(
+            f"capsule.json is {members[MANIFEST].file_size:,} bytes; at most {MANIFEST_BYTES:,} are read"
+        )
+    return members
+
+
+def _read_text(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> str:
+    with archive.open(info) as file:
+        return file.read(MANIFEST_BYTES + 1)[:MANIFEST_BYTES].decode("utf-8")
+
+
+def _copy(read: IO[bytes], write: IO[bytes], size: int | None) -> None:
+    """All of `read`; of a member of a foreign zip no more than the `size` it announced."""
+    copied = 0
+    while piece := read.read(PIECE):
+        copied += len(piece)
+        if size is not None and copied > size:
+            raise zipfile.BadZipFile("a member is larger than it says")
+        write.write(piece)
+
+
+def _check_contents(manifest: Manifest, files: Mapping[str, Path]) -> None:
+    stated = {TFLITE: manifest.tflite, BASELINE: manifest.baseline}
+    stated |= {ORIGINALS["model"]: manifest.model, ORIGINALS["data"]: manifest.data}
+    stated |= {ORIGINALS[part]: origin for part, origin in manifest.parts.items()}
+    for name, file in files.items():
+        origin = stated.get(name)
+        if origin is None and name != ROWS:
+            raise CapsuleRefused(f"the zip holds {name}, of which capsule.json says nothing")
+        if origin is not None and (found := sha256_of(file)) != origin.sha256:
+            raise CapsuleRefused(
+                f"{name} is not the file that capsule.json names: its SHA-256 is {found[:16]}…, not "
+                f"{origin.sha256[:16]}…"
+            )
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name, WRITTEN_AT)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    info.external_attr = 0o644 << 16
+    return info
+
+
+def readme(manifest: Manifest, files: Mapping[str, Path]) -> str:
+    """What is in the capsule and what to do with it."""
+    has_model = ORIGINALS["model"] in files
+    model = ORIGINALS["model"] if has_model else manifest.model.name
+    data = ORIGINALS["data"] if ORIGINALS["data"] in files else manifest.data.name
+    parts = "".join(
+        f" --{part} {ORIGINALS[part] if ORIGINALS[part] in files else origin.name}"
+        for part, origin in manifest.parts.items()
+    )
+    originals = (
+        "The original model and the data are inside." if has_model else
+        f"The original model ({manifest.model.name}) and the data ({manifest.data.name}) are not inside; their SHA-256 "
+        "is in capsule.json, and every step below checks it."
+    )  # fmt: skip
+    evaluation = "evaluation" if "evaluation" in manifest.parts else None
+    rows = (
+        ORIGINALS[evaluation]
+        if evaluation and has_model
+        else manifest.parts[evaluation].name
+        if evaluation
+        else data
+    )
+    made = "".join(f"- {library}\n" for library in manifest.libraries) or "- not recorded\n"
+    return f"""# Capsule of run {manifest.run}: {manifest.recipe}
+
+One compressed model, and all that is needed to make it again and to check its figures.
+
+- `model.tflite`: the result, SHA-256 {manifest.tflite.sha256}
+- `capsule.json`: recipe, settings of the data, seed, hashes, library versions, host, expected figures
+- `evaluate.py`: reproduces the quality figure from the CSV; needs Python, numpy and ai-edge-litert only
+- `rebuild.py`: makes the .tflite again; needs lwdash
+- `evaluation-rows.npz`: which lines of the CSV are evaluation rows, and figures learnt from the train rows
+
+{originals}
+
+## Check the quality figure
+
+    pip install numpy ai-edge-litert
+    python evaluate.py {rows}
+
+## Make the file again
+
+    python rebuild.py {model} {data}{parts}
+
+## Both, with a report of what differs
+
+    python -m lwdash verify CAPSULE.zip{"" if has_model else f" --model {model} --data {data}"}
+
+The run was made with:
+
+{made}"""

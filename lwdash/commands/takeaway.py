@@ -1,0 +1,43 @@
+"""`python -m lwdash capsule` and `export --c-array`: a run's files for other places."""
+
+from pathlib import Path
+from typing import Any
+
+from lwdash.engine import capsules
+from lwdash.errors import UserMistake
+from lwdash.settings import Settings
+from storage.store import Store
+
+
+def write_capsule(
+    settings: Settings, store: Store, run_id: int, out: Path, *, with_originals: bool
+) -> dict[str, Any]:
+    """Writes the zip; returns what the command answers. Raises NotFound, UserMistake, MissingArtifact."""
+    _check_folder(out)
+    capsules.make_capsule(settings, store, run_id, out, with_originals=with_originals)
+    return {
+        "run": run_id,
+        "file": str(out),
+        "size_bytes": out.stat().st_size,
+        "with_originals": with_originals,
+    }
+
+
+def write_c_array(store: Store, run_id: int, out: Path) -> dict[str, Any]:
+    """Writes `out` and the header of the same name beside it; returns what the command answers."""
+    _check_folder(out)
+    if out.suffix.lower() in (".h", ".hpp"):
+        raise UserMistake(
+            f"{out} would be the header; name the source file, such as {out.with_suffix('.cc').name}"
+        )
+    header = out.with_suffix(".h")
+    pieces = capsules.c_source(store, run_id, header.name)
+    header.write_text(capsules.c_header(store, run_id), encoding="utf-8")
+    with out.open("w", encoding="utf-8") as file:
+        file.writelines(pieces)
+    return {"run": run_id, "file": str(out), "header": str(header), "size_bytes": out.stat().st_size}
+
+
+def _check_folder(out: Path) -> None:
+    if not out.parent.is_dir():
+        raise UserMistake(f"there is no folder {out.parent}")

@@ -1,0 +1,235 @@
+"""`python -m lwdash verify`: makes a capsule's file again and says what differs."""
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lwdash.capsule import archive
+from lwdash.capsule.manifest import FIGURES, CapsuleRefused, Manifest, Origin
+from lwdash.datasets.settings import DataSettings
+from lwdash.engine import submit
+from lwdash.engine.inspection import ask_child, inspect_as, inspect_file
+from lwdash.errors import UserMistake
+from lwdash.settings import Settings
+from storage import runs
+from storage.store import Store, open_store
+
+Work = Callable[[Settings, Store, Sequence[int]], None]
+"""Waits until these runs have ended, with an engine at work."""
+
+RELATIVE, ABSOLUTE = "relative", "absolute"
+TOLERANCES: Mapping[str, tuple[str, float]] = {
+    "size_bytes": (RELATIVE, 0.01),
+    "gzip_bytes": (RELATIVE, 0.02),
+    "huffman_bytes": (RELATIVE, 0.02),
+    "sparsity": (ABSOLUTE, 0.01),
+    "accuracy": (ABSOLUTE, 0.01),
+    "agreement": (ABSOLUTE, 0.02),
+    "mae": (RELATIVE, 0.05),
+    "rmse": (RELATIVE, 0.05),
+    "reconstruction_error": (RELATIVE, 0.05),
+    "sqnr_db": (ABSOLUTE, 1.0),
+}
+"""How far a figure may be from the capsule's to agree with it. Latencies are not compared: they belong to a host."""
+MEMBERS = 3
+"""A capsule may be this many times the largest upload: it can hold a model, its data and the results."""
+
+
+def verify(capsule: Path, settings: Settings, work: Work, given: Mapping[str, Path | None]) -> dict[str, Any]:
+    """The report on one capsule, JSON-able; everything happens in a home of its own that is gone afterwards.
+
+    given: "model", "data", "evaluation", "calibration" → a local file, where the capsule does not hold it. Nothing of
+    the capsule is executed: its recipe is parsed, its model is inspected and loaded as any uploaded one.
+    Raises CapsuleRefused or UserMistake.
+    """
+    if not capsule.is_file():
+        raise UserMistake(f"there is no file {capsule}")
+    with tempfile.TemporaryDirectory(prefix="lwdash-verify-") as name:
+        folder = Path(name)
+        manifest, files = archive.read_capsule(capsule, folder, MEMBERS * settings.max_upload << 20)
+        originals = _originals(manifest, files, given, folder)
+        own = _own_settings(settings, folder / "home")
+        store = open_store(own.database_url, own.artifacts, own.home / "cache")
+        try:
+            run_id = _start(own, store, manifest, originals)
+            work(own, store, [run_id])
+            return _report(own, store, capsule, manifest, files[archive.TFLITE], run_id)
+        finally:
+            store.database.dispose()
+
+
+def _own_settings(settings: Settings, home: Path) -> Settings:
+    home.mkdir()
+    return replace(
+        settings,
+        home=home,
+        database_url=f"sqlite:///{home / 'lwdash.sqlite'}",
+        artifacts=str(home / "artifacts"),
+        scheduler=None,
+    )
+
+
+def _originals(
+    manifest: Manifest, files: Mapping[str, Path], given: Mapping[str, Path | None], folder: Path
+) -> dict[str, Path]:
+    """What went in → a local file that is it, by its SHA-256."""
+    needed = {"model": manifest.model, "data": manifest.data, **manifest.parts}
+    return {key: _original(key, origin, files, given.get(key), folder) for key, origin in needed.items()}
+
+
+def _original(key: str, origin: Origin, files: Mapping[str, Path], given: Path | None, folder: Path) -> Path:
+    if given is not None:
+        if not given.is_file():
+            raise UserMistake(f"there is no file {given}")
+        found = archive.sha256_of(given)
+        if found != origin.sha256:
+            raise CapsuleRefused(
+                f"{given} is not the capsule's {key} file {origin.name}: its SHA-256 is {found[:16]}…, the capsule's is "
+                f"{origin.sha256[:16]}…"
+            )
+        return given
+    inside = files.get(archive.ORIGINALS[key])
+    if inside is None:
+        option = {"evaluation": "eval"}.get(key, key)
+        raise UserMistake(
+            f"the capsule does not hold its {key} file {origin.name} (SHA-256 {origin.sha256[:16]}…): "
+            f"give it with --{option}"
+        )
+    named = folder / key / origin.name
+    named.parent.mkdir()
+    return inside.rename(named)
+
+
+def _start(settings: Settings, store: Store, manifest: Manifest, originals: Mapping[str, Path]) -> int:
+    """Enters the capsule's experiment and queues its recipe; returns the run."""
+
+    def entered(key: str, kind: str) -> dict[str, Any]:
+        return inspect_file(settings, store, submit.add_local_file(store, originals[key], kind), kind)
+
+    chosen = DataSettings.from_dict(manifest.settings)
+    experiment = submit.create_experiment(
+        store,
+        name=manifest.experiment,
+        model_row=entered("model", "model"),
+        data_row=inspect_as(settings, store, entered("data", "data"), chosen.to_dict()),
+        settings=chosen,
+        own_parts={part: entered(part, "data") for part in manifest.parts},
+    )
+    _, [run_id] = submit.submit_runs(store, experiment, [manifest.recipe])
+    return run_id
+
+
+def _report(
+    settings: Settings, store: Store, capsule: Path, manifest: Manifest, expected: Path, run_id: int
+) -> dict[str, Any]:
+    run = dict(runs.get_run(store.database, run_id) or {})
+    compressed = runs.get_detail(store.database, run_id)["compressed"] or {}
+    report: dict[str, Any] = {
+        "capsule": str(capsule),
+        "recipe": manifest.recipe,
+        "state": run.get("state"),
+        "error": run.get("error"),
+        "reproduced": False,
+        "bytes_equal": None,
+        "baseline_equal": None,
+        "differences": None,
+        "figures": [],
+        "libraries": compare_libraries(manifest.libraries, compressed.get("libraries") or ()),
+        "host": {
+            "capsule": manifest.host.get("cpu"),
+            "here": ((run.get("figures") or {}).get("host") or {}).get("cpu"),
+        },
+    }
+    if run.get("state") != "succeeded":
+        return report
+    figures = compare_figures(manifest.expected, run["figures"] or {})
+    same = run["tflite_sha256"] == manifest.tflite.sha256
+    if not same:
+        made = store.artifacts.local_path(run["tflite_sha256"])
+        answer = ask_child(settings, "compare", {"expected": str(expected), "found": str(made)})
+        report["differences"] = answer.get("differences") or {"error": answer.get("error")}
+    return {
+        **report,
+        "bytes_equal": same,
+        "baseline_equal": run["baseline_sha256"] == manifest.baseline.sha256,
+        "figures": figures,
+        "reproduced": same and all(figure["agrees"] for figure in figures),
+    }
+
+
+def compare_figures(expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One entry a figure that the capsule states: expected, found, the tolerance in words, and whether it agrees.
+
+    The accuracy may be anywhere inside the interval that the capsule's rows gave it.
+    """
+    entries = []
+    for name in FIGURES:
+        stated, here = expected.get(name), found.get(name)
+        if not isinstance(stated, (int, float)) or isinstance(stated, bool):
+            continue
+        kind, allowed = TOLERANCES[name]
+        interval: Any = expected.get("accuracy_ci")
+        if name == "accuracy" and _is_interval(interval):
+            words = f"{interval[0]:.4f} to {interval[1]:.4f}"
+            agrees = here is not None and interval[0] <= here <= interval[1]
+        else:
+            slack = allowed * abs(stated) if kind == RELATIVE else allowed
+            words = f"± {allowed:.0%}" if kind == RELATIVE else f"± {allowed:g}"
+            agrees = here is not None and abs(here - stated) <= slack
+        entries.append({"figure": name, "expected": stated, "found": here, "within": words, "agrees": agrees})
+    return entries
+
+
+def _is_interval(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(v, (int, float)) for v in value)
+
+
+def compare_libraries(then: Sequence[str], now: Sequence[str]) -> list[dict[str, str | None]]:
+    """Those whose version is another here than it was: {"name", "capsule", "here"}; nothing where none was recorded."""
+    if not then or not now:
+        return []
+    before, after = ({n: v for n, _, v in (line.rpartition(" ") for line in lines)} for lines in (then, now))
+    return [
+        {"name": name, "capsule": before.get(name), "here": after.get(name)}
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
+    ]
+
+
+def lines(report: Mapping[str, Any]) -> list[str]:
+    """The report for a terminal."""
+    said = [f"{report['capsule']}: {report['recipe']}"]
+    for library in report["libraries"]:
+        said.append(
+            f"another version: {library['name']} {library['here'] or 'is not installed'}, the capsule's was made with "
+            f"{library['capsule'] or 'none'}"
+        )
+    if report["state"] != "succeeded":
+        return [*said, f"the run {report['state']}: {report['error'] or 'without a word'}"]
+    said.append("float baseline: " + ("the same bytes" if report["baseline_equal"] else "other bytes"))
+    said.append("model.tflite: " + ("the same bytes" if report["bytes_equal"] else "other bytes"))
+    said += _difference_lines(report["differences"] or {})
+    for figure in report["figures"]:
+        word = "agrees" if figure["agrees"] else "DIFFERS"
+        said.append(
+            f"{figure['figure']}: {_number(figure['found'])}, the capsule says {_number(figure['expected'])} "
+            f"(within {figure['within']}): {word}"
+        )
+    said.append("reproduced" if report["reproduced"] else "not reproduced")
+    return said
+
+
+def _difference_lines(found: Mapping[str, Any]) -> list[str]:
+    if found.get("error"):
+        return [f"  the files could not be compared: {found['error']}"]
+    said = [f"  {found['operators']}"] if found.get("operators") else []
+    said += [f"  {tensor['name']}: {tensor['difference']}" for tensor in found.get("tensors", ())]
+    if found and not said:
+        said.append("  every operator and stored tensor is the same; the bytes around them differ")
+    return [*said, *([f"  and {found['others']} more tensors"] if found.get("others") else [])]
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.6g}"

@@ -1,0 +1,101 @@
+"""Which cells of a CSV the evaluation rows are, and every step from there to the model: for a script without lwdash."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lwdash.datasets.dataset import Dataset
+from lwdash.datasets.dialect import sniff
+from lwdash.datasets.fit import fit_to_model
+from lwdash.datasets.inspect import inspect_data
+from lwdash.datasets.pipeline import split_steps
+from lwdash.datasets.prepare import places_of
+from lwdash.datasets.preprocess import Cast, Columns, parse_preprocess
+from lwdash.datasets.rows import is_whole_dtype
+from lwdash.datasets.settings import DataSettings
+from lwdash.datasets.task import Tensor
+
+
+def evaluation_rows(
+    path: Path,
+    settings: DataSettings,
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Tensor],
+    dataset: Dataset,
+    *,
+    task: str | None = None,
+    evaluation_path: Path | None = None,
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """(plan, arrays) from which the evaluation part of `dataset` can be read again.
+
+    plan, JSON-able: "file" ("data" or "evaluation"), "delimiter", "decimal", "encoding", "label" (column index or
+    None), "classes" (label texts in the order of the outputs, or None), and for each input its "shape", "dtype",
+    "row_steps" (in float64, then stored as float32 unless "is_whole") and "late_steps" (which use figures of the train
+    rows). arrays: "lines" of the file, "columns_<input>", and the figures as "statistic_<input>_<step>_offset" and
+    "…_width".
+    """
+    facts = inspect_data(
+        path, delimiter=settings.delimiter, has_header=settings.has_header, label=settings.label or None
+    )
+    fit = fit_to_model(facts, settings, inputs, outputs, task=task)
+    source = evaluation_path or path
+    dialect = sniff(source, delimiter=settings.delimiter, has_header=settings.has_header)
+    label = [] if fit.label_index is None else [fit.label_index]
+    used = sorted({i for f in fit.inputs for i in f.columns} | set(label))
+    place = dict(zip(used, used, strict=True))
+    if evaluation_path is not None:
+        place = places_of(dialect, facts.names, used) or place
+    preprocess = parse_preprocess(settings.preprocess)
+    described, arrays = [], {"lines": _lines(dataset)}
+    for number, fitted in enumerate(fit.inputs):
+        steps = [step for step in preprocess.for_input(fitted.name) if not isinstance(step, Columns)]
+        alone, late = split_steps(steps)
+        arrays[f"columns_{number}"] = np.array([place[i] for i in fitted.columns])
+        described.append(
+            {
+                "name": fitted.name,
+                "shape": list(fitted.shape),
+                "dtype": "float32" if fitted.dtype in ("bfloat16", "") else fitted.dtype,
+                "is_whole": is_whole_dtype(fitted.dtype) or any(_is_whole_cast(step) for step in alone),
+                "row_steps": [_described(step) for step in alone],
+                "late_steps": [_described(step) for step in late],
+            }
+        )
+        for k, (offset, width) in enumerate(dataset.statistics.get(fitted.name, ())):
+            arrays[f"statistic_{number}_{k}_offset"] = np.asarray(offset)
+            arrays[f"statistic_{number}_{k}_width"] = np.asarray(width)
+    plan = {
+        "file": "data" if evaluation_path is None else "evaluation",
+        "delimiter": dialect.delimiter,
+        "decimal": dialect.decimal,
+        "encoding": dialect.encoding,
+        "label": None if fit.label_index is None else place[fit.label_index],
+        "classes": None if dataset.classes is None else list(dataset.classes),
+        "inputs": described,
+    }
+    return plan, arrays
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """A compressed .npz without pickle."""
+    with path.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+
+
+def _lines(dataset: Dataset) -> np.ndarray:
+    rows = dataset.parts["evaluation"]
+    return np.asarray(dataset.lines)[rows] if dataset.lines is not None else rows
+
+
+def _is_whole_cast(step: Any) -> bool:
+    return isinstance(step, Cast) and is_whole_dtype(step.dtype)
+
+
+def _described(step: Any) -> Mapping[str, Any]:
+    """{"step": its name, **its parameters}."""
+    return {"step": type(step).__name__.lower(), **asdict(step)}
