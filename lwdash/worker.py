@@ -226,8 +226,7 @@ class Worker:
             evaluation_path=Path(own["path"]) if own else None,
         )
         files = [read_tflite(Path(job[which]).read_bytes()) for which in ("tflite", "baseline")]
-        with Path(job["arrays"]).open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+        write_arrays(Path(job["arrays"]), arrays)
         return {"plan": {**plan, **ports_plan(files[0], files[1], dataset.inputs)}}
 
     def compare(self, job: Job) -> dict[str, Any]:
