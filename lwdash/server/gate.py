@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import re
 from collections.abc import Callable, Mapping
 from http.cookies import SimpleCookie
 from typing import Any
@@ -19,6 +20,8 @@ _LOG = logging.getLogger(__name__)
 
 SHARE_COOKIE, RETURN_COOKIE = "_lwdash_share", "_lwdash_return"
 RETURN_SECONDS = 600
+PLACE = re.compile(r"[a-z0-9_-]{1,40}(\?[\w.~%&=+-]{0,500})?", re.ASCII)
+"""A page of this dashboard, as it may be returned to after a sign-in: nothing that leads elsewhere."""
 OWN_ROUTES = frozenset({"upload", "download", "metrics", "healthz"})
 """They ask for themselves who may (see routes.py)."""
 PUBLIC_CORE = frozenset({"health", "script-health-check", "host-config", "stream", "bidi-components"})
@@ -120,14 +123,15 @@ class Gate:
             return await self.app(scope, receive, _with_headers(send, {"set-cookie": cookie}))
         is_known = self.identify(cookies) is not None
         wanted = unquote(cookies.get(RETURN_COOKIE, ""))
-        if is_known and not parts and not query and wanted:
-            answer = RedirectResponse(f"{path.rstrip('/')}/{wanted.lstrip('/')}", status_code=302)
+        if is_known and not parts and not query and PLACE.fullmatch(wanted):
+            answer = RedirectResponse(f"{path.rstrip('/')}/{wanted}", status_code=302)
             answer.headers["set-cookie"] = _cookie(RETURN_COOKIE, "", path, 0)
             return await answer(scope, receive, _with_headers(send, {}))
         cookie = ""
         if not is_known and parts:
             place = "/".join(parts) + (f"?{query}" if query else "")
-            cookie = _cookie(RETURN_COOKIE, quote(place, safe=""), path, RETURN_SECONDS)
+            if PLACE.fullmatch(place):
+                cookie = _cookie(RETURN_COOKIE, quote(place, safe=""), path, RETURN_SECONDS)
         return await self.app(scope, receive, _with_headers(send, {"set-cookie": cookie}))
 
     def _is_page(self, scope: Scope) -> bool:

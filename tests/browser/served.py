@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +23,34 @@ def free_port() -> int:
 
 
 class Dashboard:
-    """`streamlit run app.py`; its output goes to `<home>/server.log`."""
+    """`streamlit run app.py`; its output goes to `<home>/server.log`.
 
-    def __init__(self, home: Path):
+    options: more of Streamlit's, such as `--server.baseUrlPath=x`; secrets: its secrets.toml, made for the port;
+    variables: more of the environment.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *options: str,
+        secrets: Callable[[int], str] | None = None,
+        **variables: str,
+    ):
         self.home, self.port = home, free_port()
         home.mkdir(parents=True, exist_ok=True)
         environment = {k: v for k, v in os.environ.items() if not k.startswith("LWDASH_")}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={self.port}"]
+        command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={self.port}", *options]
+        if secrets is not None:
+            (home / "secrets.toml").write_text(secrets(self.port), encoding="utf-8")
+            command.append(f"--secrets.files={home / 'secrets.toml'}")
         with (home / "server.log").open("ab") as log:
             self.child = subprocess.Popen(
-                command, cwd=ROOT, env={**environment, "LWDASH_HOME": str(home)}, stdout=log, stderr=log
+                command,
+                cwd=ROOT,
+                env={**environment, "LWDASH_HOME": str(home), **variables},
+                stdout=log,
+                stderr=log,
             )
 
     @property
