@@ -37,7 +37,7 @@ from lwdash.recipe import Recipe, Step
 from lwdash.techniques import TECHNIQUES, needs_rows
 from lwdash.techniques.audit import Finding, as_facts, audit, lost_structure
 from lwdash.techniques.contract import Configure, Progress, Rows, Skipped, Training
-from lwdash.techniques.loops import MOST_STEPS, RECURRENT, longest_sequence, without_loops
+from lwdash.techniques.loops import MOST_STEPS, RECURRENT, longest_sequence, refuse_loops, without_loops
 from lwdash.waterfall import FILE, FLOAT_FILE, OUTPUTS
 
 COMPARED_ROWS = 16
@@ -277,6 +277,8 @@ class Workbench:
         from lwdash.techniques.converter import convert_with
         from lwdash.techniques.float32 import with_output_order
 
+        if rows is not None:
+            refuse_loops(source)
         model = self._in_graph(self._keras_model(steps) if steps else None, self._baseline_graph)
         data = convert_with(model, self._input_names, self._input_shapes, configure=configure, rows=rows)
         some = self._some_rows()
@@ -331,9 +333,9 @@ class Workbench:
         found = self.cache.get(key)
         if not found:
             with self.cache.making(key):
+                started = time.monotonic()
                 found = self.cache.get(key)
                 if not found:
-                    started = time.monotonic()
                     made = make()
                     self.cache.put(key, kind, made.data, made.facts, seconds_taken())
         if found:
