@@ -16,6 +16,7 @@ CAUSES = (
 
 STAGES = (
     (r"in (?:wrapped_experimental_)?mlir_quantize$", "TensorFlow's quantizer"),
+    (r"in (?:_feed_tensors|calibrate)$", "TensorFlow's calibration, which runs the float model on the rows"),
     (r"in (?:wrapped_convert|convert_saved_model|convert)$", "the TensorFlow Lite converter"),
     (r'File ".*litert_quantizer', "litert-quantizer"),
     (r'File ".*ai_edge_litert|in (?:invoke|allocate_tensors)$', "the LiteRT interpreter"),
@@ -23,6 +24,7 @@ STAGES = (
 )
 """What was running, by the Python stack that faulthandler wrote."""
 
+NO_FORM = r"'tf\.(\w+)' op is neither a custom op nor a flex op"
 FLEX = r"(?:TF Select ops|Select TF ops?|Flex ops): ([^\n]+)"
 OPERATORS = r"(?:\btf\.|error: '|\bops: )([A-Z]\w+)"
 
@@ -48,8 +50,8 @@ REPLACEMENTS = (
 """Operators without a TensorFlow Lite form → what does the same job with one."""
 REBUILT = "build those layers from standard ones"
 ADVICE = (
-    (r"TensorList|\bwhile\b|\b\w*rnn\w*\b|lstm|gru\b", "give the recurrent layers an input of fixed length"),
-    (r"quantizer", "try dynamic or float16, which keep activations in float"),
+    (r"TensorList|tf\.While|\b\w*rnn\w*\b|lstm|gru\b", "give the recurrent layers an input of fixed length"),
+    (r"quantizer|calibration", "try dynamic or float16, which keep activations in float"),
 )
 """Words in what was found → what to try."""
 OTHERWISE = "try the model without the layer that is named, or with standard layers in its place"
@@ -58,14 +60,15 @@ OTHERWISE = "try the model without the layer that is named, or with standard lay
 def explain_failure(message: str) -> str:
     """The converter's message with the operators it could not treat and the way out."""
     first = next((line.strip() for line in message.splitlines() if line.strip()), "no message")
-    flex = sorted({name.strip() for line in re.findall(FLEX, message) for name in line.split(",")})
-    if flex:
+    flex = {name.strip() for line in re.findall(FLEX, message) for name in line.split(",")}
+    lacking = sorted(flex | set(re.findall(NO_FORM, message)))
+    if lacking:
         hints = dict.fromkeys(
-            hint for name in flex for pattern, hint in REPLACEMENTS if re.search(pattern, name)
+            h for name in lacking for pattern, h in REPLACEMENTS if re.search(pattern, name)
         )
         return (
             "TensorFlow Lite has no operators of its own for a part of this model: "
-            f"{', '.join(_placed(flex, message))}; {NEEDS_FLEX}: {'; '.join(hints) or REBUILT}"
+            f"{', '.join(_placed(lacking, message))}; {NEEDS_FLEX}. What to try: {'; '.join(hints) or REBUILT}"
         )
     operators = sorted(set(re.findall(OPERATORS, message)))
     named = f" Operators it stopped at: {', '.join(_placed(operators, message))}." if operators else ""
@@ -118,7 +121,8 @@ def _stage(text: str) -> str | None:
     start = text.rfind("Fatal Python error")
     if start < 0:
         return None
-    stack = text[start:].partition("\n\nExtension modules")[0].partition("\n\nThread")[0]
+    _, current, stack = text[start:].partition("\nCurrent thread")  # the one that died may stand after others
+    stack = stack.partition("\n\n")[0] if current else text[start:]
     return next(
         (f"it happened in {name}" for pattern, name in STAGES if re.search(pattern, stack, re.M)), None
     )

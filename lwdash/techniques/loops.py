@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+from lwdash.errors import ConversionFailed
 from lwdash.keras_models.facts import ModelFacts
 from lwdash.techniques.clone import clone_with
+from lwdash.techniques.readback import computed
 
 RECURRENT = frozenset(
     {
@@ -58,3 +60,13 @@ def longest_sequence(facts: ModelFacts, input_shapes: Sequence[Sequence[int]]) -
             sources = [shapes.get(path) for path in layer.sources] or [None]
             longest = max([longest, *((shape[0] if shape else None) or given for shape in sources)])
     return longest
+
+
+def refuse_loops(data: bytes) -> None:
+    """Raises ConversionFailed for a float .tflite with a loop: TensorFlow's calibration ends the process on it."""
+    loop = next((operator for operator in computed(data) if operator.kind == "WHILE"), None)
+    if loop is not None:
+        raise ConversionFailed(
+            f"TensorFlow's own calibration crashes on the operator WHILE ('{loop.layer}'), which the recurrent layers "
+            f"become. Leave out backend=tflite: int8 then unrolls up to {MOST_STEPS} time steps; or try dynamic"
+        )

@@ -9,7 +9,7 @@ import pytest
 from lwdash.agreement import check_packed
 from lwdash.errors import ConversionFailed
 from lwdash.techniques import float32, int8
-from lwdash.techniques.loops import LOOPS, recurrent_layers, without_loops
+from lwdash.techniques.loops import LOOPS, recurrent_layers, refuse_loops, without_loops
 from lwdash.techniques.readback import computed, float_operators
 from lwdash.techniques.tensorflow_quantizer import quantize_with_tensorflow
 
@@ -47,7 +47,10 @@ def test_unrolled_recurrent_layers_have_no_loops_and_become_integer(
 ) -> None:
     looped = exported(recurrent)
     assert {operator.kind for operator in computed(looped)} & LOOPS
+    with pytest.raises(ConversionFailed, match=r"crashes on the operator WHILE .*Leave out backend=tflite"):
+        refuse_loops(looped)
     straight = exported(without_loops(recurrent))
+    refuse_loops(straight)
     assert not {operator.kind for operator in computed(straight)} & LOOPS
     assert (check_packed(looped, straight, rows) or 200) > 80, (
         "equal but for rounding; None is equal to the bit"

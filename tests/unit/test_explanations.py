@@ -71,6 +71,27 @@ def test_an_operator_is_named_with_its_layer_and_what_does_the_same_job() -> Non
     assert "select-TF-ops" in words
 
 
+def test_an_operator_without_any_form_is_not_taken_for_a_recurrent_layer() -> None:
+    """The converter's prose says "failed while converting", which has nothing to do with loops."""
+    words = explain_failure(
+        "error: 'tf.Erfinv' op is neither a custom op nor a flex op\nerror: failed while converting: 'main'"
+    )
+    assert "Erfinv" in words
+    assert "tanh" in words
+    assert "recurrent" not in words
+
+
+def test_the_thread_that_died_is_read_though_others_are_listed_first() -> None:
+    found = explain_crash(
+        "Fatal Python error: Segmentation fault\n\nThread 0x1 (most recent call first):\n"
+        '  File "link.py", line 51 in _listen\n\nCurrent thread 0x2 (most recent call first):\n'
+        '  File "calibrator.py", line 152 in _feed_tensors\n  File "lite.py", line 1 in convert\n\nExtension modules: a'
+    )
+    assert found is not None
+    assert "TensorFlow's calibration" in found
+    assert "dynamic" in found
+
+
 def test_a_failed_conversion_names_its_operators() -> None:
     words = explain_failure("<unknown>:0: error: 'tf.Foo' op is not legal\nDetails: tf.Bar(tensor) {}")
     assert "Bar, Foo" in words
