@@ -1,17 +1,20 @@
-"""The results of one experiment: what runs, the trade-off, the table, runs side by side."""
+"""The results of one experiment: what runs, the trade-off, the table, runs side by side, the report."""
 
 import streamlit as st
 
 from lwdash.engine import submit
 from lwdash.ui import places
+from lwdash.ui.access import can_change
 from lwdash.ui.cards import plain
 from lwdash.ui.context import opened
 from lwdash.ui.pick import chosen_id
 from lwdash.ui.progress import live_runs
 from lwdash.ui.recipe_editor import clear_recipes, recipe_editor
-from lwdash.ui.results import show_comparison, show_failures, show_table, show_tradeoff
+from lwdash.ui.results.body import show_results
+from lwdash.ui.results.limits import edit_limits
+from lwdash.ui.sharing import show_sharing
 from storage import experiments
-from storage.frames import newest_experiment, progress_of, runs_frame
+from storage.frames import newest_experiment
 
 settings, store = opened()
 experiment_id = chosen_id(newest_experiment(store.database))
@@ -24,29 +27,28 @@ if experiment is None or experiment_id is None:
     st.page_link(places.OVERVIEW, label="All experiments", icon=":material/science:")
     st.stop()
 
-st.title(plain(experiment["name"]))
+is_changeable = can_change(experiment)
+with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+    st.title(plain(experiment["name"]), width="content")
+    with st.container(horizontal=True, width="content"):
+        if is_changeable:
+            edit_limits(store, experiment_id, experiment["limits"] or {})
+        show_sharing(settings, store, experiment)
 st.caption(f"{plain(experiment['model_name'])} · {plain(experiment['data_name'])} · {experiment['task']}")
-live_runs(store, experiment_id)
+live_runs(store, experiment_id, can_cancel=is_changeable)
 
-frame = runs_frame(store.database, experiment_id)
-total = sum(progress_of(store.database, experiment_id).values())
-if total > len(frame):
-    st.caption(f"Shown: {len(frame):,} of {total:,} runs, the newest and the baseline.")
-if (frame["state"] == "succeeded").any():
-    on_chart = show_tradeoff(frame)
-else:
-    on_chart = set()
-    if (frame["state"].isin(["queued", "running"])).any():
-        st.info("The chart appears with the first measured run.", icon=":material/hourglass_empty:")
-ended = frame[~frame["state"].isin(["queued", "running"])].reset_index(drop=True)
-if len(ended):
-    in_table = show_table(ended)
-    show_failures(ended)
-    show_comparison(store, ended, on_chart | in_table)
+editor = f"more:{experiment_id}"
+show_results(store, experiment, editor=editor, can_change=is_changeable)
 
-with st.expander("More recipes for this experiment", icon=":material/add:"):
-    recipes = recipe_editor([], key=f"more:{experiment_id}", facts=experiment["model_facts"])
-    if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=not recipes) and recipes:
-        submit.submit_runs(store, experiment_id, recipes)
-        clear_recipes(f"more:{experiment_id}")
-        st.rerun()
+if is_changeable:
+    with st.expander(
+        "More recipes for this experiment",
+        icon=":material/add:",
+        expanded=st.session_state.get(f"{editor}:open", False),
+    ):
+        recipes = recipe_editor([], key=editor, facts=experiment["model_facts"])
+        if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=not recipes) and recipes:
+            submit.submit_runs(store, experiment_id, recipes)
+            clear_recipes(editor)
+            st.session_state.pop(f"{editor}:open", None)
+            st.rerun()

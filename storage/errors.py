@@ -13,5 +13,9 @@ class NewerDatabase(StorageError):
     """The database was made by a newer lwdash than this one."""
 
 
+class NotWritten(StorageError):
+    """What a person wanted to write on a run or an experiment cannot be taken."""
+
+
 class UpgradeFailed(StorageError):
     """The database could not be opened, or not be brought to this code's schema; it is as it was."""

@@ -34,9 +34,18 @@ def allowed(ours: str = "", libraries: str = "", more: frozenset[str] = frozense
 
 # An entry allows a module and all below it. Storage knows no technique, techniques know no storage; the child
 # (worker) has no database; of models and data, what runs in the server sees facts and settings only.
-FACTS = "lwdash.keras_models.facts lwdash.datasets.facts lwdash.datasets.fit lwdash.datasets.settings"
+FACTS = (
+    "lwdash.keras_models.facts lwdash.datasets.facts lwdash.datasets.fit lwdash.datasets.settings "
+    "lwdash.datasets.findings"
+)
 ARROWS: Mapping[str, Allowed] = {
-    "app": allowed("lwdash.ui lwdash.engine lwdash.server lwdash.settings storage", "streamlit anyio"),
+    "app": allowed(
+        "lwdash.ui lwdash.engine lwdash.server lwdash.settings lwdash.dashboard lwdash.metrics storage",
+        "streamlit starlette anyio",
+    ),
+    # What routes and the System page ask for: the server's parts joined with the storage.
+    "lwdash.dashboard": allowed("lwdash.ui.downloads lwdash.engine lwdash.server lwdash.settings storage", "starlette"),
+    "lwdash.metrics": allowed("lwdash.dashboard lwdash.engine storage", "psutil prometheus_client"),
     "pages": allowed("lwdash.ui lwdash.charts lwdash.engine.submit storage", "streamlit pandas"),
     "storage": allowed("", "sqlalchemy alembic fsspec pandas"),
     "lwdash.__main__": allowed(
@@ -47,33 +56,43 @@ ARROWS: Mapping[str, Allowed] = {
         "sqlalchemy",
     ),
     "lwdash.ui": allowed(
-        f"lwdash.recipe lwdash.parameters lwdash.techniques lwdash.charts lwdash.advice lwdash.engine.submit "
-        f"lwdash.engine.inspection lwdash.settings lwdash.server.access lwdash.examples storage {FACTS} "
+        f"lwdash.recipe lwdash.parameters lwdash.techniques lwdash.charts lwdash.report lwdash.advice lwdash.engine.submit "
+        f"lwdash.engine.inspection lwdash.engine.linting lwdash.settings lwdash.server.access lwdash.server.identity lwdash.server.journal lwdash.dashboard lwdash.commands.doctor lwdash.examples storage {FACTS} "
         "lwdash.keras_models.obstacles",
-        "streamlit pandas numpy plotly",
+        "streamlit pandas numpy plotly psutil",
     ),
-    "lwdash.charts": allowed("", "pandas numpy plotly"),
-    "lwdash.server": allowed("", "streamlit starlette anyio"),
-    "lwdash.engine": allowed(
-        f"lwdash.recipe lwdash.link lwdash.settings lwdash.explanations lwdash.capsule storage {FACTS}",
-        "dask distributed psutil prometheus_client",
-    ),
-    "lwdash.worker": allowed(
     # A capsule is files and hashes; its scripts, which lwdash never runs, use what makes a .tflite.
     "lwdash.capsule": allowed(
         "lwdash.recipe lwdash.pipeline lwdash.datasets lwdash.keras_models", "numpy ai_edge_litert"
     ),
     # Advice is read off figures: it writes recipes, and touches neither files nor the database.
     "lwdash.advice": allowed("lwdash.recipe lwdash.parameters lwdash.techniques"),
-        "lwdash.link lwdash.pipeline lwdash.recipe lwdash.measure lwdash.datasets lwdash.keras_models",
+    "lwdash.charts": allowed("", "pandas numpy plotly"),
+    # One HTML file of figures and tables, whoever hands them in: it knows neither pages nor storage.
+    "lwdash.report": allowed("", "pandas plotly"),
+    "lwdash.server": allowed("", "streamlit starlette anyio"),
+    "lwdash.engine": allowed(
+        f"lwdash.recipe lwdash.link lwdash.settings lwdash.explanations lwdash.capsule storage {FACTS}",
+        "dask distributed psutil prometheus_client",
+    ),
+    "lwdash.worker": allowed(
+        "lwdash.link lwdash.pipeline lwdash.recipe lwdash.measure lwdash.datasets lwdash.keras_models "
+        "lwdash.waterfall lwdash.sensitivity",
         "ai_edge_litert h5py",
     ),
     "lwdash.pipeline": allowed(
-        "lwdash.agreement lwdash.packing lwdash.recipe lwdash.techniques lwdash.keras_models lwdash.datasets lwdash.measure",
+        "lwdash.agreement lwdash.packing lwdash.recipe lwdash.techniques lwdash.keras_models lwdash.datasets "
+        "lwdash.measure lwdash.waterfall",
         "numpy",
     ),
     "lwdash.agreement": allowed("lwdash.measure lwdash.techniques", "numpy"),
     "lwdash.packing": allowed("lwdash.agreement lwdash.measure lwdash.techniques", "numpy"),
+    # Takes a file apart with what puts it together, and measures the parts.
+    "lwdash.waterfall": allowed("lwdash.measure lwdash.techniques", "numpy"),
+    # Writes recipes and quantizes layer by layer, to measure what each of them costs.
+    "lwdash.sensitivity": allowed(
+        "lwdash.measure lwdash.parameters lwdash.recipe lwdash.techniques", "numpy"
+    ),
     "lwdash.recipe": allowed("lwdash.parameters lwdash.techniques"),
     "lwdash.techniques": allowed(
         "lwdash.parameters lwdash.keras_models lwdash.explanations", "numpy flatbuffers", HEAVY

@@ -1,4 +1,4 @@
-"""Bytes of each layer, run beside run."""
+"""One quantity of each layer, run beside run."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,46 +6,40 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from lwdash.charts.layer_quantities import QUANTITIES, by_layer
+
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 PATTERNS = ("", "/", "x", ".", "\\", "+")
-QUANTITIES = {
-    "weight_bytes": ("Weight bytes", "B", "What the weights take in the file, zeros and repeated values included."),
-    "huffman_bytes": (
-        "Weights Huffman-coded", "B", "What they would take coded by how often each value occurs, code book included.",
-    ),
-    "bits_per_weight": ("Bits a weight", "bit", "32 in float32, 16 in float16, 8 in int8; biases are counted in."),
-    "sparsity": ("Sparsity", "share of zeros", "Zeros take as much room in a .tflite as any value: look at gzip."),
-    "distinct_values": ("Distinct values", "", "How many different weights there are: clustering makes them few."),
-}  # fmt: skip
-"""Column of a layer → label, unit, what it means."""
+MOST_LAYERS = 60
+"""More layers than this are cut to those in which the runs differ most."""
 
 
 def layer_values(layers: Mapping[str, Sequence[Mapping[str, Any]]], quantity: str) -> pd.DataFrame:
-    """One row a layer with weights, one column a run; bytes add up over a layer's operators, the rest is averaged
-    by parameters.
+    """One row a layer that has the quantity, in the order of the first run's file, one column a run, in shown units.
 
-    layers: run label → its operators as measured.
+    layers: run label → its operators as measured. See `layer_quantities` for how a layer's operators add up.
     """
-    columns = {}
-    for run, rows in layers.items():
-        totals: dict[str, list[tuple[float, float]]] = {}
-        for row in rows:
-            if row.get("parameters") and row.get(quantity) is not None:
-                name = row.get("layer") or row["name"]
-                totals.setdefault(name, []).append((row[quantity], row["parameters"]))
-        if quantity.endswith("bytes"):
-            columns[run] = {name: sum(v for v, _ in parts) for name, parts in totals.items()}
-        else:
-            columns[run] = {
-                name: sum(v * n for v, n in parts) / sum(n for _, n in parts)
-                for name, parts in totals.items()
-            }
-    return pd.DataFrame(columns)
+    columns = {run: by_layer(rows, QUANTITIES[quantity]) for run, rows in layers.items()}
+    order = list(dict.fromkeys(name for column in columns.values() for name in column.index))
+    return pd.DataFrame(
+        {run: column.reindex(order) for run, column in columns.items()}, index=order, dtype=float
+    )
+
+
+def most_different(values: pd.DataFrame, most: int = MOST_LAYERS) -> pd.DataFrame:
+    """At most `most` layers, those between whose runs the quantity differs most, still in the model's order."""
+    if len(values) <= most:
+        return values
+    spread = (values.max(axis=1) - values.min(axis=1)).fillna(0)
+    largest = values.max(axis=1).fillna(0)
+    order = pd.DataFrame({"spread": spread.to_numpy(), "largest": largest.to_numpy()})
+    kept = order.sort_values(["spread", "largest"], ascending=False).index[:most].sort_values()
+    return values.iloc[kept]
 
 
 def plot_layer_bars(values: pd.DataFrame, quantity: str) -> go.Figure:
     """Grouped bars of `layer_values`, the layers from top to bottom as in the model."""
-    label, unit, _ = QUANTITIES[quantity]
+    shown = QUANTITIES[quantity]
     is_alone = len(values.columns) <= 1
     figure = go.Figure()
     for i, run in enumerate(values.columns):
@@ -56,16 +50,17 @@ def plot_layer_bars(values: pd.DataFrame, quantity: str) -> go.Figure:
                 "pattern": {"shape": PATTERNS[i % len(PATTERNS)], "fillmode": "overlay",
                             "fgcolor": "rgba(255,255,255,0.8)", "size": 7, "solidity": 0.2},
             },
-            hovertemplate=f"<b>%{{y}}</b><br>{run}<br>{label}: %{{x:,.4~g}} {unit}<extra></extra>",
+            hovertemplate=f"<b>%{{y}}</b><br>{run}<br>{shown.label}: %{{x:,.{shown.digits}f}} {shown.unit}<extra></extra>",
         )  # fmt: skip
     figure.update_layout(
-        title=f"{label}, layer by layer",
-        xaxis={"title": f"{label} ({unit})" if unit else label},
-        yaxis={"autorange": "reversed", "title": "Layer", "automargin": True},
+        title=f"{shown.label}, layer by layer",
+        xaxis={"title": shown.title},
+        yaxis={"autorange": "reversed", "automargin": True},
         barmode="group",
-        height=(150 if is_alone else 200) + 24 * max(1, len(values)) * max(1, len(values.columns)),
+        bargap=0.25,
+        height=(150 if is_alone else 200) + (10 + 14 * max(1, len(values.columns))) * max(1, len(values)),
         showlegend=not is_alone,
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
         margin={"t": 50 if is_alone else 60 + 22 * len(values.columns), "b": 20},
     )
     return figure

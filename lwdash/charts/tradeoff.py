@@ -1,175 +1,107 @@
-"""Quality against size, coloured by latency: the picture that the whole product is about."""
+"""One measured quantity against another, coloured by a third: the picture that the whole product is about."""
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from lwdash.charts.measures import Measure
+from lwdash.charts.labels import Label, place
+from lwdash.charts.limits import best, keeps_all, limit_on
+from lwdash.charts.measures import INTERVALS, Measure
 
 FAMILIES = {
-    "baseline": ("Baseline", "star"),
-    "post-training": ("Post-training", "circle"),
-    "prune": ("Pruned", "diamond"),
-    "cluster": ("Clustered", "square"),
-    "prune + cluster": ("Pruned and clustered", "hexagon2"),
-    "qat": ("Trained for integers", "cross"),
-    "smaller network": ("Smaller network", "triangle-up"),
+    "baseline": ("Baseline", "star", "#7a8794"),
+    "post-training": ("Post-training", "circle", "#0072B2"),
+    "prune": ("Pruned", "diamond", "#E69F00"),
+    "cluster": ("Clustered", "square", "#009E73"),
+    "prune + cluster": ("Pruned and clustered", "hexagon2", "#CC79A7"),
+    "qat": ("Trained for integers", "cross", "#56B4E9"),
+    "smaller network": ("Smaller network", "triangle-up", "#D55E00"),
 }
-LATENCY_COLOURS = ("#fde725", "#7ad151", "#22a884", "#2a788e", "#4f3f91")
+"""Family → label, symbol, colour: Okabe and Ito's, so that neither colour nor shape is needed alone."""
+COLOURS = ("#fde725", "#7ad151", "#22a884", "#2a788e", "#4f3f91")
 """Viridis without its darkest end, which a dark page would swallow."""
-NEAR = (0.16, 0.06)
-"""Shares of the axes within which a second name would cover the first."""
+GREY, LINE = "#8a97a3", "#D55E00"
+PLOT = (1000, 400)
+"""About how wide and high the axes are drawn, in pixels: names are kept apart at this size."""
+MOST_DRAWN = 800
+"""More points are thinned out evenly, over a map of where all of them lie."""
+COLUMNS = [
+    "id", "recipe", "x", "y", "x_low", "x_high", "y_low", "y_high", "colour", "family", "on_front", "is_able", "is_best",
+    "name", "place", "hover",
+]  # fmt: skip
 
 
-def tradeoff_points(runs: pd.DataFrame, size: Measure, quality: Measure) -> pd.DataFrame:
-    """One row a measured run: x, y, interval (low, high, NaN without), latency_us, family, on_front, name, hover.
+@dataclass(frozen=True)
+class Axes:
+    """What is drawn against what; colour: None colours by technique."""
 
-    name: what is written at the point, "" at those that are not on the front or too near to a named one.
-    runs: as `storage.frames.runs_frame` gives them; unmeasured runs are left out.
+    x: Measure
+    y: Measure
+    colour: Measure | None = None
+    is_x_log: bool = False
+    is_y_log: bool = False
+
+
+def tradeoff_points(
+    runs: pd.DataFrame, axes: Axes, limits: Mapping[str, float] | None = None
+) -> pd.DataFrame:
+    """One row a run that has both quantities: `COLUMNS`, in the units of the axes; intervals are NaN where there are none.
+
+    is_able: keeps all limits; name: what is written at the point, "" where it is not on the front or there is no
+    room, `place` is where (plotly's textposition).
+    runs: as `lwdash.ui.results.frame` makes them, or any frame with the axes' columns, id, recipe and is_baseline.
     """
-    columns = ["id", "recipe", "x", "y", "low", "high", "latency_us", "family", "on_front", "name", "hover"]
-    if runs.empty or size.column not in runs or quality.column not in runs:
-        return pd.DataFrame(columns=columns)
-    done = runs[runs[size.column].notna() & runs[quality.column].notna()]
+    limits = limits or {}
+    if runs.empty or axes.x.column not in runs or axes.y.column not in runs:
+        return pd.DataFrame(columns=COLUMNS)
+    done = runs[runs[axes.x.column].notna() & runs[axes.y.column].notna()]
+    if axes.is_x_log:
+        done = done[done[axes.x.column] > 0]
+    if axes.is_y_log:
+        done = done[done[axes.y.column] > 0]
     points = pd.DataFrame(
         {
             "id": done["id"],
             "recipe": done["recipe"],
-            "x": done[size.column] * size.factor,
-            "y": done[quality.column] * quality.factor,
-            "latency_us": done["latency_ms_p50"].astype(float) * 1000,
+            "x": done[axes.x.column].astype(float) * axes.x.factor,
+            "y": done[axes.y.column].astype(float) * axes.y.factor,
+            "colour": _scaled(done, axes.colour),
             "family": [family(r, b) for r, b in zip(done["recipe"], done["is_baseline"], strict=True)],
         }
     )
-    intervals = _column(done, f"{quality.column}_ci")
-    points["low"] = [i[0] * quality.factor if _is_pair(i) else math.nan for i in intervals]
-    points["high"] = [i[1] * quality.factor if _is_pair(i) else math.nan for i in intervals]
-    points["on_front"] = pareto(points["x"], points["y"], is_higher_better=quality.is_higher_better)
-    points["name"] = names(points)
-    points["hover"] = [
-        _hover(run, point, size, quality)
-        for run, point in zip(done.to_dict("records"), points.to_dict("records"), strict=True)
-    ]
-    return points[columns]
+    for axis, measure in (("x", axes.x), ("y", axes.y)):
+        points[f"{axis}_low"], points[f"{axis}_high"] = _interval(done, measure)
+    points["on_front"] = pareto(
+        points["x"], points["y"],
+        is_more_x_better=axes.x.is_higher_better, is_more_y_better=axes.y.is_higher_better,
+    )  # fmt: skip
+    points["is_able"] = keeps_all(done, limits) if limits else False
+    points["is_best"] = points["id"] == best(done, limits)
+    points["name"], points["place"] = _named(points, axes)
+    points["hover"] = _hovers(done, points, axes, is_limited=bool(limits))
+    return points[COLUMNS]
 
 
 def family(recipe: str, is_baseline: bool) -> str:
     """Which group of techniques made a run."""
     if is_baseline:
         return "baseline"
-    steps = re.findall(r"(?:^|\+)\s*(\w+)", recipe)
+    steps = techniques_of(recipe)
     if "channels" in steps or "low_rank" in steps:
         return "smaller network"
     made = " + ".join(name for name in ("prune", "cluster") if name in steps)
     return made or ("qat" if "qat" in steps else "post-training")
 
 
-def pareto(x: Sequence[float], y: Sequence[float], *, is_higher_better: bool) -> list[bool]:
-    """For each point, whether no other is at least as small and as good, and better in one of the two."""
-    signed = [value if is_higher_better else -value for value in y]
-    pairs = list(zip(x, signed, strict=True))
-    order = sorted(range(len(pairs)), key=lambda i: (pairs[i][0], -pairs[i][1]))
-    front, best = set(), -math.inf
-    for i in order:
-        if pairs[i][1] > best:
-            best = pairs[i][1]
-            front.add(pairs[i])
-    return [pair in front for pair in pairs]
-
-
-def names(points: pd.DataFrame) -> list[str]:
-    """A short name for the baseline and each point of the front, one for points that lie on each other: `int8 +2`."""
-    is_wanted = points["on_front"].astype(bool) | (points["family"] == "baseline")
-    wanted = points[is_wanted].to_dict("index")
-    width, height = (max(float(points[axis].max() - points[axis].min()), 1e-9) for axis in ("x", "y"))
-    named: dict[Any, int] = {}
-    for i in sorted(wanted, key=lambda i: (wanted[i]["family"] != "baseline", len(wanted[i]["recipe"]))):
-        for j in named:
-            across, along = abs(wanted[i]["x"] - wanted[j]["x"]), abs(wanted[i]["y"] - wanted[j]["y"])
-            if across < NEAR[0] * width and along < NEAR[1] * height:
-                named[j] += 1
-                break
-        else:
-            named[i] = 0
-    texts = {i: short_recipe(wanted[i]["recipe"]) + (f" +{n}" if n else "") for i, n in named.items()}
-    return [texts.get(i, "") for i in points.index]
-
-
-def plot_tradeoff(
-    points: pd.DataFrame, size: Measure, quality: Measure, rows: int | None = None
-) -> go.Figure:
-    """The figure of `tradeoff_points`; rows: how many evaluation rows the quality was measured on.
-
-    Intervals are drawn at the named points only: many points share a size, and their bars would hide each other.
-    Every point's interval is in its hover text.
-    """
-    figure = go.Figure()
-    front = points[points["on_front"]].sort_values("x")
-    figure.add_scatter(
-        x=front["x"], y=front["y"], mode="lines", name="Pareto front", hoverinfo="skip",
-        line={"dash": "dot", "width": 2, "color": "#8a97a3", "shape": "hv"},
-    )  # fmt: skip
-    known = points["latency_us"].dropna()
-    low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
-    scale = {"cmin": low, "cmax": high if high > low else low + 1}
-    for name, (label, symbol) in FAMILIES.items():
-        group = points[points["family"] == name]
-        if group.empty:
-            continue
-        figure.add_scatter(
-            x=group["x"], y=group["y"], name=label, customdata=group["id"],
-            mode="markers+text", text="\u2002" + group["name"] + "\u2002", textfont={"size": 12},
-            textposition="middle left" if name == "baseline" else "top right",
-            hovertext=group["hover"], hovertemplate="%{hovertext}<extra></extra>",
-            error_y={
-                "type": "data", "symmetric": False, "thickness": 1.2, "width": 4, "color": "rgba(138,151,163,0.55)",
-                "array": (group["high"] - group["y"]).where(group["name"] != ""),
-                "arrayminus": (group["y"] - group["low"]).where(group["name"] != ""),
-            },
-            marker={
-                "symbol": symbol, "size": 17 if name == "baseline" else 13, "color": group["latency_us"],
-                "coloraxis": "coloraxis", "line": {"width": 1.5, "color": "#8a97a3"},
-            },
-        )  # fmt: skip
-    figure.update_layout(
-        title={
-            "text": f"{quality.label} against {size.label[0].lower() + size.label[1:]}",
-            "subtitle": {"text": f"on {rows:,} evaluation rows" if rows else ""},
-        },
-        xaxis={"title": size.title, "rangemode": "tozero"},
-        yaxis={"title": quality.title},
-        coloraxis={
-            "colorscale": LATENCY_COLOURS,
-            **scale,
-            "colorbar": {"title": "Latency<br>p50 (µs)"},
-        },
-        legend={"orientation": "h", "y": -0.2},
-        hoverlabel={"align": "left"},
-        height=520,
-        margin={"t": 80, "b": 20},
-    )
-    return figure
-
-
-def describe_tradeoff(points: pd.DataFrame, size: Measure, quality: Measure) -> str:
-    """The figure in words, for screen readers."""
-    front = points[points["on_front"]].sort_values("x")
-    named = "; ".join(
-        f"{r.recipe}: {r.x:.1f} {size.unit}, {r.y:.1f} {quality.unit}".strip() for r in front.itertuples()
-    )
-    return f"{quality.label} against size for {len(points)} runs. On the Pareto front: {named}."
-
-
-def _column(frame: pd.DataFrame, name: str) -> list[Any]:
-    return list(frame[name]) if name in frame else [None] * len(frame)
-
-
-def _is_pair(value: object) -> bool:
-    return isinstance(value, (list, tuple)) and len(value) == 2
+def techniques_of(recipe: str) -> list[str]:
+    """The names of a recipe's steps."""
+    return re.findall(r"(?:^|\+)\s*(\w+)", recipe)
 
 
 def short_recipe(recipe: str) -> str:
@@ -177,19 +109,284 @@ def short_recipe(recipe: str) -> str:
     return re.sub(r"\b(sparsity|clusters|ratio|energy|bits|io)=", "", recipe)
 
 
-def _hover(run: dict[str, object], point: dict[str, float], size: Measure, quality: Measure) -> str:
-    lines = [f"<b>{run['recipe']}</b>", f"{size.label}: {point['x']:,.1f} {size.unit}"]
-    interval = (
-        ""
-        if math.isnan(point["low"])
-        else f" (95 % interval {point['low']:.1f} to {point['high']:.1f} {quality.unit})"
+def pareto(
+    x: Sequence[float], y: Sequence[float], *, is_more_x_better: bool, is_more_y_better: bool
+) -> list[bool]:
+    """For each point, whether no other is at least as good in both and better in one of the two."""
+    pairs = [
+        (-a if is_more_x_better else a, b if is_more_y_better else -b) for a, b in zip(x, y, strict=True)
+    ]
+    order = sorted(range(len(pairs)), key=lambda i: (pairs[i][0], -pairs[i][1]))
+    front, highest = set(), -math.inf
+    for i in order:
+        if pairs[i][1] > highest:
+            highest = pairs[i][1]
+            front.add(pairs[i])
+    return [pair in front for pair in pairs]
+
+
+def thinned(points: pd.DataFrame, most: int = MOST_DRAWN) -> pd.DataFrame:
+    """At most `most` points: the front, the baseline, the best and the named ones, and an even sample of the others."""
+    must = points["on_front"].astype(bool) | (points["family"] == "baseline") | points["is_best"].astype(bool)
+    if len(points) <= most:
+        return points
+    others = np.flatnonzero(~must.to_numpy())
+    room = max(0, most - int(must.sum()))
+    sample = others[np.linspace(0, len(others) - 1, room).astype(int)] if room else others[:0]
+    return points.iloc[np.union1d(np.flatnonzero(must.to_numpy()), sample)]
+
+
+def plot_tradeoff(
+    points: pd.DataFrame,
+    axes: Axes,
+    *,
+    runs: pd.DataFrame | None = None,
+    limits: Mapping[str, float] | None = None,
+    rows: int | None = None,
+) -> go.Figure:
+    """The figure of `tradeoff_points`; runs: for the place of the limits; rows: how many evaluation rows there were.
+
+    Intervals are drawn at the named points only: many points share a size, and their bars would hide each other.
+    Every point's interval is in its hover text. Each point's customdata is its run's id.
+    """
+    figure = go.Figure()
+    lines = _limit_lines(runs if runs is not None else points, axes, limits or {})
+    spans = {axis: _span(points, axes, axis, lines.get(axis)) for axis in ("x", "y")}
+    if len(points) > MOST_DRAWN:
+        _density(figure, points, axes, spans)
+    drawn = thinned(points)
+    front = points[points["on_front"].astype(bool)].sort_values(["x", "y"])
+    figure.add_scatter(
+        x=front["x"], y=front["y"], mode="lines", name="Pareto front", hoverinfo="skip",
+        line={"dash": "dot", "width": 2, "color": GREY, "shape": _corner(axes)},
+    )  # fmt: skip
+    is_limited = bool(lines) and bool(points["is_able"].any())
+    for name, (label, symbol, colour) in FAMILIES.items():
+        group = drawn[drawn["family"] == name]
+        if len(group):
+            _markers(figure, group, label, symbol, None if axes.colour else colour, is_limited)
+    _mark_best(figure, points)
+    _draw_limits(figure, axes, lines, spans)
+    figure.update_layout(
+        title={
+            "text": f"{axes.y.label} against {_lower(axes.x.label)}",
+            "subtitle": {"text": f"on {rows:,} evaluation rows" if rows else ""},
+        },
+        xaxis={"title": axes.x.title, "type": "log" if axes.is_x_log else "linear", "range": spans["x"]},
+        yaxis={"title": axes.y.title, "type": "log" if axes.is_y_log else "linear", "range": spans["y"]},
+        legend={"orientation": "h", "y": -0.17, "yanchor": "top"},
+        hoverlabel={"align": "left"},
+        hovermode="closest",
+        height=540,
+        margin={"t": 70, "b": 20, "l": 60, "r": 20},
+        uirevision=f"{axes.x.column} {axes.y.column} {axes.is_x_log} {axes.is_y_log}",
     )
-    lines.append(f"{quality.label}: {point['y']:.2f} {quality.unit}{interval}")
-    if not math.isnan(point["latency_us"]):
-        lines.append(f"Latency p50: {point['latency_us']:,.1f} µs")
-    speedup = run.get("speedup")
-    if isinstance(speedup, float) and not math.isnan(speedup):
-        lines.append(f"Speed-up: {speedup:.2f}× against the baseline")
-    if isinstance(run.get("verdict"), str):
-        lines.append(f"Verdict: {run['verdict']}")
-    return "<br>".join(lines)
+    if axes.colour is not None:
+        figure.update_layout(coloraxis=_colour_axis(points["colour"], axes.colour))
+    return figure
+
+
+def describe_tradeoff(points: pd.DataFrame, axes: Axes) -> str:
+    """The figure in words, for screen readers."""
+    front = points[points["on_front"].astype(bool)].sort_values("x").head(12)
+    named = "; ".join(f"{r.recipe}: {_write(r.x, axes.x)}, {_write(r.y, axes.y)}" for r in front.itertuples())
+    chosen = points[points["is_best"].astype(bool)]
+    of_limits = f" Best under the limits: {chosen['recipe'].iloc[0]}." if len(chosen) else ""
+    return (
+        f"{axes.y.label} against {_lower(axes.x.label)} for {len(points):,} runs. On the Pareto front: {named}."
+        f"{of_limits}"
+    )
+
+
+def _scaled(runs: pd.DataFrame, measure: Measure | None) -> pd.Series:
+    if measure is None or measure.column not in runs:
+        return pd.Series(math.nan, index=runs.index)
+    return pd.to_numeric(runs[measure.column], errors="coerce") * measure.factor
+
+
+def _interval(runs: pd.DataFrame, measure: Measure) -> tuple[list[float], list[float]]:
+    column = INTERVALS.get(measure.column, f"{measure.column}_ci")
+    pairs = list(runs[column]) if column in runs else [None] * len(runs)
+    known = [p if isinstance(p, (list, tuple)) and len(p) == 2 else (math.nan, math.nan) for p in pairs]
+    return [p[0] * measure.factor for p in known], [p[1] * measure.factor for p in known]
+
+
+def _named(points: pd.DataFrame, axes: Axes) -> tuple[list[str], list[str]]:
+    """Names for the best, the baseline and the points of the front, as far as there is room for them."""
+    wanted = points[
+        points["on_front"].astype(bool) | (points["family"] == "baseline") | points["is_best"].astype(bool)
+    ]
+    spans = {axis: _span(points, axes, axis, None) for axis in ("x", "y")}
+    labels = []
+    for i, point in wanted.iterrows():
+        across, along = (
+            (_on_axis(point[axis], is_log) - spans[axis][0]) / (spans[axis][1] - spans[axis][0])
+            for axis, is_log in (("x", axes.is_x_log), ("y", axes.is_y_log))
+        )
+        rank = (not point["is_best"], point["family"] != "baseline", len(point["recipe"]), i)
+        labels.append(Label(i, short_recipe(point["recipe"]), across * PLOT[0], (1 - along) * PLOT[1], rank))
+    placed = place(labels, PLOT)
+    names = [placed[i][0] if i in placed else "" for i in points.index]
+    return names, [placed[i][1] if i in placed else "top right" for i in points.index]
+
+
+def _on_axis(value: float, is_log: bool) -> float:
+    return math.log10(value) if is_log else value
+
+
+def _span(points: pd.DataFrame, axes: Axes, axis: str, limit: float | None) -> list[float]:
+    """The ends of an axis, in powers of ten where it is logarithmic; sizes and the like begin at 0 otherwise."""
+    measure, is_log = (axes.x, axes.is_x_log) if axis == "x" else (axes.y, axes.is_y_log)
+    drawn = points[(points["on_front"].astype(bool)) | (points["family"] == "baseline")]
+    values = [*points[axis], *drawn[f"{axis}_low"], *drawn[f"{axis}_high"]]
+    values += [limit] if limit is not None else []
+    known = [_on_axis(v, is_log) for v in values if not math.isnan(v) and (v > 0 or not is_log)]
+    low, high = (min(known), max(known)) if known else (0.0, 1.0)
+    room = max(high - low, 1e-9, 0.02 * abs(high))
+    if not is_log and axis == "x" and low >= 0 and measure.unit in ("kB", "µs"):
+        return [0.0, high + 0.07 * high]
+    return [low - 0.07 * room, high + 0.09 * room]
+
+
+def _corner(axes: Axes) -> str:
+    """How the front is stepped: along what is reached, not across what is not."""
+    return "vh" if axes.x.is_higher_better else "hv"
+
+
+def _density(
+    figure: go.Figure, points: pd.DataFrame, axes: Axes, spans: Mapping[str, Sequence[float]]
+) -> None:
+    """How many of all the points lie where, below the ones that are drawn."""
+    x = np.log10(points["x"]) if axes.is_x_log else points["x"]
+    y = np.log10(points["y"]) if axes.is_y_log else points["y"]
+    counts, across, along = np.histogram2d(x, y, bins=(60, 36), range=(spans["x"], spans["y"]))
+    figure.add_heatmap(
+        x=10**across if axes.is_x_log else across, y=10**along if axes.is_y_log else along,
+        z=np.where(counts.T > 0, np.log1p(counts.T), np.nan), hoverinfo="skip", showscale=False,
+        colorscale=[[0, "rgba(138,151,163,0.10)"], [1, "rgba(138,151,163,0.55)"]],
+    )  # fmt: skip
+
+
+def _markers(
+    figure: go.Figure, group: pd.DataFrame, label: str, symbol: str, colour: str | None, is_limited: bool
+) -> None:
+    is_named, able = group["name"] != "", group["is_able"].astype(bool)
+    is_base = symbol == "star"
+
+    def bars(axis: str) -> dict[str, Any]:
+        return {
+            "type": "data", "symmetric": False, "thickness": 1.2, "width": 4, "color": "rgba(138,151,163,0.55)",
+            "array": (group[f"{axis}_high"] - group[axis]).where(is_named),
+            "arrayminus": (group[axis] - group[f"{axis}_low"]).where(is_named),
+        }  # fmt: skip
+
+    figure.add_scatter(
+        x=group["x"], y=group["y"], name=label, customdata=group["id"], mode="markers+text",
+        text="\u2002" + group["name"] + "\u2002", textfont={"size": 12}, textposition=list(group["place"]),
+        hovertext=group["hover"], hovertemplate="%{hovertext}<extra></extra>",
+        error_x=bars("x"), error_y=bars("y"),
+        marker={
+            "symbol": symbol, "size": 17 if is_base else 12,
+            **({"color": colour} if colour else {"color": list(group["colour"]), "coloraxis": "coloraxis"}),
+            "opacity": np.where(able, 1.0, 0.38) if is_limited else 0.92,
+            "line": {"width": np.where(able, 2.2, 1.0) if is_limited else 1.2, "color": GREY},
+        },
+    )  # fmt: skip
+
+
+def _mark_best(figure: go.Figure, points: pd.DataFrame) -> None:
+    chosen = points[points["is_best"].astype(bool)]
+    if len(chosen):
+        figure.add_scatter(
+            x=chosen["x"], y=chosen["y"], name="Best under the limits", mode="markers", hoverinfo="skip",
+            marker={"symbol": "circle-open", "size": 26, "color": LINE, "line": {"width": 3}},
+        )  # fmt: skip
+
+
+def _limit_lines(runs: pd.DataFrame, axes: Axes, limits: Mapping[str, float]) -> dict[str, float]:
+    found = {"x": limit_on(axes.x, limits, runs), "y": limit_on(axes.y, limits, runs)}
+    return {
+        axis: value
+        for axis, value in found.items()
+        if value is not None and (value > 0 or not (axes.is_x_log if axis == "x" else axes.is_y_log))
+    }
+
+
+def _draw_limits(
+    figure: go.Figure, axes: Axes, lines: Mapping[str, float], spans: Mapping[str, Sequence[float]]
+) -> None:
+    """A line at each limit, and a shade over the side that breaks it."""
+    for axis, value in lines.items():
+        measure, is_log = (axes.x, axes.is_x_log) if axis == "x" else (axes.y, axes.is_y_log)
+        ends = [10**end if is_log else end for end in spans[axis]]
+        far = ends[0] - abs(ends[0]) - abs(ends[1]) if measure.is_higher_better else ends[1] * 10
+        if is_log and measure.is_higher_better:
+            far = ends[0] / 1000
+        sides = {f"{axis}0": value, f"{axis}1": far}
+        other = "y" if axis == "x" else "x"
+        figure.add_shape(
+            type="rect", layer="below", line_width=0, fillcolor="rgba(213,94,0,0.09)", **sides,
+            **{f"{other}0": 0, f"{other}1": 1, f"{other}ref": f"{other} domain"},
+        )  # fmt: skip
+        text = f"limit {_write(value, measure)}"
+        if axis == "x":
+            figure.add_vline(value, line={"color": LINE, "dash": "dash", "width": 1.5}, annotation_text=text,
+                             annotation_position="top left" if not measure.is_higher_better else "top right",
+                             annotation_font_color=LINE)  # fmt: skip
+        else:
+            figure.add_hline(value, line={"color": LINE, "dash": "dash", "width": 1.5}, annotation_text=text,
+                             annotation_position="bottom left" if measure.is_higher_better else "top left",
+                             annotation_font_color=LINE)  # fmt: skip
+
+
+def _colour_axis(values: pd.Series, measure: Measure) -> dict[str, Any]:
+    known = values.dropna()
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+    colours = COLOURS if not measure.is_higher_better else COLOURS[::-1]
+    return {
+        "colorscale": colours, "cmin": low, "cmax": high if high > low else low + 1,
+        "colorbar": {"title": {"text": measure.title.replace(" (", "<br>(", 1)}, "thickness": 14},
+    }  # fmt: skip
+
+
+def _hovers(runs: pd.DataFrame, points: pd.DataFrame, axes: Axes, *, is_limited: bool) -> list[str]:
+    """What a point says: its run, the quantities of the axes with intervals, verdict, limits."""
+    title = list(runs["title"]) if "title" in runs else [None] * len(runs)
+    verdict = list(runs["verdict"]) if "verdict" in runs else [None] * len(runs)
+    texts = []
+    for p, name, said in zip(points.itertuples(), title, verdict, strict=True):
+        lines = [f"<b>{_text(name)}</b>"] if isinstance(name, str) and name else []
+        lines.append(f"<b>{p.recipe}</b>" if not lines else str(p.recipe))
+        lines.append(f"run {p.id}")
+        for value, low, high, measure in ((p.y, p.y_low, p.y_high, axes.y), (p.x, p.x_low, p.x_high, axes.x)):
+            bounds = (
+                ""
+                if math.isnan(low)
+                else f" (95 % interval {_number(low, measure)} to {_write(high, measure)})"
+            )
+            lines.append(f"{measure.label}: {_write(value, measure)}{bounds}")
+        if axes.colour is not None and axes.colour not in (axes.x, axes.y) and not math.isnan(p.colour):
+            lines.append(f"{axes.colour.label}: {_write(p.colour, axes.colour)}")
+        if isinstance(said, str):
+            lines.append(f"Verdict: {said}")
+        if is_limited:
+            lines.append("keeps all limits" if p.is_able else "breaks a limit, or was not measured for one")
+        texts.append("<br>".join(lines))
+    return texts
+
+
+def _text(words: str) -> str:
+    """A user's words where plotly reads tags."""
+    return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _write(shown: float, measure: Measure) -> str:
+    return measure.write(shown / measure.factor)
+
+
+def _number(shown: float, measure: Measure) -> str:
+    return f"{shown:,.{measure.digits}f}"
+
+
+def _lower(label: str) -> str:
+    return label if label[:2].isupper() else label[0].lower() + label[1:]

@@ -1,6 +1,7 @@
 """Numbers for people: units, signs, and a dash where nothing was measured."""
 
 import math
+from datetime import UTC, datetime
 from typing import Any
 
 NOTHING = "–"
@@ -68,3 +69,8 @@ def shape(value: Any) -> str:
     if value is None:
         return NOTHING
     return "(" + ", ".join("?" if n is None else str(n) for n in value) + ")"
+
+
+def utc(value: float | None) -> str:
+    """Seconds since 1970 as `2026-11-22 02:26`, in UTC."""
+    return NOTHING if is_missing(value) else f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M}"  # type: ignore[arg-type]

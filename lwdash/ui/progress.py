@@ -14,20 +14,16 @@ from storage.store import Store
 MOST_SHOWN = 12
 
 
-def live_runs(store: Store, experiment_id: int) -> None:
-    """Progress and a cancel button for each run that has not ended; the page is redrawn when one ends."""
+def live_runs(store: Store, experiment_id: int, *, can_cancel: bool = True) -> None:
+    """Progress and a cancel button for each run that has not ended; the page is redrawn when the last one ends."""
     if active_runs(store.database, experiment_id, 1):
-        _live(store, experiment_id)
+        _live(store, experiment_id, can_cancel)
 
 
 @st.fragment(run_every=1.0)
-def _live(_store: Store, experiment_id: int) -> None:
-    active = active_runs(_store.database, experiment_id, 1000)
-    ids = {run["id"] for run in active}
-    before = st.session_state.get("live:ids", ids)
-    st.session_state["live:ids"] = ids
-    if before - ids or not ids:
-        st.session_state.pop("live:ids")
+def _live(_store: Store, experiment_id: int, can_cancel: bool) -> None:
+    active = active_runs(_store.database, experiment_id, MOST_SHOWN)
+    if not active:
         st.rerun()
     running = [run for run in active if run["state"] == "running"]
     waiting = active[len(running) :]
@@ -36,20 +32,20 @@ def _live(_store: Store, experiment_id: int) -> None:
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             st.markdown(f"**{len(running)} running, {counts['queued']} waiting** · {ended} of {total} ended")
-            if st.button("Cancel all", key="cancel-all", icon=":material/stop_circle:"):
-                for run in active:
+            if can_cancel and st.button("Cancel all", key="cancel-all", icon=":material/stop_circle:"):
+                for run in active_runs(_store.database, experiment_id, 1_000_000):
                     runs.cancel(_store.database, run["id"])
         for run in running:
-            _line(_store, run)
+            _line(_store, run, can_cancel)
         if waiting:
             with st.expander(f"{counts['queued']:,} waiting"):
-                for run in waiting[:MOST_SHOWN]:
-                    _line(_store, run)
-                if len(waiting) > MOST_SHOWN:
-                    st.caption(f"and {counts['queued'] - MOST_SHOWN:,} more")
+                for run in waiting:
+                    _line(_store, run, can_cancel)
+                if counts["queued"] > len(waiting):
+                    st.caption(f"and {counts['queued'] - len(waiting):,} more, in the table below")
 
 
-def _line(store: Store, run: dict[str, Any]) -> None:
+def _line(store: Store, run: dict[str, Any], can_cancel: bool = True) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         with st.container(gap=None):
             is_running = run["state"] == "running"
@@ -60,7 +56,7 @@ def _line(store: Store, run: dict[str, Any]) -> None:
                 st.progress(min(1.0, max(0.0, run["progress"])), text=text)
             else:
                 st.markdown(text)
-        if st.button(
+        if can_cancel and st.button(
             "", key=f"cancel-{run['id']}", icon=":material/close:", help=f"Cancel {plain(run['recipe'])}"
         ):
             runs.cancel(store.database, run["id"])

@@ -53,6 +53,12 @@ def clear_recipes(key: str) -> None:
     st.session_state[f"{key}:round"] = st.session_state.get(f"{key}:round", 0) + 1
 
 
+def fill_recipes(key: str, recipes: Sequence[str]) -> None:
+    """Puts these recipes into the list of `recipe_editor` at its next run, in place of what was there."""
+    clear_recipes(key)
+    st.session_state[f"{key}:kept"] = "\n".join(recipes)
+
+
 def _append(area: str, recipe: str) -> None:
     lines = [line for line in st.session_state[area].splitlines() if line.strip()]
     st.session_state[area] = "\n".join([*lines, recipe])

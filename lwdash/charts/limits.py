@@ -1,0 +1,106 @@
+"""Which runs keep an experiment's limits, and which of them is the best."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from lwdash.charts.measures import Measure, quality_of
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One of the limits that an experiment can have. `factor` turns the stored unit into the shown one."""
+
+    key: str
+    label: str
+    unit: str
+    factor: float
+    help: str
+
+
+LIMITS: Mapping[str, Limit] = {
+    limit.key: limit
+    for limit in (
+        Limit("size_bytes", "Size of the .tflite, at most", "kB", 1e-3, "What the flash has room for"),
+        Limit("accuracy_drop", "Drop of accuracy, at most", "points", 100.0,
+              "Against the baseline on the same rows. Without labels, the rows that the original decides "
+              "otherwise count, which is the most that accuracy can have dropped."),
+        Limit("latency_ms", "Latency p50, at most", "µs", 1e3,
+              "As measured on this server's host: a microcontroller is slower"),
+        Limit("arena_bytes", "Arena, at most", "kB", 1e-3, "RAM that TensorFlow Lite Micro allocates for the model"),
+    )
+}  # fmt: skip
+
+
+def kept(runs: pd.DataFrame, limits: Mapping[str, float]) -> pd.DataFrame:
+    """For each run and limit 1.0 where it is kept, 0.0 where it is broken, NaN where nothing was measured to tell."""
+    found = {
+        key: _kept(_figures(runs, key), float(limits[key])) for key in LIMITS if limits.get(key) is not None
+    }
+    return pd.DataFrame(found, index=runs.index, dtype=float)
+
+
+def keeps_all(runs: pd.DataFrame, limits: Mapping[str, float]) -> pd.Series:
+    """Whether a run is measured to keep every limit; True for each measured run where there is no limit."""
+    done = runs["state"] == "succeeded" if "state" in runs else pd.Series(True, index=runs.index)
+    return done & (kept(runs, limits) == 1.0).all(axis=1)
+
+
+def best(runs: pd.DataFrame, limits: Mapping[str, float]) -> int | None:
+    """The id of the best run that keeps all limits; None where none does, or there is no limit.
+
+    Where something besides quality is limited, best is the best quality, and of equal ones the smallest file; where
+    quality alone is limited, the smallest file, and of equal ones the best quality.
+    """
+    wanted = {key for key in LIMITS if limits.get(key) is not None}
+    able = runs[keeps_all(runs, limits)] if wanted else runs.iloc[:0]
+    if able.empty:
+        return None
+    measure = quality_of(able)
+    quality = pd.to_numeric(able[measure.column]) * (-1 if measure.is_higher_better else 1)
+    by = pd.DataFrame({"quality": quality, "size": pd.to_numeric(able["size_bytes"]), "id": able["id"]})
+    order = ["size", "quality"] if wanted == {"accuracy_drop"} else ["quality", "size"]
+    return int(by.sort_values([*order, "id"])["id"].iloc[0])
+
+
+def limit_on(measure: Measure, limits: Mapping[str, float], runs: pd.DataFrame) -> float | None:
+    """Where a limit lies on an axis of `measure`, in the shown unit; None where none does."""
+    direct = {"size_bytes": "size_bytes", "latency_ms_p50": "latency_ms", "arena_bytes": "arena_bytes"}
+    value = limits.get(direct.get(measure.column, ""))
+    if value is not None:
+        return float(value) * measure.factor
+    drop = limits.get("accuracy_drop")
+    if drop is None:
+        return None
+    if measure.column == "accuracy_change":
+        return -float(drop) * measure.factor
+    if (
+        measure.column == "accuracy"
+        and "baseline_accuracy" in runs
+        and runs["baseline_accuracy"].notna().any()
+    ):
+        return float(runs["baseline_accuracy"].dropna().iloc[0] - drop) * measure.factor
+    if measure.column == "agreement" and not ("accuracy" in runs and runs["accuracy"].notna().any()):
+        return (1 - float(drop)) * measure.factor
+    return None
+
+
+def _figures(runs: pd.DataFrame, key: str) -> pd.Series:
+    """What a limit is held against, in the limit's stored unit."""
+    if key == "accuracy_drop":
+        drop = _numbers(runs, "baseline_accuracy") - _numbers(runs, "accuracy")
+        return drop.fillna(1 - _numbers(runs, "agreement"))
+    return _numbers(runs, {"latency_ms": "latency_ms_p50"}.get(key, key))
+
+
+def _numbers(runs: pd.DataFrame, column: str) -> pd.Series:
+    if column not in runs:
+        return pd.Series(np.nan, index=runs.index)
+    return pd.to_numeric(runs[column], errors="coerce")
+
+
+def _kept(values: pd.Series, limit: float) -> pd.Series:
+    is_kept = values <= limit + 1e-9 * max(1.0, abs(limit))  # 0.93 − 0.92 is a little more than 0.01
+    return is_kept.astype(float).where(values.notna())

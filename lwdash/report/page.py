@@ -1,0 +1,125 @@
+"""Parts → one HTML file: headings, words, tables, plotly figures; light or dark as the reader's system is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.io.json import to_json_plotly
+
+_FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Words:
+    """A paragraph, as plain text."""
+
+    text: str
+    is_small: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as they are to be read; numbers are written already. `is_text` names the columns that are not numbers."""
+
+    cells: pd.DataFrame
+    is_text: frozenset[str] = frozenset()
+    file_name: str = "table"
+    records: Sequence[Mapping[str, Any]] = ()
+    """What its CSV and JSON hold: exact figures in stored units."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure with the words that say it to who does not see it."""
+
+    figure: go.Figure
+    alt: str
+    file_name: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with what stands below it."""
+
+    title: str
+    parts: Sequence[Words | Table | Drawing] = field(default_factory=tuple)
+
+
+def to_html(title: str, subtitle: str, sections: Sequence[Section], footer: str) -> str:
+    """The whole file. plotly.js is in it once; text of users is escaped, inside of scripts as well."""
+    drawings: list[dict[str, Any]] = []
+    data: list[dict[str, Any]] = []
+    body = "\n".join(_section(section, drawings, data) for section in sections)
+    links = "".join(f'<a href="#part-{i}">{escape(s.title)}</a>' for i, s in enumerate(sections))
+    for i, section in enumerate(sections):
+        heading = f"<h2>{escape(section.title)}</h2>"
+        body = body.replace(heading, f'<h2 id="part-{i}">{escape(section.title)}</h2>', 1)
+    style = (_FOLDER / "report.css").read_text(encoding="utf-8")
+    script = (_FOLDER / "report.js").read_text(encoding="utf-8")
+    library = (files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
+    library = library.replace("</script", "<\\/script")
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n<link rel="icon" href="data:,">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
+        f"<header><h1>{escape(title)}</h1><p>{escape(subtitle)}</p><nav>{links}</nav></header>\n{body}\n"
+        f"<footer>{escape(footer)}</footer>\n</main>\n"
+        f"<script>{library}</script>\n"
+        f'<script type="application/json" id="drawings">{_json(drawings)}</script>\n'
+        f'<script type="application/json" id="tables">{_json(data)}</script>\n'
+        f"<script>\n{script}</script>\n</body>\n</html>\n"
+    )
+
+
+def _section(section: Section, drawings: list[dict[str, Any]], data: list[dict[str, Any]]) -> str:
+    parts = []
+    for part in section.parts:
+        if isinstance(part, Words):
+            parts.append(f"<p{' class=small' if part.is_small else ''}>{escape(part.text)}</p>")
+        elif isinstance(part, Table):
+            parts.append(_table(part, len(data)))
+            data.append({"name": part.file_name, "records": list(part.records)})
+        else:
+            spec = part.figure.to_plotly_json()
+            spec["layout"].pop("template", None)
+            height = part.figure.layout.height or 450
+            parts.append(
+                f'<div class="drawing" role="figure" aria-label="{escape(part.alt, quote=True)}" '
+                f'style="height:{int(height)}px" data-number="{len(drawings)}"></div>'
+            )
+            drawings.append({"name": part.file_name, **spec})
+    return f"<section>\n<h2>{escape(section.title)}</h2>\n" + "\n".join(parts) + "\n</section>"
+
+
+def _table(table: Table, number: int) -> str:
+    kinds = ["" if column in table.is_text else ' class="number"' for column in table.cells]
+    head = "".join(
+        f'<th{kind} scope="col">{escape(str(c))}</th>' for c, kind in zip(table.cells, kinds, strict=True)
+    )
+    rows = "\n".join(
+        "<tr>"
+        + "".join(f"<td{kind}>{escape(str(v))}</td>" for v, kind in zip(row, kinds, strict=True))
+        + "</tr>"
+        for row in table.cells.itertuples(index=False, name=None)
+    )
+    saves = "".join(
+        f'<button type="button" data-table="{number}" data-kind="{kind}">{kind.upper()}</button>'
+        for kind in ("csv", "json")
+        if table.records
+    )
+    return (
+        f'<div class="table" tabindex="0" role="region" aria-label="{escape(table.file_name, quote=True)}">'
+        f"<table><thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table></div>"
+        + (f'<p class="saves">Save the table: {saves}</p>' if saves else "")
+    )
+
+
+def _json(value: Any) -> str:
+    """JSON that cannot end the script element that it stands in."""
+    return to_json_plotly(value).replace("<", "\\u003c")

@@ -1,0 +1,62 @@
+const drawings = JSON.parse(document.getElementById("drawings").textContent);
+const tables = JSON.parse(document.getElementById("tables").textContent);
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const SVG_ICON = { width: 24, height: 24, path: "M5 20h14v-2H5v2zM19 9h-4V3H9v6H5l7 7 7-7z" };
+
+function theme() {
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const axis = { gridcolor: colour("--border"), linecolor: colour("--border"), zerolinecolor: colour("--border"), automargin: true };
+  return {
+    layout: {
+      font: { color: colour("--ink"), family: getComputedStyle(document.body).fontFamily, size: 13 },
+      title: { x: 0, xanchor: "left", xref: "container", font: { size: 17, weight: 600 } },
+      paper_bgcolor: colour("--paper"), plot_bgcolor: colour("--paper"),
+      colorway: ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999"],
+      hoverlabel: { bgcolor: colour("--raised"), bordercolor: colour("--border"), font: { color: colour("--ink") } },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("--faint"), activecolor: colour("--ink") },
+      xaxis: axis, yaxis: axis,
+    },
+  };
+}
+
+function draw() {
+  for (const place of document.querySelectorAll(".drawing")) {
+    const { name, data, layout } = drawings[place.dataset.number];
+    const save = (format) => ({
+      name: `Save as ${format.toUpperCase()}`,
+      icon: format === "png" ? Plotly.Icons.camera : SVG_ICON,
+      click: (element) => Plotly.downloadImage(element, { format, filename: name, scale: format === "png" ? 2 : 1 }),
+    });
+    Plotly.react(place, data, { ...layout, template: theme(), width: place.clientWidth }, {
+      displaylogo: false, responsive: true, showSendToCloud: false,
+      modeBarButtonsToRemove: ["autoScale2d", "select2d", "lasso2d", "toImage", "sendChartToCloud"],
+      modeBarButtonsToAdd: [save("png"), save("svg")],
+    });
+  }
+}
+
+function csv(records) {
+  const columns = [...new Set(records.flatMap((record) => Object.keys(record)))];
+  const cell = (value) => {
+    if (value === null || value === undefined) return "";
+    const text = Array.isArray(value) ? value.join(";") : String(value);
+    return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  return [columns, ...records.map((record) => columns.map((column) => record[column]))].map((row) => row.map(cell).join(",")).join("\r\n");
+}
+
+document.addEventListener("click", (event) => {
+  const { table, kind } = event.target.dataset;
+  if (table === undefined) return;
+  const { name, records } = tables[table];
+  const text = kind === "csv" ? csv(records) : JSON.stringify(records, null, 1);
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: kind === "csv" ? "text/csv" : "application/json" }));
+  link.download = `${name}.${kind}`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+});
+
+draw();
+dark.addEventListener("change", draw);
+addEventListener("resize", draw);

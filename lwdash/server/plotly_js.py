@@ -1,0 +1,30 @@
+"""plotly.js as plotly's own package brings it, served for the figures: nothing comes from another host."""
+
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+NAME = "plotly.min.js"
+
+
+def plotly_file() -> Path:
+    """Where the installed package has it."""
+    return Path(str(files("plotly") / "package_data" / NAME))
+
+
+def plotly_route(base_url: str = "") -> Route:
+    """`GET /plotly.min.js` below `base_url`; a browser asks again only whether there is another version."""
+    tag = f'"{version("plotly")}"'
+    headers = {"Cache-Control": "no-cache", "ETag": tag, "X-Content-Type-Options": "nosniff"}
+
+    async def script(request: Request) -> Response:
+        if request.headers.get("if-none-match") in (tag, f"W/{tag}"):
+            return Response(status_code=304, headers=headers)
+        return FileResponse(plotly_file(), media_type="text/javascript", headers=headers)
+
+    base = base_url.strip("/")
+    return Route(f"/{base}/{NAME}" if base else f"/{NAME}", script, methods=["GET"])

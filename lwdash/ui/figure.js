@@ -1,0 +1,189 @@
+// Streamlit calls the default function again on every rerun; what belongs to one figure is kept here, by its element.
+const figures = new WeakMap();
+
+const OKABE_ITO = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999"];
+const NARROW = 640;
+const SVG_ICON = {
+  width: 24,
+  height: 24,
+  path: "M5 20h14v-2H5v2zM19 9h-4V3H9v6H5l7 7 7-7z",
+};
+
+let loading = null;
+
+export default function (component) {
+  const { parentElement, data, setTriggerValue } = component;
+  const root = parentElement.querySelector(".lwdash-figure");
+  let figure = figures.get(root);
+  if (!figure) {
+    figure = { root, drawn: null, width: 0, selected: [], queue: Promise.resolve() };
+    figures.set(root, figure);
+    figure.observer = new ResizeObserver(() => resized(figure));
+    figure.observer.observe(root);
+    figure.scheme = matchMedia("(prefers-color-scheme: dark)");
+    figure.recolour = () => setTimeout(() => redraw(figure, true), 400);
+    figure.scheme.addEventListener("change", figure.recolour);
+  }
+  figure.data = data;
+  figure.selected = data.selected;
+  figure.pick = (ids) => setTriggerValue("picked", ids);
+  root.setAttribute("role", "figure");
+  root.setAttribute("aria-label", data.alt);
+  root.style.height = `${data.height}px`;
+  redraw(figure, false);
+  return () => {
+    if (root.isConnected) return;
+    figure.observer.disconnect();
+    figure.scheme.removeEventListener("change", figure.recolour);
+    window.Plotly?.purge(root);
+    figures.delete(root);
+  };
+}
+
+// plotly.js comes from this server, once a page, below any base path: Streamlit's page paths have one part.
+function plotly() {
+  if (window.Plotly) return Promise.resolve(window.Plotly);
+  loading ??= new Promise((done, failed) => {
+    const tag = document.createElement("script");
+    tag.src = new URL("plotly.min.js", new URL("./", document.baseURI));
+    tag.onload = () => done(window.Plotly);
+    tag.onerror = () => {
+      loading = null;
+      failed(new Error("plotly.js could not be loaded from this server"));
+    };
+    document.head.append(tag);
+  });
+  return loading;
+}
+
+// One drawing at a time, in order; plotly's own calls end before what they draw is there.
+function redraw(figure, isForced) {
+  figure.queue = figure.queue.then(async () => {
+    const library = await plotly();
+    if (!figure.root.isConnected) return;
+    const { data, root } = figure;
+    if (isForced || figure.drawn !== data.figure) await draw(figure, library);
+    else await library.restyle(root, ring(figure.selected), [root.data.length - 1]);
+    root.dataset.drawn = String(Number(root.dataset.drawn ?? 0) + 1);
+  }).catch((error) => {
+    figure.root.innerHTML = "";
+    const words = document.createElement("div");
+    words.className = "lwdash-figure-failed";
+    words.textContent = `This figure could not be drawn: ${error.message}. Reload the page.`;
+    figure.root.append(words);
+  });
+}
+
+async function draw(figure, library) {
+  const { root, data } = figure;
+  const { data: traces, layout } = JSON.parse(data.figure);
+  figure.isNew = figure.drawn === null;
+  figure.drawn = data.figure;
+  figure.width = root.clientWidth;
+  const isNarrow = figure.width < NARROW;
+  layout.template = theme(root);
+  layout.width = figure.width;
+  layout.height = data.height;
+  layout.dragmode ??= "zoom";
+  layout.clickmode = "event";
+  if (isNarrow) fit(traces, layout);
+  if (data.can_pick) {
+    traces.push({
+      type: "scatter", mode: "markers", name: "Selected", showlegend: false, hoverinfo: "skip", x: [], y: [],
+      marker: { symbol: "circle-open", size: 24, color: style(root, "--st-text-color", "#17212b"), line: { width: 2.5 } },
+    });
+    Object.assign(traces.at(-1), { x: figure.selected.map((p) => p[1]), y: figure.selected.map((p) => p[2]) });
+  }
+  await library.react(root, traces, layout, config(data, library));
+  if (figure.isNew && data.can_pick) listen(figure, library);
+}
+
+function ring(selected) {
+  return { x: [selected.map((point) => point[1])], y: [selected.map((point) => point[2])] };
+}
+
+function listen(figure, library) {
+  const { root } = figure;
+  root.on("plotly_click", (event) => {
+    const point = event.points.find((p) => p.customdata !== undefined);
+    if (!point) return;
+    const id = runOf(point);
+    const others = figure.selected.filter((one) => one[0] !== id);
+    choose(figure, library, others.length < figure.selected.length ? others : [...others, [id, point.x, point.y]]);
+  });
+  root.on("plotly_selected", (event) => {
+    const points = (event?.points ?? []).filter((p) => p.customdata !== undefined);
+    if (!points.length) return;
+    const before = window.event?.shiftKey ? figure.selected : [];
+    const found = new Map([...before, ...points.map((p) => [runOf(p), p.x, p.y])].map((one) => [one[0], one]));
+    library.update(root, { selectedpoints: null }, { selections: [] });
+    choose(figure, library, [...found.values()]);
+  });
+}
+
+function runOf(point) {
+  return Array.isArray(point.customdata) ? point.customdata[0] : point.customdata;
+}
+
+// The rings are there at once; the server's answer draws them again from what it took.
+function choose(figure, library, selected) {
+  figure.selected = selected;
+  library.restyle(figure.root, ring(selected), [figure.root.data.length - 1]);
+  figure.pick(selected.map((one) => one[0]));
+}
+
+function resized(figure) {
+  const { root } = figure;
+  if (!figure.drawn || root.clientWidth === 0 || Math.abs(root.clientWidth - figure.width) < 2) return;
+  redraw(figure, true);
+}
+
+function config(data, library) {
+  const save = { filename: data.file_name, scale: 2 };
+  return {
+    displaylogo: false,
+    showSendToCloud: false,
+    showEditInChartStudio: false,
+    displayModeBar: "hover",
+    modeBarButtonsToRemove: data.can_pick ? ["autoScale2d", "toImage", "sendChartToCloud"] : ["sendChartToCloud", "autoScale2d", "select2d", "lasso2d", "toImage"],
+    modeBarButtonsToAdd: ["png", "svg"].map((format) => ({
+      name: `Save as ${format.toUpperCase()}`,
+      icon: format === "png" ? library.Icons.camera : SVG_ICON,
+      click: (element) => library.downloadImage(element, { ...save, format, scale: format === "png" ? 2 : 1 }),
+    })),
+  };
+}
+
+function style(root, name, otherwise) {
+  return getComputedStyle(root).getPropertyValue(name).trim() || otherwise;
+}
+
+function theme(root) {
+  const ink = style(root, "--st-text-color", "#17212b");
+  const paper = style(root, "--st-background-color", "#ffffff");
+  const border = style(root, "--st-border-color", "#d9e1e7");
+  const raised = style(root, "--st-secondary-background-color", "#f3f6f8");
+  const axis = { gridcolor: border, linecolor: border, zerolinecolor: border, automargin: true, title: { standoff: 12 } };
+  return {
+    layout: {
+      font: { color: ink, family: getComputedStyle(root).fontFamily, size: 13 },
+      title: { x: 0, xanchor: "left", xref: "container", font: { size: 17, weight: 600 }, subtitle: { font: { size: 12.5 } } },
+      paper_bgcolor: paper,
+      plot_bgcolor: paper,
+      colorway: OKABE_ITO,
+      hoverlabel: { bgcolor: raised, bordercolor: border, font: { color: ink, size: 13, family: getComputedStyle(root).fontFamily } },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: border, activecolor: ink },
+      xaxis: axis,
+      yaxis: axis,
+    },
+  };
+}
+
+// On a phone names would cover each other, and a colour bar would take a third of the width.
+function fit(traces, layout) {
+  for (const trace of traces) {
+    if (trace.type === "scatter" && trace.mode === "markers+text") trace.mode = "markers";
+  }
+  if (layout.coloraxis) layout.coloraxis.colorbar = { ...layout.coloraxis.colorbar, orientation: "h", y: 1.0, yanchor: "bottom", thickness: 10 };
+  layout.margin = { ...layout.margin, l: 40, r: 8, t: layout.coloraxis ? 130 : 70 };
+}

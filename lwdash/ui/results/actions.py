@@ -1,0 +1,138 @@
+"""What can be done with the selected runs, one or many at once."""
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+import streamlit as st
+
+from lwdash.ui.cards import plain
+from lwdash.ui.recipe_editor import fill_recipes
+from lwdash.ui.results.filters import HIDDEN, tags_of
+from lwdash.ui.results.frame import forget_notes
+from lwdash.ui.results.view import select, selected
+from storage import annotations, runs
+from storage.errors import NotWritten
+from storage.store import Store
+
+
+def show_actions(
+    store: Store, frame: pd.DataFrame, shown: pd.DataFrame, *, editor: str, can_change: bool
+) -> None:
+    """The row of actions for the selected runs of `frame`; `shown`: those that pass the filters.
+
+    editor: key of the recipe editor that a duplicated recipe goes to. can_change: whether this visitor may.
+    """
+    chosen = frame[frame["id"].isin(selected())]
+    if chosen.empty:
+        st.caption(
+            "Select runs with the boxes at the left of the table, or on the chart, to compare, tag or repeat them."
+        )
+        return
+    ids = [int(i) for i in chosen["id"]]
+    beside = int((~chosen["id"].isin(shown["id"])).sum())
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{len(ids):,} selected**" + (f" ({beside:,} not shown)" if beside else ""))
+        st.button("Clear", key="results:clear", icon=":material/deselect:", on_click=select, args=([],))
+        if not can_change:
+            return
+        _stop_and_repeat(store, chosen)
+        _tags(store, chosen, tags_of(frame))
+        if len(ids) == 1:
+            _words(store, chosen.iloc[0])
+        if st.button(
+            "Edit recipes", key="results:duplicate", icon=":material/content_copy:",
+            help="Copies the recipes into the editor below, to be changed and started as new runs",
+        ):  # fmt: skip
+            fill_recipes(editor, list(dict.fromkeys(chosen["recipe"])))
+            st.session_state[f"{editor}:open"] = True
+            st.toast("The recipes are in the editor at the end of the page.", icon=":material/content_copy:")
+            st.rerun()
+        _hide(store, chosen)
+
+
+def _stop_and_repeat(store: Store, chosen: pd.DataFrame) -> None:
+    active = chosen.loc[chosen["state"].isin(["queued", "running"]), "id"]
+    again = chosen.loc[chosen["state"].isin(["failed", "cancelled"]), "id"]
+    for ids, word, icon, act in (
+        (active, "Cancel", ":material/stop_circle:", runs.cancel),
+        (again, "Try again", ":material/replay:", runs.retry),
+    ):
+        if len(ids):
+            label = word if len(ids) == 1 else f"{word} ({len(ids):,})"
+            st.button(
+                label,
+                key=f"results:{word}",
+                icon=icon,
+                on_click=_each,
+                args=(store, act, [int(i) for i in ids]),
+            )
+
+
+def _each(store: Store, act: Callable[..., bool], ids: Sequence[int]) -> None:
+    done = sum(act(store.database, run) for run in ids)
+    if done < len(ids):
+        st.toast(
+            f"{len(ids) - done:,} of {len(ids):,} had changed in the meantime and were left as they are."
+        )
+
+
+def _tags(store: Store, chosen: pd.DataFrame, known: list[str]) -> None:
+    own = tags_of(chosen)
+    with st.popover("Tags", icon=":material/sell:"):
+        ids = [int(i) for i in chosen["id"]]
+        for_all = "this run" if len(ids) == 1 else f"these {len(ids):,} runs"
+        with st.form("results:tag_form", border=False, clear_on_submit=True):
+            text = st.multiselect(
+                f"Tags for {for_all}", [tag for tag in known if tag != HIDDEN], accept_new_options=True,
+                placeholder="write a tag and press Enter", max_selections=annotations.MOST_TAGS, width=300,
+            )  # fmt: skip
+            if st.form_submit_button("Add", icon=":material/add:"):
+                _write(lambda: annotations.add_tags(store.database, ids, text))
+        if own:
+            st.caption("Click a tag to take it off:")
+            with st.container(horizontal=True):
+                for tag in own:
+                    if st.button(plain(tag), key=f"results:untag:{tag}", icon=":material/close:"):
+                        _write(lambda tag=tag: annotations.remove_tags(store.database, ids, [tag]))  # type: ignore[misc]
+
+
+def _words(store: Store, run: pd.Series) -> None:
+    run_id = int(run["id"])
+    with (
+        st.popover("Title and note", icon=":material/edit_note:"),
+        st.form(f"results:words:{run_id}", border=False),
+    ):
+        title = st.text_input(
+            "Title", run["title"] or "", max_chars=annotations.LONGEST_TITLE, placeholder=run["recipe"],
+            help="Shown instead of the recipe; empty gives the recipe back", width=340,
+        )  # fmt: skip
+        note = st.text_area("Note", run["note"] or "", max_chars=annotations.LONGEST_NOTE, width=340)
+        if st.form_submit_button("Save", icon=":material/save:"):
+
+            def write() -> None:
+                annotations.set_title(store.database, run_id, title)
+                annotations.set_note(store.database, run_id, note)
+
+            _write(write)
+
+
+def _hide(store: Store, chosen: pd.DataFrame) -> None:
+    """A finished run never changes and is never deleted; it can be put out of sight."""
+    ids = [int(i) for i in chosen["id"]]
+    is_hidden = chosen["tags"].map(lambda own: HIDDEN in (own or ())).all()
+    word, icon = ("Show", ":material/visibility:") if is_hidden else ("Hide", ":material/visibility_off:")
+    if st.button(
+        word, key="results:hide", icon=icon, help=f"Puts the tag “{HIDDEN}” on them: filter by it to see them"
+    ):
+        change = annotations.remove_tags if is_hidden else annotations.add_tags
+        _write(lambda: change(store.database, ids, [HIDDEN]))
+
+
+def _write(act: Callable[[], None]) -> None:
+    try:
+        act()
+    except NotWritten as refused:
+        st.error(plain(str(refused)), icon=":material/error:")
+        return
+    forget_notes()
+    st.rerun(scope="fragment")

@@ -1,0 +1,79 @@
+"""The part of the page that answers at once to filters, axes and selections, and that follows what runs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from lwdash.ui.access import owner
+from lwdash.ui.cards import plain
+from lwdash.ui.downloads import experiment_file_name
+from lwdash.ui.results.actions import show_actions
+from lwdash.ui.results.chart import choose_axes, default_axes, show_chart
+from lwdash.ui.results.columns import choose_columns
+from lwdash.ui.results.export import show_exports
+from lwdash.ui.results.filters import filter_runs
+from lwdash.ui.results.frame import results_frame
+from lwdash.ui.results.limits import show_best
+from lwdash.ui.results.side_by_side import show_side_by_side
+from lwdash.ui.results.table import show_table
+from lwdash.ui.results.view import adopt_address, selected, settle_selection, write_address
+from storage.frames import is_busy
+from storage.store import Store
+
+MOST_NAMED = 8
+
+
+def show_results(store: Store, experiment: Mapping[str, Any], *, editor: str, can_change: bool) -> None:
+    """Everything below the progress: redrawn by itself, and every two seconds as long as something runs.
+
+    experiment: a row of `get_experiment`; editor: key of the recipe editor below.
+    """
+    every = 2.0 if is_busy(store.database, experiment["id"]) else None
+    st.fragment(_body, run_every=every)(store, experiment, editor, can_change)
+
+
+def _body(store: Store, experiment: Mapping[str, Any], editor: str, can_change: bool) -> None:
+    number, limits = experiment["id"], experiment["limits"] or {}
+    runs = results_frame(store, number)
+    adopt_address(number)
+    settle_selection(runs["id"])
+    if runs.empty:
+        st.info("Nothing has run here yet: start with recipes below.", icon=":material/playlist_add:")
+        return
+    is_measured = bool((runs["state"] == "succeeded").any())
+    name = experiment_file_name(experiment["name"])
+    show_best(runs, limits)
+    shown = filter_runs(runs, limits)
+    if is_measured:
+        choose_axes(runs)
+        show_chart(shown, limits, name)
+    elif runs["state"].isin(["queued", "running"]).any():
+        st.info("The chart appears with the first measured run.", icon=":material/hourglass_empty:")
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.subheader("Runs", width="content")
+        with st.container(horizontal=True, width="content"):
+            columns = choose_columns(store, owner(), runs, limits)
+            show_exports(store, experiment, runs, shown)
+    if len(shown) < len(runs):
+        st.caption(f"{len(shown):,} of {len(runs):,} runs pass the filters.")
+    show_actions(store, runs, shown, editor=editor, can_change=can_change)
+    show_table(shown, columns, limits)
+    _show_failures(shown)
+    if is_measured:
+        show_side_by_side(store, runs, selected(), limits, name)
+    write_address(number, default_axes(runs) if is_measured else {})
+
+
+def _show_failures(runs: pd.DataFrame) -> None:
+    """What went wrong, each message once with the runs it ended."""
+    failed = runs[runs["state"] == "failed"]
+    for error, group in failed.groupby(failed["error"].fillna("it failed without a message"), sort=False):
+        ids = [str(i) for i in group["id"].tail(MOST_NAMED)]
+        more = f" and {len(group) - MOST_NAMED:,} more" if len(group) > MOST_NAMED else ""
+        recipes = f" ({plain(group['recipe'].iloc[0])})" if len(group) == 1 else ""
+        st.error(
+            f"**{'Run' if len(group) == 1 else 'Runs'} {', '.join(ids)}{more}{recipes} failed:** {plain(str(error))}",
+            icon=":material/error:",
+        )

@@ -1,0 +1,204 @@
+"""The charts over all shown runs: any quantity against any other, or all of them in parallel."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from lwdash.charts.measures import MEASURES, available, is_log_possible, quality_of
+from lwdash.charts.parallel import complete_runs, describe_parallel, plot_parallel
+from lwdash.charts.tradeoff import (
+    MOST_DRAWN,
+    Axes,
+    describe_tradeoff,
+    plot_tradeoff,
+    tradeoff_points,
+)
+from lwdash.ui.cards import plain
+from lwdash.ui.figure import Spec, show_figure, written
+from lwdash.ui.results.memo import contents, remembered
+from lwdash.ui.results.view import PARALLEL, POINTS, TECHNIQUE, select, selected, settle
+
+AXES_WIDTH = 225
+MOST_PARALLEL = ("size_bytes", "gzip_bytes", "latency_ms_p50", "speedup", "arena_bytes", "sparsity")
+
+
+def default_axes(runs: pd.DataFrame) -> dict[str, str]:
+    """What is drawn before anybody chose: quality against size, coloured by latency."""
+    known = columns_of(runs)
+    return {
+        "results:x": "size_bytes",
+        "results:y": quality_of(runs).column,
+        "results:colour": "latency_ms_p50" if "latency_ms_p50" in known else TECHNIQUE,
+    }
+
+
+def columns_of(runs: pd.DataFrame) -> list[str]:
+    """The measures that these runs have, by column."""
+    return remembered("known", (runs,), lambda: [measure.column for measure in available(runs)])
+
+
+def chosen_axes(runs: pd.DataFrame) -> Axes:
+    """The axes as they were chosen; a logarithmic one only where all values are above zero."""
+    state = st.session_state
+    x, y = MEASURES[state["results:x"]], MEASURES[state["results:y"]]
+    log = state.get("results:log") or []
+    return Axes(
+        x,
+        y,
+        MEASURES.get(state["results:colour"]),
+        is_x_log="x" in log and is_log_possible(runs, x),
+        is_y_log="y" in log and is_log_possible(runs, y),
+    )
+
+
+def choose_axes(runs: pd.DataFrame) -> None:
+    """The row of choices above the chart. runs: all of the experiment, so that filters do not change the choice."""
+    columns = columns_of(runs)
+    start = default_axes(runs)
+    for key, options in (
+        ("results:x", columns),
+        ("results:y", columns),
+        ("results:colour", [*columns, TECHNIQUE]),
+    ):
+        settle(key, options, start[key] if start[key] in options else options[0])
+    settle("results:view", [POINTS, PARALLEL], POINTS)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.segmented_control(
+            "View", [POINTS, PARALLEL], key="results:view", required=True,
+            format_func={POINTS: "Trade-off", PARALLEL: "Parallel"}.__getitem__,
+        )  # fmt: skip
+        st.selectbox("Across", columns, key="results:x", format_func=_title, width=AXES_WIDTH)
+        st.selectbox("Upwards", columns, key="results:y", format_func=_title, width=AXES_WIDTH)
+        st.selectbox(
+            "Colour",
+            [TECHNIQUE, *columns],
+            key="results:colour",
+            format_func=lambda column: "Technique" if column == TECHNIQUE else _title(column),
+            width=AXES_WIDTH,
+        )
+        st.pills(
+            "Logarithmic", ["x", "y"], key="results:log", selection_mode="multi",
+            format_func={"x": "across", "y": "upwards"}.__getitem__,
+            help="An axis whose values are not all above zero stays linear",
+        )  # fmt: skip
+
+
+def one_host(runs: pd.DataFrame, axes: Axes) -> pd.DataFrame:
+    """The runs of one host where an axis is a figure of the host: those of different hosts are never ranked together."""
+    measures = [axes.x, axes.y, *([axes.colour] if axes.colour else [])]
+    hosts = runs["host_name"].dropna().value_counts()
+    if len(hosts) < 2 or not any(measure.is_of_host for measure in measures):
+        return runs
+    names = list(hosts.index)
+    settle("results:host", names, names[0])
+    host = st.selectbox(
+        "Measured on", names, key="results:host", format_func=lambda name: f"{name} ({hosts[name]:,} runs)",
+        help="Times are of the host that they were taken on, so one host is shown at a time",
+    )  # fmt: skip
+    others = int(hosts.sum() - hosts[host])
+    st.caption(f"{others:,} runs that were measured on another host are left out of the chart.")
+    return runs[runs["host_name"] == host]
+
+
+def show_chart(runs: pd.DataFrame, limits: Mapping[str, float], name: str) -> None:
+    """The chosen chart of `runs`; picking on it changes the selection. name: of saved pictures."""
+    axes = chosen_axes(runs)
+    measured = one_host(remembered("measured", (runs,), lambda: runs[runs["state"] == "succeeded"]), axes)
+    if st.session_state["results:view"] == PARALLEL:
+        _show_parallel(measured, axes, name)
+        return
+    key = (contents(measured), axes, tuple(limits.items()))
+    points, spec, alt = remembered("chart", key, lambda: _trade_off(measured, axes, limits))
+    if spec is None:
+        st.info(
+            f"None of the shown runs has both {axes.x.label} and {axes.y.label}.",
+            icon=":material/scatter_plot:",
+        )
+        return
+    chosen = set(selected())
+    rings = points[points["id"].isin(chosen)]
+    show_figure(
+        spec,
+        key="results:chart",
+        alt=alt,
+        file_name=f"{name}-{axes.y.column}-against-{axes.x.column}",
+        selected=[(int(r.id), float(r.x), float(r.y)) for r in rings.itertuples()],
+        on_pick=lambda ids: _picked(ids, set(rings["id"])),
+    )
+    st.caption(_words(axes, points, limits))
+
+
+def _trade_off(
+    measured: pd.DataFrame, axes: Axes, limits: Mapping[str, float]
+) -> tuple[pd.DataFrame, Spec | None, str]:
+    points = tradeoff_points(measured, axes, limits)
+    if points.empty:
+        return points, None, ""
+    rows = measured["rows"].max()
+    figure = plot_tradeoff(
+        points, axes, runs=measured, limits=limits, rows=int(rows) if rows == rows else None
+    )
+    return points, written(figure), describe_tradeoff(points, axes)
+
+
+def _picked(ids: list[int], drawn: set[int]) -> None:
+    """Selected runs that the chart does not show stay selected."""
+    select([*(run for run in selected() if run not in drawn), *ids])
+
+
+def _show_parallel(runs: pd.DataFrame, axes: Axes, name: str) -> None:
+    columns = [axes.x.column, axes.y.column, *([axes.colour.column] if axes.colour else [])]
+    known = columns_of(runs)
+    columns = [
+        column
+        for column in dict.fromkeys([*columns, *MOST_PARALLEL])
+        if column in known and column in MEASURES
+    ]
+    measures = [MEASURES[column] for column in columns[:7]]
+    whole = complete_runs(runs, measures)
+    chosen = set(selected())
+    if whole["id"].isin(chosen).sum() > 1:
+        whole = whole[whole["id"].isin(chosen)]
+        st.caption("Only the selected runs are drawn.")
+    if whole.empty or not measures:
+        st.info("None of the shown runs has all of these quantities.", icon=":material/scatter_plot:")
+        return
+    log = frozenset(
+        column
+        for column, is_log in ((axes.x.column, axes.is_x_log), (axes.y.column, axes.is_y_log))
+        if is_log
+    )
+    key = (contents(whole), axes, tuple(columns), log)
+    show_figure(
+        remembered("parallel", key, lambda: written(plot_parallel(whole, measures, axes.colour, log))),
+        key="results:parallel",
+        alt=describe_parallel(whole, measures),
+        file_name=f"{name}-parallel",
+    )
+    st.caption(
+        "Each line is a run; the better end of every axis is at the top. Drag along an axis to keep the runs that "
+        "pass there, drag its name to move it."
+    )
+
+
+def _words(axes: Axes, points: pd.DataFrame, limits: Mapping[str, Any]) -> str:
+    to = f"{'Up' if axes.y.is_higher_better else 'Down'} and to the {'right' if axes.x.is_higher_better else 'left'}"
+    parts = [
+        f"{to} is better. Bars are 95 % intervals, drawn where a name is written; the dotted line is the Pareto front: "
+        "nothing beats its runs in both."
+    ]
+    if limits:
+        parts.append("Runs that keep all limits are strong, others pale; the shaded side breaks a limit.")
+    if len(points) > MOST_DRAWN:
+        parts.append(
+            f"{MOST_DRAWN:,} of {len(points):,} points are drawn, with the front, over a map of where all of them lie: "
+            "filter to see others."
+        )
+    parts.append("Click points, or drag with the box or the lasso, to select runs; double-click to zoom out.")
+    return plain(" ".join(parts))
+
+
+def _title(column: str) -> str:
+    return MEASURES[column].label

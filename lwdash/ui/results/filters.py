@@ -1,0 +1,97 @@
+"""Which runs are shown: a search, and choices of state, technique, tag and limits."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+import streamlit as st
+
+from lwdash.charts.limits import keeps_all
+from lwdash.charts.tradeoff import techniques_of
+from lwdash.techniques import TECHNIQUES
+from lwdash.ui.results.memo import remembered
+from lwdash.ui.results.view import settle
+
+HIDDEN = "hidden"
+"""Runs with this tag are shown only where it is asked for."""
+STATES = ("succeeded", "running", "queued", "failed", "cancelled")
+
+
+def filter_runs(runs: pd.DataFrame, limits: Mapping[str, float]) -> pd.DataFrame:
+    """The row of filters; returns the runs that pass, in the same order."""
+    states, techniques, tags = remembered("choices", (runs,), lambda: _choices(runs))
+    for key, options in (("states", states), ("techniques", techniques), ("tags", tags)):
+        settle(f"results:{key}", options, [])
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        text = st.text_input(
+            "Search", key="results:search", placeholder="recipe, title, note, tag, number", width=300,
+            icon=":material/search:",
+            help="Runs that have each of the words, in any of these",
+        )  # fmt: skip
+        chosen = st.multiselect("State", states, key="results:states", placeholder="all", width=190)
+        steps = st.multiselect(
+            "Technique", techniques, key="results:techniques", placeholder="any", width=230,
+            help="Runs whose recipe has all of these", format_func=lambda name: TECHNIQUES[name].LABEL,
+        )  # fmt: skip
+        marks = st.multiselect("Tag", tags, key="results:tags", placeholder="any", width=190) if tags else []
+        fits = bool(limits) and st.toggle("Keeps all limits", key="results:fits")
+    wanted = (runs, tuple(limits.items()), text, tuple(chosen), tuple(steps), tuple(marks), fits)
+    return remembered(
+        "filtered",
+        wanted,
+        lambda: matching(runs, limits, text=text, states=chosen, techniques=steps, tags=marks, fits=fits),
+    )
+
+
+def matching(
+    runs: pd.DataFrame,
+    limits: Mapping[str, float],
+    *,
+    text: str = "",
+    states: list[str] | None = None,
+    techniques: list[str] | None = None,
+    tags: list[str] | None = None,
+    fits: bool = False,
+) -> pd.DataFrame:
+    """The runs that have each word of `text`, one of `states`, all of `techniques`, one of `tags`; hidden ones not."""
+    keep = pd.Series(True, index=runs.index)
+    has_tags = runs["tags"].map(bool)
+    if states:
+        keep &= runs["state"].isin(states)
+    if techniques:
+        wanted = set(techniques)
+        fitting = {recipe for recipe in runs["recipe"].unique() if wanted <= _steps(recipe)}
+        keep &= runs["recipe"].isin(fitting)
+    if tags:
+        keep &= has_tags & runs["tags"].map(lambda own: bool(set(own or ()) & set(tags)))
+    if HIDDEN not in (tags or ()) and has_tags.any():
+        keep &= ~(has_tags & runs["tags"].map(lambda own: HIDDEN in (own or ())))
+    if fits:
+        keep &= keeps_all(runs, limits)
+    words = text.lower().split()
+    if words:
+        said = runs["recipe"].str.lower() + " " + runs["title"].fillna("").str.lower() + " "
+        said += runs["note"].fillna("").str.lower() + " "
+        if has_tags.any():
+            said += runs["tags"].map(lambda own: " ".join(own or ()).lower())
+        numbers = runs["id"].astype(str)
+        for word in words:
+            keep &= said.str.contains(word, regex=False) | (numbers == word)
+    return runs if keep.all() else runs[keep]
+
+
+def _choices(runs: pd.DataFrame) -> tuple[list[str], list[str], list[str]]:
+    """The states, techniques and tags that there are."""
+    there = set(runs["state"].unique())
+    used = [_steps(recipe) for recipe in runs["recipe"].unique()]
+    techniques = [name for name in TECHNIQUES if any(name in steps for steps in used)]
+    return [state for state in STATES if state in there], techniques, tags_of(runs)
+
+
+def tags_of(runs: pd.DataFrame) -> list[str]:
+    """All tags that these runs have, in alphabetical order."""
+    some = runs.loc[runs["tags"].map(bool), "tags"]
+    return sorted({tag for own in some for tag in own})
+
+
+def _steps(recipe: str) -> frozenset[str]:
+    return frozenset(techniques_of(recipe))

@@ -1,0 +1,97 @@
+"""All runs of an experiment as one frame: what has ended is kept, what is under way is read each time."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from lwdash.charts.measures import INTERVALS, MEASURES
+from lwdash.charts.tradeoff import family
+from lwdash.ui.formats import is_missing
+from storage.result_frames import STANDING, ended_mark, figures_of, standing
+from storage.store import Store
+
+OTHERS_SECONDS = 5
+"""After this long, what somebody wrote through another process is seen."""
+FIGURES = (
+    *MEASURES, *INTERVALS.values(), "rows", "baseline_accuracy", "baseline_size_bytes", "verdict", "verdict_text", "host",
+)  # fmt: skip
+MADE = ("smaller", "accuracy_change", "run_seconds", "family", "name", "host_name")
+
+
+def results_frame(store: Store, experiment_id: int) -> pd.DataFrame:
+    """One row a run, oldest first. Do not change it: others are given the same frame.
+
+    `STANDING`'s columns, `FIGURES` (NaN or None where not measured), and `MADE`: smaller (×), accuracy_change (0–1),
+    run_seconds, family (see charts.tradeoff), name (title or recipe), host_name.
+    """
+    url = str(store.database.url)
+    ended = _ended(store, url, experiment_id, ended_mark(store.database, experiment_id))
+    active = standing(store.database, experiment_id, has_ended=False)
+    if active.empty:
+        return ended
+    both = pd.concat([ended, _whole(active, {})], ignore_index=True) if len(ended) else _whole(active, {})
+    return both.sort_values("id", ignore_index=True)
+
+
+def forget_notes() -> None:
+    """Call after writing titles, tags or notes: the next frame has them."""
+    _ended.clear()
+
+
+@dataclass
+class _Kept:
+    """Figures of runs that have succeeded, which never change."""
+
+    by_run: dict[int, dict[str, Any]] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _kept(_url: str, experiment_id: int) -> _Kept:
+    return _Kept()
+
+
+@st.cache_resource(max_entries=8, ttl=OTHERS_SECONDS, show_spinner=False)
+def _ended(_store: Store, url: str, experiment_id: int, mark: tuple[Any, ...]) -> pd.DataFrame:
+    runs = standing(_store.database, experiment_id, has_ended=True)
+    kept = _kept(url, experiment_id)
+    with kept.lock:
+        new = runs.loc[(runs["state"] == "succeeded") & ~runs["id"].isin(list(kept.by_run)), "id"]
+        for run_id, figures in figures_of(_store.database, [int(i) for i in new]).items():
+            kept.by_run[run_id] = {name: figures.get(name) for name in FIGURES}
+        return _whole(runs, kept.by_run)
+
+
+def _whole(runs: pd.DataFrame, figures: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
+    nothing: dict[str, Any] = {}
+    done = runs["state"] == "succeeded"
+    rows = [figures.get(i, nothing) if ok else nothing for i, ok in zip(runs["id"], done, strict=True)]
+    columns = {name: [row.get(name) for row in rows] for name in FIGURES}
+    measured = pd.DataFrame(columns, index=runs.index)
+    for name in (*MEASURES, "rows", "baseline_accuracy", "baseline_size_bytes"):
+        measured[name] = pd.to_numeric(measured[name], errors="coerce").astype(float)
+    whole = pd.concat([runs, measured], axis=1)
+    whole["smaller"] = whole["baseline_size_bytes"] / whole["size_bytes"]
+    whole["accuracy_change"] = whole["accuracy"] - whole["baseline_accuracy"]
+    whole["run_seconds"] = pd.to_numeric(whole["finished_at"]) - pd.to_numeric(whole["started_at"])
+    whole.loc[~done, "run_seconds"] = None
+    whole["family"] = [family(r, b) for r, b in zip(whole["recipe"], whole["is_baseline"], strict=True)]
+    whole["name"] = whole["title"].where(whole["title"].notna(), whole["recipe"])
+    whole["host_name"] = whole["host"].map(host_name)
+    return whole
+
+
+def host_name(host: Any) -> str | None:
+    """`AMD EPYC, 2 cores, 1 thread, LiteRT 2.3.0`: figures of time are comparable where this is the same."""
+    if is_missing(host) or not isinstance(host, Mapping):
+        return None
+    threads = host.get("threads")
+    count = "1 thread" if threads == 1 else f"{threads} threads"
+    return f"{host.get('cpu')}, {host.get('cores')} cores, {count}, LiteRT {host.get('litert')}"
+
+
+assert not {column.key for column in STANDING} & set(FIGURES), "a column would be there twice"

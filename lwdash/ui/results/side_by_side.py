@@ -1,0 +1,163 @@
+"""Two to six runs side by side: what differs in their recipes, their figures, their layers, their rows."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from lwdash.charts.layer_bars import layer_values, most_different, plot_layer_bars
+from lwdash.charts.layer_quantities import QUANTITIES, measured_quantities
+from lwdash.charts.measures import INTERVALS, MEASURES, Measure, available
+from lwdash.charts.tradeoff import short_recipe
+from lwdash.ui.cards import plain
+from lwdash.ui.downloads import download_url, run_url
+from lwdash.ui.figure import show_figure, written
+from lwdash.ui.formats import NOTHING, is_missing
+from lwdash.ui.results.columns import limits_words
+from lwdash.ui.results.memo import remembered
+from lwdash.ui.results.recipe_difference import recipe_difference
+from lwdash.ui.results.view import settle
+from storage import runs as stored
+from storage.store import Store
+
+FEWEST, MOST = 2, 6
+FIRST_FIGURES = (
+    "size_bytes", "gzip_bytes", "huffman_bytes", "accuracy", "rmse", "reconstruction_error", "agreement", "sqnr_db",
+    "latency_ms_p50", "latency_ms_p90", "speedup", "arena_bytes", "sparsity", "macs", "parameters",
+)  # fmt: skip
+
+
+def show_side_by_side(
+    store: Store, frame: pd.DataFrame, selected: Sequence[int], limits: Mapping[str, float], name: str
+) -> None:
+    """The selected runs that have been measured, in the order in which they were selected, the baseline first."""
+    st.subheader("Side by side")
+    done = frame[(frame["state"] == "succeeded") & frame["id"].isin(selected)]
+    order = {run: i for i, run in enumerate(selected)}
+    chosen = done.sort_values(
+        ["is_baseline", "id"], key=lambda column: ~column.astype(bool) if column.name == "is_baseline" else column.map(order)
+    ).head(MOST)  # fmt: skip
+    if len(chosen) < FEWEST:
+        st.info(
+            "Select two to six finished runs in the table or on the chart to see their figures and their layers "
+            "side by side.",
+            icon=":material/compare:",
+        )
+        return
+    if len(done) > MOST:
+        st.caption(f"The first {MOST} of the {len(done):,} selected runs.")
+    headings = [f"{run.id} · {short_recipe(run.name)}" for run in chosen.itertuples(index=False)]
+    first = chosen.iloc[0]
+    st.caption(
+        f"The others are compared with run {first['id']}"
+        + (", the baseline." if first["is_baseline"] else ".")
+    )
+    st.table(_figures(chosen, limits), border="horizontal")
+    _show_recipes(chosen, headings)
+    details = [stored.get_detail(store.database, int(run))["measured"] or {} for run in chosen["id"]]
+    _show_layers({h: d.get("layers", []) for h, d in zip(headings, details, strict=True)}, name)
+
+
+def comparable(run: Mapping[str, Any], other: Mapping[str, Any], measure: Measure) -> bool:
+    """Whether both have the figure, and, for a figure of the host, from the same host."""
+    both = not is_missing(run[measure.column]) and not is_missing(other[measure.column])
+    return both and (not measure.is_of_host or run["host_name"] == other["host_name"])
+
+
+def change_words(
+    run: Mapping[str, Any], other: Mapping[str, Any], measure: Measure
+) -> tuple[str, bool | None]:
+    """How a figure differs from another run's, and whether that is better (None: no difference, or not comparable)."""
+    if not comparable(run, other, measure):
+        return "", None
+    a, b = float(run[measure.column]), float(other[measure.column])
+    if a == b:
+        return "same", None
+    is_better = (a > b) == measure.is_higher_better
+    if measure.unit in ("%", "points"):
+        return f"{measure.factor * (a - b):+.2f} points".replace("-", "−"), is_better
+    if measure.unit in ("dB", "nats", "") and measure.column != "macs" and measure.column != "parameters":
+        return f"{measure.factor * (a - b):+.{measure.digits}f} {measure.unit}".strip().replace(
+            "-", "−"
+        ), is_better
+    if not b:
+        return "", is_better
+    return f"{100 * (a / b - 1):+.1f} %".replace("-", "−"), is_better
+
+
+def _figures(chosen: pd.DataFrame, limits: Mapping[str, float]) -> pd.DataFrame:
+    """Markdown cells: one row a figure, one column a run."""
+    runs = chosen.to_dict("records")
+    first = runs[0]
+    heads = [f"[{run['id']}]({run_url(int(run['id']))}) · {plain(str(run['name']))}" for run in runs]
+    rows: dict[str, list[str]] = {}
+    known = {measure.column for measure in available(chosen)}
+    for column in FIRST_FIGURES:
+        if column in known:
+            measure = MEASURES[column]
+            rows[measure.label] = [_cell(run, first, measure) for run in runs]
+    rows["Verdict"] = [
+        "baseline" if run["is_baseline"] else plain(run["verdict_text"] or run["verdict"] or NOTHING)
+        for run in runs
+    ]
+    if limits:
+        rows["Limits"] = [plain(text or NOTHING) for text in limits_words(chosen, limits)]
+    if chosen["host_name"].nunique() > 1:
+        rows["Measured on"] = [plain(run["host_name"] or NOTHING) for run in runs]
+    rows["File"] = [f"[:material/download: .tflite]({download_url(int(run['id']))})" for run in runs]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=heads)
+
+
+def _cell(run: Mapping[str, Any], first: Mapping[str, Any], measure: Measure) -> str:
+    if is_missing(run[measure.column]):
+        return NOTHING
+    text = f"**{plain(measure.write(run[measure.column]))}**"
+    bounds = run.get(INTERVALS.get(measure.column, ""))
+    if isinstance(bounds, (list, tuple)):
+        low, high = (f"{measure.factor * bound:,.{measure.digits}f}" for bound in bounds)
+        text += f" :small[({low} to {high})]"
+    if run is first:
+        return text
+    change, is_better = change_words(run, first, measure)
+    if is_better is None:
+        return f"{text}  \n:small[{change}]" if change else text
+    return (
+        f"{text}  \n:{'green' if is_better else 'red'}[{plain(change)} {'better' if is_better else 'worse'}]"
+    )
+
+
+def _show_recipes(chosen: pd.DataFrame, headings: Sequence[str]) -> None:
+    table = recipe_difference(list(chosen["recipe"]))
+    if table is None:
+        st.caption("One of these recipes is of another version and cannot be taken apart.")
+    elif table.empty:
+        st.caption("These runs have the same recipe.")
+    else:
+        st.markdown("**What differs in the recipes**")
+        st.table(
+            table.map(plain).set_axis([plain(h) for h in headings], axis=1).rename(index=plain),
+            border="horizontal",
+        )
+
+
+def _show_layers(layers: Mapping[str, Sequence[Mapping[str, Any]]], name: str) -> None:
+    offered = measured_quantities([row for rows in layers.values() for row in rows])
+    if not offered:
+        st.caption("Nothing was measured of these runs' layers.")
+        return
+    settle("results:layer", offered, "weight_bytes" if "weight_bytes" in offered else offered[0])
+    quantity = st.selectbox(
+        "Layer by layer", offered, key="results:layer", format_func=lambda q: QUANTITIES[q].label, width=320
+    )
+    whole = layer_values(layers, quantity)
+    values = most_different(whole)
+    st.caption(QUANTITIES[quantity].meaning)
+    if len(values) < len(whole):
+        st.caption(f"The {len(values)} of {len(whole)} layers in which the runs differ most.")
+    show_figure(
+        remembered("layers", (tuple(layers), quantity), lambda: written(plot_layer_bars(values, quantity))),
+        key="results:layers",
+        alt=f"{QUANTITIES[quantity].label} of {len(values)} layers for {len(layers)} runs.",
+        file_name=f"{name}-layers-{quantity}",
+    )

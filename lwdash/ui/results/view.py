@@ -1,0 +1,133 @@
+"""What is shown of an experiment and what is selected in it: kept in the session, and in the address, so that a link
+shows the same to whoever opens it and the back button undoes the last change."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+TECHNIQUE = "technique"
+"""Colours the points by the group of techniques instead of by a measure."""
+POINTS, PARALLEL = "points", "parallel"
+MOST_IN_ADDRESS = 100
+"""More selected runs than this make an address that servers and mail programs cut."""
+_SEEN = "results:seen"
+_RUNS = "results:runs"
+
+
+@dataclass(frozen=True)
+class _Parameter:
+    """One choice: its name in the address, how its text is read (None: not valid) and written ("": as by default)."""
+
+    name: str
+    read: Callable[[str], Any]
+    write: Callable[[Any], str]
+    empty: Any = None
+
+
+def _list_of(text: str) -> list[str]:
+    return [part for part in text.split(",") if part]
+
+
+def _runs_of(text: str) -> list[int]:
+    return list(dict.fromkeys(int(part) for part in text.split(",") if part.isdecimal() and len(part) < 18))
+
+
+def _word(text: str) -> str | None:
+    return text or None
+
+
+PARAMETERS: Mapping[str, _Parameter] = {
+    "results:x": _Parameter("x", _word, str),
+    "results:y": _Parameter("y", _word, str),
+    "results:colour": _Parameter("colour", _word, str),
+    "results:log": _Parameter("log", lambda text: [a for a in "xy" if a in text], "".join, []),
+    "results:view": _Parameter("view", lambda text: text if text in (POINTS, PARALLEL) else None, str, POINTS),
+    "results:search": _Parameter("q", str, str.strip, ""),
+    "results:states": _Parameter("state", _list_of, ",".join, []),
+    "results:techniques": _Parameter("with", _list_of, ",".join, []),
+    "results:tags": _Parameter("tag", _list_of, ",".join, []),
+    "results:fits": _Parameter("fits", lambda text: text == "1", lambda is_on: "1" if is_on else "", False),
+    "results:host": _Parameter("host", _word, str),
+    "results:layer": _Parameter("layer", _word, str, "weight_bytes"),
+    _RUNS: _Parameter("runs", _runs_of, lambda runs: ",".join(map(str, runs)), []),
+}  # fmt: skip
+"""Key in the session (a widget's, but for the selected runs) → its place in the address."""
+
+
+def adopt_address(experiment_id: int) -> None:
+    """Takes over what the address says, where it is not this page that wrote it: a link, or the back button.
+
+    Call it before the widgets are drawn.
+    """
+    now = _here()
+    if st.session_state.get(_SEEN) == (experiment_id, now) and "results:x" in st.session_state:
+        return
+    for key, parameter in PARAMETERS.items():
+        text = now.get(parameter.name)
+        value = parameter.read(text) if text is not None else None
+        st.session_state[key] = _copied(parameter.empty) if value is None else value
+    st.session_state[_SEEN] = (experiment_id, now)
+
+
+def settle(key: str, options: Sequence[Any], default: Any) -> None:
+    """Makes sure that a choice is one of `options` (each of a list is), before its widget is drawn."""
+    value = st.session_state.get(key)
+    if isinstance(value, list):
+        kept = [one for one in value if one in options]
+        if kept != value:
+            st.session_state[key] = kept
+    elif value not in options:
+        st.session_state[key] = default
+
+
+def settle_selection(runs: pd.Series) -> None:
+    """Forgets selected runs that the experiment does not have."""
+    before = selected()
+    if before:
+        known = set(runs)
+        st.session_state[_RUNS] = [run for run in before if run in known]
+
+
+def write_address(experiment_id: int, defaults: Mapping[str, Any]) -> None:
+    """Writes into the address what differs from the defaults; call it when all widgets are drawn.
+
+    defaults: for the keys whose default depends on the runs, such as the axes.
+    """
+    before = _here()
+    ours = {parameter.name for parameter in PARAMETERS.values()}
+    after = {name: text for name, text in before.items() if name not in ours}
+    for key, parameter in PARAMETERS.items():
+        value = st.session_state.get(key)
+        if value is None or value == defaults.get(key, parameter.empty):
+            continue
+        if key == _RUNS and len(value) > MOST_IN_ADDRESS:
+            continue
+        text = parameter.write(value)
+        if text:
+            after[parameter.name] = text
+    if after != before:
+        st.query_params.from_dict(after)
+    st.session_state[_SEEN] = (experiment_id, after)
+
+
+def selected() -> list[int]:
+    """The selected runs, in the order in which they were selected."""
+    return list(st.session_state.get(_RUNS) or [])
+
+
+def select(runs: Sequence[int]) -> None:
+    """Makes these the selected runs; those that were selected before keep their places."""
+    wanted = set(runs)
+    before = [run for run in selected() if run in wanted]
+    st.session_state[_RUNS] = [*before, *(run for run in dict.fromkeys(runs) if run not in before)]
+
+
+def _here() -> dict[str, str]:
+    return st.query_params.to_dict()
+
+
+def _copied(value: Any) -> Any:
+    return list(value) if isinstance(value, list) else value

@@ -1,0 +1,51 @@
+"""What the results page reads: all runs of an experiment, the small columns each time, the figures only once.
+
+A run that has succeeded never changes, so its figures may be kept; what does change (state, progress, tags) is small.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import ColumnElement, Engine, func, select
+
+from storage.tables import FINAL, RECIPE, Run
+
+STANDING = (
+    Run.id, Run.recipe, Run.is_baseline, Run.state, Run.doing, Run.progress, Run.error, Run.attempt,
+    Run.created_at, Run.started_at, Run.finished_at, Run.title, Run.tags, Run.note, Run.owner,
+)  # fmt: skip
+AT_ONCE = 500
+
+
+def standing(engine: Engine, experiment_id: int, *, has_ended: bool) -> pd.DataFrame:
+    """How the runs stand that have ended, or those that have not, oldest first: `STANDING`'s columns, no figures."""
+    query = select(*STANDING).where(*_of(experiment_id, has_ended)).order_by(Run.id)
+    with engine.connect() as connection:
+        rows = connection.execute(query).all()
+    return pd.DataFrame([tuple(row) for row in rows], columns=[column.key for column in STANDING])
+
+
+def ended_mark(engine: Engine, experiment_id: int) -> tuple[Any, ...]:
+    """Differs whenever another set of runs has ended, or one of them in another way. What people write does not count."""
+    query = select(func.count(), func.sum(Run.id), func.sum(Run.attempt), func.max(Run.finished_at)).where(
+        *_of(experiment_id, True)
+    )
+    with engine.connect() as connection:
+        return tuple(connection.execute(query).one())
+
+
+def figures_of(engine: Engine, run_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Everything that was measured of each of these runs, by id; runs without figures are left out."""
+    found: dict[int, dict[str, Any]] = {}
+    with engine.connect() as connection:
+        for start in range(0, len(run_ids), AT_ONCE):
+            part = list(run_ids[start : start + AT_ONCE])
+            query = select(Run.id, Run.figures).where(Run.id.in_(part))
+            found.update({run_id: figures for run_id, figures in connection.execute(query) if figures})
+    return found
+
+
+def _of(experiment_id: int, has_ended: bool) -> tuple[ColumnElement[bool], ...]:
+    is_there = Run.state.in_(FINAL) if has_ended else Run.state.not_in(FINAL)
+    return (Run.experiment_id == experiment_id, Run.kind == RECIPE, is_there)
