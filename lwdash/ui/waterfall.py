@@ -1,6 +1,7 @@
 """The accuracy waterfall on a run's page: what each stage lost, drawn and as a table."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -44,15 +45,25 @@ def worst_stage(stages: Sequence[Mapping[str, Any]]) -> str:
     sign = -1 if measure.is_higher_better else 1
     lossy = [s for s in stages[1:] if s["change"] is not None and sign * s["change"] > 0]
     if not lossy:
-        by_signal = [s for s in stages[1:] if s["sqnr_db"] is not None]
-        if not by_signal:
+        noisiest = most_noise(stages)
+        if noisiest is None:
             return "No stage changed the outputs."
-        quietest = min(by_signal, key=lambda s: s["sqnr_db"])
         kept = "" if stages[0]["value"] is None else f"No stage lost {measure.label.lower()} on these rows. "
-        return f"{kept}The outputs differ most after *{quietest['stage']}*: {quietest['sqnr_db']:.1f} dB."
+        return (
+            f"{kept}Most of the outputs' difference comes with *{noisiest['stage']}*, which leaves "
+            f"{noisiest['sqnr_db']:.1f} dB."
+        )
     worst = max(lossy, key=lambda s: sign * s["change"])
     flips = f", {count(worst['lost'])} rows lost and {count(worst['gained'])} gained" if worst["lost"] else ""
     return f"*{worst['stage']}* costs most: {change_words(worst)}{flips}{_is_real(worst)}."
+
+
+def most_noise(stages: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The stage that added most to the noise in the outputs; None where no stage changed any."""
+    noise = [0.0 if s["sqnr_db"] is None else 10 ** (-s["sqnr_db"] / 10) for s in stages]
+    added = [after - before for before, after in pairwise(noise)]
+    most = max(added, default=0.0)
+    return stages[1 + added.index(most)] if most > 0 else None
 
 
 def _is_real(stage: Mapping[str, Any]) -> str:
