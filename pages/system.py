@@ -1,8 +1,20 @@
-"""How the installation is doing: workers, queue, disk, versions, log."""
+"""How the installation is doing: engine, queue, workers, storage, versions, log."""
 
 import streamlit as st
 
 from lwdash.ui.context import opened
+from lwdash.ui.system import show_now, show_parts, show_server_log, show_storage, show_versions
 
 settings, store = opened()
 st.title("System")
+show_now(settings, store)
+left, right = st.columns(2)
+with left:
+    show_versions()
+with right:
+    show_storage(settings, store)
+    show_parts()
+show_server_log()
+st.caption(
+    "The same for programs: `/healthz` says whether the server is well, `/metrics` has its numbers for Prometheus."
+)

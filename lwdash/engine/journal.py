@@ -17,8 +17,8 @@ STEP_SECONDS = Histogram(
 """In the default registry: a dask worker shows it on its own /metrics as well."""
 
 
-def step_began(owned: Claim, recipe: str) -> None:
-    logger.info("%s begins: %s", owned.step, recipe, extra={"run": owned.run_id, "attempt": owned.attempt})
+def step_began(owned: Claim) -> None:
+    logger.info("%s begins", owned.step, extra={"run": owned.run_id, "attempt": owned.attempt})
 
 
 def step_ended(owned: Claim, seconds: float) -> None:

@@ -3,11 +3,14 @@
 import json
 import logging
 import sys
+from collections import deque
 from datetime import UTC, datetime
 
 FIELDS = ("run", "attempt", "step", "seconds")
 """What a record may say besides its message, by `extra=`."""
-CHATTY = ("distributed", "alembic", "httpx")
+KEPT = 300
+_RECENT: deque[str] = deque(maxlen=KEPT)
+CHATTY = ("distributed", "alembic", "httpx", "uvicorn.access")
 
 
 class JsonLines(logging.Formatter):
@@ -37,11 +40,25 @@ class Lines(logging.Formatter):
         return super().formatMessage(record) + (f" [{said}]" if said else "")
 
 
+class _Remember(logging.Handler):
+    """Keeps the last lines, for the System page."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _RECENT.append(self.format(record))
+
+
+def recent_lines() -> list[str]:
+    """The newest lines of this process's log as text, oldest first, at most KEPT."""
+    return list(_RECENT)
+
+
 def set_up_logging(form: str) -> None:
     """From now on all records go to standard error; form: "text" or "json"."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if form == "json" else Lines())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    remember = _Remember()
+    remember.setFormatter(Lines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler, remember], force=True)
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
     if form == "json":  # Streamlit's and uvicorn's own handlers would write between the objects
