@@ -11,6 +11,7 @@ import numpy as np
 
 from lwdash.errors import DataRefused
 from lwdash.measure.accuracy import Quality, agreement, judge, kl_nats, looks_like_logits, sqnr_db
+from lwdash.measure.arena import plan_arena
 from lwdash.measure.explain import why_not_faster
 from lwdash.measure.flips import find_flips
 from lwdash.measure.host import Host, this_host
@@ -57,6 +58,7 @@ class Measures:
     size_bytes: int
     gzip_bytes: int
     baseline_size_bytes: int
+    arena_bytes: int
     table: LayerTable
     details: Mapping[int, Mapping[str, Any]]
     quality: Quality
@@ -79,6 +81,7 @@ class Measures:
             "size_bytes": self.size_bytes,
             "gzip_bytes": self.gzip_bytes,
             "baseline_size_bytes": self.baseline_size_bytes,
+            "arena_bytes": self.arena_bytes,
             **self.table.totals(),
             **quality,
             **{f"baseline_{key}": baseline[key] for key in _BASELINE_FIGURES},
@@ -198,6 +201,7 @@ def measure(
         size_bytes=len(tflite),
         gzip_bytes=zipped,
         baseline_size_bytes=len(baseline.data),
+        arena_bytes=plan_arena(facts).arena_bytes,
         table=table,
         details=details,
         quality=quality,

@@ -32,6 +32,11 @@ CONTRACT = {
     "speedup",
     "speedup_ci",
     "baseline_latency_ms_p50",
+    "load_ms",
+    "first_ms",
+    "host_id",
+    "threads",
+    "arena_bytes",
     "sparsity",
     "rows",
     "host",
@@ -79,6 +84,9 @@ def test_every_figure_of_the_contract_is_there_and_right(case):
     assert [row["layer"] for row in figures["layers"]] == ["dense", "softmax"]
     assert sum(figures["ledger"].values()) == figures["size_bytes"]
     assert figures["rows"] == 400
+    assert figures["arena_bytes"] == 32 + 16, (
+        "eight floats in and three out; the softmax's three where the input was"
+    )
     assert len(figures["flips"]) == min(200, int((~right).sum()))
     assert figures["flips"][0]["row"] == int(np.argmin(right))
     shares = [share for _, share in seen]

@@ -1,0 +1,101 @@
+"""The RAM that activations need: the greedy plan of TensorFlow Lite Micro, computed from the file alone.
+
+An estimate: without the kernels' scratch buffers, variables and the interpreter's own structures, which TensorFlow Lite
+Micro allocates in the same arena and which depend on its version and kernels (some kB for small networks).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lwdash.measure.tensor import Tensor, bits_of
+from lwdash.measure.tflite_file import TfliteFacts
+
+ALIGNMENT = 16
+_BODIES = (
+    "cond_subgraph_index", "body_subgraph_index", "then_subgraph_index", "else_subgraph_index", "subgraph",
+)  # fmt: skip
+
+
+@dataclass
+class _Life:
+    """A tensor's time: from the operator that makes it to the last that uses it."""
+
+    size: int
+    first: int
+    last: int
+
+    def meets(self, other: _Life) -> bool:
+        return self.first <= other.last and other.first <= self.last
+
+
+@dataclass(frozen=True)
+class Planned:
+    """arena_bytes: the end of the highest tensor. peak_bytes: the most that is live at once, which no plan is below."""
+
+    arena_bytes: int
+    peak_bytes: int
+
+
+def plan_arena(facts: TfliteFacts) -> Planned:
+    """Places every computed tensor, the largest first, in the lowest gap among those that live at the same time.
+
+    Sizes are for one row, rounded up to 16 bytes, as TensorFlow Lite Micro's GreedyMemoryPlanner has them. A tensor
+    lives from its operator (the start, for inputs) to its last use (the end, for outputs). Constants stay in flash.
+    """
+    lives: dict[tuple[int, int], _Life] = {}
+    end = _follow(facts, 0, 0, lives)
+    for index in facts.subgraphs[0].outputs:
+        if (0, index) in lives:
+            lives[0, index].last = end
+    known = sorted((life for life in lives.values() if life.size), key=lambda life: -life.size)
+    moments = {life.first for life in known}
+    peak = max((sum(o.size for o in known if o.first <= m <= o.last) for m in moments), default=0)
+    return Planned(_greedy(known), peak)
+
+
+def _greedy(lives: Sequence[_Life]) -> int:
+    placed: list[tuple[int, _Life]] = []
+    for life in lives:
+        offset = 0
+        for start, other in sorted(placed, key=lambda one: one[0]):
+            if not life.meets(other):
+                continue
+            if start - offset >= life.size:
+                break
+            offset = max(offset, start + other.size)
+        placed.append((offset, life))
+    return max((offset + life.size for offset, life in placed), default=0)
+
+
+def _follow(facts: TfliteFacts, subgraph: int, moment: int, lives: dict[tuple[int, int], _Life]) -> int:
+    """Marks the lives of a graph's tensors, those of loops and branches inside; returns the moment it ends."""
+    graph = facts.subgraphs[subgraph]
+
+    def mark(index: int, now: int) -> None:
+        if index < 0 or graph.tensors[index].is_constant or graph.tensors[index].is_variable:
+            return
+        life = lives.setdefault((subgraph, index), _Life(_bytes_of(graph.tensors[index]), now, now))
+        life.last = max(life.last, now)
+
+    for index in graph.inputs:
+        mark(index, moment)
+    for operator in graph.operators:
+        moment += 1
+        for index in operator.outputs:
+            mark(index, moment)
+        for name in _BODIES:
+            body = operator.options.get(name)
+            if isinstance(body, int) and 0 < body < len(facts.subgraphs) and body != subgraph:
+                moment = _follow(facts, body, moment, lives)
+        for index in (*operator.inputs, *operator.outputs):
+            mark(index, moment)
+    for index in graph.outputs:
+        mark(index, moment)
+    return moment
+
+
+def _bytes_of(tensor: Tensor) -> int:
+    raw = -(-tensor.elements * bits_of(tensor.dtype) // 8)
+    return -(-raw // ALIGNMENT) * ALIGNMENT
