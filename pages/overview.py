@@ -1,14 +1,21 @@
-"""All experiments, newest first; on an empty database, two examples to start with."""
+"""All experiments as cards, with what runs now; on an empty database, two examples to start with."""
 
 import streamlit as st
 
 from lwdash.ui import places
-from lwdash.ui.cards import example_cards, experiment_card
+from lwdash.ui.cards import example_cards, experiment_card, summary_of
 from lwdash.ui.context import opened
-from lwdash.ui.progress import follow_all
-from storage.frames import count_experiments, experiments_frame
+from lwdash.ui.running_now import show_running
+from storage.frames import count_experiments
+from storage.overview import count_found, found_experiments
 
-PAGE_SIZE = 20
+PAGE_SIZE = 12
+ORDERS = {
+    "newest": "Newest first",
+    "active": "Last active first",
+    "name": "By name",
+    "runs": "Most runs first",
+}
 
 settings, store = opened()
 total = count_experiments(store.database)
@@ -26,13 +33,26 @@ if total == 0:
     example_cards(settings, store)
     st.stop()
 
-follow_all(store)
-top = st.container(horizontal=True, vertical_alignment="bottom")
-if top.button("New experiment", type="primary", icon=":material/add_circle:"):
-    st.switch_page(places.NEW)
-pages = -(-total // PAGE_SIZE)
-number = top.number_input("Page", 1, pages, width=130) if pages > 1 else 1
-for row in experiments_frame(store.database, PAGE_SIZE, (number - 1) * PAGE_SIZE).to_dict("records"):
-    experiment_card(row)
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    if st.button("New experiment", type="primary", icon=":material/add_circle:"):
+        st.switch_page(places.NEW)
+    words = st.text_input(
+        "Search", key="search", bind="query-params", placeholder="name, model or data file", width=300
+    )
+    order = st.selectbox(
+        "Order", list(ORDERS), format_func=ORDERS.__getitem__, key="order", bind="query-params", width=190
+    )
+    found = count_found(store.database, words)
+    pages = max(1, -(-found // PAGE_SIZE))
+    number = 1
+    if pages > 1:
+        number = st.number_input(f"Page (of {pages})", 1, pages, key="page", bind="query-params", width=130)
+show_running(store)
+
+if words:
+    st.caption(f"{found:,} of {total:,} experiments.")
+shown = found_experiments(store.database, words, order, PAGE_SIZE, (int(number) - 1) * PAGE_SIZE)
+for row in shown.to_dict("records"):
+    experiment_card(row, summary_of(store, row))
 with st.expander("Examples"):
     example_cards(settings, store)

@@ -1,51 +1,106 @@
 """Cards of the overview: an experiment with its main figures, and the examples."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
+from lwdash.charts.experiment_summary import ExperimentSummary, summarize
 from lwdash.datasets.settings import DataSettings
 from lwdash.engine import submit
 from lwdash.engine.inspection import inspect_file
 from lwdash.examples import EXAMPLES, Example
 from lwdash.settings import Settings
 from lwdash.ui import places
-from lwdash.ui.formats import NOTHING, is_missing, percent, size
+from lwdash.ui.formats import NOTHING, is_missing, percent, points, size, utc
+from storage.overview import card_figures
 from storage.store import Store
 
 
-def experiment_card(row: Mapping[str, Any]) -> None:
-    """One row of `experiments_frame`."""
-    made = datetime.fromtimestamp(row["created_at"], UTC)
-    smallest, baseline = row["smallest_bytes"], row["baseline_bytes"]
-    is_compressed = not is_missing(smallest) and not is_missing(baseline) and smallest < baseline
-    states = [
-        f"{row[key]:,} {word}" for key, word in (("active", "under way"), ("failed", "failed")) if row[key]
-    ]
-    with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        with st.container(width=488, gap=None):
-            st.markdown(f"**{plain(row['name'])}**")
-            st.caption(
-                f"{plain(row['model_name'])} · {plain(row['data_name'])}  \n{row['task']} · {made:%Y-%m-%d %H:%M} UTC"
+def experiment_card(row: Mapping[str, Any], summary: ExperimentSummary) -> None:
+    """One row of `found_experiments` with what its runs come to."""
+    with (
+        st.container(border=True, key=f"card-{row['id']}"),
+        st.container(horizontal=True, vertical_alignment="top"),
+    ):
+        with st.container(width=400, gap=None):
+            st.page_link(
+                places.EXPERIMENT, label=f"**{plain(row['name'])}**", query_params={"id": str(row["id"])}
             )
-        accuracy = (
-            "" if is_missing(row["baseline_accuracy"]) else f"accuracy {percent(row['baseline_accuracy'])}"
-        )
-        _figure("Baseline", size(baseline), accuracy)
-        _figure(
-            "Smallest",
-            size(smallest) if is_compressed else NOTHING,
-            f"{baseline / smallest:.1f}× smaller" if is_compressed else "",
-        )
-        _figure("Runs", f"{row['runs']:,}", ", ".join(states) or "all done")
-        if st.button("Open", key=f"open-{row['id']}", icon=":material/arrow_forward:"):
-            st.switch_page(places.EXPERIMENT, query_params={"id": str(row["id"])})
+            private = " · private" if row["is_private"] else ""
+            st.caption(
+                f"{plain(row['model_name'])} · {plain(row['data_name'])}  \n"
+                f"{row['task']} · {utc(row['created_at'])} UTC{private}"
+            )
+        _baseline(summary.baseline)
+        _best(summary, row["limits"] or {})
+        _runs(row, summary.sizes)
 
 
-def _figure(label: str, value: str, below: str) -> None:
-    with st.container(width=150, gap=None):
+def summary_of(store: Store, row: Mapping[str, Any]) -> ExperimentSummary:
+    """What the succeeded runs of one row of `found_experiments` come to; computed anew when one was added."""
+    limits = {key: value for key, value in (row["limits"] or {}).items() if value is not None}
+    return _summary(store, int(row["id"]), int(row["succeeded"]), float(row["last_active"]), limits)
+
+
+@st.cache_data(max_entries=1000, ttl=60, show_spinner=False)
+def _summary(
+    _store: Store, experiment_id: int, succeeded: int, last_active: float, limits: Mapping[str, float]
+) -> ExperimentSummary:
+    figures = card_figures(_store.database, [experiment_id], with_arena="arena_bytes" in limits)
+    return summarize(figures, limits)
+
+
+def _baseline(run: Mapping[str, Any] | None) -> None:
+    if run is None:
+        _figure("Baseline", NOTHING, "not measured yet")
+        return
+    _figure("Baseline", size(run["size_bytes"]), _quality(run))
+
+
+def _best(summary: ExperimentSummary, limits: Mapping[str, float]) -> None:
+    label = "Best under your limits" if summary.has_limits else "Smallest within 1 point"
+    run, base = summary.best, summary.baseline
+    if run is None:
+        why = "no run keeps the limits" if summary.has_limits else "none so far"
+        _figure(label, NOTHING, why if summary.sizes else "", 230)
+        return
+    parts = [f"**{plain(str(run['title'] or run['recipe']))}**"]
+    if base is not None:
+        parts.append(f"{base['size_bytes'] / run['size_bytes']:.1f}× smaller")  # type: ignore[operator]
+        if not is_missing(run["accuracy"]) and not is_missing(base["accuracy"]):
+            parts.append(f"accuracy {points(run['accuracy'] - base['accuracy'])}")  # type: ignore[operator]
+        elif not is_missing(run["agreement"]):
+            parts.append(f"agreement {percent(run['agreement'])}")  # type: ignore[arg-type]
+    _figure(label, size(run["size_bytes"]), "  \n".join([parts[0], ", ".join(parts[1:])]), 230)  # type: ignore[arg-type]
+
+
+def _runs(row: Mapping[str, Any], sizes: Sequence[float]) -> None:
+    states = [
+        f":{colour}-badge[{row[state]:,} {state}]"
+        for state, colour in (
+            ("running", "blue"),
+            ("queued", "gray"),
+            ("failed", "red"),
+            ("cancelled", "gray"),
+        )
+        if row[state]
+    ]
+    with st.container(width=190, gap=None):
+        st.metric(
+            "Runs", f"{row['runs']:,}",
+            chart_data=[value / 1000 for value in sizes] if len(sizes) > 1 else None, chart_type="line",
+            help="The line is the smallest file so far, run by run.",
+        )  # fmt: skip
+        st.caption(" ".join(states) or "all done")
+
+
+def _quality(run: Mapping[str, Any]) -> str:
+    return "" if is_missing(run["accuracy"]) else f"accuracy {percent(run['accuracy'])}"
+
+
+def _figure(label: str, value: str, below: str, width: int = 130) -> None:
+    with st.container(width=width, gap=None):
         st.metric(label, value)
         st.caption(below or "\u00a0")
 

@@ -1,0 +1,90 @@
+"""What the overview reads: experiments found by name, with their runs counted, and the few figures that cards show."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import ColumnElement, Engine, case, func, or_, select
+
+from storage.tables import RECIPE, Experiment, Run, State
+from storage.visitors import is_seen
+
+ORDERS = ("newest", "active", "name", "runs")
+"""By when it was made, when something last happened in it, its name, how many runs it has."""
+COUNTED = {
+    "runs": func.count(Run.id),
+    "succeeded": func.count(case((Run.state == State.SUCCEEDED, 1))),
+    "running": func.count(case((Run.state == State.RUNNING, 1))),
+    "queued": func.count(case((Run.state == State.QUEUED, 1))),
+    "failed": func.count(case((Run.state == State.FAILED, 1))),
+    "cancelled": func.count(case((Run.state == State.CANCELLED, 1))),
+}
+
+
+def count_found(engine: Engine, words: str = "") -> int:
+    """How many experiments `found_experiments` finds in all."""
+    query = select(func.count()).select_from(Experiment).where(is_seen(engine), *_matches(words))
+    with engine.connect() as connection:
+        return connection.execute(query).scalar_one()
+
+
+def found_experiments(
+    engine: Engine, words: str = "", order: str = "newest", limit: int = 20, offset: int = 0
+) -> pd.DataFrame:
+    """Experiments, one a row, with their limits and how many of their runs are in each state.
+
+    words: each must be in the experiment's, the model's or the data's name. order: one of ORDERS.
+    """
+    last = func.coalesce(
+        func.max(func.coalesce(Run.finished_at, Run.started_at, Run.created_at)), Experiment.created_at
+    )
+    orders: Mapping[str, Any] = {
+        "newest": Experiment.id.desc(),
+        "active": last.desc(),
+        "name": func.lower(Experiment.name),
+        "runs": COUNTED["runs"].desc(),
+    }
+    query = (
+        select(
+            Experiment.id, Experiment.name, Experiment.created_at, Experiment.model_name, Experiment.data_name,
+            Experiment.task, Experiment.limits, Experiment.owner, Experiment.is_private,
+            last.label("last_active"), *(counted.label(name) for name, counted in COUNTED.items()),
+        )
+        .outerjoin(Run, (Run.experiment_id == Experiment.id) & (Run.kind == RECIPE))
+        .where(is_seen(engine), *_matches(words))
+        .group_by(Experiment.id)
+        .order_by(orders[order], Experiment.id.desc())
+        .limit(limit)
+        .offset(offset)
+    )  # fmt: skip
+    with engine.connect() as connection:
+        rows = connection.execute(query).all()
+    return pd.DataFrame(
+        [tuple(row) for row in rows], columns=[column["name"] for column in query.column_descriptions]
+    )
+
+
+def card_figures(engine: Engine, experiment_ids: Sequence[int], *, with_arena: bool = False) -> pd.DataFrame:
+    """The succeeded runs of these experiments, oldest first, with the figures that limits are held against.
+
+    with_arena: reads `arena_bytes` too, which costs a look into each run's figures.
+    """
+    arena = [Run.figures["arena_bytes"].as_float().label("arena_bytes")] if with_arena else []
+    query = (
+        select(
+            Run.experiment_id, Run.id, Run.recipe, Run.title, Run.is_baseline, Run.state, Run.size_bytes, Run.accuracy,
+            Run.agreement, Run.latency_ms_p50, *arena,
+        )
+        .where(Run.experiment_id.in_(experiment_ids), Run.kind == RECIPE, Run.state == State.SUCCEEDED)
+        .order_by(Run.id)
+    )  # fmt: skip
+    with engine.connect() as connection:
+        rows = connection.execute(query).all()
+    return pd.DataFrame(
+        [tuple(row) for row in rows], columns=[column["name"] for column in query.column_descriptions]
+    )
+
+
+def _matches(words: str) -> list[ColumnElement[bool]]:
+    places = (Experiment.name, Experiment.model_name, Experiment.data_name)
+    return [or_(*(place.icontains(word, autoescape=True) for place in places)) for word in words.split()[:8]]
