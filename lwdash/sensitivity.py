@@ -32,6 +32,7 @@ SECONDS = 20.0
 BETTER_FORMAT = {"int8": "int16x8", "int8x4": "int8", "dynamic4": "dynamic", "weight_only4": "weight_only"}
 """The next more exact format: what a layer that suffers may be kept in without going back to floats."""
 MOST_KEPT = 4
+"""As many layers at most, and no more than half of them."""
 WORTH_DB = 1.0
 """Each further layer that is kept has to gain that much."""
 WORTH_IT_DB = 2.0
@@ -336,7 +337,8 @@ def _kept(bench: _Bench, recipe: Recipe, table: Sequence[LayerSensitivity]) -> I
         (row for row in table if row.gain_db is not None and row.gain_db > 0),
         key=lambda row: -(row.gain_db or 0.0),
     )
-    names = [row.layer for row in worst if _can_be_named(row.layer)][:MOST_KEPT]
+    most = min(MOST_KEPT, max(1, len(table) // 2))
+    names = [row.layer for row in worst if _can_be_named(row.layer)][:most]
     technique = TECHNIQUES["mixed"]
     for format in dict.fromkeys((BETTER_FORMAT.get(bench.format.name, FLOAT32), FLOAT32)):
         for count in range(1, len(names) + 1):
