@@ -22,6 +22,7 @@ pages = [
     st.Page(places.OVERVIEW, title="Experiments", icon=":material/science:", default=True),
     st.Page(places.NEW, title="New experiment", icon=":material/add_circle:", url_path="new"),
     *shared,
+    st.Page(places.GLOSSARY, title="Glossary", icon=":material/menu_book:", url_path="glossary"),
     st.Page(places.SYSTEM, title="System", icon=":material/monitor_heart:", url_path="system"),
 ]
 if visitor.email:
