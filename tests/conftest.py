@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from postgres import Postgres, start_postgres
+from s3 import S3, start_s3
 
 from storage import experiments, runs
 from storage.artifacts import Artifacts
@@ -64,6 +65,12 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         return
     with request.getfixturevalue("postgres").database() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    with start_s3() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
