@@ -11,7 +11,7 @@ from pathlib import Path
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from storage.errors import MissingArtifact
+from storage.errors import MissingArtifact, StorageError
 
 PIECE = 1 << 20
 
@@ -21,10 +21,14 @@ class Artifacts:
 
     Thread-safe; several processes may write the same content at once.
     `cache` is a local folder for copies of remote files.
+    Raises StorageError for a URL of which the library is not installed, naming it.
     """
 
     def __init__(self, url: str, cache: Path):
-        self.filesystem, self.root = fsspec.core.url_to_fs(url)
+        try:
+            self.filesystem, self.root = fsspec.core.url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            raise StorageError(f"the artifact store {url} cannot be opened: {error}") from error
         self.is_local = isinstance(self.filesystem, LocalFileSystem)
         self.cache = cache
         self.fetching = threading.Lock()

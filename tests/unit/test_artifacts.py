@@ -3,27 +3,34 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fsspec
 import pytest
+from s3 import S3
 
 from storage.artifacts import Artifacts
-from storage.errors import MissingArtifact
+from storage.errors import MissingArtifact, StorageError
 
 CONTENT = b"weights" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
-@pytest.fixture(params=["folder", "remote"])
-def artifacts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Artifacts]:
+@pytest.fixture
+def remote(s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Artifacts:
+    """In a new bucket, found by what the environment says, as in an installation."""
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    return Artifacts(s3.bucket(), tmp_path / "cache")
+
+
+@pytest.fixture(params=["folder", "S3"])
+def artifacts(request: pytest.FixtureRequest, tmp_path: Path) -> Artifacts:
     if request.param == "folder":
-        yield Artifacts(str(tmp_path / "artifacts"), tmp_path / "cache")
-        return
-    yield Artifacts("memory://lwdash", tmp_path / "cache")
-    fsspec.filesystem("memory").store.clear()
+        return Artifacts(str(tmp_path / "artifacts"), tmp_path / "cache")
+    return request.getfixturevalue("remote")
 
 
 @pytest.fixture
@@ -111,8 +118,8 @@ def test_many_writers_of_one_content(artifacts: Artifacts, source: Path) -> None
     assert stored_names(artifacts) == [SHA256]
 
 
-def test_a_remote_file_is_fetched_once(tmp_path: Path, source: Path) -> None:
-    artifacts = Artifacts("memory://lwdash-once", tmp_path / "cache")
+def test_a_remote_file_is_fetched_once(remote: Artifacts, tmp_path: Path, source: Path) -> None:
+    artifacts = remote
     artifacts.put(source)
     first = artifacts.local_path(SHA256)
     artifacts.filesystem.rm(artifacts.root, recursive=True)
@@ -120,10 +127,20 @@ def test_a_remote_file_is_fetched_once(tmp_path: Path, source: Path) -> None:
     assert [p.name for p in (tmp_path / "cache").rglob("*") if p.is_file()] == [SHA256]
 
 
-def test_a_copy_damaged_on_the_way_is_not_kept(tmp_path: Path, source: Path) -> None:
-    artifacts = Artifacts("memory://lwdash-damaged", tmp_path / "cache")
+def test_a_copy_damaged_on_the_way_is_not_kept(remote: Artifacts, tmp_path: Path, source: Path) -> None:
+    artifacts = remote
     artifacts.put(source)
     artifacts.filesystem.pipe_file(artifacts.filesystem.find(artifacts.root)[0], b"other bytes")
     with pytest.raises(MissingArtifact, match="damaged"):
         artifacts.read(SHA256)
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+
+def test_a_store_whose_library_is_missing_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """s3fs is optional."""
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    monkeypatch.setattr(fsspec.registry, "_registry", {})
+    with pytest.raises(StorageError, match=r"s3://bucket/lwdash cannot be opened: .*s3fs"):
+        Artifacts("s3://bucket/lwdash", tmp_path / "cache")
+    with pytest.raises(StorageError, match="nonsense://here cannot be opened"):
+        Artifacts("nonsense://here", tmp_path / "cache")
