@@ -8,6 +8,8 @@ LETTER, LINE = 6.6, 15.0
 """Width of a letter and height of a line at 12 pixels, on average."""
 AWAY = 9.0
 """From a point's middle to its name."""
+MARKER = 6.0
+"""Half of a marker's width."""
 PLACES = {
     "top right": (1, -1), "bottom right": (1, 1), "top left": (-1, -1), "bottom left": (-1, 1),
     "top center": (0, -1), "bottom center": (0, 1),
@@ -42,10 +44,15 @@ class _Box:
         )
 
 
-def place(labels: Sequence[Label], size: tuple[float, float]) -> Mapping[Hashable, tuple[str, str]]:
-    """Key → (text, place) for those that have room within `size`; points on each other share one name: `int8 +2`."""
+def place(
+    labels: Sequence[Label], size: tuple[float, float], points: Sequence[tuple[float, float]] = ()
+) -> Mapping[Hashable, tuple[str, str]]:
+    """Key → (text, place) for those that have room within `size`; points on each other share one name: `int8 +2`.
+
+    points: where markers are drawn that names should not cover.
+    """
     width, height = size
-    taken: list[_Box] = []
+    taken = [_Box(x - MARKER, y - MARKER, x + MARKER, y + MARKER) for x, y in points]
     placed: dict[Hashable, tuple[str, str]] = {}
     shared: dict[Hashable, int] = {}
     at = {label.key: label for label in labels}

@@ -49,13 +49,15 @@ def keeps_all(runs: pd.DataFrame, limits: Mapping[str, float]) -> pd.Series:
 
 
 def best(runs: pd.DataFrame, limits: Mapping[str, float]) -> int | None:
-    """The id of the best run that keeps all limits; None where none does, or there is no limit.
+    """The id of the best run besides the baseline that keeps all limits; None where none does, or there is no limit.
 
     Where something besides quality is limited, best is the best quality, and of equal ones the smallest file; where
     quality alone is limited, the smallest file, and of equal ones the best quality.
     """
     wanted = {key for key in LIMITS if limits.get(key) is not None}
     able = runs[keeps_all(runs, limits)] if wanted else runs.iloc[:0]
+    if "is_baseline" in able:
+        able = able[~able["is_baseline"].astype(bool)]
     if able.empty:
         return None
     measure = quality_of(able)

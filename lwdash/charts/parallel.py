@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from lwdash.charts.families import FAMILIES
 from lwdash.charts.measures import Measure
-from lwdash.charts.tradeoff import COLOURS, FAMILIES, GREY
+from lwdash.charts.tradeoff import COLOURS, GREY
 
 STEPS = [1, 1.5, 2, 3, 5, 7]
 

@@ -1,7 +1,6 @@
 """One measured quantity against another, coloured by a third: the picture that the whole product is about."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,25 +9,19 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from lwdash.charts.families import FAMILIES, family, short_recipe
 from lwdash.charts.labels import Label, place
 from lwdash.charts.limits import best, keeps_all, limit_on
 from lwdash.charts.measures import INTERVALS, Measure
+from lwdash.charts.pareto import pareto
 
-FAMILIES = {
-    "baseline": ("Baseline", "star", "#7a8794"),
-    "post-training": ("Post-training", "circle", "#0072B2"),
-    "prune": ("Pruned", "diamond", "#E69F00"),
-    "cluster": ("Clustered", "square", "#009E73"),
-    "prune + cluster": ("Pruned and clustered", "hexagon2", "#CC79A7"),
-    "qat": ("Trained for integers", "cross", "#56B4E9"),
-    "smaller network": ("Smaller network", "triangle-up", "#D55E00"),
-}
-"""Family → label, symbol, colour: Okabe and Ito's, so that neither colour nor shape is needed alone."""
 COLOURS = ("#fde725", "#7ad151", "#22a884", "#2a788e", "#4f3f91")
 """Viridis without its darkest end, which a dark page would swallow."""
 GREY, LINE = "#8a97a3", "#D55E00"
 PLOT = (1000, 400)
 """About how wide and high the axes are drawn, in pixels: names are kept apart at this size."""
+FEW = 60
+"""Up to so many points, no name covers any of them; of more, only those that have names are kept free."""
 MOST_DRAWN = 800
 """More points are thinned out evenly, over a map of where all of them lie."""
 COLUMNS = [
@@ -86,43 +79,6 @@ def tradeoff_points(
     points["name"], points["place"] = _named(points, axes)
     points["hover"] = _hovers(done, points, axes, is_limited=bool(limits))
     return points[COLUMNS]
-
-
-def family(recipe: str, is_baseline: bool) -> str:
-    """Which group of techniques made a run."""
-    if is_baseline:
-        return "baseline"
-    steps = techniques_of(recipe)
-    if "channels" in steps or "low_rank" in steps:
-        return "smaller network"
-    made = " + ".join(name for name in ("prune", "cluster") if name in steps)
-    return made or ("qat" if "qat" in steps else "post-training")
-
-
-def techniques_of(recipe: str) -> list[str]:
-    """The names of a recipe's steps."""
-    return re.findall(r"(?:^|\+)\s*(\w+)", recipe)
-
-
-def short_recipe(recipe: str) -> str:
-    """A recipe without the parameter names that go without saying: `prune(0.8) + int8`."""
-    return re.sub(r"\b(sparsity|clusters|ratio|energy|bits|io)=", "", recipe)
-
-
-def pareto(
-    x: Sequence[float], y: Sequence[float], *, is_more_x_better: bool, is_more_y_better: bool
-) -> list[bool]:
-    """For each point, whether no other is at least as good in both and better in one of the two."""
-    pairs = [
-        (-a if is_more_x_better else a, b if is_more_y_better else -b) for a, b in zip(x, y, strict=True)
-    ]
-    order = sorted(range(len(pairs)), key=lambda i: (pairs[i][0], -pairs[i][1]))
-    front, highest = set(), -math.inf
-    for i in order:
-        if pairs[i][1] > highest:
-            highest = pairs[i][1]
-            front.add(pairs[i])
-    return [pair in front for pair in pairs]
 
 
 def thinned(points: pd.DataFrame, most: int = MOST_DRAWN) -> pd.DataFrame:
@@ -217,15 +173,26 @@ def _named(points: pd.DataFrame, axes: Axes) -> tuple[list[str], list[str]]:
         points["on_front"].astype(bool) | (points["family"] == "baseline") | points["is_best"].astype(bool)
     ]
     spans = {axis: _span(points, axes, axis, None) for axis in ("x", "y")}
-    labels = []
-    for i, point in wanted.iterrows():
-        across, along = (
-            (_on_axis(point[axis], is_log) - spans[axis][0]) / (spans[axis][1] - spans[axis][0])
-            for axis, is_log in (("x", axes.is_x_log), ("y", axes.is_y_log))
+
+    def pixels(values: pd.Series, axis: str, is_log: bool) -> list[float]:
+        low, high = spans[axis]
+        return [(_on_axis(value, is_log) - low) / (high - low) for value in values]
+
+    def at(some: pd.DataFrame) -> list[tuple[float, float]]:
+        across, along = pixels(some["x"], "x", axes.is_x_log), pixels(some["y"], "y", axes.is_y_log)
+        return [(x * PLOT[0], (1 - y) * PLOT[1]) for x, y in zip(across, along, strict=True)]
+
+    labels = [
+        Label(
+            i,
+            short_recipe(p["recipe"]),
+            x,
+            y,
+            (not p["is_best"], p["family"] != "baseline", len(p["recipe"]), i),
         )
-        rank = (not point["is_best"], point["family"] != "baseline", len(point["recipe"]), i)
-        labels.append(Label(i, short_recipe(point["recipe"]), across * PLOT[0], (1 - along) * PLOT[1], rank))
-    placed = place(labels, PLOT)
+        for (i, p), (x, y) in zip(wanted.iterrows(), at(wanted), strict=True)
+    ]
+    placed = place(labels, PLOT, at(points) if len(points) <= FEW else at(wanted))
     names = [placed[i][0] if i in placed else "" for i in points.index]
     return names, [placed[i][1] if i in placed else "top right" for i in points.index]
 

@@ -7,20 +7,33 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lwdash.charts.layer_bars import QUANTITIES, layer_values, plot_layer_bars
-from lwdash.charts.measures import ACCURACY, AGREEMENT, ERRORS, SIZES, SQNR, quality_of
+from lwdash.charts.families import FAMILIES, family, short_recipe
+from lwdash.charts.labels import Label, _box, place
+from lwdash.charts.layer_bars import layer_values, most_different, plot_layer_bars
+from lwdash.charts.limits import best, keeps_all, kept, limit_on
+from lwdash.charts.measures import (
+    ACCURACY,
+    AGREEMENT,
+    ERRORS,
+    MEASURES,
+    SIZES,
+    SQNR,
+    is_log_possible,
+    quality_of,
+)
+from lwdash.charts.parallel import complete_runs, describe_parallel, plot_parallel
+from lwdash.charts.pareto import pareto
 from lwdash.charts.samples import plot_class_counts, plot_curves, plot_images
 from lwdash.charts.tradeoff import (
-    FAMILIES,
+    MOST_DRAWN,
+    Axes,
     describe_tradeoff,
-    family,
-    pareto,
     plot_tradeoff,
-    short_recipe,
+    thinned,
     tradeoff_points,
 )
 
-SIZE = SIZES[0]
+AXES = Axes(SIZES[0], ACCURACY, MEASURES["latency_ms_p50"])
 
 
 def runs(*rows: dict) -> pd.DataFrame:
@@ -35,33 +48,33 @@ def runs(*rows: dict) -> pd.DataFrame:
     return pd.DataFrame([{"id": i + 1, **start, **row} for i, row in enumerate(rows)])
 
 
-def front_by_comparing_all(x, y, is_higher_better):
+def front_by_comparing_all(x, y, is_more_x_better, is_more_y_better):
     def dominates(a, b):
-        better = y[a] > y[b] if is_higher_better else y[a] < y[b]
-        as_good = better or y[a] == y[b]
-        return x[a] <= x[b] and as_good and (x[a] < x[b] or better)
+        good_x = x[a] >= x[b] if is_more_x_better else x[a] <= x[b]
+        good_y = y[a] >= y[b] if is_more_y_better else y[a] <= y[b]
+        return good_x and good_y and (x[a], y[a]) != (x[b], y[b])
 
     return [not any(dominates(a, b) for a in range(len(x))) for b in range(len(x))]
 
 
-@pytest.mark.parametrize("is_higher_better", [True, False])
-def test_the_front_is_what_nothing_dominates(is_higher_better):
+@pytest.mark.parametrize("is_more_x_better", [True, False])
+@pytest.mark.parametrize("is_more_y_better", [True, False])
+def test_the_front_is_what_nothing_dominates_whichever_way_is_better(is_more_x_better, is_more_y_better):
     chance = random.Random(0)
-    for _ in range(300):
+    ways = {"is_more_x_better": is_more_x_better, "is_more_y_better": is_more_y_better}
+    for _ in range(200):
         count = chance.randint(0, 25)
         x = [chance.randint(0, 9) for _ in range(count)]
         y = [chance.randint(0, 9) / 10 for _ in range(count)]
-        assert pareto(x, y, is_higher_better=is_higher_better) == front_by_comparing_all(
-            x, y, is_higher_better
-        )
+        assert pareto(x, y, **ways) == front_by_comparing_all(x, y, **ways)
 
 
 def test_points_have_the_units_of_the_axes():
-    frame = runs({"accuracy_ci": [0.85, 0.94], "speedup": 2.0, "verdict": "worse"})
-    point = tradeoff_points(frame, SIZE, ACCURACY).iloc[0]
-    assert (point.x, point.y, point.latency_us) == pytest.approx((1.0, 90.0, 20.0))
-    assert (point.low, point.high) == pytest.approx((85.0, 94.0))
-    for words in ("int8", "1.0 kB", "90.00 %", "85.0 to 94.0", "20.0 µs", "2.00×", "worse"):
+    frame = runs({"accuracy_ci": [0.85, 0.94], "verdict": "worse"})
+    point = tradeoff_points(frame, AXES).iloc[0]
+    assert (point.x, point.y, point.colour) == pytest.approx((1.0, 90.0, 20.0))
+    assert (point.y_low, point.y_high) == pytest.approx((85.0, 94.0))
+    for words in ("int8", "run 1", "1.0 kB", "90.00 %", "85.00 to 94.00 %", "20.0 µs", "worse"):
         assert words in point.hover
 
 
@@ -69,23 +82,103 @@ def test_runs_that_were_not_measured_are_left_out():
     frame = runs(
         {"state": "failed", "size_bytes": None, "accuracy": None, "latency_ms_p50": None}, {"size_bytes": 500}
     )
-    points = tradeoff_points(frame, SIZE, ACCURACY)
+    points = tradeoff_points(frame, AXES)
     assert points["id"].tolist() == [2]
-    assert tradeoff_points(frame.iloc[:0], SIZE, ACCURACY).empty
-    assert tradeoff_points(frame, SIZES[2], ACCURACY).empty
-    assert tradeoff_points(frame, SIZE, SQNR).empty
+    assert tradeoff_points(frame.iloc[:0], AXES).empty
+    assert tradeoff_points(frame, Axes(SIZES[2], ACCURACY)).empty
+    assert tradeoff_points(frame, Axes(SIZES[0], SQNR)).empty
 
 
 def test_missing_intervals_latencies_and_verdicts_are_shown_as_missing():
     frame = runs(
         {"accuracy_ci": None, "latency_ms_p50": None, "verdict": None},
-        {"accuracy_ci": [0.8, 0.95], "verdict": "worse", "speedup": math.nan},
+        {"accuracy_ci": [0.8, 0.95], "verdict": "worse"},
     )
-    points = tradeoff_points(frame, SIZE, ACCURACY)
-    assert points["low"].isna().tolist() == [True, False]
-    assert points["latency_us"].isna().tolist() == [True, False]
-    assert not any(word in hover for hover in points["hover"] for word in ("nan", "None", "Speed-up"))
-    plot_tradeoff(points, SIZE, ACCURACY)
+    points = tradeoff_points(frame, AXES)
+    assert points["y_low"].isna().tolist() == [True, False]
+    assert points["colour"].isna().tolist() == [True, False]
+    assert not any(word in hover for hover in points["hover"] for word in ("nan", "None"))
+    plot_tradeoff(points, AXES)
+
+
+def test_a_title_of_a_person_is_shown_letter_by_letter():
+    points = tradeoff_points(runs({"title": "<b>mine</b> & yours"}), AXES)
+    assert "&lt;b&gt;mine&lt;/b&gt; &amp; yours" in points["hover"].iloc[0]
+
+
+def test_a_logarithmic_axis_leaves_out_what_it_cannot_show():
+    frame = runs({"sparsity": 0.0}, {"sparsity": 0.5}, {"sparsity": 0.05})
+    axes = Axes(SIZES[0], MEASURES["sparsity"], is_y_log=True)
+    points = tradeoff_points(frame, axes)
+    assert points["id"].tolist() == [2, 3]
+    low, high = plot_tradeoff(points, axes).layout.yaxis.range
+    assert low < math.log10(5) < math.log10(50) < high
+    assert not is_log_possible(frame, MEASURES["sparsity"])
+    assert is_log_possible(frame, SIZES[0])
+
+
+LIMITED = runs(
+    {
+        "recipe": "float32",
+        "is_baseline": True,
+        "size_bytes": 4000,
+        "accuracy": 0.95,
+        "baseline_accuracy": 0.95,
+    },
+    {"size_bytes": 1000, "accuracy": 0.94, "baseline_accuracy": 0.95},
+    {"size_bytes": 900, "accuracy": 0.92, "baseline_accuracy": 0.95, "latency_ms_p50": 0.5},
+    {"size_bytes": 1100, "accuracy": 0.94, "baseline_accuracy": 0.95},
+    {
+        "state": "failed",
+        "size_bytes": None,
+        "accuracy": None,
+        "latency_ms_p50": None,
+        "baseline_accuracy": None,
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("limits", "able", "chosen"),
+    [
+        ({"size_bytes": 1000}, [2, 3], 2),
+        ({"accuracy_drop": 0.03}, [1, 2, 3, 4], 3),
+        ({"accuracy_drop": 0.01}, [1, 2, 4], 2),
+        ({"size_bytes": 2000, "latency_ms": 0.1}, [2, 4], 2),
+        ({"size_bytes": 5000}, [1, 2, 3, 4], 2),
+        ({"size_bytes": 10}, [], None),
+        ({"arena_bytes": 10_000}, [], None),
+        ({}, [1, 2, 3, 4], None),
+    ],
+)
+def test_the_best_run_keeps_all_limits_and_is_the_most_accurate_or_the_smallest(limits, able, chosen):
+    assert LIMITED.loc[keeps_all(LIMITED, limits), "id"].tolist() == able
+    assert best(LIMITED, limits) == chosen
+
+
+def test_without_labels_the_drop_is_at_most_what_disagrees():
+    frame = runs({"accuracy": None, "agreement": 0.98}, {"accuracy": None, "agreement": 0.9})
+    assert keeps_all(frame, {"accuracy_drop": 0.05}).tolist() == [True, False]
+    assert limit_on(AGREEMENT, {"accuracy_drop": 0.05}, frame) == pytest.approx(95.0)
+
+
+def test_what_was_not_measured_neither_keeps_nor_breaks_a_limit():
+    table = kept(LIMITED, {"arena_bytes": 1.0, "size_bytes": 1000.0})
+    assert table["arena_bytes"].isna().all()
+    assert table["size_bytes"].tolist()[:3] == [0.0, 1.0, 1.0]
+
+
+def test_limits_are_drawn_on_the_axes_that_they_are_of():
+    limits = {"size_bytes": 1000, "accuracy_drop": 0.02, "latency_ms": 0.1}
+    points = tradeoff_points(LIMITED, AXES, limits)
+    figure = plot_tradeoff(points, AXES, runs=LIMITED, limits=limits)
+    assert sorted(note.text for note in figure.layout.annotations) == ["limit 1.0 kB", "limit 93.00 %"]
+    shades = [shape for shape in figure.layout.shapes if shape.type == "rect"]
+    assert sorted((s.x0, round(s.y0, 6)) for s in shades) == [(0, 93.0), (1.0, 0)]
+    assert points.loc[points["is_best"], "id"].tolist() == [2]
+    assert any(trace.name == "Best under the limits" for trace in figure.data)
+    other = Axes(MEASURES["speedup"], ACCURACY)
+    assert limit_on(other.x, limits, LIMITED) is None
 
 
 @pytest.mark.parametrize(
@@ -116,15 +209,30 @@ def test_every_point_is_drawn_once_and_carries_its_run():
         {"recipe": "int8"},
         {"recipe": "prune(sparsity=0.5) + int8", "accuracy": 0.8},
     )
-    points = tradeoff_points(frame, SIZE, ACCURACY)
-    figure = plot_tradeoff(points, SIZE, ACCURACY, 200)
+    points = tradeoff_points(frame, AXES)
+    figure = plot_tradeoff(points, AXES, rows=200)
     front, *groups = figure.data
     assert sorted(i for group in groups for i in group.customdata) == [1, 2, 3]
     assert list(front.x) == [1.0, 4.0]
     assert "200 evaluation rows" in figure.layout.title.subtitle.text
-    words = describe_tradeoff(points, SIZE, ACCURACY)
+    words = describe_tradeoff(points, AXES)
     assert "3 runs" in words
-    assert "int8: 1.0 kB, 90.0 %" in words
+    assert "int8: 1.0 kB, 90.00 %" in words
+
+
+def test_ten_thousand_points_are_thinned_but_for_the_front_and_mapped():
+    chance = random.Random(1)
+    frame = runs(
+        *({"size_bytes": chance.randint(100, 9000), "accuracy": chance.random()} for _ in range(10_000))
+    )
+    points = tradeoff_points(frame, AXES)
+    drawn = thinned(points)
+    assert len(drawn) == MOST_DRAWN
+    assert set(points.loc[points["on_front"], "id"]) <= set(drawn["id"])
+    figure = plot_tradeoff(points, AXES)
+    assert figure.data[0].type == "heatmap"
+    assert sum(len(trace.x) for trace in figure.data if trace.customdata is not None) == MOST_DRAWN
+    assert len(thinned(points.head(50))) == 50
 
 
 def test_only_named_points_have_intervals_so_that_they_can_be_read():
@@ -133,29 +241,68 @@ def test_only_named_points_have_intervals_so_that_they_can_be_read():
         *({"size_bytes": 1000 + chance.randint(0, 40), "accuracy": chance.uniform(0.5, 0.9),
            "accuracy_ci": [0.4, 0.95]} for _ in range(40))
     )  # fmt: skip
-    points = tradeoff_points(frame, SIZE, ACCURACY)
-    group = plot_tradeoff(points, SIZE, ACCURACY).data[1]
+    points = tradeoff_points(frame, AXES)
+    group = plot_tradeoff(points, AXES).data[1]
     drawn = [not math.isnan(v) for v in group.error_y.array]
     assert drawn == [name != "" for name in points["name"]]
     assert 0 < sum(drawn) <= sum(points["on_front"]) < 40
 
 
-def test_points_on_each_other_share_one_name_and_far_ones_have_their_own():
-    frame = runs(
-        {"recipe": "float32", "is_baseline": True, "size_bytes": 90_000, "accuracy": 0.95},
-        {"recipe": "prune(sparsity=0.5) + int8", "size_bytes": 25_000, "accuracy": 0.97},
-        {"recipe": "int8", "size_bytes": 25_000, "accuracy": 0.97},
-        {"recipe": "dynamic", "size_bytes": 20_000, "accuracy": 0.90},
-        {"recipe": "float16", "size_bytes": 50_000, "accuracy": 0.80},
-    )
-    assert tradeoff_points(frame, SIZE, ACCURACY)["name"].tolist() == [
-        "float32", "", "int8 +1", "dynamic", "",
-    ]  # fmt: skip
+def test_points_on_each_other_share_one_name_and_names_do_not_cover_each_other():
+    labels = [
+        Label(1, "float32", 900, 50, (0,)),
+        Label(2, "int8", 300, 60, (1,)),
+        Label(3, "other", 303, 62, (2,)),
+    ]
+    labels += [Label(10 + i, f"a long recipe {i}", 500, 200 + 3 * i, (3, i)) for i in range(9)]
+    placed = place(labels, (1000, 400))
+    assert placed[2][0] == "int8 +1"
+    assert 3 not in placed
+    boxes = [_box(label, placed[label.key][1]) for label in labels if label.key in placed]
+    assert not any(a.hits(b) for i, a in enumerate(boxes) for b in boxes[i + 1 :])
+    assert 3 < len(placed) < len(labels)
 
 
 def test_a_constant_latency_still_has_a_colour_scale():
-    figure = plot_tradeoff(tradeoff_points(runs({}, {}), SIZE, ACCURACY), SIZE, ACCURACY)
+    figure = plot_tradeoff(tradeoff_points(runs({}, {}), AXES), AXES)
     assert figure.layout.coloraxis.cmin < figure.layout.coloraxis.cmax
+
+
+def test_without_a_colour_each_technique_has_its_own_colour_and_shape():
+    axes = Axes(SIZES[0], ACCURACY)
+    frame = runs({}, {"recipe": "prune(sparsity=0.5)"}, {"recipe": "cluster(clusters=16)"})
+    groups = [
+        trace
+        for trace in plot_tradeoff(tradeoff_points(frame, axes), axes).data
+        if trace.customdata is not None
+    ]
+    assert (
+        len({trace.marker.color for trace in groups}) == len({trace.marker.symbol for trace in groups}) == 3
+    )
+
+
+def test_parallel_axes_have_their_better_end_at_the_top():
+    frame = runs(
+        {"size_bytes": 100, "accuracy": 0.5}, {"size_bytes": 900, "accuracy": 0.9}, {"accuracy": None}
+    )
+    measures = [SIZES[0], ACCURACY]
+    whole = complete_runs(frame, measures).assign(family="post-training")
+    assert whole["id"].tolist() == [1, 2]
+    technique, size, accuracy = (
+        plot_parallel(whole, measures, None, frozenset({"size_bytes"})).data[0].dimensions
+    )
+    assert list(technique.ticktext) == ["Post-training"]
+    assert list(size.range) == pytest.approx([math.log10(0.9), math.log10(0.1)])
+    assert list(accuracy.range) == pytest.approx([50.0, 90.0])
+    assert "2 runs" in describe_parallel(whole, measures)
+
+
+@pytest.mark.parametrize("measure", MEASURES.values(), ids=lambda m: m.column)
+def test_every_measure_is_written_with_its_unit(measure):
+    assert measure.write(None) == measure.write(math.nan) == "–"
+    assert measure.unit in measure.write(0.5)
+    assert measure.label
+    assert measure.help
 
 
 def test_quality_is_accuracy_where_there_are_labels_else_what_the_task_gives():
@@ -170,48 +317,38 @@ def operator(layer, parameters, **values):
     return {"name": f"{layer}/op", "layer": layer, "parameters": parameters, **values}
 
 
-def test_bytes_of_a_layer_add_up_over_its_operators():
-    values = layer_values(
-        {"a": [operator("dense", 30, weight_bytes=30), operator("dense", 10, weight_bytes=5)]}, "weight_bytes"
-    )
-    assert values.loc["dense", "a"] == 35
-
-
-@pytest.mark.parametrize("quantity", ["bits_per_weight", "sparsity", "distinct_values"])
-def test_other_quantities_are_averaged_by_parameters(quantity):
-    layers = {"a": [operator("dense", 30, **{quantity: 8}), operator("dense", 10, **{quantity: 4})]}
-    assert layer_values(layers, quantity).loc["dense", "a"] == pytest.approx(7)
-
-
 def test_layers_are_aligned_between_runs_and_keep_the_order_of_the_model():
     layers = {
-        "a": [operator("conv", 8, weight_bytes=8), operator("relu", 0), operator("dense", 4, weight_bytes=4)],
+        "a": [operator("conv", 8, weight_bytes=8), operator("relu", 0), operator("dense", 4, weight_bytes=4),
+              operator("dense", 4, weight_bytes=1)],
         "b": [
             operator("conv", 8, weight_bytes=None),
             operator("dense", 4, weight_bytes=2),
             operator(None, 2, weight_bytes=1),
         ],
-    }
+    }  # fmt: skip
     values = layer_values(layers, "weight_bytes")
     assert values.index.tolist() == ["conv", "dense", "None/op"]
+    assert values["a"].tolist()[:2] == [8.0, 5.0]
     assert values["b"].isna().tolist() == [True, False, False]
     figure = plot_layer_bars(values, "weight_bytes")
     assert [bar.name for bar in figure.data] == ["a", "b"]
     assert figure.data[0].marker.pattern.shape != figure.data[1].marker.pattern.shape
 
 
+def test_of_many_layers_those_are_kept_in_which_the_runs_differ_most():
+    values = pd.DataFrame(
+        {"a": [float(i) for i in range(100)], "b": [0.0] * 100}, index=[f"l{i}" for i in range(100)]
+    )
+    kept_layers = most_different(values, 10)
+    assert kept_layers.index.tolist() == [f"l{i}" for i in range(90, 100)]
+    assert most_different(values, 100) is values
+
+
 def test_layers_without_weights_give_an_empty_figure():
     values = layer_values({"a": []}, "sparsity")
     assert values.empty
     plot_layer_bars(values, "sparsity")
-
-
-@pytest.mark.parametrize("quantity", QUANTITIES)
-def test_every_quantity_has_its_words(quantity):
-    label, _, meaning = QUANTITIES[quantity]
-    values = layer_values({"a": [operator("dense", 3, **{quantity: 0.5})]}, quantity)
-    assert label in plot_layer_bars(values, quantity).layout.title.text
-    assert meaning.endswith(".")
 
 
 def test_curves_of_a_class_share_one_entry_of_the_legend_in_the_order_of_numbers():

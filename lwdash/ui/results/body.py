@@ -30,6 +30,7 @@ def show_results(store: Store, experiment: Mapping[str, Any], *, editor: str, ca
 
     experiment: a row of `get_experiment`; editor: key of the recipe editor below.
     """
+    adopt_address(experiment["id"])
     every = 2.0 if is_busy(store.database, experiment["id"]) else None
     st.fragment(_body, run_every=every)(store, experiment, editor, can_change)
 
@@ -37,7 +38,6 @@ def show_results(store: Store, experiment: Mapping[str, Any], *, editor: str, ca
 def _body(store: Store, experiment: Mapping[str, Any], editor: str, can_change: bool) -> None:
     number, limits = experiment["id"], experiment["limits"] or {}
     runs = results_frame(store, number)
-    adopt_address(number)
     settle_selection(runs["id"])
     if runs.empty:
         st.info("Nothing has run here yet: start with recipes below.", icon=":material/playlist_add:")

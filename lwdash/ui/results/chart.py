@@ -8,13 +8,7 @@ import streamlit as st
 
 from lwdash.charts.measures import MEASURES, available, is_log_possible, quality_of
 from lwdash.charts.parallel import complete_runs, describe_parallel, plot_parallel
-from lwdash.charts.tradeoff import (
-    MOST_DRAWN,
-    Axes,
-    describe_tradeoff,
-    plot_tradeoff,
-    tradeoff_points,
-)
+from lwdash.charts.tradeoff import MOST_DRAWN, Axes, describe_tradeoff, plot_tradeoff, tradeoff_points
 from lwdash.ui.cards import plain
 from lwdash.ui.figure import Spec, show_figure, written
 from lwdash.ui.results.memo import contents, remembered

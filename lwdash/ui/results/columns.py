@@ -6,9 +6,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from lwdash.charts.families import short_recipe
 from lwdash.charts.limits import LIMITS, keeps_all, kept
 from lwdash.charts.measures import MEASURES, Measure, available, quality_of
-from lwdash.charts.tradeoff import short_recipe
 from lwdash.ui.downloads import download_url, run_url
 from lwdash.ui.formats import utc
 from lwdash.ui.results.memo import remembered

@@ -8,16 +8,17 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from lwdash.charts.families import family
+from lwdash.charts.hosts import host_id, words_of
 from lwdash.charts.measures import INTERVALS, MEASURES
-from lwdash.charts.tradeoff import family
-from lwdash.ui.formats import is_missing
 from storage.result_frames import STANDING, ended_mark, figures_of, standing
 from storage.store import Store
 
 OTHERS_SECONDS = 5
 """After this long, what somebody wrote through another process is seen."""
 FIGURES = (
-    *MEASURES, *INTERVALS.values(), "rows", "baseline_accuracy", "baseline_size_bytes", "verdict", "verdict_text", "host",
+    *MEASURES, *INTERVALS.values(), "rows", "baseline_accuracy", "baseline_size_bytes", "verdict", "verdict_text",
+    "host", "host_id",
 )  # fmt: skip
 MADE = ("smaller", "accuracy_change", "run_seconds", "family", "name", "host_name")
 
@@ -81,17 +82,22 @@ def _whole(runs: pd.DataFrame, figures: Mapping[int, Mapping[str, Any]]) -> pd.D
     whole.loc[~done, "run_seconds"] = None
     whole["family"] = [family(r, b) for r, b in zip(whole["recipe"], whole["is_baseline"], strict=True)]
     whole["name"] = whole["title"].where(whole["title"].notna(), whole["recipe"])
-    whole["host_name"] = whole["host"].map(host_name)
+    whole["host_name"] = pd.Series(_host_names(whole), index=whole.index, dtype=object)
     return whole
 
 
-def host_name(host: Any) -> str | None:
-    """`AMD EPYC, 2 cores, 1 thread, LiteRT 2.3.0`: figures of time are comparable where this is the same."""
-    if is_missing(host) or not isinstance(host, Mapping):
-        return None
-    threads = host.get("threads")
-    count = "1 thread" if threads == 1 else f"{threads} threads"
-    return f"{host.get('cpu')}, {host.get('cores')} cores, {count}, LiteRT {host.get('litert')}"
+def _host_names(runs: pd.DataFrame) -> list[str | None]:
+    """`AMD EPYC, 2 cores, 1 thread, LiteRT 2.3.0`, with the machine's short name where two read alike."""
+    hosts = list(zip(runs["host"], runs["host_id"], strict=True))
+    words = [words_of(host) if isinstance(host, Mapping) else None for host, _ in hosts]
+    ids: dict[str, set[str]] = {}
+    for said, (host, name) in zip(words, hosts, strict=True):
+        if said is not None:
+            ids.setdefault(said, set()).add(host_id({"host": host, "host_id": name}))
+    return [
+        said if said is None or len(ids[said]) < 2 else f"{said} ({host_id({'host': host, 'host_id': name})})"
+        for said, (host, name) in zip(words, hosts, strict=True)
+    ]
 
 
 assert not {column.key for column in STANDING} & set(FIGURES), "a column would be there twice"

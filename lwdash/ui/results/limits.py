@@ -38,7 +38,9 @@ def show_best(runs: pd.DataFrame, limits: Mapping[str, float]) -> None:
     """The sentence at the top: the best run under the limits, or which limit is in the way."""
     if not limits or not (runs["state"] == "succeeded").any():
         return
-    done = runs[runs["state"] == "succeeded"]
+    done = runs[(runs["state"] == "succeeded") & ~runs["is_baseline"].astype(bool)]
+    if done.empty:
+        return
     able = int(keeps_all(done, limits).sum())
     chosen = best(done, limits)
     if chosen is None:

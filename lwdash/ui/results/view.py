@@ -60,7 +60,8 @@ PARAMETERS: Mapping[str, _Parameter] = {
 def adopt_address(experiment_id: int) -> None:
     """Takes over what the address says, where it is not this page that wrote it: a link, or the back button.
 
-    Call it before the widgets are drawn.
+    Call it before the widgets are drawn, and only where the whole page runs, as the back button makes it: a fragment
+    that runs by itself may be sent with an address that the browser has not yet replaced.
     """
     now = _here()
     if st.session_state.get(_SEEN) == (experiment_id, now) and "results:x" in st.session_state:
