@@ -51,6 +51,6 @@ def source(path: Path, name: str, header_name: str, notes: Mapping[str, str]) ->
 
 
 def _comment(notes: Mapping[str, str]) -> str:
-    """Line comments: no text inside can end them, and a backslash at a line's end would join the next one."""
-    lines = (f"{key}: {' '.join(str(value).split())}" for key, value in notes.items())
+    """Line comments. A backslash at a line's end, or the trigraph for one, would join the next line to it."""
+    lines = (f"{key}: {' '.join(str(value).split())}".replace("??", "? ?") for key, value in notes.items())
     return "\n".join(f"// {line}".rstrip("\\ ") for line in lines) + "\n"

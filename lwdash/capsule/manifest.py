@@ -149,5 +149,7 @@ def _origin(values: Mapping[str, Any]) -> Origin:
     name, sha256 = PurePath(_text(values, "name", 255)).name, _text(values, "sha256", 64)
     if not re.fullmatch(r"[0-9a-f]{64}", sha256):
         raise CapsuleRefused(f"capsule.json: {sha256[:20]!r} is not a SHA-256 in hex")
+    if name in ("", "..") or not name.isprintable():
+        raise CapsuleRefused(f"capsule.json: {name!r} is no file name")
     size = values.get("size_bytes")
-    return Origin(name or "file", sha256, size if isinstance(size, int) else None)
+    return Origin(name, sha256, size if isinstance(size, int) else None)

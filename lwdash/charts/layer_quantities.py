@@ -136,13 +136,15 @@ SEQUENTIAL = (
     "#3b496c",
     "#575d6d",
     "#707173",
-    "#8a8678",
+    "#8f8b7c",
     "#a59c74",
     "#c3b369",
     "#e1cc55",
     "#fee838",
 )
 """Cividis: reads the same with every kind of colour vision, and in grey."""
+LIGHT_FROM = 5
+"""From this step on, dark text reads better than white."""
 NO_VALUE = "#c3ccd4"
 
 
@@ -183,4 +185,4 @@ def colour_of(value: float | None, low: float, high: float) -> tuple[str, str]:
         return NO_VALUE, "#17212b"
     share = 0.5 if high <= low else (value - low) / (high - low)
     step = min(len(SEQUENTIAL) - 1, max(0, round(share * (len(SEQUENTIAL) - 1))))
-    return SEQUENTIAL[step], "#ffffff" if step < 6 else "#17212b"
+    return SEQUENTIAL[step], "#ffffff" if step < LIGHT_FROM else "#17212b"

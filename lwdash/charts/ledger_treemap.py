@@ -24,6 +24,9 @@ OF_LAYERS = {
     "constants": "constant_bytes",
 }  # fmt: skip
 NO_LAYER = "not of one layer"
+FRAME, DARK, LIGHT = "#b8c4cd", "#17212b", "#ffffff"
+LIGHT_ON = frozenset({"#0072B2", "#D55E00"})
+"""Colours on which text is white; all colours are opaque, so that they read on light and dark pages alike."""
 
 
 def ledger_parts(
@@ -57,7 +60,7 @@ def plot_ledger(parts: pd.DataFrame) -> go.Figure:
     by_layer = parts.groupby("layer", sort=False)["bytes"].sum()
     ids = ["file", *(f"layer:{name}" for name in by_layer.index)]
     labels, parents = [".tflite", *by_layer.index], ["", *["file"] * len(by_layer)]
-    values, colours = [total, *by_layer], ["rgba(0,0,0,0)", *["rgba(128,144,160,0.25)"] * len(by_layer)]
+    values, colours = [total, *by_layer], [FRAME, *[FRAME] * len(by_layer)]
     for row in parts.itertuples():
         label, colour, _ = CATEGORIES[str(row.category)]
         ids.append(f"{row.category}:{row.layer}")
@@ -68,7 +71,8 @@ def plot_ledger(parts: pd.DataFrame) -> go.Figure:
     figure = go.Figure(
         go.Treemap(
             ids=ids, labels=labels, parents=parents, values=values, branchvalues="total",
-            marker={"colors": colours, "line": {"width": 1}}, pathbar={"visible": True}, tiling={"pad": 2},
+            marker={"colors": colours, "line": {"width": 1}}, pathbar={"visible": True},
+            textfont={"color": [LIGHT if colour in LIGHT_ON else DARK for colour in colours]}, tiling={"pad": 2},
             texttemplate="%{label}<br>%{value:,} B",
             hovertemplate="<b>%{label}</b><br>%{value:,} B, %{percentRoot:.1%} of the file<extra></extra>",
         )

@@ -6,7 +6,8 @@ import plotly.graph_objects as go
 from lwdash.charts.layer_quantities import Quantity
 
 COLOUR = "#0072B2"
-MOST_LAYERS = 60
+MOST_LAYERS = 40
+LONGEST_NAME = 28
 
 
 def plot_operator_bars(values: pd.Series, quantity: Quantity) -> go.Figure:
@@ -29,12 +30,20 @@ def plot_operator_bars(values: pd.Series, quantity: Quantity) -> go.Figure:
     figure.update_layout(
         title=f"{quantity.label}, layer by layer{left_out}",
         xaxis={"title": quantity.title, "rangemode": "tozero"},
-        yaxis={"autorange": "reversed", "automargin": True, "type": "category"},
+        yaxis={
+            "autorange": "reversed", "automargin": True, "type": "category",
+            "tickvals": list(shown.index), "ticktext": [shortened(name) for name in shown.index],
+        },
         height=140 + 26 * max(1, len(shown)),
         margin={"t": 50, "b": 20},
         showlegend=False,
-    )
+    )  # fmt: skip
     return figure
+
+
+def shortened(name: str) -> str:
+    """The end of a long name, where nested layers differ: `…_depthwise/depthwise1`."""
+    return name if len(name) <= LONGEST_NAME else f"…{name[1 - LONGEST_NAME :]}"
 
 
 def describe_operator_bars(values: pd.Series, quantity: Quantity) -> str:

@@ -97,8 +97,10 @@ def _original(key: str, origin: Origin, files: Mapping[str, Path], given: Path |
             f"the capsule does not hold its {key} file {origin.name} (SHA-256 {origin.sha256[:16]}…): "
             f"give it with --{option}"
         )
-    named = folder / key / origin.name
-    named.parent.mkdir()
+    named = (
+        folder / "originals" / key / origin.name
+    )  # files are inspected, and spoken of, under their own names
+    named.parent.mkdir(parents=True)
     return inside.rename(named)
 
 

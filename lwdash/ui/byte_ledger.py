@@ -11,7 +11,7 @@ from lwdash.charts.ledger_treemap import CATEGORIES, describe_ledger, ledger_par
 from lwdash.ui.deep_compression import show_deep_compression
 from lwdash.ui.formats import NOTHING, is_missing, size
 
-FIGURE_WIDTH = 190
+FIGURE_WIDTH = 170
 
 
 def show_bytes(run: Mapping[str, Any], measured: Mapping[str, Any]) -> None:

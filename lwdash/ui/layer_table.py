@@ -61,7 +61,7 @@ def show_layers(layers: Sequence[Mapping[str, Any]], kernels: Sequence[Mapping[s
     if offered:
         quantity = QUANTITIES[
             st.selectbox(
-                "Draw", offered, format_func=lambda q: QUANTITIES[q].label, key="run:quantity", width=260
+                "Quantity", offered, format_func=lambda q: QUANTITIES[q].label, key="run:quantity", width=260
             )
         ]
         st.caption(quantity.meaning)

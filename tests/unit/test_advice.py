@@ -1,0 +1,180 @@
+"""What a run's figures call for next, and what stands out in them."""
+
+import pytest
+
+from lwdash.advice.evidence import Evidence
+from lwdash.advice.findings import findings
+from lwdash.advice.suggestions import MOST, suggest
+from lwdash.recipe import parse_recipe
+
+GOOD = {"verdict": "equivalent", "accuracy": 0.95, "baseline_accuracy": 0.95, "rows": 1000, "sqnr_db": 42.0}
+BAD = {"verdict": "worse", "accuracy": 0.90, "baseline_accuracy": 0.95, "rows": 1000, "sqnr_db": 18.0}
+
+
+def operator(layer, sqnr, *, kernel=64, dtype="int8", kind="CONV_2D", path=None):
+    return {
+        "type": kind, "layer": layer, "name": f"model/{path or layer}/Conv2D", "output_sqnr_db": sqnr, "subgraph": 0,
+        "kernel_values": kernel, "input_dtype": dtype, "output_dtype": dtype, "distinct_values": 9,
+    }  # fmt: skip
+
+
+def evidence(recipe, figures, *, layers=(), facts=None, can_train=True):
+    stages = [{"name": recipe, "facts": facts or {}}]
+    return Evidence(recipe, figures, {"stages": stages}, {"layers": list(layers)}, can_train=can_train)
+
+
+def recipes(found):
+    return [s.recipe for s in suggest(found)]
+
+
+LOSSY = [operator("conv", 40.0), operator("conv_1", 14.0), operator("dense", 13.0, kind="FULLY_CONNECTED")]
+
+
+def test_the_layer_that_loses_the_signal_is_kept_in_16_bit_with_the_runs_own_parameters():
+    found = suggest(evidence("int8(io=float32, per_channel=false)", BAD, layers=LOSSY))[0]
+    assert found.recipe == "mixed(default=int8, conv_1=int16x8, io=float32, per_channel=false)"
+    assert found.title == "Keep conv_1 in 16 bit"
+    assert "14.0 dB" in found.reason
+    assert "40.0 dB" in found.reason
+
+
+def test_a_second_layer_joins_the_first_in_a_mixed_recipe():
+    mixed = "mixed(default=int8, conv=int16x8)"
+    assert "mixed(default=int8, conv=int16x8, conv_1=int16x8)" in recipes(evidence(mixed, BAD, layers=LOSSY))
+
+
+def test_a_layer_that_recipes_cannot_name_is_not_suggested():
+    fused = [{**LOSSY[0]}, {**LOSSY[1], "name": "model/other/Conv2D"}, {**LOSSY[2], "name": "dense"}]
+    assert evidence("int8", BAD, layers=fused).lost_signal.layer == "conv"
+    assert evidence("int8", BAD, layers=fused[1:]).lost_signal is None
+
+
+def test_after_training_a_layer_is_not_blamed_for_what_pruning_did():
+    """Its weights differ from the baseline's since they were trained; rounding itself lost nothing (45 dB)."""
+    found = recipes(evidence("prune(sparsity=0.8) + int8", BAD, layers=LOSSY, facts={"sqnr_db": 45.0}))
+    assert found == ["prune(sparsity=0.6) + int8"]
+
+
+def test_rounding_that_loses_after_training_asks_for_the_form_of_qat_that_keeps_the_structure():
+    found = evidence("prune(sparsity=0.5) + cluster(clusters=16) + int8", BAD, facts={"sqnr_db": 12.0})
+    titles = {s.title: s.recipe for s in suggest(found)}
+    assert titles["Train for it (PCQAT)"] == "prune(sparsity=0.5) + cluster(clusters=16) + qat + int8"
+    assert "12.0 dB" in next(s.reason for s in suggest(found) if s.title == "Clip outliers")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "figures", "facts", "expected"),
+    [
+        ("int8(per_channel=false)", BAD, {}, "int8"),
+        ("int8", BAD, {"calibration_rows": 256}, "int8(rows=1024)"),
+        ("int8", BAD, {}, "qat + int8"),
+        ("int8", BAD, {}, "int8(ranges=mse)"),
+        ("cluster(clusters=16) + int8", BAD, {"sqnr_db": 50.0}, "cluster(clusters=32) + int8"),
+        ("prune(sparsity=0.5) + int8", GOOD, {}, "prune(sparsity=0.75) + int8"),
+        ("cluster(clusters=16) + int8", GOOD, {}, "cluster(clusters=8) + int8"),
+        ("float16", GOOD, {}, "int8"),
+        ("dynamic", GOOD, {}, "dynamic(bits=4)"),
+        ("int8", GOOD, {}, "prune(sparsity=0.5) + int8"),
+        ("float32", {**GOOD, "is_baseline": True, "size_bytes": 10_000}, {}, "int8"),
+    ],
+)  # fmt: skip
+def test_what_the_figures_call_for(recipe, figures, facts, expected):
+    assert expected in recipes(evidence(recipe, figures, facts=facts))
+
+
+def test_rows_that_were_all_used_are_not_asked_for_again():
+    assert not any("rows=" in r for r in recipes(evidence("int8", BAD, facts={"calibration_rows": 99})))
+
+
+def test_clusters_torn_by_scales_a_channel_get_one_scale():
+    torn = {"kernel": "conv:0", "is_found": True, "zeros": 0, "zeros_kept": None, "distinct": 16,
+            "distinct_stored": 90}  # fmt: skip
+    found = evidence("cluster(clusters=16) + int8", GOOD, facts={"audit": [torn]})
+    assert "cluster(clusters=16) + int8(per_channel=false)" in recipes(found)
+    [problem] = [f.text for f in findings(found) if f.kind == "problem"]
+    assert problem == "conv: the 16 shared values that clustering made are 90 in the file."
+
+
+def test_operators_left_in_float_are_named_and_another_quantizer_offered():
+    island = operator("gelu", 40.0, kernel=0, dtype="float32", kind="GELU")
+    borders = {**island, "type": "QUANTIZE"}
+    found = evidence("int8", GOOD, layers=[LOSSY[0], island, borders])
+    assert recipes(found)[0] == "int8(backend=tflite)"
+    assert findings(found)[0].kind == "problem"
+    assert "1 operator computes in float: GELU" in findings(found)[0].text
+    assert "Integer throughout" in findings(evidence("int8", GOOD, layers=LOSSY))[0].text
+
+
+def test_a_model_that_cannot_be_trained_gets_no_training():
+    for recipe, figures in (("int8", BAD), ("int8", GOOD), ("float32", GOOD)):
+        found = [parse_recipe(r) for r in recipes(evidence(recipe, figures, can_train=False))]
+        assert not any(recipe.is_trained for recipe in found)
+
+
+@pytest.mark.parametrize("figures", [GOOD, BAD, {}, {"verdict": "cannot tell", "agreement": 0.9, "rows": 50}])
+@pytest.mark.parametrize(
+    "recipe",
+    ["float32", "float16", "dynamic(bits=4)", "weight_only", "int8(backend=tflite)", "int16x8", "mixed(default=float32)",
+     "prune(sparsity=0.99) + int8", "qat", "prune(sparsity=0.5) + qat", "channels + int8", "low_rank + float16",
+     "cluster(clusters=2)"],
+)  # fmt: skip
+def test_every_suggestion_is_a_recipe_in_canonical_form_and_another_one(recipe, figures):
+    own = str(parse_recipe(recipe))
+    found = recipes(evidence(recipe, figures, layers=LOSSY, facts={"calibration_rows": 256}))
+    assert len(found) == len(set(found)) <= MOST
+    assert [str(parse_recipe(r)) for r in found] == found
+    assert own not in found
+
+
+def test_a_recipe_that_is_no_longer_read_gives_no_suggestions_and_no_exception():
+    found = evidence("int9(x=1)", GOOD, layers=LOSSY)
+    assert suggest(found) == []
+    assert findings(found) == []
+
+
+def test_zeros_are_said_to_show_in_gzip():
+    figures = {**GOOD, "sparsity": 0.8, "size_bytes": 12_800, "gzip_bytes": 5_600}
+    kept = {
+        "kernel": "conv:0",
+        "is_found": True,
+        "zeros": 90,
+        "zeros_kept": 1.0,
+        "distinct": 9,
+        "distinct_stored": None,
+    }
+    found = findings(evidence("prune(sparsity=0.8) + int8", figures, facts={"audit": [kept]}))
+    assert found[0].text.startswith("The 90 zeros that pruning made are zeros in the file")
+    assert "12.8 kB become 5.6 kB" in found[1].text
+
+
+def test_lost_zeros_are_a_problem_with_their_share():
+    lost = {
+        "kernel": "conv:0",
+        "is_found": True,
+        "zeros": 100,
+        "zeros_kept": 0.4,
+        "distinct": 9,
+        "distinct_stored": None,
+    }
+    unknown = {"kernel": "dense:0", "is_found": False, "zeros": 0, "zeros_kept": None, "distinct": 0,
+               "distinct_stored": None}  # fmt: skip
+    found = findings(evidence("prune(sparsity=0.8) + int8", GOOD, facts={"audit": [lost, unknown]}))
+    assert [f.kind for f in found] == ["problem", "note"]
+    assert "60% of the 100 zeros" in found[0].text
+
+
+@pytest.mark.parametrize(
+    ("figures", "words"),
+    [
+        (BAD, "accuracy −5.0 points"),
+        (GOOD, "accuracy as the original's"),
+        (
+            {**BAD, "verdict": "cannot tell", "rows": 40},
+            "accuracy −5.0 points, which 40 rows cannot tell from chance",
+        ),
+        ({"agreement": 0.98}, "2.0 % of the rows get another class than from the original"),
+        ({"sqnr_db": 31.24}, "outputs at 31.2 dB SQNR"),
+    ],
+)
+def test_a_loss_in_words(figures, words):
+    assert evidence("int8", figures).loss_words == words

@@ -1,0 +1,177 @@
+"""The figures of a run's page: what they add up to, and what they say in words."""
+
+import re
+
+import pytest
+
+from lwdash.charts.graph_view import describe_graph, flow_words, graph_dot
+from lwdash.charts.layer_quantities import (
+    NO_VALUE,
+    QUANTITIES,
+    SEQUENTIAL,
+    by_layer,
+    colour_of,
+    measured_quantities,
+)
+from lwdash.charts.ledger_treemap import NO_LAYER, describe_ledger, ledger_parts, plot_ledger
+from lwdash.charts.operator_bars import MOST_LAYERS, describe_operator_bars, plot_operator_bars, shortened
+from lwdash.charts.weight_histograms import plot_weights, weight_words
+
+LAYERS = [
+    {"index": 0, "subgraph": 0, "type": "CONV_2D", "layer": "conv", "parameters": 30, "bytes": 100, "weight_bytes": 60,
+     "quantization_bytes": 20, "graph_bytes": 15, "name_bytes": 5, "constant_bytes": 0, "sparsity": 0.5,
+     "output_sqnr_db": 40.0, "macs": 1000, "time_share": 0.75},
+    {"index": 1, "subgraph": 0, "type": "ADD", "layer": "conv", "parameters": 10, "bytes": 40, "weight_bytes": 10,
+     "quantization_bytes": 10, "graph_bytes": 15, "name_bytes": 5, "constant_bytes": 0, "sparsity": 0.1,
+     "output_sqnr_db": 12.0, "macs": 0, "time_share": 0.25},
+    {"index": 2, "subgraph": 0, "type": "SOFTMAX", "layer": None, "name": "out", "parameters": 0, "bytes": 30,
+     "weight_bytes": 0, "quantization_bytes": 10, "graph_bytes": 20, "name_bytes": 0, "constant_bytes": 0,
+     "sparsity": None, "output_sqnr_db": None},
+]  # fmt: skip
+LEDGER = {"weights": 70, "quantization": 45, "graph": 80, "names": 10, "constants": 0, "metadata": 20, "padding": 5,
+          "unreferenced": 0}  # fmt: skip
+GRAPH = {
+    "nodes": [{"index": i, "type": row["type"], "layer": row["layer"]} for i, row in enumerate(LAYERS)],
+    "ports": [{"id": "in:0", "name": 'an "input"', "dtype": "int8", "shape": [-1, 8]},
+              {"id": "out:0", "name": "out", "dtype": "int8", "shape": [1, 3]}],
+    "edges": [{"from": "in:0", "to": 0, "dtype": "int8", "shape": [-1, 8]},
+              {"from": 0, "to": 1, "dtype": "int8", "shape": [1, 8]},
+              {"from": 1, "to": 2, "dtype": "int8", "shape": []},
+              {"from": 2, "to": "out:0", "dtype": "int8", "shape": [1, 3]}],
+    "subgraphs": 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        ("bytes", {"conv": 140, "out": 30}),
+        ("sparsity", {"conv": pytest.approx(40.0)}),
+        ("output_sqnr_db", {"conv": 12.0}),
+        ("time_share", {"conv": pytest.approx(100.0)}),
+    ],
+)
+def test_a_layer_joins_its_operators_as_the_quantity_asks(column, expected):
+    """Bytes add up, shares of zeros are averaged by parameters, of SQNRs the least counts."""
+    assert by_layer(LAYERS, QUANTITIES[column]).to_dict() == expected
+
+
+def test_only_what_was_measured_is_offered():
+    assert measured_quantities([{"type": "ADD", "bytes": 9}]) == ["bytes"]
+    assert "entropy_bits" not in measured_quantities(LAYERS)
+    assert measured_quantities([]) == []
+
+
+def test_bars_of_many_layers_are_the_largest_in_the_order_of_the_file():
+    many = [
+        {"type": "CONV_2D", "layer": f"block_{i:03}/a_long_name_of_a_layer", "bytes": i} for i in range(90)
+    ]
+    values = by_layer(many, QUANTITIES["bytes"])
+    figure = plot_operator_bars(values, QUANTITIES["bytes"])
+    assert list(figure.data[0].x) == list(range(90 - MOST_LAYERS, 90))
+    assert f"the {MOST_LAYERS} largest of 90" in figure.layout.title.text
+    assert max(map(len, figure.layout.yaxis.ticktext)) <= 28
+    assert "block_089/a_long_name_of_a_layer 89 B" in describe_operator_bars(values, QUANTITIES["bytes"])
+
+
+def test_bars_of_nothing_are_an_empty_figure():
+    values = by_layer([], QUANTITIES["sparsity"])
+    plot_operator_bars(values, QUANTITIES["sparsity"])
+    assert describe_operator_bars(values, QUANTITIES["sparsity"]) == "Zeros: no layer has it."
+
+
+def test_long_names_keep_their_end():
+    assert shortened("short") == "short"
+    assert shortened("mobilenet/block_16_depthwise/depthwise").endswith("depthwise/depthwise")
+
+
+def test_the_bytes_of_the_ledger_add_up_to_the_file_and_what_no_layer_owns_is_shown():
+    parts = ledger_parts(LAYERS, LEDGER, 230)
+    assert parts["bytes"].sum() == 230
+    rest = parts[parts["layer"] == NO_LAYER].set_index("category")["bytes"].to_dict()
+    assert rest == {"quantization": 5, "graph": 30, "metadata": 20, "padding": 5}
+    treemap = plot_ledger(parts).data[0]
+    assert treemap.values[0] == 230
+    inside = dict(zip(treemap.ids, treemap.values, strict=True))
+    assert inside["layer:conv"] == 140
+    assert inside["weights:conv"] == 70
+    for name, value in inside.items():
+        children = [v for v, parent in zip(treemap.values, treemap.parents, strict=True) if parent == name]
+        assert not children or sum(children) == value, name
+    assert "weights 70" in describe_ledger(parts)
+
+
+def test_a_run_measured_before_there_was_a_ledger_still_adds_up():
+    parts = ledger_parts([{"type": "CONV_2D", "layer": "conv", "bytes": 99, "weight_bytes": 27}], {}, 120)
+    assert parts["bytes"].sum() == 120
+    plot_ledger(parts)
+
+
+def test_the_graph_is_dot_text_with_each_operator_its_value_and_its_colour():
+    dot = graph_dot(GRAPH, LAYERS, QUANTITIES["output_sqnr_db"])
+    assert '0 [label="CONV_2D\\nconv\\n40.0 dB"' in dot
+    assert f'fillcolor="{SEQUENTIAL[-1]}"' in dot.split("\n0 [")[1].split("\n")[0]
+    assert f'fillcolor="{SEQUENTIAL[0]}"' in dot.split("\n1 [")[1].split("\n")[0]
+    assert f'fillcolor="{NO_VALUE}"' in dot.split("\n2 [")[1].split("\n")[0]
+    assert 'an \\"input\\"' in dot
+    assert re.findall(r"^(\S+) -> (\S+) ", dot, re.M) == [
+        ('"in:0"', "0"), ("0", "1"), ("1", "2"), ("2", '"out:0"'),
+    ]  # fmt: skip
+    assert "?×8 int8" in dot
+    assert "label" not in graph_dot(GRAPH, LAYERS, QUANTITIES["bytes"], with_shapes=False).split(" -> ")[1]
+    assert dot.count("{") == dot.count("}")
+
+
+def test_a_name_cannot_leave_its_string():
+    hostile = {**GRAPH, "ports": [{**GRAPH["ports"][0], "name": 'x"]; evil [label="\\'}, GRAPH["ports"][1]]}
+    dot = graph_dot(hostile, LAYERS, QUANTITIES["bytes"])
+    unquoted = re.sub(r'"(?:[^"\\]|\\.)*"', "", dot)
+    assert "evil" not in unquoted
+    assert '"' not in unquoted
+
+
+def test_shapes_and_the_graph_in_words():
+    assert flow_words({"shape": [], "dtype": "int32"}) == "scalar int32"
+    assert describe_graph(GRAPH) == (
+        "The file's graph: 3 operators (CONV_2D 1, ADD 1, SOFTMAX 1) and 4 connections."
+    )
+
+
+def test_colours_go_from_dark_to_light_and_text_stays_readable():
+    assert colour_of(0, 0, 10) == (SEQUENTIAL[0], "#ffffff")
+    assert colour_of(10, 0, 10) == (SEQUENTIAL[-1], "#17212b")
+    assert colour_of(5, 5, 5)[0] in SEQUENTIAL
+    for step in range(11):
+        fill, text = colour_of(step, 0, 10)
+        assert contrast(fill, text) > 4.5, (step, fill)
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG's contrast ratio."""
+
+    def luminance(colour: str) -> float:
+        shares = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in shares]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+KERNEL = {
+    "low": -1.0, "high": 1.0, "counts": [1, 0, 2, 3], "zeros": 4, "values": 10, "distinct": 5, "dtype": "int8",
+    "baseline": {"counts": [2, 2, 3, 3], "zeros": 0, "values": 10, "distinct": 10},
+}  # fmt: skip
+
+
+def test_weights_are_bars_with_the_baseline_as_a_line():
+    bars, line = plot_weights(KERNEL).data
+    assert (bars.type, list(bars.y), list(bars.x)) == ("bar", [1, 0, 2, 3], [-0.75, -0.25, 0.25, 0.75])
+    assert (line.mode, list(line.y)) == ("lines", [2, 2, 3, 3])
+    assert weight_words(KERNEL) == "10 weights, int8 · zeros 40.0% (baseline 0.0%) · distinct 5 (baseline 10)"
+
+
+def test_weights_without_a_twin_stand_alone():
+    alone = {**KERNEL, "baseline": None}
+    assert len(plot_weights(alone).data) == 1
+    assert weight_words(alone) == "10 weights, int8 · zeros 40.0% · distinct 5"
