@@ -151,16 +151,16 @@ def _keep_to_what_is_allowed(
     engine = connection.engine
     if not visitor_of(engine).is_known:
         raise NotAllowed("who looks on by a share link, or has not signed in, can change nothing")
-    table = statement.table
+    table = getattr(statement.table, "name", None)  # of a mapped class, the table is an annotated copy
     if isinstance(statement, Insert):
-        if table is Run.__table__:
+        if table == Run.__tablename__:
             rows = [statement.compile().params, *([single] if single else []), *(many or ())]
             for experiment_id in {
                 row["experiment_id"] for row in rows if row.get("experiment_id") is not None
             }:
                 must_change(engine, experiment_id)
-    elif table is Run.__table__:
+    elif table == Run.__tablename__:
         statement = statement.where(is_run_changeable(engine))
-    elif table is Experiment.__table__:
+    elif table == Experiment.__tablename__:
         statement = statement.where(_is_own(engine))
     return statement, many, single

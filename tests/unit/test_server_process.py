@@ -25,12 +25,13 @@ folder, port = Path(sys.argv[1]), int(sys.argv[2])
 def store_upload(path, sha256):
     return path.rename(folder / sha256)
 
-def find_artifact(run_id):
+def find_artifact(run_id, request):
     return folder / run_id, run_id
 
 listed = routes(
     folder=folder / "partial", limit_bytes=2_000_000_000, token="a-token", health=lambda: {"ok": True},
-    store_upload=store_upload, find_artifact=find_artifact,
+    store_upload=store_upload, find_artifact=find_artifact, find_log=find_artifact,
+    metrics=lambda: b"", is_known=lambda cookies: True,
 )
 uvicorn.run(Starlette(routes=listed), host="127.0.0.1", port=port, log_level="warning")
 """

@@ -8,11 +8,12 @@ from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from lwdash.errors import NotFound, UploadRefused
 from lwdash.server.access import TOKEN_HEADER, refusal, upload_token
-from lwdash.server.routes import routes
+from lwdash.server.routes import SignInNeeded, routes
 
 TOKEN = "a-token"
 MODEL = bytes(range(256)) * 40
@@ -34,13 +35,20 @@ class Dashboard:
             raise RuntimeError("the database said: secret detail")
         return path.rename(self.folder / sha256)
 
-    def find_artifact(self, run_id: str) -> tuple[Path, str]:
-        names = {"7": "digits int8.tflite", "8": "Größe.tflite"}
+    def find_artifact(self, run_id: str, request: Request) -> tuple[Path, str]:
+        if run_id == "6" and "me" not in request.cookies:
+            raise SignInNeeded
+        names = {"6": "mine.tflite", "7": "digits int8.tflite", "8": "Größe.tflite"}
         if run_id == "9":
             return self.folder / "gone.tflite", "gone.tflite"
         if run_id not in names:
             raise NotFound(f"there is no run {run_id}")
         return self.folder / "a.tflite", names[run_id]
+
+    def find_log(self, run_id: str, request: Request) -> tuple[Path, str]:
+        path = self.folder / f"run-{run_id}.log"
+        path.write_bytes(b"<b>what it said</b>\n")
+        return path, path.name
 
 
 @pytest.fixture
@@ -49,15 +57,19 @@ def dashboard(tmp_path) -> Dashboard:
 
 
 def client_of(dashboard: Dashboard, **settings) -> TestClient:
-    listed = routes(
-        folder=dashboard.folder / "partial",
-        limit_bytes=1000,
-        token=TOKEN,
-        store_upload=dashboard.store_upload,
-        find_artifact=dashboard.find_artifact,
-        health=lambda: dashboard.health,
+    given = {
+        "folder": dashboard.folder / "partial",
+        "limit_bytes": 1000,
+        "token": TOKEN,
+        "store_upload": dashboard.store_upload,
+        "find_artifact": dashboard.find_artifact,
+        "find_log": dashboard.find_log,
+        "health": lambda: dashboard.health,
+        "metrics": lambda: b"a_metric 1\n",
+        "is_known": lambda cookies: True,
         **settings,
-    )
+    }
+    listed = routes(**given)
     # Streamlit puts this middleware around every route.
     return TestClient(Starlette(routes=listed, middleware=[Middleware(GZipMiddleware)]))
 
@@ -178,3 +190,50 @@ def test_the_routes_lie_below_the_base_url(dashboard, base_url):
     assert client.get("/tools/lwdash/healthz").status_code == 200
     assert put(client, b"abc", "/tools/lwdash/upload/m.keras").status_code == 201
     assert client.get("/healthz").status_code == 404
+
+
+def test_a_log_is_text_that_no_browser_takes_for_a_page(client):
+    answer = client.get("/download/run/3.log")
+    assert answer.text == "<b>what it said</b>\n"
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert answer.headers["content-disposition"].startswith("attachment")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_download_for_somebody_else_asks_for_the_sign_in(client):
+    assert client.get("/download/run/6.tflite").status_code == 401
+    client.cookies.set("me", "1")
+    assert client.get("/download/run/6.tflite").status_code == 200
+
+
+def test_uploads_and_metrics_are_for_those_who_are_known(dashboard):
+    client = client_of(dashboard, is_known=lambda cookies: "me" in cookies)
+    assert put(client, b"abc").status_code == 401
+    assert client.get("/metrics").status_code == 401
+    assert dashboard.stored == {}
+    client.cookies.set("me", "1")
+    assert put(client, b"abc").status_code == 201
+    assert client.get("/metrics").text == "a_metric 1\n"
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [(None, 401), ("Bearer no", 401), ("s3cret", 401), ("Basic s3cret", 401), ("Bearer s3cret", 200)],
+)
+def test_with_a_token_metrics_are_for_who_has_it(dashboard, header, status):
+    client = client_of(dashboard, metrics_token="s3cret")
+    client.cookies.set("me", "1")
+    headers = {"Authorization": header} if header else {}
+    assert client.get("/metrics", headers=headers).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/upload/m.keras"), ("GET", "/upload/m.keras"), ("DELETE", "/download/run/7.tflite"),
+        ("PUT", "/download/run/7.log"), ("POST", "/metrics"), ("PUT", "/healthz"), ("PATCH", "/upload/m.keras"),
+    ],
+)  # fmt: skip
+def test_other_methods_are_not_allowed(client, dashboard, method, path):
+    assert client.request(method, path, content=b"abc").status_code == 405
+    assert dashboard.stored == {}
