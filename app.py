@@ -22,15 +22,16 @@ from lwdash.server.plotly_js import plotly_route
 from lwdash.server.routes import routes
 from lwdash.server.takeaway import takeaway_routes
 from lwdash.server.uploads import remove_partial_uploads
+from lwdash.settings import load_settings
 from lwdash.ui.context import installed
 from storage.errors import StorageError
 
 try:
+    set_up_logging(load_settings().log)
     settings, store = installed()
     check_sign_in(settings.auth)
 except (UserMistake, StorageError, OSError) as error:
     sys.exit(f"lwdash cannot start: {error}")
-set_up_logging(settings.log)
 logging.getLogger(__name__).info(
     "lwdash %s on %s; %s",
     lwdash.__version__,

@@ -113,8 +113,6 @@ def test_each_changes_only_what_is_theirs_or_nobodys(team: Store, visitor: Visit
         after = state_of(team)
         changed = {number for number in before if before[number] != after[number]}
         assert changed == own - ({4} if name == "private" else set()), name  # 4 is private already
-            name
-        )  # 4 is so already
 
 
 def test_a_link_writes_nothing_anywhere(team: Store) -> None:
