@@ -12,6 +12,7 @@ from lwdash.errors import ConversionFailed
 from lwdash.explanations import explain_failure
 from lwdash.keras_models.saved_function import SavedFunction
 from lwdash.techniques.as_products import write_as_products
+from lwdash.techniques.bounded_exponents import bound_unselected_exponents
 from lwdash.techniques.equal_splits import write_equal_splits
 from lwdash.techniques.finetune import library_of
 from lwdash.techniques.flatbuffer import read_model, text, write_model
@@ -104,6 +105,7 @@ def clean_names(data: bytes, input_names: Sequence[str]) -> bytes:
     model = read_model(data)
     write_equal_splits(model)
     write_as_products(model)
+    bound_unselected_exponents(model)
     write_reversals_as_gathers(model)
     model.metadata = [entry for entry in model.metadata or () if text(entry.name) != CONVERTER_NOTES]
     all_names: list[str] = []

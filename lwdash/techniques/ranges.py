@@ -29,8 +29,9 @@ LEVELS = 256
 SHARES = np.linspace(0.2, 1.0, 81)
 """How much of each side of a range the search for the least error keeps."""
 NARROWEST = 2.0**-20
-"""A narrower range, relative to the file's widest, is a layer that always says the same, such as a dead ReLU. It gets
-the widest: integers that small a scale do not exist for its biases and multipliers, and 0 is 0 in any."""
+"""A narrower range, relative to the file's usual one, is a layer that always says the same, such as a dead ReLU. It gets
+the usual: integers that small a scale do not exist for its biases and multipliers, and 0 is 0 in any. The usual is the
+median, since a single exponential may be wider than all the rest by far."""
 
 
 def activation_ranges(data: bytes, rows: Rows, how: str, *, products_of: Collection[str] = ()) -> Ranges:
@@ -43,9 +44,10 @@ def activation_ranges(data: bytes, rows: Rows, how: str, *, products_of: Collect
     limits = _limits(watched)
     if how != "minmax":
         limits = {name: _clipped(counts, *limits[name], how) for name, counts in _counts(watched).items()}
-    widest = max((high - low for low, high in limits.values()), default=0.0) or 1.0
+    widths = [high - low for low, high in limits.values() if high > low]
+    usual = float(np.median(widths)) if widths else 1.0
     limits = {
-        name: (low, high if high - low > widest * NARROWEST else low + widest)
+        name: (low, high if high - low > usual * NARROWEST else low + usual)
         for name, (low, high) in limits.items()
     }
     products = _products(watched, tuple(sorted(products_of))) if products_of else {}
