@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from lwdash.charts.literal import names_as_text
+
 MOST_CLASSES = 40
 """Of more classes, those with the most confusion are drawn."""
 MOST_WRITTEN = 16
@@ -49,6 +51,7 @@ def confused_pairs(confusion: Matrix, baseline: Matrix | None, classes: Sequence
     return frame.sort_values("rows", ascending=False, ignore_index=True, kind="stable")
 
 
+@names_as_text
 def plot_confusion(confusion: Matrix, classes: Sequence[str] | None) -> go.Figure:
     """Rows of each label by predicted class: counts, coloured by the share of the label's rows."""
     matrix, names = _drawn(np.asarray(confusion, np.int64), None, classes)
@@ -68,6 +71,7 @@ def plot_confusion(confusion: Matrix, classes: Sequence[str] | None) -> go.Figur
     return _laid_out(figure, "Predicted classes", names, len(np.asarray(confusion)))
 
 
+@names_as_text
 def plot_confusion_change(confusion: Matrix, baseline: Matrix, classes: Sequence[str] | None) -> go.Figure:
     """Rows more or fewer than the baseline's in each cell."""
     run, theirs = np.asarray(confusion, np.int64), np.asarray(baseline, np.int64)

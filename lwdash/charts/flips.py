@@ -7,6 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from lwdash.charts.literal import names_as_text
 from lwdash.charts.samples import COLOURS
 
 CURVES_A_ROW, IMAGES_A_ROW = 4, 8
@@ -17,6 +18,7 @@ def is_image(given: Mapping[str, Any]) -> bool:
     return len(given["steps"]) == 2
 
 
+@names_as_text
 def plot_flips(inputs: Sequence[Mapping[str, Any]], titles: Sequence[str]) -> go.Figure:
     """One small picture a row. inputs: as kept, {"shape", "steps", "values"}; all of one shape.
 

@@ -7,6 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from lwdash.charts.layer_quantities import QUANTITIES, by_layer
+from lwdash.charts.literal import literal, names_as_text
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 PATTERNS = ("", "/", "x", ".", "\\", "+")
@@ -37,6 +38,7 @@ def most_different(values: pd.DataFrame, most: int = MOST_LAYERS) -> pd.DataFram
     return values.iloc[kept]
 
 
+@names_as_text
 def plot_layer_bars(values: pd.DataFrame, quantity: str) -> go.Figure:
     """Grouped bars of `layer_values`, the layers from top to bottom as in the model."""
     shown = QUANTITIES[quantity]
@@ -50,7 +52,7 @@ def plot_layer_bars(values: pd.DataFrame, quantity: str) -> go.Figure:
                 "pattern": {"shape": PATTERNS[i % len(PATTERNS)], "fillmode": "overlay",
                             "fgcolor": "rgba(255,255,255,0.8)", "size": 7, "solidity": 0.2},
             },
-            hovertemplate=f"<b>%{{y}}</b><br>{run}<br>{shown.label}: %{{x:,.{shown.digits}f}} {shown.unit}<extra></extra>",
+            hovertemplate=f"<b>%{{y}}</b><br>{literal(str(run))}<br>{shown.label}: %{{x:,.{shown.digits}f}} {shown.unit}<extra></extra>",
         )  # fmt: skip
     figure.update_layout(
         title=f"{shown.label}, layer by layer",

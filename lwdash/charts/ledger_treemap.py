@@ -7,6 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from lwdash.charts.layer_quantities import layer_of
+from lwdash.charts.literal import names_as_text
 
 CATEGORIES = {
     "weights": ("Weights", "#0072B2", "Trained values, as stored."),
@@ -54,6 +55,7 @@ def ledger_parts(
     return pd.DataFrame(rows, columns=["layer", "category", "bytes"])
 
 
+@names_as_text
 def plot_ledger(parts: pd.DataFrame) -> go.Figure:
     """Treemap of `ledger_parts`: the file, its layers, and in each what the bytes are."""
     total = int(parts["bytes"].sum())

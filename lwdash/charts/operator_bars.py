@@ -4,12 +4,14 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from lwdash.charts.layer_quantities import Quantity
+from lwdash.charts.literal import names_as_text
 
 COLOUR = "#0072B2"
 MOST_LAYERS = 40
 LONGEST_NAME = 28
 
 
+@names_as_text
 def plot_operator_bars(values: pd.Series, quantity: Quantity) -> go.Figure:
     """Bars of `layer_quantities.by_layer`, from top to bottom as in the model; of many layers, the largest values."""
     shown = values

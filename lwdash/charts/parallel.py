@@ -8,6 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from lwdash.charts.families import FAMILIES
+from lwdash.charts.literal import names_as_text
 from lwdash.charts.measures import Measure
 from lwdash.charts.tradeoff import COLOURS, GREY
 
@@ -22,6 +23,7 @@ def complete_runs(runs: pd.DataFrame, measures: Sequence[Measure]) -> pd.DataFra
     return runs[runs[columns].notna().all(axis=1)]
 
 
+@names_as_text
 def plot_parallel(
     runs: pd.DataFrame, measures: Sequence[Measure], colour: Measure | None, log: frozenset[str] = frozenset()
 ) -> go.Figure:

@@ -7,11 +7,14 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from lwdash.charts.literal import literal, names_as_text
+
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999", "#F0E442")
 MOST_CLASSES = 8
 IMAGES_A_ROW = 8
 
 
+@names_as_text
 def plot_curves(
     rows: Sequence[Sequence[float]], labels: Sequence[str | None], axis: str = "sample"
 ) -> go.Figure:
@@ -27,7 +30,7 @@ def plot_curves(
             y=list(values), mode="lines", name=name, legendgroup=name,
             showlegend=label is not None and name not in seen,
             line={"color": COLOURS[classes.index(name)], "width": 1.4}, opacity=0.75,
-            hovertemplate=f"{'' if label is None else f'class {name}<br>'}{axis} %{{x}}: %{{y:.4g}}<extra></extra>",
+            hovertemplate=f"{'' if label is None else f'class {literal(name)}<br>'}{axis} %{{x}}: %{{y:.4g}}<extra></extra>",
         )  # fmt: skip
         seen.add(name)
     figure.update_layout(
@@ -42,6 +45,7 @@ def plot_curves(
     return figure
 
 
+@names_as_text
 def plot_images(images: Sequence[np.ndarray], labels: Sequence[str | None]) -> go.Figure:
     """Rows as images, (height, width) or (height, width, channels), each scaled to its own range."""
     columns = min(IMAGES_A_ROW, max(1, len(images)))
@@ -66,6 +70,7 @@ def plot_images(images: Sequence[np.ndarray], labels: Sequence[str | None]) -> g
     return figure
 
 
+@names_as_text
 def plot_class_counts(counts: pd.DataFrame) -> go.Figure:
     """Rows of each class. counts: columns `label` and `rows`, in the order of the model's outputs."""
     figure = go.Figure(

@@ -8,6 +8,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from lwdash.charts.literal import names_as_text
+
 ALONE, GAIN, LINE = "#56B4E9", "#D55E00", "#7f7f7f"
 MOST_LAYERS = 60
 MOST_LETTERS = 40
@@ -35,6 +37,7 @@ def sensitivity_bars(measured: Mapping[str, Any]) -> pd.DataFrame:
     return frame
 
 
+@names_as_text
 def plot_sensitivity(measured: Mapping[str, Any]) -> go.Figure:
     """Two columns of bars: SQNR with only that layer quantized (short is bad), and dB won back by leaving it in floats."""
     bars = sensitivity_bars(measured)

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from lwdash.charts.families import FAMILIES, family, short_recipe
 from lwdash.charts.labels import Label, place
 from lwdash.charts.limits import best, keeps_all, limit_on
+from lwdash.charts.literal import literal, names_as_text
 from lwdash.charts.measures import INTERVALS, Measure
 from lwdash.charts.pareto import pareto
 
@@ -92,6 +93,7 @@ def thinned(points: pd.DataFrame, most: int = MOST_DRAWN) -> pd.DataFrame:
     return points.iloc[np.union1d(np.flatnonzero(must.to_numpy()), sample)]
 
 
+@names_as_text
 def plot_tradeoff(
     points: pd.DataFrame,
     axes: Axes,
@@ -322,7 +324,7 @@ def _hovers(runs: pd.DataFrame, points: pd.DataFrame, axes: Axes, *, is_limited:
     verdict = list(runs["verdict"]) if "verdict" in runs else [None] * len(runs)
     texts = []
     for p, name, said in zip(points.itertuples(), title, verdict, strict=True):
-        lines = [f"<b>{_text(name)}</b>"] if isinstance(name, str) and name else []
+        lines = [f"<b>{literal(name)}</b>"] if isinstance(name, str) and name else []
         lines.append(f"<b>{p.recipe}</b>" if not lines else str(p.recipe))
         lines.append(f"run {p.id}")
         for value, low, high, measure in ((p.y, p.y_low, p.y_high, axes.y), (p.x, p.x_low, p.x_high, axes.x)):
@@ -340,11 +342,6 @@ def _hovers(runs: pd.DataFrame, points: pd.DataFrame, axes: Axes, *, is_limited:
             lines.append("keeps all limits" if p.is_able else "breaks a limit, or was not measured for one")
         texts.append("<br>".join(lines))
     return texts
-
-
-def _text(words: str) -> str:
-    """A user's words where plotly reads tags."""
-    return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _write(shown: float, measure: Measure) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from lwdash.charts.literal import names_as_text
 from lwdash.charts.measures import ACCURACY, AGREEMENT, ERRORS, SQNR, Measure
 
 MEASURES: dict[str, Measure] = {m.column: m for m in (ACCURACY, AGREEMENT, *ERRORS, SQNR)}
@@ -57,6 +58,7 @@ def change_words(stage: Mapping[str, Any]) -> str:
     return text.replace("-", "−")
 
 
+@names_as_text
 def plot_waterfall(stages: Sequence[Mapping[str, Any]]) -> go.Figure:
     """Bars from the figure before to the figure after each stage, the first from the axis; SQNR below, in dB."""
     bars = waterfall_bars(stages)

@@ -6,9 +6,12 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from lwdash.charts.literal import names_as_text
+
 RUN, BASELINE = "#0072B2", "#E69F00"
 
 
+@names_as_text
 def plot_weights(kernel: Mapping[str, Any]) -> go.Figure:
     """One dict of `kernel_histograms`; exact zeros are not in the bars, the figure's words count them."""
     counts = np.asarray(kernel["counts"])

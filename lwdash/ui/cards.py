@@ -1,6 +1,7 @@
 """Cards of the overview: an experiment with its main figures, and the examples."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
@@ -34,7 +35,7 @@ def experiment_card(row: Mapping[str, Any], summary: ExperimentSummary) -> None:
             )
         _baseline(summary.baseline)
         _best(summary, row["limits"] or {})
-        _runs(row, summary.sizes)
+        _runs(row)
 
 
 def summary_of(store: Store, row: Mapping[str, Any]) -> ExperimentSummary:
@@ -63,7 +64,7 @@ def _best(summary: ExperimentSummary, limits: Mapping[str, float]) -> None:
     run, base = summary.best, summary.baseline
     if run is None:
         why = "no run keeps the limits" if summary.has_limits else "none so far"
-        _figure(label, NOTHING, why if summary.sizes else "", 230)
+        _figure(label, NOTHING, why if base is not None else "", 230)
         return
     parts = [f"**{plain(str(run['title'] or run['recipe']))}**"]
     if base is not None:
@@ -75,7 +76,7 @@ def _best(summary: ExperimentSummary, limits: Mapping[str, float]) -> None:
     _figure(label, size(run["size_bytes"]), "  \n".join([parts[0], ", ".join(parts[1:])]), 230)  # type: ignore[arg-type]
 
 
-def _runs(row: Mapping[str, Any], sizes: Sequence[float]) -> None:
+def _runs(row: Mapping[str, Any]) -> None:
     states = [
         f":{colour}-badge[{row[state]:,} {state}]"
         for state, colour in (
@@ -86,13 +87,7 @@ def _runs(row: Mapping[str, Any], sizes: Sequence[float]) -> None:
         )
         if row[state]
     ]
-    with st.container(width=190, gap=None):
-        st.metric(
-            "Runs", f"{row['runs']:,}",
-            chart_data=[value / 1000 for value in sizes] if len(sizes) > 1 else None, chart_type="line",
-            help="The line is the smallest file so far, run by run.",
-        )  # fmt: skip
-        st.caption(" ".join(states) or "all done")
+    _figure("Runs", f"{row['runs']:,}", " ".join(states) or "all done", 190)
 
 
 def _quality(run: Mapping[str, Any]) -> str:
@@ -135,5 +130,9 @@ def start_example(settings: Settings, store: Store, example: Example) -> int:
 
 
 def plain(text: str) -> str:
-    """A user's text as Markdown that shows it letter by letter."""
-    return "".join(f"\\{char}" if char in r"\`*_{}[]()<>#+-.!|~$:" else char for char in text)
+    """A user's text as Markdown that shows it letter by letter.
+
+    Addresses are not made links of, which no backslash prevents: an invisible joiner parts them.
+    """
+    parted = re.sub(r"(?i)(?=@)|(?<=http)(?=s?://)|(?<=www)(?=\.)", "\u2060", text)
+    return "".join(f"\\{char}" if char in r"\`*_{}[]()<>#+-.!|~$:&=" else char for char in parted)

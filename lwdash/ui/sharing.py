@@ -8,7 +8,6 @@ import streamlit as st
 
 from lwdash.settings import Settings
 from lwdash.ui.access import can_change, visitor
-from lwdash.ui.cards import plain
 from lwdash.ui.downloads import share_url
 from storage import sharing
 from storage.store import Store
@@ -23,7 +22,7 @@ def show_sharing(settings: Settings, store: Store, experiment: Mapping[str, Any]
     if me.is_open or me.shared is not None:
         return
     with st.popover("Share", icon=":material/lock:" if experiment["is_private"] else ":material/share:"):
-        st.caption(f"Owner: {plain(experiment['owner'] or 'nobody')}")
+        st.text(f"Owner: {experiment['owner'] or 'nobody'}")
         if not can_change(experiment):
             st.caption("Only the owner can share it or make it private.")
             return

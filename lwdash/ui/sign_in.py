@@ -62,7 +62,7 @@ def _card(title: str, words: str) -> None:
 def account_page() -> None:
     """Who is signed in, and the way out."""
     st.title("Account")
-    st.markdown(f"You are signed in as **{plain(visitor().email or '?')}**.")
+    st.text(f"You are signed in as {visitor().email}.")
     st.caption(
         "Experiments that you start are yours: others see them unless you make them private, and only you change them."
     )

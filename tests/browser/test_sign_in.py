@@ -12,7 +12,7 @@ from server.provider import Provider, secrets_for
 from sqlalchemy import update
 
 from browser.served import Dashboard, shoot
-from storage import experiments, runs, sharing
+from storage import annotations, experiments, runs, sharing
 from storage.store import Store, open_store
 from storage.tables import Run
 
@@ -21,6 +21,7 @@ expect = pytest.importorskip("playwright.sync_api").expect
 expect.set_options(timeout=20_000)
 
 COOKIE_SECRET = "another one not to be guessed " * 2
+HOSTILE = "<img src=x onerror=window.hit=1> **b** [l](https://evil.example) www.evil.example :red[r] $x$ &lt;"
 ADA, BOB = "ada@example.org", "bob@example.org"
 
 
@@ -38,10 +39,16 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def store(home: Path) -> Store:
-    """Experiment 1 is Ada's and private, 2 is Ada's and open, 3 is nobody's; each has three runs."""
+    """Experiment 1 is Ada's and private, 2 is Ada's and open, 3 and 4 are nobody's; each has three runs."""
     made = open_store(f"sqlite:///{home / 'lwdash.sqlite'}", str(home / "artifacts"), home / "cache")
-    for name in ("secret beats", "open beats", "old beats"):
+    for name in ("secret beats", "open beats", "old beats", HOSTILE):
         seed_experiment(made, name, 3)
+    annotations.set_title(made.database, 11, HOSTILE)
+    annotations.set_note(made.database, 11, HOSTILE)
+    annotations.add_tags(made.database, [11], ["<b>tag</b>"])
+    broken = {"state": "failed", "error": HOSTILE}
+    with made.database.begin() as connection:
+        connection.execute(update(Run).where(Run.id == 12).values(broken))
     sharing.set_private(made.database, 1, True, ADA)
     sharing.set_private(made.database, 2, False, ADA)
     return made
@@ -181,7 +188,25 @@ def test_what_a_person_starts_is_theirs(page: Any, dashboard: Dashboard, store: 
     page.get_by_role("button", name="Start", exact=True).click()
 
     def newest() -> Any:
-        return runs.get_run(store.database, 10)
+        return runs.get_run(store.database, 13)
 
     assert poll("the run is there", newest)["owner"] == BOB
     assert experiments.get_experiment(store.database, 3)["owner"] is None  # type: ignore[index]
+
+
+@pytest.mark.parametrize("path", ["", "experiment?id=4", "run?id=11", "run?id=12", "system"])
+def test_names_and_notes_stay_text(page: Any, dashboard: Dashboard, path: str) -> None:
+    """HTML, Markdown, links, colours and formulas in what people write are shown letter by letter."""
+    sign_in(page, dashboard, BOB)
+    expect(page.get_by_test_id("stMain").get_by_role("heading").first).to_be_visible()
+    page.goto(dashboard.url + path)
+    main = page.get_by_test_id("stMain")
+    expect(main.get_by_role("heading").first).to_be_visible()
+    if path != "system":
+        expect(main.get_by_text("<img src=x onerror=window.hit=1> **b** [l](").first).to_be_visible()
+    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
+    assert page.evaluate("window.hit") is None
+    assert page.evaluate("document.querySelectorAll('img[src=x], a[href*=evil], .katex').length") == 0
+    assert (
+        page.evaluate("[...document.querySelectorAll('strong')].filter(e => e.innerText === 'b').length") == 0
+    )
