@@ -1,4 +1,4 @@
-"""What an experiment's card says: its baseline, its best run, and how the smallest file got smaller run by run."""
+"""What an experiment's card says: its baseline and its best run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,17 +10,15 @@ from lwdash.charts.limits import best
 
 WITHIN = 0.01
 """Without limits of its own, the best run of an experiment is the smallest that loses at most this much accuracy."""
-MOST_POINTS = 40
 
 
 @dataclass(frozen=True)
 class ExperimentSummary:
-    """baseline, best: the runs' figures by name, None where there is none. sizes: smallest size so far, in bytes, over
-    the runs in their order, thinned to at most 40. has_limits: whether best was judged by limits of its own."""
+    """baseline, best: the runs' figures by name, None where there is none. has_limits: whether best was judged by
+    limits of the experiment's own."""
 
     baseline: Mapping[str, object] | None
     best: Mapping[str, object] | None
-    sizes: tuple[float, ...]
     has_limits: bool
 
 
@@ -28,18 +26,14 @@ def summarize(runs: pd.DataFrame, limits: Mapping[str, float]) -> ExperimentSumm
     """runs: succeeded runs of one experiment, oldest first, as `storage.overview.card_figures` gives them."""
     own = {key: value for key, value in limits.items() if value is not None}
     if runs.empty:
-        return ExperimentSummary(None, None, (), bool(own))
+        return ExperimentSummary(None, None, bool(own))
     base = runs[runs["is_baseline"].astype(bool)]
     baseline = base.iloc[0].to_dict() if len(base) else None
     judged = runs.assign(baseline_accuracy=baseline["accuracy"] if baseline else np.nan)
     others = judged[~judged["is_baseline"].astype(bool)]
     chosen = best(others, own or {"accuracy_drop": WITHIN}) if len(others) else None
-    sizes = np.minimum.accumulate(pd.to_numeric(runs["size_bytes"]).dropna().to_numpy(float))
-    if len(sizes) > MOST_POINTS:
-        sizes = sizes[np.linspace(0, len(sizes) - 1, MOST_POINTS).astype(int)]
     return ExperimentSummary(
         baseline,
         None if chosen is None else others[others["id"] == chosen].iloc[0].to_dict(),
-        tuple(sizes.tolist()),
         bool(own),
     )

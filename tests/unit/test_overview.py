@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from seeding import seed_experiment
 
-from lwdash.charts.experiment_summary import MOST_POINTS, summarize
+from lwdash.charts.experiment_summary import summarize
 from storage.overview import ORDERS, card_figures, count_found, found_experiments
 from storage.store import Store
 
@@ -27,7 +27,6 @@ def test_without_limits_the_best_is_the_smallest_that_loses_at_most_a_point() ->
     assert summary.baseline is not None
     assert summary.best is not None
     assert (summary.baseline["recipe"], summary.best["recipe"]) == ("float32", "int8")
-    assert summary.sizes == (100, 50, 25, 15)
     assert not summary.has_limits
 
 
@@ -45,19 +44,12 @@ def test_own_limits_decide_which_run_is_best() -> None:
 
 def test_what_is_not_there_yet_is_none() -> None:
     nothing = summarize(runs(*SWEEP).iloc[:0], {})
-    assert (nothing.baseline, nothing.best, nothing.sizes) == (None, None, ())
+    assert (nothing.baseline, nothing.best) == (None, None)
     alone = summarize(runs(SWEEP[0]), {})
     assert alone.baseline is not None
     assert alone.best is None
     unlabelled = summarize(runs(("float32", 100, None), ("int8", 25, None)), {})
     assert unlabelled.best is None
-
-
-def test_the_line_of_sizes_never_rises_and_is_thinned() -> None:
-    sizes = summarize(runs(*(("int8", 1000 - i if i % 2 else 2000, 0.9) for i in range(500))), {}).sizes
-    assert len(sizes) == MOST_POINTS
-    assert sorted(sizes, reverse=True) == list(sizes)
-    assert sizes[-1] == 501
 
 
 def test_experiments_are_found_by_every_word_and_ordered(sqlite_store: Store) -> None:
