@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from measure_models import Model, dense_model, int8_dense_model
 
 from lwdash.measure.explain import delegated, float_operators, why_not_faster
 from lwdash.measure.host import Host, flags_in, this_host
-from lwdash.measure.latency import compare_latency, ratio_interval
+from lwdash.measure.latency import _session, compare_latency, ratio_interval
 from lwdash.measure.runner import Runner
 from lwdash.measure.tflite_file import read_tflite
 
@@ -53,6 +54,26 @@ def test_the_time_limit_holds_and_the_garbage_collector_is_back_on():
     assert latency.pairs >= 1
     assert latency.sessions <= 2
     assert gc.isenabled()
+
+
+def test_pairs_in_which_the_core_was_taken_away_are_left_out():
+    """Every fifth pair sleeps, as if another process had the core: its time is not the model's."""
+    calls = iter(range(1_000_000))
+
+    def work() -> None:
+        end = time.thread_time_ns() + 200_000
+        while time.thread_time_ns() < end:
+            pass
+        if next(calls) % 10 == 0:
+            time.sleep(0.002)
+
+    times, left_out = _session(work, work, time.perf_counter() + 5, is_alone=True)
+    assert left_out > 0
+    assert len(times) >= 7
+    assert times.max() < 2e6
+    times, left_out = _session(work, work, time.perf_counter() + 5, is_alone=False)
+    assert left_out == 0
+    assert times.max() > 2e6
 
 
 def noisy_sessions(generator, sessions: int, pairs: int, *, luck: float) -> list[np.ndarray]:
