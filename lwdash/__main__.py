@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lwdash.commands import analyses, doctor, findings, records, takeaway, verify
+from lwdash.commands import analyses, doctor, findings, gc, records, takeaway, verify
 from lwdash.datasets.settings import DataSettings
 from lwdash.engine import submit
 from lwdash.engine.inspection import inspect_as, inspect_file
@@ -128,6 +128,12 @@ def _parser() -> argparse.ArgumentParser:
 
     cancel = command("cancel", "End a queued or running run.", _cancel)
     cancel.add_argument("run", type=int)
+
+    spare = command("gc", "Remove what no run needs: old caches, logs, unused uploads.", _gc)
+    spare.add_argument("--dry-run", action="store_true", help="only say what would go")
+    spare.add_argument(
+        "--older-than", type=float, default=gc.OLDER_THAN_DAYS, metavar="DAYS", help="(default: %(default)g)"
+    )
 
     command("doctor", "Check versions, database, engine and disk.", _doctor)
     return parser
@@ -353,6 +359,14 @@ def _cancel(options: argparse.Namespace, settings: Settings, store: Store) -> in
     _print(
         options, {"run": options.run, "cancelled": True}, lambda: [f"run {options.run} is being cancelled"]
     )
+    return DONE
+
+
+def _gc(options: argparse.Namespace, settings: Settings, store: Store) -> int:
+    if not options.older_than >= 0:
+        raise UserMistake(f"--older-than must be 0 days or more, but got {options.older_than:g}")
+    report = gc.collect(settings, store, older_than_days=options.older_than, is_dry=options.dry_run)
+    _print(options, report, lambda: gc.lines(report))
     return DONE
 
 

@@ -32,6 +32,8 @@ class Settings:
     """Seconds that one step of one run may take."""
     max_upload: int
     """Megabytes that an uploaded file may have."""
+    disk_quota: int | None = None
+    """Megabytes that the home and the artifacts may take; beyond it no steps start. None: no limit."""
     auth: str | None = None
     """`oidc`: people sign in; `none`: they do not; None: they do where Streamlit's secrets have `[auth]`."""
     auth_allow: tuple[str, ...] = ()
@@ -71,6 +73,7 @@ def load_settings(home: str | Path | None = None) -> Settings:
         job_memory=_whole(said, "LWDASH_JOB_MEMORY", max(1024, int(memory_mb * 0.6))),
         job_seconds=_whole(said, "LWDASH_JOB_SECONDS", 3600),
         max_upload=_whole(said, "LWDASH_MAX_UPLOAD", 2048),
+        disk_quota=_whole(said, "LWDASH_DISK_QUOTA", 0) or None,
         auth=said.get("LWDASH_AUTH"),
         auth_allow=tuple(
             part.strip().lower() for part in said.get("LWDASH_AUTH_ALLOW", "").split(",") if part.strip()

@@ -1,11 +1,14 @@
 """Files by content hash: written under a temporary name, flushed, renamed; equal content is stored once."""
 
+import contextlib
 import hashlib
 import os
 import shutil
 import tempfile
 import threading
 import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import fsspec
@@ -14,6 +17,15 @@ from fsspec.implementations.local import LocalFileSystem
 from storage.errors import MissingArtifact, StorageError
 
 PIECE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A file of the store: written at `written_at`, in seconds since 1970."""
+
+    sha256: str
+    size_bytes: int
+    written_at: float
 
 
 class Artifacts:
@@ -79,6 +91,22 @@ class Artifacts:
             if not copy.is_file():
                 self._fetch(sha256, copy)
         return copy
+
+    def listed(self) -> Iterator[Stored]:
+        """Every file of the store by its hash; what is not named by a hash is left out."""
+        self.filesystem.invalidate_cache()
+        if not self.filesystem.exists(self.root):
+            return
+        for place, info in self.filesystem.find(self.root, detail=True).items():
+            folder, name = place.split("/")[-2:]
+            if len(name) == 64 and folder == name[:2]:
+                yield Stored(name, info["size"], self.filesystem.modified(place).timestamp())
+
+    def remove(self, sha256: str) -> None:
+        """Removes a file, and this host's copy of it; nothing happens where there is none."""
+        with contextlib.suppress(FileNotFoundError):
+            self.filesystem.rm_file(self._place(sha256))
+        (self.cache / sha256[:2] / sha256).unlink(missing_ok=True)
 
     def read(self, sha256: str) -> bytes:
         """The content. Raises MissingArtifact."""

@@ -18,6 +18,8 @@ def keep_log(artifacts: Artifacts, run_id: int, attempt: int, step: str, text: P
         file.seek(start)
         piece = file.read()
     if piece:
+        if artifacts.is_local:
+            Path(_folder(artifacts, run_id)).mkdir(parents=True, exist_ok=True)
         artifacts.filesystem.pipe_file(f"{_folder(artifacts, run_id)}/{attempt:04d}-{step}.log", piece)
 
 

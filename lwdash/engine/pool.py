@@ -155,7 +155,7 @@ class Shared:
         address = self.settings.scheduler
         try:
             self._client = Client(address, timeout=CONNECT_S, set_as_default=False)
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, TypeError, ValueError) as error:  # the last two: how it is configured
             raise EngineUnavailable(f"the scheduler {address} does not answer ({error})") from error
         self._mark = mark_installation(self.store)
         return True

@@ -15,6 +15,7 @@ from typing import Any
 
 from lwdash.engine import host
 from lwdash.engine.pool import MEASURE, Embedded, Pool, Shared, batch_key, members_of
+from lwdash.engine.quota import Quota
 from lwdash.engine.scratch import sweep
 from lwdash.engine.silence import Silence
 from lwdash.engine.workers import Worker
@@ -37,6 +38,10 @@ BATCH_LIMIT = 25
 """Runs that share a child at most, so that one result list does not wait for a hundred runs."""
 
 
+class NoSteps(EngineUnavailable):
+    """No steps are handed out, for a reason that a new connection does not mend."""
+
+
 class Engine:
     """Started once a process; `poke` after adding runs makes it look at once.
 
@@ -50,6 +55,7 @@ class Engine:
         self._pool: Pool | None = None
         self._is_elsewhere = False
         self._silence = Silence(STALE_AFTER_S, GONE_AFTER_S)
+        self._quota = Quota(settings, store)
         self._looked_at = -LOOK_S
         self._shares: dict[str, str] = {}
         """Whose each handed-out batch is, by its key."""
@@ -111,7 +117,7 @@ class Engine:
                     logger.log(logging.WARNING if is_known else logging.ERROR, "no steps are handed out: %s", words,
                                exc_info=not is_known)  # fmt: skip
                 self._say(words)
-                if not (is_known and self._pool is not None and self._pool.problem):
+                if not isinstance(error, NoSteps):
                     self._disconnect_if_broken()
                 self._stop.wait(RETRY_S)
             self._wake.wait(TICK_S)
@@ -129,11 +135,11 @@ class Engine:
         queued = queue.waiting(self.store.database)
         if not queued:
             return
-        if self._pool.problem:
-            raise EngineUnavailable(self._pool.problem)
+        if (problem := self._pool.problem or self._quota.problem()) is not None:
+            raise NoSteps(problem)
         if self._fault:
             words, self._fault = self._fault, None
-            raise EngineUnavailable(words)
+            raise NoSteps(words)
         # a run is measured once its batch is through, so that one child measures the whole batch
         taken = {(run, attempt) for key in known for _, run, attempt in members_of(key)}
         self._hand_out([w for w in queued if (w.run_id, w.attempt) not in taken], known)

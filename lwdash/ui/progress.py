@@ -9,6 +9,7 @@ from lwdash.ui.cards import plain
 from lwdash.ui.formats import seconds
 from storage import runs
 from storage.frames import active_runs, count_states, progress_of
+from storage.queue import Position, queue_position
 from storage.store import Store
 
 MOST_SHOWN = 12
@@ -50,7 +51,7 @@ def _line(store: Store, run: dict[str, Any], can_cancel: bool = True) -> None:
         with st.container(gap=None):
             is_running = run["state"] == "running"
             clock = f" · {seconds(time.time() - run['started_at'])}" if run["started_at"] else ""
-            doing = (run["doing"] or "starting") + clock if is_running else "waits for its turn"
+            doing = (run["doing"] or "starting") + clock if is_running else _wait(store, run)
             text = f"**{plain(run['recipe'])}** · {plain(doing)}"
             if is_running:
                 st.progress(min(1.0, max(0.0, run["progress"])), text=text)
@@ -61,6 +62,24 @@ def _line(store: Store, run: dict[str, Any], can_cancel: bool = True) -> None:
         ):
             runs.cancel(store.database, run["id"])
             st.rerun(scope="fragment")
+
+
+def _wait(store: Store, run: dict[str, Any]) -> str:
+    """Why a run waits, or where it stands in the queue."""
+    said = run["doing"] or ""
+    if said.startswith("waits: "):
+        return said
+    return turn_words(queue_position(store.database, run["id"]))
+
+
+def turn_words(position: Position | None) -> str:
+    """Where a run stands in the queue, for people; the wait only where it was measured."""
+    if position is None:
+        return "waits for its turn"
+    about = f", in about {seconds(position.wait_s)}" if position.wait_s and position.wait_s >= 1 else ""
+    if position.ahead == 0:
+        return f"waits for its turn: next{about}"
+    return f"waits for its turn: {position.ahead:,} ahead{about}"
 
 
 @st.fragment(run_every=1.0)
