@@ -87,7 +87,12 @@ def _runs(row: Mapping[str, Any]) -> None:
         )
         if row[state]
     ]
-    _figure("Runs", f"{row['runs']:,}", " ".join(states) or "all done", 190)
+    with st.container(width=190, gap=None):
+        st.metric("Runs", f"{row['runs']:,}")
+        if states:
+            st.markdown(" ".join(states))
+        else:
+            st.caption("all done")
 
 
 def _quality(run: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from lwdash.ui.sign_in import account_page, admit
 # In the address itself: Streamlit's media files are for those who have signed in.
 icon = b64encode((Path(__file__).parent / "icon.svg").read_bytes()).decode()
 st.set_page_config(page_title="lwdash", page_icon=f"data:image/svg+xml;base64,{icon}", layout="wide")
+st.html(Path(__file__).parent / "shell.css")
 
 visitor = admit(*installed())
 shared = [

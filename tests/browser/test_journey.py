@@ -87,7 +87,22 @@ def test_from_two_files_to_a_smaller_one(home, page):
         expect(page.get_by_text("1,079", exact=True)).to_be_visible(timeout=MINUTES)
         expect(page.get_by_text("Rows of each class")).to_be_visible()
         expect(page.get_by_text("Label mapping: 0 → output 0")).to_be_visible()
+        expect(page.get_by_text("Few evaluation rows")).to_be_visible(timeout=MINUTES)
+        expect(page.get_by_text("to set the ranges of integers")).to_be_visible()
+        limit = page.get_by_label("Size of the .tflite, at most (kB)", exact=True)
+        limit.fill("60")
+        limit.press("Enter")
+        expect(page).to_have_url(re.compile("size_bytes=60"))
         shoot(page, "2 files")
+
+        draft = page.url
+        page.get_by_role("link", name="Experiments").click()
+        expect(page.get_by_role("heading", name="How small can your model get")).to_be_visible()
+        page.get_by_role("link", name="New experiment").first.click()
+        expect(limit).to_have_value("60", timeout=MINUTES)
+        page.goto(draft)  # a new session, which knows the address only
+        expect(limit).to_have_value("60", timeout=MINUTES)
+        expect(page.get_by_text("digits.keras")).to_be_visible()
 
         recipes = page.get_by_role("textbox", name="Recipes, one a line")
         recipes.fill("flot16\nint8")
@@ -167,6 +182,9 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
         ("run?id=1", "float32", "Log"),
         ("run?id=52", "cluster(clusters=16) + int8", "Log"),
         ("run?id=nonsense", "Run", "All experiments"),
+        ("?search=small&order=name", "Experiments", "1 of 2 experiments"),
+        ("glossary", "Glossary", "1,000 bytes"),
+        ("glossary?term=prune", "Glossary", "It does not make the .tflite smaller by itself"),
     ],
 )
 def test_each_page_opens_cold_from_its_address(seeded, page, address, heading, last):
@@ -183,7 +201,13 @@ def test_each_page_opens_cold_from_its_address(seeded, page, address, heading, l
 def test_a_phone_in_the_dark_shows_every_page_without_scrolling_sideways(seeded, browser):
     context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
     phone = context.new_page()
-    ends = {"": "Examples", "new": "Browse files", "experiment?id=1": "More recipes", "run?id=2": "Log"}
+    ends = {
+        "": "Examples",
+        "new": "Browse files",
+        "glossary": "1,000 bytes",
+        "experiment?id=1": "More recipes",
+        "run?id=2": "Log",
+    }
     for address, last in ends.items():
         phone.goto(seeded.url + address)
         painted(phone, last)

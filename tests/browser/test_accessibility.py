@@ -1,0 +1,110 @@
+"""axe-core on every page, light and dark: nothing that keeps people with keyboards or screen readers out."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import poll
+from seeding import seed_experiment
+
+from browser.served import Dashboard
+from lwdash.engine import submit
+from lwdash.examples import find_example
+from storage.store import open_store
+
+playwright = pytest.importorskip("playwright.sync_api")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+expect = playwright.expect
+
+GRAVE = ("serious", "critical")
+SETTLED = (
+    "!document.querySelector('[data-stale=true], [data-testid=stSkeleton], [data-testid=stStatusWidget]')"
+)
+SECONDS = 90
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Dashboard, dict[str, str]]]:
+    """A server with an experiment, and the address of each page in its fullest state."""
+    home = tmp_path_factory.mktemp("accessible")
+    store = open_store(f"sqlite:///{home / 'lwdash.sqlite'}", str(home / "artifacts"), home / "cache")
+    seed_experiment(store, "beats", 60)
+    example = find_example("digits")
+    files = {
+        kind: submit.add_local_file(store, path, kind)
+        for kind, path in (("model", example.model_path), ("data", example.data_path))
+    }
+    store.database.dispose()
+    server = Dashboard(home)
+    poll("the server answers", server.answers, SECONDS)
+    yield (
+        server,
+        {
+            "overview": "",
+            "new": f"new?model={files['model']}&data={files['data']}&preprocess=divide%2816%29",
+            "results": "experiment?id=1",
+            "run": "run?id=2",
+            "failed run": "run?id=50",
+            "glossary": "glossary",
+        },
+    )
+    server.stop()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_has_a_serious_finding(served: Any, browser: Any, scheme: str) -> None:
+    server, addresses = served
+    context = browser.new_context(color_scheme=scheme, viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(1000 * SECONDS)
+    found = []
+    for name, address in addresses.items():
+        page.goto(server.url + address)
+        expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=1000 * SECONDS)
+        if name == "new":
+            expect(page.get_by_text("Scaled twice")).to_be_visible(timeout=1000 * SECONDS)
+        page.wait_for_function(SETTLED)
+        for broken in axe.Axe().run(page).response["violations"]:
+            if broken["impact"] in GRAVE and broken["id"] not in STREAMLITS_OWN:
+                found.append((name, broken["id"], [node["html"][:200] for node in broken["nodes"][:3]]))
+    context.close()
+    assert found == []
+
+
+def test_the_keyboard_alone_reaches_the_search_and_shows_where_it_is(served: Any, browser: Any) -> None:
+    server, _ = served
+    page = browser.new_page()
+    page.goto(server.url)
+    search = page.get_by_role("textbox", name="Search")
+    expect(search).to_be_visible(timeout=1000 * SECONDS)
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if search.evaluate("element => element === document.activeElement"):
+            break
+    else:
+        pytest.fail("30 steps of the Tab key did not reach the search")
+    page.keyboard.type("no such experiment")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("0 of 1 experiments")).to_be_visible(timeout=1000 * SECONDS)
+    page.get_by_role("button", name=re.compile("New experiment")).focus()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Tab")
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    shadow = page.evaluate("getComputedStyle(document.activeElement).boxShadow")
+    assert outline != "none" or shadow != "none", "the focus cannot be seen"
+    page.close()
+
+
+def test_figures_have_a_text_of_their_own(served: Any, browser: Any) -> None:
+    """Every figure that the pages draw is drawn with `alt`."""
+    root = Path(__file__).parents[2]
+    bare = [
+        f"{path.name}:{number}"
+        for path in (*(root / "lwdash" / "ui").rglob("*.py"), *(root / "pages").glob("*.py"))
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if "plotly_chart(" in line
+        and "alt=" not in " ".join(path.read_text().splitlines()[number - 1 : number + 8])
+    ]
+    assert bare == []
