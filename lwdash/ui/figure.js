@@ -185,5 +185,6 @@ function fit(traces, layout) {
     if (trace.type === "scatter" && trace.mode === "markers+text") trace.mode = "markers";
   }
   if (layout.coloraxis) layout.coloraxis.colorbar = { ...layout.coloraxis.colorbar, orientation: "h", y: 1.0, yanchor: "bottom", thickness: 10 };
+  if (traces.some((trace) => trace.type === "bar")) layout.legend = { ...layout.legend, y: -0.12, yanchor: "top" };
   layout.margin = { ...layout.margin, l: 40, r: 8, t: layout.coloraxis ? 130 : 70 };
 }

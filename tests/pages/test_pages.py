@@ -92,7 +92,14 @@ def test_one_experiment_is_shown_on_every_page(home):
 
     run = words(shown(places.RUN, id="2"))
     assert "smaller" in run
-    assert all(word in run for word in ("Cannot tell.", "Stages", "Layers", "Gzip", "Left as they are: 1"))
+    assert all(
+        word in run for word in ("Cannot tell.", "Gzip", "What to try next", "prune(sparsity=0.5) + float16")
+    )
+    made = words(shown(places.RUN, id="2", tab="Stages and log"))
+    assert all(
+        word in made for word in ("1 stages", "Left as they are: 1", "There is no log of the run here")
+    )
+    assert "What to try next" not in made
 
 
 def test_without_an_id_the_newest_is_shown(home):
@@ -114,7 +121,7 @@ def test_two_selected_runs_are_shown_side_by_side(home):
     assert own.replace("\\", "") == "**100.0 kB**"
     assert re.search(r":green\[−\d+\.\d % better\]", other.replace("\\", ""))
     assert figures.loc["Verdict"].tolist() == ["baseline", "Cannot tell\\."]
-    assert recipes.loc["Dynamic range"].replace("–", "no").tolist() == ["no", "yes"]
+    assert recipes.loc["Dynamic range"].tolist() == ["–", "as by default"]
     app.selectbox(key="results:layer").set_value("sparsity").run()
     assert sound(app).query_params["layer"] in ("sparsity", ["sparsity"])
 

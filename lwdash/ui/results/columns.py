@@ -18,7 +18,7 @@ from storage.store import Store
 PREFERENCE = "results:columns"
 SHORT = {
     "size_bytes": "Size (kB)", "gzip_bytes": "Gzip (kB)", "huffman_bytes": "Huffman (kB)", "weight_bytes": "Weights (kB)",
-    "smaller": "Smaller", "accuracy_change": "Change (points)", "agreement": "Agreement (%)", "sqnr_db": "SQNR (dB)",
+    "smaller": "Smaller", "accuracy_change": "Change (pp)", "agreement": "Agreement (%)", "sqnr_db": "SQNR (dB)",
     "latency_ms_p50": "p50 (µs)", "latency_ms_p90": "p90 (µs)", "latency_ms_p99": "p99 (µs)", "speedup": "Speed-up",
     "cold_start_ms": "First (µs)", "sparsity": "Zeros (%)", "kl_nats": "KL (nats)", "run_seconds": "Took (s)",
     "rmse": "RMSE", "mae": "MAE", "reconstruction_error": "Reconstruction",
@@ -146,10 +146,10 @@ def column_config(runs: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
         "run": st.column_config.LinkColumn(
             "Run", display_text=r"id=(\d+)", width=64, help="Opens the run's page: stages, layers, log"
         ),
-        "recipe": text("Recipe", width=270, help="Or the run's title; shortened: a run's page has it in full"),
+        "recipe": text("Recipe", width=250, help="Or the run's title; shortened: a run's page has it in full"),
         "state": text("State", width=130),
         "verdict": text("Verdict", width=96, help="Whether these rows show a real difference in quality to the baseline"),
-        "limits": text("Limits", width=130, help="Which of the experiment's limits the run keeps"),
+        "limits": text("Limits", width=150, help="Which of the experiment's limits the run keeps"),
         "tags": st.column_config.ListColumn("Tags", width=130),
         "note": text("Note", width=180),
         "made": text("Started (UTC)", width=130),
@@ -165,7 +165,7 @@ def column_config(runs: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
             unit = "×" if measure.unit == "×" else ""
             whole = measure.digits == 0
             config[column] = number(
-                _heading(measure), help=measure.help or None, width=max(74, 9 * len(_heading(measure)) + 10),
+                _heading(measure), help=measure.help or None, width=max(70, 7 * len(_heading(measure)) + 18),
                 format="localized" if whole else f"{sign}.{measure.digits}f{unit}",
             )  # fmt: skip
     return {key: value for key, value in config.items() if key in ("run", "recipe", *columns)}

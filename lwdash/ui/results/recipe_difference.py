@@ -12,32 +12,43 @@ ABSENT = "–"
 
 
 def recipe_difference(recipes: Sequence[str]) -> pd.DataFrame | None:
-    """One row a parameter (or a step without any) that differs, one column a recipe, in their order.
+    """One row a step that not all have, or a parameter that the recipes with its step have differently; one column a
+    recipe, in their order. None where one of them cannot be read by this version.
 
-    None where one of them cannot be read by this version. A parameter that is not written has its default.
+    A step that is missing somewhere is told by what it has besides its defaults.
     """
     try:
-        tables = [_parameters(parse_recipe(text).steps) for text in recipes]
+        tables = [_steps(parse_recipe(text).steps) for text in recipes]
     except RecipeError:
         return None
-    names = list(dict.fromkeys(name for table in tables for name in table))
-    rows = {name: [table.get(name, ABSENT) for table in tables] for name in names}
-    differing = {name: values for name, values in rows.items() if len(set(values)) > 1}
-    return pd.DataFrame.from_dict(differing, orient="index", columns=range(len(recipes)))
+    rows: dict[str, list[str]] = {}
+    for label in dict.fromkeys(label for table in tables for label in table):
+        steps = [table.get(label) for table in tables]
+        having = [step for step in steps if step is not None]
+        if len(having) < len(steps):
+            rows[label] = [ABSENT if step is None else _own(step) for step in steps]
+        for key in having[0].to_dict():
+            values = [ABSENT if step is None else _written(step.to_dict()[key]) for step in steps]
+            if key != "name" and len(set(values) - {ABSENT}) > 1:
+                rows[f"{label}: {key.replace('_', ' ')}"] = values
+    return pd.DataFrame.from_dict(rows, orient="index", columns=range(len(recipes)))
 
 
-def _parameters(steps: Sequence[Step]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    counted: dict[str, int] = {}
+def _steps(steps: Sequence[Step]) -> dict[str, Step]:
+    """By the technique's label, a number after the second of a kind."""
+    found: dict[str, Step] = {}
     for step in steps:
-        counted[step.name] = counted.get(step.name, 0) + 1
-        again = f" {counted[step.name]}" if counted[step.name] > 1 else ""
-        label = TECHNIQUES[step.name].LABEL + again
-        found[label] = "yes"
-        for key, value in step.to_dict().items():
-            if key != "name":
-                found[f"{label}: {key.replace('_', ' ')}"] = _written(value)
+        label, again = TECHNIQUES[step.name].LABEL, 1
+        while (name := label if again == 1 else f"{label} {again}") in found:
+            again += 1
+        found[name] = step
     return found
+
+
+def _own(step: Step) -> str:
+    """What a step has besides its defaults."""
+    text = str(step).removeprefix(step.name)
+    return text.removeprefix("(").removesuffix(")") or "as by default"
 
 
 def _written(value: object) -> str:

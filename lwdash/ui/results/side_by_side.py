@@ -14,6 +14,7 @@ from lwdash.ui.cards import plain
 from lwdash.ui.downloads import download_url, run_url
 from lwdash.ui.figure import show_figure, written
 from lwdash.ui.formats import NOTHING, is_missing
+from lwdash.ui.results.classes_apart import show_classes
 from lwdash.ui.results.columns import limits_words
 from lwdash.ui.results.memo import remembered
 from lwdash.ui.results.recipe_difference import recipe_difference
@@ -56,7 +57,9 @@ def show_side_by_side(
     st.table(_figures(chosen, limits), border="horizontal")
     _show_recipes(chosen, headings)
     details = [stored.get_detail(store.database, int(run))["measured"] or {} for run in chosen["id"]]
-    _show_layers({h: d.get("layers", []) for h, d in zip(headings, details, strict=True)}, name)
+    measured = dict(zip(headings, details, strict=True))
+    _show_layers({heading: one.get("layers", []) for heading, one in measured.items()}, name)
+    show_classes(measured, headings[0] if first["is_baseline"] else None, name)
 
 
 def comparable(run: Mapping[str, Any], other: Mapping[str, Any], measure: Measure) -> bool:

@@ -1,0 +1,267 @@
+"""The results page in a real browser: one selection for chart, table and address; limits; tags; the report."""
+
+import json
+import re
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import poll
+from seeding import seed_experiment
+from sqlalchemy import update
+
+from browser.served import Dashboard, shoot
+from storage import annotations, runs
+from storage.store import Store, open_store
+from storage.tables import Run
+
+playwright = pytest.importorskip("playwright.sync_api")
+expect = playwright.expect
+
+MINUTE = 60_000
+ROW_PIXELS = 35
+DRAWN = "document.querySelector('.lwdash-figure')?.dataset.drawn"
+RINGS = "document.querySelector('.lwdash-figure').data.at(-1).x.length"
+POINT = """run => {
+  const figure = document.querySelector(".lwdash-figure"), { xaxis, yaxis } = figure._fullLayout;
+  for (const trace of figure._fullData) {
+    const i = trace.customdata ? [...trace.customdata].indexOf(run) : -1;
+    if (i >= 0) {
+      const box = figure.getBoundingClientRect();
+      return [box.x + xaxis._offset + xaxis.d2p(trace.x[i]), box.y + yaxis._offset + yaxis.d2p(trace.y[i])];
+    }
+  }
+}"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("results")
+
+
+@pytest.fixture(scope="module")
+def store(home: Path) -> Iterator[Store]:
+    """Experiments: 1 few (7 runs), 2 two hundred, 3 ten thousand, 4 all failed."""
+    opened = open_store(f"sqlite:///{home / 'lwdash.sqlite'}", str(home / "artifacts"), home / "cache")
+    for name, count in (("few", 7), ("two hundred", 200), ("ten thousand", 10_000), ("all failed", 3)):
+        seed_experiment(opened, name, count, seed=count)
+    gone = {"state": "failed", "error": "there was no memory left", "figures": None, "size_bytes": None}
+    with opened.database.begin() as connection:
+        connection.execute(update(Run).where(Run.experiment_id == 4).values(**gone))
+    yield opened
+    opened.database.dispose()
+
+
+@pytest.fixture(scope="module")
+def served(home: Path, store: Store) -> Iterator[Dashboard]:
+    server = Dashboard(home)
+    poll("the server answers", server.answers, 120)
+    yield server
+    assert "Traceback" not in server.log()
+    server.stop()
+
+
+@pytest.fixture
+def visit(browser: Any, served: Dashboard) -> Iterator[Callable[..., Any]]:
+    """visit("experiment?id=1"): the page as a new visitor sees it, painted."""
+    contexts = []
+
+    def open_page(address: str, *, width: int = 1280, dark: bool = False, has_chart: bool = True) -> Any:
+        context = browser.new_context(
+            viewport={"width": width, "height": 1000},
+            color_scheme="dark" if dark else "light",
+            accept_downloads=True,
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(MINUTE)
+        page.goto(served.url + address)
+        if has_chart:
+            page.wait_for_function(DRAWN)
+        expect(page.get_by_test_id("stMain").get_by_text("More recipes for this experiment")).to_be_visible()
+        settled(page)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def settled(page: Any) -> None:
+    """Waits until the server has answered and nothing is left to be drawn."""
+    for unfinished in ("[data-stale=true]", "[data-testid=stSkeleton]", "[data-testid=stStatusWidget]"):
+        expect(page.locator(unfinished)).to_have_count(0, timeout=MINUTE)
+
+
+def tick(page: Any, row: int) -> None:
+    """Ticks a row of the table of runs; its cells are painted, so the place is computed."""
+    page.get_by_test_id("stDataFrame").first.click(position={"x": 17, "y": ROW_PIXELS * (row + 1.5)})
+
+
+def selected(page: Any, count: int) -> None:
+    """Waits until the page says that so many runs are selected, and the chart rings those that it shows."""
+    expect(page.get_by_text(re.compile(rf"^{count:,} selected"))).to_be_visible(timeout=MINUTE)
+    page.wait_for_function(f"{RINGS} === {count}")
+
+
+def test_a_selection_is_one_for_chart_table_and_address(visit):
+    page = visit("experiment?id=1")
+    tick(page, 0)
+    selected(page, 1)
+    x, y = page.evaluate(POINT, 3)
+    page.mouse.move(x, y)
+    expect(page.locator(".hoverlayer .hovertext")).to_be_visible()
+    page.mouse.click(x, y)
+    selected(page, 2)
+    page.wait_for_url(re.compile(r"runs=1%2C3"))
+    expect(page.get_by_text("The others are compared with run 1, the baseline.")).to_be_visible()
+    expect(page.get_by_text("What differs in the recipes")).to_be_visible()
+    settled(page)
+    shoot(page, "results compared")
+
+    other = visit(page.url.split("/", 3)[3])
+    selected(other, 2)
+    expect(other.get_by_text("The others are compared with run 1, the baseline.")).to_be_visible()
+
+    page.go_back()
+    selected(page, 1)
+    page.get_by_role("button", name="Clear", exact=True).click()
+    expect(page.get_by_text(re.compile("Select runs with the boxes"))).to_be_visible()
+
+
+def test_axes_and_filters_are_in_the_address(visit):
+    page = visit("experiment?id=2&x=gzip_bytes&y=speedup&colour=technique&log=x&with=prune&q=int8")
+    expect(
+        page.get_by_role("figure", name=re.compile("Speed-up against size gzipped for 39 runs"))
+    ).to_be_visible()
+    expect(page.get_by_role("textbox", name="Search")).to_have_value("int8")
+    expect(page.get_by_text("40 of 200 runs pass the filters")).to_be_visible()
+    parallel = visit("experiment?id=2&view=parallel", dark=True)
+    expect(
+        parallel.get_by_role("figure", name=re.compile("Parallel coordinates of 196 runs"))
+    ).to_be_visible()
+    shoot(parallel, "results parallel dark")
+    nonsense = visit("experiment?id=1&x=nonsense&runs=1,abc,99999&log=q&view=&state=dead")
+    expect(nonsense.get_by_role("figure", name=re.compile("Accuracy against size"))).to_be_visible()
+    selected(nonsense, 1)
+
+
+def test_limits_are_set_on_the_page_and_name_the_best_run(visit, store):
+    page = visit("experiment?id=1")
+    page.get_by_role("button", name="Limits").click()
+    field = page.get_by_role("spinbutton", name="Size of the .tflite, at most (kB)")
+    field.fill("1")
+    field.press("Tab")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("No run keeps all of your limits: 0 of 6 keep size ≤ 1 kB")).to_be_visible()
+    annotations.set_limits(store.database, 1, {"size_bytes": 95_000, "accuracy_drop": 0.2})
+    page.reload()
+    page.wait_for_function(DRAWN)
+    expect(page.get_by_text(re.compile("Best under your limits"))).to_be_visible()
+    names = page.evaluate("document.querySelector('.lwdash-figure').data.map(trace => trace.name)")
+    assert "Best under the limits" in names
+    settled(page)
+    shoot(page, "results limits")
+
+
+def test_runs_are_tagged_named_hidden_and_copied(visit, store):
+    page = visit("experiment?id=2&runs=9")
+    selected(page, 1)
+    page.get_by_role("button", name="Title and note").click()
+    page.get_by_role("textbox", name="Title").fill("the <b>small</b> one")
+    page.get_by_role("textbox", name="Note").fill("for the watch")
+    page.get_by_role("button", name="Save").last.click()
+    poll("the title is kept", lambda: runs.get_run(store.database, 9)["title"] == "the <b>small</b> one", 30)
+    annotations.add_tags(store.database, [9, 10], ["watch"])
+    search = visit("experiment?id=2&q=watch")
+    expect(search.get_by_text("2 of 200 runs pass the filters")).to_be_visible()
+    page.get_by_role("button", name="Hide").click()
+    poll("it is hidden", lambda: runs.get_run(store.database, 9)["tags"] == ["watch", "hidden"], 30)
+    expect(page.get_by_text("199 of 200 runs pass the filters")).to_be_visible(timeout=MINUTE)
+    page.get_by_role("button", name="Edit recipes").click()
+    expect(page.get_by_role("textbox", name="Recipes, one a line")).to_have_value(
+        runs.get_run(store.database, 9)["recipe"]
+    )
+
+
+def test_failed_runs_say_why_and_are_tried_again_together(visit, store):
+    page = visit("experiment?id=4&runs=10208,10209,10210", has_chart=False)
+    expect(page.get_by_text(re.compile("Runs 10208, 10209, 10210 failed"))).to_be_visible()
+    shoot(page, "results all failed")
+    page.get_by_role("button", name="Try again (3)").click()
+    poll(
+        "all are tried again",
+        lambda: all(runs.get_run(store.database, i)["attempt"] > 1 for i in (10208, 10209, 10210)),
+        30,
+    )
+
+
+def test_the_report_is_one_file_that_works_without_a_network(visit, browser, tmp_path):
+    page = visit("experiment?id=1&runs=1,2,3")
+    selected(page, 3)
+    for label, ending in (("Report (HTML)", "html"), ("Table (CSV)", "csv"), ("Table (JSON)", "json")):
+        page.get_by_role("button", name="Export").click()
+        with page.expect_download() as download:
+            page.get_by_role("button", name=label).click()
+        download.value.save_as(tmp_path / f"taken.{ending}")
+        page.keyboard.press("Escape")
+    rows = json.loads((tmp_path / "taken.json").read_text(encoding="utf-8"))
+    assert [row["id"] for row in rows] == [1, 2, 3]
+    assert (tmp_path / "taken.csv").read_text(encoding="utf-8").count("\n") == 4
+
+    for scheme in ("light", "dark"):
+        context = browser.new_context(
+            offline=True, color_scheme=scheme, viewport={"width": 1280, "height": 1000}, accept_downloads=True
+        )
+        report = context.new_page()
+        asked, faults = [], []
+        report.on("request", lambda request: asked.append(request.url))  # noqa: B023
+        report.on("pageerror", lambda fault: faults.append(str(fault)))  # noqa: B023
+        report.goto((tmp_path / "taken.html").as_uri())
+        every = "[...document.querySelectorAll('.drawing')]"
+        report.wait_for_function(f"{every}.length > 2 && {every}.every(one => one.querySelector('svg'))")
+        assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+        assert faults == []
+        expect(report.get_by_role("heading", name="few", level=1)).to_be_visible()
+        with report.expect_download() as saved:
+            report.get_by_role("button", name="CSV").nth(1).click()
+        assert saved.value.path().read_text(encoding="utf-8").startswith("id,recipe,")
+        report.screenshot(path=Path(__file__).parent / "screenshots" / f"report-{scheme}.png", full_page=True)
+        context.close()
+
+
+@pytest.mark.parametrize("experiment", [2, 3])
+def test_how_long_it_takes_from_a_click_to_the_painted_page(visit, experiment):
+    began = time.monotonic()
+    page = visit(f"experiment?id={experiment}")
+    print(f"\nexperiment {experiment}: first painted after {time.monotonic() - began:.2f} s")
+    shoot(page, f"results {experiment}")
+    seconds: list[float] = []
+    for row in range(5):
+        began = time.monotonic()
+        tick(page, row)
+        selected(page, row + 1)
+        seconds.append(time.monotonic() - began)
+    print(f"experiment {experiment}: select a row, median {statistics.median(seconds):.2f} s {seconds}")
+    seconds = []
+    for word in ("dynamic", "cluster", "prune"):
+        drawn = page.evaluate(DRAWN)
+        began = time.monotonic()
+        page.get_by_role("textbox", name="Search").fill(word)
+        page.get_by_role("textbox", name="Search").press("Enter")
+        page.wait_for_function(f"{DRAWN} !== '{drawn}'")
+        seconds.append(time.monotonic() - began)
+        settled(page)
+    print(f"experiment {experiment}: search, median {statistics.median(seconds):.2f} s {seconds}")
+    expect(page.get_by_text(re.compile(r"runs pass the filters"))).to_be_visible()
+
+
+def test_a_phone_shows_the_results_without_scrolling_sideways(visit):
+    phone = visit("experiment?id=2&runs=8,9", width=390, dark=True)
+    selected(phone, 2)
+    main = phone.get_by_test_id("stMain")
+    assert main.evaluate("element => element.scrollWidth - element.clientWidth") <= 0
+    shoot(phone, "results phone dark")
