@@ -26,6 +26,10 @@ OWN_ROUTES = frozenset({"upload", "download", "metrics", "healthz"})
 """They ask for themselves who may (see routes.py)."""
 PUBLIC_CORE = frozenset({"health", "script-health-check", "host-config", "stream", "bidi-components"})
 """Streamlit's routes below `_stcore` that tell nothing: `stream` carries the pages, which ask for the sign-in."""
+LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+"""No foreign site can make these point elsewhere than to the visitor's own host."""
+PROBES = (["healthz"], ["_stcore", "health"])
+"""They tell nothing, and who watches may call the host by its address."""
 GUARDED = frozenset({"_stcore", "media", "app"})
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -40,8 +44,8 @@ class Gate:
 
     must_sign_in: whether people sign in here. identify(cookies): who sent a request, or None. is_shared(token):
     whether this is the token of a share link that works now; may block. allowed_hosts: names by which the server
-    may be called (`*.example.com` for all below); empty: any. allowed_origins: from where else, such as
-    `https://example.com`, pages may open a connection; `*`: from anywhere. base_url: Streamlit's
+    may be called besides the local ones (`*.example.com` for all below); empty: any. allowed_origins: from where
+    else, such as `https://example.com`, pages may open a connection; `*`: from anywhere. base_url: Streamlit's
     `server.baseUrlPath`.
 
     A name that is not allowed is refused for every route: a foreign site that makes its own name point to this
@@ -85,10 +89,12 @@ class Gate:
     def _foreign(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
         host, origin = headers.get("host", ""), headers.get("origin")
         name = host_name(host)
-        if self.allowed_hosts and not any(_is_named(name, allowed) for allowed in self.allowed_hosts):
+        is_probe = scope["type"] == "http" and self._parts(scope) in PROBES
+        allowed_hosts = self.allowed_hosts | LOCAL_NAMES
+        if self.allowed_hosts and not is_probe and not any(_is_named(name, one) for one in allowed_hosts):
             return 421, (
                 f"this server does not answer to the name {name!r}. Call it by one of "
-                f"{', '.join(sorted(self.allowed_hosts))}, or add the name to server.allowedHosts."
+                f"{', '.join(sorted(allowed_hosts))}, or add the name to server.allowedHosts."
             )
         if scope["type"] == "websocket" and origin is not None:
             is_own = urlsplit(origin).netloc.lower() == host.lower()
@@ -157,7 +163,7 @@ def local_names(address: str | None) -> frozenset[str]:
         is_local = address == "localhost" or ipaddress.ip_address(address or "").is_loopback
     except ValueError:
         is_local = False
-    return frozenset({"localhost", "127.0.0.1", "::1"} | {address or ""}) if is_local else frozenset()
+    return LOCAL_NAMES | {address or ""} if is_local else frozenset()
 
 
 def host_name(host: str) -> str:

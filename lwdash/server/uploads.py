@@ -22,6 +22,8 @@ PIECE_BYTES = 1 << 20
 PARTIAL_PREFIX, PARTIAL_SUFFIX = "upload-", ".part"
 # A connection that died without a word would otherwise keep its partial file, and the server from stopping.
 STALL_SECONDS = 30.0
+# Nor may one that sends a byte now and then hold on for ever: so much a second, on average, after a while.
+SLOWEST_BYTES_PER_SECOND, PATIENCE_SECONDS = 1000, 60.0
 
 
 class UploadTooLarge(UploadRefused):
@@ -93,7 +95,7 @@ async def receive_upload(
     others.
 
     Raises UploadTooLarge (the announced or the counted size is over `limit_bytes`), UploadEmpty,
-    UploadInterrupted (the client went away, fell silent or sent fewer bytes than announced) and DiskFull.
+    UploadInterrupted (the client went away, fell silent, dribbled or sent fewer bytes than announced), DiskFull.
     Whatever happens, no partial file is left.
     """
     announced = _announced_bytes(request)
@@ -134,7 +136,7 @@ def remove_partial_uploads(folder: Path, *, older_than_seconds: float = 3600.0) 
 
 async def _write_body(body: AsyncIterator[bytes], partial: _PartialFile, limit_bytes: int) -> int:
     """Write the body to `partial` in pieces of about 1 MiB; returns its size in bytes."""
-    size_bytes, piece = 0, bytearray()
+    size_bytes, piece, began = 0, bytearray(), time.monotonic()
     try:
         while True:
             with fail_after(STALL_SECONDS):
@@ -145,6 +147,7 @@ async def _write_body(body: AsyncIterator[bytes], partial: _PartialFile, limit_b
             if size_bytes > limit_bytes:
                 raise UploadTooLarge(_too_large(f"more than {limit_bytes:,} bytes arrived", limit_bytes))
             piece += chunk
+            _check_pace(size_bytes, time.monotonic() - began)
             if len(piece) >= PIECE_BYTES:
                 await to_thread.run_sync(partial.write, piece)
                 piece = bytearray()
@@ -157,6 +160,13 @@ async def _write_body(body: AsyncIterator[bytes], partial: _PartialFile, limit_b
     if piece:
         await to_thread.run_sync(partial.write, piece)
     return size_bytes
+
+
+def _check_pace(size_bytes: int, seconds: float) -> None:
+    if seconds > PATIENCE_SECONDS and size_bytes < SLOWEST_BYTES_PER_SECOND * seconds:
+        raise UploadInterrupted(
+            f"only {size_bytes:,} bytes came in {seconds:.0f} seconds; nothing was kept. Send the file again."
+        )
 
 
 def _announced_bytes(request: Request) -> int | None:

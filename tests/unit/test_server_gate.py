@@ -79,9 +79,17 @@ def test_who_only_reads_pages_may_not_send() -> None:
 )  # fmt: skip
 def test_a_local_server_answers_to_local_names_only(host: str, is_taken: bool) -> None:
     client = client_of(allowed_hosts=local_names("127.0.0.1"), must_sign_in=False)
-    answer = client.get("/healthz", headers={"host": host})
+    answer = client.get("/experiment", headers={"host": host})
     assert answer.status_code == (200 if is_taken else 421)
     assert is_taken or "server.allowedHosts" in answer.json()["error"]
+
+
+def test_probes_may_call_the_host_by_its_address() -> None:
+    client = client_of(allowed_hosts=frozenset({"dash.test"}), must_sign_in=False)
+    paths = ("/healthz", "/_stcore/health", "/metrics", "/")
+    got = [client.get(path, headers={"host": "10.0.0.7:8501"}).status_code for path in paths]
+    assert got == [200, 200, 421, 421]
+    assert client.get("/", headers={"host": "127.0.0.1:8501"}).status_code == 200
 
 
 def test_names_below_a_domain_can_be_allowed() -> None:

@@ -142,6 +142,14 @@ def test_a_sender_that_falls_silent_is_given_up(partials, store, monkeypatch):
     assert left(partials) == []
 
 
+def test_a_sender_that_dribbles_is_given_up(partials, store, monkeypatch):
+    monkeypatch.setattr(uploads, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(uploads, "SLOWEST_BYTES_PER_SECOND", 10**12)
+    with pytest.raises(UploadInterrupted, match="only 100 bytes came"):
+        receive(Client(b"x" * 100, b"x" * 100, announced=200), partials, store)
+    assert left(partials) == []
+
+
 def test_a_full_disk_is_told_in_words(partials, store):
     def full(path: Path, sha256: str) -> Path:
         raise OSError(errno.ENOSPC, "No space left on device")
