@@ -39,6 +39,8 @@ logging.getLogger(__name__).info(
     "people sign in" if is_sign_in_on(settings.auth) else "nobody has to sign in",
 )
 serving = dashboard.serve(settings, store, Engine(settings, store))
+FIRST_PAGE_S = 2.0
+"""The first page is drawn in this time; importing dask beside it would make it wait."""
 base_url = st.get_option("server.baseUrlPath")
 
 
@@ -46,7 +48,7 @@ base_url = st.get_option("server.baseUrlPath")
 async def lifespan(app: st.App) -> AsyncIterator[None]:
     """The engine runs as long as the server does; its children end with it and their runs are queued again."""
     remove_partial_uploads(settings.uploads)
-    serving.engine.start()
+    serving.engine.start(after_s=FIRST_PAGE_S)
     try:
         yield
     finally:

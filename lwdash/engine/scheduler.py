@@ -54,6 +54,7 @@ class Engine:
         self._wake, self._stop = threading.Event(), threading.Event()
         self._pool: Pool | None = None
         self._is_elsewhere = False
+        self._after_s = 0.0
         self._silence = Silence(STALE_AFTER_S, GONE_AFTER_S)
         self._quota = Quota(settings, store)
         self._looked_at = -LOOK_S
@@ -66,8 +67,10 @@ class Engine:
         """Why no steps are handed out at present, in words; None when all is well."""
         self._thread = threading.Thread(target=self._loop, name="lwdash-engine", daemon=True)
 
-    def start(self) -> "Engine":
+    def start(self, after_s: float = 0.0) -> "Engine":
+        """after_s: so long nothing is imported and connected, for who has something to do first."""
         host.STOPPING.clear()
+        self._after_s = after_s
         self._thread.start()
         return self
 
@@ -105,6 +108,7 @@ class Engine:
         self._disconnect()
 
     def _loop(self) -> None:
+        self._stop.wait(self._after_s)
         while not self._stop.is_set():
             try:
                 if self._is_connected():
