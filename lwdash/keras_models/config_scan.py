@@ -36,9 +36,15 @@ def scan_object_config(entry: dict[str, Any], where: str) -> None:
     _Scan(where).visit(entry, where, 0)
 
 
-def _refuse(where: str, reason: str) -> ModelRefused:
+EXPORT = (
+    " What the model computes, without its code, can be quantized after training: model.export('folder'), zip the "
+    "folder, and give that."
+)
+
+
+def _refuse(where: str, reason: str, way_out: str = "") -> ModelRefused:
     return ModelRefused(
-        f"{where} is refused: {reason}. Only standard Keras layers, without code of their own, are loaded."
+        f"{where} is refused: {reason}. Only standard Keras layers, without code of their own, are loaded.{way_out}"
     )
 
 
@@ -69,7 +75,7 @@ class _Scan:
         if not isinstance(class_name, str) or not isinstance(module, (str, type(None))):
             raise _refuse(where, f"its class is not a name but {class_name!r} of {module!r}")
         if class_name in allowed.CODE_LAYERS:
-            raise _refuse(where, allowed.CODE_LAYERS[class_name])
+            raise _refuse(where, allowed.CODE_LAYERS[class_name], EXPORT)
         if class_name == "function":
             self.check_function(entry, where)
             return
@@ -77,14 +83,16 @@ class _Scan:
         if class_name in allowed.QUANTIZED_POLICIES:
             raise _refuse(where, f"it is already quantized ({class_name}); give the float model instead")
         if class_name not in allowed.CLASSES.get(module, frozenset()):
-            raise _refuse(where, _unknown_class(module, class_name))
+            raise _refuse(where, _unknown_class(module, class_name), EXPORT)
         if class_name in allowed.TF_LAMBDA_LAYERS:
             self.check_tensorflow_function(entry, where)
 
     def check_registered_name(self, entry: dict[str, Any], where: str) -> None:
         registered = entry.get("registered_name")
         if registered not in (None, entry["class_name"]):
-            raise _refuse(where, f"it is the custom object '{registered}', whose code is not in the file")
+            raise _refuse(
+                where, f"it is the custom object '{registered}', whose code is not in the file", EXPORT
+            )
 
     def check_function(self, entry: dict[str, Any], where: str) -> None:
         module, name = entry.get("module"), entry.get("config")
@@ -135,7 +143,10 @@ def _layer_name(entry: dict[str, Any]) -> str | None:
 
 def _unknown_class(module: str | None, class_name: str) -> str:
     if module is None or module in allowed.CLASSES:
-        return f"'{class_name}' is not a standard Keras class, and custom code is not in the file"
+        return (
+            f"'{class_name}' is not a standard Keras class but a layer or a subclassed model of your own, whose code is "
+            "not in the file"
+        )
     if module.split(".")[0] in ("keras", "tf_keras"):
         return f"'{module}.{class_name}' is not one of the Keras objects that are loaded"
     return f"it comes from the module '{module}', not from Keras"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,7 @@ def network_facts(
     check_declared(network, shapes, stored)
     layers = _layers(network, counts, shapes)
     inputs = tuple(_input(network, ref, shapes) for ref in network.inputs)
+    _refuse_text(inputs, layers)
     outputs = tuple(_output(network, ref, output_shapes.get(ref)) for ref in network.outputs)
     last = _producer(network, network.outputs[0]) if network.outputs else None
     activation = output_activation(layers, last)
@@ -108,6 +109,19 @@ def network_facts(
         output_activation=activation,
         support=support(layers),
         scaling=input_scaling(network, statistics or {}),
+    )
+
+
+def _refuse_text(inputs: Sequence[TensorFacts], layers: Sequence[LayerFacts]) -> None:
+    """Raises ModelRefused for an input of text: no interpreter of phones and microcontrollers looks words up."""
+    port = next((port for port in inputs if port.dtype == "string"), None)
+    if port is None:
+        return
+    reader = next((layer for layer in layers if port.name in layer.sources), None)
+    after = f"the layer '{reader.path}' ({reader.class_name})" if reader else "the layer that reads it"
+    raise ModelRefused(
+        f"the input '{port.name}' takes text, which TensorFlow Lite files cannot look up. Save the model that begins "
+        f"after {after}, and give the rows as the numbers that it makes of the words"
     )
 
 

@@ -122,8 +122,16 @@ def test_a_sequential_without_any_input_shape_says_what_to_do(tmp_path: Path) ->
 
 
 def test_a_subclassed_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelRefused, match=r"'MyModel' is not a standard|subclassed 'MyModel'"):
+    with pytest.raises(ModelRefused, match=r"'MyModel' is not a standard.*subclassed model.*model\.export"):
         inspect_model(h5(tmp_path / "m.h5", {"class_name": "MyModel", "config": {"name": "m"}}))
+
+
+def test_an_input_of_text_is_refused_with_the_layer_to_begin_after(tmp_path: Path) -> None:
+    word = entry("InputLayer", "word", batch_input_shape=[None, 1], dtype="string")
+    word["config"]["dtype"] = "string"
+    config = sequential(word, entry("StringLookup", "lookup"), entry("Dense", "one", units=3))
+    with pytest.raises(ModelRefused, match=r"'word' takes text.*begins after the layer 'lookup'"):
+        inspect_model(h5(tmp_path / "m.h5", config, {"one": ["one/kernel:0"]}))
 
 
 def test_a_version_that_is_none_is_refused(tmp_path: Path) -> None:
