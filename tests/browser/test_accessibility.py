@@ -67,7 +67,7 @@ def test_no_page_has_a_serious_finding(served: Any, browser: Any, scheme: str) -
             expect(page.get_by_text("Scaled twice")).to_be_visible(timeout=1000 * SECONDS)
         page.wait_for_function(SETTLED)
         for broken in axe.Axe().run(page).response["violations"]:
-            if broken["impact"] in GRAVE and broken["id"] not in STREAMLITS_OWN:
+            if broken["impact"] in GRAVE:
                 found.append((name, broken["id"], [node["html"][:200] for node in broken["nodes"][:3]]))
     context.close()
     assert found == []

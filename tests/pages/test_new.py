@@ -1,0 +1,139 @@
+"""The page of a new experiment: continued from its address, its findings fixed in one click, broken files in words."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lwdash.engine import submit
+from lwdash.examples import find_example
+from lwdash.settings import load_settings
+from lwdash.ui import places
+from storage.frames import experiments_frame
+from storage.store import Store, open_store
+
+SHELL = Path(__file__).parents[2] / "lwdash/ui/shell.py"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("new")
+
+
+@pytest.fixture
+def store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setenv("LWDASH_HOME", str(home))
+    monkeypatch.delenv("LWDASH_DATABASE_URL", raising=False)
+    monkeypatch.delenv("LWDASH_ARTIFACTS", raising=False)
+    settings = load_settings()
+    return open_store(settings.database_url, settings.artifacts, home / "cache")
+
+
+def opened(**address: str) -> AppTest:
+    """The page as a new visitor with this address sees it."""
+    app = AppTest.from_file(str(SHELL), default_timeout=120)
+    app.run()
+    for key, value in address.items():
+        app.query_params[key] = value
+    app.switch_page(places.NEW).run()
+    assert not app.exception
+    return app
+
+
+def words(app: AppTest) -> str:
+    texts = [
+        e.value for kind in ("header", "markdown", "caption", "error", "warning") for e in getattr(app, kind)
+    ]
+    return "\n".join([*texts, *(e.label for e in app.expander)]).replace("\\", "")
+
+
+def digits(store: Store) -> dict[str, str]:
+    example = find_example("digits")
+    return {
+        "model": submit.add_local_file(store, example.model_path, "model"),
+        "data": submit.add_local_file(store, example.data_path, "data"),
+    }
+
+
+def test_an_address_brings_back_files_settings_limits_and_recipes(store: Store) -> None:
+    address = {
+        **digits(store), "preprocess": "divide(16)", "size_bytes": "60", "accuracy_drop": "1", "threads": "2",
+        "name": "Mine", "recipes": "int8\nfloat16", "seed": "3",
+    }  # fmt: skip
+    app = opened(**address)
+    assert "4 · Recipes" in words(app)
+    assert app.text_area[0].value == "int8\nfloat16"
+    assert app.number_input(key="limit:size_bytes").value == 60
+    assert dict(app.query_params) == address, "nothing is lost on the way, nothing is added"
+    assert "Scaled twice" in words(app)
+
+    next(button for button in app.button if button.label == "Set no pre-processing").click().run()
+    assert not app.exception
+    assert "Scaled twice" not in words(app)
+    assert "preprocess" not in app.query_params
+
+    next(button for button in app.button if button.label == "Start").click().run()
+    assert not app.exception
+    made = experiments_frame(store.database).iloc[0]
+    assert (made["name"], made["runs"]) == ("Mine", 3)
+    from storage.experiments import get_experiment
+
+    row = get_experiment(store.database, int(made["id"]))
+    assert row is not None
+    assert row["limits"] == {"size_bytes": 60_000, "accuracy_drop": 0.01}
+    assert (row["threads"], row["seed"], row["settings"]["preprocess"]) == (2, 3, "")
+
+
+def test_what_was_chosen_is_there_after_a_visit_elsewhere_and_gone_after_starting_over(store: Store) -> None:
+    app = opened(**digits(store))
+    app.number_input(key="limit:size_bytes").set_value(40.0).run()
+    app.switch_page(places.OVERVIEW).run()
+    app.query_params.clear()
+    app.switch_page(places.NEW).run()
+    assert app.number_input(key="limit:size_bytes").value == 40
+    assert app.query_params["size_bytes"] == "40"
+    next(button for button in app.button if button.label == "Start over").click().run()
+    assert not app.exception
+    assert "2 · Data" not in words(app)
+    assert dict(app.query_params) == {}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"seed": "-5", "size_bytes": "many", "threads": "1e9", "label": "no such column", "header": "maybe"},
+        {"model": "0" * 64, "data": "not a hash"},
+        {"recipes": "x" * 10_000, "ignored": "a\nb", "accuracy_drop": "nan", "latency_ms": "inf"},
+    ],
+)
+def test_a_nonsense_address_opens_all_the_same(store: Store, wrong: dict[str, str]) -> None:
+    opened(**{**digits(store), **wrong})
+
+
+BROKEN = {
+    "empty lines": (b"\n\n\n", "holds no rows"),
+    "a header only": (b"label,a,b\n", "no rows under it"),
+    "UTF-16": ("label,a\n1,2\n".encode("utf-16"), "Save it as 'CSV UTF-8'"),
+    "an image": (b"\x89PNG\r\n\x1a\n" + bytes(99), "PNG image, not a CSV"),
+    "one column": (b"a\n" + b"1\n" * 60, "63 too few"),
+    "a missing value": (b"label," + b",".join(b"p%d" % i for i in range(64)) + b"\n" + (b"1" + b",2" * 64 + b"\n") * 9
+                        + b"1,," + b"2," * 62 + b"2\n", "1 missing value (row 11, column 'p0': empty)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_broken_data_is_answered_in_words(store: Store, tmp_path: Path, kind: str) -> None:
+    content, expected = BROKEN[kind]
+    path = tmp_path / "broken.csv"
+    path.write_bytes(content)
+    app = opened(**{**digits(store), "data": submit.add_local_file(store, path, "data")})
+    assert expected in words(app)
+    assert "4 · Recipes" not in words(app)
+
+
+def test_a_csv_given_as_model_is_told_apart(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "model.keras"
+    path.write_text("label,a,b,c,d\n1,2,3,4,5\n")
+    assert "give the samples in the next step" in words(
+        opened(model=submit.add_local_file(store, path, "model"))
+    )
