@@ -6,7 +6,7 @@ from lwdash.ui import places
 from lwdash.ui.access import can_change
 from lwdash.ui.cards import plain
 from lwdash.ui.context import opened
-from lwdash.ui.pick import chosen_id
+from lwdash.ui.pick import chosen_id, write_address
 from lwdash.ui.progress import follow_run
 from lwdash.ui.run_advice import show_started
 from lwdash.ui.run_details import duration, queue_words, show_figures, show_state, summary
@@ -25,6 +25,7 @@ if run is None or run_id is None:
     st.page_link(places.OVERVIEW, label="All experiments", icon=":material/science:")
     st.stop()
 
+write_address("run", run_id)
 experiment = experiments.get_experiment(store.database, run["experiment_id"]) or {"name": "?"}
 may_change = can_change(experiment)
 st.title(plain(run["recipe"]))

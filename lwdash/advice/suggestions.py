@@ -190,6 +190,24 @@ def _less_structure(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
             )  # fmt: skip
 
 
+def _finer_weights(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
+    """Where few bits a weight cost accuracy: a better rounding, or more bits."""
+    step = recipe.tflite_step
+    if step is None or step.name not in ("dynamic", "weight_only") or not evidence.has_rounding_lost:
+        return
+    if getattr(step.params, "backend", "litert") == "litert" and step.params.algorithm != "gptq":
+        yield from _with_format(
+            recipe, replace(step.params, algorithm="gptq"), step.name, "Round with GPTQ",
+            f"{_capital(evidence.loss_words)} with {step.params.bits}-bit weights: GPTQ makes up for each rounding in "
+            "the weights that follow, on calibration rows.",
+        )  # fmt: skip
+    if step.params.bits == "4":
+        yield from _with_format(
+            recipe, replace(step.params, bits="8"), step.name, "8-bit weights",
+            f"{_capital(evidence.loss_words)} with 4-bit weights.",
+        )  # fmt: skip
+
+
 def _further(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
     """Where nothing was lost: smaller still."""
     if evidence.has_lost or evidence.figures.get("is_baseline"):
@@ -239,8 +257,8 @@ def _further(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
 
 
 RULES: tuple[Rule, ...] = (
-    _first_steps, _integer_throughout, _worst_layer, _scales, _training, _lost_structure, _less_structure, _ranges,
-    _further,
+    _first_steps, _integer_throughout, _worst_layer, _scales, _finer_weights, _training, _lost_structure,
+    _less_structure, _ranges, _further,
 )  # fmt: skip
 """In the order of what a person would try first."""
 

@@ -11,3 +11,11 @@ def chosen_id(fallback: int | None) -> int | None:
             st.query_params["id"] = str(fallback)
         return fallback
     return int(text) if text.isdecimal() and len(text) < 18 else -1
+
+
+def write_address(page: str, shown: int) -> None:
+    """Writes `shown` into the address where it is another than before: a link from a page to itself changes what is
+    shown, and Streamlit leaves the address as it was."""
+    if st.session_state.get(f"pick:{page}") != shown:
+        st.session_state[f"pick:{page}"] = shown
+        st.query_params["id"] = str(shown)

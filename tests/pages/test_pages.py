@@ -92,9 +92,7 @@ def test_one_experiment_is_shown_on_every_page(home):
 
     run = words(shown(places.RUN, id="2"))
     assert "smaller" in run
-    assert all(
-        word in run for word in ("Cannot tell.", "Gzip", "What to try next", "prune(sparsity=0.5) + float16")
-    )
+    assert all(word in run for word in ("Cannot tell.", "Gzip", "Capsule", "C array"))
     made = words(shown(places.RUN, id="2", tab="Stages and log"))
     assert all(
         word in made for word in ("1 stages", "Left as they are: 1", "There is no log of the run here")

@@ -1,0 +1,225 @@
+"""The run page in every state of a run and every tab, with runs of earlier versions that lack some of what is shown."""
+
+import re
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from seeding import seed_experiment
+from sqlalchemy import select, update
+from streamlit.testing.v1 import AppTest
+
+from lwdash.settings import load_settings
+from lwdash.ui import dissection, places
+from lwdash.ui.layer_table import FIRST, layer_frame
+from lwdash.ui.stages_log import fact_words
+from storage import runs
+from storage.store import Store, open_store
+from storage.tables import Run, RunDetail, State
+
+ROOT = Path(__file__).parents[2]
+TABS = ("Overview", "Bytes", "Layers", "Weights", "Graph", "Predictions", "Stages and log")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, upgraded_sqlite: Path) -> Store:
+    """A store in a home of its own, which the page opens as well."""
+    monkeypatch.setenv("LWDASH_HOME", str(tmp_path))
+    for name in ("LWDASH_DATABASE_URL", "LWDASH_ARTIFACTS"):
+        monkeypatch.delenv(name, raising=False)
+    shutil.copyfile(upgraded_sqlite, tmp_path / "lwdash.sqlite")
+    settings = load_settings()
+    return open_store(settings.database_url, settings.artifacts, tmp_path / "cache", is_upgraded=False)
+
+
+@pytest.fixture(autouse=True)
+def child(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a child process would read in the file; the child itself is tested elsewhere."""
+    kernel = {"index": 0, "type": "FULLY_CONNECTED", "layer": "y", "name": "y/MatMul", "dtype": "int8", "low": -1.0,
+              "high": 1.0, "counts": [1] * 64, "zeros": 3, "values": 67, "distinct": 9, "baseline": None}  # fmt: skip
+    graph = {
+        "nodes": [{"index": 0, "type": "FULLY_CONNECTED", "layer": "y"}],
+        "ports": [],
+        "edges": [],
+        "subgraphs": 2,
+    }
+    st.cache_data.clear()
+    answers = {"dissect": {"dissected": {"graph": graph, "weights": [kernel]}}}
+    monkeypatch.setattr(dissection, "ask_child", lambda settings, step, job: answers[step])
+
+
+def shown(**query: str) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "lwdash/ui/shell.py"), default_timeout=60)
+    app.run()
+    for key, value in query.items():
+        app.query_params[key] = value
+    app.switch_page(places.RUN).run()
+    assert not app.exception, [element.value for element in app.exception]
+    return app
+
+
+def words(app: AppTest) -> str:
+    kinds = ("title", "header", "subheader", "markdown", "caption", "info", "warning", "error", "success")
+    texts = [element.value for kind in kinds for element in getattr(app, kind)]
+    texts += [f"{metric.label} {metric.value}" for metric in app.metric]
+    texts += [element.label for kind in ("button", "expander") for element in getattr(app, kind)]
+    return "\n".join(texts).replace("\\", "")
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_every_tab_shows_an_old_run_with_what_it_has(home, tab):
+    """The seeded runs have one layer of a few columns, no ledger, no waterfall, no confusion, no trail."""
+    seed_experiment(home, "beats", 6)
+    text = words(shown(id="6", tab=tab))
+    assert {
+        "Overview": "What to try next",
+        "Bytes": "The categories add up to the file's",
+        "Layers": "All that belongs to a layer",
+        "Weights": "67 weights, int8 · zeros 4.5% · distinct 9",
+        "Graph": "1 subgraphs (bodies of loops) are not drawn",
+        "Predictions": "run 6 of beats",
+        "Stages and log": "1 stages, 0 from the cache",
+    }[tab] in text
+
+
+@pytest.mark.parametrize("tab", ["Overview", "Bytes", "Stages and log", "no such tab"])
+def test_a_run_without_any_details_shows_its_figures(home, tab):
+    seed_experiment(home, "beats", 2)
+    with home.database.begin() as connection:
+        connection.execute(update(RunDetail).values(measured=None, compressed=None))
+    assert "Cannot tell." in words(shown(id="2", tab=tab))
+
+
+def test_only_the_open_tab_is_computed(home, monkeypatch):
+    seed_experiment(home, "beats", 2)
+    asked = []
+    monkeypatch.setattr(
+        dissection, "ask_child", lambda *call: asked.append(call) or {"error": "it is damaged"}
+    )
+    for tab in ("Overview", "Bytes", "Stages and log"):
+        shown(id="2", tab=tab)
+    assert asked == []
+    text = words(shown(id="2", tab="Weights"))
+    assert "This file cannot be looked into: it is damaged" in text
+
+
+def test_one_click_queues_the_suggested_recipe_and_says_so(home):
+    seed_experiment(home, "beats", 6)
+    app = shown(id="6")
+    suggestions = [b for b in app.button if b.label == "Run it"]
+    button = suggestions[0]
+    recipe = re.sub(r"^Queue ", "", button.help).replace("\\", "")
+    button.click()
+    app.run()
+    assert not app.exception
+    assert f"Run 7 is queued: **{recipe}**" in words(app)
+    started = runs.get_run(home.database, 7)
+    assert (started["recipe"], started["state"]) == (recipe, "queued")
+    again = shown(id="6")
+    assert "Run 7 is queued" not in words(again)
+    assert len([b for b in again.button if b.label == "Run it"]) == len(suggestions) - 1
+
+
+def test_a_queued_run_says_how_many_are_before_it_and_a_cancelled_one_what_stays(home):
+    experiment = seed_experiment(home, "beats", 1)
+    first, second, third = runs.add_runs(
+        home.database,
+        experiment,
+        [("int8", False, False), ("float16", False, False), ("dynamic", False, False)],
+        "s",
+    )
+    assert "It is next" in words(shown(id=str(first)))
+    assert "1 run is before it" in words(shown(id=str(second)))
+    assert "2 runs are before it" in words(shown(id=str(third)))
+    claim = runs.claim(home.database, first, "compress", 1, "here")
+    assert claim
+    assert "It is being worked on" in words(shown(id=str(first)))
+    runs.cancel(home.database, second)
+    assert "What it had finished stays in the cache" in words(shown(id=str(second)))
+
+
+def test_a_regression_has_its_error_in_the_place_of_the_accuracy(home):
+    seed_experiment(home, "beats", 2)
+    with home.database.begin() as connection:
+        figures = dict(connection.execute(select(Run.figures).where(Run.id == 2)).scalar_one())
+        figures |= {"accuracy": None, "agreement": None, "rmse": 0.25, "baseline_rmse": 0.2, "host": None}
+        connection.execute(
+            update(Run).where(Run.id == 2).values(figures=figures, accuracy=None, agreement=None)
+        )
+    app = shown(id="2")
+    [error] = [m for m in app.metric if m.label == "RMSE"]
+    assert (error.value, error.delta) == ("0.25", "+25.0 %")
+    assert "the host was not recorded" in words(app)
+
+
+def test_the_page_of_a_file_with_many_operators_takes_less_than_a_second(home):
+    """Processor time of the page alone, so that a busy machine does not decide."""
+    seed_experiment(home, "beats", 2)
+    with home.database.begin() as connection:
+        measured = dict(
+            connection.execute(select(RunDetail.measured).where(RunDetail.run_id == 2)).scalar_one()
+        )
+        measured["layers"] = [
+            {
+                **measured["layers"][0],
+                "index": i,
+                "layer": f"block_{i}/conv",
+                "name": f"block_{i}/conv/Conv2D",
+            }
+            for i in range(200)
+        ]
+        connection.execute(update(RunDetail).where(RunDetail.run_id == 2).values(measured=measured))
+    app = shown(id="2")
+    for tab in TABS:
+        app.session_state["tab"] = tab
+        began = time.process_time()
+        app.run()
+        spent = time.process_time() - began
+        print(f"{tab}: {spent:.2f} s")
+        assert not app.exception
+        assert spent < 1.0, tab
+
+
+def test_the_layer_table_has_only_the_columns_that_were_measured():
+    rows = [
+        {
+            "index": 0,
+            "type": "CONV_2D",
+            "layer": "conv",
+            "parameters": 9,
+            "sparsity": 0.25,
+            "output_shape": [1, 3, 8],
+        },
+        {"index": 1, "type": "RELU", "layer": None, "name": "relu", "parameters": 0, "sparsity": 0.0},
+    ]
+    table = layer_frame(rows, [{"index": 0, "counts": [1, 2, 3, 4]}])
+    assert list(table) == ["type", "layer", "weights", "parameters", "sparsity", "output_shape"]
+    assert table["weights"].tolist() == [[3, 7], None]
+    assert table["sparsity"].tolist()[0] == 25.0
+    assert table["sparsity"].isna().tolist() == [False, True]
+    assert table["output_shape"].tolist()[0] == "1×3×8"
+    assert table["layer"].tolist() == ["conv", "relu"]
+    assert set(FIRST) <= set(
+        layer_frame([dict.fromkeys((*FIRST, "index"), 1)], [{"index": 1, "counts": [1, 1]}])
+    )
+
+
+def test_facts_of_a_stage_in_words_without_the_audit():
+    facts = {
+        "rows": 301,
+        "loss": 0.083946,
+        "sparsity": {"conv": 0.5},
+        "names": ["a", "b"],
+        "audit": [{"kernel": "x"}],
+    }
+    assert fact_words(facts) == "rows: 301, loss: 0.08395, sparsity: conv 0.5, names: a; b"
+
+
+def test_a_failed_run_shows_no_tabs(home):
+    seed_experiment(home, "beats", 50)
+    app = shown(id="50", tab="Graph")
+    assert not app.tabs
+    assert "Try again" in words(app)
+    assert runs.get_run(home.database, 50)["state"] == State.FAILED
