@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 POLL_S = 0.25
 GRACE_S = 3.0
 PROGRAM: tuple[str, ...] = ("-m", "lwdash.worker")
+HAS_CHILDREN_LISTED = Path(f"/proc/self/task/{os.getpid()}/children").exists()
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT")
 PASSED_ON_PREFIXES = ("OPENBLAS_", "OMP_", "MKL_")
 
@@ -188,12 +189,23 @@ def _words(error: Exception) -> str:
 def _memory_mb(pid: int) -> int:
     """Resident memory of a process and its descendants, in megabytes."""
     total = 0
-    with contextlib.suppress(psutil.Error):
-        parent = psutil.Process(pid)
-        for process in [parent, *parent.children(recursive=True)]:
-            with contextlib.suppress(psutil.Error):
-                total += process.memory_info().rss
+    for found in (pid, *_descendants(pid)):
+        with contextlib.suppress(psutil.Error):
+            total += psutil.Process(found).memory_info().rss
     return total >> 20
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    """Where the kernel lists children, from there; elsewhere psutil looks at every process of the host for it."""
+    if not HAS_CHILDREN_LISTED:
+        with contextlib.suppress(psutil.Error):
+            yield from (child.pid for child in psutil.Process(pid).children(recursive=True))
+        return
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in map(int, (task / "children").read_text().split()):
+                yield child
+                yield from _descendants(child)
 
 
 def _kill(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

@@ -10,7 +10,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from typing import Any
 
 from lwdash.engine import host
@@ -212,14 +211,14 @@ class Engine:
 
 
 def batches(queued: Sequence[Waiting]) -> Iterator[list[Waiting]]:
-    """Queued steps in groups that share a child: quick runs of one submission, measurements of one experiment."""
+    """Queued steps in groups that share a child, in the order of their turns.
 
-    def group(w: Waiting) -> tuple[Any, ...]:
-        if w.step == "measure":
-            return (w.step, w.experiment_id)
-        return (w.step, w.submission, w.run_id if w.is_trained else 0)
-
-    for _, members in groupby(sorted(queued, key=lambda w: (str(group(w)), w.run_id)), key=group):
-        together = list(members)
-        for start in range(0, len(together), BATCH_LIMIT):
-            yield together[start : start + BATCH_LIMIT]
+    Together are quick runs and measurements of one experiment, whose model and rows are then read once.
+    """
+    together: dict[tuple[Any, ...], list[Waiting]] = {}
+    for w in queued:
+        is_alone = w.is_trained and w.step != MEASURE
+        together.setdefault((w.step, w.experiment_id, w.run_id if is_alone else None), []).append(w)
+    for members in together.values():
+        for start in range(0, len(members), BATCH_LIMIT):
+            yield members[start : start + BATCH_LIMIT]

@@ -71,6 +71,7 @@ class _Supervision:
         self._claim: Claim | None = None
         self._stored: Claim | None = None
         self._is_stopped = False
+        self._experiments: dict[int, Mapping[str, Any]] = {}
         self._claimed_at = self._beat_at = self._away_s = 0.0
         self._log_start = 0
         self._last_run = batch[0][0]
@@ -136,7 +137,7 @@ class _Supervision:
                 with self._ending():
                     patiently(partial(runs.fail, self.store.database, owned, str(error)))
                 continue
-            step_began(owned, job["recipe"])
+            step_began(owned)
             return {"job": job}
         return {"job": None}
 
@@ -144,9 +145,7 @@ class _Supervision:
         run = runs.get_run(self.store.database, run_id)
         if run is None:
             raise MissingArtifact(f"run {run_id} is gone")
-        experiment = experiments.get_experiment(self.store.database, run["experiment_id"])
-        if experiment is None:
-            raise MissingArtifact(f"experiment {run['experiment_id']} is gone")
+        experiment = self._experiment(run["experiment_id"])
 
         def path(sha256: str, remedy: str = "upload the file again") -> Path:
             try:
@@ -185,6 +184,15 @@ class _Supervision:
             compressed = runs.get_detail(self.store.database, run["of_run"] or run_id)["compressed"] or {}
             job["trail"] = compressed.get("trail", [])
         return job
+
+    def _experiment(self, experiment_id: int) -> Mapping[str, Any]:
+        """Read once a child: what runs depend on does not change."""
+        if experiment_id not in self._experiments:
+            found = experiments.get_experiment(self.store.database, experiment_id)
+            if found is None:
+                raise MissingArtifact(f"experiment {experiment_id} is gone")
+            self._experiments[experiment_id] = found
+        return self._experiments[experiment_id]
 
     def _progress(self, message: Mapping[str, Any]) -> None:
         with self._lock:

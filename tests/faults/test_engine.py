@@ -116,25 +116,25 @@ def test_an_engine_that_cannot_start_says_so(drill: Site, monkeypatch: pytest.Mo
     poll("it works again", lambda: engine.state == "embedded", 15)
 
 
-def waiting(run: int, step: str = "compress", *, submission: str = "s", is_trained: bool = False) -> Waiting:
-    return Waiting(run, 1, step, 1, submission, is_trained)
+def waiting(
+    run: int, step: str = "compress", *, submission: str = "s", is_trained: bool = False, experiment: int = 1
+) -> Waiting:
+    return Waiting(run, experiment, step, 1, submission, is_trained)
 
 
-def test_quick_runs_of_one_submission_share_a_child() -> None:
-    found = list(
-        batches(
-            [
-                waiting(1),
-                waiting(2, is_trained=True),
-                waiting(3),
-                waiting(4, submission="t"),
-                waiting(5, is_trained=True),
-                waiting(6, "measure"),
-                waiting(7, "measure", submission="t"),
-            ]
-        )
+def test_quick_runs_of_one_experiment_share_a_child() -> None:
+    found = batches(
+        [
+            waiting(3),
+            waiting(2, is_trained=True),
+            waiting(1, submission="t"),
+            waiting(4, experiment=2),
+            waiting(5, is_trained=True),
+            waiting(6, "measure"),
+            waiting(7, "measure", submission="t", is_trained=True),
+        ]
     )
-    assert sorted(tuple(w.run_id for w in batch) for batch in found) == [(1, 3), (2,), (4,), (5,), (6, 7)]
+    assert [tuple(w.run_id for w in batch) for batch in found] == [(3, 1), (2,), (4,), (5,), (6, 7)]
 
 
 def test_a_batch_is_bounded_and_its_key_says_what_is_inside() -> None:
