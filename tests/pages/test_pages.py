@@ -97,7 +97,6 @@ def test_one_experiment_is_shown_on_every_page(home):
     assert all(
         word in made for word in ("1 stages", "Left as they are: 1", "There is no log of the run here")
     )
-    assert "What to try next" not in made
 
 
 def test_without_an_id_the_newest_is_shown(home):
