@@ -67,3 +67,24 @@ def test_an_empty_value_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LWDASH_SLOTS", "")
     monkeypatch.setenv("LWDASH_HOME", "")
     assert load_settings().slots >= 1
+
+
+def test_who_may_sign_in_and_what_the_log_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AUTH", "AUTH_ALLOW", "METRICS_TOKEN", "LOG"):
+        monkeypatch.delenv(f"LWDASH_{name}", raising=False)
+    settings = load_settings()
+    assert (settings.auth, settings.auth_allow, settings.metrics_token, settings.log) == (
+        None,
+        (),
+        None,
+        "text",
+    )
+    monkeypatch.setenv("LWDASH_AUTH", "oidc")
+    monkeypatch.setenv("LWDASH_AUTH_ALLOW", " @Example.org, guest@other.example ,")
+    monkeypatch.setenv("LWDASH_LOG", "json")
+    settings = load_settings()
+    assert (settings.auth, settings.log) == ("oidc", "json")
+    assert settings.auth_allow == ("@example.org", "guest@other.example")
+    monkeypatch.setenv("LWDASH_LOG", "xml")
+    with pytest.raises(UserMistake, match="LWDASH_LOG must be text or json, but got 'xml'"):
+        load_settings()
