@@ -6,7 +6,7 @@ import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from types import ModuleType
 from typing import Any
 
@@ -113,6 +113,11 @@ def read_tflite(data: bytes) -> TfliteFacts:
 
     Raises TfliteUnreadable for bytes that are no .tflite, are cut short, or keep weights in another file.
     """
+    return _read(bytes(data))
+
+
+@lru_cache(maxsize=2)  # measuring reads the run's file and its baseline's a dozen times each
+def _read(data: bytes) -> TfliteFacts:
     if len(data) < 8 or bytes(data[4:8]) != b"TFL3":
         raise TfliteUnreadable(
             f"these {len(data)} bytes are not a .tflite: 'TFL3' is expected at byte 4, found "
