@@ -4,12 +4,11 @@ import streamlit as st
 
 from lwdash.ui import places
 from lwdash.ui.access import can_change
-from lwdash.ui.cards import plain
 from lwdash.ui.context import opened
 from lwdash.ui.pick import chosen_id, write_address
 from lwdash.ui.progress import follow_run
 from lwdash.ui.run_advice import show_started
-from lwdash.ui.run_details import duration, queue_words, show_figures, show_state, summary
+from lwdash.ui.run_details import queue_words, show_figures, show_name, show_state, summary
 from lwdash.ui.run_tabs import show_tabs
 from lwdash.ui.stages_log import show_log, show_stages
 from lwdash.ui.takeaway import show_takeaway
@@ -28,10 +27,7 @@ if run is None or run_id is None:
 write_address("run", run_id)
 experiment = experiments.get_experiment(store.database, run["experiment_id"]) or {"name": "?"}
 may_change = can_change(experiment)
-st.title(plain(run["recipe"]))
-st.caption(
-    f"run {run_id} of {plain(experiment['name'])} · {run['state']} · {duration(run)} · attempt {run['attempt']}"
-)
+show_name(runs.get_run(store.database, run_id) or run, experiment)
 if run["state"] == "succeeded":
     st.subheader(summary(run)[:1].upper() + summary(run)[1:], anchor=False)
 with st.container(horizontal=True, vertical_alignment="center"):

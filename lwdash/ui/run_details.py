@@ -25,6 +25,26 @@ VERDICT_BOXES: Mapping[str, tuple[Callable[..., Any], str]] = {
 }
 
 
+def show_name(run: Mapping[str, Any], experiment: Mapping[str, Any]) -> None:
+    """What a person calls the run, or its recipe; then where it belongs, its tags and its note.
+
+    run: all columns, as of `get_run`.
+    """
+    st.title(plain(run["title"] or run["recipe"]))
+    if run["title"]:
+        st.markdown(f"**{plain(run['recipe'])}**")
+    parts = [
+        f"run {run['id']} of {plain(experiment['name'])}",
+        run["state"],
+        duration(run),
+        f"attempt {run['attempt']}",
+    ]
+    tags = [f"#{plain(str(tag))}" for tag in run["tags"] or ()]
+    st.caption(" · ".join(part for part in (*parts, *tags) if part))
+    if run["note"]:
+        st.caption(f":material/sticky_note_2: {plain(run['note'])}")
+
+
 def summary(run: Mapping[str, Any]) -> str:
     """`3.9× smaller, 1.1× faster, accuracy −0.4 points: equivalent on 500 rows`, from what was measured."""
     if run.get("is_baseline"):

@@ -223,3 +223,16 @@ def test_a_failed_run_shows_no_tabs(home):
     assert not app.tabs
     assert "Try again" in words(app)
     assert runs.get_run(home.database, 50)["state"] == State.FAILED
+
+
+def test_a_run_that_a_person_has_named_keeps_its_recipe_in_sight(home):
+    seed_experiment(home, "beats", 2)
+    named = {"title": "best *so far*", "tags": ["flash"], "note": "ask for more rows"}
+    with home.database.begin() as connection:
+        connection.execute(update(Run).where(Run.id == 2).values(**named))
+    app = shown(id="2")
+    assert app.title[0].value.replace("\\", "") == "best *so far*"
+    text = words(app)
+    assert "**float16**" in text
+    assert "attempt 1 · #flash" in text
+    assert "ask for more rows" in text
