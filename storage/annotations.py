@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from storage.errors import NotWritten
 from storage.tables import Experiment, Preference, Run
+from storage.visitors import visitor_of
 
 MOST_TAGS = 20
 LONGEST_TAG = 40
@@ -67,7 +68,9 @@ def get_preference(engine: Engine, owner: str, key: str) -> Mapping[str, Any] | 
 
 
 def set_preference(engine: Engine, owner: str, key: str, value: Mapping[str, Any]) -> None:
-    """Keeps a person's choice; the last one counts."""
+    """Keeps a person's choice; the last one counts. Who only looks on by a share link has none to keep."""
+    if not visitor_of(engine).is_known:
+        return
     known = (
         update(Preference).where(Preference.owner == owner, Preference.key == key).values(value=dict(value))
     )
