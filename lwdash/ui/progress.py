@@ -40,18 +40,27 @@ def _live(_store: Store, experiment_id: int, can_cancel: bool) -> None:
             _line(_store, run, can_cancel)
         if waiting:
             with st.expander(f"{counts['queued']:,} waiting"):
-                for run in waiting:
+                _line(
+                    _store,
+                    waiting[0],
+                    can_cancel,
+                    turn_words(queue_position(_store.database, waiting[0]["id"])),
+                )
+                for run in waiting[1:]:
                     _line(_store, run, can_cancel)
                 if counts["queued"] > len(waiting):
                     st.caption(f"and {counts['queued'] - len(waiting):,} more, in the table below")
 
 
-def _line(store: Store, run: dict[str, Any], can_cancel: bool = True) -> None:
+def _line(
+    store: Store, run: dict[str, Any], can_cancel: bool = True, turn: str = "waits for its turn"
+) -> None:
+    """turn: where a queued run stands; to find it out for every line of every session would cost too much."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         with st.container(gap=None):
             is_running = run["state"] == "running"
             clock = f" · {seconds(time.time() - run['started_at'])}" if run["started_at"] else ""
-            doing = (run["doing"] or "starting") + clock if is_running else _wait(store, run)
+            doing = (run["doing"] or "starting") + clock if is_running else _wait(run, turn)
             text = f"**{plain(run['recipe'])}** · {plain(doing)}"
             if is_running:
                 st.progress(min(1.0, max(0.0, run["progress"])), text=text)
@@ -64,12 +73,10 @@ def _line(store: Store, run: dict[str, Any], can_cancel: bool = True) -> None:
             st.rerun(scope="fragment")
 
 
-def _wait(store: Store, run: dict[str, Any]) -> str:
+def _wait(run: dict[str, Any], turn: str) -> str:
     """Why a run waits, or where it stands in the queue."""
     said = run["doing"] or ""
-    if said.startswith("waits: "):
-        return said
-    return turn_words(queue_position(store.database, run["id"]))
+    return said if said.startswith("waits: ") else turn
 
 
 def turn_words(position: Position | None) -> str:
@@ -89,7 +96,8 @@ def follow_run(_store: Store, run_id: int) -> None:
     if run is None or run["state"] not in ("queued", "running"):
         st.rerun()
     with st.container(border=True):
-        _line(_store, dict(run))
+        turn = turn_words(queue_position(_store.database, run_id)) if run["state"] == "queued" else ""
+        _line(_store, dict(run), turn=turn)
 
 
 @st.fragment(run_every=2.0)

@@ -197,10 +197,14 @@ def test_a_scheduler_with_tls_takes_those_with_a_certificate(
 ) -> None:
     """dask's own settings from the environment do it; without the certificate the server says what is wrong."""
     certificate, key = make_certificate(tmp_path)
-    environment = {"DASK_DISTRIBUTED__COMM__TLS__CA_FILE": str(certificate)}
-    for part in ("SCHEDULER", "WORKER", "CLIENT"):
-        environment[f"DASK_DISTRIBUTED__COMM__TLS__{part}__CERT"] = str(certificate)
-        environment[f"DASK_DISTRIBUTED__COMM__TLS__{part}__KEY"] = str(key)
+    configured = {"distributed.comm.tls.ca-file": str(certificate)}
+    for part in ("scheduler", "worker", "client"):
+        configured[f"distributed.comm.tls.{part}.cert"] = str(certificate)
+        configured[f"distributed.comm.tls.{part}.key"] = str(key)
+    environment = {
+        "DASK_" + name.upper().replace(".", "__").replace("-", "_"): value
+        for name, value in configured.items()
+    }
     with contextlib.contextmanager(_team)(
         "tls", environment, tmp_path, postgres, upgraded_postgres, s3, monkeypatch
     ) as team:
@@ -211,7 +215,7 @@ def test_a_scheduler_with_tls_takes_those_with_a_certificate(
         poll("it is refused", lambda: stranger.problem, 60)
         assert "does not answer" in (stranger.problem or "")
         assert "TLS" in (stranger.problem or "")
-        with dask.config.set(dask.config.collect_env(environment)):
+        with dask.config.set(configured):
             team.start()
             assert team.wait_until_ended([run]) == ["succeeded"]
         assert team.row(run)["worker"].startswith("tls://")
