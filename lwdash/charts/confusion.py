@@ -111,7 +111,7 @@ def _drawn(
 
 def _laid_out(figure: go.Figure, title: str, names: list[str], classes: int) -> go.Figure:
     left_out = f", the {len(names)} most confused of {classes} classes" if len(names) < classes else ""
-    axis = {"type": "category", "automargin": True, "constrain": "domain"}
+    axis = {"type": "category", "automargin": True, "constrain": "domain", "showgrid": False}
     figure.update_layout(
         title=f"{title}{left_out}",
         xaxis={**axis, "title": "predicted"},
