@@ -11,7 +11,7 @@ from lwdash.ui.results.filters import HIDDEN, tags_of
 from lwdash.ui.results.frame import forget_notes
 from lwdash.ui.results.view import select, selected
 from storage import annotations, runs
-from storage.errors import NotWritten
+from storage.errors import StorageError
 from storage.store import Store
 
 
@@ -131,7 +131,7 @@ def _hide(store: Store, chosen: pd.DataFrame) -> None:
 def _write(act: Callable[[], None]) -> None:
     try:
         act()
-    except NotWritten as refused:
+    except StorageError as refused:
         st.error(plain(str(refused)), icon=":material/error:")
         return
     forget_notes()

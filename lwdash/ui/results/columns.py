@@ -1,6 +1,7 @@
 """The columns that the table of runs can have: what they are called, how they are written, which a person chose."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
@@ -14,8 +15,10 @@ from lwdash.ui.formats import utc
 from lwdash.ui.results.memo import remembered
 from storage.annotations import get_preference, set_preference
 from storage.store import Store
+from storage.visitors import NotAllowed
 
 PREFERENCE = "results:columns"
+_OWN = "results:own_columns"
 SHORT = {
     "size_bytes": "Size (kB)", "gzip_bytes": "Gzip (kB)", "huffman_bytes": "Huffman (kB)", "weight_bytes": "Weights (kB)",
     "smaller": "Smaller", "accuracy_change": "Change (pp)", "agreement": "Agreement (%)", "sqnr_db": "SQNR (dB)",
@@ -63,16 +66,16 @@ def default_columns(runs: pd.DataFrame, limits: Mapping[str, float]) -> list[str
 def choose_columns(store: Store, owner: str, runs: pd.DataFrame, limits: Mapping[str, float]) -> list[str]:
     """The menu of columns; what is chosen is kept for the person, on every experiment."""
     names = remembered("columns", (runs,), lambda: column_names(runs))
-    saved = (get_preference(store.database, owner, PREFERENCE) or {}).get("columns")
+    saved = st.session_state.get(_OWN) or _saved(store, owner)
     usual = remembered("usual", (runs, tuple(limits.items())), lambda: default_columns(runs, limits))
     start = [column for column in saved or usual if column in names]
     key = "results:chosen_columns"
 
-    def keep() -> None:
-        set_preference(store.database, owner, PREFERENCE, {"columns": st.session_state[key]})
-
-    def reset() -> None:
-        set_preference(store.database, owner, PREFERENCE, {})
+    def keep(columns: list[str]) -> None:
+        st.session_state[_OWN] = columns
+        # Who looks on by a share link can write nothing: the choice is then for this visit.
+        with suppress(NotAllowed):
+            set_preference(store.database, owner, PREFERENCE, {"columns": columns})
 
     with st.popover("Columns", icon=":material/view_column:"):
         st.session_state[key] = start
@@ -81,11 +84,15 @@ def choose_columns(store: Store, owner: str, runs: pd.DataFrame, limits: Mapping
             list(names),
             key=key,
             format_func=names.__getitem__,
-            on_change=keep,
+            on_change=lambda: keep(st.session_state[key]),
             width=420,
         )
-        st.button("As at first", key="results:reset_columns", on_click=reset, disabled=not saved)
+        st.button("As at first", key="results:reset_columns", on_click=keep, args=([],), disabled=not saved)
     return [column for column in st.session_state[key] if column in names] or start
+
+
+def _saved(store: Store, owner: str) -> list[str]:
+    return list((get_preference(store.database, owner, PREFERENCE) or {}).get("columns") or [])
 
 
 def runs_table(runs: pd.DataFrame, columns: Sequence[str], limits: Mapping[str, float]) -> pd.DataFrame:

@@ -27,6 +27,8 @@ FIRST_FIGURES = (
     "size_bytes", "gzip_bytes", "huffman_bytes", "accuracy", "rmse", "reconstruction_error", "agreement", "sqnr_db",
     "latency_ms_p50", "latency_ms_p90", "speedup", "arena_bytes", "sparsity", "macs", "parameters",
 )  # fmt: skip
+OF_THE_TASK = frozenset({"accuracy", "accuracy_change", "rmse", "mae", "r2", "reconstruction_error"})
+"""What the verdict is about: these rows may be too few to tell a difference from chance."""
 
 
 def show_side_by_side(
@@ -71,13 +73,17 @@ def comparable(run: Mapping[str, Any], other: Mapping[str, Any], measure: Measur
 def change_words(
     run: Mapping[str, Any], other: Mapping[str, Any], measure: Measure
 ) -> tuple[str, bool | None]:
-    """How a figure differs from another run's, and whether that is better (None: no difference, or not comparable)."""
+    """How a figure differs from another run's, and whether that is better (None: no difference, or none that is sure).
+
+    A change of the task's quality is sure where the paired test against the baseline says so; one of time where the
+    intervals of the two speed-ups lie apart.
+    """
     if not comparable(run, other, measure):
         return "", None
     a, b = float(run[measure.column]), float(other[measure.column])
     if a == b:
         return "same", None
-    is_better = (a > b) == measure.is_higher_better
+    is_better = (a > b) == measure.is_higher_better if _is_sure(run, other, measure) else None
     if measure.unit in ("%", "points"):
         return f"{measure.factor * (a - b):+.2f} points".replace("-", "−"), is_better
     if measure.unit in ("dB", "nats", "") and measure.column != "macs" and measure.column != "parameters":
@@ -87,6 +93,17 @@ def change_words(
     if not b:
         return "", is_better
     return f"{100 * (a / b - 1):+.1f} %".replace("-", "−"), is_better
+
+
+def _is_sure(run: Mapping[str, Any], other: Mapping[str, Any], measure: Measure) -> bool:
+    if measure.column in OF_THE_TASK:
+        return bool(other["is_baseline"]) and run["verdict"] in ("better", "worse")
+    if measure.is_of_host:
+        ours, theirs = run["speedup_ci"], other["speedup_ci"]
+        if not isinstance(ours, (list, tuple)) or not isinstance(theirs, (list, tuple)):
+            return False
+        return bool(ours[0] > theirs[1] or ours[1] < theirs[0])
+    return True
 
 
 def _figures(chosen: pd.DataFrame, limits: Mapping[str, float]) -> pd.DataFrame:
@@ -124,7 +141,7 @@ def _cell(run: Mapping[str, Any], first: Mapping[str, Any], measure: Measure) ->
         return text
     change, is_better = change_words(run, first, measure)
     if is_better is None:
-        return f"{text}  \n:small[{change}]" if change else text
+        return f"{text}  \n:small[{plain(change)}]" if change else text
     return (
         f"{text}  \n:{'green' if is_better else 'red'}[{plain(change)} {'better' if is_better else 'worse'}]"
     )

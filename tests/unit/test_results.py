@@ -1,0 +1,220 @@
+"""The results page's arithmetic and words, without a page: filters, recipes, changes, records, annotations, the report."""
+
+import json
+import math
+from io import StringIO
+
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+from seeding import seed_experiment
+
+from lwdash.charts.measures import ACCURACY, MEASURES, SIZES
+from lwdash.charts.tradeoff import Axes
+from lwdash.report.page import Drawing, Section, Table, Words, to_html
+from lwdash.ui.results.classes_apart import rows_apart
+from lwdash.ui.results.filters import matching, tags_of
+from lwdash.ui.results.frame import results_frame
+from lwdash.ui.results.recipe_difference import recipe_difference
+from lwdash.ui.results.records import to_csv, to_json
+from lwdash.ui.results.report import report_of
+from lwdash.ui.results.side_by_side import change_words
+from storage import annotations, experiments, runs
+from storage.errors import NotWritten
+
+ROWS = pd.DataFrame(
+    {
+        "id": [1, 2, 3, 12],
+        "recipe": ["float32", "prune(sparsity=0.5) + int8", "int8", "cluster(clusters=16) + int8"],
+        "title": [None, "For the Watch", None, None],
+        "note": ["", "", "try 12 again", ""],
+        "tags": [[], ["watch"], ["hidden"], ["watch", "fast"]],
+        "state": ["succeeded", "succeeded", "failed", "running"],
+        "size_bytes": [4000.0, 1000.0, math.nan, math.nan],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({}, [1, 2, 12]),
+        ({"text": "WATCH"}, [2, 12]),
+        ({"text": "prune watch"}, [2]),
+        ({"text": "12", "tags": ["hidden"]}, [3]),
+        ({"text": "12"}, [12]),
+        ({"text": "(sparsity=0.5)"}, [2]),
+        ({"states": ["running", "failed"]}, [12]),
+        ({"techniques": ["int8"]}, [2, 12]),
+        ({"techniques": ["prune", "int8"]}, [2]),
+        ({"tags": ["fast"]}, [12]),
+        ({"fits": True}, [2]),
+    ],
+)
+def test_filters_narrow_and_hidden_runs_are_shown_only_when_asked_for(wanted, expected):
+    assert matching(ROWS, {"size_bytes": 2000}, **wanted)["id"].tolist() == expected
+    assert tags_of(ROWS) == ["fast", "hidden", "watch"]
+
+
+def test_only_what_differs_between_recipes_is_told():
+    table = recipe_difference(
+        ["prune(sparsity=0.5) + int8", "prune(sparsity=0.8) + int8", "prune(sparsity=0.5) + int8(io=float32)"]
+    )
+    assert table is not None
+    assert table.to_dict("index") == {
+        "Pruning: sparsity": {0: "0.5", 1: "0.8", 2: "0.5"},
+        "Full integer: io": {0: "int8", 1: "int8", 2: "float32"},
+    }
+    missing = recipe_difference(["cluster(clusters=8) + int8", "int8"])
+    assert missing is not None
+    assert missing.to_dict("index") == {"Clustering": {0: "clusters=8", 1: "–"}}
+    same = recipe_difference(["int8", "int8"])
+    assert same is not None
+    assert same.empty
+    assert recipe_difference(["int8", "of_another_version(x=1)"]) is None
+
+
+def run(**values):
+    start = {"is_baseline": False, "verdict": "cannot tell", "host_name": "a", "size_bytes": 100.0, "accuracy": 0.9,
+             "latency_ms_p50": 0.02, "speedup_ci": [0.9, 1.1]}  # fmt: skip
+    return {**start, **values}
+
+
+@pytest.mark.parametrize(
+    ("column", "ours", "theirs", "expected"),
+    [
+        ("size_bytes", {"size_bytes": 50.0}, {}, ("−50.0 %", True)),
+        ("size_bytes", {"size_bytes": None}, {}, ("", None)),
+        ("size_bytes", {}, {}, ("same", None)),
+        ("accuracy", {"accuracy": 0.95}, {"is_baseline": True}, ("+5.00 points", None)),
+        ("accuracy", {"accuracy": 0.5, "verdict": "worse"}, {"is_baseline": True}, ("−40.00 points", False)),
+        ("accuracy", {"accuracy": 0.5, "verdict": "worse"}, {}, ("−40.00 points", None)),
+        ("latency_ms_p50", {"latency_ms_p50": 0.01, "speedup_ci": [1.8, 2.1]}, {}, ("−50.0 %", True)),
+        ("latency_ms_p50", {"latency_ms_p50": 0.019}, {}, ("−5.0 %", None)),
+        ("latency_ms_p50", {"latency_ms_p50": 0.01, "host_name": "b"}, {}, ("", None)),
+    ],
+)
+def test_a_change_is_called_better_or_worse_only_where_that_is_sure(column, ours, theirs, expected):
+    assert change_words(run(**ours), run(**theirs), MEASURES[column]) == expected
+
+
+def test_rows_on_which_runs_differ_are_joined_by_row():
+    def flip(row, now):
+        return {"row": row, "line": row + 2, "label": 0, "baseline": 0, "run": now}
+
+    classes = ["cat", "dog", "eel"]
+    table = rows_apart(
+        {
+            "1 · float32": {"flips": [], "classes": classes},
+            "2 · a": {"flips": [flip(7, 1)], "classes": classes},
+            "3 · b": {"flips": [flip(7, 2), flip(3, 1)], "classes": classes},
+        },
+        "1 · float32",
+    )
+    assert table is not None
+    assert table.columns.tolist() == ["Row", "Line", "Label", "Baseline", "2 · a", "3 · b"]
+    assert table.fillna("").to_numpy().tolist() == [
+        [3, 5, "cat", "cat", "", "dog"],
+        [7, 9, "cat", "cat", "dog", "eel"],
+    ]
+    assert rows_apart({"1": {"flips": []}}, None) is None
+
+
+def test_the_frame_has_new_runs_titles_and_derived_figures(sqlite_store):
+    experiment = seed_experiment(sqlite_store, "beats", 60)
+    frame = results_frame(sqlite_store, experiment)
+    assert len(frame) == 60
+    assert frame["state"].tolist().count("failed") == 1
+    second = frame.iloc[1]
+    assert second["smaller"] == pytest.approx(100_000 / second["size_bytes"])
+    assert second["accuracy_change"] == pytest.approx(second["accuracy"] - 0.95)
+    assert second["run_seconds"] == 9
+    assert frame["family"].iloc[0] == "baseline"
+    assert results_frame(sqlite_store, experiment) is frame
+    runs.add_runs(sqlite_store.database, experiment, [("int8", False, False)], "later")
+    runs.retry(sqlite_store.database, 50)
+    again = results_frame(sqlite_store, experiment)
+    assert again["id"].tolist() == list(range(1, 62))
+    assert again.set_index("id")["state"].loc[[50, 61]].tolist() == ["queued", "queued"]
+
+
+def test_records_hold_every_run_in_stored_units(sqlite_store):
+    seed_experiment(sqlite_store, "beats", 50)
+    annotations.add_tags(sqlite_store.database, [2], ["a b", "c"])
+    frame = results_frame(sqlite_store, 1)
+    records = json.loads(to_json(frame))
+    assert (records[1]["tags"], records[1]["size_bytes"]) == (["a b", "c"], frame["size_bytes"].iloc[1])
+    assert records[49]["size_bytes"] is None
+    assert records[49]["error"] == "it failed <b>on purpose</b> *here*"
+    read = pd.read_csv(StringIO(to_csv(frame)))
+    assert read["accuracy"].iloc[1] == pytest.approx(frame["accuracy"].iloc[1])
+    assert read["tags"].iloc[1] == "a b;c"
+
+
+def test_tags_titles_notes_and_limits_are_kept_and_bounded(store):
+    experiment = seed_experiment(store, "beats", 3)
+    database = store.database
+    annotations.add_tags(database, [1, 2], [" for  review ", "x", "x"])
+    annotations.add_tags(database, [2], ["y"])
+    annotations.remove_tags(database, [1, 2, 3], ["x"])
+    assert [runs.get_run(database, i)["tags"] for i in (1, 2, 3)] == [["for review"], ["for review", "y"], []]
+    annotations.set_title(database, 1, "  mine ")
+    annotations.set_note(database, 1, "good\n")
+    assert (runs.get_run(database, 1)["title"], runs.get_run(database, 1)["note"]) == ("mine", "good")
+    annotations.set_title(database, 1, " ")
+    assert runs.get_run(database, 1)["title"] is None
+    annotations.set_limits(database, experiment, {"size_bytes": 10, "latency_ms": None})
+    assert experiments.get_experiment(database, experiment)["limits"] == {"size_bytes": 10.0}
+    for refused in (
+        lambda: annotations.add_tags(database, [1, 2, 3], ["t" * 41]),
+        lambda: annotations.add_tags(database, [3], ["a, b"]),
+        lambda: annotations.add_tags(database, [3], [f"t{i}" for i in range(21)]),
+        lambda: annotations.set_title(database, 1, "t" * 201),
+        lambda: annotations.set_note(database, 1, "t" * 10_001),
+        lambda: annotations.set_limits(database, experiment, {"size": 1}),
+        lambda: annotations.set_limits(database, experiment, {"size_bytes": -1}),
+        lambda: annotations.set_limits(database, experiment, {"size_bytes": math.nan}),
+    ):
+        with pytest.raises(NotWritten):
+            refused()
+    assert runs.get_run(database, 3)["tags"] == []
+
+
+def test_preferences_are_of_a_person_and_the_last_one_counts(store):
+    assert annotations.get_preference(store.database, "ann", "columns") is None
+    for columns in (["a"], ["b", "c"]):
+        annotations.set_preference(store.database, "ann", "columns", {"columns": columns})
+    assert annotations.get_preference(store.database, "ann", "columns") == {"columns": ["b", "c"]}
+    assert annotations.get_preference(store.database, "", "columns") is None
+
+
+def test_the_report_is_one_file_without_addresses_of_others(sqlite_store):
+    number = seed_experiment(sqlite_store, "beats </script><b>", 50)
+    annotations.set_limits(sqlite_store.database, number, {"size_bytes": 60_000})
+    experiment = experiments.get_experiment(sqlite_store.database, number)
+    frame = results_frame(sqlite_store, number)
+    html = report_of(sqlite_store, experiment, frame, Axes(SIZES[0], ACCURACY, MEASURES["latency_ms_p50"]))
+    assert html.count("<script") == html.count("</script>") == 4
+    own = html.replace(
+        html[html.index("<script>") : html.index('<script type="application/json" id="drawings">')], ""
+    )
+    assert not any(word in own for word in ("http://", "https://", "src=", "NaN"))
+    assert "beats &lt;/script&gt;&lt;b&gt;" in own
+    for words in (
+        "Best under the limits (size ≤ 60 kB)",
+        "it failed &lt;b&gt;on purpose",
+        "none, 1 core, 1 thread",
+    ):
+        assert words in own
+    assert own.count('class="drawing"') >= 4
+
+
+def test_words_and_tables_of_a_report_are_escaped():
+    table = Table(pd.DataFrame({"<i>": ["<script>alert(1)</script>"]}), records=[{"a": "</script>"}])
+    sections = [Section("S & T", [Words("<img src=x>"), table, Drawing(go.Figure(), 'a "b"', "f")])]
+    html = to_html("t", "u", sections, "v")
+    body = html[html.index("<body>") : html.index("<script>")]
+    assert "<script" not in body
+    assert "<img" not in body
+    assert 'aria-label="a &quot;b&quot;"' in body
+    assert '"a":"\\u003c' in html
