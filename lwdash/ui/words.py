@@ -173,7 +173,8 @@ TERMS: tuple[Word, ...] = (
         "interval",
         "95 % interval",
         TERM,
-        "Where the figure would lie on other rows like these, 19 times out of 20. Of an accuracy: Wilson's.",
+        "Where the figure would lie on other rows like these, 19 times out of 20. Of an accuracy: Wilson's, with "
+        "continuity correction, so that it holds at every accuracy.",
     ),
     Word(
         "pareto",

@@ -43,7 +43,8 @@ def report_of(store: Store, experiment: Mapping[str, Any], runs: pd.DataFrame, a
         experiment["name"],
         f"{len(done):,} measured runs of {experiment['model_name']} on {experiment['data_name']}, as of {made}",
         sections,
-        "Made by lwdash. Sizes in kB are 1,000 bytes. Accuracy has a Wilson 95 % interval; speed-ups are measured "
+        "Made by lwdash. Sizes in kB are 1,000 bytes. Accuracy has Wilson's 95 % interval with "
+        "continuity correction; speed-ups are measured "
         "interleaved with the baseline on the same host and have a bootstrap 95 % interval.",
     )
 
