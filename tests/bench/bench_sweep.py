@@ -1,0 +1,186 @@
+"""A sweep of 20 post-training recipes through the product, against a plain notebook loop on the same recipes and rows.
+
+The loop loads the model, converts each recipe with TFLiteConverter and evaluates the file row by row: accuracy alone. The
+product makes the same formats, and measures everything: size, accuracy with its verdict, latency, layers, what each lost.
+Both are whole processes, imports and all, one after the other in one run.
+"""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from lwdash.examples.training import import_keras, train
+from lwdash.recipe import parse_recipe
+
+ROWS = 1000
+RECIPES = [
+    "float16",
+    "dynamic",
+    *(
+        f"int8(io={io}, per_channel={per_channel}, rows={rows})"
+        for io in ("int8", "uint8", "float32")
+        for per_channel in ("true", "false")
+        for rows in (50, 100, 200)
+    ),
+]
+TARGETS = {"from nothing": 5, "with the float export kept": 10}
+"""How many times faster than the loop."""
+CLASSES = 12
+SHAPE = (49, 10, 1)
+LOOP = """
+import json, re, sys
+import numpy as np
+import tensorflow as tf
+import keras
+
+model = keras.models.load_model(sys.argv[1])
+calibration, rows, labels = (np.load(sys.argv[2])[k] for k in ("calibration", "rows", "labels"))
+accuracies = {}
+for recipe in json.loads(sys.argv[3]):
+    name, settings = recipe.split("(")[0], dict(re.findall(r"(\\w+)=(\\w+)", recipe))
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if name == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if name == "int8":
+        count = int(settings["rows"])
+        converter.representative_dataset = lambda: ([row[None]] for row in calibration[:count])
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = getattr(tf, settings["io"])
+        converter._experimental_disable_per_channel = settings.get("per_channel") == "false"
+    interpreter = tf.lite.Interpreter(model_content=converter.convert())
+    interpreter.allocate_tensors()
+    enters, leaves = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    scale, zero = enters["quantization"]
+    right = 0
+    for row, label in zip(rows, labels):
+        given = row[None]
+        if scale:
+            info = np.iinfo(enters["dtype"])
+            given = np.clip(np.round(given / scale) + zero, info.min, info.max)
+        interpreter.set_tensor(enters["index"], given.astype(enters["dtype"]))
+        interpreter.invoke()
+        right += interpreter.get_tensor(leaves["index"])[0].argmax() == label
+    accuracies[recipe] = right / len(rows)
+print(json.dumps(accuracies))
+"""
+
+
+@dataclass(frozen=True)
+class Site:
+    """Files of one network with its data, for both."""
+
+    folder: Path
+    parameters: int
+
+    def product(self, home: str, recipes: list[str]) -> tuple[float, dict[str, Any]]:
+        """Seconds, and what `lwdash run --json` says. The host's locks are this bench's own."""
+        files = [self.folder / name for name in ("model.keras", "train.csv", "evaluation.csv")]
+        command = [sys.executable, "-m", "lwdash", "run", files[0], "--data", files[1], "--eval", files[2]]
+        asked = [word for recipe in recipes for word in ("--recipe", recipe)]
+        locks = self.folder / "locks"
+        locks.mkdir(exist_ok=True)
+        variables = {"LWDASH_HOME": str(self.folder / home), "TMPDIR": str(locks)}
+        seconds, answer = timed([*map(str, command), "--label", "label", *asked, "--json"], variables)
+        return seconds, json.loads(answer)
+
+    def loop(self) -> tuple[float, dict[str, float]]:
+        seconds, answer = timed(
+            [
+                sys.executable,
+                "-c",
+                LOOP,
+                str(self.folder / "model.keras"),
+                str(self.folder / "rows.npz"),
+                json.dumps(RECIPES),
+            ],
+            {},
+        )
+        return seconds, json.loads(answer.splitlines()[-1])
+
+
+def timed(command: list[str], variables: dict[str, str]) -> tuple[float, str]:
+    started = time.perf_counter()
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **variables},
+        capture_output=True, text=True, timeout=3600, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return time.perf_counter() - started, done.stdout
+
+
+def ds_cnn(keras: Any) -> Any:
+    """The keyword spotter of MLPerf Tiny (Zhang et al., arXiv 1711.07128): 24,908 parameters, 2.7 million MACs."""
+    layers = keras.layers
+    x = inputs = keras.Input(SHAPE, name="sound")
+    x = layers.Conv2D(64, (10, 4), strides=2, padding="same", name="conv")(x)
+    x = layers.ReLU(name="relu")(layers.BatchNormalization(name="norm")(x))
+    for block in range(1, 5):
+        x = layers.DepthwiseConv2D(3, padding="same", name=f"depthwise_{block}")(x)
+        x = layers.ReLU(name=f"relu_{block}a")(layers.BatchNormalization(name=f"norm_{block}a")(x))
+        x = layers.Conv2D(64, 1, name=f"pointwise_{block}")(x)
+        x = layers.ReLU(name=f"relu_{block}b")(layers.BatchNormalization(name=f"norm_{block}b")(x))
+    x = layers.GlobalAveragePooling2D(name="average")(x)
+    return keras.Model(inputs, layers.Dense(CLASSES, activation="softmax", name="word")(x))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """Rows are one pattern a class with noise on it: learnt in a few epochs, and not without mistakes."""
+    folder = tmp_path_factory.mktemp("sweep")
+    chance = np.random.default_rng(20)
+    labels = chance.integers(0, CLASSES, 2 * ROWS)
+    patterns = chance.normal(0, 1, (CLASSES, *SHAPE))
+    sounds = (patterns[labels] + chance.normal(0, 4, (len(labels), *SHAPE))).round(2).astype("float32")
+    evaluated, rest = slice(0, ROWS), slice(ROWS, None)
+    model = ds_cnn(import_keras(seed=20))
+    train(model, sounds[rest], labels[rest], epochs=4, batch_size=32, learning_rate=0.003)
+    model.save(folder / "model.keras")
+    for name, rows in {"evaluation": evaluated, "train": rest}.items():
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["label", *(f"x{i}" for i in range(np.prod(SHAPE)))])
+            writer.writerows(
+                [label, *(f"{value:.2f}" for value in sound.ravel())]
+                for label, sound in zip(labels[rows], sounds[rows], strict=True)
+            )
+    np.savez(folder / "rows.npz", calibration=sounds[rest], rows=sounds[evaluated], labels=labels[evaluated])
+    return Site(folder, model.count_params())
+
+
+def test_a_sweep_against_a_notebook_loop(site: Site) -> None:
+    assert len(RECIPES) == 20
+    loop_s, accuracies = site.loop()
+    fresh_s, fresh = site.product("fresh", RECIPES)
+    site.product("cached", ["float32"])
+    cached_s, cached = site.product("cached", RECIPES)
+    stages_s = sum(stage["seconds"] for run in fresh["runs"] for stage in run["stages"])
+    ratios = {"from nothing": loop_s / fresh_s, "with the float export kept": loop_s / cached_s}
+    print(
+        f"\n{len(RECIPES)} recipes, {site.parameters:,} parameters, {ROWS:,} rows: notebook loop {loop_s:.1f} s; product "
+        f"from nothing {fresh_s:.1f} s ({ratios['from nothing']:.1f}×, stages {stages_s:.1f} s of it), with the float "
+        f"export kept {cached_s:.1f} s ({ratios['with the float export kept']:.1f}×)"
+    )
+    for result in (fresh, cached):
+        for run in result["runs"]:
+            assert run["state"] == "succeeded", run["error"]
+            assert None not in [
+                run[key] for key in ("accuracy", "speedup", "sqnr_db", "verdict", "huffman_bytes")
+            ]
+            asked = next(recipe for recipe in RECIPES if str(parse_recipe(recipe)) == run["recipe"])
+            assert abs(run["accuracy"] - accuracies[asked]) < 0.02, asked
+    missed = [
+        f"{ratios[what]:.1f}× {what}, not {least}×" for what, least in TARGETS.items() if ratios[what] < least
+    ]
+    if missed:
+        pytest.xfail(f"measuring everything takes longer than the targets allow: {'; '.join(missed)}")
