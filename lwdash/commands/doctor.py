@@ -9,6 +9,8 @@ from typing import Any
 
 import lwdash
 from lwdash.engine.inspection import ask_child
+from lwdash.engine.pool import Shared
+from lwdash.errors import EngineUnavailable
 from lwdash.settings import Settings
 from storage.database import ping
 from storage.frames import count_states
@@ -18,7 +20,7 @@ LIBRARIES = (
     "streamlit", "tensorflow", "keras", "tf-keras", "tensorflow-model-optimization", "ai-edge-litert",
     "litert-quantizer", "distributed", "sqlalchemy", "plotly", "pandas",
 )  # fmt: skip
-OPTIONAL = ("tflite-micro", "ethos-u-vela", "psycopg")
+OPTIONAL = ("tflite-micro", "ethos-u-vela", "psycopg", "s3fs")
 LOW_DISK_GB = 2
 
 
@@ -35,6 +37,7 @@ def examine(settings: Settings, store: Store) -> dict[str, Any]:
     child = ask_child(settings, "check", {})
     if "error" in child:
         problems.append(f"a worker process does not start: {child['error']}")
+    shared, unwell = look_at_cluster(settings, store)
     return {
         "lwdash": lwdash.__version__,
         "python": platform.python_version(),
@@ -52,13 +55,34 @@ def examine(settings: Settings, store: Store) -> dict[str, Any]:
         "engine": {
             "kind": "cluster" if settings.scheduler else "embedded",
             "slots": settings.slots,
+            **shared,
+            "disk_quota_mb": settings.disk_quota or "none",
             "job_memory_mb": settings.job_memory,
             "job_seconds": settings.job_seconds,
         },
         "child": child,
         "free_disk_gb": round(free_gb, 1),
-        "problems": problems,
+        "problems": problems + unwell,
     }
+
+
+def look_at_cluster(settings: Settings, store: Store) -> tuple[dict[str, Any], list[str]]:
+    """The workers of the shared scheduler that get steps, and what is wrong with it and the others, in words."""
+    if not settings.scheduler:
+        return {}, []
+    pool = Shared(settings, store)
+    try:
+        pool.open()
+        pool.known()
+        workers = pool.listed()
+    except EngineUnavailable as error:
+        return {"workers": 0, "slots": 0}, [str(error)]
+    finally:
+        pool.close()
+    fit = [worker for worker in workers if worker.refused is None]
+    facts = {"workers": len(fit), "slots": sum(worker.slots for worker in fit)}
+    unwell = sorted({worker.refused for worker in workers if worker.refused})
+    return facts, unwell or ([pool.problem] if pool.problem else [])
 
 
 def lines(report: Mapping[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 The workers have homes of their own and share only scheduler, database and S3 with the server.
 """
 
+import ctypes
 import os
 import signal
 import socket
@@ -84,4 +85,11 @@ class Team(Site):
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                preexec_fn=_end_with_the_tests,
             )
+
+
+def _end_with_the_tests() -> None:
+    """SIGKILL when the test process ends, however it ends."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)

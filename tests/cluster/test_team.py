@@ -20,6 +20,7 @@ from s3 import S3
 
 import lwdash
 from cluster.team import Team, free_port
+from lwdash.commands.doctor import look_at_cluster
 from lwdash.datasets.settings import DataSettings
 from lwdash.engine import submit
 from lwdash.engine.inspection import inspect_file
@@ -182,6 +183,12 @@ def test_what_is_wrong_with_the_workers_is_said_on_the_runs(team: Team, tmp_path
     assert team.wait_until_ended([run]) == ["succeeded"]
     assert engine.state == "cluster"
     assert any("LWDASH_DATABASE_URL" in words for words in engine.refused)
+    facts, problems = look_at_cluster(team.settings, team.store)
+    assert facts == {"workers": 1, "slots": 2}
+    assert [("LWDASH_DATABASE_URL" in words) for words in problems] == [True]
+    team.kill("scheduler")
+    facts, problems = look_at_cluster(team.settings, team.store)
+    assert (facts["workers"], "does not answer" in problems[0]) == (0, True)
 
 
 def test_an_engine_says_what_it_is_doing_from_the_start(team: Team) -> None:
