@@ -18,7 +18,7 @@ from storage.tables import Run
 
 expect = pytest.importorskip("playwright.sync_api").expect
 
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)
 
 COOKIE_SECRET = "another one not to be guessed " * 2
 HOSTILE = "<img src=x onerror=window.hit=1> **b** [l](https://evil.example) www.evil.example :red[r] $x$ &lt;"
@@ -68,7 +68,7 @@ def dashboard(home: Path, store: Store, provider: Provider) -> Iterator[Dashboar
 def page(browser: Any) -> Iterator[Any]:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     opened = context.new_page()
-    opened.set_default_timeout(20_000)
+    opened.set_default_timeout(60_000)
     yield opened
     context.close()
 
@@ -139,7 +139,7 @@ def test_a_share_link_shows_one_experiment_and_is_dead_once_revoked(
 
     context = browser.new_context()
     guest = context.new_page()
-    guest.set_default_timeout(20_000)
+    guest.set_default_timeout(60_000)
     guest.goto(address)
     main = guest.get_by_test_id("stMain")
     expect(guest.get_by_role("heading", name="secret beats")).to_be_visible()

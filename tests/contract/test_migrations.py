@@ -18,7 +18,7 @@ from fixtures.write_schema import SCHEMAS, migrate_to
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 
-from storage import backup, database, experiments, runs
+from storage import backup, database, experiments, queue, runs
 from storage.database import MIGRATIONS, connect, ping, upgrade
 from storage.errors import NewerDatabase, UpgradeFailed
 from storage.tables import Base
@@ -114,7 +114,7 @@ def test_work_goes_on_in_an_upgraded_database(engine: Engine, revision: str) -> 
     fill(engine.url.render_as_string(hide_password=False), revision)
     upgrade(engine)
     assert runs.retry(engine, 12)
-    [waiting] = runs.waiting(engine)
+    [waiting] = queue.waiting(engine)
     assert (waiting.run_id, waiting.attempt) == (12, 3)
     [new] = runs.add_runs(engine, 3, [("float16", False, False)], "s3")
     assert new > 13
