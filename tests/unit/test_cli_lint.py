@@ -1,0 +1,95 @@
+"""The linter and the limits on the command line."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import Finished, call_lwdash
+
+from lwdash.__main__ import main
+from lwdash.datasets.findings import CODES
+from lwdash.engine import submit
+from lwdash.errors import UserMistake
+from lwdash.examples import find_example
+from storage.experiments import get_experiment
+from storage.store import Store
+
+
+def test_lint_says_what_where_why_and_what_to_do(tmp_path: Path) -> None:
+    example = find_example("digits")
+    rows = pd.read_csv(example.data_path)
+    scaled = pd.concat([rows["label"], rows.drop(columns="label") / 16], axis=1)
+    scaled.to_csv(tmp_path / "scaled.csv", index=False)
+    called = call_lwdash(
+        tmp_path / "home", "lint", example.model_path, "--data", tmp_path / "scaled.csv", "--json"
+    )
+    assert called.code == 0
+    record = called.json
+    assert set(record["rows"]) == {"train", "calibration", "evaluation"}
+    worst = record["findings"][0]
+    assert (worst["code"], worst["severity"], worst["title"]) == ("scaled-twice", "error", "Scaled twice")
+    assert worst["fix"] == {"preprocess": "scale(range, from=0, to=1, low=0, high=16)"}
+    assert all(finding["code"] in CODES for finding in record["findings"])
+
+    fixed = call_lwdash(
+        tmp_path / "home", "lint", example.model_path, "--data", tmp_path / "scaled.csv",
+        "--preprocess", worst["fix"]["preprocess"],
+    )  # fmt: skip
+    assert fixed.code == 0
+    assert "[scaled-twice]" not in fixed.out
+    assert "why:   An accuracy is known to" in fixed.out
+
+
+def test_lint_of_data_that_does_not_fit_is_a_wrong_call(tmp_path: Path) -> None:
+    (tmp_path / "narrow.csv").write_text("label,a\n" + "1,2\n" * 20)
+    called = call_lwdash(
+        tmp_path / "home",
+        "lint",
+        find_example("digits").model_path,
+        "--data",
+        tmp_path / "narrow.csv",
+        "--json",
+    )
+    assert called.code == 2
+    assert "63 too few" in called.json["error"]
+
+
+def test_run_says_the_findings_on_standard_error(finished: Finished) -> None:
+    assert "[few-rows]" in finished.called.err
+
+
+@pytest.mark.parametrize("limit", ["0", "-3", "nan", "inf", "much"])
+def test_a_limit_that_cannot_be_is_refused(capsys: pytest.CaptureFixture[str], limit: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "model.keras", "--data", "data.csv", "--recipe", "int8", f"--max-size={limit}"])
+    assert ended.value.code == 2
+    assert "--max-size" in capsys.readouterr().err
+
+
+def test_limits_judge_and_threads_tell_experiments_apart(sqlite_store: Store) -> None:
+    example = find_example("digits")
+    from lwdash.datasets.settings import DataSettings
+    from lwdash.engine.inspection import inspect_file
+    from lwdash.settings import load_settings
+
+    settings = load_settings()
+    rows = {
+        kind: inspect_file(settings, sqlite_store, submit.add_local_file(sqlite_store, path, kind), kind)
+        for kind, path in (("model", example.model_path), ("data", example.data_path))
+    }
+
+    def made(**more: object) -> int:
+        return submit.create_experiment(
+            sqlite_store, name="digits", model_row=rows["model"], data_row=rows["data"],
+            settings=DataSettings(label="label"), **more,
+        )  # type: ignore[arg-type]  # fmt: skip
+
+    first = made(limits={"size_bytes": 60_000.0})
+    assert made() == first
+    assert (get_experiment(sqlite_store.database, first) or {})["limits"] == {"size_bytes": 60_000}
+    assert made(limits={"latency_ms": 2.0}) == first
+    assert (get_experiment(sqlite_store.database, first) or {})["limits"] == {"latency_ms": 2.0}
+    assert made(threads=4) != first
+    for wrong in ({"threads": 0}, {"limits": {"size": 1.0}}, {"limits": {"size_bytes": -1.0}}):
+        with pytest.raises(UserMistake):
+            made(**wrong)
