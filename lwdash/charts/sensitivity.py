@@ -45,23 +45,21 @@ def plot_sensitivity(measured: Mapping[str, Any]) -> go.Figure:
     name = measured["format"]
     figure = make_subplots(
         1, 2, shared_yaxes=True, horizontal_spacing=0.04,
-        subplot_titles=(f"Only this layer in {name}", "All but this layer: won back"),
+        subplot_titles=(f"Only this layer in {name}{_dotted(everything)}", "All but this layer: won back"),
     )  # fmt: skip
     for column, (values, colour) in enumerate(((bars["alone_db"], ALONE), (bars["gain_db"], GAIN)), start=1):
         figure.add_bar(
             y=bars["label"], x=values, orientation="h", marker={"color": colour, "line": {"width": 0}},
-            text=["" if math.isnan(v) else f"{v:.1f}" for v in values], textposition="auto", cliponaxis=False,
+            text=["" if math.isnan(v) else f"{v:.1f}" for v in values], textposition="auto", textangle=0, cliponaxis=False,
             customdata=bars["layer"], hovertemplate="<b>%{customdata}</b><br>%{x:.2f} dB<extra></extra>",
             row=1, col=column,
         )  # fmt: skip
     if everything is not None:
-        figure.add_vline(
-            x=everything, line={"color": LINE, "dash": "dot", "width": 1.5}, row=1, col=1,
-            annotation={"text": f"all in {name}: {everything:.1f}", "font": {"size": 11}},
-        )  # fmt: skip
+        figure.add_vline(x=everything, line={"color": LINE, "dash": "dot", "width": 1.5}, row=1, col=1)
     figure.update_yaxes(autorange="reversed", automargin=True, type="category")
     figure.update_xaxes(title="SQNR (dB)", rangemode="tozero", row=1, col=1)
     figure.update_xaxes(title="SQNR won back (dB)", rangemode="tozero", row=1, col=2)
+    figure.update_annotations(font_size=12)
     figure.update_layout(
         title=f"Each layer's share of the loss, on {measured['rows']:,} calibration rows",
         showlegend=False,
@@ -78,6 +76,10 @@ def describe_sensitivity(measured: Mapping[str, Any]) -> str:
         return "No layer was measured alone."
     named = ", ".join(f"{row.layer} {row.gain_db:+.1f} dB" for row in bars.itertuples())
     return f"What leaving single layers in floats wins back, the largest: {named}."
+
+
+def _dotted(everything: float | None) -> str:
+    return "" if everything is None else f" (dotted: all layers, {everything:.1f} dB)"
 
 
 def _number(value: float | None) -> float:
