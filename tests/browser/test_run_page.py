@@ -120,7 +120,9 @@ def test_the_overview_says_what_it_cost_and_starts_the_next_run_with_one_click(s
     expect(main.get_by_role("heading", name="What to try next")).to_be_visible()
 
 
-def test_the_open_tab_is_in_the_address_and_the_back_button_returns(server, page):
+def test_the_open_tab_is_in_the_address_and_back_leads_to_the_page_before(server, page):
+    """Changing tabs leaves no trail of addresses: one step back is the page that one came from."""
+    opened(page, server, f"run?id={FLOAT}")
     main = opened(page, server, f"run?id={INT8}&tab=Bytes")
     expect(main.get_by_text("Where every byte is")).to_be_visible()
     expect(main.get_by_text("The categories add up to the file's")).to_be_visible()
@@ -131,8 +133,11 @@ def test_the_open_tab_is_in_the_address_and_the_back_button_returns(server, page
     expect(page.locator("[role=gridcell]", has_text="FULLY_CONNECTED").first).to_be_attached()
     expect(main.get_by_text("Where every byte is")).to_have_count(0)
     shoot(page, "run layers")
+    page.reload()
+    expect(main.get_by_role("tab", name="Layers")).to_have_attribute("aria-selected", "true")
     page.go_back()
-    expect(main.get_by_text("Where every byte is")).to_be_visible()
+    expect(page.get_by_role("heading", level=1, name="float32")).to_be_visible()
+    page.wait_for_url(re.compile(f"id={FLOAT}"))
 
 
 def test_the_graph_shows_each_operator_with_the_chosen_quantity(server, page):
