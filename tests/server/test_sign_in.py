@@ -85,6 +85,9 @@ CLOSED = [
     ("GET", "/download/run/3.tflite"),
     ("HEAD", "/download/run/3.tflite"),
     ("GET", "/download/run/3.log"),
+    ("GET", "/download/run/3.zip"),
+    ("GET", "/download/run/3.h"),
+    ("GET", "/download/run/3.cc"),
     ("GET", "/download/run/1.log"),
     ("GET", "/download/run/999.tflite"),
     ("GET", "/download/run/3.tflite?share="),
@@ -139,8 +142,8 @@ def test_who_signed_in_gets_files_logs_and_no_private_ones_of_others(team: Team)
         assert answer.status_code == 200
         assert answer.content == b"not a model, but a file to download"
         assert client.get("/download/run/3.log").text == "what run 3 said"
-        for path in ("/download/run/1.tflite", "/download/run/1.log"):
-            assert client.get(path).json() == {"error": "there is no run 1"}
+        for ending in ("tflite", "log", "zip", "h", "cc"):
+            assert client.get(f"/download/run/1.{ending}").json() == {"error": "there is no run 1"}
     with team.client("ADA@Example.org") as client:
         assert client.get("/download/run/1.log").text == "what run 1 said"
         assert client.get("/download/run/1.tflite").status_code == 200
@@ -241,6 +244,7 @@ def test_a_share_link_opens_one_experiment_until_it_is_revoked(team: Team) -> No
         assert client.get(f"/download/run/1.log?share={token}").text == "what run 1 said"
         assert client.get(f"/download/run/3.tflite?share={token}").json() == {"error": "there is no run 3"}
         assert client.get(f"/metrics?share={token}").status_code == 401
+        assert token not in team.dashboard.log()
         put = client.put(f"/upload/m.keras?share={token}", content=b"abc", headers=upload_headers(team))
         assert put.status_code == 401
         assert client.get("/download/run/1.tflite").status_code == 401
