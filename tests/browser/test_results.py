@@ -113,6 +113,7 @@ def test_a_selection_is_one_for_chart_table_and_address(visit):
     page = visit("experiment?id=1")
     tick(page, 0)
     selected(page, 1)
+    page.evaluate("document.querySelector('.lwdash-figure').scrollIntoView({ block: 'center' })")
     x, y = page.evaluate(POINT, 3)
     page.mouse.move(x, y)
     expect(page.locator(".hoverlayer .hovertext")).to_be_visible()

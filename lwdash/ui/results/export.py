@@ -23,10 +23,12 @@ def show_exports(
     of = f"the {len(taken):,} {'selected' if len(chosen) else 'shown'} runs" if len(taken) != 1 else "one run"
     name = experiment_file_name(experiment["name"])
     is_measured = bool((taken["state"] == "succeeded").any())
+    # Downloads are made outside of the session, on the click: they must not ask it for anything.
+    axes = chosen_axes(runs) if is_measured else None
     with st.popover("Export", icon=":material/download:"):
         st.caption(f"Of {of}. A picture of a figure: hover over it, PNG or SVG.")
         st.download_button(
-            "Report (HTML)", lambda: report_of(store, experiment, taken, chosen_axes(runs)),
+            "Report (HTML)", lambda: report_of(store, experiment, taken, axes) if axes else "",
             f"{name}-report.html", "text/html",
             key="results:report", icon=":material/description:", on_click="ignore", disabled=not is_measured,
             help="One file with figures to zoom into and all tables; it needs no network", width="stretch",
