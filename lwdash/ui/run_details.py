@@ -139,10 +139,18 @@ def _figure(
     help: str | None = None,
 ) -> None:
     colour: Any = "inverse" if is_good == "lower" else "normal"
+    arrow: Any = "auto"
     if change and change.startswith("±"):
-        colour = "off"
+        colour, arrow = "off", "off"
     with st.container(border=True, width=FIGURE_WIDTH, height="stretch", gap=None):
-        st.metric(label, value, change and change.replace("−", "-"), delta_color=colour, help=help)
+        st.metric(
+            label,
+            value,
+            change and change.replace("−", "-"),
+            delta_color=colour,
+            delta_arrow=arrow,
+            help=help,
+        )
         st.caption(below)
 
 
