@@ -110,14 +110,18 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("run", type=int)
     export.add_argument("--out", type=Path, required=True, metavar="FILE")
     export.add_argument(
-        "--c-array", action="store_true", help="as a C source file, with its header beside it, for microcontrollers"
+        "--c-array",
+        action="store_true",
+        help="as a C source file, with its header beside it, for microcontrollers",
     )
 
     capsule = command("capsule", "Write all that a run can be made again from to a zip.", _capsule)
     capsule.add_argument("run", type=int)
     capsule.add_argument("--out", type=Path, required=True, metavar="ZIP")
     capsule.add_argument(
-        "--with-files", action="store_true", help="with the original model and the data, not only their hashes"
+        "--with-files",
+        action="store_true",
+        help="with the original model and the data, not only their hashes",
     )
 
     check = command("verify", "Make the file of a capsule again and say what differs.", _verify)

@@ -44,7 +44,9 @@ ARROWS: Mapping[str, Allowed] = {
         "streamlit starlette anyio",
     ),
     # What routes and the System page ask for: the server's parts joined with the storage.
-    "lwdash.dashboard": allowed("lwdash.ui.downloads lwdash.engine lwdash.server lwdash.settings storage", "starlette"),
+    "lwdash.dashboard": allowed(
+        "lwdash.ui.downloads lwdash.engine lwdash.server lwdash.settings storage", "starlette"
+    ),
     "lwdash.metrics": allowed("lwdash.dashboard lwdash.engine storage", "psutil prometheus_client"),
     "pages": allowed("lwdash.ui lwdash.charts lwdash.engine.submit storage", "streamlit pandas"),
     "storage": allowed("", "sqlalchemy alembic fsspec pandas"),
@@ -56,8 +58,9 @@ ARROWS: Mapping[str, Allowed] = {
         "sqlalchemy",
     ),
     "lwdash.ui": allowed(
-        f"lwdash.recipe lwdash.parameters lwdash.techniques lwdash.charts lwdash.report lwdash.advice lwdash.engine.submit "
-        f"lwdash.engine.inspection lwdash.engine.linting lwdash.settings lwdash.server.access lwdash.server.identity lwdash.server.journal lwdash.dashboard lwdash.commands.doctor lwdash.examples storage {FACTS} "
+        "lwdash.recipe lwdash.parameters lwdash.techniques lwdash.charts lwdash.report lwdash.advice lwdash.engine.submit "
+        "lwdash.engine.inspection lwdash.engine.linting lwdash.settings lwdash.dashboard lwdash.commands.doctor "
+        f"lwdash.server.access lwdash.server.identity lwdash.server.journal lwdash.examples storage {FACTS} "
         "lwdash.keras_models.obstacles",
         "streamlit pandas numpy plotly psutil",
     ),

@@ -52,7 +52,8 @@ def plot_layer_bars(values: pd.DataFrame, quantity: str) -> go.Figure:
                 "pattern": {"shape": PATTERNS[i % len(PATTERNS)], "fillmode": "overlay",
                             "fgcolor": "rgba(255,255,255,0.8)", "size": 7, "solidity": 0.2},
             },
-            hovertemplate=f"<b>%{{y}}</b><br>{literal(str(run))}<br>{shown.label}: %{{x:,.{shown.digits}f}} {shown.unit}<extra></extra>",
+            hovertemplate=f"<b>%{{y}}</b><br>{literal(str(run))}<br>"
+            f"{shown.label}: %{{x:,.{shown.digits}f}} {shown.unit}<extra></extra>",
         )  # fmt: skip
     figure.update_layout(
         title=f"{shown.label}, layer by layer",

@@ -206,7 +206,10 @@ def test_names_and_notes_stay_text(page: Any, dashboard: Dashboard, path: str) -
         expect(main.get_by_text("<img src=x onerror=window.hit=1> **b** [l](").first).to_be_visible()
     expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
     assert page.evaluate("window.hit") is None
-    assert page.evaluate("document.querySelectorAll('img[src=x], a[href^=http][href*=evil], .katex').length") == 0
+    assert (
+        page.evaluate("document.querySelectorAll('img[src=x], a[href^=http][href*=evil], .katex').length")
+        == 0
+    )
     assert (
         page.evaluate("[...document.querySelectorAll('strong')].filter(e => e.innerText === 'b').length") == 0
     )
