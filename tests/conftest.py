@@ -170,6 +170,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
     classes = np.arange(150) % 3
     time_axis = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     rows = np.sin(time_axis * (classes[:, None] + 1)) + rng.normal(0, 0.1, (150, 16))
+    keras.utils.clear_session()  # names of layers count on from those of other tests
     keras.utils.set_random_seed(0)
     layers = keras.layers
     model = keras.Sequential(

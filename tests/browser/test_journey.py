@@ -127,7 +127,7 @@ def test_from_two_files_to_a_smaller_one(home, page):
         select_row(page, 0)
         expect(page.get_by_text("Select two to six finished runs")).to_be_visible()
         select_row(page, 2)
-        expect(page.get_by_text("the others are compared with this one")).to_be_visible()
+        expect(page.get_by_text(re.compile("The others are compared with run"))).to_be_visible()
         expect(page.get_by_text(re.compile(", layer by layer")).first).to_be_visible()
         shoot(page, "4 compared")
 

@@ -98,7 +98,7 @@ class Server:
         try:
             connection.request("GET", f"/{self.base_url}/healthz" if self.base_url else "/healthz")
             return json.loads(connection.getresponse().read())
-        except ConnectionRefusedError:
+        except (ConnectionRefusedError, ConnectionResetError):  # not listening yet
             return None
         finally:
             connection.close()

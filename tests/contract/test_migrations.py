@@ -290,5 +290,5 @@ def test_the_command_line_upgrades_an_old_database(
     fill(f"sqlite:///{home / 'lwdash.sqlite'}", "0001")
     called = call_lwdash(home, "runs", "--json")
     assert called.code == 0, called.err
-    assert [run["state"] for run in called.json["runs"]] == ["queued", "failed", "succeeded"]
+    assert [run["state"] for run in called.json["runs"]] == ["succeeded", "failed", "queued"]
     assert (home / f"lwdash.before-{HEAD}.sqlite").exists()

@@ -452,7 +452,7 @@ def test_a_narrower_model_is_kept_and_then_pruned_and_quantized(library: str, tm
     second = bench.compress(parse_recipe(recipe), lambda doing, share: None)
     cached = {stage.name.partition("(")[0]: stage.cached for stage in second.stages}
     assert cached == {"float32": True, "channels": True, "prune": False,
-                      "float32 after channels + prune": False, "int8": False}  # fmt: skip
+                      "float32 after channels + prune": False, "answers of prune": False, "int8": False}  # fmt: skip
     assert max(len(first.tflite), len(second.tflite)) < len(second.baseline) / 2
     facts = read_tflite(second.tflite)
     kernels = [

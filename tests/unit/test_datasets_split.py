@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from lwdash.datasets.cautions import wilson_half_width
+from lwdash.datasets.linter_classes import wilson_half_width
 from lwdash.datasets.split import PARTS, split_rows, strata_of_numbers
 
 RANDOM = np.random.default_rng(2)
