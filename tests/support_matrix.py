@@ -201,11 +201,16 @@ def _left_in_float(results: Mapping[str, Any]) -> list[str]:
 
 
 def _failures(results: Mapping[str, Any]) -> list[str]:
+    """One line for each model and reason, with the recipes that it ends."""
+    ended: dict[tuple[str, str], list[str]] = {}
+    for model, recipes in results.items():
+        for recipe, found in recipes.items():
+            if found["state"] == "fails":
+                why = " ".join(found["why"].split()).partition(": ")[2] or found["why"]
+                ended.setdefault((model, why), []).append(recipe)
     lines = [
-        f"- {model.replace('_', ' ')}, {recipe}: {' '.join(found['why'].split())[:300]}"
-        for model, recipes in results.items()
-        for recipe, found in recipes.items()
-        if found["state"] == "fails"
+        f"- {model.replace('_', ' ')}, {'every recipe' if set(failed) == set(RECIPES) else ', '.join(failed)}: {why}"
+        for (model, why), failed in ended.items()
     ]
     return ["", "Does not work:", "", *lines] if lines else []
 
