@@ -25,7 +25,7 @@ from lwdash.keras_models.weights import count_archive, count_legacy, snake_case
         (b"", "empty"),
         (b"label,t0\n1,2\n", "not a model"),
         (b"\x1c\x00\x00\x00TFL3" + bytes(20), "already converted"),
-        (gzip.compress(b"x"), "gzipped"),
+        (gzip.compress(b"x", mtime=0), "gzipped"),
         (b"\x93NUMPY\x01\x00", "NumPy"),
         (b"PK\x03\x04 and no more", "damaged"),
         (b"\x89HDF\r\n\x1a\n and no more", "damaged"),
