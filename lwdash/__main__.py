@@ -276,7 +276,7 @@ def _wait(store: Store, engine: Engine, ids: Sequence[int]) -> None:
     said: dict[int, tuple[str, str | None]] = {}
     try:
         while True:
-            rows = [row for run_id in ids if (row := runs.get_run(store.database, run_id))]
+            rows = runs.get_states(store.database, ids)
             for row in rows:
                 now = (row["state"], row["doing"])
                 if said.get(row["id"]) != now:

@@ -306,6 +306,17 @@ def get_run(engine: Engine, run_id: int) -> Mapping[str, Any] | None:
     return dict(row) if row else None
 
 
+def get_states(engine: Engine, run_ids: Sequence[int]) -> list[Mapping[str, Any]]:
+    """Where runs stand: id, recipe, state, doing and error of each that there is, oldest first."""
+    query = (
+        select(Run.id, Run.recipe, Run.state, Run.doing, Run.error)
+        .where(Run.id.in_(run_ids), is_run_seen(engine))
+        .order_by(Run.id)
+    )
+    with engine.connect() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
 def get_detail(engine: Engine, run_id: int) -> Mapping[str, Any]:
     """What was recorded while compressing and measuring: {"compressed": …, "measured": …}, each may be None."""
     with engine.connect() as connection:

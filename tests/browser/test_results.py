@@ -264,7 +264,8 @@ def test_how_long_it_takes_from_a_click_to_the_painted_page(visit, experiment):
 
 def test_a_phone_shows_the_results_without_scrolling_sideways(visit):
     phone = visit("experiment?id=2&runs=8,9", width=390, dark=True)
-    selected(phone, 2)
+    expect(phone.get_by_text(re.compile("^2 selected"))).to_be_visible(timeout=PATIENCE)
+    settled(phone)
     main = phone.get_by_test_id("stMain")
     assert main.evaluate("element => element.scrollWidth - element.clientWidth") <= 0
     shoot(phone, "results phone dark")
