@@ -4,21 +4,14 @@ Ten recipes that begin with the same pruning train it once; every post-training 
 float .tflite. A cached stage needs neither TensorFlow nor the model.
 """
 
-import hashlib
-import json
-import resource
-import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
-from functools import cached_property, lru_cache
-from importlib import metadata
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-import lwdash
 from lwdash.agreement import check_export, match_outputs, predict
 from lwdash.datasets.dataset import Dataset
 from lwdash.errors import BridgeRefused, ConversionFailed, RecipeError, ResultRejected
@@ -34,6 +27,7 @@ from lwdash.measure.tflite_file import read_tflite
 from lwdash.measure.waterfall import rows_to_answer, write_outputs
 from lwdash.packing import pack
 from lwdash.recipe import Recipe, Step
+from lwdash.stages import Cache, Made, StageReport, Stages, content_key, library_versions
 from lwdash.techniques import TECHNIQUES, needs_rows
 from lwdash.techniques.audit import Finding, as_facts, audit, lost_structure
 from lwdash.techniques.contract import Configure, Progress, Rows, Skipped, Training
@@ -44,39 +38,6 @@ COMPARED_ROWS = 16
 STRUCTURING = ("prune", "cluster")
 """Techniques that leave zeros or shared values in the weights, which later steps must not destroy."""
 ORIGINAL, TWIN = "the file's own", "the Keras 2 twin's"
-LIBRARIES = (
-    "tensorflow",
-    "keras",
-    "tf-keras",
-    "tensorflow-model-optimization",
-    "litert-quantizer",
-    "ai-edge-litert",
-)
-
-
-class Cache(Protocol):
-    """Where stages are kept between processes."""
-
-    def get(self, key: str) -> tuple[Path, dict[str, Any]] | None:
-        """The stage's file and facts, if it was made before."""
-
-    def put(self, key: str, kind: str, data: bytes | Path, facts: Mapping[str, Any], seconds: float) -> None:
-        """Keeps a stage, from its bytes or a file."""
-
-    def making(self, key: str) -> AbstractContextManager[None]:
-        """Waits until nobody else makes this stage; who comes in has to look whether it is there by now."""
-
-
-@dataclass(frozen=True)
-class StageReport:
-    """One stage of a run as shown to people; `seconds` is what it took now, near 0 when cached."""
-
-    name: str
-    seconds: float
-    cached: bool
-    peak_memory_mb: int
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    skipped: Sequence[Mapping[str, str]] = ()
 
 
 @dataclass(frozen=True)
@@ -97,14 +58,6 @@ class Compressed:
         return {"stages": stages, "skipped": skipped, "trail": list(self.trail), "libraries": libraries}
 
 
-@dataclass(frozen=True)
-class _Made:
-    """A stage's product: its bytes, and what is known about it."""
-
-    data: bytes
-    facts: Mapping[str, Any]
-
-
 class Workbench:
     """One model with one data set: loaded at most once, shared by all the recipes of a child process."""
 
@@ -123,19 +76,19 @@ class Workbench:
         self.model_path, self.model_sha256, self.facts = model_path, model_sha256, facts
         self.dataset, self.dataset_key, self.task, self.seed = dataset, dataset_key, task, seed
         self.cache = cache
+        self.stages = Stages(cache)
         self.progress: Progress = lambda doing, share: None
-        self._reports: list[StageReport] = []
         self._live: dict[str, Any] = {}
 
     def compress(self, recipe: Recipe, progress: Progress) -> Compressed:
         """Runs the stages of a recipe. Raises LwdashError with the cause."""
-        self.progress, self._reports, self._live = progress, [], {}
+        self.progress, self.stages.reports, self._live = progress, [], {}
         baseline = self._exported(())
         tflite = baseline if not recipe.keras_steps else self._exported(recipe.keras_steps)
         trail = self._trail(recipe.keras_steps, tflite.data)
         if recipe.tflite_step:
             tflite = self._packed(tflite, recipe.keras_steps, recipe.tflite_step)
-        return Compressed(tflite.data, baseline.data, tuple(self._reports), trail)
+        return Compressed(tflite.data, baseline.data, tuple(self.stages.reports), trail)
 
     def _trail(self, steps: Sequence[Step], exported: bytes) -> tuple[Mapping[str, str], ...]:
         """The answers of the Keras model and of each step's, kept, and the float .tflite: the waterfall's first stages."""
@@ -152,7 +105,7 @@ class Workbench:
         if self.cache.get(key):
             return key
 
-        def make() -> _Made:
+        def make() -> Made:
             graph = read_tflite(exported).subgraphs[0]
             values = sum(graph.tensors[i].elements for i in graph.outputs)
             inputs, _ = self.dataset.part("evaluation")
@@ -160,23 +113,23 @@ class Workbench:
             model = self._keras_model(steps) if steps else self._original
             self.progress("asking the Keras model for its answers", 0.0)
             outputs = predict(model, [inputs[name][chosen] for name in self._input_names])
-            return _Made(write_outputs(outputs[0]), {"rows": len(chosen)})
+            return Made(write_outputs(outputs[0]), {"rows": len(chosen)})
 
-        self._stage(f"answers of {steps[-1].name if steps else 'the Keras model'}", "answers", key, make)
+        self.stages.make(f"answers of {steps[-1].name if steps else 'the Keras model'}", "answers", key, make)
         return key
 
-    def _exported(self, steps: Sequence[Step]) -> _Made:
+    def _exported(self, steps: Sequence[Step]) -> Made:
         key = self._key("export", steps, with_data=bool(steps))
 
-        def make() -> _Made:
+        def make() -> Made:
             treated = self._keras_model(steps) if steps else None
             graph = self._baseline_graph if steps else None
             return self._converted(treated, graph)
 
         name = f"float32 after {' + '.join(s.name for s in steps)}" if steps else "float32"
-        return self._stage(name, "export", key, make)
+        return self.stages.make(name, "export", key, make)
 
-    def _packed(self, source: _Made, earlier: Sequence[Step], step: Step) -> _Made:
+    def _packed(self, source: Made, earlier: Sequence[Step], step: Step) -> Made:
         technique = TECHNIQUES[step.name]
         with_rows = needs_rows(step.name, step.params)
         key = self._key("tflite", (*earlier, step), with_data=bool(earlier) or with_rows)
@@ -184,7 +137,7 @@ class Workbench:
         def convert(configure: Configure, rows: Rows | None) -> bytes:
             return self._converted_anew(source.data, earlier, configure, rows)
 
-        def make() -> _Made:
+        def make() -> Made:
             self.progress(f"{technique.LABEL.lower()}", 0.0)
             rows = self.dataset.part("calibration")[0] if with_rows else None
             packed, sqnr = pack(
@@ -199,9 +152,9 @@ class Workbench:
             findings = self._audit(earlier, packed.data)
             facts = {**packed.facts, "sqnr_db": sqnr, **({"audit": as_facts(findings)} if findings else {})}
             skipped = _words((*packed.skipped, *lost_structure(findings)))
-            return _Made(packed.data, {**facts, "skipped": skipped})
+            return Made(packed.data, {**facts, "skipped": skipped})
 
-        return self._stage(str(step), "tflite", key, make)
+        return self.stages.make(str(step), "tflite", key, make)
 
     def _audit(self, steps: Sequence[Step], tflite: bytes) -> tuple[Finding, ...]:
         """What a file has kept of the zeros and shared values that earlier steps made."""
@@ -217,7 +170,7 @@ class Workbench:
         found = self.cache.get(self._key("export", (), with_data=False))
         return found[1]["graph"] if found else TWIN
 
-    def _converted(self, treated: Any | None, graph: str | None) -> _Made:
+    def _converted(self, treated: Any | None, graph: str | None) -> Made:
         """The float .tflite of a treated twin, or of the original: from the Keras 3 graph where that works."""
         self.progress("converting to .tflite", 0.0)
         if graph is None:
@@ -232,7 +185,7 @@ class Workbench:
         model = self._in_graph(treated, graph)
         data = TECHNIQUES["float32"].apply(model, self._input_names, self._input_shapes)
         data, facts = self._checked(treated, data)
-        return _Made(data, {**facts, "graph": graph, **(self._found_twin.facts if graph == TWIN else {})})
+        return Made(data, {**facts, "graph": graph, **(self._found_twin.facts if graph == TWIN else {})})
 
     def _checked(self, treated: Any | None, data: bytes) -> tuple[bytes, dict[str, Any]]:
         rows = self._some_rows()
@@ -245,15 +198,15 @@ class Workbench:
         if not 0 < steps_seen <= MOST_STEPS or not (self.facts.library == "tf_keras" or self._has_twin):
             return None
 
-        def make() -> _Made:
+        def make() -> Made:
             treated = self._keras_model(steps) if steps else None
             model = treated if treated is not None else self._twin
             data = TECHNIQUES["float32"].apply(without_loops(model), self._input_names, self._input_shapes)
             data, facts = self._checked(treated, data)
-            return _Made(data, {**facts, "time_steps": steps_seen, **self._found_twin.facts})
+            return Made(data, {**facts, "time_steps": steps_seen, **self._found_twin.facts})
 
         key = self._key("unrolled", steps, with_data=bool(steps))
-        return self._stage("recurrent layers unrolled", "export", key, make).data
+        return self.stages.make("recurrent layers unrolled", "export", key, make).data
 
     def _in_graph(self, treated: Any | None, graph: str) -> Any:
         """The live model to convert: the original or a treated twin of it, as `graph` says."""
@@ -305,7 +258,7 @@ class Workbench:
         if key in self._live:
             return self._live[key]
 
-        def make() -> _Made:
+        def make() -> Made:
             source = self._keras_model(earlier) if earlier else self._trainable
             try:
                 treated = TECHNIQUES[step.name].apply(source, step.params, self._training)
@@ -315,39 +268,12 @@ class Workbench:
                 raise BridgeRefused(f"{error}. There is none because {self._found_twin.refusal}") from error
             self._live[key] = treated.model
             facts = {**treated.facts, **self._found_twin.facts}
-            return _Made(write_model(treated.model), {**facts, "skipped": _words(treated.skipped)})
+            return Made(write_model(treated.model), {**facts, "skipped": _words(treated.skipped)})
 
-        made = self._stage(str(step), "keras", key, make)
+        made = self.stages.make(str(step), "keras", key, make)
         if key not in self._live:
             self._live[key] = read_model(made.data)
         return self._live[key]
-
-    def _stage(self, name: str, kind: str, key: str, make: Any) -> _Made:
-        """A stage from the cache, or made and kept; what it took is reported on the run."""
-        started, nested = time.monotonic(), len(self._reports)
-
-        def seconds_taken() -> float:
-            inner = sum(report.seconds for report in self._reports[nested:])
-            return max(0.0, time.monotonic() - started - inner)
-
-        found = self.cache.get(key)
-        if not found:
-            with self.cache.making(key):
-                started = time.monotonic()
-                found = self.cache.get(key)
-                if not found:
-                    made = make()
-                    self.cache.put(key, kind, made.data, made.facts, seconds_taken())
-        if found:
-            made = _Made(found[0].read_bytes(), found[1])
-        seconds = seconds_taken()
-        facts = {k: v for k, v in made.facts.items() if k != "skipped"}
-        skipped = made.facts.get("skipped", ())
-        if all(report.name != name for report in self._reports):
-            self._reports.append(
-                StageReport(name, seconds, found is not None, _peak_memory_mb(), facts, skipped)
-            )
-        return made
 
     def _key(self, kind: str, steps: Sequence[Step], *, with_data: bool) -> str:
         return content_key(
@@ -381,7 +307,8 @@ class Workbench:
     @cached_property
     def _found_twin(self) -> Twin:
         original = self._original
-        self.progress("bridging Keras 3 to Keras 2", 0.0)
+        if self.facts.library == "keras":
+            self.progress("bridging Keras 3 to Keras 2", 0.0)
         rows = self._some_rows()
         return find_twin(original, [rows[name] for name in self._input_names])
 
@@ -419,19 +346,5 @@ class Workbench:
         return {name: values[:COMPARED_ROWS] for name, values in inputs.items()}
 
 
-def content_key(parts: Mapping[str, Any]) -> str:
-    """SHA-256 of a JSON-able description."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=list).encode()).hexdigest()
-
-
-@lru_cache
-def library_versions() -> tuple[str, ...]:
-    return (f"lwdash {lwdash.__version__}", *(f"{name} {metadata.version(name)}" for name in LIBRARIES))
-
-
 def _words(skipped: Sequence[Skipped]) -> list[dict[str, str]]:
     return [asdict(s) for s in skipped]
-
-
-def _peak_memory_mb() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10

@@ -275,7 +275,7 @@ class Worker:
         from lwdash.datasets.prepare import prepare
         from lwdash.datasets.settings import DataSettings
         from lwdash.keras_models.facts import ModelFacts
-        from lwdash.pipeline import content_key
+        from lwdash.stages import content_key
 
         facts = ModelFacts.from_dict(job["model_facts"])
         inputs, outputs = facts.ports

@@ -79,15 +79,16 @@ ARROWS: Mapping[str, Allowed] = {
         "dask distributed psutil prometheus_client",
     ),
     "lwdash.worker": allowed(
-        "lwdash.link lwdash.pipeline lwdash.recipe lwdash.measure lwdash.datasets lwdash.keras_models "
+        "lwdash.link lwdash.pipeline lwdash.stages lwdash.recipe lwdash.measure lwdash.datasets lwdash.keras_models "
         "lwdash.waterfall lwdash.sensitivity",
         "ai_edge_litert h5py",
     ),
     "lwdash.pipeline": allowed(
         "lwdash.agreement lwdash.packing lwdash.recipe lwdash.techniques lwdash.keras_models lwdash.datasets "
-        "lwdash.measure lwdash.waterfall",
+        "lwdash.measure lwdash.stages lwdash.waterfall",
         "numpy",
     ),
+    "lwdash.stages": allowed(),
     "lwdash.agreement": allowed("lwdash.measure lwdash.techniques", "numpy"),
     "lwdash.packing": allowed("lwdash.agreement lwdash.measure lwdash.techniques", "numpy"),
     # Takes a file apart with what puts it together, and measures the parts.

@@ -114,7 +114,9 @@ def _cells(record: Mapping[str, Any]) -> tuple[str, ...]:
         record["state"],
         _number(record["size_bytes"], "{:,}"),
         _number(record["gzip_bytes"], "{:,}"),
-        _number(record["accuracy"] if record["accuracy"] is not None else record["agreement"], "{:.2%}"),
+        _number(record["agreement"], "agrees {:.2%}")
+        if record["accuracy"] is None
+        else f"{record['accuracy']:.2%}",
         _number(record["speedup"], "{:.2f}×"),
         record["verdict"] or "–",
     )

@@ -123,11 +123,16 @@ def agreement(predicted: np.ndarray, reference: np.ndarray) -> float:
 
 
 def sqnr_db(reference: np.ndarray, outputs: np.ndarray) -> float | None:
-    """10·log10(Σ ref² / Σ (ref − y)²) in dB; None where there is no difference, or no signal, at all."""
+    """10·log10(Σ ref² / Σ (ref − y)²) in dB; None as in `decibels`."""
     reference = reference.astype(np.float64)
-    signal = float((reference**2).sum())
-    noise = float(((reference - outputs) ** 2).sum())
-    return 10 * math.log10(signal / noise) if signal > 0 and noise > 0 else None
+    return decibels(float((reference**2).sum()), float(((reference - outputs) ** 2).sum()))
+
+
+def decibels(signal: float, noise: float) -> float | None:
+    """10·log10(signal / noise) of two powers; None where one is zero, or not finite: the logarithm of 0 inside a network."""
+    if not (0 < signal < math.inf and 0 < noise < math.inf):
+        return None
+    return 10 * (math.log10(signal) - math.log10(noise))
 
 
 def looks_like_logits(task: str, outputs: np.ndarray) -> bool:

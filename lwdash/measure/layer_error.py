@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from lwdash.measure.accuracy import sqnr_db
+from lwdash.measure.accuracy import decibels, sqnr_db
 from lwdash.measure.parameters import kernel_of
 from lwdash.measure.runner import Runner, from_stored, make_interpreter
 from lwdash.measure.tensor import Tensor
@@ -72,7 +71,7 @@ def layer_errors(
             index=operator.index,
             reference_index=twins.get(operator.index),
             weight_sqnr_db=_weight_sqnr(facts, operator, reference_facts, twins.get(operator.index)),
-            output_sqnr_db=_decibels(signal.get(operator.index, 0.0), noise.get(operator.index, 0.0)),
+            output_sqnr_db=decibels(signal.get(operator.index, 0.0), noise.get(operator.index, 0.0)),
             is_output_identical=operator.index in seen and noise[operator.index] == 0.0,
         )
         for operator in facts.subgraphs[0].operators
@@ -141,7 +140,3 @@ def _weight_sqnr(
 
 def _real_kernel(tensor: Tensor | None) -> np.ndarray | None:
     return None if tensor is None else tensor.real()
-
-
-def _decibels(signal: float, noise: float) -> float | None:
-    return 10 * math.log10(signal / noise) if signal > 0 and noise > 0 else None

@@ -10,7 +10,7 @@ from scipy import special, stats
 from sklearn import metrics
 
 from lwdash.errors import DataRefused
-from lwdash.measure.accuracy import agreement, judge, kl_nats, looks_like_logits, sqnr_db, wilson_interval
+from lwdash.measure.accuracy import agreement, decibels, judge, kl_nats, looks_like_logits, sqnr_db, wilson_interval
 
 
 def random_outputs(rows=200, classes=4, seed=0):
@@ -111,6 +111,13 @@ def test_sqnr_by_hand_and_without_a_difference():
     assert sqnr_db(reference, np.array([[3.0, 3.5]], np.float32)) == pytest.approx(10 * math.log10(25 / 0.25))
     assert sqnr_db(reference, reference) is None
     assert sqnr_db(np.zeros((1, 2)), reference) is None
+
+
+def test_the_logarithm_of_zero_inside_a_network_has_no_decibels():
+    assert decibels(1.0, math.inf) is None
+    assert decibels(math.inf, 1.0) is None
+    assert decibels(1.0, math.nan) is None
+    assert decibels(1e-300, 1e300) == pytest.approx(-6000)
 
 
 def test_kl_is_scipys_on_probabilities_and_on_logits():

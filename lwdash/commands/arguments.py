@@ -1,0 +1,140 @@
+"""What the commands take: names, options, and the help for each."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from lwdash.commands import gc
+from lwdash.settings import Settings
+from storage.store import Store
+
+Command = Callable[[argparse.Namespace, Settings, Store], int]
+"""Runs a command; returns its exit code."""
+LIMITS = {
+    "size": ("size_bytes", 1000.0, "KB", "largest .tflite in kB (1,000 bytes)"),
+    "drop": ("accuracy_drop", 0.01, "POINTS", "largest loss of accuracy in percentage points"),
+    "latency": ("latency_ms", 1.0, "MS", "longest latency in ms"),
+    "arena": ("arena_bytes", 1000.0, "KB", "largest arena of TensorFlow Lite Micro in kB (1,000 bytes)"),
+}
+"""Options `--max-…` of `run`: the limit they set, the factor to its unit, the unit they take, what it means."""
+
+
+def command_parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
+    """The parser of every command; `options.command` is what `functions` has for the one that was called."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lwdash", description="Compression experiments on Keras models."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, help: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=help, description=help)
+        sub.add_argument("--json", action="store_true", help="one JSON object on standard output")
+        sub.set_defaults(command=functions[name])
+        return sub
+
+    inspect = command("inspect", "Say what a model file holds, without running it.")
+    inspect.add_argument("model", type=Path)
+
+    run = command("run", "Compress a model by recipes and measure every result.")
+    run.add_argument("model", type=Path)
+    _data_options(run)
+    run.add_argument(
+        "--experiment", metavar="NAME", help="name of the experiment (default: the model's file name)"
+    )
+    for name, (_, _, unit, help) in LIMITS.items():
+        run.add_argument(f"--max-{name}", type=_positive, metavar=unit, help=help)
+    run.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="threads that latencies are measured with (1)"
+    )
+    run.add_argument(
+        "--recipe",
+        action="append",
+        required=True,
+        metavar="R",
+        help="e.g. 'prune(sparsity=0.8) + int8'; repeat it for more",
+    )
+
+    check = command("lint", "Say what in the data would spoil the figures, before any run.")
+    check.add_argument("model", type=Path)
+    _data_options(check)
+
+    listing = command("runs", "List runs, newest experiment first.")
+    listing.add_argument("--experiment", metavar="NAME")
+
+    show = command("show", "Show one run with everything measured.")
+    show.add_argument("run", type=int)
+    show.add_argument("--layers", action="store_true", help="one line an operator of the .tflite")
+
+    sensitivity = command("sensitivity", "Measure which layers are to blame for what quantizing costs a run.")
+    sensitivity.add_argument("run", type=int)
+
+    export = command("export", "Write a run's .tflite to a file.")
+    export.add_argument("run", type=int)
+    export.add_argument("--out", type=Path, required=True, metavar="FILE")
+    export.add_argument(
+        "--c-array",
+        action="store_true",
+        help="as a C source file, with its header beside it, for microcontrollers",
+    )
+
+    capsule = command("capsule", "Write all that a run can be made again from to a zip.")
+    capsule.add_argument("run", type=int)
+    capsule.add_argument("--out", type=Path, required=True, metavar="ZIP")
+    capsule.add_argument(
+        "--with-files",
+        action="store_true",
+        help="with the original model and the data, not only their hashes",
+    )
+
+    check = command("verify", "Make the file of a capsule again and say what differs.")
+    check.add_argument("capsule", type=Path, metavar="ZIP")
+    check.add_argument("--model", type=Path, help="the original model, where the capsule does not hold it")
+    for option, what in (("data", "data"), ("eval", "evaluation rows"), ("calibration", "calibration rows")):
+        check.add_argument(f"--{option}", type=Path, metavar="CSV", help=f"the {what}, likewise")
+
+    cancel = command("cancel", "End a queued or running run.")
+    cancel.add_argument("run", type=int)
+
+    spare = command("gc", "Remove what no run needs: old caches, logs, unused uploads.")
+    spare.add_argument("--dry-run", action="store_true", help="only say what would go")
+    spare.add_argument(
+        "--older-than", type=float, default=gc.OLDER_THAN_DAYS, metavar="DAYS", help="(default: %(default)g)"
+    )
+
+    command("doctor", "Check versions, database, engine and disk.")
+    return parser
+
+
+def _data_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, metavar="CSV", help="the samples, one a row")
+    parser.add_argument("--eval", type=Path, metavar="CSV", help="rows of their own to measure on")
+    parser.add_argument(
+        "--calibration", type=Path, metavar="CSV", help="rows of their own to set ranges with"
+    )
+    parser.add_argument(
+        "--label", metavar="COLUMN", help="the label column (found when there is one that looks like it)"
+    )
+    parser.add_argument(
+        "--no-label", action="store_true", help="the CSV has no labels: compare with the original model"
+    )
+    parser.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="a column that is neither label nor input",
+    )
+    parser.add_argument(
+        "--preprocess",
+        default="",
+        metavar="SPEC",
+        help="e.g. 'resize(500, method=area) + scale(minmax, per=row)'",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="decides which rows are in which part (0)")
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number above 0, but got {text}")
+    return value
