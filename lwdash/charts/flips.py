@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from lwdash.charts.literal import names_as_text
-from lwdash.charts.samples import COLOURS
+from lwdash.charts.samples import COLOURS, square_pixels
 
 CURVES_A_ROW, IMAGES_A_ROW = 4, 8
 
@@ -39,8 +39,7 @@ def plot_flips(inputs: Sequence[Mapping[str, Any]], titles: Sequence[str]) -> go
         else:
             _add_curves(figure, values, given["steps"][0], place)
     if as_images:
-        figure.update_xaxes(visible=False, constrain="domain")
-        figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x", constrain="domain")
+        square_pixels(figure)
     else:
         figure.update_xaxes(showticklabels=False)
         figure.update_yaxes(showticklabels=False)

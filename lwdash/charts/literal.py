@@ -15,9 +15,9 @@ Parameters = ParamSpec("Parameters")
 
 
 def literal(words: str) -> str:
-    """Text that plotly shows letter by letter."""
+    """Text that plotly shows letter by letter, line by line."""
     safe = words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return safe.replace("%{", "%&#123;")
+    return safe.replace("%{", "%&#123;").replace("\n", "<br>")
 
 
 def names_as_text(plot: Callable[Parameters, go.Figure]) -> Callable[Parameters, go.Figure]:

@@ -63,11 +63,18 @@ def plot_images(images: Sequence[np.ndarray], labels: Sequence[str | None]) -> g
             plane = image if image.ndim == 2 else image[..., 0]
             figure.add_heatmap(z=plane, colorscale="Greys", reversescale=True, showscale=False,
                                hovertemplate="row %{y}, column %{x}: %{z:.4g}<extra></extra>", **place)  # fmt: skip
-    figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x")
+    square_pixels(figure)
     title = "Some rows of the data" + (", each below its class" if any(titles) else "")
     figure.update_layout(title=title, height=90 + 120 * lines, margin={"t": 80, "b": 10, "l": 10, "r": 10})
     return figure
+
+
+def square_pixels(figure: go.Figure) -> None:
+    """Each subplot's image keeps its proportions within its own place, the first row on top; axes are hidden."""
+    figure.update_xaxes(visible=False, constrain="domain")
+    figure.update_yaxes(visible=False, autorange="reversed", constrain="domain")
+    for axis in figure.select_yaxes():
+        axis.scaleanchor = axis.anchor
 
 
 @names_as_text

@@ -20,7 +20,7 @@ LIBRARIES = (
     "streamlit", "tensorflow", "keras", "tf-keras", "tensorflow-model-optimization", "ai-edge-litert",
     "litert-quantizer", "distributed", "sqlalchemy", "plotly", "pandas",
 )  # fmt: skip
-OPTIONAL = ("tflite-micro", "ethos-u-vela", "psycopg", "s3fs")
+OPTIONAL = ("s3fs",)
 LOW_DISK_GB = 2
 
 

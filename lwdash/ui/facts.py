@@ -191,7 +191,7 @@ def show_parts(rows: Mapping[str, int], own_parts: Mapping[str, Any]) -> None:
         for part, use in uses.items()
         if part in rows
     ]
-    st.caption("The rows are split once, by label, and no row is in two parts: " + "; ".join(parts) + ".")
+    st.caption("The rows are split once, and no row is in two parts: " + "; ".join(parts) + ".")
 
 
 def _preview(facts: DataFacts, fitted: Fit) -> None:

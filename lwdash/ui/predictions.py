@@ -92,9 +92,9 @@ def show_flips(measured: Mapping[str, Any]) -> None:
     st.caption(f"{words}{'' if len(flips) < 200 else '; the first 200 are kept'}.")
     drawn = [flip for flip in flips if flip.get("input")]
     if drawn:
-        titles = [names.title(flip) for flip in drawn]
         inputs = [flip["input"] for flip in drawn]
-        kind = "images" if is_image(inputs[0]) else "curves"
+        kind, letters = ("images", 8) if is_image(inputs[0]) else ("curves", 18)
+        titles = [names.title(flip, letters) for flip in drawn]
         st.plotly_chart(
             plot_flips(inputs, titles),
             alt=f"The inputs of {len(drawn)} of these rows, as {kind}.",
@@ -122,10 +122,15 @@ class _Names:
     def of(self, index: int | None) -> str | None:
         return None if index is None else self.names[index]
 
-    def title(self, flip: Mapping[str, Any]) -> str:
-        """`label 3 · 3 → 5`, over the row's picture."""
-        change = f"{self.of(flip['baseline'])} → {self.of(flip['run'])}"
-        return change if flip["label"] is None else f"{change} (label {self.of(flip['label'])})"
+    def title(self, flip: Mapping[str, Any], letters: int) -> str:
+        """`3 → 5` and below it `label 3`, over the row's picture; longer names are cut."""
+
+        def short(index: int) -> str:
+            name = self.names[index]
+            return name if len(name) <= letters else f"{name[: letters - 1]}…"
+
+        change = f"{short(flip['baseline'])} → {short(flip['run'])}"
+        return change if flip["label"] is None else f"{change}\nlabel {short(flip['label'])}"
 
     def row(self, flip: Mapping[str, Any]) -> dict[str, Any]:
         """One flip for the table."""

@@ -36,11 +36,7 @@ ENGINES = {
     "starting": ("Starting", "The engine connects to where steps run."),
     "down": ("Down", "No steps are handed out; runs wait. Below is why."),
 }
-PARTS = {
-    "tflite-micro": "arena of microcontroller runs, packed weights",
-    "ethos-u-vela": "estimates for Ethos-U accelerators",
-    "psycopg": "PostgreSQL as the database of a team",
-}
+PARTS = {"s3fs": "artifacts in an S3 bucket"}
 
 
 @st.fragment(run_every=REDRAW_SECONDS)
@@ -214,7 +210,7 @@ def show_versions() -> None:
 def show_parts() -> None:
     """The optional parts, whether they are here, and what is missing without them."""
     st.subheader("Optional parts", anchor=False)
-    rows = [(name, _version(name) or "not installed", PARTS.get(name, "")) for name in OPTIONAL]
+    rows = [(name, _version(name) or "not installed", PARTS[name]) for name in OPTIONAL]
     st.dataframe(
         pd.DataFrame(rows, columns=["Part", "Version", "What it is for"]), hide_index=True, height="content"
     )

@@ -10,7 +10,15 @@ from scipy import special, stats
 from sklearn import metrics
 
 from lwdash.errors import DataRefused
-from lwdash.measure.accuracy import agreement, decibels, judge, kl_nats, looks_like_logits, sqnr_db, wilson_interval
+from lwdash.measure.accuracy import (
+    agreement,
+    decibels,
+    judge,
+    kl_nats,
+    looks_like_logits,
+    sqnr_db,
+    wilson_interval,
+)
 
 
 def random_outputs(rows=200, classes=4, seed=0):

@@ -51,7 +51,16 @@ def default_columns(runs: pd.DataFrame, limits: Mapping[str, float]) -> list[str
         "verdict",
         "limits",
     ]
-    wanted += ["latency_ms_p50", "speedup", "arena_bytes", "sparsity", "tags", "note", "host", "file"]
+    wanted += [
+        "latency_ms_p50",
+        "speedup",
+        *(["arena_bytes"] if "arena_bytes" in limits else []),
+        "sparsity",
+        "tags",
+        "note",
+        "host",
+        "file",
+    ]
     absent = {
         "limits": not limits,
         "tags": not runs["tags"].map(bool).any(),
@@ -153,9 +162,9 @@ def column_config(runs: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
         "run": st.column_config.LinkColumn(
             "Run", display_text=r"id=(\d+)", width=64, help="Opens the run's page: stages, layers, log"
         ),
-        "recipe": text("Recipe", width=250, help="Or the run's title; shortened: a run's page has it in full"),
+        "recipe": text("Recipe", width=230, help="Or the run's title; shortened: a run's page has it in full"),
         "state": text("State", width=130),
-        "verdict": text("Verdict", width=96, help="Whether these rows show a real difference in quality to the baseline"),
+        "verdict": text("Verdict", width=92, help="Whether these rows show a real difference in quality to the baseline"),
         "limits": text("Limits", width=150, help="Which of the experiment's limits the run keeps"),
         "tags": st.column_config.ListColumn("Tags", width=130),
         "note": text("Note", width=180),
@@ -172,7 +181,7 @@ def column_config(runs: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
             unit = "×" if measure.unit == "×" else ""
             whole = measure.digits == 0
             config[column] = number(
-                _heading(measure), help=measure.help or None, width=max(70, 7 * len(_heading(measure)) + 18),
+                _heading(measure), help=measure.help or None, width=max(70, int(6.5 * len(_heading(measure))) + 18),
                 format="localized" if whole else f"{sign}.{measure.digits}f{unit}",
             )  # fmt: skip
     return {key: value for key, value in config.items() if key in ("run", "recipe", *columns)}
