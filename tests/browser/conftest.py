@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 
-from browser.served import CHROMIUM
-
-SWITCHES = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking")
+from browser.served import CHROMIUM, launched
 
 
 @pytest.fixture(scope="package")
@@ -17,12 +15,8 @@ def browser() -> Iterator[Any]:
 
     Closed after this folder: its driver keeps an event loop running in the thread.
     """
-    playwright = pytest.importorskip("playwright.sync_api")
+    pytest.importorskip("playwright.sync_api")
     if not Path(CHROMIUM).exists():
         pytest.skip("there is no Chromium to drive")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=CHROMIUM, args=[*SWITCHES, "--disable-component-update"]
-        )
+    with launched() as browser:
         yield browser
-        browser.close()

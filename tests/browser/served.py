@@ -1,5 +1,6 @@
 """The dashboard as `make run` serves it, on a free port and in a home of its own."""
 
+import contextlib
 import http.client
 import os
 import re
@@ -7,13 +8,30 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = os.environ.get("LWDASH_CHROMIUM", "/usr/bin/chromium")
+SWITCHES = (
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+)
 SCREENSHOTS = Path(__file__).parent / "screenshots"
+
+
+@contextlib.contextmanager
+def launched() -> Iterator[Any]:
+    """The browser, as playwright drives it."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(SWITCHES))
+        yield browser
+        browser.close()
 
 
 def free_port() -> int:

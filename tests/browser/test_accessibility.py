@@ -9,6 +9,7 @@ import pytest
 from conftest import poll
 from seeding import seed_experiment
 
+from browser.painted import SETTLED
 from browser.served import Dashboard
 from lwdash.engine import submit
 from lwdash.examples import find_example
@@ -19,9 +20,6 @@ axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 expect = playwright.expect
 
 GRAVE = ("serious", "critical")
-SETTLED = (
-    "!document.querySelector('[data-stale=true], [data-testid=stSkeleton], [data-testid=stStatusWidget]')"
-)
 SECONDS = 90
 
 

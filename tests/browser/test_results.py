@@ -13,6 +13,7 @@ from conftest import poll
 from seeding import seed_experiment
 from sqlalchemy import update
 
+from browser.painted import DRAWN, RINGS, settled, tick, timed_clicks
 from browser.served import Dashboard, shoot
 from storage import annotations, runs
 from storage.store import Store, open_store
@@ -24,9 +25,6 @@ expect = playwright.expect
 PATIENCE = 240_000
 """Milliseconds that a step may take on a machine that does much else."""
 expect.set_options(timeout=PATIENCE)
-ROW_PIXELS = 35
-DRAWN = "document.querySelector('.lwdash-figure')?.dataset.drawn"
-RINGS = "document.querySelector('.lwdash-figure').data.at(-1).x.length"
 POINT = """run => {
   const figure = document.querySelector(".lwdash-figure"), { xaxis, yaxis } = figure._fullLayout;
   for (const trace of figure._fullData) {
@@ -90,17 +88,6 @@ def visit(browser: Any, served: Dashboard) -> Iterator[Callable[..., Any]]:
     yield open_page
     for context in contexts:
         context.close()
-
-
-def settled(page: Any) -> None:
-    """Waits until the server has answered and nothing is left to be drawn."""
-    for unfinished in ("[data-stale=true]", "[data-testid=stSkeleton]", "[data-testid=stStatusWidget]"):
-        expect(page.locator(unfinished)).to_have_count(0, timeout=PATIENCE)
-
-
-def tick(page: Any, row: int) -> None:
-    """Ticks a row of the table of runs; its cells are painted, so the place is computed."""
-    page.get_by_test_id("stDataFrame").first.click(position={"x": 17, "y": ROW_PIXELS * (row + 1.5)})
 
 
 def selected(page: Any, count: int) -> None:
@@ -242,23 +229,11 @@ def test_how_long_it_takes_from_a_click_to_the_painted_page(visit, experiment):
     page = visit(f"experiment?id={experiment}")
     print(f"\nexperiment {experiment}: first painted after {time.monotonic() - began:.2f} s")
     shoot(page, f"results {experiment}")
-    seconds: list[float] = []
-    for row in range(5):
-        began = time.monotonic()
-        tick(page, row)
-        selected(page, row + 1)
-        seconds.append(time.monotonic() - began)
-    print(f"experiment {experiment}: select a row, median {statistics.median(seconds):.2f} s {seconds}")
-    seconds = []
-    for word in ("dynamic", "cluster", "prune"):
-        drawn = page.evaluate(DRAWN)
-        began = time.monotonic()
-        page.get_by_role("textbox", name="Search").fill(word)
-        page.get_by_role("textbox", name="Search").press("Enter")
-        page.wait_for_function(f"{DRAWN} !== '{drawn}'")
-        seconds.append(time.monotonic() - began)
-        settled(page)
-    print(f"experiment {experiment}: search, median {statistics.median(seconds):.2f} s {seconds}")
+    seconds: dict[str, list[float]] = {}
+    for what, took in timed_clicks(page):
+        seconds.setdefault(what, []).append(took)
+    for what, times in seconds.items():
+        print(f"experiment {experiment}: {what}, median {statistics.median(times):.2f} s {times}")
     expect(page.get_by_text(re.compile(r"runs pass the filters"))).to_be_visible()
 
 
