@@ -102,6 +102,15 @@ def sqlite_store(tmp_path: Path, upgraded_sqlite: Path) -> Iterator[Store]:
     yield from _opened(f"sqlite:///{tmp_path / 'lwdash.sqlite'}", tmp_path)
 
 
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sqlite_store: Store) -> Store:
+    """The same as the home that pages open by themselves."""
+    for name in ("LWDASH_DATABASE_URL", "LWDASH_ARTIFACTS", "LWDASH_AUTH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LWDASH_HOME", str(tmp_path))
+    return sqlite_store
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """The same on each back end."""

@@ -1,9 +1,10 @@
 """The page of a new experiment: continued from its address, its findings fixed in one click, broken files in words."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
-from streamlit.testing.v1 import AppTest
+from visit import shown, words
 
 from lwdash.engine import submit
 from lwdash.examples import find_example
@@ -12,7 +13,7 @@ from lwdash.ui import places
 from storage.frames import experiments_frame
 from storage.store import Store, open_store
 
-SHELL = Path(__file__).parents[2] / "lwdash/ui/shell.py"
+opened = partial(shown, places.NEW)
 
 
 @pytest.fixture(scope="module")
@@ -27,24 +28,6 @@ def store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.delenv("LWDASH_ARTIFACTS", raising=False)
     settings = load_settings()
     return open_store(settings.database_url, settings.artifacts, home / "cache")
-
-
-def opened(**address: str) -> AppTest:
-    """The page as a new visitor with this address sees it."""
-    app = AppTest.from_file(str(SHELL), default_timeout=120)
-    app.run()
-    for key, value in address.items():
-        app.query_params[key] = value
-    app.switch_page(places.NEW).run()
-    assert not app.exception
-    return app
-
-
-def words(app: AppTest) -> str:
-    texts = [
-        e.value for kind in ("header", "markdown", "caption", "error", "warning") for e in getattr(app, kind)
-    ]
-    return "\n".join([*texts, *(e.label for e in app.expander)]).replace("\\", "")
 
 
 def digits(store: Store) -> dict[str, str]:

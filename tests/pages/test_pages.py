@@ -4,57 +4,20 @@ import dataclasses
 import re
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from seeding import seed_experiment
 from sqlalchemy import update
 from streamlit.testing.v1 import AppTest
+from visit import shown, sound, words
 
 from lwdash.recipe import parse_recipe
-from lwdash.settings import load_settings
 from lwdash.techniques import TECHNIQUES
 from lwdash.ui import places
 from storage import runs
-from storage.store import Store, open_store
 from storage.tables import Run, State
 
-ROOT = Path(__file__).parents[2]
 PAGES = (places.OVERVIEW, places.NEW, places.EXPERIMENT, places.RUN)
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """A store in a home of its own, which the pages open as well."""
-    monkeypatch.setenv("LWDASH_HOME", str(tmp_path))
-    monkeypatch.delenv("LWDASH_DATABASE_URL", raising=False)
-    monkeypatch.delenv("LWDASH_ARTIFACTS", raising=False)
-    settings = load_settings()
-    return open_store(settings.database_url, settings.artifacts, tmp_path / "cache")
-
-
-def shown(page: str, **query: str) -> AppTest:
-    """The page as a visitor with this address sees it."""
-    app = AppTest.from_file(str(ROOT / "lwdash/ui/shell.py"), default_timeout=60)
-    app.run()
-    for key, value in query.items():
-        app.query_params[key] = value
-    app.switch_page(page).run()
-    return sound(app)
-
-
-def sound(app: AppTest) -> AppTest:
-    assert not app.exception, [element.value for element in app.exception]
-    return app
-
-
-def words(app: AppTest) -> str:
-    """All text that the page wrote, Markdown's backslashes taken out."""
-    kinds = ("title", "header", "subheader", "markdown", "caption", "info", "warning", "error", "success")
-    texts = [element.value for kind in kinds for element in getattr(app, kind)]
-    texts += [f"{metric.label} {metric.value}" for metric in app.metric]
-    texts += [element.label for kind in ("button", "expander") for element in getattr(app, kind)]
-    return "\n".join(texts).replace("\\", "")
 
 
 @pytest.mark.parametrize(

@@ -1,37 +1,24 @@
 """The run page in every state of a run and every tab, with runs of earlier versions that lack some of what is shown."""
 
 import re
-import shutil
 import time
-from pathlib import Path
+from functools import partial
 
 import pytest
 import streamlit as st
 from seeding import seed_experiment
 from sqlalchemy import select, update
-from streamlit.testing.v1 import AppTest
+from visit import shown, words
 
-from lwdash.settings import load_settings
 from lwdash.ui import dissection, places
 from lwdash.ui.layer_table import FIRST, layer_frame
 from lwdash.ui.stages_log import fact_words
 from storage import runs
-from storage.store import Store, open_store
 from storage.tables import Run, RunDetail, State
 
-ROOT = Path(__file__).parents[2]
 TABS = ("Overview", "Bytes", "Layers", "Weights", "Graph", "Predictions", "Stages and log")
 
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, upgraded_sqlite: Path) -> Store:
-    """A store in a home of its own, which the page opens as well."""
-    monkeypatch.setenv("LWDASH_HOME", str(tmp_path))
-    for name in ("LWDASH_DATABASE_URL", "LWDASH_ARTIFACTS"):
-        monkeypatch.delenv(name, raising=False)
-    shutil.copyfile(upgraded_sqlite, tmp_path / "lwdash.sqlite")
-    settings = load_settings()
-    return open_store(settings.database_url, settings.artifacts, tmp_path / "cache", is_upgraded=False)
+opened = partial(shown, places.RUN)
 
 
 @pytest.fixture(autouse=True)
@@ -50,29 +37,11 @@ def child(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dissection, "ask_child", lambda settings, step, job: answers[step])
 
 
-def shown(**query: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "lwdash/ui/shell.py"), default_timeout=60)
-    app.run()
-    for key, value in query.items():
-        app.query_params[key] = value
-    app.switch_page(places.RUN).run()
-    assert not app.exception, [element.value for element in app.exception]
-    return app
-
-
-def words(app: AppTest) -> str:
-    kinds = ("title", "header", "subheader", "markdown", "caption", "info", "warning", "error", "success")
-    texts = [element.value for kind in kinds for element in getattr(app, kind)]
-    texts += [f"{metric.label} {metric.value}" for metric in app.metric]
-    texts += [element.label for kind in ("button", "expander") for element in getattr(app, kind)]
-    return "\n".join(texts).replace("\\", "")
-
-
 @pytest.mark.parametrize("tab", TABS)
 def test_every_tab_shows_an_old_run_with_what_it_has(home, tab):
     """The seeded runs have one layer of a few columns, no ledger, no waterfall, no confusion, no trail."""
     seed_experiment(home, "beats", 6)
-    text = words(shown(id="6", tab=tab))
+    text = words(opened(id="6", tab=tab))
     assert {
         "Overview": "What to try next",
         "Bytes": "The categories add up to the file's",
@@ -89,7 +58,7 @@ def test_a_run_without_any_details_shows_its_figures(home, tab):
     seed_experiment(home, "beats", 2)
     with home.database.begin() as connection:
         connection.execute(update(RunDetail).values(measured=None, compressed=None))
-    assert "Cannot tell." in words(shown(id="2", tab=tab))
+    assert "Cannot tell." in words(opened(id="2", tab=tab))
 
 
 def test_only_the_open_tab_is_computed(home, monkeypatch):
@@ -99,15 +68,15 @@ def test_only_the_open_tab_is_computed(home, monkeypatch):
         dissection, "ask_child", lambda *call: asked.append(call) or {"error": "it is damaged"}
     )
     for tab in ("Overview", "Bytes", "Stages and log"):
-        shown(id="2", tab=tab)
+        opened(id="2", tab=tab)
     assert asked == []
-    text = words(shown(id="2", tab="Weights"))
+    text = words(opened(id="2", tab="Weights"))
     assert "This file cannot be looked into: it is damaged" in text
 
 
 def test_one_click_queues_the_suggested_recipe_and_says_so(home):
     seed_experiment(home, "beats", 6)
-    app = shown(id="6")
+    app = opened(id="6")
     suggestions = [b for b in app.button if b.label == "Run it"]
     button = suggestions[0]
     recipe = re.sub(r"^Queue ", "", button.help).replace("\\", "")
@@ -117,7 +86,7 @@ def test_one_click_queues_the_suggested_recipe_and_says_so(home):
     assert f"Run 7 is queued: **{recipe}**" in words(app)
     started = runs.get_run(home.database, 7)
     assert (started["recipe"], started["state"]) == (recipe, "queued")
-    again = shown(id="6")
+    again = opened(id="6")
     assert "Run 7 is queued" not in words(again)
     assert len([b for b in again.button if b.label == "Run it"]) == len(suggestions) - 1
 
@@ -130,14 +99,14 @@ def test_a_queued_run_says_how_many_are_before_it_and_a_cancelled_one_what_stays
         [("int8", False, False), ("float16", False, False), ("dynamic", False, False)],
         "s",
     )
-    assert "It is next" in words(shown(id=str(first)))
-    assert "1 run is before it" in words(shown(id=str(second)))
-    assert "2 runs are before it" in words(shown(id=str(third)))
+    assert "It is next" in words(opened(id=str(first)))
+    assert "1 run is before it" in words(opened(id=str(second)))
+    assert "2 runs are before it" in words(opened(id=str(third)))
     claim = runs.claim(home.database, first, "compress", 1, "here")
     assert claim
-    assert "It is being worked on" in words(shown(id=str(first)))
+    assert "It is being worked on" in words(opened(id=str(first)))
     runs.cancel(home.database, second)
-    assert "What it had finished stays in the cache" in words(shown(id=str(second)))
+    assert "What it had finished stays in the cache" in words(opened(id=str(second)))
 
 
 def test_a_regression_has_its_error_in_the_place_of_the_accuracy(home):
@@ -148,7 +117,7 @@ def test_a_regression_has_its_error_in_the_place_of_the_accuracy(home):
         connection.execute(
             update(Run).where(Run.id == 2).values(figures=figures, accuracy=None, agreement=None)
         )
-    app = shown(id="2")
+    app = opened(id="2")
     [error] = [m for m in app.metric if m.label == "RMSE"]
     assert (error.value, error.delta) == ("0.25", "+25.0 %")
     assert "the host was not recorded" in words(app)
@@ -171,7 +140,7 @@ def test_every_tab_opens_for_a_file_with_many_operators(home):
             for i in range(200)
         ]
         connection.execute(update(RunDetail).where(RunDetail.run_id == 2).values(measured=measured))
-    app = shown(id="2")
+    app = opened(id="2")
     for tab in TABS:
         app.session_state["tab"] = tab
         began = time.process_time()
@@ -218,7 +187,7 @@ def test_facts_of_a_stage_in_words_without_the_audit():
 
 def test_a_failed_run_shows_no_tabs(home):
     seed_experiment(home, "beats", 50)
-    app = shown(id="50", tab="Graph")
+    app = opened(id="50", tab="Graph")
     assert not app.tabs
     assert "Try again" in words(app)
     assert runs.get_run(home.database, 50)["state"] == State.FAILED
@@ -229,7 +198,7 @@ def test_a_run_that_a_person_has_named_keeps_its_recipe_in_sight(home):
     named = {"title": "best *so far*", "tags": ["flash"], "note": "ask for more rows"}
     with home.database.begin() as connection:
         connection.execute(update(Run).where(Run.id == 2).values(**named))
-    app = shown(id="2")
+    app = opened(id="2")
     assert app.title[0].value.replace("\\", "") == "best *so far*"
     text = words(app)
     assert "**float16**" in text

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from seeding import seed_experiment
 from sqlalchemy import update
-from streamlit.testing.v1 import AppTest
+from visit import shown, words
 
 from lwdash import dashboard
 from lwdash.engine import journal
@@ -18,11 +18,9 @@ from lwdash.settings import load_settings
 from lwdash.ui import access, places
 from storage import runs, sharing
 from storage.runs import Claim
-from storage.store import Store, open_store
+from storage.store import Store
 from storage.tables import Run
 from storage.visitors import Visitor
-
-ROOT = Path(__file__).parents[2]
 
 
 class Watched:
@@ -38,41 +36,19 @@ class Watched:
 LAPTOP = Watched("embedded", [Worker("process 7", "laptop", 2, 10**8)])
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    for name in ("LWDASH_DATABASE_URL", "LWDASH_ARTIFACTS", "LWDASH_AUTH"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("LWDASH_HOME", str(tmp_path))
-    settings = load_settings()
-    store = open_store(settings.database_url, settings.artifacts, tmp_path / "cache")
-    yield store
+@pytest.fixture(autouse=True)
+def nothing_served() -> Iterator[None]:
+    yield
     dashboard._SERVING.clear()
-    store.database.dispose()
 
 
 def serve(store: Store, engine: Any) -> dashboard.Dashboard:
     return dashboard.serve(load_settings(), store, engine)
 
 
-def shown() -> AppTest:
-    app = AppTest.from_file(str(ROOT / "lwdash/ui/shell.py"), default_timeout=60)
-    app.run()
-    app.switch_page(places.SYSTEM).run()
-    assert not app.exception, [element.value for element in app.exception]
-    return app
-
-
-def words(app: AppTest) -> str:
-    texts = [
-        e.value for kind in ("title", "subheader", "caption", "error", "warning") for e in getattr(app, kind)
-    ]
-    texts += [f"{metric.label}: {metric.value}" for metric in app.metric]
-    return "\n".join(texts).replace("\\", "")
-
-
 def test_an_idle_laptop_is_told_in_a_few_figures(home: Store) -> None:
     serve(home, LAPTOP)
-    text = words(shown())
+    text = words(shown(places.SYSTEM))
     for expected in ("Engine: Running", "Steps running: 0", "of 2 slots", "Steps waiting: 0", "the queue is empty",
                      "Runs: 0", "Memory free: ", "Disk free: ", "Nothing runs and nothing waits"):  # fmt: skip
         assert expected in text
@@ -80,7 +56,7 @@ def test_an_idle_laptop_is_told_in_a_few_figures(home: Store) -> None:
 
 
 def test_a_process_that_serves_nothing_says_so(home: Store) -> None:
-    assert "Engine: Elsewhere" in words(shown())
+    assert "Engine: Elsewhere" in words(shown(places.SYSTEM))
 
 
 def test_a_cluster_lists_its_workers_and_why_one_is_refused(home: Store) -> None:
@@ -91,7 +67,7 @@ def test_a_cluster_lists_its_workers_and_why_one_is_refused(home: Store) -> None
     }
     workers = of_cluster(info, {"tcp://c:1": "worker tcp://c:1 on c has keras 1, this server has keras 2"})
     serve(home, Watched("down", workers, "the scheduler tcp://s:8786 does not answer"))
-    app = shown()
+    app = shown(places.SYSTEM)
     text = words(app)
     assert "Engine: Down" in text
     assert "the scheduler tcp://s:8786 does not answer" in text.replace("\u2060", "")
@@ -115,7 +91,7 @@ def test_the_queue_hides_what_is_private(home: Store, monkeypatch: pytest.Monkey
 
     def table_for(visitor: Visitor) -> Any:
         monkeypatch.setattr(access, "_signed_in", lambda settings: visitor)
-        return shown().dataframe[0].value
+        return shown(places.SYSTEM).dataframe[0].value
 
     own = table_for(Visitor(email="ada@example.org"))
     assert list(own["experiment"]) == ["secret beats", "open beats"]

@@ -1,0 +1,30 @@
+"""What a visitor sees of a page, by Streamlit's own test runner."""
+
+from conftest import ROOT
+from streamlit.testing.v1 import AppTest
+
+TEXTS = ("title", "header", "subheader", "markdown", "caption", "info", "warning", "error", "success")
+
+
+def shown(page: str, **query: str) -> AppTest:
+    """The page as a new visitor with this address sees it."""
+    app = AppTest.from_file(str(ROOT / "lwdash/ui/shell.py"), default_timeout=120)
+    app.run()
+    for key, value in query.items():
+        app.query_params[key] = value
+    app.switch_page(page).run()
+    return sound(app)
+
+
+def sound(app: AppTest) -> AppTest:
+    """The same, if it has shown no exception."""
+    assert not app.exception, [element.value for element in app.exception]
+    return app
+
+
+def words(app: AppTest) -> str:
+    """All text that the page wrote, Markdown's backslashes taken out."""
+    texts = [element.value for kind in TEXTS for element in getattr(app, kind)]
+    texts += [f"{metric.label}: {metric.value}" for metric in app.metric]
+    texts += [element.label for kind in ("button", "expander") for element in getattr(app, kind)]
+    return "\n".join(texts).replace("\\", "")
