@@ -7,11 +7,11 @@ from lwdash.ui.access import can_change
 from lwdash.ui.context import opened
 from lwdash.ui.pick import chosen_id, write_address
 from lwdash.ui.progress import follow_run
-from lwdash.ui.run_advice import show_started
 from lwdash.ui.run_details import queue_words, show_figures, show_name, show_state, summary
 from lwdash.ui.run_tabs import show_tabs
 from lwdash.ui.stages_log import show_log, show_stages
 from lwdash.ui.takeaway import show_takeaway
+from lwdash.ui.try_recipe import show_started
 from storage import experiments, runs
 from storage.frames import newest_run, run_row
 

@@ -8,10 +8,8 @@ import streamlit as st
 from lwdash.advice.evidence import Evidence
 from lwdash.advice.findings import findings
 from lwdash.advice.suggestions import Suggestion, suggest
-from lwdash.engine import submit
-from lwdash.ui import places
 from lwdash.ui.cards import plain
-from storage.errors import StorageError
+from lwdash.ui.try_recipe import try_recipe
 from storage.neighbours import runs_of_recipes
 from storage.store import Store
 
@@ -49,58 +47,18 @@ def show_suggestions(store: Store, run: Mapping[str, Any], evidence: Evidence, *
     st.caption("Recipes that the figures of this run call for. One click queues a run in this experiment.")
     tried = runs_of_recipes(store.database, run["experiment_id"], [s.recipe for s in suggestions])
     with st.container(horizontal=True):
-        for number, suggestion in enumerate(suggestions):
+        for suggestion in suggestions:
             with st.container(
                 border=True, width=CARD_WIDTH, height="stretch", vertical_alignment="distribute"
             ):
-                _card(store, run, suggestion, tried.get(suggestion.recipe), number, may_start=may_start)
+                _card(store, run, suggestion, tried, may_start=may_start)
 
 
 def _card(
-    store: Store,
-    run: Mapping[str, Any],
-    suggestion: Suggestion,
-    known: int | None,
-    number: int,
-    *,
-    may_start: bool,
+    store: Store, run: Mapping[str, Any], suggestion: Suggestion, tried: Mapping[str, int], *, may_start: bool
 ) -> None:
     with st.container(gap="small"):
         st.markdown(f"**{plain(suggestion.title)}**")
         st.caption(plain(suggestion.reason))
         st.code(suggestion.recipe, language=None, wrap_lines=True)
-    if known is not None:
-        st.page_link(
-            places.RUN,
-            label=f"Tried in run {known}",
-            icon=":material/layers:",
-            query_params={"id": str(known)},
-        )
-        return
-    st.button(
-        "Run it", key=f"try:{run['id']}:{number}", icon=":material/play_arrow:", disabled=not may_start,
-        help=f"Queue {plain(suggestion.recipe)}", on_click=_start, args=(store, run["experiment_id"], suggestion.recipe),
-    )  # fmt: skip
-
-
-def _start(store: Store, experiment_id: int, recipe: str) -> None:
-    try:
-        _, [started] = submit.submit_runs(store, experiment_id, [recipe])
-    except StorageError as error:
-        st.toast(plain(str(error)), icon=":material/error:")
-        return
-    st.session_state["run:started"] = (started, recipe)
-
-
-def show_started() -> None:
-    """After a click: which run was queued, and the way there."""
-    started = st.session_state.pop("run:started", None)
-    if started:
-        with st.container(border=True, horizontal=True, vertical_alignment="center"):
-            st.markdown(f":material/schedule: Run {started[0]} is queued: **{plain(started[1])}**")
-            st.page_link(
-                places.RUN,
-                label="Open it",
-                icon=":material/arrow_forward:",
-                query_params={"id": str(started[0])},
-            )
+    try_recipe(store, run, suggestion.recipe, tried, may_start=may_start)

@@ -9,9 +9,9 @@ import streamlit as st
 from lwdash.charts.sensitivity import describe_sensitivity, plot_sensitivity
 from lwdash.engine import submit
 from lwdash.settings import Settings
-from lwdash.ui import places
 from lwdash.ui.cards import plain
 from lwdash.ui.formats import NOTHING, count, percent, seconds, size
+from lwdash.ui.try_recipe import try_recipe
 from storage import runs
 from storage.analyses import SENSITIVITY, analysis_of
 from storage.errors import StorageError
@@ -109,28 +109,10 @@ def _show_advice(
         f":material/lightbulb: Keep {layers} in {chosen['format']}: {_words(chosen['figure'], measured)}{gain}, "
         f"{price}.{enough}"
     )
-    known = runs_of_recipes(store.database, run["experiment_id"], [chosen["recipe"]]).get(chosen["recipe"])
+    tried = runs_of_recipes(store.database, run["experiment_id"], [chosen["recipe"]])
     with st.container(horizontal=True, vertical_alignment="center"):
         st.code(chosen["recipe"], language=None, wrap_lines=True)
-        if known is not None:
-            st.page_link(
-                places.RUN,
-                label=f"Run {known}",
-                icon=":material/layers:",
-                query_params={"id": str(known)},
-            )
-        else:
-            st.button(
-                "Run it", key=f"sensitivity-try:{run['id']}", icon=":material/play_arrow:", disabled=not may_start,
-                on_click=_run, args=(store, run["experiment_id"], chosen["recipe"]),
-            )  # fmt: skip
-
-
-def _run(store: Store, experiment_id: int, recipe: str) -> None:
-    try:
-        submit.submit_runs(store, experiment_id, [recipe])
-    except StorageError as error:
-        st.toast(str(error), icon=":material/error:")
+        try_recipe(store, run, chosen["recipe"], tried, may_start=may_start)
 
 
 def _words(figure: Mapping[str, Any], measured: Mapping[str, Any]) -> str:
