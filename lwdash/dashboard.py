@@ -13,8 +13,8 @@ import lwdash
 from lwdash.engine import capsules
 from lwdash.engine.scheduler import Engine
 from lwdash.errors import NotFound
+from lwdash.server.answers import SignInNeeded
 from lwdash.server.identity import is_sign_in_on, sender
-from lwdash.server.routes import SignInNeeded
 from lwdash.server.takeaway import Made
 from lwdash.settings import Settings
 from lwdash.ui.downloads import c_file_name, file_name

@@ -8,6 +8,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
+from lwdash.server.answers import prefix_of
+
 NAME = "plotly.min.js"
 
 
@@ -26,5 +28,4 @@ def plotly_route(base_url: str = "") -> Route:
             return Response(status_code=304, headers=headers)
         return FileResponse(plotly_file(), media_type="text/javascript", headers=headers)
 
-    base = base_url.strip("/")
-    return Route(f"/{base}/{NAME}" if base else f"/{NAME}", script, methods=["GET"])
+    return Route(f"{prefix_of(base_url)}/{NAME}", script, methods=["GET"])

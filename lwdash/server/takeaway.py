@@ -9,19 +9,12 @@ from typing import IO, Any
 
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from lwdash.errors import NotFound
-from lwdash.server.routes import SIGN_IN, SignInNeeded
+from lwdash.server.answers import DOWNLOAD, REFUSALS, failed, prefix_of, refused
 
 _LOG = logging.getLogger(__name__)
-_HEADERS = {
-    "Cache-Control": "private, no-store",
-    "X-Content-Type-Options": "nosniff",
-    # Streamlit compresses what it does not know; the browser would then not know the size of the download.
-    "Content-Encoding": "identity",
-}
 AT_ONCE = 2
 """Capsules that are made at the same time; others wait."""
 PIECE = 1 << 18
@@ -56,23 +49,23 @@ def takeaway_routes(
             run_id = request.path_params["run_id"]
             try:
                 made = await to_thread.run_sync(make, run_id, request, limiter=waiting)
-            except SignInNeeded:
-                return _error(401, SIGN_IN)
-            except NotFound as missing:
-                return _error(404, str(missing))
-            except FileNotFoundError:
-                _LOG.exception("a file of run %s is gone", run_id)
-                return _error(410, "a file of this run is no longer on the server. Start the run again.")
+            except REFUSALS as error:
+                return refused(error, run_id)
             except OSError:
                 _LOG.exception("the download of run %s could not be made", run_id)
-                return _error(507, "the server has no room to make this download; its log has the reason.")
+                return failed(507, "the server has no room to make this download; its log has the reason.")
             size = {} if made.size_bytes is None else {"Content-Length": str(made.size_bytes)}
-            headers = {**_HEADERS, **size, "Content-Disposition": f'attachment; filename="{made.name}"'}
+            headers = {
+                **DOWNLOAD,
+                **size,
+                "Cache-Control": "private, no-store",
+                "Content-Disposition": f'attachment; filename="{made.name}"',
+            }
             return StreamingResponse(_pieces(made.content), media_type=made.media_type, headers=headers)
 
         return Route(f"{prefix}/download/run/{{run_id}}.{suffix}", answer, methods=["GET"])
 
-    prefix = "/" + base_url.strip("/") if base_url.strip("/") else ""
+    prefix = prefix_of(base_url)
     return [route("h", make_header), route("cc", make_source), route("zip", make_capsule)]
 
 
@@ -83,7 +76,3 @@ def _pieces(content: Iterator[str] | IO[bytes]) -> Iterator[Any]:
     with content as file:  # type: ignore[union-attr]
         while piece := file.read(PIECE):
             yield piece
-
-
-def _error(status: int, message: str) -> JSONResponse:
-    return JSONResponse({"error": message}, status_code=status, headers={"Cache-Control": "no-store"})

@@ -13,7 +13,8 @@ from starlette.testclient import TestClient
 
 from lwdash.errors import NotFound, UploadRefused
 from lwdash.server.access import TOKEN_HEADER, refusal, upload_token
-from lwdash.server.routes import SignInNeeded, routes
+from lwdash.server.answers import SignInNeeded
+from lwdash.server.routes import routes
 
 TOKEN = "a-token"
 MODEL = bytes(range(256)) * 40

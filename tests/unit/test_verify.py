@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from lwdash.commands.verify import compare_figures, compare_libraries, lines
 from lwdash.errors import NotFound
-from lwdash.server.routes import SignInNeeded
+from lwdash.server.answers import SignInNeeded
 from lwdash.server.takeaway import Made, takeaway_routes
 
 INT8 = 2

@@ -1,0 +1,45 @@
+"""What the routes answer alike: where they are, the headers of downloads, and why there is none."""
+
+from __future__ import annotations
+
+import logging
+
+from starlette.responses import JSONResponse
+
+from lwdash.errors import NotFound, UserMistake
+
+_LOG = logging.getLogger(__name__)
+NEVER_CACHED = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+DOWNLOAD = {
+    "X-Content-Type-Options": "nosniff",
+    # Streamlit compresses what it does not know; the browser would then not know the size of the download.
+    "Content-Encoding": "identity",
+}
+SIGN_IN = "sign in first: open the dashboard in this browser."
+
+
+class SignInNeeded(UserMistake):
+    """Nobody is signed in whose request this is."""
+
+
+REFUSALS = (SignInNeeded, NotFound, FileNotFoundError)
+
+
+def refused(error: Exception, run_id: str) -> JSONResponse:
+    """Why a run's download is not there, of one of REFUSALS."""
+    if isinstance(error, SignInNeeded):
+        return failed(401, SIGN_IN)
+    if isinstance(error, NotFound):
+        return failed(404, str(error))
+    _LOG.error("a file of run %s is gone", run_id, exc_info=error)
+    return failed(410, "a file of this run is no longer on the server. Start the run again.")
+
+
+def failed(status: int, message: str) -> JSONResponse:
+    return JSONResponse({"error": message}, status_code=status, headers=NEVER_CACHED)
+
+
+def prefix_of(base_url: str) -> str:
+    """Before every path: Streamlit's `server.baseUrlPath` with a slash, which it does not put before others' routes."""
+    base = base_url.strip("/")
+    return f"/{base}" if base else ""
