@@ -6,6 +6,8 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from lwdash.commands import analyses, doctor, findings, gc, records, takeaway, verify
@@ -72,13 +74,13 @@ def _run(options: argparse.Namespace, settings: Settings, store: Store) -> int:
     fitted = submit.fit(submit.model_facts(model_row), submit.data_facts(data_row), data_settings)
     for warning in fitted.warnings:
         say(f"note: {warning}")
-    linted = lint_data(
-        settings, store, model_row=model_row, data_row=data_row, chosen=data_settings, own_parts=own_parts
-    )
-    for line in findings.summary_lines(linted):
-        say(line)
-    baseline, ids = submit.submit_runs(store, experiment, recipes)
     with working(settings, store) as engine:
+        linted = lint_data(
+            settings, store, model_row=model_row, data_row=data_row, chosen=data_settings, own_parts=own_parts
+        )
+        for line in findings.summary_lines(linted):
+            say(line)
+        baseline, ids = submit.submit_runs(store, experiment, recipes)
         wait(store, engine, sorted({baseline, *ids}))
     found = [records.run_record(store.database, run_id) for run_id in ids]
     whole = {
@@ -94,21 +96,27 @@ def _read(
     options: argparse.Namespace, settings: Settings, store: Store
 ) -> tuple[dict[str, Any], dict[str, Any], DataSettings, dict[str, dict[str, Any]]]:
     """The rows of the model and the data file, how the data is read, and files of their own for single parts."""
-    model_row = inspect_file(settings, store, submit.add_local_file(store, options.model, "model"), "model")
+    given = {"evaluation": options.eval, "calibration": options.calibration}
+    files = {
+        "model": options.model,
+        "data": options.data,
+        **{k: v for k, v in given.items() if v is not None},
+    }
+
+    def inspected(part: str, path: Path) -> dict[str, Any]:
+        kind = "model" if part == "model" else "data"
+        return inspect_file(settings, store, submit.add_local_file(store, path, kind), kind)
+
+    with ThreadPoolExecutor(len(files)) as pool:
+        rows = dict(zip(files, pool.map(inspected, files, files.values()), strict=True))
     chosen = DataSettings(
         label="" if options.no_label else options.label,
         ignored=tuple(options.ignore),
         preprocess=options.preprocess,
         seed=options.seed,
     )
-    data_row = inspect_file(settings, store, submit.add_local_file(store, options.data, "data"), "data")
-    data_row = inspect_as(settings, store, data_row, chosen.to_dict())
-    own_parts = {
-        part: inspect_file(settings, store, submit.add_local_file(store, path, "data"), "data")
-        for part, path in (("evaluation", options.eval), ("calibration", options.calibration))
-        if path is not None
-    }
-    return model_row, data_row, chosen, own_parts
+    model_row, data_row = rows.pop("model"), rows.pop("data")
+    return model_row, inspect_as(settings, store, data_row, chosen.to_dict()), chosen, rows
 
 
 def _lint(options: argparse.Namespace, settings: Settings, store: Store) -> int:

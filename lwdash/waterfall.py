@@ -1,11 +1,11 @@
 """A run's accuracy waterfall: from the kept answers of its Keras stages to its file, taken apart again."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from lwdash.measure.runner import Runner
+from lwdash.measure.answers import Answers
 from lwdash.measure.tflite_file import read_tflite
 from lwdash.measure.waterfall import (
     ACTIVATIONS,
@@ -28,36 +28,27 @@ OUTPUTS, FILE = "outputs", "tflite"
 def measure_waterfall(
     trail: Sequence[tuple[str, str, bytes]],
     tflite: bytes,
-    inputs: Mapping[str, np.ndarray],
+    answers: Answers,
     labels: np.ndarray | None,
     *,
     task: str,
-    threads: int = 1,
-    answer: Callable[[bytes, Mapping[str, np.ndarray]], np.ndarray] | None = None,
 ) -> list[dict[str, Any]]:
     """The stages of a run, JSON-able, as `lwdash.measure.waterfall.Stage` has them.
 
     trail: (stage, OUTPUTS or FILE, content) of what came before `tflite`, the Keras model first, the float .tflite last.
-    inputs, labels: all evaluation rows; the trail's outputs are of `rows_to_answer` of them, and so is every stage.
-    answer: gives a file's first output on rows, for callers that have some already; runs it by default.
+    answers, labels: of all evaluation rows; the trail's outputs are of `rows_to_answer` of them, and so is every stage.
     """
     kept = [(stage, read_outputs(data)) for stage, kind, data in trail if kind == OUTPUTS]
-    answered = len(kept[0][1])
-    chosen = spread(len(next(iter(inputs.values()))), answered)
-    rows = {name: values[chosen] for name, values in inputs.items()}
-
-    def answers(data: bytes) -> np.ndarray:
-        return (
-            answer(data, rows)
-            if answer
-            else next(iter(Runner(data, threads=threads).run(dict(rows)).values()))
-        )
-
+    chosen = spread(len(next(iter(answers.inputs.values()))), len(kept[0][1]))
     files = [(stage, data) for stage, kind, data in trail if kind == FILE]
     stages = [
         *(Answered(stage, outputs) for stage, outputs in kept),
-        *(Answered(stage, answers(data)) for stage, data in [*files, *_taken_apart(files[-1][1], tflite)]),
+        *(
+            Answered(stage, answers.first_on(data, chosen))
+            for stage, data in [*files, *_taken_apart(files[-1][1], tflite)]
+        ),
     ]
+    rows = {name: values[chosen] for name, values in answers.inputs.items()}
     picked = None if labels is None else labels[chosen]
     return [stage.to_dict() for stage in waterfall(stages, picked, rows, task=task)]
 

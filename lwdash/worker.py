@@ -87,25 +87,29 @@ class Worker:
         }
 
     def measure(self, job: Job) -> dict[str, Any]:
+        from lwdash.measure.answers import Answers
         from lwdash.measure.deep_compression import deep_compression
-        from lwdash.measure.run import measure, prepare_baseline
+        from lwdash.measure.host import this_host
+        from lwdash.measure.run import measure
         from lwdash.measure.tflite_file import read_tflite
 
         dataset, key = self._dataset(job)
         inputs, labels = self._once(f"evaluation {key}", lambda: dataset.part("evaluation"))
-        baseline = self._once(
-            f"baseline {job['baseline']}",
-            lambda: prepare_baseline(Path(job["baseline"]).read_bytes(), inputs, threads=job["threads"]),
+        threads = job["threads"]
+        answers = self._once(
+            f"answers {key} {threads}",
+            lambda: Answers(inputs, threads=threads, cores=this_host().cores),
         )
         layers = [layer["path"] for layer in job["model_facts"]["layers"]]
         tflite = Path(job["tflite"]).read_bytes()
         measures = measure(
             tflite,
-            baseline,
+            Path(job["baseline"]).read_bytes(),
             inputs,
             labels,
             task=job["task"],
-            threads=job["threads"],
+            threads=threads,
+            answers=answers,
             layer_names=layers,
             progress=lambda doing, share: self.link.progress(f"measuring {doing}", share),
             detail_seconds=DETAIL_SECONDS,
@@ -125,11 +129,11 @@ class Worker:
                 **bulky,
                 "classes": dataset.classes,
                 "deep_compression": coded,
-                "waterfall": self._waterfall(job, tflite, inputs, labels),
+                "waterfall": self._waterfall(job, tflite, answers, labels),
             },
         }
 
-    def _waterfall(self, job: Job, tflite: bytes, inputs: Any, labels: Any) -> list[dict[str, Any]]:
+    def _waterfall(self, job: Job, tflite: bytes, answers: Any, labels: Any) -> list[dict[str, Any]]:
         """What each stage of the run lost; empty where a stage before the file is no longer kept."""
         from lwdash.waterfall import measure_waterfall
 
@@ -137,7 +141,7 @@ class Worker:
         trail = [(step["stage"], step["kind"], found[0].read_bytes()) for step, found in kept if found]
         if not trail or len(trail) < len(kept):
             return []
-        return measure_waterfall(trail, tflite, inputs, labels, task=job["task"])
+        return measure_waterfall(trail, tflite, answers, labels, task=job["task"])
 
     def sensitivity(self, job: Job) -> dict[str, Any]:
         """Which layer of a run's float file is to blame for what quantizing it costs."""

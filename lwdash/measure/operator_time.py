@@ -15,7 +15,7 @@ from lwdash.measure.tensor import Tensor
 from lwdash.measure.tflite_file import Operator, TfliteFacts, read_tflite, tflite_schema
 
 _RUNS_OTHER_GRAPHS = ("WHILE", "IF", "CALL", "CALL_ONCE", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE")
-_ROUNDS_AT_LEAST = 3
+_ROUNDS_AT_LEAST, _ROUNDS_AT_MOST = 3, 100
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class OperatorTimes:
 
 
 def operator_times(data: bytes, *, threads: int = 1, seconds: float = 1.0) -> OperatorTimes:
-    """Time every operator of the main graph alone, in rounds with the whole model, for `seconds`.
+    """Time every operator of the main graph alone, in rounds with the whole model: 100, or as many as `seconds` allow.
 
     Operators that only unpack stored weights run once, when a model is prepared, and take 0 ms here. The
     inputs are noise, or zeros for indices. Operators that run other graphs or keep resources are not timed.
@@ -68,7 +68,7 @@ def operator_times(data: bytes, *, threads: int = 1, seconds: float = 1.0) -> Op
     samples: dict[int, list[int]] = {index: [] for index in alone}
     wholes: list[int] = []
     until = time.perf_counter() + seconds
-    while len(wholes) < _ROUNDS_AT_LEAST or time.perf_counter() < until:
+    while len(wholes) < _ROUNDS_AT_LEAST or (len(wholes) < _ROUNDS_AT_MOST and time.perf_counter() < until):
         wholes.append(_timed(whole))
         for index, interpreter in alone.items():
             samples[index].append(_timed(interpreter))

@@ -11,6 +11,7 @@ import numpy as np
 
 from lwdash.errors import DataRefused
 from lwdash.measure.accuracy import Quality, agreement, judge, kl_nats, looks_like_logits, sqnr_db
+from lwdash.measure.answers import Answers
 from lwdash.measure.arena import plan_arena
 from lwdash.measure.explain import why_not_faster
 from lwdash.measure.flips import find_flips
@@ -30,15 +31,6 @@ from lwdash.measure.verdict import (
     compare_without_labels,
     same_file,
 )
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """The float .tflite of an experiment with its outputs, so that a sweep of runs evaluates it once."""
-
-    data: bytes
-    outputs: Mapping[str, np.ndarray]
-    inputs: Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -122,19 +114,15 @@ _BASELINE_FIGURES = (
 )
 
 
-def prepare_baseline(data: bytes, inputs: Mapping[str, np.ndarray], *, threads: int = 1) -> Baseline:
-    """Run the baseline over the evaluation rows. Pass the result to `measure` in place of the bytes."""
-    return Baseline(data, Runner(data, threads=threads).run(inputs), inputs)
-
-
 def measure(
     tflite: bytes,
-    baseline: bytes | Baseline,
-    inputs: dict[str, np.ndarray],
+    baseline: bytes,
+    inputs: Mapping[str, np.ndarray],
     labels: np.ndarray | None,
     *,
     task: str,
     threads: int = 1,
+    answers: Answers | None = None,
     layer_names: Sequence[str] = (),
     progress: Callable[[str, float], None] = lambda stage, share: None,
     margin: float = MARGIN,
@@ -148,6 +136,7 @@ def measure(
     rows.
     task: classification, binary, multi-label, regression or reconstruction. With several outputs, the first
     is judged.
+    answers: of these rows, kept between the runs of a sweep.
     margin: what counts as no difference, as accuracy (0.01 is one percentage point) or share of the error.
     detail_seconds: longest time for each operator's time and SQNR against the baseline, in the layers' rows;
     0 leaves them None. detail_inputs: rows for that SQNR, best the calibration rows; `inputs` by default.
@@ -161,18 +150,12 @@ def measure(
     table = layer_table(facts, layer_names)
     zipped = gzip_bytes(tflite)
     progress("accuracy", 0.1)
-    if not isinstance(baseline, Baseline):
-        baseline = prepare_baseline(baseline, inputs, threads=threads)
-    elif not _are_same_rows(baseline.inputs, inputs):
-        raise DataRefused("the prepared baseline was run on other rows than the ones given")
-    is_same = bytes(tflite) == bytes(baseline.data)
-    runner = Runner(tflite, threads=threads, facts=facts)
-    outputs = (
-        dict(baseline.outputs)
-        if is_same
-        else runner.run(inputs, progress=lambda share: progress("accuracy", 0.1 + 0.5 * share))
-    )
-    pairs = _paired_outputs(outputs, baseline.outputs)
+    answers = answers or Answers(inputs, threads=threads)
+    if answers.inputs is not inputs:
+        raise DataRefused("the kept answers are of other rows than the ones given")
+    reference_outputs = answers.of(baseline)
+    outputs = answers.of(tflite, lambda share: progress("accuracy", 0.1 + 0.5 * share))
+    pairs = _paired_outputs(outputs, reference_outputs)
     _, ours, reference = pairs[0]
     is_logit = looks_like_logits(task, reference)
     quality = judge(task, ours, labels, inputs, is_logit=is_logit)
@@ -186,21 +169,21 @@ def measure(
     latency = None
     if latency_seconds > 0:
         progress("latency", 0.6)
-        latency = compare_latency(tflite, baseline.data, inputs, threads=threads, seconds=latency_seconds)
+        latency = compare_latency(tflite, baseline, inputs, threads=threads, seconds=latency_seconds)
     host = this_host(threads)
-    if is_same:
-        runner.prepare_row(inputs)
+    runner = Runner(tflite, threads=threads, facts=facts)
+    runner.prepare_row(inputs)
     sparsity = table.totals()["sparsity"]
     reasons = why_not_faster(facts, host, interpreter=runner.interpreter, latency=latency, sparsity=sparsity)
     details: dict[int, dict[str, Any]] = {}
     if detail_seconds > 0:
         progress("layers", 0.9)
-        details = _details(tflite, baseline.data, detail_inputs or inputs, threads, detail_seconds)
+        details = _details(tflite, baseline, detail_inputs or inputs, threads, detail_seconds)
     progress("done", 1.0)
     return Measures(
         size_bytes=len(tflite),
         gzip_bytes=zipped,
-        baseline_size_bytes=len(baseline.data),
+        baseline_size_bytes=len(baseline),
         arena_bytes=plan_arena(facts).arena_bytes,
         table=table,
         details=details,
@@ -208,7 +191,9 @@ def measure(
         baseline_quality=baseline_quality,
         agreement=agreed,
         fidelity=fidelity,
-        verdict=_verdict(task, quality, baseline_quality, ours, reference, is_same=is_same, margin=margin),
+        verdict=_verdict(
+            task, quality, baseline_quality, ours, reference, is_same=tflite == baseline, margin=margin
+        ),
         flips=find_flips(
             task, (quality, ours), (baseline_quality, reference), labels, inputs, is_logit=is_logit
         ),
@@ -216,12 +201,6 @@ def measure(
         host=host,
         reasons=tuple(reasons),
         seconds=time.perf_counter() - began,
-    )
-
-
-def _are_same_rows(ours: Mapping[str, np.ndarray], given: Mapping[str, np.ndarray]) -> bool:
-    return set(ours) == set(given) and all(
-        ours[name] is given[name] or np.array_equal(ours[name], given[name]) for name in ours
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,10 @@ from lwdash.measure.tensor import Quantization, Tensor, is_integer
 from lwdash.measure.tflite_file import Port, TfliteFacts, read_tflite
 
 _BATCH = 64
+_STEPS_A_WORKER = 32
+"""With fewer, another interpreter costs more than it saves."""
+_MOST_COPIED = 64 << 20
+"""Largest file that several interpreters hold at once."""
 _NUMPY = {"bool": np.bool_, "bfloat16": np.float32}
 
 
@@ -21,7 +26,7 @@ class Runner:
     """One .tflite, ready to run. Not for two threads at once."""
 
     def __init__(self, data: bytes, *, threads: int = 1, facts: TfliteFacts | None = None):
-        self.facts = facts or read_tflite(data)
+        self.data, self.facts = data, facts or read_tflite(data)
         self.threads = threads
         self.interpreter = make_interpreter(data, threads)
         self._batch = 0
@@ -31,34 +36,69 @@ class Runner:
         return tuple(port.name for port in self.facts.outputs)
 
     def run(
-        self, inputs: Mapping[str, np.ndarray], *, progress: Callable[[float], None] | None = None
+        self,
+        inputs: Mapping[str, np.ndarray],
+        *,
+        progress: Callable[[float], None] | None = None,
+        workers: int = 1,
     ) -> dict[str, np.ndarray]:
         """Outputs by name, float32 (rows, *shape), for `inputs`: name → (rows, *shape), real numbers.
 
         Integer inputs are quantized and integer outputs dequantized by the file's scale and zero point.
+        workers: interpreters that share the rows, each in a thread of its own; one where that is not worth it.
         Raises DataRefused where an input does not fit, ResultRejected where an output is not finite.
         """
         columns = self.quantized_inputs(inputs)
         rows = len(next(iter(columns.values())))
         batch = self._allocate(columns, rows)
-        ports = self.facts.outputs
-        parts: dict[str, list[np.ndarray]] = {port.name: [] for port in ports}
-        interpreter, stateful = self.interpreter, self.facts.has_state
-        indices = [port.tensor for port in ports]
         feeds = [(index, _in_batches(values, batch)) for index, values in columns.items()]
         steps = -(-rows // batch)
-        every = max(1, steps // 20)
-        for step in range(steps):
+        parts: dict[str, list[Any]] = {port.name: [None] * steps for port in self.facts.outputs}
+        workers = max(1, min(workers, steps // _STEPS_A_WORKER)) if len(self.data) < _MOST_COPIED else 1
+        bounds = [steps * worker // workers for worker in range(workers + 1)]
+
+        def work(runner: Runner, worker: int) -> None:
+            runner._steps(
+                range(bounds[worker], bounds[worker + 1]), feeds, parts, progress if worker == 0 else None
+            )
+
+        with ThreadPoolExecutor(max(1, workers - 1)) as pool:
+            others = [pool.submit(work, self._twin(columns, rows), worker) for worker in range(1, workers)]
+            work(self, 0)
+            for other in others:
+                other.result()
+        return {
+            port.name: self._real_output(port, parts[port.name], rows, batch) for port in self.facts.outputs
+        }
+
+    def _twin(self, columns: Mapping[int, np.ndarray], rows: int) -> Runner:
+        """Another interpreter of the same file, allocated alike."""
+        twin = Runner(self.data, threads=self.threads, facts=self.facts)
+        twin._allocate(columns, rows)
+        return twin
+
+    def _steps(
+        self,
+        steps: range,
+        feeds: Sequence[tuple[int, np.ndarray]],
+        parts: Mapping[str, list[Any]],
+        progress: Callable[[float], None] | None,
+    ) -> None:
+        """Runs these batches of `feeds` and puts what comes out into `parts`."""
+        outputs = [(parts[port.name], port.tensor) for port in self.facts.outputs]
+        interpreter, stateful = self.interpreter, self.facts.has_state
+        every = max(1, len(steps) // 20)
+        for step in steps:
             if stateful:
                 interpreter.reset_all_variables()
             for index, values in feeds:
                 interpreter.set_tensor(index, values[step])
             self._invoke(step)
-            for port, index in zip(ports, indices, strict=True):
-                parts[port.name].append(interpreter.get_tensor(index))
-            if progress is not None and (step + 1) % every == 0:
-                progress((step + 1) / steps)
-        return {port.name: self._real_output(port, parts[port.name], rows, batch) for port in ports}
+            for part, index in outputs:
+                part[step] = interpreter.get_tensor(index)
+            done = step + 1 - steps.start
+            if progress is not None and (done % every == 0 or done == len(steps)):
+                progress(done / len(steps))
 
     def _invoke(self, step: int) -> None:
         try:

@@ -35,6 +35,23 @@ def test_a_free_batch_is_used_and_gives_the_same_rows(rows):
     assert runner.interpreter.get_input_details()[0]["shape"][0] == min(rows, 64)
 
 
+@pytest.mark.parametrize(("rows", "batch"), [(31, 1), (200, 1), (331, 4)])
+def test_rows_shared_by_interpreters_come_back_in_order(rows, batch):
+    values = float_rows(rows)
+    seen: list[float] = []
+    runner = Runner(dense_model(KERNEL, BIAS, batch=batch))
+    shared = runner.run({"x": values}, workers=3, progress=seen.append)["model/dense/out"]
+    np.testing.assert_array_equal(shared, runner.run({"x": values})["model/dense/out"])
+    assert seen[-1] == 1.0
+
+
+def test_the_failing_row_is_counted_over_all_interpreters():
+    values = float_rows(200)
+    values[150:152] = np.nan
+    with pytest.raises(ResultRejected, match="2 of 200 rows, first in row 150"):
+        Runner(dense_model(KERNEL, BIAS)).run({"x": values}, workers=4)
+
+
 def test_a_fixed_batch_above_one_is_filled_up():
     values = float_rows(7)
     outputs = Runner(dense_model(KERNEL, BIAS, batch=4)).run({"x": values})["model/dense/out"]

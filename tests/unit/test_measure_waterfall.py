@@ -7,6 +7,7 @@ import pytest
 from measure_models import Model, dense_model, int8_dense_model
 from scipy import special
 
+from lwdash.measure.answers import Answers
 from lwdash.measure.runner import Runner
 from lwdash.measure.tflite_file import read_tflite
 from lwdash.measure.waterfall import (
@@ -136,7 +137,7 @@ def test_an_integer_file_is_taken_apart_into_weights_activations_and_borders() -
         ("Keras model", OUTPUTS, write_outputs(expected)),
         (FLOAT_FILE, FILE, float_model()),
     ]
-    stages = measure_waterfall(trail, integer_model(), {"x": rows}, expected, task="regression")
+    stages = measure_waterfall(trail, integer_model(), Answers({"x": rows}), expected, task="regression")
     names = ["Keras model", FLOAT_FILE, "weights: int8", "activations: int8", "input and output: int8"]
     assert [s["stage"] for s in stages] == names
     kernel = STORED * SCALES[:, None]
@@ -153,7 +154,7 @@ def test_the_float_file_itself_has_no_more_stages() -> None:
         ("Keras model", OUTPUTS, write_outputs(np.ones((4, 2)))),
         (FLOAT_FILE, FILE, dense_model(KERNEL, np.zeros(2))),
     ]
-    stages = measure_waterfall(trail, trail[1][2], {"x": rows}, None, task="regression")
+    stages = measure_waterfall(trail, trail[1][2], Answers({"x": rows}), None, task="regression")
     assert [s["stage"] for s in stages] == ["Keras model", FLOAT_FILE]
 
 
