@@ -6,7 +6,6 @@ saves each model once a session; tests ask it for a live model or for a file.
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,14 +88,6 @@ def random_inputs(model: Any, rows: int = 4) -> list[np.ndarray]:
         else:
             arrays.append(generator.normal(0, 1, shape).astype("float32"))
     return arrays
-
-
-def config_of(path: Path) -> dict[str, Any]:
-    """The config.json of a .keras file."""
-    import zipfile
-
-    with zipfile.ZipFile(path) as archive:
-        return json.loads(archive.read("config.json"))
 
 
 @pytest.fixture(scope="session")

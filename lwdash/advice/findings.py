@@ -10,7 +10,6 @@ from lwdash.advice.evidence import Evidence
 
 KEPT_ZEROS = 0.95
 VISIBLE_ZEROS = 0.3
-FEW_VALUES = 64
 
 Kind = Literal["good", "note", "problem"]
 

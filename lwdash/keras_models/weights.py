@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from lwdash.keras_models.network import Network, walk
 
 LEGACY_ROOT = "model_weights/"
-LEGACY_TOP = "top_level_model_weights"
 
 
 def snake_case(class_name: str) -> str:

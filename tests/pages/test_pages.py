@@ -17,8 +17,6 @@ from lwdash.ui import places
 from storage import runs
 from storage.tables import Run, State
 
-PAGES = (places.OVERVIEW, places.NEW, places.EXPERIMENT, places.RUN)
-
 
 @pytest.mark.parametrize(
     ("page", "expected"),
@@ -58,7 +56,7 @@ def test_one_experiment_is_shown_on_every_page(home):
     assert all(word in run for word in ("Cannot tell.", "Gzip", "Capsule", "C array"))
     made = words(shown(places.RUN, id="2", tab="Stages and log"))
     assert all(
-        word in made for word in ("1 stages", "Left as they are: 1", "There is no log of the run here")
+        word in made for word in ("1 stage,", "Left as they are: 1", "There is no log of the run here")
     )
 
 

@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn import metrics
 
@@ -15,7 +14,7 @@ from lwdash.charts.confusion import (
     plot_confusion_change,
 )
 from lwdash.charts.flips import is_image, plot_flips
-from lwdash.charts.hosts import hosts_of
+from lwdash.charts.hosts import host_id, words_of
 from lwdash.charts.sensitivity import (
     MOST_LAYERS,
     describe_sensitivity,
@@ -157,24 +156,11 @@ def test_inputs_of_flips_are_curves_on_their_own_axis_or_images() -> None:
     assert len(plot_flips([two], ["a"]).data) == 2, "a line a channel"
 
 
-def test_latencies_of_different_machines_or_threads_are_told_apart() -> None:
+def test_a_machine_has_a_short_name_and_words() -> None:
     host = {"cpu": "Chip", "cores": 2, "threads": 1, "litert": "2.3"}
-    frame = pd.DataFrame(
-        [
-            {"id": 1, "latency_ms_p50": 1.0, "host": host, "host_id": "aa"},
-            {"id": 2, "latency_ms_p50": 1.1, "host": host, "host_id": "aa"},
-            {"id": 3, "latency_ms_p50": 0.6, "host": {**host, "threads": 2}, "host_id": "aa"},
-            {"id": 4, "latency_ms_p50": 0.5, "host": {**host, "cpu": "New chip"}, "host_id": "bb"},
-            {"id": 5, "latency_ms_p50": None, "host": None, "host_id": None},
-        ]
-    )
-    places = hosts_of(frame)
-    assert [(p.host_id, p.threads, p.runs) for p in places] == [
-        ("aa", 1, (1, 2)),
-        ("aa", 2, (3,)),
-        ("bb", 1, (4,)),
-    ]
-    assert places[0].words == "Chip, 2 cores, 1 thread, LiteRT 2.3"
-    older = hosts_of(frame.drop(columns="host_id"))
-    assert [p.runs for p in older] == [(1, 2), (3,), (4,)], "runs from before there was a host_id"
-    assert hosts_of(pd.DataFrame()) == []
+    assert host_id({"host": host, "host_id": "aa"}) == "aa"
+    older = [host_id({"host": {**host, "cpu": cpu}, "host_id": None}) for cpu in ("Chip", "Chip", "New chip")]
+    assert older[0] == older[1] != older[2], "runs from before there was a host_id"
+    assert host_id({"host": None}) == "?"
+    assert words_of(host) == "Chip, 2 cores, 1 thread, LiteRT 2.3"
+    assert words_of({"cores": 1, "threads": 4}) == "an unknown processor, 1 core, 4 threads"

@@ -9,8 +9,6 @@ import pytest
 from lwdash.keras_models.layer_shapes import broadcast, output_shapes
 from lwdash.keras_models.operation_shapes import operation_shape
 
-LAST = {"data_format": "channels_last"}
-
 
 @pytest.mark.parametrize(
     ("class_name", "config", "inputs", "expected"),
