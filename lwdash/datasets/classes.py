@@ -52,10 +52,8 @@ def map_classes(
         if len(found) < outputs:
             raise DataRefused(
                 f"label column '{column}' has {len(found)} distinct texts ({_some(found)}), the model has "
-                f"{outputs} "
-                "outputs, and a text does not say which output it is. List all classes in the order of the "
-                "model's "
-                f"outputs (classes = {_some([*found, '…'])})."
+                f"{outputs} outputs, and a text does not say which output it is. List all classes in the "
+                f"order of the model's outputs (classes = {_some([*found, '…'])})."
             )
         return ClassMapping(tuple(found), f"{len(found)} labels in sorted order: {_arrows(found)}")
     return _whole_numbers(whole, outputs, column)
@@ -79,10 +77,9 @@ def _whole_numbers(whole: list[int], outputs: int, column: str) -> ClassMapping:
         return ClassMapping(texts, explanation)
     outside = [str(v) for v in whole if not 0 <= v < outputs]
     raise DataRefused(
-        f"label column '{column}' has the whole numbers {_some(texts)}, the model has {outputs} outputs "
-        f"(0 … {outputs - 1}, or 1 … {outputs}): {_labels(outside)} no output. List the classes in the order "
-        f"of the "
-        "model's outputs, or choose another label column."
+        f"label column '{column}' has the whole numbers {_some(texts)}, the model has {outputs} outputs (0 … "
+        f"{outputs - 1}, or 1 … {outputs}): {_labels(outside)} no output. List the classes in the order of "
+        "the model's outputs, or choose another label column."
     )
 
 

@@ -112,10 +112,9 @@ def _by_order(
         total = "an unknown number of" if any(n is None for n in needed) else str(sum(n or 0 for n in needed))
         raise DataRefused(
             f"{len(free)} columns left after the label ({brief_names([facts.names[i] for i in free])}); the "
-            f"model's "
-            f"{len(inputs)} inputs take {total}: {wanted}. Give the columns names that begin with their "
-            f"input's name "
-            f"({inputs[0][0]}_0, {inputs[0][0]}_1 …), or exactly as many columns, in the order of the inputs."
+            f"model's {len(inputs)} inputs take {total}: {wanted}. Give the columns names that begin with "
+            f"their input's name ({inputs[0][0]}_0, {inputs[0][0]}_1 …), or exactly as many columns, in the "
+            "order of the inputs."
         )
     groups, start = [], 0
     for n in needed:
@@ -196,8 +195,7 @@ def _received(
     if after is not None:
         return (
             f"{text}; after the pre-processing a row is {shape_text(after)}. Change the last steps so that a "
-            f"row "
-            f"becomes {shape_text(shape)} (reshape, axes, channel, resize)."
+            f"row becomes {shape_text(shape)} (reshape, axes, channel, resize)."
         )
     if needed is None:
         return (

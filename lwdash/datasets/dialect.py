@@ -49,30 +49,8 @@ def sniff(path: Path, *, delimiter: str | None = None, has_header: bool | None =
     CSV."""
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
         raise DataRefused(f"the delimiter must be one character; received {delimiter!r}. Use , ; | or a tab.")
-    head, complete, is_gzip = read_head(path)
-    if head.startswith(b"\xef\xbb\xbf"):
-        head = head[3:]
-    data = normal_line_ends(head)
-    if not complete:
-        data = data[: data.rfind(b"\n") + 1]
-    try:
-        text, encoding = data.decode("utf-8"), "utf-8"
-    except UnicodeDecodeError:
-        text, encoding = data.decode("latin-1"), "latin-1"
-    skip = 0
-    announced = re.match(r"sep=([^\n])\n", text)
-    if announced:
-        skip, text, delimiter = 1, text[announced.end() :], delimiter or announced.group(1)
-    comments = re.match(r"(?:#[^\n]*\n)+", text)
-    if comments and not text[comments.end() :].startswith("#"):
-        # numpy.savetxt writes the header as a comment: '# label,t0,…'.
-        lines = comments.group().splitlines(keepends=True)
-        body = text[comments.end() :]
-        delimiter = delimiter or _find_delimiter(body or text)
-        if body and lines[-1].count(delimiter) == body.split("\n", 1)[0].count(delimiter) > 0:
-            lines, body = lines[:-1], lines[-1].lstrip("# ") + body
-            has_header = True if has_header is None else has_header
-        skip, text = skip + len(lines), body
+    text, encoding, is_gzip = _first_lines(path)
+    skip, text, delimiter, has_header = _without_preamble(text, delimiter, has_header)
     if delimiter is None:
         delimiter = _find_delimiter(text)
     rows, ends = _rows(text, delimiter, path.name)
@@ -107,6 +85,41 @@ def sniff(path: Path, *, delimiter: str | None = None, has_header: bool | None =
     )  # fmt: skip
 
 
+def _first_lines(path: Path) -> tuple[str, str, bool]:
+    """The first whole lines of a file, their encoding, and whether the file is gzip."""
+    head, complete, is_gzip = read_head(path)
+    data = normal_line_ends(head.removeprefix(b"\xef\xbb\xbf"))
+    if not complete:
+        data = data[: data.rfind(b"\n") + 1]
+    try:
+        return data.decode("utf-8"), "utf-8", is_gzip
+    except UnicodeDecodeError:
+        return data.decode("latin-1"), "latin-1", is_gzip
+
+
+def _without_preamble(
+    text: str, delimiter: str | None, has_header: bool | None
+) -> tuple[int, str, str | None, bool | None]:
+    """How many lines stand before the table, the text from there on, and what they tell where it was not known.
+
+    Excel's `sep=;` names the delimiter; numpy.savetxt writes the header as a comment: `# label,t0,…`.
+    """
+    skip = 0
+    announced = re.match(r"sep=([^\n])\n", text)
+    if announced:
+        skip, text, delimiter = 1, text[announced.end() :], delimiter or announced.group(1)
+    comments = re.match(r"(?:#[^\n]*\n)+", text)
+    if comments and not text[comments.end() :].startswith("#"):
+        lines = comments.group().splitlines(keepends=True)
+        body = text[comments.end() :]
+        delimiter = delimiter or _find_delimiter(body or text)
+        if body and lines[-1].count(delimiter) == body.split("\n", 1)[0].count(delimiter) > 0:
+            lines, body = lines[:-1], lines[-1].lstrip("# ") + body
+            has_header = True if has_header is None else has_header
+        skip, text = skip + len(lines), body
+    return skip, text, delimiter, has_header
+
+
 def _rows(text: str, delimiter: str, name: str) -> tuple[list[list[str]], list[int]]:
     """The first rows as fields, blank lines left out, and the line on which each ends."""
     rows: list[list[str]] = []
@@ -117,8 +130,7 @@ def _rows(text: str, delimiter: str, name: str) -> tuple[list[list[str]], list[i
             if any(cell.count("\n") > _MOST_LINES_IN_CELL for cell in row):
                 raise DataRefused(
                     f'{name}: a quote (") opened in row {ends[-1] + 1 if ends else 1} is not closed in the '
-                    f"lines after "
-                    "it. Remove or close the quote."
+                    "lines after it. Remove or close the quote."
                 )
             if row:
                 rows.append(row)
@@ -127,8 +139,7 @@ def _rows(text: str, delimiter: str, name: str) -> tuple[list[list[str]], list[i
                 break
     except csv.Error as error:
         raise DataRefused(
-            f"{name}: row {reader.line_num} cannot be read as CSV ({error}). Is a quote opened and never "
-            f"closed?"
+            f"{name}: row {reader.line_num} cannot be read as CSV ({error}). Is a quote opened and never closed?"
         ) from None
     return rows, ends
 

@@ -55,6 +55,22 @@ def _repeats(dataset: Dataset, same: np.ndarray, own_parts: Sequence[str]) -> li
     surplus = len(same) - len(distinct)
     if not surplus:
         return []
+    shared = _shared(dataset, same, own_parts)
+    torn = _torn(dataset, same, distinct, group)
+    if shared:
+        return [*shared, *torn]
+    repeated = Finding(
+        "repeated-rows",
+        NOTE,
+        f"{surplus:,} row{'s repeat' if surplus > 1 else ' repeats'} an earlier one.",
+        "all parts; repeats are kept together in one of them",
+        "Repeated rows count several times, and make intervals look narrower than they are.",
+        "Delete the repeats if they are not meant.",
+    )
+    return [*torn, repeated]
+
+
+def _shared(dataset: Dataset, same: np.ndarray, own_parts: Sequence[str]) -> list[Finding]:
     found = []
     in_part = {name: set(np.unique(same[rows]).tolist()) for name, rows in dataset.parts.items()}
     for first, second in PAIRS:
@@ -74,36 +90,31 @@ def _repeats(dataset: Dataset, same: np.ndarray, own_parts: Sequence[str]) -> li
                     f"Give {' and '.join(own_parts) or 'each part'} rows of {'their' if own_parts else 'its'} own.",
                 )
             )
-    labels = dataset.labels
-    if labels is not None and labels.dtype != np.float32:
-        low = np.full(len(distinct), np.iinfo(np.int64).max)
-        high = np.full(len(distinct), -1)
-        np.minimum.at(low, group, labels)
-        np.maximum.at(high, group, labels)
-        torn = int((low != high).sum())
-        if torn:
-            found.append(
-                Finding(
-                    "torn-labels",
-                    WARNING,
-                    f"{torn:,} sample{'s occur' if torn > 1 else ' occurs'} more than once with different labels.",
-                    f"lines {_lines(dataset, same, set(distinct[low != high].tolist()))} of the file",
-                    "No model can be right on all of them, so the accuracy has a ceiling below 100 %.",
-                    "Correct the labels, or delete these rows.",
-                )
-            )
-    if not any(f.code == "shared-rows" for f in found):
-        found.append(
-            Finding(
-                "repeated-rows",
-                NOTE,
-                f"{surplus:,} row{'s repeat' if surplus > 1 else ' repeats'} an earlier one.",
-                "all parts; repeats are kept together in one of them",
-                "Repeated rows count several times, and make intervals look narrower than they are.",
-                "Delete the repeats if they are not meant.",
-            )
-        )
     return found
+
+
+def _torn(dataset: Dataset, same: np.ndarray, distinct: np.ndarray, group: np.ndarray) -> list[Finding]:
+    """Equal rows with different classes. distinct, group: the values of `same`, and which of them each row has."""
+    labels = dataset.labels
+    if labels is None or labels.dtype == np.float32:
+        return []
+    low = np.full(len(distinct), np.iinfo(np.int64).max)
+    high = np.full(len(distinct), -1)
+    np.minimum.at(low, group, labels)
+    np.maximum.at(high, group, labels)
+    torn = int((low != high).sum())
+    if not torn:
+        return []
+    return [
+        Finding(
+            "torn-labels",
+            WARNING,
+            f"{torn:,} sample{'s occur' if torn > 1 else ' occurs'} more than once with different labels.",
+            f"lines {_lines(dataset, same, set(distinct[low != high].tolist()))} of the file",
+            "No model can be right on all of them, so the accuracy has a ceiling below 100 %.",
+            "Correct the labels, or delete these rows.",
+        )
+    ]
 
 
 def _lines(dataset: Dataset, same: np.ndarray, wanted: set[int]) -> str:

@@ -38,8 +38,8 @@ def apply_step(
         if math.prod(step.shape) != math.prod(shape):
             raise DataRefused(
                 f"pre-processing: {step} needs {math.prod(step.shape)} values a row, there are "
-                f"{math.prod(shape)} "
-                f"{_shape(shape)}. Change the shape, or add a resize or columns step before it."
+                f"{math.prod(shape)} {_shape(shape)}. Change the shape, or add a resize or columns step "
+                "before it."
             )
         if step.order == "rows":
             return values.reshape(len(values), *step.shape)
@@ -71,8 +71,7 @@ def _resize(step: Resize, values: np.ndarray) -> np.ndarray:
     if len(shape) not in (2, 3):
         raise DataRefused(
             f"pre-processing: {step} needs rows with a height and a width, but a row is {_shape(shape)} "
-            f"here. "
-            "Put a reshape before it, e.g. reshape(28x28) + resize(32x32)."
+            "here. Put a reshape before it, e.g. reshape(28x28) + resize(32x32)."
         )
     return resize_plane(values, step.size[0], step.size[1], step.method)
 

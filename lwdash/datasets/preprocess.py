@@ -180,8 +180,7 @@ def _parse_step(text: str) -> Step:
     if match is None:
         raise DataRefused(
             f"pre-processing step '{text.strip()}' cannot be read. Write steps as name(value, key=value) "
-            f"joined "
-            "by '+', e.g. resize(500, method=area) + scale(minmax, per=row) + channel(last)."
+            "joined by '+', e.g. resize(500, method=area) + scale(minmax, per=row) + channel(last)."
         )
     name, inside = match[1].lower(), (match[2] or "").strip()
     if name not in _STEPS:

@@ -90,8 +90,7 @@ def load_rows(
 def _bad_cells(name: str, problems: ProblemList) -> str:
     return (
         f"{name} has {problems.summary()}. Correct or delete these rows, or ignore the column if it is not "
-        f"an input; "
-        "missing values are never filled in silently."
+        "an input; missing values are never filled in silently."
     )
 
 
@@ -136,7 +135,6 @@ def check_whole(values: np.ndarray, dtype: str, lines: np.ndarray, name: str, fi
         row, column = np.argwhere(bad)[0]
         raise DataRefused(
             f"input '{name}' takes whole numbers ({dtype}), but {file}, row {lines[row]}, value {column + 1} "
-            f"of the input is "
-            f"{label_text(float(flat[row, column]))}. Is this the right data, or does the model need other "
-            f"pre-processing?"
+            f"of the input is {label_text(float(flat[row, column]))}. Is this the right data, or does the "
+            "model need other pre-processing?"
         )

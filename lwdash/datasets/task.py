@@ -44,42 +44,43 @@ def choose_task(
     if task == "multi-label" and size > 1:
         raise DataRefused(
             f"the model answers several yes/no questions at once ({size} sigmoid outputs), and one label "
-            f"column "
-            f"'{label.name}' cannot hold all answers. Choose no label: the compressed models are then "
-            f"compared with the original."
+            f"column '{label.name}' cannot hold all answers. Choose no label: the compressed models are then "
+            "compared with the original."
         )
     is_measured = label.kind == "float" or (not label.classes and label.distinct != UNCOUNTED)
     if size == 1:
-        if task in (BINARY, CLASSIFICATION) or (task is None and not is_measured and 0 < label.distinct <= 2):
-            if is_measured:
-                raise DataRefused(
-                    f"label column '{label.name}' has {label.distinct:,}{'+' if not label.classes else ''} "
-                    f"distinct values, "
-                    "the model's one output tells two classes apart. Choose a column with two values."
-                )
-            return BINARY, output[0], notes
-        if label.kind == "text" and label.distinct == UNCOUNTED:
-            return BINARY, output[0], notes
-        if label.kind == "text":
-            raise DataRefused(
-                f"label column '{label.name}' holds {label.distinct} distinct texts, the model has one "
-                f"output: it takes "
-                "two classes or a number. Choose another label column."
-            )
-        return REGRESSION, output[0], notes
+        return _of_one_unit(task, label, is_measured), output[0], notes
     if task == REGRESSION:
         raise DataRefused(
             f"the model predicts {size} numbers (output '{output[0]}'), and one label column '{label.name}' "
-            f"holds only "
-            "one. Choose no label: the compressed models are then compared with the original."
+            "holds only one. Choose no label: the compressed models are then compared with the original."
         )
     if is_measured:
         raise DataRefused(
             f"label column '{label.name}' holds fractions or more values than classes ({label.reason}), but "
-            f"the model "
-            f"has {size} outputs, one a class. Choose the column with the classes, or no label."
+            f"the model has {size} outputs, one a class. Choose the column with the classes, or no label."
         )
     return CLASSIFICATION, output[0], notes
+
+
+def _of_one_unit(task: str | None, label: LabelCandidate, is_measured: bool) -> str:
+    """What a label is for a model with a single number as its output: one of two classes, or that number."""
+    if task in (BINARY, CLASSIFICATION) or (task is None and not is_measured and 0 < label.distinct <= 2):
+        if is_measured:
+            raise DataRefused(
+                f"label column '{label.name}' has {label.distinct:,}{'+' if not label.classes else ''} "
+                "distinct values, the model's one output tells two classes apart. Choose a column with two "
+                "values."
+            )
+        return BINARY
+    if label.kind == "text" and label.distinct == UNCOUNTED:
+        return BINARY
+    if label.kind == "text":
+        raise DataRefused(
+            f"label column '{label.name}' holds {label.distinct} distinct texts, the model has one output: "
+            "it takes two classes or a number. Choose another label column."
+        )
+    return REGRESSION
 
 
 def _output_for(label: LabelCandidate, outputs: Sequence[Tensor]) -> Tensor:

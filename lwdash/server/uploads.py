@@ -202,6 +202,6 @@ def _check_whole(size_bytes: int, announced: int | None) -> None:
 
 def _too_large(what: str, limit_bytes: int) -> str:
     return (
-        f"{what}, but this server takes at most {limit_bytes:,} bytes. "
-        "Choose a smaller file, or start the server with a larger LWDASH_MAX_UPLOAD."
+        f"{what}, but this server takes at most {limit_bytes:,} bytes. Choose a smaller file, or start the "
+        "server with a larger LWDASH_MAX_UPLOAD."
     )

@@ -31,8 +31,8 @@ def check(params: Params) -> None:
     """TFLiteConverter has one form of this: 8 bits, min-max."""
     if params.backend == "tflite" and (params.bits, params.algorithm) != ("8", "minmax"):
         raise RecipeError(
-            "dynamic: backend=tflite has 8 bits and min-max only, "
-            f"but got bits={params.bits}, algorithm={params.algorithm}"
+            f"dynamic: backend=tflite has 8 bits and min-max only, but got bits={params.bits}, "
+            f"algorithm={params.algorithm}"
         )
 
 
