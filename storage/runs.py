@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, case, delete, false, func, insert, or_, select, update
+from sqlalchemy import Engine, Update, case, delete, false, func, insert, or_, select, update
 
 from storage.database import now
 from storage.errors import StorageError
@@ -99,8 +99,7 @@ def claim(engine: Engine, run_id: int, step: str, attempt: int, worker: str) -> 
             started_at=func.coalesce(Run.started_at, now(engine)),
         )
     )
-    with engine.begin() as connection:
-        return Claim(run_id, attempt, step) if connection.execute(taken).rowcount == 1 else None
+    return Claim(run_id, attempt, step) if _changes_one(engine, taken) else None
 
 
 def beat(engine: Engine, owned: Claim, doing: str | None = None, progress: float | None = None) -> bool:
@@ -190,75 +189,61 @@ def finish_analysis(engine: Engine, owned: Claim, *, measured: Mapping[str, Any]
 
 def fail(engine: Engine, owned: Claim, error: str) -> bool:
     """Ends a claimed run with what went wrong, in words for people."""
-    return _end(engine, owned, State.FAILED, error)
+    return _end(engine, _owned(owned), State.FAILED, error)
 
 
 def end_cancelled(engine: Engine, owned: Claim) -> bool:
     """Ends a claimed run whose cancellation was asked for."""
-    return _end(engine, owned, State.CANCELLED, None)
+    return _end(engine, _owned(owned), State.CANCELLED, None)
 
 
 def give_back(engine: Engine, owned: Claim) -> bool:
     """Queues a claimed step again, as a new attempt: its worker is shutting down in good order."""
     values = {**_queued_or_cancelled(engine), "attempt": Run.attempt + 1, "doing": None}
-    with engine.begin() as connection:
-        return connection.execute(update(Run).where(*_owned(owned)).values(**values)).rowcount == 1
+    return _changes_one(engine, update(Run).where(*_owned(owned)).values(**values))
 
 
 def fail_waiting(engine: Engine, run_id: int, attempt: int, error: str) -> bool:
     """Ends a queued run that cannot even start."""
-    with engine.begin() as connection:
-        return (
-            connection.execute(
-                update(Run)
-                .where(Run.id == run_id, Run.attempt == attempt, Run.state == State.QUEUED)
-                .values(state=State.FAILED, error=error, finished_at=now(engine), doing=None)
-            ).rowcount
-            == 1
-        )
+    waiting = (Run.id == run_id, Run.attempt == attempt, Run.state == State.QUEUED)
+    return _end(engine, waiting, State.FAILED, error)
 
 
 def cancel(engine: Engine, run_id: int) -> bool:
     """Asks for the end of a run; a queued one ends at once. False when it had ended already."""
     waits = Run.state == State.QUEUED
-    with engine.begin() as connection:
-        return (
-            connection.execute(
-                update(Run)
-                .where(Run.id == run_id, Run.state.in_((State.QUEUED, State.RUNNING)))
-                .values(
-                    cancel_requested=True,
-                    state=case((waits, State.CANCELLED), else_=Run.state),
-                    finished_at=case((waits, now(engine)), else_=Run.finished_at),
-                    doing=case((waits, None), else_=Run.doing),
-                )
-            ).rowcount
-            == 1
+    cancelled = (
+        update(Run)
+        .where(Run.id == run_id, Run.state.in_((State.QUEUED, State.RUNNING)))
+        .values(
+            cancel_requested=True,
+            state=case((waits, State.CANCELLED), else_=Run.state),
+            finished_at=case((waits, now(engine)), else_=Run.finished_at),
+            doing=case((waits, None), else_=Run.doing),
         )
+    )
+    return _changes_one(engine, cancelled)
 
 
 def retry(engine: Engine, run_id: int) -> bool:
     """Queues a failed or cancelled run again as a new attempt. False for any other run."""
-    with engine.begin() as connection:
-        return (
-            connection.execute(
-                update(Run)
-                .where(Run.id == run_id, Run.state.in_((State.FAILED, State.CANCELLED)))
-                .values(
-                    state=State.QUEUED,
-                    step=case((Run.kind == RECIPE, FIRST_STEP), else_=Run.kind),
-                    attempt=Run.attempt + 1,
-                    vanished=0,
-                    cancel_requested=False,
-                    error=None,
-                    started_at=None,
-                    finished_at=None,
-                    doing=None,
-                    progress=0.0,
-                )
-            ).rowcount
-            == 1
+    again = (
+        update(Run)
+        .where(Run.id == run_id, Run.state.in_((State.FAILED, State.CANCELLED)))
+        .values(
+            state=State.QUEUED,
+            step=case((Run.kind == RECIPE, FIRST_STEP), else_=Run.kind),
+            attempt=Run.attempt + 1,
+            vanished=0,
+            cancel_requested=False,
+            error=None,
+            started_at=None,
+            finished_at=None,
+            doing=None,
+            progress=0.0,
         )
+    )
+    return _changes_one(engine, again)
 
 
 def heartbeats(engine: Engine) -> list[Beat]:
@@ -346,13 +331,12 @@ def _queued_or_cancelled(engine: Engine) -> dict[str, Any]:
     }
 
 
-def _end(engine: Engine, owned: Claim, state: State, error: str | None) -> bool:
+def _end(engine: Engine, conditions: tuple[Any, ...], state: State, error: str | None) -> bool:
+    ended = update(Run).where(*conditions)
+    return _changes_one(engine, ended.values(state=state, error=error, finished_at=now(engine), doing=None))
+
+
+def _changes_one(engine: Engine, statement: Update) -> bool:
+    """Runs an UPDATE in a transaction of its own; whether its conditions held."""
     with engine.begin() as connection:
-        return (
-            connection.execute(
-                update(Run)
-                .where(*_owned(owned))
-                .values(state=state, error=error, finished_at=now(engine), doing=None)
-            ).rowcount
-            == 1
-        )
+        return connection.execute(statement).rowcount == 1

@@ -54,9 +54,9 @@ def command_parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
         help="e.g. 'prune(sparsity=0.8) + int8'; repeat it for more",
     )
 
-    check = command("lint", "Say what in the data would spoil the figures, before any run.")
-    check.add_argument("model", type=Path)
-    _data_options(check)
+    lint = command("lint", "Say what in the data would spoil the figures, before any run.")
+    lint.add_argument("model", type=Path)
+    _data_options(lint)
 
     listing = command("runs", "List runs, newest experiment first.")
     listing.add_argument("--experiment", metavar="NAME")
@@ -86,11 +86,11 @@ def command_parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
         help="with the original model and the data, not only their hashes",
     )
 
-    check = command("verify", "Make the file of a capsule again and say what differs.")
-    check.add_argument("capsule", type=Path, metavar="ZIP")
-    check.add_argument("--model", type=Path, help="the original model, where the capsule does not hold it")
+    verify = command("verify", "Make the file of a capsule again and say what differs.")
+    verify.add_argument("capsule", type=Path, metavar="ZIP")
+    verify.add_argument("--model", type=Path, help="the original model, where the capsule does not hold it")
     for option, what in (("data", "data"), ("eval", "evaluation rows"), ("calibration", "calibration rows")):
-        check.add_argument(f"--{option}", type=Path, metavar="CSV", help=f"the {what}, likewise")
+        verify.add_argument(f"--{option}", type=Path, metavar="CSV", help=f"the {what}, likewise")
 
     cancel = command("cancel", "End a queued or running run.")
     cancel.add_argument("run", type=int)
