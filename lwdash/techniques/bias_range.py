@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from lwdash.techniques.constants import add_buffer
 from lwdash.techniques.flatbuffer import text
 
 LARGEST = 2**30
@@ -45,10 +46,10 @@ def _widen(model: Any, data: Any, weight: Any, bias: Any, real: np.ndarray) -> i
         axis = weight.quantization.quantizedDimension
         along = [-1 if i == axis else 1 for i in range(len(weight.shape))]
         stored = np.asarray(model.buffers[weight.buffer].data, np.uint8).view(np.int8).reshape(weight.shape)
-        _store(model, weight, np.rint(stored * (scale / wide).reshape(along)).astype(np.int8))
+        weight.buffer = add_buffer(model, np.rint(stored * (scale / wide).reshape(along)).astype(np.int8))
         weight.quantization.scale = wide.astype(np.float32)
         bias.quantization.scale = (input_scale * wide).astype(np.float32)
-        _store(model, bias, np.rint(real / (input_scale * wide)).astype(np.int32))
+        bias.buffer = add_buffer(model, np.rint(real / (input_scale * wide)).astype(np.int32))
     return int(narrow.sum())
 
 
@@ -66,13 +67,3 @@ def _values(model: Any, tensor: Any, kind: Any) -> np.ndarray | None:
     if data is None or len(data) == 0 or len(data) % np.dtype(kind).itemsize:
         return None
     return np.asarray(data, np.uint8).view(kind)
-
-
-def _store(model: Any, tensor: Any, values: np.ndarray) -> None:
-    """Into a buffer of its own: equal buffers may have been stored once."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    buffer = schema.BufferT()
-    buffer.data = values.ravel().view(np.uint8)
-    model.buffers.append(buffer)
-    tensor.buffer = len(model.buffers) - 1

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.techniques.flatbuffer import read_model, write_model
+from lwdash.techniques.operator_codes import operator_code
 
 
 def with_borders(data: bytes, io: str) -> bytes:
@@ -69,20 +70,9 @@ def _border_tensor(graph: Any, index: int, io: str, schema: Any) -> int:
 
 def _operator(model: Any, kind: str, source: int, target: int, schema: Any) -> Any:
     operator = schema.OperatorT()
-    operator.opcodeIndex = _opcode(model, getattr(schema.BuiltinOperator, kind), schema)
+    operator.opcodeIndex = operator_code(model, kind, version=3)  # the first that takes int16
     operator.inputs, operator.outputs = [source], [target]
     options = schema.DequantizeOptionsT if kind == "DEQUANTIZE" else schema.QuantizeOptionsT
     operator.builtinOptionsType = getattr(schema.BuiltinOptions, options.__name__[:-1])
     operator.builtinOptions = options()
     return operator
-
-
-def _opcode(model: Any, builtin: int, schema: Any) -> int:
-    for i, code in enumerate(model.operatorCodes):
-        if code.builtinCode == builtin:
-            return i
-    code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = builtin
-    code.version = 3  # the first that takes int16
-    model.operatorCodes.append(code)
-    return len(model.operatorCodes) - 1

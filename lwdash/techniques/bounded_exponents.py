@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from lwdash.techniques.operator_codes import builtin_of, operator_code
+from lwdash.techniques.constants import add_constant
+from lwdash.techniques.operator_codes import kind_of, operator_code
 
 MOST_BETWEEN = 4
 """Operators from the EXP to the SELECT."""
@@ -22,22 +23,22 @@ def bound_unselected_exponents(model: Any) -> int:
     for graph in model.subgraphs:
         zero = None
         for operator in list(graph.operators):
-            if builtin_of(model, operator) != schema.BuiltinOperator.EXP:
+            if kind_of(model, operator) != "EXP":
                 continue
             source = int(operator.inputs[0])
             if graph.tensors[source].type != schema.TensorType.FLOAT32:
                 continue
-            if not _is_unselected_above_zero(model, graph, operator, source, schema):
+            if not _is_unselected_above_zero(model, graph, operator, source):
                 continue
             if zero is None:
-                zero = _zero(model, graph, schema)
+                zero = add_constant(model, graph, b"zero", np.array(0, np.float32))
             bounded = schema.TensorT()
             made = graph.tensors[int(operator.outputs[0])]
             bounded.shape, bounded.type, bounded.name = made.shape, made.type, made.name
             bounded.shapeSignature, bounded.hasRank, bounded.buffer = made.shapeSignature, made.hasRank, 0
             graph.tensors.append(bounded)
             minimum = schema.OperatorT()
-            minimum.opcodeIndex = operator_code(model, schema.BuiltinOperator.MINIMUM)
+            minimum.opcodeIndex = operator_code(model, "MINIMUM")
             minimum.inputs, minimum.outputs = [source, zero], [len(graph.tensors) - 1]
             minimum.builtinOptionsType = schema.BuiltinOptions.MaximumMinimumOptions
             minimum.builtinOptions = schema.MaximumMinimumOptionsT()
@@ -47,40 +48,29 @@ def bound_unselected_exponents(model: Any) -> int:
     return changed
 
 
-def _is_unselected_above_zero(model: Any, graph: Any, exponent: Any, source: int, schema: Any) -> bool:
+def _is_unselected_above_zero(model: Any, graph: Any, exponent: Any, source: int) -> bool:
     """Whether all that is made of EXP(source) is the second choice of a SELECT that asks source > 0."""
-    kinds = schema.BuiltinOperator
     tensor = int(exponent.outputs[0])
     for _ in range(MOST_BETWEEN):
         readers = [op for op in graph.operators if tensor in [int(i) for i in op.inputs]]
         if len(readers) != 1 or tensor in [int(i) for i in graph.outputs]:
             return False
         reader = readers[0]
-        if builtin_of(model, reader) in (kinds.SELECT, kinds.SELECT_V2):
+        if kind_of(model, reader) in ("SELECT", "SELECT_V2"):
             condition, chosen, other = (int(i) for i in reader.inputs)
-            return other == tensor != chosen and _asks_above_zero(model, graph, condition, source, schema)
-        if builtin_of(model, reader) not in (kinds.ADD, kinds.SUB, kinds.MUL):
+            return other == tensor != chosen and _asks_above_zero(model, graph, condition, source)
+        if kind_of(model, reader) not in ("ADD", "SUB", "MUL"):
             return False
         tensor = int(reader.outputs[0])
     return False
 
 
-def _asks_above_zero(model: Any, graph: Any, condition: int, source: int, schema: Any) -> bool:
+def _asks_above_zero(model: Any, graph: Any, condition: int, source: int) -> bool:
     maker = next((op for op in graph.operators if condition in [int(i) for i in op.outputs]), None)
-    if maker is None or builtin_of(model, maker) != schema.BuiltinOperator.GREATER:
+    if maker is None or kind_of(model, maker) != "GREATER":
         return False
     left, right = (int(i) for i in maker.inputs)
     stored = model.buffers[graph.tensors[right].buffer].data
     if left != source or stored is None or not len(stored):
         return False
     return not np.frombuffer(np.asarray(stored, np.uint8).tobytes(), np.float32).any()
-
-
-def _zero(model: Any, graph: Any, schema: Any) -> int:
-    buffer, tensor = schema.BufferT(), schema.TensorT()
-    buffer.data = np.frombuffer(np.float32(0).tobytes(), np.uint8)
-    model.buffers.append(buffer)
-    tensor.shape, tensor.name, tensor.type = [], b"zero", schema.TensorType.FLOAT32
-    tensor.buffer, tensor.hasRank = len(model.buffers) - 1, True
-    graph.tensors.append(tensor)
-    return len(graph.tensors) - 1

@@ -2,27 +2,26 @@
 
 from typing import Any
 
-from lwdash.techniques.operator_codes import builtin_of, drop_unused_codes, operator_code
+from lwdash.techniques.operator_codes import drop_unused_codes, kind_of, operator_code
 
 
 def write_equal_splits(model: Any) -> int:
     """Makes such operators of a `ModelT` SPLIT; parts of size 0 that nothing reads go. Returns how many."""
     from ai_edge_litert import schema_py_generated as schema
 
-    unequal, equal = schema.BuiltinOperator.SPLIT_V, schema.BuiltinOperator.SPLIT
     changed = 0
     for graph in model.subgraphs:
         read = {int(i) for operator in graph.operators for i in operator.inputs} | {
             int(i) for i in graph.outputs
         }
         for operator in graph.operators:
-            if builtin_of(model, operator) != unequal:
+            if kind_of(model, operator) != "SPLIT_V":
                 continue
             value, _, axis = operator.inputs
             kept = [int(i) for i in operator.outputs if int(i) in read or 0 not in graph.tensors[i].shape]
             if len({tuple(graph.tensors[i].shape) for i in kept}) > 1:
                 continue
-            operator.opcodeIndex = operator_code(model, equal)
+            operator.opcodeIndex = operator_code(model, "SPLIT")
             operator.inputs, operator.outputs = [axis, value], kept
             operator.builtinOptionsType = schema.BuiltinOptions.SplitOptions
             operator.builtinOptions = schema.SplitOptionsT()

@@ -6,9 +6,11 @@ import numpy as np
 
 from lwdash.parameters import parameter
 from lwdash.techniques.choices import BACKEND
+from lwdash.techniques.constants import add_buffer
 from lwdash.techniques.contract import Convert, Packed, Rows, Skipped
 from lwdash.techniques.converter import half_precision, require
 from lwdash.techniques.flatbuffer import read_model, write_model
+from lwdash.techniques.operator_codes import operator_code
 from lwdash.techniques.readback import float_weights, layer_of
 
 NAME = "float16"
@@ -35,7 +37,7 @@ def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | Non
         converted = require(convert)(half_precision, None)
         return Packed(converted, float_weights(converted, "TFLiteConverter left them"))
     model = read_model(data)
-    opcode = _dequantize_opcode(model, schema)
+    opcode = operator_code(model, "DEQUANTIZE", version=3)
     skipped = []
     for graph in model.subgraphs:
         made: dict[int, int] = {}
@@ -59,14 +61,6 @@ def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | Non
     return Packed(write_model(model), tuple(skipped))
 
 
-def _dequantize_opcode(model, schema) -> int:
-    code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.DEQUANTIZE
-    code.version = 3
-    model.operatorCodes.append(code)
-    return len(model.operatorCodes) - 1
-
-
 def _is_constant_float(model, tensor, schema) -> bool:
     data = model.buffers[tensor.buffer].data
     return (
@@ -81,7 +75,7 @@ def _as_half(model, tensor) -> np.ndarray | None:
     values = np.asarray(model.buffers[tensor.buffer].data, dtype=np.uint8).view(np.float32)
     if np.abs(values).max(initial=0) > np.finfo(np.float16).max:
         return None
-    return values.astype(np.float16).view(np.uint8)
+    return values.astype(np.float16)
 
 
 def _insert(model, graph, index: int, half: np.ndarray, opcode: int, schema) -> tuple[int, object]:
@@ -90,10 +84,7 @@ def _insert(model, graph, index: int, half: np.ndarray, opcode: int, schema) -> 
     wide = schema.TensorT()
     wide.shape, wide.name, wide.type = source.shape, source.name + b"/float32", schema.TensorType.FLOAT32
     wide.buffer, wide.hasRank = 0, source.hasRank
-    buffer = schema.BufferT()
-    buffer.data = half
-    model.buffers.append(buffer)
-    source.buffer, source.type = len(model.buffers) - 1, schema.TensorType.FLOAT16
+    source.buffer, source.type = add_buffer(model, half), schema.TensorType.FLOAT16
     graph.tensors.append(wide)
     operator = schema.OperatorT()
     operator.opcodeIndex, operator.inputs, operator.outputs = opcode, [index], [len(graph.tensors) - 1]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from lwdash.techniques.constants import add_buffer
 from lwdash.techniques.flatbuffer import read_model, write_model
 
 LARGEST = 1e8
@@ -28,9 +29,6 @@ def with_small_masks(data: bytes) -> bytes:
             if not (np.abs(values) >= LARGEST).any():
                 continue
             small = np.where(np.abs(values) >= LARGEST, np.sign(values) * np.float32(ENOUGH), values)
-            buffer = schema.BufferT()
-            buffer.data = small.astype(np.float32).view(np.uint8)
-            model.buffers.append(buffer)
-            tensor.buffer = len(model.buffers) - 1
+            tensor.buffer = add_buffer(model, small.astype(np.float32))
             clipped += 1
     return write_model(model) if clipped else data

@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 from typing import Any
 
-import numpy as np
-
 from lwdash.errors import ConversionFailed
 from lwdash.techniques.bias_range import fit_biases
 from lwdash.techniques.contract import Packed, Rows, Skipped
-from lwdash.techniques.flatbuffer import read_model, text, write_model
+from lwdash.techniques.flatbuffer import read_model, write_model
 from lwdash.techniques.formats import FLOAT32, FORMATS, WEIGHT_OPERATORS, Format, Plan, can_have
 from lwdash.techniques.masks import with_small_masks
+from lwdash.techniques.operator_codes import kind_of
 from lwdash.techniques.ranges import Ranges, activation_ranges
 from lwdash.techniques.readback import Computed, computed, inner_scopes, left_undone
 from lwdash.techniques.unused_outputs import complete_outputs
@@ -146,30 +145,12 @@ def _round_by(
     return moments, otherwise
 
 
-class signature_rows:
-    """One dict a row, keyed by the signature's own input names; can be iterated more than once."""
-
-    def __init__(self, data: bytes, rows: Rows):
-        model = read_model(data)
-        names = [text(tensor.name) for tensor in model.subgraphs[0].tensors]
-        self.keys = {text(entry.name): names[entry.tensorIndex] for entry in model.signatureDefs[0].inputs}
-        self.rows = rows
-
-    def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
-        for i in range(len(next(iter(self.rows.values())))):
-            yield {key: self.rows[name][i : i + 1] for key, name in self.keys.items()}
-
-
 def operators(model: Any) -> Iterator[tuple[str, list[Any], list[Any]]]:
     """(operator type, input tensors, output tensors) of every operator of a `ModelT`."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    kinds = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
     for graph in model.subgraphs:
         for operator in graph.operators:
-            code = model.operatorCodes[operator.opcodeIndex]
             yield (
-                kinds[max(code.builtinCode, code.deprecatedBuiltinCode)],
+                kind_of(model, operator),
                 [graph.tensors[i] for i in operator.inputs if i >= 0],
                 [graph.tensors[i] for i in operator.outputs if i >= 0],
             )

@@ -10,6 +10,7 @@ import numpy as np
 from lwdash.techniques.contract import Skipped
 from lwdash.techniques.flatbuffer import read_model, text
 from lwdash.techniques.formats import FLOAT32, FORMATS, Format, can_have
+from lwdash.techniques.operator_codes import kind_of
 
 CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 
@@ -71,12 +72,11 @@ def inner_scopes(data: bytes) -> list[str]:
 
 
 def _of_graph(model: Any, graph: Any) -> Iterator[Computed]:
-    types, kinds = _type_names(), _kind_names()
+    types = _type_names()
     names = [text(tensor.name) for tensor in graph.tensors]
     unpacked: dict[int, int] = {}
     for operator in graph.operators:
-        code = model.operatorCodes[operator.opcodeIndex]
-        kind = kinds[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        kind = kind_of(model, operator)
         sources = [unpacked.get(i, i) for i in operator.inputs]
         if kind == "DEQUANTIZE" and _is_constant(model, graph.tensors[sources[0]]):
             unpacked[operator.outputs[0]] = sources[0]
@@ -188,10 +188,3 @@ def _type_names() -> dict[int, str]:
     from ai_edge_litert import schema_py_generated as schema
 
     return {value: name.lower() for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
-
-
-@lru_cache
-def _kind_names() -> dict[int, str]:
-    from ai_edge_litert import schema_py_generated as schema
-
-    return {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}

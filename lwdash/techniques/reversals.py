@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from lwdash.techniques.operator_codes import builtin_of, drop_unused_codes, operator_code
+from lwdash.techniques.constants import add_constant
+from lwdash.techniques.operator_codes import drop_unused_codes, kind_of, operator_code
 
 
 def write_reversals_as_gathers(model: Any) -> int:
@@ -14,7 +15,7 @@ def write_reversals_as_gathers(model: Any) -> int:
     changed = 0
     for graph in model.subgraphs:
         for operator in graph.operators:
-            if builtin_of(model, operator) != schema.BuiltinOperator.REVERSE_V2:
+            if kind_of(model, operator) != "REVERSE_V2":
                 continue
             source, axes = (graph.tensors[i] for i in operator.inputs)
             stored = model.buffers[axes.buffer].data
@@ -23,9 +24,10 @@ def write_reversals_as_gathers(model: Any) -> int:
             axis = int(np.asarray(stored, np.uint8).view(np.int32)[0]) % len(source.shape)
             if -1 in list(source.shapeSignature if source.shapeSignature is not None else ()):
                 continue
-            order = _indices(model, graph, int(source.shape[axis]), schema)
+            backwards = np.arange(source.shape[axis] - 1, -1, -1, dtype=np.int32)
+            order = add_constant(model, graph, b"backwards", backwards)
             operator.inputs = [operator.inputs[0], order]
-            operator.opcodeIndex = operator_code(model, schema.BuiltinOperator.GATHER)
+            operator.opcodeIndex = operator_code(model, "GATHER")
             operator.builtinOptionsType = schema.BuiltinOptions.GatherOptions
             operator.builtinOptions = schema.GatherOptionsT()
             operator.builtinOptions.axis = axis
@@ -33,14 +35,3 @@ def write_reversals_as_gathers(model: Any) -> int:
     if changed:
         drop_unused_codes(model)
     return changed
-
-
-def _indices(model: Any, graph: Any, length: int, schema: Any) -> int:
-    """A constant tensor of the indices from the last to the first."""
-    buffer, tensor = schema.BufferT(), schema.TensorT()
-    buffer.data = np.arange(length - 1, -1, -1, dtype=np.int32).view(np.uint8)
-    model.buffers.append(buffer)
-    tensor.shape, tensor.name, tensor.type = [length], b"backwards", schema.TensorType.INT32
-    tensor.buffer, tensor.hasRank = len(model.buffers) - 1, True
-    graph.tensors.append(tensor)
-    return len(graph.tensors) - 1

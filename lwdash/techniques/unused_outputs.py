@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from lwdash.techniques.operator_codes import kind_of
+
 ONE_SCALE = ("SPLIT", "SPLIT_V", "UNPACK")
 """Operators whose outputs all have the scale of the input."""
 
@@ -10,15 +12,13 @@ def complete_outputs(model: Any) -> int:
     """Gives unread float outputs of integer splits, in a `ModelT`, their siblings' format; returns how many."""
     from ai_edge_litert import schema_py_generated as schema
 
-    splits = {getattr(schema.BuiltinOperator, kind) for kind in ONE_SCALE}
     completed = 0
     for graph in model.subgraphs:
         read = {int(i) for operator in graph.operators for i in operator.inputs} | {
             int(i) for i in graph.outputs
         }
         for operator in graph.operators:
-            code = model.operatorCodes[operator.opcodeIndex]
-            if max(code.builtinCode, code.deprecatedBuiltinCode) not in splits:
+            if kind_of(model, operator) not in ONE_SCALE:
                 continue
             outputs = [graph.tensors[i] for i in operator.outputs]
             whole = next((t for t in outputs if t.type != schema.TensorType.FLOAT32), None)
