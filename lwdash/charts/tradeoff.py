@@ -29,6 +29,7 @@ COLUMNS = [
     "id", "recipe", "x", "y", "x_low", "x_high", "y_low", "y_high", "colour", "family", "on_front", "is_able", "is_best",
     "name", "place", "hover",
 ]  # fmt: skip
+FLAGS = dict.fromkeys(("on_front", "is_able", "is_best"), bool)
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ class Axes:
     colour: Measure | None = None
     is_x_log: bool = False
     is_y_log: bool = False
+
+    def on(self, axis: str) -> tuple[Measure, bool]:
+        """What is on "x" or "y", and whether it is logarithmic."""
+        return (self.x, self.is_x_log) if axis == "x" else (self.y, self.is_y_log)
 
 
 def tradeoff_points(
@@ -53,7 +58,7 @@ def tradeoff_points(
     """
     limits = limits or {}
     if runs.empty or axes.x.column not in runs or axes.y.column not in runs:
-        return pd.DataFrame(columns=COLUMNS)
+        return pd.DataFrame(columns=COLUMNS).astype(FLAGS)
     done = runs[runs[axes.x.column].notna() & runs[axes.y.column].notna()]
     if axes.is_x_log:
         done = done[done[axes.x.column] > 0]
@@ -77,6 +82,7 @@ def tradeoff_points(
     )  # fmt: skip
     points["is_able"] = keeps_all(done, limits) if limits else False
     points["is_best"] = points["id"] == best(done, limits)
+    points = points.astype(FLAGS)
     points["name"], points["place"] = _named(points, axes)
     points["hover"] = _hovers(done, points, axes, is_limited=bool(limits))
     return points[COLUMNS]
@@ -84,7 +90,7 @@ def tradeoff_points(
 
 def thinned(points: pd.DataFrame, most: int = MOST_DRAWN) -> pd.DataFrame:
     """At most `most` points: the front, the baseline, the best and the named ones, and an even sample of the others."""
-    must = points["on_front"].astype(bool) | (points["family"] == "baseline") | points["is_best"].astype(bool)
+    must = points["on_front"] | (points["family"] == "baseline") | points["is_best"]
     if len(points) <= most:
         return points
     others = np.flatnonzero(~must.to_numpy())
@@ -113,7 +119,7 @@ def plot_tradeoff(
     if len(points) > MOST_DRAWN:
         _density(figure, points, axes, spans)
     drawn = thinned(points)
-    front = points[points["on_front"].astype(bool)].sort_values(["x", "y"])
+    front = points[points["on_front"]].sort_values(["x", "y"])
     figure.add_scatter(
         x=front["x"], y=front["y"], mode="lines", name="Pareto front", hoverinfo="skip",
         line={"dash": "dot", "width": 2, "color": GREY, "shape": _corner(axes)},
@@ -146,9 +152,9 @@ def plot_tradeoff(
 
 def describe_tradeoff(points: pd.DataFrame, axes: Axes) -> str:
     """The figure in words, for screen readers."""
-    front = points[points["on_front"].astype(bool)].sort_values("x").head(12)
+    front = points[points["on_front"]].sort_values("x").head(12)
     named = "; ".join(f"{r.recipe}: {_write(r.x, axes.x)}, {_write(r.y, axes.y)}" for r in front.itertuples())
-    chosen = points[points["is_best"].astype(bool)]
+    chosen = points[points["is_best"]]
     of_limits = f" Best under the limits: {chosen['recipe'].iloc[0]}." if len(chosen) else ""
     return (
         f"{axes.y.label} against {_lower(axes.x.label)} for {len(points):,} runs. On the Pareto front: {named}."
@@ -171,17 +177,15 @@ def _interval(runs: pd.DataFrame, measure: Measure) -> tuple[list[float], list[f
 
 def _named(points: pd.DataFrame, axes: Axes) -> tuple[list[str], list[str]]:
     """Names for the best, the baseline and the points of the front, as far as there is room for them."""
-    wanted = points[
-        points["on_front"].astype(bool) | (points["family"] == "baseline") | points["is_best"].astype(bool)
-    ]
+    wanted = points[points["on_front"] | (points["family"] == "baseline") | points["is_best"]]
     spans = {axis: _span(points, axes, axis, None) for axis in ("x", "y")}
 
-    def pixels(values: pd.Series, axis: str, is_log: bool) -> list[float]:
+    def shares(some: pd.DataFrame, axis: str) -> list[float]:
         low, high = spans[axis]
-        return [(_on_axis(value, is_log) - low) / (high - low) for value in values]
+        return [(_on_axis(value, axes.on(axis)[1]) - low) / (high - low) for value in some[axis]]
 
     def at(some: pd.DataFrame) -> list[tuple[float, float]]:
-        across, along = pixels(some["x"], "x", axes.is_x_log), pixels(some["y"], "y", axes.is_y_log)
+        across, along = shares(some, "x"), shares(some, "y")
         return [(x * PLOT[0], (1 - y) * PLOT[1]) for x, y in zip(across, along, strict=True)]
 
     labels = [
@@ -205,8 +209,8 @@ def _on_axis(value: float, is_log: bool) -> float:
 
 def _span(points: pd.DataFrame, axes: Axes, axis: str, limit: float | None) -> list[float]:
     """The ends of an axis, in powers of ten where it is logarithmic; sizes and the like begin at 0 otherwise."""
-    measure, is_log = (axes.x, axes.is_x_log) if axis == "x" else (axes.y, axes.is_y_log)
-    drawn = points[(points["on_front"].astype(bool)) | (points["family"] == "baseline")]
+    measure, is_log = axes.on(axis)
+    drawn = points[points["on_front"] | (points["family"] == "baseline")]
     values = [*points[axis], *drawn[f"{axis}_low"], *drawn[f"{axis}_high"]]
     values += [limit] if limit is not None else []
     known = [_on_axis(v, is_log) for v in values if not math.isnan(v) and (v > 0 or not is_log)]
@@ -239,7 +243,7 @@ def _density(
 def _markers(
     figure: go.Figure, group: pd.DataFrame, label: str, symbol: str, colour: str | None, is_limited: bool
 ) -> None:
-    is_named, able = group["name"] != "", group["is_able"].astype(bool)
+    is_named, able = group["name"] != "", group["is_able"]
     is_base = symbol == "star"
 
     def bars(axis: str) -> dict[str, Any]:
@@ -264,7 +268,7 @@ def _markers(
 
 
 def _mark_best(figure: go.Figure, points: pd.DataFrame) -> None:
-    chosen = points[points["is_best"].astype(bool)]
+    chosen = points[points["is_best"]]
     if len(chosen):
         figure.add_scatter(
             x=chosen["x"], y=chosen["y"], name="Best under the limits", mode="markers", hoverinfo="skip",
@@ -273,12 +277,13 @@ def _mark_best(figure: go.Figure, points: pd.DataFrame) -> None:
 
 
 def _limit_lines(runs: pd.DataFrame, axes: Axes, limits: Mapping[str, float]) -> dict[str, float]:
-    found = {"x": limit_on(axes.x, limits, runs), "y": limit_on(axes.y, limits, runs)}
-    return {
-        axis: value
-        for axis, value in found.items()
-        if value is not None and (value > 0 or not (axes.is_x_log if axis == "x" else axes.is_y_log))
-    }
+    lines = {}
+    for axis in ("x", "y"):
+        measure, is_log = axes.on(axis)
+        value = limit_on(measure, limits, runs)
+        if value is not None and (value > 0 or not is_log):
+            lines[axis] = value
+    return lines
 
 
 def _draw_limits(
@@ -286,7 +291,7 @@ def _draw_limits(
 ) -> None:
     """A line at each limit, and a shade over the side that breaks it."""
     for axis, value in lines.items():
-        measure, is_log = (axes.x, axes.is_x_log) if axis == "x" else (axes.y, axes.is_y_log)
+        measure, is_log = axes.on(axis)
         ends = [10**end if is_log else end for end in spans[axis]]
         far = ends[0] - abs(ends[0]) - abs(ends[1]) if measure.is_higher_better else ends[1] * 10
         if is_log and measure.is_higher_better:
