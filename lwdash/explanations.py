@@ -45,6 +45,10 @@ REPLACEMENTS = (
         "use an activation such as tanh, gelu or softplus instead",
     ),
     (r"HashTable|LookupTable", "look the codes up before the model, and give it the indices"),
+    (
+        r"Bincount",
+        "upload the Keras file, not the SavedModel exported from it, or encode the categories before the model",
+    ),
     (r"FFT|STFT", "compute the spectrum before the model, or as a Conv1D with fixed sine and cosine kernels"),
     (r"^(Qr|Svd|Cholesky|Matrix\w+|SelfAdjointEigV2)$", "compute the decomposition before the model"),
 )

@@ -96,6 +96,10 @@ def test_a_lookup_table_is_to_be_taken_out_of_the_model() -> None:
     assert "before the model" in explain_failure("TF Select ops: HashTableV2, LookupTableFindV2")
 
 
+def test_categories_that_are_counted_in_a_graph_need_the_keras_file() -> None:
+    assert "upload the Keras file" in explain_failure("TF Select ops: DenseBincount")
+
+
 def test_a_failed_conversion_names_its_operators() -> None:
     words = explain_failure("<unknown>:0: error: 'tf.Foo' op is not legal\nDetails: tf.Bar(tensor) {}")
     assert "Bar, Foo" in words
