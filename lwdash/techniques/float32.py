@@ -13,6 +13,8 @@ from lwdash.explanations import explain_failure
 from lwdash.keras_models.saved_function import SavedFunction
 from lwdash.techniques.as_products import write_as_products
 from lwdash.techniques.bounded_exponents import bound_unselected_exponents
+from lwdash.techniques.copied_constants import fit_copied_constants
+from lwdash.techniques.dense_counts import counted_densely
 from lwdash.techniques.equal_splits import write_equal_splits
 from lwdash.techniques.finetune import library_of
 from lwdash.techniques.flatbuffer import read_model, text, write_model
@@ -46,7 +48,7 @@ def apply(model: Any, input_names: Sequence[str], input_shapes: Sequence[Sequenc
     import tensorflow as tf
 
     said = StringIO()
-    with marked_layers(model), redirect_stdout(said), redirect_stderr(said):
+    with marked_layers(model), counted_densely(), redirect_stdout(said), redirect_stderr(said):
         try:
             if isinstance(model, SavedFunction):
                 functions = [model.concrete(input_shapes)]
@@ -107,6 +109,7 @@ def clean_names(data: bytes, input_names: Sequence[str]) -> bytes:
     write_as_products(model)
     bound_unselected_exponents(model)
     write_reversals_as_gathers(model)
+    fit_copied_constants(model)
     model.metadata = [entry for entry in model.metadata or () if text(entry.name) != CONVERTER_NOTES]
     all_names: list[str] = []
     for number, graph in enumerate(model.subgraphs):

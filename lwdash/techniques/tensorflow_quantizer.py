@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 from lwdash.errors import ConversionFailed
 from lwdash.explanations import explain_crash
 from lwdash.techniques.contract import Rows
+from lwdash.techniques.copied_constants import fit_copied_constants
 from lwdash.techniques.flatbuffer import read_model, text, write_model
 
 NAME = "TensorFlow's quantizer"
@@ -56,7 +57,9 @@ def quantize_with_tensorflow(data: bytes, rows: Rows, *, per_channel: bool) -> b
         if ended.returncode or not target.exists():
             words = explain_crash(ended.stderr) or _ending(ended.returncode)
             raise ConversionFailed(f"{NAME} failed: {words}")
-        return write_model(read_model(target.read_bytes()))
+        model = read_model(target.read_bytes())
+        fit_copied_constants(model)
+        return write_model(model)
 
 
 def _environment() -> dict[str, str]:
@@ -93,16 +96,24 @@ def _quantize(source: Path, calibration: Path, target: Path, per_channel: bool) 
         input_data_type=tf.int8,
         output_data_type=tf.int8,
     )
-    _run_once(bytes(quantized))
+    _run_once(bytes(quantized), [values[:1] for values in columns])
     target.write_bytes(quantized)
 
 
-def _run_once(data: bytes) -> None:
-    """Ends this process, and not the one that asked, where LiteRT dies of the file."""
+def _run_once(data: bytes, row: Sequence[np.ndarray]) -> None:
+    """Ends this process, and not the one that asked, where LiteRT dies of the file.
+
+    row: what the inputs get, zeros where the file takes quantized numbers; what lies in memory may be no valid index.
+    """
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_content=data, num_threads=1)
     interpreter.allocate_tensors()
+    for port, values in zip(interpreter.get_input_details(), row, strict=True):
+        is_as_given = values.dtype == port["dtype"]
+        interpreter.set_tensor(
+            port["index"], values if is_as_given else np.zeros(port["shape"], port["dtype"])
+        )
     interpreter.invoke()
 
 

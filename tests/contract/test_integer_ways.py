@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lwdash.agreement import check_packed
+from lwdash.agreement import check_export, check_packed, predict
 from lwdash.errors import ConversionFailed
 from lwdash.techniques import float32, int8
 from lwdash.techniques.loops import LOOPS, recurrent_layers, refuse_loops, without_loops
@@ -95,3 +95,20 @@ def test_tensorflow_quantizes_what_litert_quantizer_leaves(rows: dict[str, np.nd
 def test_what_tensorflow_cannot_read_is_a_failure_that_names_it() -> None:
     with pytest.raises(ConversionFailed, match=r"TensorFlow's quantizer failed: .*(Error|ended)"):
         quantize_with_tensorflow(b"no tflite at all", {}, per_channel=True)
+
+
+@pytest.mark.parametrize("library", ["keras", "tf_keras"])
+def test_encoded_categories_are_exported_and_keep_their_zeros_as_integers(library: str) -> None:
+    """Keras counts with bincount, which TensorFlow Lite lacks; TensorFlow's quantizer makes 0.5 of a ONE_HOT's zeros."""
+    keras = importlib.import_module(library)
+    keras.utils.set_random_seed(5)
+    inputs = keras.Input((4,), dtype="int32", name="codes")
+    encoded = [keras.layers.CategoryEncoding(20, output_mode=mode)(inputs) for mode in ("multi_hot", "count")]
+    model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Concatenate()(encoded)))
+    codes = {"codes": np.random.default_rng(0).integers(0, 20, (32, 4)).astype("int32")}
+    data = float32.apply(model, ["codes"], [(4,)])
+    check_export(predict(model, [codes["codes"]]), data, codes)
+    packed = int8.apply_with_tensorflow(data, int8.Params(), codes)
+    kinds = {operator.kind for operator in computed(packed.data) if operator.activations == "int8"}
+    assert "ONE_HOT" in kinds
+    assert check_packed(data, packed.data, codes) > 30
