@@ -77,28 +77,6 @@ def routes(
         }
         return JSONResponse(answer, status_code=201, headers=NEVER_CACHED)
 
-    def download(
-        find: Callable[[str, Request], tuple[Path, str]], media_type: str
-    ) -> Callable[[Request], Any]:
-        async def answer(request: Request) -> Response:
-            run_id = request.path_params["run_id"]
-            try:
-                path, file_name = await to_thread.run_sync(find, run_id, request)
-                facts = await to_thread.run_sync(path.stat)
-            except REFUSALS as error:
-                return refused(error, run_id)
-            if not stat.S_ISREG(facts.st_mode):
-                raise RuntimeError(f"an artifact must be a file, but {path} is not")
-            return FileResponse(
-                path,
-                filename=file_name,
-                stat_result=facts,
-                media_type=media_type,
-                headers={**DOWNLOAD, "Cache-Control": "private, no-cache"},
-            )
-
-        return answer
-
     async def healthz(request: Request) -> Response:
         answer = await to_thread.run_sync(health)
         return JSONResponse(answer, status_code=200 if answer.get("ok") else 503, headers=NEVER_CACHED)
@@ -115,8 +93,8 @@ def routes(
         return Response(text, headers={**NEVER_CACHED, "Content-Type": METRICS_TYPE})
 
     prefix = prefix_of(base_url)
-    tflite = download(find_artifact, "application/octet-stream")
-    log = download(find_log, "text/plain; charset=utf-8")
+    tflite = _download(find_artifact, "application/octet-stream")
+    log = _download(find_log, "text/plain; charset=utf-8")
     return [
         Route(f"{prefix}/upload/{{name}}", upload, methods=["PUT"]),
         Route(f"{prefix}/download/run/{{run_id}}.tflite", tflite, methods=["GET"]),
@@ -124,3 +102,26 @@ def routes(
         Route(f"{prefix}/metrics", read_metrics, methods=["GET"]),
         Route(f"{prefix}/healthz", healthz, methods=["GET"]),
     ]
+
+
+def _download(find: Callable[[str, Request], tuple[Path, str]], media_type: str) -> Callable[[Request], Any]:
+    """Answers with the file that `find` has for a run, or with why there is none."""
+
+    async def answer(request: Request) -> Response:
+        run_id = request.path_params["run_id"]
+        try:
+            path, file_name = await to_thread.run_sync(find, run_id, request)
+            facts = await to_thread.run_sync(path.stat)
+        except REFUSALS as error:
+            return refused(error, run_id)
+        if not stat.S_ISREG(facts.st_mode):
+            raise RuntimeError(f"an artifact must be a file, but {path} is not")
+        return FileResponse(
+            path,
+            filename=file_name,
+            stat_result=facts,
+            media_type=media_type,
+            headers={**DOWNLOAD, "Cache-Control": "private, no-cache"},
+        )
+
+    return answer

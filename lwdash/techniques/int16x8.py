@@ -1,6 +1,6 @@
 """Integer quantization with 16-bit activations and 8-bit weights."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lwdash.errors import RecipeError
 from lwdash.parameters import Choice, parameter
@@ -55,8 +55,6 @@ def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | Non
     packed = quantized_throughout(
         data, FORMATS["int16x8"], some, per_channel=params.per_channel, ranges=params.ranges
     )
-    return (
-        packed
-        if params.io == "int16"
-        else Packed(with_borders(packed.data, params.io), packed.skipped, packed.facts)
-    )
+    if params.io == "int16":
+        return packed
+    return replace(packed, data=with_borders(packed.data, params.io))

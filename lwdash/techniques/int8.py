@@ -60,11 +60,9 @@ def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | Non
     packed = quantized_throughout(
         data, FORMATS["int8"], some, per_channel=params.per_channel, ranges=params.ranges
     )
-    return (
-        packed
-        if params.io == "int8"
-        else Packed(with_borders(packed.data, params.io), packed.skipped, packed.facts)
-    )
+    if params.io == "int8":
+        return packed
+    return replace(packed, data=with_borders(packed.data, params.io))
 
 
 def other_ways(data: bytes, params: Params) -> dict[str, Callable[..., Packed]]:
