@@ -20,3 +20,13 @@ def browser() -> Iterator[Any]:
         pytest.skip("there is no Chromium to drive")
     with launched() as browser:
         yield browser
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    """A visitor of their own, at a desk."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    yield page
+    context.close()

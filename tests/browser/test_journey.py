@@ -23,16 +23,12 @@ MINUTES = 60_000
 
 
 @pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    """A visitor of their own, who sends nothing to any other host."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(30_000)
+def page(page: Any) -> Any:
+    """A visitor who notes what goes to any other host."""
     page.elsewhere = []
     page.on("request", lambda request: page.elsewhere.append(request.url) if "127.0.0.1" not in request.url
             and request.url.startswith("http") else None)  # fmt: skip
-    yield page
-    context.close()
+    return page
 
 
 @pytest.fixture(scope="module")

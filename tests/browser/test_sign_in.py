@@ -64,15 +64,6 @@ def dashboard(home: Path, store: Store, provider: Provider) -> Iterator[Dashboar
         served.stop()
 
 
-@pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    opened = context.new_page()
-    opened.set_default_timeout(60_000)
-    yield opened
-    context.close()
-
-
 def sign_in(page: Any, dashboard: Dashboard, email: str, path: str = "") -> None:
     page.goto(dashboard.url + path)
     page.get_by_role("button", name="Sign in").click()
