@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -231,11 +231,13 @@ def check_params(params: Any, where: str) -> Any:
     return type(params)(**values)
 
 
-def write_params(params: Any) -> str:
-    """`key=value, …`: what differs from the defaults, and what is always written."""
+def write_params(params: Any, leave_out: Collection[str] = ()) -> str:
+    """`key=value, …`: what differs from the defaults, and what is always written, without the keys to leave out."""
     parts = []
     for f in dataclasses.fields(params):
         value, what = getattr(params, f.name), f.metadata["parameter"]
+        if f.name in leave_out:
+            continue
         if isinstance(what, Overrides):
             parts.extend([what.write(value)] if value else [])
         elif f.metadata["always"] or value != f.default:

@@ -7,7 +7,8 @@ from lwdash.ui.access import can_change
 from lwdash.ui.context import opened
 from lwdash.ui.pick import chosen_id, write_address
 from lwdash.ui.progress import follow_run
-from lwdash.ui.run_details import queue_words, show_figures, show_name, show_state, summary
+from lwdash.ui.run_actions import show_changes, show_results_links
+from lwdash.ui.run_details import show_figures, show_name, show_state, summary, waiting_words
 from lwdash.ui.run_tabs import show_tabs
 from lwdash.ui.stages_log import show_log, show_stages
 from lwdash.ui.takeaway import show_takeaway
@@ -27,22 +28,16 @@ if run is None or run_id is None:
 write_address("run", run_id)
 experiment = experiments.get_experiment(store.database, run["experiment_id"]) or {"name": "?"}
 may_change = can_change(experiment)
-show_name(runs.get_run(store.database, run_id) or run, experiment)
+whole = runs.get_run(store.database, run_id) or run
+show_name(store, whole, experiment)
 if run["state"] == "succeeded":
     st.subheader(summary(run)[:1].upper() + summary(run)[1:], anchor=False)
 with st.container(horizontal=True, vertical_alignment="center"):
-    st.page_link(
-        places.EXPERIMENT,
-        label="Results",
-        icon=":material/scatter_plot:",
-        query_params={"id": str(run["experiment_id"])},
-    )
     if run["state"] == "succeeded":
         show_takeaway(run_id, may_change=may_change)
-    is_open = run["state"] in ("failed", "cancelled") and may_change
-    if is_open and st.button("Try again", icon=":material/replay:"):
-        runs.retry(store.database, run_id)
-        st.rerun()
+    if may_change:
+        show_changes(store, whole)
+    show_results_links(store, run)
 
 show_started()
 detail = runs.get_detail(store.database, run_id)
@@ -51,10 +46,11 @@ if run["state"] == "succeeded":
     show_tabs(settings, store, run, detail, experiment, may_start=may_change)
 else:
     if run["state"] in ("queued", "running"):
-        st.caption(queue_words(store, run))
-        follow_run(store, run_id)
+        st.caption(waiting_words(run))
+        follow_run(store, run_id, can_cancel=may_change)
     else:
         show_state(run)
     if detail["compressed"]:
         show_stages(detail["compressed"])
-    show_log(settings, store, run_id)
+    if run["state"] != "queued":
+        show_log(settings, store, run_id)

@@ -23,10 +23,13 @@ def runs_of_recipes(engine: Engine, experiment_id: int, recipes: Sequence[str]) 
         return dict(connection.execute(query).tuples().all())
 
 
-def runs_ahead(engine: Engine, run_id: int) -> int:
-    """How many runs, of all experiments, are under way or were queued earlier than this one."""
-    query = select(func.count()).where(
-        (Run.state == State.RUNNING) | (Run.state == State.QUEUED) & (Run.id < run_id), Run.id != run_id
+def neighbours(engine: Engine, experiment_id: int, run_id: int) -> tuple[int | None, int | None]:
+    """The runs of the experiment just before and just after this one; None at its ends."""
+    own = (Run.experiment_id == experiment_id, Run.kind == RECIPE)
+    query = select(
+        select(func.max(Run.id)).where(*own, Run.id < run_id).scalar_subquery(),
+        select(func.min(Run.id)).where(*own, Run.id > run_id).scalar_subquery(),
     )
     with engine.connect() as connection:
-        return connection.execute(query).scalar_one()
+        before, after = connection.execute(query).one()
+        return before, after

@@ -1,6 +1,7 @@
 """Which classes are taken for which: the confusion matrix, its change against the baseline, and figures of each class."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -62,13 +63,15 @@ def plot_confusion(confusion: Matrix, classes: Sequence[str] | None) -> go.Figur
     figure = go.Figure(
         go.Heatmap(
             z=share, x=names, y=names, zmin=0, zmax=100, xgap=1, ygap=1,
-            colorscale=[[0, NONE], [1, LESS]], colorbar={"title": "% of the<br>label's rows"},
+            colorscale=[[0, NONE], [1, LESS]], **_scale("% of the<br>label's rows", names),
             customdata=matrix,
             hovertemplate="label %{y}, predicted %{x}<br>%{customdata:,} rows, %{z:.1f} % of the label's<extra></extra>",
             **({"text": text, "texttemplate": "%{text}"} if len(names) <= MOST_WRITTEN else {}),
         )
     )  # fmt: skip
-    return _laid_out(figure, "Predicted classes", names, len(np.asarray(confusion)))
+    return _laid_out(
+        figure, "Predicted classes: rows, and their share of the label's", names, len(np.asarray(confusion))
+    )
 
 
 @names_as_text
@@ -81,12 +84,17 @@ def plot_confusion_change(confusion: Matrix, baseline: Matrix, classes: Sequence
     figure = go.Figure(
         go.Heatmap(
             z=change, x=names, y=names, zmin=-largest, zmax=largest, xgap=1, ygap=1,
-            colorscale=[[0, LESS], [0.5, NONE], [1, MORE]], colorbar={"title": "rows"},
+            colorscale=[[0, LESS], [0.5, NONE], [1, MORE]], **_scale("rows", names),
             hovertemplate="label %{y}, predicted %{x}<br>%{z:+,} rows against the baseline<extra></extra>",
             **({"text": text, "texttemplate": "%{text}"} if len(names) <= MOST_WRITTEN else {}),
         )
     )  # fmt: skip
     return _laid_out(figure, "Rows more or fewer than the baseline's", names, len(run))
+
+
+def _scale(title: str, names: Sequence[str]) -> dict[str, Any]:
+    """The colours' scale, where the cells have no room to say what they hold."""
+    return {"showscale": len(names) > MOST_WRITTEN, "colorbar": {"title": title}}
 
 
 def _shares(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

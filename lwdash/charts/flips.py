@@ -22,7 +22,7 @@ def is_image(given: Mapping[str, Any]) -> bool:
 def plot_flips(inputs: Sequence[Mapping[str, Any]], titles: Sequence[str]) -> go.Figure:
     """One small picture a row. inputs: as kept, {"shape", "steps", "values"}; all of one shape.
 
-    Curves have their own samples on the axis also where only every so-manieth was kept; of several channels each is
+    Curves have their own samples on the axis also where only every n-th was kept; of several channels each is
     a line. Images are scaled each to its own range.
     """
     as_images = is_image(inputs[0])

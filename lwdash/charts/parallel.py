@@ -1,4 +1,4 @@
-"""Runs as lines through one axis a quantity: drag along an axis to keep only the runs that pass there."""
+"""Runs as lines through one axis a quantity: dragging along an axis picks the runs that pass there."""
 
 import math
 from collections.abc import Sequence
@@ -10,8 +10,12 @@ import plotly.graph_objects as go
 from lwdash.charts.families import FAMILIES
 from lwdash.charts.literal import names_as_text
 from lwdash.charts.measures import Measure
-from lwdash.charts.tradeoff import COLOURS, GREY
+from lwdash.charts.tradeoff import GREY
 
+BETTER_TO_WORSE = ("#3f8fd0", "#9b8f9b", "#e07b1a")
+"""Blue to orange by way of grey: lines of one pixel that read on light and dark pages alike."""
+LETTER = 6.5
+"""Width of a letter on an axis, in pixels, on average."""
 STEPS = [1, 1.5, 2, 3, 5, 7]
 
 
@@ -29,7 +33,8 @@ def plot_parallel(
 ) -> go.Figure:
     """One line a run of `complete_runs`, best at the top of every axis; colour: None colours by technique.
 
-    log: columns whose axes are logarithmic; a column with values at or below zero stays linear.
+    log: columns whose axes are logarithmic; a column with values at or below zero stays linear. The lines' customdata
+    are the runs' ids, for who listens to the brushes.
     """
     names = [name for name in FAMILIES if (runs["family"] == name).any()]
     place = {name: i for i, name in enumerate(names)}
@@ -46,7 +51,7 @@ def plot_parallel(
     if colour is not None and colour.column in runs and runs[colour.column].notna().all():
         line = {
             "color": runs[colour.column].astype(float) * colour.factor,
-            "colorscale": COLOURS if not colour.is_higher_better else COLOURS[::-1],
+            "colorscale": BETTER_TO_WORSE if not colour.is_higher_better else BETTER_TO_WORSE[::-1],
             "showscale": True, "colorbar": {"title": {"text": colour.title.replace(" (", "<br>(", 1)}, "thickness": 14},
         }  # fmt: skip
     else:
@@ -59,12 +64,20 @@ def plot_parallel(
     figure.add_parcoords(
         dimensions=dimensions,
         line=line,
+        customdata=runs["id"],
         unselected={"line": {"color": GREY, "opacity": 0.08}},
         labelside="top",
         labelfont={"size": 12},
         tickfont={"size": 11},
+        # The ends of an axis would be written over its name, with more digits than were measured.
+        rangefont={"size": 1, "color": "rgba(0,0,0,0)"},
     )
-    figure.update_layout(height=480, margin={"t": 90, "b": 30, "l": 90, "r": 60})
+    longest = max((len(FAMILIES[name][0]) for name in names), default=0)
+    figure.update_layout(
+        title=f"{len(runs):,} {'run' if len(runs) == 1 else 'runs'}, an axis for each quantity",
+        height=480,
+        margin={"t": 110, "b": 30, "l": max(60, int(LETTER * longest) + 16), "r": 60},
+    )
     return figure
 
 
@@ -75,7 +88,7 @@ def describe_parallel(runs: pd.DataFrame, measures: Sequence[Measure]) -> str:
 
 def _dimension(values: pd.Series, measure: Measure, is_log: bool) -> dict[str, object]:
     title = measure.title.replace(" of the .tflite", "").replace(" against the original", "")
-    title = title.replace(" with the original", "").replace(" (", "<br>(", 1)
+    title = title.replace(" with the original", "")
     is_log = is_log and bool((values > 0).all())
     shown = np.log10(values) if is_log else values
     low, high = float(shown.min()), float(shown.max())

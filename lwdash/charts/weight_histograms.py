@@ -44,11 +44,11 @@ def weight_words(kernel: Mapping[str, Any]) -> str:
     def beside(key: str, write: str) -> str:
         if not before:
             return ""
-        value = before[key] / before["values"] if key == "zeros" else before[key]
+        value = 100 * before[key] / before["values"] if key == "zeros" else before[key]
         return f" (baseline {write.format(value)})"
 
-    zeros = kernel["zeros"] / kernel["values"]
+    zeros = 100 * kernel["zeros"] / kernel["values"]
     return (
-        f"{kernel['values']:,} weights, {kernel['dtype']} · zeros {zeros:.1%}{beside('zeros', '{:.1%}')} · "
+        f"{kernel['values']:,} weights, {kernel['dtype']} · zeros {zeros:.1f} %{beside('zeros', '{:.1f} %')} · "
         f"distinct {kernel['distinct']:,}{beside('distinct', '{:,}')}"
     )

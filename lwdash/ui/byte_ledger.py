@@ -9,6 +9,7 @@ import streamlit as st
 from lwdash.charts.layer_quantities import layer_of
 from lwdash.charts.ledger_treemap import CATEGORIES, describe_ledger, ledger_parts, plot_ledger
 from lwdash.ui.deep_compression import show_deep_compression
+from lwdash.ui.figure import show_figure
 from lwdash.ui.formats import NOTHING, is_missing, size
 
 FIGURE_WIDTH = 170
@@ -20,7 +21,7 @@ def show_bytes(run: Mapping[str, Any], measured: Mapping[str, Any]) -> None:
     _four_ways(run, layers)
     if layers:
         parts = ledger_parts(layers, measured.get("ledger") or {}, run["size_bytes"])
-        st.plotly_chart(plot_ledger(parts), alt=describe_ledger(parts), key="run:ledger")
+        show_figure(plot_ledger(parts), alt=describe_ledger(parts), key="run:ledger", file_name="bytes")
         _categories(parts)
         _layers(layers)
     if measured.get("deep_compression"):

@@ -15,6 +15,7 @@ from lwdash.keras_models.facts import ModelFacts
 from lwdash.keras_models.obstacles import obstacle
 from lwdash.techniques import TECHNIQUES
 from lwdash.ui.cards import plain
+from lwdash.ui.figure import show_figure
 from lwdash.ui.formats import count, percent, shape, size
 
 MOST_IMAGES = 16
@@ -173,7 +174,10 @@ def show_data(facts: DataFacts, fitted: Fit) -> None:
         _preview(facts, fitted)
     if fitted.class_counts:
         counts = pd.DataFrame(fitted.class_counts, columns=["label", "rows"])
-        right.plotly_chart(plot_class_counts(counts), alt=_count_words(counts))
+        with right:
+            show_figure(
+                plot_class_counts(counts), alt=_count_words(counts), key="facts:classes", file_name="classes"
+            )
     if fitted.classes:
         mapping = ", ".join(f"{plain(text)} → output {i}" for i, text in enumerate(fitted.classes))
         st.caption(f"Label mapping: {mapping}")
@@ -210,9 +214,10 @@ def _preview(facts: DataFacts, fitted: Fit) -> None:
     words = f"{len(rows)} rows of the data, drawn as they are in the file."
     if _is_image(first.shape) and len(shown) == len(first.columns) == int(np.prod(first.shape)):
         images = [np.reshape(values, first.shape) for values in rows[:MOST_IMAGES]]
-        st.plotly_chart(plot_images(images, labels[:MOST_IMAGES]), alt=words)
+        figure = plot_images(images, labels[:MOST_IMAGES])
     else:
-        st.plotly_chart(plot_curves(rows, labels, "column"), alt=words)
+        figure = plot_curves(rows, labels, "column")
+    show_figure(figure, alt=words, key="facts:rows", file_name="rows")
 
 
 def _is_image(dimensions: Sequence[int]) -> bool:

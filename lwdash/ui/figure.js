@@ -63,7 +63,7 @@ function redraw(figure, isForced) {
     if (!figure.root.isConnected) return;
     const { data, root } = figure;
     if (isForced || figure.drawn !== data.figure) await draw(figure, library);
-    else await library.restyle(root, ring(figure.selected), [root.data.length - 1]);
+    else if (hasRing(data, root.data)) await library.restyle(root, ring(figure.selected), [root.data.length - 1]);
     root.dataset.drawn = String(Number(root.dataset.drawn ?? 0) + 1);
   }).catch((error) => {
     figure.root.innerHTML = "";
@@ -87,7 +87,7 @@ async function draw(figure, library) {
   layout.dragmode ??= "zoom";
   layout.clickmode = "event";
   if (isNarrow) fit(traces, layout);
-  if (data.can_pick) {
+  if (hasRing(data, traces)) {
     traces.push({
       type: "scatter", mode: "markers", name: "Selected", showlegend: false, hoverinfo: "skip", x: [], y: [],
       marker: { symbol: "circle-open", size: 24, color: style(root, "--st-text-color", "#17212b"), line: { width: 2.5 } },
@@ -102,8 +102,17 @@ function ring(selected) {
   return { x: [selected.map((point) => point[1])], y: [selected.map((point) => point[2])] };
 }
 
+// Parallel coordinates have no points to ring: what is picked there shows in its brushes.
+function hasRing(data, traces) {
+  return data.can_pick && traces[0]?.type !== "parcoords";
+}
+
 function listen(figure, library) {
   const { root } = figure;
+  if (root.data[0]?.type === "parcoords") {
+    root.on("plotly_restyle", () => figure.pick(brushed(root._fullData[0])));
+    return;
+  }
   root.on("plotly_click", (event) => {
     const point = event.points.find((p) => p.customdata !== undefined);
     if (!point) return;
@@ -119,6 +128,14 @@ function listen(figure, library) {
     library.update(root, { selectedpoints: null }, { selections: [] });
     choose(figure, library, [...found.values()]);
   });
+}
+
+// The runs that pass all brushes; none where there is no brush.
+function brushed({ dimensions, customdata }) {
+  const brushes = dimensions.filter((one) => one.constraintrange);
+  const passes = ({ constraintrange, values }, i) =>
+    [constraintrange].flat(Array.isArray(constraintrange[0]) ? 1 : 0).some(([low, high]) => low <= values[i] && values[i] <= high);
+  return brushes.length ? Array.from(customdata).filter((_, i) => brushes.every((one) => passes(one, i))) : [];
 }
 
 function runOf(point) {
@@ -172,11 +189,19 @@ function theme(root) {
       plot_bgcolor: paper,
       colorway: OKABE_ITO,
       hoverlabel: { bgcolor: raised, bordercolor: border, font: { color: ink, size: 13, family: getComputedStyle(root).fontFamily } },
-      modebar: { bgcolor: "rgba(0,0,0,0)", color: border, activecolor: ink },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: "#8a97a3", activecolor: ink },
       xaxis: axis,
       yaxis: axis,
     },
   };
+}
+
+// A phone has room for four axes.
+function fitParallel(trace, layout) {
+  trace.dimensions = trace.dimensions.slice(0, 4);
+  trace.labelfont = { ...trace.labelfont, size: 10 };
+  if (trace.line.colorbar) trace.line.colorbar = { ...trace.line.colorbar, orientation: "h", y: -0.05, yanchor: "top", thickness: 10 };
+  layout.margin = { ...layout.margin, r: 40, b: 90 };
 }
 
 // On a phone names would cover each other, and a colour bar would take a third of the width.
@@ -184,7 +209,8 @@ function fit(traces, layout) {
   for (const trace of traces) {
     if (trace.type === "scatter" && trace.mode === "markers+text") trace.mode = "markers";
   }
+  if (traces[0]?.type === "parcoords") return fitParallel(traces[0], layout);
   if (layout.coloraxis) layout.coloraxis.colorbar = { ...layout.coloraxis.colorbar, orientation: "h", y: 1.0, yanchor: "bottom", thickness: 10 };
   if (traces.some((trace) => trace.type === "bar")) layout.legend = { ...layout.legend, y: -0.12, yanchor: "top" };
-  layout.margin = { ...layout.margin, l: 40, r: 8, t: layout.coloraxis ? 130 : 70 };
+  layout.margin = { ...layout.margin, l: 40, r: 8, t: layout.coloraxis ? 130 : Math.min(70, layout.margin?.t ?? 70) };
 }

@@ -64,6 +64,11 @@ def count(value: float | None) -> str:
     return NOTHING if is_missing(value) else f"{value:,.0f}"
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 row`, `1,204 rows`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def shape(value: Any) -> str:
     """(140, 1); `?` for a length that varies, a dash where the file does not tell."""
     if value is None:

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from lwdash.ui.cards import plain
+from lwdash.ui.formats import counted
 from lwdash.ui.words import GROUPS, Word
 
 
@@ -21,7 +22,7 @@ def show_words(words: Sequence[Word]) -> None:
             trap = f"  \n:material/lightbulb: {plain(word.trap)}" if word.trap else ""
             st.markdown(plain(word.text) + trap)
             if word.parameters:
-                with st.expander(f"{len(word.parameters)} parameters"):
+                with st.expander(counted(len(word.parameters), "parameter")):
                     st.table(
                         pd.DataFrame(
                             word.parameters,

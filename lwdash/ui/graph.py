@@ -33,9 +33,11 @@ def show_graph(graph: Mapping[str, Any], layers: Sequence[Mapping[str, Any]]) ->
     st.caption(
         f"{quantity.meaning} Grey: nothing to measure. Pointing at an operator tells its number and value."
         + (
-            f" {graph['subgraphs'] - 1} subgraphs (bodies of loops) are not drawn."
-            if graph["subgraphs"] > 1
-            else ""
+            ""
+            if graph["subgraphs"] < 2
+            else " 1 subgraph of the file (the body of a loop) is not drawn."
+            if graph["subgraphs"] == 2
+            else f" {graph['subgraphs'] - 1} subgraphs of the file (bodies of loops) are not drawn."
         )
     )
     dot = graph_dot(graph, layers, quantity, is_vertical=not is_whole, with_shapes=with_shapes)

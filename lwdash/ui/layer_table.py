@@ -8,6 +8,7 @@ import streamlit as st
 
 from lwdash.charts.layer_quantities import QUANTITIES, by_layer, layer_of, measured_quantities
 from lwdash.charts.operator_bars import describe_operator_bars, plot_operator_bars
+from lwdash.ui.figure import show_figure
 from lwdash.ui.formats import NOTHING
 
 _text, _number = st.column_config.TextColumn, st.column_config.NumberColumn
@@ -66,8 +67,11 @@ def show_layers(layers: Sequence[Mapping[str, Any]], kernels: Sequence[Mapping[s
         ]
         st.caption(quantity.meaning)
         values = by_layer(layers, quantity)
-        st.plotly_chart(
-            plot_operator_bars(values, quantity), alt=describe_operator_bars(values, quantity), key="run:bars"
+        show_figure(
+            plot_operator_bars(values, quantity),
+            alt=describe_operator_bars(values, quantity),
+            key="run:bars",
+            file_name=f"layers-{quantity.label.lower().replace(' ', '-')}",
         )
     table = layer_frame(layers, kernels)
     known = list(table.columns)

@@ -14,12 +14,13 @@ from lwdash.charts.confusion import (
     plot_confusion_change,
 )
 from lwdash.charts.flips import is_image, plot_flips
-from lwdash.ui.formats import NOTHING, count, percent
+from lwdash.ui.figure import show_figure
+from lwdash.ui.formats import NOTHING, counted, percent
 
 KINDS = {
     "lost": "right before, wrong now",
     "gained": "wrong before, right now",
-    "changed": "another class than before",
+    "changed": "of another class than before",
 }
 MATRIX, CHANGE = "Predicted classes", "Change against the baseline"
 
@@ -40,10 +41,10 @@ def show_confusion(measured: Mapping[str, Any]) -> None:
         figure = plot_confusion_change(confusion, baseline, classes)
     else:
         figure = plot_confusion(confusion, classes)
-    st.plotly_chart(figure, alt=_in_words(pairs), key="run:confusion")
+    show_figure(figure, alt=_in_words(pairs), key="run:confusion", file_name="confusion")
     _show_classes(class_figures(confusion, baseline, classes))
     if len(pairs):
-        with st.expander(f"All {len(pairs):,} confusions"):
+        with st.expander(f"Every confusion, {counted(len(pairs), 'pair')} of classes"):
             st.dataframe(
                 pairs, hide_index=True,
                 column_config={
@@ -88,17 +89,20 @@ def show_flips(measured: Mapping[str, Any]) -> None:
         return
     names = _Names(measured, flips)
     counts = pd.Series([flip.get("kind", "changed") for flip in flips]).value_counts()
-    words = ", ".join(f"{count(counts[kind])} {KINDS[kind]}" for kind in KINDS if kind in counts)
+    words = "; ".join(
+        f"{counted(int(counts[kind]), 'row')} {KINDS[kind]}" for kind in KINDS if kind in counts
+    )
     st.caption(f"{words}{'' if len(flips) < 200 else '; the first 200 are kept'}.")
     drawn = [flip for flip in flips if flip.get("input")]
     if drawn:
         inputs = [flip["input"] for flip in drawn]
         kind, letters = ("images", 8) if is_image(inputs[0]) else ("curves", 18)
         titles = [names.title(flip, letters) for flip in drawn]
-        st.plotly_chart(
+        show_figure(
             plot_flips(inputs, titles),
             alt=f"The inputs of {len(drawn)} of these rows, as {kind}.",
             key="run:flips",
+            file_name="rows-that-changed",
         )
     with st.expander("As a table"):
         st.dataframe(

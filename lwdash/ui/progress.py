@@ -52,9 +52,7 @@ def _live(_store: Store, experiment_id: int, can_cancel: bool) -> None:
                     st.caption(f"and {counts['queued'] - len(waiting):,} more, in the table below")
 
 
-def _line(
-    store: Store, run: dict[str, Any], can_cancel: bool = True, turn: str = "waits for its turn"
-) -> None:
+def _line(store: Store, run: dict[str, Any], can_cancel: bool, turn: str = "waits for its turn") -> None:
     """turn: where a queued run stands; to find it out for every line of every session would cost too much."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         with st.container(gap=None):
@@ -90,14 +88,14 @@ def turn_words(position: Position | None) -> str:
 
 
 @st.fragment(run_every=1.0)
-def follow_run(_store: Store, run_id: int) -> None:
+def follow_run(_store: Store, run_id: int, *, can_cancel: bool) -> None:
     """Progress of one run with a cancel button; the page is redrawn when it ends."""
     run = runs.get_run(_store.database, run_id)
     if run is None or run["state"] not in ("queued", "running"):
         st.rerun()
     with st.container(border=True):
         turn = turn_words(queue_position(_store.database, run_id)) if run["state"] == "queued" else ""
-        _line(_store, dict(run), turn=turn)
+        _line(_store, dict(run), can_cancel, turn)
 
 
 @st.fragment(run_every=2.0)

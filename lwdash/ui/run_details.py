@@ -7,7 +7,7 @@ import streamlit as st
 
 from lwdash.ui.cards import plain
 from lwdash.ui.formats import count, is_missing, milliseconds, percent, points, seconds, size, times
-from storage.neighbours import runs_ahead
+from lwdash.ui.run_actions import show_neighbours
 from storage.store import Store
 
 FIGURE_WIDTH = 170
@@ -25,12 +25,14 @@ VERDICT_BOXES: Mapping[str, tuple[Callable[..., Any], str]] = {
 }
 
 
-def show_name(run: Mapping[str, Any], experiment: Mapping[str, Any]) -> None:
-    """What a person calls the run, or its recipe; then where it belongs, its tags and its note.
+def show_name(store: Store, run: Mapping[str, Any], experiment: Mapping[str, Any]) -> None:
+    """What a person calls the run, or its recipe, and its neighbours; then where it belongs, its tags and its note.
 
     run: all columns, as of `get_run`.
     """
-    st.title(plain(run["title"] or run["recipe"]))
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.title(plain(run["title"] or run["recipe"]), width="content")
+        show_neighbours(store, run)
     if run["title"]:
         st.markdown(f"**{plain(run['recipe'])}**")
     parts = [
@@ -176,11 +178,8 @@ def duration(run: Mapping[str, Any]) -> str:
     return seconds(run["finished_at"] - run["started_at"])
 
 
-def queue_words(store: Store, run: Mapping[str, Any]) -> str:
-    """Where a run stands that has not ended."""
+def waiting_words(run: Mapping[str, Any]) -> str:
+    """What to expect of a run that has not ended."""
     if run["state"] == "running":
         return "It is being worked on; this page follows it and shows the figures when they are there."
-    ahead = runs_ahead(store.database, run["id"])
-    if not ahead:
-        return "It is next: it starts as soon as there is a free place."
-    return f"{ahead:,} {'run is' if ahead == 1 else 'runs are'} before it; runs that share work may pass each other."
+    return "This page follows it. Runs that share work may pass each other in the queue."

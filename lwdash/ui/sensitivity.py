@@ -10,6 +10,7 @@ from lwdash.charts.sensitivity import describe_sensitivity, plot_sensitivity
 from lwdash.engine import submit
 from lwdash.settings import Settings
 from lwdash.ui.cards import plain
+from lwdash.ui.figure import show_figure
 from lwdash.ui.formats import NOTHING, count, percent, seconds, size
 from lwdash.ui.try_recipe import try_recipe
 from storage import runs
@@ -80,7 +81,12 @@ def _show_found(
         f"than their difference to the float file's. All layers in {name}: {_words(everything, measured)}."
     )
     _show_advice(store, run, measured, may_start=may_start)
-    st.plotly_chart(plot_sensitivity(measured), alt=describe_sensitivity(measured), key="run:sensitivity")
+    show_figure(
+        plot_sensitivity(measured),
+        alt=describe_sensitivity(measured),
+        key="run:sensitivity",
+        file_name="layers-to-blame",
+    )
     with st.expander("As a table"):
         _show_table(measured)
 

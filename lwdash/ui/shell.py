@@ -9,10 +9,17 @@ from lwdash.ui import places
 from lwdash.ui.context import installed
 from lwdash.ui.sign_in import account_page, admit
 
-# In the address itself: Streamlit's media files are for those who have signed in.
-icon = b64encode((Path(__file__).parent / "icon.svg").read_bytes()).decode()
-st.set_page_config(page_title="lwdash", page_icon=f"data:image/svg+xml;base64,{icon}", layout="wide")
-st.html(Path(__file__).parent / "shell.css")
+FOLDER = Path(__file__).parent
+
+
+def drawing(name: str) -> str:
+    """An SVG file as an address of its own: Streamlit's media files are only for those who have signed in."""
+    return f"data:image/svg+xml;base64,{b64encode((FOLDER / name).read_bytes()).decode()}"
+
+
+st.set_page_config(page_title="lwdash", page_icon=drawing("icon.svg"), layout="wide")
+st.logo(drawing("logo.svg"), size="medium")
+st.html(FOLDER / "shell.css")
 
 visitor = admit(*installed())
 shared = [

@@ -1,6 +1,6 @@
 """How a run was made: its stages, what they left as it is, and the log."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -8,11 +8,15 @@ import streamlit as st
 
 from lwdash.settings import Settings
 from lwdash.ui.downloads import log_url
-from lwdash.ui.formats import NOTHING, seconds
+from lwdash.ui.formats import NOTHING, counted, percent, seconds
 from storage.logs import find_log
 from storage.store import Store
 
 LOG_BYTES = 200_000
+FACTS_WITH_UNITS: Mapping[str, Callable[[float], str]] = {
+    "sqnr_db": lambda value: f"{value:.1f} dB",
+    "sparsity": percent,
+}
 
 
 def show_stages(compressed: Mapping[str, Any]) -> None:
@@ -21,7 +25,7 @@ def show_stages(compressed: Mapping[str, Any]) -> None:
     st.subheader("Stages", anchor=False)
     cached = sum(bool(s["cached"]) for s in stages)
     st.caption(
-        f"{len(stages)} stages, {cached} from the cache, {seconds(sum(s['seconds'] for s in stages))} of work. "
+        f"{counted(len(stages), 'stage')}, {cached} from the cache, {seconds(sum(s['seconds'] for s in stages))} of work. "
         "What another run has already made of the same model, data and parameters is not made again."
     )
     table = pd.DataFrame(
@@ -40,7 +44,7 @@ def show_stages(compressed: Mapping[str, Any]) -> None:
         table,
         hide_index=True,
         placeholder=NOTHING,
-        alt=f"{len(stages)} stages with their seconds and memory",
+        alt=f"{counted(len(stages), 'stage')} with seconds and memory",
         column_config={
             "stage": st.column_config.TextColumn("Stage", width=220),
             "seconds": st.column_config.NumberColumn("Time (s)", format="%.2f", width=80),
@@ -56,7 +60,9 @@ def show_stages(compressed: Mapping[str, Any]) -> None:
     _audit(stages)
     skipped = compressed.get("skipped", [])
     if skipped:
-        with st.expander(f"Left as they are: {len(skipped)} layers or operators", icon=":material/rule:"):
+        with st.expander(
+            f"Left as they are: {len(skipped)} of the layers or operators", icon=":material/rule:"
+        ):
             st.dataframe(
                 pd.DataFrame(skipped),
                 hide_index=True,
@@ -67,7 +73,13 @@ def show_stages(compressed: Mapping[str, Any]) -> None:
 
 def fact_words(facts: Mapping[str, Any]) -> str:
     """What a stage reached, without the audit, which has its own table."""
-    return ", ".join(f"{k.replace('_', ' ')}: {_fact(v)}" for k, v in facts.items() if k != "audit")
+    return ", ".join(f"{_called(key)}: {_fact(value, key)}" for key, value in facts.items() if key != "audit")
+
+
+def _called(key: str) -> str:
+    """`sqnr_db` is the SQNR; its unit goes with the number."""
+    name = key.removesuffix("_db").replace("_", " ")
+    return {"sqnr": "SQNR", "keras 2 twin": "Keras 2 twin"}.get(name, name)
 
 
 def _audit(stages: Any) -> None:
@@ -76,7 +88,9 @@ def _audit(stages: Any) -> None:
         return
     table = pd.DataFrame(found)
     table["zeros_kept"] = pd.to_numeric(table["zeros_kept"]) * 100
-    with st.expander(f"Audit of zeros and shared values: {len(found)} kernels", icon=":material/fact_check:"):
+    with st.expander(
+        f"Audit of zeros and shared values: {counted(len(found), 'kernel')}", icon=":material/fact_check:"
+    ):
         st.dataframe(
             table.dropna(axis="columns", how="all"),
             hide_index=True,
@@ -95,12 +109,21 @@ def _audit(stages: Any) -> None:
         )
 
 
-def _fact(value: Any) -> str:
+def _fact(value: Any, key: str) -> str:
+    """key: what it is called, which tells its unit; of a table of layers it is the table's."""
     if isinstance(value, Mapping):
-        return "; ".join(f"{k} {_fact(v)}" for k, v in value.items())
+        return "; ".join(
+            f"{_called(k)} {_fact(v, k if k in FACTS_WITH_UNITS else key)}" for k, v in value.items()
+        )
     if isinstance(value, (list, tuple)):
-        return "; ".join(_fact(v) for v in value)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+        return "; ".join(_fact(v, key) for v in value)
+    if value is None:
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return FACTS_WITH_UNITS[key](value) if key in FACTS_WITH_UNITS else f"{value:.4g}"
+    return str(value)
 
 
 def show_log(settings: Settings, store: Store, run_id: int) -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from lwdash.charts.waterfall import MEASURES, change_words, plot_waterfall
+from lwdash.ui.figure import show_figure
 from lwdash.ui.formats import NOTHING, count, percent
 
 
@@ -22,7 +23,9 @@ def show_waterfall(measured: Mapping[str, Any]) -> None:
         "outputs are than their difference to the Keras model's: 20 dB is one part noise to a hundred."
     )
     st.markdown(worst_stage(stages))
-    st.plotly_chart(plot_waterfall(stages), alt=worst_stage(stages), key="run:waterfall")
+    show_figure(
+        plot_waterfall(stages), alt=worst_stage(stages), key="run:waterfall", file_name="what-each-stage-lost"
+    )
     with st.expander("As a table"):
         st.dataframe(
             pd.DataFrame([_row(stage) for stage in stages]),

@@ -7,6 +7,7 @@ import streamlit as st
 
 from lwdash.charts.weight_histograms import BASELINE, RUN, plot_weights, weight_words
 from lwdash.ui.cards import plain
+from lwdash.ui.figure import show_figure
 
 CARD_WIDTH = 352
 MOST_SHOWN = 12
@@ -33,8 +34,9 @@ def show_weights(kernels: Sequence[Mapping[str, Any]], *, is_baseline: bool) -> 
                 st.markdown(f"**{plain(kernel['layer'] or kernel['name'])}** · {kernel['type']}")
                 st.caption(words)
                 figure = plot_weights({**kernel, "baseline": None} if is_baseline else kernel)
-                st.plotly_chart(
-                    figure, key=f"run:weights:{kernel['name']}", config={"displayModeBar": False},
+                show_figure(
+                    figure, key=f"run:weights:{kernel['name']}",
+                    file_name=f"weights-{kernel['layer'] or kernel['name']}",
                     alt=f"Histogram of the weights of {kernel['layer'] or kernel['name']}: {words}",
                 )  # fmt: skip
 

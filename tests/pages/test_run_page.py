@@ -10,11 +10,12 @@ from seeding import seed_experiment
 from sqlalchemy import select, update
 from visit import shown, words
 
-from lwdash.ui import dissection, places
+from lwdash.ui import access, dissection, places
 from lwdash.ui.layer_table import FIRST, layer_frame
 from lwdash.ui.stages_log import fact_words
 from storage import runs
 from storage.tables import Run, RunDetail, State
+from storage.visitors import Visitor
 
 TABS = ("Overview", "Bytes", "Layers", "Weights", "Graph", "Predictions", "Stages and log")
 
@@ -46,10 +47,10 @@ def test_every_tab_shows_an_old_run_with_what_it_has(home, tab):
         "Overview": "What to try next",
         "Bytes": "The categories add up to the file's",
         "Layers": "All that belongs to a layer",
-        "Weights": "67 weights, int8 · zeros 4.5% · distinct 9",
-        "Graph": "1 subgraphs (bodies of loops) are not drawn",
+        "Weights": "67 weights, int8 · zeros 4.5 % · distinct 9",
+        "Graph": "1 subgraph of the file (the body of a loop) is not drawn",
         "Predictions": "run 6 of beats",
-        "Stages and log": "1 stages, 0 from the cache",
+        "Stages and log": "1 stage, 0 from the cache",
     }[tab] in text
 
 
@@ -91,7 +92,7 @@ def test_one_click_queues_the_suggested_recipe_and_says_so(home):
     assert len([b for b in again.button if b.label == "Run it"]) == len(suggestions) - 1
 
 
-def test_a_queued_run_says_how_many_are_before_it_and_a_cancelled_one_what_stays(home):
+def test_a_queued_run_says_how_many_are_ahead_and_a_cancelled_one_what_stays(home):
     experiment = seed_experiment(home, "beats", 1)
     first, second, third = runs.add_runs(
         home.database,
@@ -99,9 +100,11 @@ def test_a_queued_run_says_how_many_are_before_it_and_a_cancelled_one_what_stays
         [("int8", False, False), ("float16", False, False), ("dynamic", False, False)],
         "s",
     )
-    assert "It is next" in words(opened(id=str(first)))
-    assert "1 run is before it" in words(opened(id=str(second)))
-    assert "2 runs are before it" in words(opened(id=str(third)))
+    assert "waits for its turn: next" in words(opened(id=str(first)))
+    assert "waits for its turn: 1 ahead" in words(opened(id=str(second)))
+    waiting = words(opened(id=str(third)))
+    assert "waits for its turn: 2 ahead" in waiting
+    assert "There is no log" not in waiting, "a run that has not begun has none to look for"
     claim = runs.claim(home.database, first, "compress", 1, "here")
     assert claim
     assert "It is being worked on" in words(opened(id=str(first)))
@@ -179,10 +182,16 @@ def test_facts_of_a_stage_in_words_without_the_audit():
         "rows": 301,
         "loss": 0.083946,
         "sparsity": {"conv": 0.5},
+        "sqnr_db": 51.53,
+        "largest_difference": None,
+        "batch_norm_settled": False,
         "names": ["a", "b"],
         "audit": [{"kernel": "x"}],
     }
-    assert fact_words(facts) == "rows: 301, loss: 0.08395, sparsity: conv 0.5, names: a; b"
+    assert fact_words(facts) == (
+        "rows: 301, loss: 0.08395, sparsity: conv 50.0 %, SQNR: 51.5 dB, largest difference: –, batch norm settled: no, "
+        "names: a; b"
+    )
 
 
 def test_a_failed_run_shows_no_tabs(home):
@@ -204,3 +213,31 @@ def test_a_run_that_a_person_has_named_keeps_its_recipe_in_sight(home):
     assert "**float16**" in text
     assert "attempt 1 · #flash" in text
     assert "ask for more rows" in text
+
+
+def test_a_run_is_named_and_noted_and_its_recipe_edited_from_its_own_page(home):
+    seed_experiment(home, "beats", 3)
+    app = opened(id="2")
+    assert {"Run 1", "Run 3", "Beside the baseline"} <= {link.proto.label for link in app.get("page_link")}
+    title, note = (app.text_input[0], app.text_area[0])
+    assert (title.label, note.label) == ("Title", "Note")
+    title.set_value("for the *watch*")
+    note.set_value("try it on the board")
+    next(b for b in app.button if b.label == "Save").click().run()
+    assert not app.exception
+    run = runs.get_run(home.database, 2)
+    assert (run["title"], run["note"]) == ("for the *watch*", "try it on the board")
+    assert "try it on the board" in words(app)
+    next(b for b in app.button if b.label == "Edit recipe").click().run()
+    assert not app.exception
+    assert app.session_state["more:1:open"] is True
+
+
+def test_who_may_not_change_an_experiment_finds_no_button_that_does(home, monkeypatch):
+    experiment = seed_experiment(home, "beats", 2)
+    [queued] = runs.add_runs(home.database, experiment, [("int8", False, False)], "s")
+    monkeypatch.setattr(access, "visitor", lambda: Visitor(shared=experiment))
+    for run in (2, queued):
+        app = opened(id=str(run))
+        assert {b.label for b in app.button} <= {"Measure each layer", "Run it"}, "only what is disabled"
+        assert all(b.disabled for b in app.button)

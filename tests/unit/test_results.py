@@ -68,6 +68,12 @@ def test_only_what_differs_between_recipes_is_told():
     missing = recipe_difference(["cluster(clusters=8) + int8", "int8"])
     assert missing is not None
     assert missing.to_dict("index") == {"Clustering": {0: "clusters=8", 1: "–"}}
+    both = recipe_difference(["prune(sparsity=0.5) + int8", "prune(sparsity=0.8) + int8", "int8"])
+    assert both is not None
+    assert both.to_dict("index") == {
+        "Pruning": {0: "yes", 1: "yes", 2: "–"},
+        "Pruning: sparsity": {0: "0.5", 1: "0.8", 2: "–"},
+    }
     same = recipe_difference(["int8", "int8"])
     assert same is not None
     assert same.empty

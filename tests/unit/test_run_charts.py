@@ -168,10 +168,12 @@ def test_weights_are_bars_with_the_baseline_as_a_line():
     bars, line = plot_weights(KERNEL).data
     assert (bars.type, list(bars.y), list(bars.x)) == ("bar", [1, 0, 2, 3], [-0.75, -0.25, 0.25, 0.75])
     assert (line.mode, list(line.y)) == ("lines", [2, 2, 3, 3])
-    assert weight_words(KERNEL) == "10 weights, int8 · zeros 40.0% (baseline 0.0%) · distinct 5 (baseline 10)"
+    assert (
+        weight_words(KERNEL) == "10 weights, int8 · zeros 40.0 % (baseline 0.0 %) · distinct 5 (baseline 10)"
+    )
 
 
 def test_weights_without_a_twin_stand_alone():
     alone = {**KERNEL, "baseline": None}
     assert len(plot_weights(alone).data) == 1
-    assert weight_words(alone) == "10 weights, int8 · zeros 40.0% · distinct 5"
+    assert weight_words(alone) == "10 weights, int8 · zeros 40.0 % · distinct 5"

@@ -15,6 +15,8 @@ from lwdash.ui.results.memo import contents, remembered
 from lwdash.ui.results.view import PARALLEL, POINTS, TECHNIQUE, select, selected, settle
 
 AXES_WIDTH = 225
+_BRUSHED = "results:brushed"
+"""In the session: the selection that the brushes of the parallel axes have made."""
 MOST_PARALLEL = ("size_bytes", "gzip_bytes", "latency_ms_p50", "speedup", "arena_bytes", "sparsity")
 
 
@@ -58,7 +60,7 @@ def choose_axes(runs: pd.DataFrame) -> None:
     ):
         settle(key, options, start[key] if start[key] in options else options[0])
     settle("results:view", [POINTS, PARALLEL], POINTS)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True, vertical_alignment="top"):
         st.segmented_control(
             "View", [POINTS, PARALLEL], key="results:view", required=True,
             format_func={POINTS: "Trade-off", PARALLEL: "Parallel"}.__getitem__,
@@ -103,6 +105,7 @@ def show_chart(runs: pd.DataFrame, limits: Mapping[str, float], name: str) -> No
     if st.session_state["results:view"] == PARALLEL:
         _show_parallel(measured, axes, name)
         return
+    st.session_state.pop(_BRUSHED, None)
     key = (contents(measured), axes, tuple(limits.items()))
     points, spec, alt = remembered("chart", key, lambda: _trade_off(measured, axes, limits))
     if spec is None:
@@ -153,7 +156,7 @@ def _show_parallel(runs: pd.DataFrame, axes: Axes, name: str) -> None:
     measures = [MEASURES[column] for column in columns[:7]]
     whole = complete_runs(runs, measures)
     chosen = set(selected())
-    if whole["id"].isin(chosen).sum() > 1:
+    if whole["id"].isin(chosen).sum() > 1 and chosen != st.session_state.get(_BRUSHED):
         whole = whole[whole["id"].isin(chosen)]
         st.caption("Only the selected runs are drawn.")
     if whole.empty or not measures:
@@ -170,11 +173,17 @@ def _show_parallel(runs: pd.DataFrame, axes: Axes, name: str) -> None:
         key="results:parallel",
         alt=describe_parallel(whole, measures),
         file_name=f"{name}-parallel",
+        on_pick=lambda ids: _brushed(ids, set(whole["id"])),
     )
     st.caption(
-        "Each line is a run; the better end of every axis is at the top. Drag along an axis to keep the runs that "
-        "pass there, drag its name to move it."
+        "Each line is a run; the better end of every axis is at the top. Drag along an axis to select the runs that "
+        "pass there, click on the bar to let them go; drag an axis by its name to move it."
     )
+
+
+def _brushed(ids: list[int], drawn: set[int]) -> None:
+    _picked(ids, drawn)
+    st.session_state[_BRUSHED] = set(selected())
 
 
 def _words(axes: Axes, points: pd.DataFrame, limits: Mapping[str, Any]) -> str:

@@ -1,10 +1,11 @@
 """What differs between recipes: the steps and parameters that not all of them have alike."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pandas as pd
 
 from lwdash.errors import RecipeError
+from lwdash.parameters import write_params
 from lwdash.recipe import Step, parse_recipe
 from lwdash.techniques import TECHNIQUES
 
@@ -15,7 +16,8 @@ def recipe_difference(recipes: Sequence[str]) -> pd.DataFrame | None:
     """One row a step that not all have, or a parameter that the recipes with its step have differently; one column a
     recipe, in their order. None where one of them cannot be read by this version.
 
-    A step that is missing somewhere is told by what it has besides its defaults.
+    A step that is missing somewhere is told by what it has besides its defaults and what other rows tell: "yes" where
+    that is nothing.
     """
     try:
         tables = [_steps(parse_recipe(text).steps) for text in recipes]
@@ -25,12 +27,15 @@ def recipe_difference(recipes: Sequence[str]) -> pd.DataFrame | None:
     for label in dict.fromkeys(label for table in tables for label in table):
         steps = [table.get(label) for table in tables]
         having = [step for step in steps if step is not None]
+        differing = {
+            key: [ABSENT if step is None else _written(step.to_dict()[key]) for step in steps]
+            for key in having[0].to_dict()
+            if key != "name" and len({_written(step.to_dict()[key]) for step in having}) > 1
+        }
         if len(having) < len(steps):
-            rows[label] = [ABSENT if step is None else _own(step) for step in steps]
-        for key in having[0].to_dict():
-            values = [ABSENT if step is None else _written(step.to_dict()[key]) for step in steps]
-            if key != "name" and len(set(values) - {ABSENT}) > 1:
-                rows[f"{label}: {key.replace('_', ' ')}"] = values
+            rows[label] = [ABSENT if step is None else _own(step, differing) for step in steps]
+        for key, values in differing.items():
+            rows[f"{label}: {key.replace('_', ' ')}"] = values
     return pd.DataFrame.from_dict(rows, orient="index", columns=range(len(recipes)))
 
 
@@ -45,10 +50,9 @@ def _steps(steps: Sequence[Step]) -> dict[str, Step]:
     return found
 
 
-def _own(step: Step) -> str:
-    """What a step has besides its defaults."""
-    text = str(step).removeprefix(step.name)
-    return text.removeprefix("(").removesuffix(")") or "as by default"
+def _own(step: Step, told: Collection[str]) -> str:
+    """What a step has besides its defaults and the parameters that are `told` elsewhere."""
+    return write_params(step.params, leave_out=told) or "yes"
 
 
 def _written(value: object) -> str:

@@ -27,6 +27,8 @@ FIRST_FIGURES = (
     "size_bytes", "gzip_bytes", "huffman_bytes", "accuracy", "rmse", "reconstruction_error", "agreement", "sqnr_db",
     "latency_ms_p50", "latency_ms_p90", "speedup", "arena_bytes", "sparsity", "macs", "parameters",
 )  # fmt: skip
+OF_THE_NETWORK = ("macs", "parameters")
+"""Figures that only another network changes; told in one line where all have them alike."""
 OF_THE_TASK = frozenset({"accuracy", "accuracy_change", "rmse", "mae", "r2", "reconstruction_error"})
 """What the verdict is about: these rows may be too few to tell a difference from chance."""
 
@@ -56,9 +58,12 @@ def show_side_by_side(
         f"The others are compared with run {first['id']}"
         + (", the baseline." if first["is_baseline"] else ".")
     )
-    st.table(_figures(chosen, limits), border="horizontal")
-    _show_recipes(chosen, headings)
     details = [stored.get_detail(store.database, int(run))["measured"] or {} for run in chosen["id"]]
+    st.table(_figures(chosen, details, limits), border="horizontal")
+    alike = _alike(chosen)
+    if alike:
+        st.caption(f"The same in all: {plain(', '.join(alike))}.")
+    _show_recipes(chosen, headings)
     measured = dict(zip(headings, details, strict=True))
     _show_layers({heading: one.get("layers", []) for heading, one in measured.items()}, name)
     show_classes(measured, headings[0] if first["is_baseline"] else None, name)
@@ -106,20 +111,33 @@ def _is_sure(run: Mapping[str, Any], other: Mapping[str, Any], measure: Measure)
     return True
 
 
-def _figures(chosen: pd.DataFrame, limits: Mapping[str, float]) -> pd.DataFrame:
-    """Markdown cells: one row a figure, one column a run."""
+def _alike(chosen: pd.DataFrame) -> list[str]:
+    """The figures of the file that these runs have alike, in words: `MACs 237,504`."""
+    return [
+        f"{MEASURES[column].label} {MEASURES[column].write(chosen[column].iloc[0])}"
+        for column in OF_THE_NETWORK
+        if chosen[column].notna().all() and chosen[column].nunique() == 1
+    ]
+
+
+def _figures(
+    chosen: pd.DataFrame, details: Sequence[Mapping[str, Any]], limits: Mapping[str, float]
+) -> pd.DataFrame:
+    """Markdown cells: one row a figure that is not the same in all, one column a run. details: as measured."""
     runs = chosen.to_dict("records")
     first = runs[0]
-    heads = [f"[{run['id']}]({run_url(int(run['id']))}) · {plain(str(run['name']))}" for run in runs]
+    heads = [
+        f"[{run['id']}]({run_url(int(run['id']))}) · {plain(short_recipe(str(run['name'])))}" for run in runs
+    ]
     rows: dict[str, list[str]] = {}
     known = {measure.column for measure in available(chosen)}
     for column in FIRST_FIGURES:
-        if column in known:
+        if column in known and not (column in OF_THE_NETWORK and chosen[column].nunique(dropna=False) == 1):
             measure = MEASURES[column]
             rows[measure.label] = [_cell(run, first, measure) for run in runs]
     rows["Verdict"] = [
-        "baseline" if run["is_baseline"] else plain(run["verdict_text"] or run["verdict"] or NOTHING)
-        for run in runs
+        "baseline" if run["is_baseline"] else _verdict(run, one.get("verdict_details") or {})
+        for run, one in zip(runs, details, strict=True)
     ]
     if limits:
         rows["Limits"] = [plain(text or NOTHING) for text in limits_words(chosen, limits)]
@@ -129,6 +147,18 @@ def _figures(chosen: pd.DataFrame, limits: Mapping[str, float]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=heads)
 
 
+def _verdict(run: Mapping[str, Any], details: Mapping[str, Any]) -> str:
+    """The verdict and what it goes by; the whole sentence is on the run's page."""
+    if not run["verdict"]:
+        return NOTHING
+    if details.get("lost") is None:
+        return f"**{plain(run['verdict'])}**"
+    return (
+        f"**{plain(run['verdict'])}**  \n:small[{details['lost']:,} rows lost, {details['gained']:,} gained "
+        f"of {run['rows']:,.0f}]"
+    )
+
+
 def _cell(run: Mapping[str, Any], first: Mapping[str, Any], measure: Measure) -> str:
     if is_missing(run[measure.column]):
         return NOTHING
@@ -136,14 +166,14 @@ def _cell(run: Mapping[str, Any], first: Mapping[str, Any], measure: Measure) ->
     bounds = run.get(INTERVALS.get(measure.column, ""))
     if isinstance(bounds, (list, tuple)):
         low, high = (f"{measure.factor * bound:,.{measure.digits}f}" for bound in bounds)
-        text += f" :small[({low} to {high})]"
+        text += f"  \n:small[{low} to {high}]"
     if run is first:
         return text
     change, is_better = change_words(run, first, measure)
     if is_better is None:
         return f"{text}  \n:small[{plain(change)}]" if change else text
     return (
-        f"{text}  \n:{'green' if is_better else 'red'}[{plain(change)} {'better' if is_better else 'worse'}]"
+        f"{text}  \n:{'green' if is_better else 'red'}[{plain(change)}, {'better' if is_better else 'worse'}]"
     )
 
 

@@ -1,0 +1,101 @@
+"""What can be done with one run on its page: go to its neighbours, compare it, name it, make another of its recipe."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from lwdash.ui import places
+from lwdash.ui.cards import plain
+from lwdash.ui.recipe_editor import fill_recipes
+from lwdash.ui.results.frame import forget_notes
+from storage import annotations, runs
+from storage.errors import StorageError
+from storage.frames import baseline_run
+from storage.neighbours import neighbours
+from storage.store import Store
+
+
+def show_neighbours(store: Store, run: Mapping[str, Any]) -> None:
+    """Links to the run before and the run after this one in its experiment."""
+    before, after = neighbours(store.database, run["experiment_id"], run["id"])
+    with st.container(horizontal=True, width="content", gap="small"):
+        if before is not None:
+            st.page_link(
+                places.RUN,
+                label=f"Run {before}",
+                icon=":material/chevron_left:",
+                query_params={"id": str(before)},
+            )
+        if after is not None:
+            st.page_link(
+                places.RUN,
+                label=f"Run {after}",
+                icon=":material/chevron_right:",
+                icon_position="right",
+                query_params={"id": str(after)},
+            )
+
+
+def show_results_links(store: Store, run: Mapping[str, Any]) -> None:
+    """The way to the experiment's results, and to this run beside the baseline."""
+    experiment = str(run["experiment_id"])
+    st.page_link(
+        places.EXPERIMENT, label="Results", icon=":material/scatter_plot:", query_params={"id": experiment}
+    )
+    baseline = baseline_run(store.database, run["experiment_id"])
+    if run["state"] == "succeeded" and baseline not in (None, run["id"]):
+        st.page_link(
+            places.EXPERIMENT,
+            label="Beside the baseline",
+            icon=":material/compare:",
+            query_params={"id": experiment, "runs": f"{baseline},{run['id']}"},
+        )
+
+
+def show_changes(store: Store, run: Mapping[str, Any]) -> None:
+    """Title, tags and note of a run, its recipe as the start of another, and a second try where it did not succeed.
+
+    run: all columns, as of `get_run`.
+    """
+    if run["state"] in ("failed", "cancelled") and st.button("Try again", icon=":material/replay:"):
+        runs.retry(store.database, run["id"])
+        st.rerun()
+    _words(store, run)
+    if st.button(
+        "Edit recipe", icon=":material/content_copy:",
+        help="Opens the recipe in the editor of its experiment, to be changed and started as a new run",
+    ):  # fmt: skip
+        editor = f"more:{run['experiment_id']}"
+        fill_recipes(editor, [run["recipe"]])
+        st.session_state[f"{editor}:open"] = True
+        st.switch_page(places.EXPERIMENT, query_params={"id": str(run["experiment_id"])})
+
+
+def _words(store: Store, run: Mapping[str, Any]) -> None:
+    number, own = run["id"], [str(tag) for tag in run["tags"] or ()]
+    with (
+        st.popover("Title, tags, note", icon=":material/edit_note:"),
+        st.form(f"run:words:{number}", border=False),
+    ):
+        title = st.text_input(
+            "Title", run["title"] or "", max_chars=annotations.LONGEST_TITLE, placeholder=run["recipe"],
+            help="Shown instead of the recipe; empty gives the recipe back", width=340,
+        )  # fmt: skip
+        tags = st.multiselect(
+            "Tags", own, own, accept_new_options=True, placeholder="write a tag and press Enter",
+            max_selections=annotations.MOST_TAGS, width=340,
+        )  # fmt: skip
+        note = st.text_area("Note", run["note"] or "", max_chars=annotations.LONGEST_NOTE, width=340)
+        if not st.form_submit_button("Save", icon=":material/save:"):
+            return
+        try:
+            annotations.add_tags(store.database, [number], tags)
+            annotations.remove_tags(store.database, [number], [tag for tag in own if tag not in tags])
+            annotations.set_title(store.database, number, title)
+            annotations.set_note(store.database, number, note)
+        except StorageError as refused:
+            st.error(plain(str(refused)), icon=":material/error:")
+            return
+    forget_notes()
+    st.rerun()
