@@ -20,6 +20,12 @@ KERNELS = CONVOLUTIONS | RECURRENT | names("Dense Embedding LocallyConnected1D L
 
 PRUNED = KERNELS | SEPARABLE | {"MultiHeadAttention"}
 CLUSTERED = PRUNED | {"Conv1DTranspose", "Bidirectional"}
+MASKED = names(
+    """
+    Bidirectional TimeDistributed Conv1DTranspose ConvLSTM1D ConvLSTM2D ConvLSTM3D EinsumDense GroupQueryAttention
+    """
+)
+"""Layers with kernels that TFMOT does not know, all or some; lwdash's own masks and shared values treat them."""
 
 NORMALIZATIONS = names(
     """
@@ -67,13 +73,13 @@ def support(layers: Sequence[LayerFacts]) -> dict[str, tuple[Support, ...]]:
 
 
 def _prune(layer: LayerFacts) -> Support:
-    if layer.class_name in PRUNED:
+    if layer.class_name in PRUNED | MASKED:
         return Support(layer.path, True, _partly(layer.class_name))
     return Support(layer.path, False, _no_kernel(layer.class_name, "prune"))
 
 
 def _cluster(layer: LayerFacts) -> Support:
-    if layer.class_name in CLUSTERED:
+    if layer.class_name in CLUSTERED | MASKED:
         return Support(layer.path, True, _partly(layer.class_name))
     return Support(layer.path, False, _no_kernel(layer.class_name, "cluster"))
 
@@ -81,8 +87,10 @@ def _cluster(layer: LayerFacts) -> Support:
 def _partly(class_name: str) -> str | None:
     if class_name in SEPARABLE:
         return "the pointwise kernel only; the depthwise kernel stays as it is"
-    if class_name in RECURRENT or class_name == "Bidirectional":
+    if class_name in RECURRENT or class_name == "Bidirectional" or class_name.startswith("ConvLSTM"):
         return "kernel and recurrent kernel"
+    if class_name == "TimeDistributed":
+        return "the kernels of the layer in it"
     if class_name == "MultiHeadAttention":
         return "the four projection kernels"
     return None
@@ -93,8 +101,6 @@ def _no_kernel(class_name: str, verb: str) -> str:
         return "a normalization has no kernel, only one value or two a channel"
     if class_name in DEPTHWISE:
         return f"TFMOT does not {verb} depthwise kernels: they are small, and every value counts"
-    if class_name in ("Bidirectional", "TimeDistributed"):
-        return f"TFMOT does not look inside a {class_name} wrapper"
     if class_name == "PReLU":
         return "it has slopes, no kernel"
     if class_name.startswith("ops.") or class_name in ("TFOpLambda", "SlicingOpLambda"):

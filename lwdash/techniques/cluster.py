@@ -1,7 +1,8 @@
 """Weight clustering: each kernel keeps only a few distinct values, shared by all its weights.
 
-By TFMOT, whole kernels of the layers it knows. Values channel by channel (TFMOT: in Conv2D alone) and depthwise kernels
-are lwdash's own, on the Keras 2 twin and on a Keras 3 model alike.
+By TFMOT, whole kernels of the layers it knows. Values channel by channel (TFMOT: in Conv2D alone), depthwise kernels and
+models with layers that it does not know, such as TimeDistributed, are lwdash's own, on the Keras 2 twin and on a Keras 3
+model alike.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from lwdash.techniques import distill, finetune
 from lwdash.techniques.batch_norm import settle_batch_norm
 from lwdash.techniques.clone import clone_live, clone_with
 from lwdash.techniques.contract import Skipped, Training, Treated
-from lwdash.techniques.kernels import DEPTHWISE_STAYS, Kernel, choose
+from lwdash.techniques.kernels import DEPTHWISE_STAYS, Kernel, beyond, choose
 from lwdash.techniques.selection import Selection, select
 from lwdash.techniques.sharing import Sharing
 from lwdash.techniques.structure import structure_of
@@ -84,7 +85,12 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
     finetune.seed_everything(training.seed)
     training = distill.taught(training, params)
     is_twin = finetune.library_of(model).__name__ == "tf_keras"
-    by_tfmot = is_twin and not params.per_channel and not params.depthwise
+    by_tfmot = (
+        is_twin
+        and not params.per_channel
+        and not params.depthwise
+        and not beyond(model, params.skip, _tfmot_knows)
+    )
     return (_with_tfmot if by_tfmot else _with_sharing)(model, params, training)
 
 
@@ -179,6 +185,12 @@ def _why_not(kernel: Kernel, params: Params) -> str | None:
     if params.per_channel and kernel.channel_size <= params.clusters:
         return f"its channels have only {kernel.channel_size} weights each"
     return f"it has only {kernel.size} weights" if kernel.size <= params.clusters else None
+
+
+def _tfmot_knows(layer: Any) -> bool:
+    from tensorflow_model_optimization.python.core.clustering.keras import clustering_registry
+
+    return bool(clustering_registry.ClusteringRegistry.supports(layer))
 
 
 def select_layers(model: Any, params: Params) -> Selection:

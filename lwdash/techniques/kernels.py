@@ -96,15 +96,29 @@ def choose(model: Any, skip: Sequence[str], why_not: Callable[[Kernel], str | No
     return Kernels(chosen, tuple(skipped))
 
 
+def beyond(model: Any, skip: Sequence[str], knows: Callable[[Any], bool]) -> list[str]:
+    """Paths of the layers with kernels that a library does not know, as it `knows` layers: wrappers such as
+    Bidirectional and TimeDistributed, mostly. Depthwise kernels and layers that match `skip` do not count."""
+    return [
+        path
+        for path, layer in leaf_layers(model)
+        if not knows(layer)
+        and type(layer).__name__ not in UNTREATED
+        and not any(matches(path, layer.name, pattern) for pattern in skip)
+        and any(not kernel.is_depthwise for kernel in kernels_of(path, layer))
+    ]
+
+
 def kernels_of(path: str, layer: Any) -> list[Kernel]:
     """The kernels of a layer, embeddings too; biases and what else it has are none."""
     kernels = []
+    kind = type(getattr(layer, "layer", layer)).__name__  # of what is in a wrapper
     for variable in layer.weights:
         called = getattr(variable, "path", None) or variable.name.partition(":")[0]
         inner = called.rpartition(f"{layer.name}/")[2] or called
         last = inner.rpartition("/")[2]
         if len(variable.shape) > 1 and ("kernel" in last or last == "embeddings"):
-            axes = _axes(type(layer).__name__, inner, len(variable.shape))
+            axes = _axes(kind, inner, len(variable.shape))
             kernels.append(Kernel(f"{path}/{inner}", variable, *axes))
     return kernels
 

@@ -2,7 +2,7 @@
 
 TFMOT prunes each kernel by magnitude (schedule: Zhu & Gupta, arXiv 1710.01878). One threshold for all kernels, chance,
 patterns, depthwise kernels, rounds and rewinding, which it does not know, are lwdash's own masks, on the Keras 2 twin and
-on a Keras 3 model alike.
+on a Keras 3 model alike; so are models with layers that it does not look into, such as Bidirectional.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from lwdash.techniques import distill, finetune
 from lwdash.techniques.batch_norm import settle_batch_norm
 from lwdash.techniques.clone import clone_live, clone_with
 from lwdash.techniques.contract import Skipped, Training, Treated
-from lwdash.techniques.kernels import DEPTHWISE_STAYS, Kernel, choose
+from lwdash.techniques.kernels import DEPTHWISE_STAYS, Kernel, beyond, choose
 from lwdash.techniques.masking import TWO_OF_FOUR, Masks, fits_two_of_four
 from lwdash.techniques.selection import Selection, select
 
@@ -157,7 +157,9 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
     training = distill.taught(training, params)
     epochs = finetune.epochs_for(params.epochs, STEPS, training.rows, params.batch_size)
     by_tfmot = (
-        params == replace(params, **DONE_BY_TFMOT) and finetune.library_of(model).__name__ == "tf_keras"
+        params == replace(params, **DONE_BY_TFMOT)
+        and finetune.library_of(model).__name__ == "tf_keras"
+        and not beyond(model, params.skip, _tfmot_knows)
     )
     return (_with_tfmot if by_tfmot else _with_masks)(model, params, training, epochs)
 
@@ -253,6 +255,12 @@ def _why_not(kernel: Kernel, params: Params) -> str | None:
     if kernel.size == 1:
         return "it has only one weight"
     return fits_two_of_four(kernel) if params.structure == TWO_OF_FOUR else None
+
+
+def _tfmot_knows(layer: Any) -> bool:
+    from tensorflow_model_optimization.python.core.sparsity.keras import prune_registry
+
+    return bool(prune_registry.PruneRegistry.supports(layer))
 
 
 def select_layers(model: Any, skip: tuple[str, ...]) -> Selection:

@@ -181,6 +181,30 @@ def test_the_sparsity_is_reached(way: str, library_name: str) -> None:
     assert digest(model_of(library_name)) == before
 
 
+@pytest.mark.parametrize("library_name", LIBRARIES)
+def test_layers_in_wrappers_are_pruned_and_clustered_without_asking(library_name: str) -> None:
+    """TFMOT prunes no Bidirectional and knows no TimeDistributed, which would leave most of such a model as it is."""
+    library = importlib.import_module(library_name)
+    library.utils.set_random_seed(1)
+    inputs = library.Input((8, 8), name="input")
+    x = library.layers.Bidirectional(library.layers.LSTM(5, return_sequences=True), name="both")(inputs)
+    x = library.layers.TimeDistributed(library.layers.Dense(6), name="each")(x)
+    x = library.layers.Dense(3, activation="softmax", name="answer")(library.layers.Flatten()(x))
+    done = Treated(library.Model(inputs, x))
+    training = dataclasses.replace(
+        training_for(library_name), inputs=[training_for(library_name).inputs[0][..., 0]]
+    )
+    for step in parse_recipe("prune(sparsity=0.6) + cluster(clusters=4)").keras_steps:
+        params = dataclasses.replace(step.params, batch_size=4, epochs=1)
+        done = TECHNIQUES[step.name].apply(done.model, params, training)
+        assert done.skipped == ()
+    kernels = [w for w in done.model.get_weights() if w.ndim > 1]
+    assert len(kernels) == 6
+    for kernel in kernels:
+        assert zeros(kernel) == pytest.approx(0.6, abs=1 / kernel.size)
+        assert len(np.unique(kernel)) <= 4
+
+
 def test_the_file_has_the_zeros_of_the_model() -> None:
     recipe = "prune(sparsity=0.7, scope=global, depthwise=true)"
     kernels = in_file(file_after(recipe))

@@ -20,7 +20,18 @@ def one(technique: str, *layers: LayerFacts) -> Support:
 
 
 @pytest.mark.parametrize(
-    "class_name", ["Conv1D", "Conv2D", "Dense", "Embedding", "LSTM", "GRU", "MultiHeadAttention"]
+    "class_name",
+    [
+        "Conv1D",
+        "Conv2D",
+        "Dense",
+        "Embedding",
+        "LSTM",
+        "GRU",
+        "MultiHeadAttention",
+        "Bidirectional",
+        "TimeDistributed",
+    ],
 )
 def test_kernels_are_pruned_and_clustered(class_name: str) -> None:
     subject = layer("a", class_name, parameters=10)
@@ -38,9 +49,8 @@ def test_the_depthwise_half_of_a_separable_convolution_is_said_to_stay() -> None
         ("DepthwiseConv2D", "depthwise kernels"),
         ("BatchNormalization", "no kernel"),
         ("Normalization", "no kernel"),
-        ("TimeDistributed", "TimeDistributed wrapper"),
         ("PReLU", "slopes"),
-        ("EinsumDense", "does not prune EinsumDense"),
+        ("AdditiveAttention", "does not prune AdditiveAttention"),
     ],
 )
 def test_what_is_not_pruned_has_a_reason(class_name: str, reason: str) -> None:
@@ -53,12 +63,6 @@ def test_layers_without_weights_are_no_matter_for_pruning() -> None:
     assert support([layer("a", "Flatten"), layer("b", "Dense", parameters=3)])["prune"] == (
         Support("b", True),
     )
-
-
-def test_bidirectional_is_clustered_but_not_pruned() -> None:
-    subject = layer("a", "Bidirectional", parameters=10)
-    assert one("cluster", subject).treated
-    assert not one("prune", subject).treated
 
 
 @pytest.mark.parametrize("class_name", ["Conv1D", "DepthwiseConv1D", "MaxPooling1D", "UpSampling1D"])
