@@ -10,7 +10,6 @@ import numpy as np
 from lwdash.errors import ConversionFailed
 from lwdash.keras_models.saved_function import SavedFunction
 from lwdash.techniques.contract import Configure, Convert, Rows
-from lwdash.techniques.dense_counts import counted_densely
 from lwdash.techniques.flatbuffer import read_model
 from lwdash.techniques.float32 import (
     clean_names,
@@ -19,6 +18,7 @@ from lwdash.techniques.float32 import (
     named_inputs,
     with_batch_of_one,
 )
+from lwdash.techniques.lite_forms import in_lite_forms
 
 
 def convert_with(
@@ -44,7 +44,7 @@ def convert_with(
             "backend=tflite needs a Keras model, and this SavedModel has no Keras metadata"
         )
     said = StringIO()
-    with marked_layers(model), counted_densely(), redirect_stdout(said), redirect_stderr(said):
+    with marked_layers(model), in_lite_forms(), redirect_stdout(said), redirect_stderr(said):
         try:
             fixed = with_batch_of_one(library_of(model), model, input_shapes)
             order = _file_order(fixed, input_names) if rows and len(input_names) > 1 else list(input_names)

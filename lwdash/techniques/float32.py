@@ -14,10 +14,10 @@ from lwdash.keras_models.saved_function import SavedFunction
 from lwdash.techniques.as_products import write_as_products
 from lwdash.techniques.bounded_exponents import bound_unselected_exponents
 from lwdash.techniques.copied_constants import fit_copied_constants
-from lwdash.techniques.dense_counts import counted_densely
 from lwdash.techniques.equal_splits import write_equal_splits
 from lwdash.techniques.finetune import library_of
 from lwdash.techniques.flatbuffer import read_model, text, write_model
+from lwdash.techniques.lite_forms import in_lite_forms
 from lwdash.techniques.reversals import write_reversals_as_gathers
 
 NAME = "float32"
@@ -48,7 +48,7 @@ def apply(model: Any, input_names: Sequence[str], input_shapes: Sequence[Sequenc
     import tensorflow as tf
 
     said = StringIO()
-    with marked_layers(model), counted_densely(), redirect_stdout(said), redirect_stderr(said):
+    with marked_layers(model), in_lite_forms(), redirect_stdout(said), redirect_stderr(said):
         try:
             if isinstance(model, SavedFunction):
                 functions = [model.concrete(input_shapes)]

@@ -112,3 +112,17 @@ def test_encoded_categories_are_exported_and_keep_their_zeros_as_integers(librar
     kinds = {operator.kind for operator in computed(packed.data) if operator.activations == "int8"}
     assert "ONE_HOT" in kinds
     assert check_packed(data, packed.data, codes) > 30
+
+
+@pytest.mark.parametrize("library", ["keras", "tf_keras"])
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_volumes_are_pooled_plane_by_plane(library: str, padding: str) -> None:
+    """TensorFlow Lite has no 3-D pooling; windows of another size each way, and borders, show an axis taken for another."""
+    keras = importlib.import_module(library)
+    inputs = keras.Input((7, 5, 6, 2), name="volume")
+    kinds = (keras.layers.MaxPooling3D, keras.layers.AveragePooling3D)
+    pooled = [kind((3, 2, 4), strides=(2, 1, 3), padding=padding)(inputs) for kind in kinds]
+    model = keras.Model(inputs, keras.layers.Concatenate()(pooled))
+    volumes = {"volume": np.random.default_rng(0).normal(size=(2, 7, 5, 6, 2)).astype("float32")}
+    data = float32.apply(model, ["volume"], [(7, 5, 6, 2)])
+    check_export(predict(model, [volumes["volume"]]), data, volumes)

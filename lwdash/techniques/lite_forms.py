@@ -1,0 +1,76 @@
+"""What TensorFlow Lite has no operator for, built from what it has: categories counted, volumes pooled."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+Pool = Callable[..., Any]
+
+
+@contextmanager
+def in_lite_forms() -> Iterator[None]:
+    """While inside, models of either Keras build their graph with the same results from operators that LiteRT has.
+
+    Layers that encode categories (CategoryEncoding, Discretization, Hashing): one-hot rows, and their sum or maximum,
+    for a bincount; codes outside of the range count nowhere.
+    MaxPooling3D and AveragePooling3D: 2-D pools over height and width, then over depth. A window's maximum is that of
+    its planes' maxima, its mean that of their means, at padded borders too, where every plane has as many values.
+    """
+    from keras.src.utils import tf_utils
+    from tensorflow.python.ops import gen_nn_ops
+    from tf_keras.src.layers.preprocessing import preprocessing_utils
+
+    pools = {
+        name: (getattr(gen_nn_ops, f"{name}_pool"), getattr(gen_nn_ops, f"{name}_pool3d"))
+        for name in ("max", "avg")
+    }
+    forms = [
+        (tf_utils, "dense_bincount", _one_hot_counts),
+        (preprocessing_utils, "dense_bincount", _one_hot_counts),
+        *((gen_nn_ops, f"{name}_pool3d", partial(_pooled_in_planes, *both)) for name, both in pools.items()),
+    ]
+    before = [getattr(module, name) for module, name, _ in forms]
+    try:
+        for module, name, form in forms:
+            setattr(module, name, form)
+        yield
+    finally:
+        for (module, name, _), form in zip(forms, before, strict=True):
+            setattr(module, name, form)
+
+
+def _one_hot_counts(
+    inputs: Any, depth: int, binary_output: bool, dtype: str, count_weights: Any = None
+) -> Any:
+    """Stands for both libraries' `dense_bincount`: (n,) → (depth,) or (batch, n) → (batch, depth)."""
+    import tensorflow as tf
+
+    rows = tf.one_hot(tf.cast(inputs, tf.int32), depth, dtype=dtype)
+    if count_weights is not None:
+        rows *= tf.expand_dims(tf.cast(count_weights, dtype), -1)
+    return tf.reduce_max(rows, axis=-2) if binary_output else tf.reduce_sum(rows, axis=-2)
+
+
+def _pooled_in_planes(
+    plane: Pool,
+    volume: Pool,
+    input: Any,
+    ksize: Sequence[int],
+    strides: Sequence[int],
+    padding: str,
+    data_format: str = "NDHWC",
+    name: str | None = None,
+) -> Any:
+    """Stands for TensorFlow's `max_pool3d` and `avg_pool3d`: (batch, depth, height, width, channels), all known."""
+    import tensorflow as tf
+
+    if data_format != "NDHWC" or not input.shape.is_fully_defined():
+        return volume(input, ksize, strides, padding, data_format=data_format, name=name)
+    batch, depth, height, width, channels = input.shape
+    planes = tf.reshape(input, (batch * depth, height, width, channels))
+    planes = plane(planes, [1, *ksize[2:4], 1], [1, *strides[2:4], 1], padding)
+    _, height, width, _ = planes.shape
+    lines = tf.reshape(planes, (batch, depth, height * width, channels))
+    lines = plane(lines, [1, ksize[1], 1, 1], [1, strides[1], 1, 1], padding)
+    return tf.reshape(lines, (batch, lines.shape[1], height, width, channels), name=name)
