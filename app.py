@@ -16,6 +16,7 @@ from lwdash.errors import UserMistake
 from lwdash.metrics import metrics_text
 from lwdash.server.access import upload_token
 from lwdash.server.gate import Gate, local_names
+from lwdash.server.heap import spare_what_stays
 from lwdash.server.identity import check_sign_in, is_sign_in_on
 from lwdash.server.journal import set_up_logging
 from lwdash.server.plotly_js import plotly_route
@@ -49,6 +50,7 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
     """The engine runs as long as the server does; its children end with it and their runs are queued again."""
     remove_partial_uploads(settings.uploads)
     serving.engine.start(after_s=FIRST_PAGE_S)
+    spare_what_stays()
     try:
         yield
     finally:

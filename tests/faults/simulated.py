@@ -1,7 +1,7 @@
 """A child that only pretends to compress and measure: a real process on the real link, without TensorFlow.
 
-The recipe says what it does: `work(seconds=0.2)`, `abort`, `eat`, `deaf`, `write(kb=2000)`. What it did is in the
-run's log, one line a step, so that tests can count.
+The recipe says what it does: `work(seconds=0.2)`, `slow(seconds=30)` (which tells its progress once a second),
+`abort`, `eat`, `deaf`, `write(kb=2000)`. What it did is in the run's log, one line a step, so that tests can count.
 """
 
 import os
@@ -45,7 +45,7 @@ def pretend(recipe: str, link: Link) -> bytes:
     until = time.monotonic() + number
     while number and time.monotonic() < until:
         link.progress("working", 1 - (until - time.monotonic()) / number)
-        time.sleep(min(0.05, number))
+        time.sleep(min(1.0 if verb == "slow" else 0.05, number))
     return recipe.encode()
 
 
