@@ -191,12 +191,18 @@ def _signs(results: Mapping[str, Any], kind: str, recipe: str) -> str:
 
 
 def _left_in_float(results: Mapping[str, Any]) -> list[str]:
+    """One line for each kind of model, and one more for a recipe that leaves other operators than `int8` alone."""
     lines = []
     for kind in sorted({split_name(model)[1] for model in results}):
-        both = {m: results[m]["int8"].get("floats", []) for m in results if split_name(m)[1] == kind}
-        left = sorted({operator for floats in both.values() for operator in floats})
-        if left:
-            lines.append(f"- {kind.replace('_', ' ')}: {', '.join(left)}")
+        models = [model for model in results if split_name(model)[1] == kind]
+        left = {
+            recipe: sorted({o for m in models for o in results[m][recipe].get("floats", [])})
+            for recipe in INTEGER
+        }
+        for recipe, operators in left.items():
+            if operators and (recipe == "int8" or operators != left["int8"]):
+                after = "" if recipe == "int8" else f" after {recipe}"
+                lines.append(f"- {kind.replace('_', ' ')}{after}: {', '.join(operators)}")
     return ["In float after `int8`:", "", *lines] if lines else []
 
 
