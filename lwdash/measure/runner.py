@@ -17,8 +17,9 @@ from lwdash.measure.tflite_file import Port, TfliteFacts, read_tflite
 _BATCH = 64
 _STEPS_A_WORKER = 32
 """With fewer, another interpreter costs more than it saves."""
-_MOST_COPIED = 64 << 20
-"""Largest file that several interpreters hold at once."""
+_MOST_WORKERS = 8
+_MOST_COPIED = 128 << 20
+"""Bytes that the copies of a file may have together."""
 _NUMPY = {"bool": np.bool_, "bfloat16": np.float32}
 
 
@@ -54,7 +55,7 @@ class Runner:
         feeds = [(index, _in_batches(values, batch)) for index, values in columns.items()]
         steps = -(-rows // batch)
         parts: dict[str, list[Any]] = {port.name: [None] * steps for port in self.facts.outputs}
-        workers = max(1, min(workers, steps // _STEPS_A_WORKER)) if len(self.data) < _MOST_COPIED else 1
+        workers = min(workers, _MOST_WORKERS, steps // _STEPS_A_WORKER, _MOST_COPIED // len(self.data)) or 1
         bounds = [steps * worker // workers for worker in range(workers + 1)]
 
         def work(runner: Runner, worker: int) -> None:
