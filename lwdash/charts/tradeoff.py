@@ -88,13 +88,13 @@ def tradeoff_points(
     return points[COLUMNS]
 
 
-def thinned(points: pd.DataFrame, most: int = MOST_DRAWN) -> pd.DataFrame:
-    """At most `most` points: the front, the baseline, the best and the named ones, and an even sample of the others."""
-    must = points["on_front"] | (points["family"] == "baseline") | points["is_best"]
-    if len(points) <= most:
+def thinned(points: pd.DataFrame) -> pd.DataFrame:
+    """At most MOST_DRAWN points: the front, the baseline and the best, whose names are written, and some of the others."""
+    if len(points) <= MOST_DRAWN:
         return points
+    must = points["on_front"] | (points["family"] == "baseline") | points["is_best"]
     others = np.flatnonzero(~must.to_numpy())
-    room = max(0, most - int(must.sum()))
+    room = max(0, MOST_DRAWN - int(must.sum()))
     sample = others[np.linspace(0, len(others) - 1, room).astype(int)] if room else others[:0]
     return points.iloc[np.union1d(np.flatnonzero(must.to_numpy()), sample)]
 

@@ -16,6 +16,7 @@ FIGURES = (
     "sqnr_db", "kl_nats", "verdict", "latency_ms_p50", "latency_ms_p90", "latency_ms_p99", "speedup", "speedup_ci",
     "sparsity",
 )  # fmt: skip
+MOST_LISTED = 1000
 
 
 def run_record(engine: Engine, run_id: int, *, with_layers: bool = False) -> dict[str, Any]:
@@ -50,13 +51,13 @@ def run_record(engine: Engine, run_id: int, *, with_layers: bool = False) -> dic
     return record
 
 
-def run_records(engine: Engine, experiment: str | None, limit: int = 1000) -> list[dict[str, Any]]:
-    """The newest runs, of one experiment by name or of all. Raises NotFound for an unknown name."""
+def run_records(engine: Engine, experiment: str | None) -> list[dict[str, Any]]:
+    """The newest runs, at most MOST_LISTED, of one experiment by name or of all. Raises NotFound for an unknown name."""
     ids = None if experiment is None else find_experiments(engine, experiment)
     if ids == []:
         known = ", ".join(experiment_names(engine, 20)) or "none"
         raise NotFound(f"there is no experiment {experiment!r} (there are: {known})")
-    return [run_record(engine, run_id) for run_id in reversed(newest_runs(engine, ids, limit))]
+    return [run_record(engine, run_id) for run_id in reversed(newest_runs(engine, ids, MOST_LISTED))]
 
 
 def table_lines(records: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -145,6 +145,5 @@ def _some(texts: Sequence[str], most: int = 8) -> str:
     return ", ".join(texts) if len(texts) <= most else ", ".join(texts[: most - 1]) + f" … {texts[-1]}"
 
 
-def _arrows(texts: Sequence[str], most: int = 8) -> str:
-    pairs = [f"{text} → {index}" for index, text in enumerate(texts)]
-    return _some(pairs, most)
+def _arrows(texts: Sequence[str]) -> str:
+    return _some([f"{text} → {index}" for index, text in enumerate(texts)])

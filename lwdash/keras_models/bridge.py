@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from lwdash.errors import BridgeRefused
-from lwdash.keras_models.flatten import flatten_model, is_nested
 
 ROWS_COMPARED = 32
 FLOAT32_TOLERANCE = 1e-4
@@ -37,21 +36,17 @@ class Bridged:
     compared_on: str
 
 
-def to_tf_keras(model: Any, *, rows: Sequence[np.ndarray] | None = None, flatten: bool = False) -> Bridged:
-    """The tf_keras twin of `model`; a tf_keras model comes back as it is, unless it has to be flattened.
+def to_tf_keras(model: Any, *, rows: Sequence[np.ndarray] | None = None) -> Bridged:
+    """The tf_keras twin of `model`; a tf_keras model comes back as it is.
 
     rows: one array (n, *input shape) per model input, in the order of `model.inputs`, on which the outputs
-    are compared; random rows when None. flatten: nested models are dissolved, their layers then carry the
-    path "outer/inner" as name (QAT does not look into nested models). Layers keep their names: recipes and
-    reports refer to them.
+    are compared; random rows when None. Layers keep their names: recipes and reports refer to them.
     Raises BridgeRefused, with the layer and the reason, for models that Keras 2 cannot express or that come
     out different.
     """
     import tf_keras
 
     if isinstance(model, tf_keras.Model):
-        if flatten and is_nested(model):
-            return _compared(model, flatten_model(model), rows)
         _reserve_names(model)
         return Bridged(model, 0.0, 0.0, "nothing: it is the file's own model")
     import keras
@@ -65,7 +60,7 @@ def to_tf_keras(model: Any, *, rows: Sequence[np.ndarray] | None = None, flatten
     from lwdash.keras_models.bridge_graph import convert
 
     try:
-        twin = convert(model, flatten=flatten)
+        twin = convert(model)
     except BridgeRefused:
         raise
     except Exception as fault:  # a layer of tf_keras raises whatever it likes when it is called
@@ -99,7 +94,9 @@ def _compare(model: Any, twin: Any, batches: Iterable[list[np.ndarray]]) -> tupl
     """Largest difference between the outputs of the two models, and the largest output of the original."""
     import keras
 
-    structure = _input_structure(model)
+    from lwdash.keras_models.bridge_graph import functional
+
+    structure = functional(model)._inputs_struct
     difference = scale = 0.0
     for batch in batches:
         packed = keras.tree.pack_sequence_as(structure, batch)
@@ -121,13 +118,6 @@ def _compare(model: Any, twin: Any, batches: Iterable[list[np.ndarray]]) -> tupl
     return difference, scale
 
 
-def _input_structure(model: Any) -> Any:
-    """How `model` wants its inputs packed: one tensor, a list or a dict."""
-    from lwdash.keras_models.bridge_graph import functional
-
-    return model._nested_inputs if hasattr(model, "_nested_inputs") else functional(model)._inputs_struct
-
-
 def _largest(so_far: float, values: np.ndarray) -> float:
     return float(np.maximum(so_far, values.max())) if values.size else so_far
 
@@ -144,7 +134,7 @@ def _given_rows(model: Any, rows: Sequence[np.ndarray]) -> Iterator[list[np.ndar
         )
     for start in range(0, count - size + 1, size):
         yield [
-            np.asarray(part[start : start + size], dtype=_dtype(tensor))
+            np.asarray(part[start : start + size], dtype=tensor.dtype)
             for part, tensor in zip(rows, model.inputs, strict=True)
         ]
 
@@ -158,20 +148,14 @@ def _random_rows(model: Any) -> Iterator[list[np.ndarray]]:
         for tensor in model.inputs:
             first, *rest = tensor.shape
             shape = (first or 4, *(size or FREE_AXIS for size in rest))
-            dtype = _dtype(tensor)
-            if "int" in dtype or dtype == "bool":
+            if "int" in tensor.dtype or tensor.dtype == "bool":
                 values: np.ndarray = generator.integers(0, codes, shape)
             elif is_normal:
                 values = generator.normal(0, 1, shape)
             else:
                 values = generator.uniform(0, 1, shape)
-            batch.append(values.astype(dtype))
+            batch.append(values.astype(tensor.dtype))
         yield batch
-
-
-def _dtype(tensor: Any) -> str:
-    """Keras 3 names dtypes, tf_keras gives TensorFlow's objects."""
-    return tensor.dtype if isinstance(tensor.dtype, str) else tensor.dtype.name
 
 
 def _vocabulary(model: Any) -> int:

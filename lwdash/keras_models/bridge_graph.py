@@ -26,9 +26,9 @@ def functional(model: Any) -> Any:
     return inner
 
 
-def convert(model: Any, *, flatten: bool) -> Any:
+def convert(model: Any) -> Any:
     """The tf_keras model that `model` becomes, with its weights; not yet compared."""
-    replay = _Replay(flatten)
+    replay = _Replay()
     twin = replay.whole(model)
     for layer, other in replay.pairs:
         copy_weights(layer, other)
@@ -38,13 +38,12 @@ def convert(model: Any, *, flatten: bool) -> Any:
 class _Replay:
     """One conversion: twins by the identity of their original, so that shared layers stay shared."""
 
-    def __init__(self, flatten: bool):
-        self.flatten = flatten
+    def __init__(self) -> None:
         self.twins: dict[int, Any] = {}
         self.pairs: list[tuple[Any, Any]] = []
         self.names: set[str] = set()
 
-    def whole(self, model: Any, prefix: str = "") -> Any:
+    def whole(self, model: Any) -> Any:
         """A tf_keras Functional of its own for `model`."""
         import keras
         import tf_keras
@@ -57,12 +56,12 @@ class _Replay:
             tf_keras.Input(batch_shape=tuple(tensor.shape), dtype=tensor.dtype, name=name)
             for tensor, name in zip(inner.inputs, names, strict=True)
         ]
-        outputs = self.run(model, inputs, prefix)
+        outputs = self.run(model, inputs)
         self.names = outer_names
         structure = keras.tree.pack_sequence_as(inner._inputs_struct, inputs)
         return tf_keras.Model(structure, outputs, name=legal_name(model.name))
 
-    def run(self, model: Any, inputs: list[Any], prefix: str) -> Any:
+    def run(self, model: Any, inputs: list[Any]) -> Any:
         """The output tensors of `model` called on the tf_keras tensors `inputs`, packed as its outputs are."""
         import keras
 
@@ -77,12 +76,12 @@ class _Replay:
                     or all(id(tensor) in masks for tensor in node.outputs)
                 ):
                     continue
-                value = self.call(node, known, prefix)
+                value = self.call(node, known)
                 for tensor, result in zip(node.outputs, keras.tree.flatten(value), strict=False):
                     known[id(tensor)] = result
         return keras.tree.map_structure(lambda tensor: known[id(tensor)], inner._outputs_struct)
 
-    def call(self, node: Any, known: dict[int, Any], prefix: str) -> Any:
+    def call(self, node: Any, known: dict[int, Any]) -> Any:
         """One node of the graph (a nested model, a layer, an operation) called on the tensors known so far."""
         import keras
 
@@ -93,15 +92,12 @@ class _Replay:
 
         operation = node.operation
         if isinstance(operation, keras.Sequential) or hasattr(operation, "_nodes_by_depth"):
-            tensors = keras.tree.flatten(fill(node.arguments.args))
-            if self.flatten:
-                return self.run(operation, tensors, f"{prefix}{operation.name}/")
             if id(operation) not in self.twins:
                 self.twins[id(operation)] = self.whole(operation)
             return self.twins[id(operation)](*fill(node.arguments.args))
         if isinstance(operation, keras.layers.Layer):
             arguments = {key: value for key, value in node.arguments.kwargs.items() if not is_implicit(key)}
-            twin = self.twin(operation, prefix)
+            twin = self.twin(operation)
             accepted = inspect.signature(twin.call).parameters
             return twin(
                 *fill(node.arguments.args),
@@ -112,15 +108,14 @@ class _Replay:
                 },
             )
         if type(operation).__module__.startswith("keras.src.ops."):
-            name = self.name(prefix + operation.name)
-            return operation_layer(operation, node.arguments, known, name)
+            return operation_layer(operation, node.arguments, known, self.name(operation.name))
         raise BridgeRefused(
             f"'{operation.name}' ({type(operation).__name__}) is neither a layer nor a Keras operation"
         )
 
-    def twin(self, layer: Any, prefix: str) -> Any:
+    def twin(self, layer: Any) -> Any:
         if id(layer) not in self.twins:
-            self.twins[id(layer)] = twin_layer(layer, self.name(prefix + layer.name))
+            self.twins[id(layer)] = twin_layer(layer, self.name(layer.name))
             self.pairs.append((layer, self.twins[id(layer)]))
         return self.twins[id(layer)]
 

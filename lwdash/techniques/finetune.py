@@ -35,8 +35,8 @@ def learning_rate(default: float) -> Any:
     return parameter(default, LEARNING_RATE)
 
 
-def batch_size(default: int = 32) -> Any:
-    return parameter(default, BATCH_SIZE)
+def batch_size() -> Any:
+    return parameter(32, BATCH_SIZE)
 
 
 def epochs_for(epochs: int, steps: int, rows: int, batch: int) -> int:

@@ -154,7 +154,7 @@ def operator_config(
     )
 
 
-def can_have(kind: str, format: Format, *, per_channel: bool = True, algorithm: str = "minmax") -> bool:
+def can_have(kind: str, format: Format, *, algorithm: str = "minmax") -> bool:
     """Whether litert-quantizer has this format for operators of a type, by the schema's name of it."""
     from litert_quantizer import algorithm_manager
     from litert_quantizer.qtyping import TFLOperationName
@@ -164,7 +164,7 @@ def can_have(kind: str, format: Format, *, per_channel: bool = True, algorithm: 
     name = _library_name(kind)
     if name not in TFLOperationName.__members__:
         return False
-    key, config = operator_config(format, per_channel=per_channel, algorithm=algorithm)
+    key, config = operator_config(format, per_channel=True, algorithm=algorithm)
     try:
         algorithm_manager.check_op_quantization_config(key, TFLOperationName(name), config)
     except ValueError:

@@ -14,6 +14,7 @@ from zoo import KERAS_3_ONLY, Zoo, parameters, random_inputs, zoo  # noqa: F401
 from lwdash.errors import BridgeRefused
 from lwdash.keras_models import bridge_graph, bridge_operations
 from lwdash.keras_models.bridge import to_tf_keras
+from lwdash.keras_models.flatten import flatten_model
 from lwdash.keras_models.inspect import inspect_model
 from lwdash.keras_models.load import load_model
 
@@ -52,7 +53,7 @@ def test_flattening_dissolves_nested_models_and_names_layers_by_path(
 ) -> None:
     model = zoo.model(library, name)
     facts = inspect_model(zoo.file(library, name))
-    flat = to_tf_keras(model, flatten=True).model
+    flat = flatten_model(to_tf_keras(model).model)
     assert not any(hasattr(layer, "layers") for layer in flat.layers)
     assert {layer.path for layer in facts.layers if layer.parameters} <= {layer.name for layer in flat.layers}
     assert flat.count_params() == model.count_params()
