@@ -59,6 +59,9 @@ def _rest_after_child(host: Host, step: str, batch: Sequence[Member], place: Pla
     return supervision.rest
 
 
+PAUSED = "paused: another run is measured"
+
+
 class _Supervision:
     """One child and the runs it takes."""
 
@@ -75,6 +78,8 @@ class _Supervision:
         self._claimed_at = self._beat_at = self._away_s = 0.0
         self._log_start = 0
         self._last_run = batch[0][0]
+        self._doing = self._said = "starting"
+        """What the child does by its own words, and what the database was last told."""
 
     def run(self) -> None:
         first = self.rest[0][0]
@@ -111,10 +116,9 @@ class _Supervision:
         return log_file(self.settings.logs, run_id)
 
     def _explain(self, ended: Ended) -> str:
-        doing = (runs.get_run(self.store.database, self._last_run) or {}).get("doing") or self.step
         found = None if ended.reason else explain_log(self.log_path(self._last_run))
         words = f"{ended.words}: {found}" if found else ended.words
-        return f"while {doing}: {words}. The run's log has the details; the other runs go on."
+        return f"while {self._doing}: {words}. The run's log has the details; the other runs go on."
 
     def _next(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """The next run that can be claimed, as a job for the child; an empty answer ends the child."""
@@ -128,6 +132,7 @@ class _Supervision:
                     runs.give_back(self.store.database, owned)
                     break
                 self._claim, self._last_run = owned, run_id
+                self._doing = self._said = "starting"
                 log = self.log_path(run_id)
                 self._log_start = log.stat().st_size if log.exists() else 0
                 self._claimed_at, self._away_s = time.monotonic(), self.place.away_s
@@ -197,6 +202,7 @@ class _Supervision:
     def _progress(self, message: Mapping[str, Any]) -> None:
         with self._lock:
             owned = self._claim
+            self._doing = self._said = message["doing"]
         if owned:
             with contextlib.suppress(*Unanswered):
                 runs.beat(self.store.database, owned, message["doing"], message["share"])
@@ -290,15 +296,14 @@ class _Supervision:
         return "cancelled" if self._beat(owned) else None
 
     def _beat(self, owned: Claim) -> bool:
-        """A heartbeat if one is due; returns whether the run has to stop, as far as the database says it."""
+        """A heartbeat if one is due, or a pause began or ended; returns whether the run has to stop, as far as the
+        database says it."""
+        doing = PAUSED if self.place.is_away else self._doing
         try:
-            if time.monotonic() - self._beat_at <= HEARTBEAT_S:
+            if doing == self._said and time.monotonic() - self._beat_at <= HEARTBEAT_S:
                 return runs.should_stop(self.store.database, owned)
-            self._beat_at = time.monotonic()
-            is_away = self.place.is_away
-            return runs.beat(
-                self.store.database, owned, "paused: another run is measured" if is_away else None
-            )
+            self._beat_at, self._said = time.monotonic(), doing
+            return runs.beat(self.store.database, owned, doing)
         except Unanswered:
             logger.warning("run %s goes on without the database, which does not answer", owned.run_id)
             return False

@@ -14,10 +14,10 @@ from lwdash.ui.formats import NOTHING
 _text, _number = st.column_config.TextColumn, st.column_config.NumberColumn
 _share = st.column_config.ProgressColumn
 COLUMNS: Mapping[str, Any] = {
-    "type": _text("Operator", width=145),
+    "type": _text("Operator", width=135),
     "layer": _text("Keras layer", width=140, pinned=True, help="The layer that this operator of the file came from"),
     "weights": st.column_config.BarChartColumn(
-        "Weights", width=110, help="Histogram of the kernel's weights from the least to the largest, zeros left out"
+        "Weights", width=95, help="Histogram of the kernel's weights from the least to the largest, zeros left out"
     ),
     "parameters": _number("Params", format="localized", width=80, help="Weights and biases"),
     "macs": _number("MACs", format="localized", width=90, help="Multiplications with addition, one sample"),
@@ -27,7 +27,7 @@ COLUMNS: Mapping[str, Any] = {
     "huffman_bytes": _number("Huffman (B)", format="localized", width=95, help="The weights Huffman-coded"),
     "bits_per_weight": _number("Bits", format="%.1f", width=55, help="Bits a weight"),
     "sparsity": _share(
-        "Zeros (%)", format="%.1f", min_value=0, max_value=100, width=110, help="Sparsity: weights that are zero",
+        "Zeros (%)", format="%.1f", min_value=0, max_value=100, width=100, help="Sparsity: weights that are zero",
     ),
     "distinct_values": _number("Distinct", format="localized", width=80, help="Different weights there are"),
     "entropy_bits": _number("Entropy (bit)", format="%.2f", width=95, help="Bits a weight would need at least"),

@@ -88,7 +88,7 @@ def show_figures(run: Mapping[str, Any]) -> None:
         _figure("Zeros", percent(run.get("sparsity")), "of the weights", help="Sparsity, in the .tflite")
     st.caption(
         f"Measured on {rows}; {plain(_where(run))}. Below a figure: its 95 % interval, where there is one. Arrows compare "
-        "with the baseline."
+        "with the baseline; a grey one may be chance."
     )
     if run.get("verdict_text") and not run.get("is_baseline"):
         show, icon = VERDICT_BOXES.get(run.get("verdict") or "", (st.info, ":material/balance:"))
@@ -103,12 +103,16 @@ def _quality(run: Mapping[str, Any], rows: str) -> None:
         )
         below = _interval(run.get("accuracy_ci"), percent)
         shown = None if change is None or run.get("is_baseline") else points(change)
-        _figure("Accuracy", percent(run["accuracy"], 2), below, shown, is_good="higher", help=rows)
+        _figure(
+            "Accuracy", percent(run["accuracy"], 2), below, shown,
+            is_good="higher", is_sure=run.get("verdict") in ("better", "worse"), help=rows,
+        )  # fmt: skip
         return
     for key, label in (("rmse", "RMSE"), ("reconstruction_error", "Reconstruction error")):
         if not is_missing(run.get(key)):
             change = _relative(run[key], run.get(f"baseline_{key}"))
-            _figure(label, f"{run[key]:.4g}", "the lower, the better", change, help=rows)
+            is_sure = run.get("verdict") in ("better", "worse")
+            _figure(label, f"{run[key]:.4g}", "the lower, the better", change, is_sure=is_sure, help=rows)
             return
     if not is_missing(run.get("agreement")):
         _figure("Agreement", percent(run["agreement"], 2), "with the original", help=rows)
@@ -138,12 +142,16 @@ def _figure(
     change: str | None = None,
     *,
     is_good: str = "lower",
+    is_sure: bool = True,
     help: str | None = None,
 ) -> None:
+    """is_good: which way is better, "lower" or "higher". is_sure: a change that may be chance is grey."""
     colour: Any = "inverse" if is_good == "lower" else "normal"
     arrow: Any = "auto"
     if change and change.startswith("±"):
         colour, arrow = "off", "off"
+    elif not is_sure:
+        colour = "off"
     with st.container(border=True, width=FIGURE_WIDTH, height="stretch", gap=None):
         st.metric(
             label,

@@ -125,13 +125,14 @@ time.sleep(600)
 
 def test_training_makes_way_for_measuring(drill: Site) -> None:
     """A quick result does not wait for a long training, and is measured while that stands still."""
-    drill.start(job_seconds=4)
-    (long,) = drill.queue("work(seconds=3)")
+    drill.start(job_seconds=5)
+    (long,) = drill.queue("work(seconds=4)")
     drill.wait(long, lambda row: row["doing"] == "working")
     (training,) = drill.children
     (quick,) = drill.queue("work")
     drill.wait_until_ended([quick])
     assert (drill.row(quick)["state"], drill.row(long)["state"]) == ("succeeded", "running")
+    drill.wait(long, lambda row: row["doing"] == "working", seconds=2)
     with place_for(alone=True, gives_up=lambda: False):
         assert training.status() == psutil.STATUS_STOPPED
         drill.wait(long, lambda row: row["doing"] == "paused: another run is measured")

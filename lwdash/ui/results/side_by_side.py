@@ -20,6 +20,7 @@ from lwdash.ui.results.memo import remembered
 from lwdash.ui.results.recipe_difference import recipe_difference
 from lwdash.ui.results.view import settle
 from storage import runs as stored
+from storage.frames import run_row
 from storage.store import Store
 
 FEWEST, MOST = 2, 6
@@ -59,7 +60,8 @@ def show_side_by_side(
         + (", the baseline." if first["is_baseline"] else ".")
     )
     details = [stored.get_detail(store.database, int(run))["measured"] or {} for run in chosen["id"]]
-    st.table(_figures(chosen, details, limits), border="horizontal")
+    verdicts = [(run_row(store.database, int(run)) or {}).get("verdict_details") for run in chosen["id"]]
+    st.table(_figures(chosen, verdicts, limits), border="horizontal")
     alike = _alike(chosen)
     if alike:
         st.caption(f"The same in all: {plain(', '.join(alike))}.")
@@ -121,9 +123,9 @@ def _alike(chosen: pd.DataFrame) -> list[str]:
 
 
 def _figures(
-    chosen: pd.DataFrame, details: Sequence[Mapping[str, Any]], limits: Mapping[str, float]
+    chosen: pd.DataFrame, verdicts: Sequence[Mapping[str, Any] | None], limits: Mapping[str, float]
 ) -> pd.DataFrame:
-    """Markdown cells: one row a figure that is not the same in all, one column a run. details: as measured."""
+    """Markdown cells: one row a figure that is not the same in all, one column a run. verdicts: `Verdict.to_dict`s."""
     runs = chosen.to_dict("records")
     first = runs[0]
     heads = [
@@ -136,8 +138,8 @@ def _figures(
             measure = MEASURES[column]
             rows[measure.label] = [_cell(run, first, measure) for run in runs]
     rows["Verdict"] = [
-        "baseline" if run["is_baseline"] else _verdict(run, one.get("verdict_details") or {})
-        for run, one in zip(runs, details, strict=True)
+        "baseline" if run["is_baseline"] else _verdict(run, details or {})
+        for run, details in zip(runs, verdicts, strict=True)
     ]
     if limits:
         rows["Limits"] = [plain(text or NOTHING) for text in limits_words(chosen, limits)]
