@@ -7,7 +7,7 @@ from lwdash.ui import places
 from lwdash.ui.access import can_change
 from lwdash.ui.cards import plain
 from lwdash.ui.context import opened
-from lwdash.ui.pick import chosen_id
+from lwdash.ui.pick import absent, chosen_id
 from lwdash.ui.progress import live_runs
 from lwdash.ui.recipe_editor import clear_recipes, recipe_editor
 from lwdash.ui.results.body import show_results
@@ -21,8 +21,7 @@ experiment_id = chosen_id(newest_experiment(store.database))
 experiment = experiments.get_experiment(store.database, experiment_id) if experiment_id else None
 if experiment is None or experiment_id is None:
     st.title("Results")
-    wanted = f"There is no experiment {experiment_id}." if experiment_id else "There are no experiments yet."
-    st.info(f"{wanted} Start one to see its results here.", icon=":material/science:")
+    st.info(f"{absent('experiment')} Start one to see its results here.", icon=":material/science:")
     st.page_link(places.NEW, label="New experiment", icon=":material/add_circle:")
     st.page_link(places.OVERVIEW, label="All experiments", icon=":material/science:")
     st.stop()

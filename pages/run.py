@@ -5,7 +5,7 @@ import streamlit as st
 from lwdash.ui import places
 from lwdash.ui.access import can_change
 from lwdash.ui.context import opened
-from lwdash.ui.pick import chosen_id, write_address
+from lwdash.ui.pick import absent, chosen_id, write_address
 from lwdash.ui.progress import follow_run
 from lwdash.ui.run_actions import show_changes, show_results_links
 from lwdash.ui.run_details import show_figures, show_name, show_state, summary, waiting_words
@@ -21,7 +21,7 @@ run_id = chosen_id(newest_run(store.database))
 run = run_row(store.database, run_id) if run_id else None
 if run is None or run_id is None:
     st.title("Run")
-    st.info(f"There is no run {run_id}." if run_id else "There are no runs yet.", icon=":material/layers:")
+    st.info(absent("run"), icon=":material/layers:")
     st.page_link(places.OVERVIEW, label="All experiments", icon=":material/science:")
     st.stop()
 

@@ -25,10 +25,11 @@ class Measure:
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
     def write(self, value: float | None) -> str:
-        """A stored value with its unit, as it is shown; a dash where nothing was measured."""
+        """A stored value with its unit, as it is shown, a change with its sign; a dash where nothing was measured."""
         if value is None or value != value:
             return "–"
-        text = f"{value * self.factor:,.{self.digits}f}"
+        sign = "+" if self.unit == "points" else ""
+        text = f"{value * self.factor:{sign},.{self.digits}f}".replace("-", "−")
         return f"{text}{self.unit}" if self.unit == "×" else f"{text} {self.unit}".strip()
 
 

@@ -2,6 +2,8 @@
 
 import streamlit as st
 
+from lwdash.ui.cards import plain
+
 
 def chosen_id(fallback: int | None) -> int | None:
     """The `id` of the address; without one, `fallback`, which is then written into the address."""
@@ -11,6 +13,12 @@ def chosen_id(fallback: int | None) -> int | None:
             st.query_params["id"] = str(fallback)
         return fallback
     return int(text) if text.isdecimal() and len(text) < 18 else -1
+
+
+def absent(kind: str) -> str:
+    """Why a page has nothing to show, as Markdown: what the address asks for is not there, or nothing is."""
+    text = st.query_params.get("id")
+    return f"There are no {kind}s yet." if text is None else f"There is no {kind} {plain(text[:40])}."
 
 
 def write_address(page: str, shown: int) -> None:

@@ -69,6 +69,7 @@ def show_changes(store: Store, run: Mapping[str, Any]) -> None:
         editor = f"more:{run['experiment_id']}"
         fill_recipes(editor, [run["recipe"]])
         st.session_state[f"{editor}:open"] = True
+        st.toast("The recipe is in the editor at the end of the page.", icon=":material/content_copy:")
         st.switch_page(places.EXPERIMENT, query_params={"id": str(run["experiment_id"])})
 
 
