@@ -332,6 +332,7 @@ class Workbench:
     def _training(self) -> Training:
         inputs, labels = self.dataset.part("train")
         arrays = [inputs[name] for name in self._input_names]
+        self.progress("asking the original model for its answers", 0.0)
         return Training(
             inputs=arrays,
             labels=labels,

@@ -86,7 +86,7 @@ def _cluster(layer: LayerFacts) -> Support:
 
 def _partly(class_name: str) -> str | None:
     if class_name in SEPARABLE:
-        return "the pointwise kernel only; the depthwise kernel stays as it is"
+        return "the pointwise kernel only; the depthwise kernel too with depthwise=true"
     if class_name in RECURRENT or class_name == "Bidirectional" or class_name.startswith("ConvLSTM"):
         return "kernel and recurrent kernel"
     if class_name == "TimeDistributed":
@@ -100,7 +100,7 @@ def _no_kernel(class_name: str, verb: str) -> str:
     if class_name in NORMALIZATIONS or class_name == "Normalization":
         return "a normalization has no kernel, only one value or two a channel"
     if class_name in DEPTHWISE:
-        return f"TFMOT does not {verb} depthwise kernels: they are small, and every value counts"
+        return f"TFMOT does not {verb} depthwise kernels, they have few weights to spare; depthwise=true treats them"
     if class_name == "PReLU":
         return "it has slopes, no kernel"
     if class_name.startswith("ops.") or class_name in ("TFOpLambda", "SlicingOpLambda"):

@@ -17,7 +17,7 @@ from lwdash.techniques import distill, finetune
 from lwdash.techniques.batch_norm import settle_batch_norm
 from lwdash.techniques.clone import clone_live, clone_with
 from lwdash.techniques.contract import Skipped, Training, Treated
-from lwdash.techniques.kernels import DEPTHWISE_STAYS, Kernel, beyond, choose
+from lwdash.techniques.kernels import DEPTHWISE_STAYS, Kernel, beyond, choose, only_depthwise
 from lwdash.techniques.selection import Selection, select
 from lwdash.techniques.sharing import Sharing
 from lwdash.techniques.structure import structure_of
@@ -206,6 +206,6 @@ def select_layers(model: Any, params: Params) -> Selection:
         small = [w for w in kernels if w.shape.num_elements() <= params.clusters]
         if small:
             return Skipped(layer.name, f"its kernel has only {small[0].shape.num_elements()} weights")
-        return kernels
+        return kernels or only_depthwise(layer)
 
     return select(model, kernels_of, params.skip)

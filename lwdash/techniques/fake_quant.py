@@ -14,6 +14,8 @@ from lwdash.techniques.selection import weight_name
 FOLDING = {"Conv2D", "DepthwiseConv2D", "Dense"}
 """Layers into which a batch normalization right after them is folded."""
 NORMS = {"BatchNormalization", "SyncBatchNormalization"}
+OPERATIONS = {"KerasOperation", "TFOpLambda", "SlicingOpLambda"}
+"""What stands in a tf_keras graph for functions that are called between layers."""
 PREFIX = "quant_"
 DECAY = 0.999
 """Of TFMOT's moving averages."""
@@ -134,6 +136,8 @@ def _reason(layer: Any, left: Collection[str]) -> str | None:
         return f"{kind} is used in {len(layer._inbound_nodes)} places, TFMOT emulates it in one only"
     if kind in NORMS:
         return _norm_reason(layer, left)
+    if kind in OPERATIONS:
+        return "it is an operation, not a layer"
     if not registry.Default8BitQuantizeRegistry().supports(layer):
         return f"TFMOT does not emulate {kind} in 8 bits"
     activation = getattr(getattr(layer, "activation", None), "__name__", None)

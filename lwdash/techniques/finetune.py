@@ -80,6 +80,7 @@ def finetune(
     targets, losses, source = training_targets(training, library)
     model.compile(optimizer=library.optimizers.Adam(learning_rate), loss=losses)
     inputs = list(training.inputs)
+    steps = _steps_an_epoch(training.rows, batch_size)
     history = model.fit(
         inputs if len(inputs) > 1 else inputs[0],
         targets if len(targets) > 1 else targets[0],
@@ -87,7 +88,7 @@ def finetune(
         epochs=epochs,
         shuffle=True,
         verbose=0,
-        callbacks=[*callbacks, _tell(library, training, what, epochs)],
+        callbacks=[*callbacks, _tell(library, training, what, epochs, steps)],
     )
     loss = float(history.history["loss"][-1])
     if not np.isfinite(loss):
@@ -151,11 +152,26 @@ def _is_probability(outputs: np.ndarray) -> bool:
     return bool(outputs.min(initial=0) >= 0 and outputs.max(initial=0) <= 1.0 + 1e-6)
 
 
-def _tell(library: Any, training: Training, what: str, epochs: int) -> Any:
-    def on_epoch_end(epoch: int, logs: Any) -> None:
-        training.progress(f"{what}: epoch {epoch + 1} of {epochs}", (epoch + 1) / epochs)
+def _tell(library: Any, training: Training, what: str, epochs: int, steps: int) -> Any:
+    """A callback that says where the training is, from its first step on: an epoch of a large network takes minutes.
 
-    return library.callbacks.LambdaCallback(on_epoch_end=on_epoch_end)
+    steps: of an epoch.
+    """
+
+    class Telling(library.callbacks.Callback):  # type: ignore[misc, name-defined]
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self.epoch = epoch
+            self.tell(0)
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            self.tell(batch + 1)
+
+        def tell(self, done: int) -> None:
+            training.progress(
+                f"{what}: epoch {self.epoch + 1} of {epochs}", (self.epoch + done / steps) / epochs
+            )
+
+    return Telling()
 
 
 def library_of(model: Any) -> Any:

@@ -109,6 +109,12 @@ def beyond(model: Any, skip: Sequence[str], knows: Callable[[Any], bool]) -> lis
     ]
 
 
+def only_depthwise(layer: Any) -> list[Any] | Skipped:
+    """Why TFMOT finds no kernel in a layer: it has a depthwise one alone. No kernels where it has none at all."""
+    own = kernels_of(layer.name, layer)
+    return Skipped(layer.name, DEPTHWISE_STAYS) if any(kernel.is_depthwise for kernel in own) else []
+
+
 def kernels_of(path: str, layer: Any) -> list[Kernel]:
     """The kernels of a layer, embeddings too; biases and what else it has are none."""
     kernels = []

@@ -17,7 +17,7 @@ from lwdash.techniques import distill, finetune
 from lwdash.techniques.batch_norm import settle_batch_norm
 from lwdash.techniques.clone import clone_live, clone_with
 from lwdash.techniques.contract import Skipped, Training, Treated
-from lwdash.techniques.kernels import DEPTHWISE_STAYS, Kernel, beyond, choose
+from lwdash.techniques.kernels import DEPTHWISE_STAYS, Kernel, beyond, choose, only_depthwise
 from lwdash.techniques.masking import TWO_OF_FOUR, Masks, fits_two_of_four
 from lwdash.techniques.selection import Selection, select
 
@@ -271,7 +271,7 @@ def select_layers(model: Any, skip: tuple[str, ...]) -> Selection:
         if not prune_registry.PruneRegistry.supports(layer):
             return Skipped(layer.name, f"TFMOT does not prune {type(layer).__name__}")
         prune_registry.PruneRegistry.make_prunable(layer)
-        return list(layer.get_prunable_weights())
+        return list(layer.get_prunable_weights()) or only_depthwise(layer)
 
     return select(model, kernels_of, skip)
 

@@ -56,18 +56,15 @@ def select(
             skipped.append(Skipped(path, f"{type(layer).__name__} has no kernel that this technique treats"))
             continue
         kernel_names[layer.name] = tuple(weight_name(w) for w in kernels)
-        rest = [
-            weight_name(w)
-            for w in layer.trainable_weights
-            if w.shape.rank > 1 and weight_name(w) not in kernel_names[layer.name]
-        ]
+        treated = dict.fromkeys(kernel_names[layer.name])
+        rest = dict.fromkeys(
+            name
+            for name, weight in ((weight_name(w), w) for w in layer.trainable_weights)
+            if weight.shape.rank > 1 and name not in treated and "bias" not in name
+        )
         if rest:
-            skipped.append(
-                Skipped(
-                    path,
-                    f"{', '.join(rest)} stays as it is, TFMOT treats only {', '.join(kernel_names[layer.name])}",
-                )
-            )
+            words = f"{', '.join(rest)} stays as it is, only {', '.join(treated)} is treated"
+            skipped.append(Skipped(path, words))
     if not kernel_names:
         reasons = "; ".join(f"{s.layer}: {s.reason}" for s in skipped) or "the model has no weights"
         raise RecipeError(f"there is no layer to treat ({reasons})")

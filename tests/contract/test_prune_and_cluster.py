@@ -412,3 +412,18 @@ def test_the_same_seed_shares_the_same_values() -> None:
         for seed in (1, 1, 2)
     )
     assert first == again != other
+
+
+def test_only_kernels_are_reported_as_left_by_tfmot() -> None:
+    """Attention's biases have two axes, as kernels have, and nobody expects them to be pruned."""
+    import tf_keras
+
+    from lwdash.techniques.prune import select_layers
+
+    inputs = tf_keras.Input((8, 4))
+    x = tf_keras.layers.MultiHeadAttention(2, 3, name="attention")(inputs, inputs)
+    x = tf_keras.layers.SeparableConv1D(5, 3, name="separable")(x)
+    skipped = select_layers(tf_keras.Model(inputs, x), ()).skipped
+    assert [(s.layer, s.reason.partition(",")[0]) for s in skipped] == [
+        ("separable", "depthwise_kernel stays as it is")
+    ]

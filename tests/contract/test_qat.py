@@ -184,6 +184,17 @@ def test_what_is_not_emulated_is_listed_with_the_reason() -> None:
     assert "Rescaling" in trained("pictures", ()).skipped[0].reason
 
 
+def test_an_operation_between_layers_is_called_so() -> None:
+    import tf_keras
+
+    from lwdash.techniques.fake_quant import reasons
+
+    inputs = tf_keras.Input((4,))
+    x = tf_keras.layers.Dense(4, name="dense")(inputs)
+    model = tf_keras.Model(inputs, x + inputs)
+    assert [reason for reason in reasons(model, ()).values() if reason] == ["it is an operation, not a layer"]
+
+
 def test_a_layer_can_be_left_alone_and_its_normalization_with_it() -> None:
     treated = applied("qat", model_of("curves"), "curves", skip=("conv",))
     reasons = {s.layer: s.reason for s in treated.skipped}

@@ -1,5 +1,7 @@
 """What fine-tuning learns from: labels, the original model, or both by Hinton's loss."""
 
+import dataclasses
+import importlib
 from typing import Any
 
 import numpy as np
@@ -136,3 +138,18 @@ def test_a_model_of_either_keras_learns(library_name: str, share: float) -> None
     given = Training([rows], labels, [teacher], "classification", 0, lambda doing, done: None, share, 2.0)
     finetune(model, given, epochs=30, learning_rate=0.1, batch_size=16, what="test")
     assert np.mean(model.predict(rows, verbose=0).argmax(axis=1) == labels) > 0.95
+
+
+@pytest.mark.parametrize("library", ["keras", "tf_keras"])
+def test_a_training_tells_where_it_is_from_its_first_step_on(library: str) -> None:
+    """An epoch of a large network takes minutes, in which the run would still say what it did before."""
+    keras = importlib.import_module(library)
+    told: list[tuple[str, float]] = []
+    given = training(np.zeros((10, 1), "float32"), np.zeros(10, "float32"), "regression")
+    given = dataclasses.replace(given, progress=lambda doing, share: told.append((doing, round(share, 3))))
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    finetune(model, given, epochs=2, learning_rate=0.1, batch_size=5, what="pruning")
+    assert told == [
+        (f"pruning: epoch {epoch} of 2", share)
+        for epoch, share in ((1, 0.0), (1, 0.25), (1, 0.5), (2, 0.5), (2, 0.75), (2, 1.0))
+    ]
