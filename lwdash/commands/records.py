@@ -12,7 +12,8 @@ from storage.experiments import experiment_names, find_experiments
 from storage.frames import newest_runs
 
 FIGURES = (
-    "size_bytes", "gzip_bytes", "huffman_bytes", "accuracy", "accuracy_ci", "baseline_accuracy", "agreement",
+    "size_bytes", "gzip_bytes", "huffman_bytes", "accuracy", "accuracy_ci", "baseline_accuracy", "mae", "baseline_mae",
+    "rmse", "baseline_rmse", "r2", "baseline_r2", "reconstruction_error", "baseline_reconstruction_error", "agreement",
     "sqnr_db", "kl_nats", "verdict", "latency_ms_p50", "latency_ms_p90", "latency_ms_p99", "speedup", "speedup_ci",
     "sparsity",
 )  # fmt: skip
@@ -115,12 +116,21 @@ def _cells(record: Mapping[str, Any]) -> tuple[str, ...]:
         record["state"],
         _number(record["size_bytes"], "{:,}"),
         _number(record["gzip_bytes"], "{:,}"),
-        _number(record["agreement"], "agrees {:.2%}")
-        if record["accuracy"] is None
-        else f"{record['accuracy']:.2%}",
+        _quality(record),
         _number(record["speedup"], "{:.2f}×"),
         record["verdict"] or "–",
     )
+
+
+def _quality(record: Mapping[str, Any]) -> str:
+    """The figure that its task is judged by."""
+    forms = {
+        "accuracy": "{:.2%}",
+        "reconstruction_error": "MSE {:.4g}",
+        "mae": "MAE {:.4g}",
+        "agreement": "agrees {:.2%}",
+    }
+    return next((form.format(record[key]) for key, form in forms.items() if record[key] is not None), "–")
 
 
 def _number(value: float | None, form: str) -> str:

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from conftest import Called, Finished, Sample, call_lwdash
 
+from lwdash.commands.records import FIGURES, table_lines
 from lwdash.measure.runner import Runner
 
 RUN_KEYS = {
     "id", "recipe", "state", "error", "artifact", "size_bytes", "gzip_bytes", "huffman_bytes", "accuracy",
-    "accuracy_ci", "baseline_accuracy", "agreement", "sqnr_db", "kl_nats", "verdict", "latency_ms_p50",
+    "accuracy_ci", "baseline_accuracy", "mae", "rmse", "r2", "reconstruction_error", "agreement",
+    "sqnr_db", "kl_nats", "verdict", "latency_ms_p50",
     "latency_ms_p90", "latency_ms_p99", "speedup", "speedup_ci", "sparsity", "skipped", "stages", "seconds",
 }  # fmt: skip
 
@@ -52,6 +54,23 @@ def test_run_gives_one_object_with_a_record_a_recipe(finished: Finished, runs: d
     ]
     for record in whole["runs"]:
         assert set(record) >= RUN_KEYS
+
+
+@pytest.mark.parametrize(
+    ("measured", "cell"),
+    [
+        ({"accuracy": 0.91234, "agreement": 0.99}, "91.23%"),
+        ({"mae": 1.71236, "rmse": 2.0, "baseline_mae": 1.7}, "MAE 1.712"),
+        ({"reconstruction_error": 0.0312345, "mae": 0.1}, "MSE 0.03123"),
+        ({"agreement": 0.975}, "agrees 97.50%"),
+        ({}, "–"),
+    ],
+)
+def test_a_task_is_told_by_its_own_figure(measured: dict[str, float], cell: str) -> None:
+    told = {"id": 7, "recipe": "int8", "state": "succeeded", "error": None, "verdict": None, "speedup": None}
+    head, line = table_lines([{**dict.fromkeys(FIGURES), **told, **measured}])
+    place = head.index("accuracy")
+    assert line[place : head.index("speed-up")].strip() == cell
 
 
 def test_a_failed_run_makes_the_exit_code_1_and_says_why(finished: Finished, runs: dict[str, Any]) -> None:
