@@ -33,7 +33,7 @@ def experiment_card(row: Mapping[str, Any], summary: ExperimentSummary) -> None:
                 f"{plain(row['model_name'])} · {plain(row['data_name'])}  \n"
                 f"{row['task']} · {utc(row['created_at'])} UTC{private}"
             )
-        _baseline(summary.baseline)
+        _baseline(summary.baseline, is_under_way=bool(row["running"] or row["queued"]))
         _best(summary, row["limits"] or {})
         _runs(row)
 
@@ -52,9 +52,9 @@ def _summary(
     return summarize(figures, limits)
 
 
-def _baseline(run: Mapping[str, Any] | None) -> None:
+def _baseline(run: Mapping[str, Any] | None, *, is_under_way: bool) -> None:
     if run is None:
-        _figure("Baseline", NOTHING, "not measured yet")
+        _figure("Baseline", NOTHING, "not measured yet" if is_under_way else "was not measured")
         return
     _figure("Baseline", size(run["size_bytes"]), _quality(run))
 

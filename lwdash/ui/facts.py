@@ -80,6 +80,7 @@ def _layer_table(facts: ModelFacts) -> None:
                 "parameters": layer.parameters,
                 "share": 100 * layer.parameters / max(1, facts.parameters),
                 **{t: _support(treated[t].get(layer.path)) for t in labels},
+                "remarks": _remarks({t: treated[t].get(layer.path) for t in labels}),
             }
             for layer in facts.layers
         ]
@@ -97,9 +98,10 @@ def _layer_table(facts: ModelFacts) -> None:
                 "Share", format="%.1f %%", min_value=0, max_value=100, width=110, help="Of all parameters"
             ),
             **{
-                t: st.column_config.TextColumn(label, width="medium", help=TECHNIQUES[t].SUMMARY)
+                t: st.column_config.TextColumn(t, width=70, help=f"{label}: {TECHNIQUES[t].SUMMARY}")
                 for t, label in labels.items()
             },
+            "remarks": st.column_config.TextColumn("Remarks", width=420),
         },
     )
 
@@ -153,9 +155,16 @@ def _technique_table(facts: ModelFacts) -> None:
 
 
 def _support(entry: tuple[bool, str | None] | None) -> str:
-    if entry is None:
-        return ""
-    return ("✓ yes" if entry[0] else "– no") + (f": {entry[1]}" if entry[1] else "")
+    return "" if entry is None else "✓ yes" if entry[0] else "– no"
+
+
+def _remarks(entries: Mapping[str, tuple[bool, str | None] | None]) -> str:
+    """Why a technique treats a layer as it does; those with the same reason share it: `prune, cluster: …`."""
+    reasons: dict[str, list[str]] = {}
+    for technique, entry in entries.items():
+        if entry is not None and entry[1]:
+            reasons.setdefault(entry[1], []).append(technique)
+    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
 
 
 def show_data(facts: DataFacts, fitted: Fit) -> None:

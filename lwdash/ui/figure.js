@@ -82,6 +82,8 @@ async function draw(figure, library) {
   figure.width = root.clientWidth;
   const isNarrow = figure.width < NARROW;
   layout.template = theme(root);
+  // A title with a second line below it is placed well by plotly; others begin at the top, all at the same height.
+  if (layout.title && !layout.title.subtitle?.text) Object.assign(layout.title, { y: 1, yanchor: "top", yref: "container", pad: { t: 12 } });
   layout.width = figure.width;
   layout.height = data.height;
   layout.dragmode ??= "zoom";

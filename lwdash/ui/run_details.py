@@ -171,8 +171,9 @@ def _interval(bounds: Sequence[float] | None, write: Callable[[float], str]) -> 
 def show_state(run: Mapping[str, Any]) -> None:
     """Why a run ended that did not succeed, and what there is of it."""
     if run["state"] == "failed":
-        st.error(plain(run["error"] or "it failed without a message"), icon=":material/error:")
-        st.caption("The other runs go on. The stages and the log below show how far it came.")
+        why = run["error"] or "it failed without a message"
+        st.error(plain(why[:1].upper() + why[1:]), icon=":material/error:")
+        st.caption("The stages and the log below show how far it came.")
     elif run["state"] == "cancelled":
         st.warning(
             "This run was cancelled. What it had finished stays in the cache.", icon=":material/cancel:"

@@ -112,9 +112,7 @@ def _audit(stages: Any) -> None:
 def _fact(value: Any, key: str) -> str:
     """key: what it is called, which tells its unit; of a table of layers it is the table's."""
     if isinstance(value, Mapping):
-        return "; ".join(
-            f"{_called(k)} {_fact(v, k if k in FACTS_WITH_UNITS else key)}" for k, v in value.items()
-        )
+        return "; ".join(f"{k} {_fact(v, k if k in FACTS_WITH_UNITS else key)}" for k, v in value.items())
     if isinstance(value, (list, tuple)):
         return "; ".join(_fact(v, key) for v in value)
     if value is None:

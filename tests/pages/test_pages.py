@@ -93,7 +93,7 @@ def test_a_failed_run_says_why_and_can_be_tried_again(home):
     assert "failed: it failed <b>on purpose</b> *here*" in words(results).replace("**", "")
 
     run = shown(places.RUN, id="50")
-    assert "it failed <b>on purpose</b> *here*" in words(run)
+    assert "It failed <b>on purpose</b> *here*" in words(run)
     [again] = [button for button in run.button if button.label == "Try again"]
     again.click()
     sound(run.run())

@@ -181,7 +181,7 @@ def test_facts_of_a_stage_in_words_without_the_audit():
     facts = {
         "rows": 301,
         "loss": 0.083946,
-        "sparsity": {"conv": 0.5},
+        "sparsity": {"conv_1/kernel": 0.5},
         "sqnr_db": 51.53,
         "largest_difference": None,
         "batch_norm_settled": False,
@@ -189,8 +189,8 @@ def test_facts_of_a_stage_in_words_without_the_audit():
         "audit": [{"kernel": "x"}],
     }
     assert fact_words(facts) == (
-        "rows: 301, loss: 0.08395, sparsity: conv 50.0 %, SQNR: 51.5 dB, largest difference: –, batch norm settled: no, "
-        "names: a; b"
+        "rows: 301, loss: 0.08395, sparsity: conv_1/kernel 50.0 %, SQNR: 51.5 dB, largest difference: –, "
+        "batch norm settled: no, names: a; b"
     )
 
 
