@@ -17,6 +17,7 @@ from lwdash.techniques.copied_constants import fit_copied_constants
 from lwdash.techniques.equal_splits import write_equal_splits
 from lwdash.techniques.finetune import library_of
 from lwdash.techniques.flatbuffer import read_model, text, write_model
+from lwdash.techniques.fused_names import name_fused_layers
 from lwdash.techniques.lite_forms import in_lite_forms
 from lwdash.techniques.reversals import write_reversals_as_gathers
 
@@ -58,7 +59,7 @@ def apply(model: Any, input_names: Sequence[str], input_shapes: Sequence[Sequenc
                 data = tf.lite.TFLiteConverter.from_keras_model(fixed).convert()
         except Exception as error:  # the converter raises whatever its passes raise
             raise ConversionFailed(explain_failure(str(error))) from error
-    return clean_names(data, input_names)
+    return clean_names(data, input_names, model)
 
 
 def with_batch_of_one(library: Any, model: Any, shapes: Sequence[Sequence[int]]) -> Any:
@@ -97,14 +98,17 @@ def _all_layers(model: Any) -> Iterator[Any]:
             yield from _all_layers(layer)
 
 
-def clean_names(data: bytes, input_names: Sequence[str]) -> bytes:
+def clean_names(data: bytes, input_names: Sequence[str], live: Any = None) -> bytes:
     """The same .tflite with short unique tensor names `layer/operation`, and inputs named as in the model.
 
     The signature's inputs too: Keras numbers them through a process, so that equal models gave unequal files.
+    live: the Keras model it was made from, after which fused recurrent layers are called; None leaves them unnamed.
     Fused names of the converter (`m/a/Relu;m/a/BiasAdd;…`) can be a fifth of a small file. Operators that quantizers
     do not know are written as ones that they do, where that gives the same bits.
     """
     model = read_model(data)
+    if live is not None and not isinstance(live, SavedFunction):
+        name_fused_layers(model, live, MARK)
     write_equal_splits(model)
     write_as_products(model)
     bound_unselected_exponents(model)

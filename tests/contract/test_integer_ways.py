@@ -126,3 +126,13 @@ def test_volumes_are_pooled_plane_by_plane(library: str, padding: str) -> None:
     volumes = {"volume": np.random.default_rng(0).normal(size=(2, 7, 5, 6, 2)).astype("float32")}
     data = float32.apply(model, ["volume"], [(7, 5, 6, 2)])
     check_export(predict(model, [volumes["volume"]]), data, volumes)
+
+
+def test_a_fused_recurrent_layer_keeps_its_name() -> None:
+    """The converter writes an LSTM as one operator that is called after nothing in the model."""
+    from tf_keras import layers
+
+    both = layers.Bidirectional(layers.LSTM(5, return_sequences=True), name="both")
+    data = exported(tf_keras_model(both, layers.LSTM(3, name="last"), layers.Dense(2, name="answer")))
+    found = [operator.layer for operator in computed(data) if operator.kind == "UNIDIRECTIONAL_SEQUENCE_LSTM"]
+    assert found == ["both", "both", "last"]
