@@ -30,6 +30,7 @@ class Session:
         self.page_hash = ""
         self.live: dict[str, asyncio.Task[None]] = {}
         self.answered = asyncio.Event()
+        self.listening = asyncio.create_task(self.listen())
 
     async def ask(self, fragment: str = "") -> None:
         message = BackMsg()
@@ -71,10 +72,20 @@ class Session:
         split = urlsplit(address)
         self.name, self.query = split.path, split.query
         self.page_hash = self.pages.get(self.name, "")
+        return await self.answer()
+
+    async def answer(self) -> float:
+        """Asks for the page; seconds until it is there. Raises what went wrong in it."""
         self.answered.clear()
         began = time.monotonic()
         await self.ask()
-        await asyncio.wait_for(self.answered.wait(), 60)
+        answered = asyncio.create_task(self.answered.wait())
+        await asyncio.wait({answered, self.listening}, timeout=60, return_when=asyncio.FIRST_COMPLETED)
+        if not answered.done():
+            answered.cancel()
+            if self.listening.done():
+                self.listening.result()
+            raise TimeoutError(f"{self.name}?{self.query} is not answered")
         return time.monotonic() - began
 
     def rest(self) -> None:
@@ -91,17 +102,13 @@ async def visit(port: int, addresses: list[str], seconds: float, seed: int) -> l
         url, origin=f"http://127.0.0.1:{port}", subprotocols=["streamlit"], max_size=None
     ) as connection:
         session = Session(connection, addresses[seed % len(addresses)])
-        listener = asyncio.create_task(session.listen())
-        await session.ask()
-        await session.answered.wait()
+        await session.answer()
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             await asyncio.sleep(chance.uniform(*PAUSE_S))
             times.append(await session.click(chance.choice([a for a in addresses if a != session.name])))
-            if listener.done():
-                listener.result()
         session.rest()
-        listener.cancel()
+        session.listening.cancel()
     return times
 
 
