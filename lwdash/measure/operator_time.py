@@ -159,16 +159,17 @@ def _unpackers(facts: TfliteFacts, operator: Operator) -> list[Operator]:
 
 
 def _prepared(data: bytes, facts: TfliteFacts, threads: int) -> Any:
-    """An interpreter that has run once. Indices are 0, or 1 where that fails: a row of zeros may be masked throughout."""
+    """An interpreter that has run once, on noise, or on what an Embedding takes where that fails: indices may come as
+    floats, and a row of zeros may be masked throughout."""
     interpreter = make_interpreter(data, threads)
     failed: Exception | None = None
-    for index in (0, 1):
+    for constant in (None, 0, 1):
         generator = np.random.default_rng(0)
         try:
             interpreter.allocate_tensors()
             for port in facts.inputs:
                 tensor = facts.subgraphs[0].tensors[port.tensor]
-                interpreter.set_tensor(port.tensor, _noise(tensor, generator, index))
+                interpreter.set_tensor(port.tensor, _noise(tensor, generator, constant))
             interpreter.invoke()
         except (RuntimeError, ValueError) as error:
             failed = error
@@ -177,14 +178,15 @@ def _prepared(data: bytes, facts: TfliteFacts, threads: int) -> Any:
     raise ConversionFailed(f"LiteRT cannot run this operator alone: {failed}") from failed
 
 
-def _noise(tensor: Tensor, generator: np.random.Generator, index: int) -> np.ndarray:
+def _noise(tensor: Tensor, generator: np.random.Generator, constant: int | None) -> np.ndarray:
+    """Noise, or `constant` everywhere; indices are never noise."""
     shape = tuple(abs(n) for n in tensor.shape)
-    if tensor.dtype in ("float32", "float16"):
+    if constant is None and tensor.dtype in ("float32", "float16"):
         return generator.normal(size=shape).astype(tensor.dtype)
     if tensor.dtype in ("int8", "uint8", "int16") and tensor.quantization is not None:
         limits = np.iinfo(tensor.dtype)
         return generator.integers(limits.min, limits.max, shape, endpoint=True).astype(tensor.dtype)
-    return np.full(shape, index, tensor.dtype)
+    return np.full(shape, constant or 0, tensor.dtype)
 
 
 def _timed(interpreter: Any) -> int:
