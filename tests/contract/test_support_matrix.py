@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import support_matrix
 from support_matrix import MARKS, RECIPES, all_models, kept_results, table, try_apart
+from zoo_models import LARGE
 
 README = Path(__file__).parents[2] / "README.md"
 CHOSEN = (
@@ -51,6 +52,14 @@ def test_what_the_matrix_says_still_holds(model: str, tried: Callable[[str], dic
 def _verdicts(found: dict[str, Any]) -> dict[str, Any]:
     """Without the words of failures, which quote libraries."""
     return {recipe: {"state": f["state"], "floats": f.get("floats")} for recipe, f in found.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LARGE)
+def test_large_networks_work_with_every_recipe(name: str) -> None:
+    """keras.applications of up to 25 million parameters, one after the other: three minutes each on two free cores."""
+    found = try_apart(f"keras_{name}")
+    assert {recipe: f for recipe, f in found.items() if f["state"] not in ("works", "partly")} == {}
 
 
 def test_every_chosen_model_was_tried_with_every_recipe() -> None:
