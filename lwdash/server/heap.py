@@ -10,12 +10,13 @@ import sys
 import threading
 import time
 
-LOOK_S = 5.0
-AGAIN_S = 20.0
+LOOK_S = 2.0
+COLLECTIONS = 50
+"""After so many, what pages have made since weighs again; where nobody looks at pages there are none."""
 
 
 def spare_what_stays() -> threading.Thread:
-    """Every 20 s, and soon after imports, looks at everything itself and sets aside what is left; in the background."""
+    """Now and then looks at everything itself and sets aside what is left; in the background, as long as the server runs."""
     thread = threading.Thread(target=_watch, name="lwdash-heap", daemon=True)
     thread.start()
     return thread
@@ -29,9 +30,13 @@ def set_aside() -> None:
 
 
 def _watch() -> None:
-    known, since = 0, 0.0
+    known, done = 0, 0
     while True:
         time.sleep(LOOK_S)
-        if len(sys.modules) > known or time.monotonic() - since > AGAIN_S:
+        if len(sys.modules) > known or _full_collections() - done > COLLECTIONS:
             set_aside()
-            known, since = len(sys.modules), time.monotonic()
+            known, done = len(sys.modules), _full_collections()
+
+
+def _full_collections() -> int:
+    return int(gc.get_stats()[2]["collections"])

@@ -74,7 +74,7 @@ def test_twenty_sessions_while_fifty_jobs_run(drill: Site) -> None:
     """The bench's own engine runs simulated children on the server's home; the sessions click and stay on live pages."""
     experiment = seed_experiment(drill.store, "two hundred", 200, seed=200)
     drill.start(slots=RUNNING)
-    ids = drill.queue(*["slow(seconds=30)"] * 500, owner="everybody")
+    ids = drill.queue(*["slow(seconds=300)"] * RUNNING, owner="everybody")
     poll("the jobs run", lambda: drill.states(ids).count("running") >= RUNNING, 120)
     live = [
         "",

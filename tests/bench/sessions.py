@@ -17,6 +17,8 @@ from websockets.asyncio.client import ClientConnection, connect
 
 PAUSE_S = (2.0, 6.0)
 """Between two clicks of one visitor."""
+WARM_UP_S = 15.0
+"""Before the first clicks: a server is started once, and imports what a page needs when it is first asked for it."""
 
 
 class Session:
@@ -103,6 +105,7 @@ async def visit(port: int, addresses: list[str], seconds: float, seed: int) -> l
     ) as connection:
         session = Session(connection, addresses[seed % len(addresses)])
         await session.answer()
+        await asyncio.sleep(WARM_UP_S)
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             await asyncio.sleep(chance.uniform(*PAUSE_S))
