@@ -167,7 +167,15 @@ def test_runs_are_tagged_named_hidden_and_copied(visit, store):
     poll("the title is kept", lambda: runs.get_run(store.database, 9)["title"] == "the <b>small</b> one", 30)
     annotations.add_tags(store.database, [9, 10], ["watch"])
     search = visit("experiment?id=2&q=watch")
-    expect(search.get_by_text("2 of 200 runs pass the filters")).to_be_visible()
+    found = search.get_by_text("2 of 200 runs pass the filters")
+
+    def is_seen() -> bool:  # what another process wrote is seen within some seconds
+        search.reload()
+        search.wait_for_function(DRAWN)
+        settled(search)
+        return bool(found.is_visible())
+
+    poll("the tags are seen", is_seen, 60)
     page.get_by_role("button", name="Hide", exact=True).click()
     poll("it is hidden", lambda: runs.get_run(store.database, 9)["tags"] == ["watch", "hidden"], 30)
     expect(page.get_by_text("199 of 200 runs pass the filters")).to_be_visible(timeout=PATIENCE)
