@@ -6,11 +6,9 @@ from typing import Any
 import streamlit as st
 
 from lwdash.ui import places
-from lwdash.ui.cards import plain
 from lwdash.ui.recipe_editor import fill_recipes
-from lwdash.ui.results.frame import forget_notes
-from storage import annotations, runs
-from storage.errors import StorageError
+from lwdash.ui.run_words import edit_words
+from storage import runs
 from storage.frames import baseline_run
 from storage.neighbours import neighbours
 from storage.store import Store
@@ -61,7 +59,7 @@ def show_changes(store: Store, run: Mapping[str, Any]) -> None:
     if run["state"] in ("failed", "cancelled") and st.button("Try again", icon=":material/replay:"):
         runs.retry(store.database, run["id"])
         st.rerun()
-    _words(store, run)
+    edit_words(store, run, scope="app")
     if st.button(
         "Edit recipe", icon=":material/content_copy:",
         help="Opens the recipe in the editor of its experiment, to be changed and started as a new run",
@@ -71,32 +69,3 @@ def show_changes(store: Store, run: Mapping[str, Any]) -> None:
         st.session_state[f"{editor}:open"] = True
         st.toast("The recipe is in the editor at the end of the page.", icon=":material/content_copy:")
         st.switch_page(places.EXPERIMENT, query_params={"id": str(run["experiment_id"])})
-
-
-def _words(store: Store, run: Mapping[str, Any]) -> None:
-    number, own = run["id"], [str(tag) for tag in run["tags"] or ()]
-    with (
-        st.popover("Title, tags, note", icon=":material/edit_note:"),
-        st.form(f"run:words:{number}", border=False),
-    ):
-        title = st.text_input(
-            "Title", run["title"] or "", max_chars=annotations.LONGEST_TITLE, placeholder=run["recipe"],
-            help="Shown instead of the recipe; empty gives the recipe back", width=340,
-        )  # fmt: skip
-        tags = st.multiselect(
-            "Tags", own, own, accept_new_options=True, placeholder="write a tag and press Enter",
-            max_selections=annotations.MOST_TAGS, width=340,
-        )  # fmt: skip
-        note = st.text_area("Note", run["note"] or "", max_chars=annotations.LONGEST_NOTE, width=340)
-        if not st.form_submit_button("Save", icon=":material/save:"):
-            return
-        try:
-            annotations.add_tags(store.database, [number], tags)
-            annotations.remove_tags(store.database, [number], [tag for tag in own if tag not in tags])
-            annotations.set_title(store.database, number, title)
-            annotations.set_note(store.database, number, note)
-        except StorageError as refused:
-            st.error(plain(str(refused)), icon=":material/error:")
-            return
-    forget_notes()
-    st.rerun()

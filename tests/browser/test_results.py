@@ -160,7 +160,7 @@ def test_limits_are_set_on_the_page_and_name_the_best_run(visit, store):
 def test_runs_are_tagged_named_hidden_and_copied(visit, store):
     page = visit("experiment?id=2&runs=9")
     selected(page, 1)
-    page.get_by_role("button", name="Title and note").click()
+    page.get_by_role("button", name="Title, tags, note").click()
     page.get_by_role("textbox", name="Title").fill("the <b>small</b> one")
     page.get_by_role("textbox", name="Note").fill("for the watch")
     page.get_by_role("button", name="Save", exact=True).last.click()

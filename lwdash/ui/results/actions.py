@@ -10,6 +10,7 @@ from lwdash.ui.recipe_editor import fill_recipes
 from lwdash.ui.results.filters import HIDDEN, tags_of
 from lwdash.ui.results.frame import forget_notes
 from lwdash.ui.results.view import select, selected
+from lwdash.ui.run_words import edit_words
 from storage import annotations, runs
 from storage.errors import StorageError
 from storage.store import Store
@@ -38,7 +39,7 @@ def show_actions(
         _stop_and_repeat(store, chosen)
         _tags(store, chosen, tags_of(frame))
         if len(ids) == 1:
-            _words(store, chosen.iloc[0])
+            edit_words(store, chosen.iloc[0].to_dict(), scope="fragment")
         if st.button(
             "Edit recipes", key="results:duplicate", icon=":material/content_copy:",
             help="Copies the recipes into the editor below, to be changed and started as new runs",
@@ -94,26 +95,6 @@ def _tags(store: Store, chosen: pd.DataFrame, known: list[str]) -> None:
                 for tag in own:
                     if st.button(plain(tag), key=f"results:untag:{tag}", icon=":material/close:"):
                         _write(lambda tag=tag: annotations.remove_tags(store.database, ids, [tag]))  # type: ignore[misc]
-
-
-def _words(store: Store, run: pd.Series) -> None:
-    run_id = int(run["id"])
-    with (
-        st.popover("Title and note", icon=":material/edit_note:"),
-        st.form(f"results:words:{run_id}", border=False),
-    ):
-        title = st.text_input(
-            "Title", run["title"] or "", max_chars=annotations.LONGEST_TITLE, placeholder=run["recipe"],
-            help="Shown instead of the recipe; empty gives the recipe back", width=340,
-        )  # fmt: skip
-        note = st.text_area("Note", run["note"] or "", max_chars=annotations.LONGEST_NOTE, width=340)
-        if st.form_submit_button("Save", icon=":material/save:"):
-
-            def write() -> None:
-                annotations.set_title(store.database, run_id, title)
-                annotations.set_note(store.database, run_id, note)
-
-            _write(write)
 
 
 def _hide(store: Store, chosen: pd.DataFrame) -> None:

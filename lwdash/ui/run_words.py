@@ -1,0 +1,42 @@
+"""A run's own words: its title, its tags and its note, in one form."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import streamlit as st
+
+from lwdash.ui.cards import plain
+from lwdash.ui.results.frame import forget_notes
+from storage import annotations
+from storage.errors import StorageError
+from storage.store import Store
+
+
+def edit_words(store: Store, run: Mapping[str, Any], *, scope: Literal["app", "fragment"]) -> None:
+    """A button that opens the form. run: `id`, `recipe`, `title`, `tags`, `note`; scope: what is drawn anew after saving."""
+    number, own = int(run["id"]), [str(tag) for tag in run["tags"] or ()]
+    with (
+        st.popover("Title, tags, note", icon=":material/edit_note:"),
+        st.form(f"words:{number}", border=False),
+    ):
+        title = st.text_input(
+            "Title", run["title"] or "", max_chars=annotations.LONGEST_TITLE, placeholder=run["recipe"],
+            help="Shown instead of the recipe; empty gives the recipe back", width=340,
+        )  # fmt: skip
+        tags = st.multiselect(
+            "Tags", own, own, accept_new_options=True, placeholder="write a tag and press Enter",
+            max_selections=annotations.MOST_TAGS, width=340,
+        )  # fmt: skip
+        note = st.text_area("Note", run["note"] or "", max_chars=annotations.LONGEST_NOTE, width=340)
+        if not st.form_submit_button("Save", icon=":material/save:"):
+            return
+        try:
+            annotations.add_tags(store.database, [number], tags)
+            annotations.remove_tags(store.database, [number], [tag for tag in own if tag not in tags])
+            annotations.set_title(store.database, number, title)
+            annotations.set_note(store.database, number, note)
+        except StorageError as refused:
+            st.error(plain(str(refused)), icon=":material/error:")
+            return
+    forget_notes()
+    st.rerun(scope=scope)
