@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import ColumnElement, Engine, func, select
+from sqlalchemy import ColumnElement, Engine, case, func, select
 
-from storage.tables import FINAL, RECIPE, Run
+from storage.tables import FINAL, RECIPE, Run, State
 
 STANDING = (
     Run.id, Run.recipe, Run.is_baseline, Run.state, Run.doing, Run.progress, Run.error, Run.attempt,
@@ -33,6 +33,17 @@ def ended_mark(engine: Engine, experiment_id: int) -> tuple[Any, ...]:
     )
     with engine.connect() as connection:
         return tuple(connection.execute(query).one())
+
+
+def under_way_mark(engine: Engine, experiment_id: int) -> tuple[Any, ...] | None:
+    """Differs whenever another set of runs is queued or running, progress apart; None where nothing is."""
+    is_running = func.count(case((Run.state == State.RUNNING, 1)))
+    query = select(func.count(), func.sum(Run.id), func.sum(Run.attempt), is_running).where(
+        *_of(experiment_id, False)
+    )
+    with engine.connect() as connection:
+        mark = tuple(connection.execute(query).one())
+    return mark if mark[0] else None
 
 
 def figures_of(engine: Engine, run_ids: Sequence[int]) -> dict[int, dict[str, Any]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from seeding import seed_experiment
-from sqlalchemy import update
+from sqlalchemy import select, update
 from streamlit.testing.v1 import AppTest
 from visit import shown, sound, words
 
@@ -147,6 +147,28 @@ def test_ten_thousand_runs_are_all_on_the_page(home):
     assert [int(url.rpartition("=")[2]) for url in sound(app).dataframe[0].value["run"]] == [105]
     assert "10,000" in words(shown(places.OVERVIEW))
     assert "run 10000 of big" in words(shown(places.RUN))
+
+
+def test_axes_that_nobody_chose_follow_what_is_measured(home):
+    """Without labels a baseline has no quality: what is drawn then must not stay when runs with one have ended."""
+    experiment = seed_experiment(home, "unlabelled", 3)
+    without = {"accuracy": None, "accuracy_ci": None, "baseline_accuracy": None, "agreement": None}
+    with home.database.begin() as connection:
+        figures = dict(connection.execute(select(Run.id, Run.figures)).tuples().all())
+        connection.execute(
+            update(Run).where(Run.is_baseline).values(figures={**figures[1], **without}, accuracy=None)
+        )
+        connection.execute(update(Run).where(Run.id > 1).values(state=State.RUNNING, figures=None))
+    results = shown(places.EXPERIMENT, id=str(experiment))
+    assert results.session_state["results:y"] == "latency_ms_p50"
+    with home.database.begin() as connection:
+        ended = {"state": State.SUCCEEDED, "figures": {**figures[2], **without, "agreement": 0.97}}
+        connection.execute(update(Run).where(Run.id > 1).values(ended))
+    assert sound(results.run()).session_state["results:y"] == "agreement"
+    assert "y" not in results.query_params
+    results.selectbox(key="results:y").set_value("gzip_bytes").run()
+    assert sound(results.run()).session_state["results:y"] == "gzip_bytes"
+    assert results.query_params["y"] == "gzip_bytes"
 
 
 def test_many_experiments_come_in_pages(home):

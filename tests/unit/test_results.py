@@ -8,6 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 from seeding import seed_experiment
+from sqlalchemy import update
 
 from lwdash.charts.measures import ACCURACY, MEASURES, SIZES
 from lwdash.charts.tradeoff import Axes
@@ -21,6 +22,8 @@ from lwdash.ui.results.report import report_of
 from lwdash.ui.results.side_by_side import change_words
 from storage import annotations, experiments, runs
 from storage.errors import NotWritten
+from storage.result_frames import standing
+from storage.tables import Run, State
 
 ROWS = pd.DataFrame(
     {
@@ -142,6 +145,24 @@ def test_the_frame_has_new_runs_titles_and_derived_figures(sqlite_store):
     again = results_frame(sqlite_store, experiment)
     assert again["id"].tolist() == list(range(1, 62))
     assert again.set_index("id")["state"].loc[[50, 61]].tolist() == ["queued", "queued"]
+
+
+def test_a_run_that_ends_while_the_frame_is_read_is_in_it_once(sqlite_store, monkeypatch):
+    experiment = seed_experiment(sqlite_store, "beats", 3)
+    with sqlite_store.database.begin() as connection:
+        connection.execute(update(Run).where(Run.id > 1).values(state=State.RUNNING))
+
+    def read_and_end(engine, number, *, has_ended):
+        rows = standing(engine, number, has_ended=has_ended)
+        if not has_ended:
+            with engine.begin() as connection:
+                connection.execute(update(Run).where(Run.id == 2).values(state=State.SUCCEEDED))
+        return rows
+
+    monkeypatch.setattr("lwdash.ui.results.frame.standing", read_and_end)
+    frame = results_frame(sqlite_store, experiment)
+    assert frame["id"].tolist() == [1, 2, 3]
+    assert frame["state"].tolist() == ["succeeded", "succeeded", "running"]
 
 
 def test_records_hold_every_run_in_stored_units(sqlite_store):

@@ -11,8 +11,9 @@ from lwdash.charts.parallel import complete_runs, describe_parallel, plot_parall
 from lwdash.charts.tradeoff import MOST_DRAWN, Axes, describe_tradeoff, plot_tradeoff, tradeoff_points
 from lwdash.ui.cards import plain
 from lwdash.ui.figure import Spec, show_figure, written
+from lwdash.ui.results.frame import known_measures
 from lwdash.ui.results.memo import contents, remembered
-from lwdash.ui.results.view import PARALLEL, POINTS, TECHNIQUE, select, selected, settle
+from lwdash.ui.results.view import PARALLEL, POINTS, TECHNIQUE, follow, select, selected, settle
 
 AXES_WIDTH = 225
 _BRUSHED = "results:brushed"
@@ -21,18 +22,17 @@ MOST_PARALLEL = ("size_bytes", "gzip_bytes", "latency_ms_p50", "speedup", "arena
 
 
 def default_axes(runs: pd.DataFrame) -> dict[str, str]:
-    """What is drawn before anybody chose: quality against size, coloured by latency."""
-    known = columns_of(runs)
+    """What is drawn before anybody chose: quality against size, coloured by latency, as far as it is measured yet."""
+    known = [measure.column for measure in known_measures(runs)]
     return {
-        "results:x": "size_bytes",
-        "results:y": quality_of(runs).column,
+        "results:x": _first_of(known, "size_bytes"),
+        "results:y": _first_of(known, quality_of(runs).column, "latency_ms_p50"),
         "results:colour": "latency_ms_p50" if "latency_ms_p50" in known else TECHNIQUE,
     }
 
 
-def columns_of(runs: pd.DataFrame) -> list[str]:
-    """The measures that these runs have, by column."""
-    return remembered("known", (runs,), lambda: [measure.column for measure in available(runs)])
+def _first_of(known: list[str], *wanted: str) -> str:
+    return next(column for column in (*wanted, *known) if column in known)
 
 
 def chosen_axes(runs: pd.DataFrame) -> Axes:
@@ -51,14 +51,9 @@ def chosen_axes(runs: pd.DataFrame) -> Axes:
 
 def choose_axes(runs: pd.DataFrame) -> None:
     """The row of choices above the chart. runs: all of the experiment, so that filters do not change the choice."""
-    columns = columns_of(runs)
-    start = default_axes(runs)
-    for key, options in (
-        ("results:x", columns),
-        ("results:y", columns),
-        ("results:colour", [*columns, TECHNIQUE]),
-    ):
-        settle(key, options, start[key] if start[key] in options else options[0])
+    columns = [measure.column for measure in known_measures(runs)]
+    for key, default in default_axes(runs).items():
+        follow(key, [*columns, TECHNIQUE] if key == "results:colour" else columns, default)
     settle("results:view", [POINTS, PARALLEL], POINTS)
     with st.container(horizontal=True, vertical_alignment="top"):
         st.segmented_control(
@@ -147,12 +142,8 @@ def _picked(ids: list[int], drawn: set[int]) -> None:
 
 def _show_parallel(runs: pd.DataFrame, axes: Axes, name: str) -> None:
     columns = [axes.x.column, axes.y.column, *([axes.colour.column] if axes.colour else [])]
-    known = columns_of(runs)
-    columns = [
-        column
-        for column in dict.fromkeys([*columns, *MOST_PARALLEL])
-        if column in known and column in MEASURES
-    ]
+    known = {measure.column for measure in available(runs)}
+    columns = [column for column in dict.fromkeys([*columns, *MOST_PARALLEL]) if column in known]
     measures = [MEASURES[column] for column in columns[:7]]
     whole = complete_runs(runs, measures)
     chosen = set(selected())

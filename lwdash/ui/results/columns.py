@@ -9,9 +9,10 @@ import streamlit as st
 
 from lwdash.charts.families import short_recipe
 from lwdash.charts.limits import LIMITS, keeps_all, kept
-from lwdash.charts.measures import MEASURES, Measure, available, quality_of
+from lwdash.charts.measures import MEASURES, Measure, quality_of
 from lwdash.ui.downloads import download_url, run_url
 from lwdash.ui.formats import utc
+from lwdash.ui.results.frame import known_measures
 from lwdash.ui.results.memo import remembered
 from storage.annotations import get_preference, set_preference
 from storage.store import Store
@@ -33,14 +34,9 @@ OTHERS = {
 """Column → its heading, for what is not a measure."""
 
 
-def column_names(runs: pd.DataFrame) -> dict[str, str]:
-    """All columns that can be chosen for these runs → their heading."""
-    return {**{m.column: _heading(m) for m in available(runs)}, **OTHERS}
-
-
 def default_columns(runs: pd.DataFrame, limits: Mapping[str, float]) -> list[str]:
     """What the table has before anybody chose: what differs in state and place only where it does."""
-    known = {measure.column for measure in available(runs)}
+    known = {measure.column for measure in known_measures(runs)}
     wanted = ["state"] if (runs["state"] != "succeeded").any() else []
     wanted += [
         "size_bytes",
@@ -74,7 +70,7 @@ def default_columns(runs: pd.DataFrame, limits: Mapping[str, float]) -> list[str
 
 def choose_columns(store: Store, owner: str, runs: pd.DataFrame, limits: Mapping[str, float]) -> list[str]:
     """The menu of columns; what is chosen is kept for the person, on every experiment."""
-    names = remembered("columns", (runs,), lambda: column_names(runs))
+    names = {**{measure.column: _heading(measure) for measure in known_measures(runs)}, **OTHERS}
     saved = st.session_state.get(_OWN) or _saved(store, owner)
     usual = remembered("usual", (runs, tuple(limits.items())), lambda: default_columns(runs, limits))
     start = [column for column in saved or usual if column in names]

@@ -19,6 +19,9 @@ STATES = ("succeeded", "running", "queued", "failed", "cancelled")
 def filter_runs(runs: pd.DataFrame, limits: Mapping[str, float]) -> pd.DataFrame:
     """The row of filters; returns the runs that pass, in the same order."""
     states, techniques, tags = remembered("choices", (runs,), lambda: _choices(runs))
+    # "Running" stays chosen when the last run has ended: all runs would appear otherwise.
+    asked = st.session_state.get("results:states") or []
+    states = [state for state in STATES if state in states or state in asked]
     for key, options in (("states", states), ("techniques", techniques), ("tags", tags)):
         settle(f"results:{key}", options, [])
     with st.container(horizontal=True, vertical_alignment="bottom"):

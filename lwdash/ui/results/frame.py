@@ -1,4 +1,5 @@
-"""All runs of an experiment as one frame: what has ended is kept, what is under way is read each time."""
+"""All runs of an experiment as one frame, shared by all who look at it: what has ended is kept, what is under way is
+read anew every second."""
 
 import threading
 from collections.abc import Mapping
@@ -10,12 +11,15 @@ import streamlit as st
 
 from lwdash.charts.families import family
 from lwdash.charts.hosts import host_id, words_of
-from lwdash.charts.measures import INTERVALS, MEASURES
-from storage.result_frames import STANDING, ended_mark, figures_of, standing
+from lwdash.charts.measures import INTERVALS, MEASURES, Measure, available
+from lwdash.ui.results.memo import remembered
+from storage.result_frames import STANDING, ended_mark, figures_of, standing, under_way_mark
 from storage.store import Store
 
 OTHERS_SECONDS = 5
 """After this long, what somebody wrote through another process is seen."""
+PROGRESS_SECONDS = 1
+"""After this long, the progress of what is under way is read again."""
 FIGURES = (
     *MEASURES, *INTERVALS.values(), "rows", "baseline_accuracy", "baseline_size_bytes", "verdict", "verdict_text",
     "host", "host_id",
@@ -30,17 +34,24 @@ def results_frame(store: Store, experiment_id: int) -> pd.DataFrame:
     run_seconds, family (see charts.tradeoff), name (title or recipe), host_name.
     """
     url = str(store.database.url)
-    ended = _ended(store, url, experiment_id, ended_mark(store.database, experiment_id))
-    active = standing(store.database, experiment_id, has_ended=False)
-    if active.empty:
-        return ended
-    both = pd.concat([ended, _whole(active, {})], ignore_index=True) if len(ended) else _whole(active, {})
-    return both.sort_values("id", ignore_index=True)
+    # Asked for in this order, a run that ends in between is counted twice at worst, and never left out.
+    under_way = under_way_mark(store.database, experiment_id)
+    mark = ended_mark(store.database, experiment_id)
+    if under_way is None:
+        return _ended(store, url, experiment_id, mark)
+    return _all(store, url, experiment_id, (under_way, mark))
+
+
+def known_measures(runs: pd.DataFrame) -> list[Measure]:
+    """The measures that at least one of these runs has: looked for again only when others have been measured."""
+    measured = runs.loc[runs["state"] == "succeeded", "id"].to_numpy()
+    return remembered("known", (measured.tobytes(),), lambda: available(runs))
 
 
 def forget_notes() -> None:
     """Call after writing titles, tags or notes: the next frame has them."""
     _ended.clear()
+    _all.clear()
 
 
 @dataclass
@@ -52,19 +63,30 @@ class _Kept:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _kept(_url: str, experiment_id: int) -> _Kept:
+def _kept(experiment: tuple[str, int]) -> _Kept:
     return _Kept()
 
 
 @st.cache_resource(max_entries=8, ttl=OTHERS_SECONDS, show_spinner=False)
 def _ended(_store: Store, url: str, experiment_id: int, mark: tuple[Any, ...]) -> pd.DataFrame:
     runs = standing(_store.database, experiment_id, has_ended=True)
-    kept = _kept(url, experiment_id)
+    kept = _kept((url, experiment_id))
     with kept.lock:
         new = runs.loc[(runs["state"] == "succeeded") & ~runs["id"].isin(list(kept.by_run)), "id"]
         for run_id, figures in figures_of(_store.database, [int(i) for i in new]).items():
             kept.by_run[run_id] = {name: figures.get(name) for name in FIGURES}
         return _whole(runs, kept.by_run)
+
+
+@st.cache_resource(max_entries=8, ttl=PROGRESS_SECONDS, show_spinner=False)
+def _all(_store: Store, url: str, experiment_id: int, mark: tuple[Any, ...]) -> pd.DataFrame:
+    active = standing(_store.database, experiment_id, has_ended=False)
+    ended = _ended(_store, url, experiment_id, ended_mark(_store.database, experiment_id))
+    active = active[~active["id"].isin(ended["id"])]
+    if active.empty:
+        return ended
+    both = pd.concat([ended, _whole(active, {})], ignore_index=True) if len(ended) else _whole(active, {})
+    return both.sort_values("id", ignore_index=True)
 
 
 def _whole(runs: pd.DataFrame, figures: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:

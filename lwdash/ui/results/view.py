@@ -15,6 +15,8 @@ MOST_IN_ADDRESS = 100
 """More selected runs than this make an address that servers and mail programs cut."""
 _SEEN = "results:seen"
 _RUNS = "results:runs"
+_DEFAULTS = "results:defaults"
+"""In the session: the default that each choice had when the page was drawn last."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,15 @@ def settle(key: str, options: Sequence[Any], default: Any) -> None:
             st.session_state[key] = kept
     elif value not in options:
         st.session_state[key] = default
+
+
+def follow(key: str, options: Sequence[Any], default: Any) -> None:
+    """`settle`, where the default changes as runs are measured: a choice that nobody made changes with it."""
+    defaults: dict[str, Any] = st.session_state.setdefault(_DEFAULTS, {})
+    if st.session_state.get(key) == defaults.get(key):
+        st.session_state[key] = default
+    settle(key, options, default)
+    defaults[key] = default
 
 
 def settle_selection(runs: pd.Series) -> None:
