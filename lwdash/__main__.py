@@ -111,6 +111,9 @@ def _read(
         rows = dict(zip(files, pool.map(inspected, files, files.values()), strict=True))
     chosen = DataSettings(
         label="" if options.no_label else options.label,
+        classes=options.classes or None,
+        has_header=options.header,
+        delimiter=options.delimiter,
         ignored=tuple(options.ignore),
         preprocess=options.preprocess,
         seed=options.seed,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lwdash.commands import gc
+from lwdash.datasets.dialect import DELIMITERS
 from lwdash.settings import Settings
 from storage.store import Store
 
@@ -125,12 +126,42 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
         help="a column that is neither label nor input",
     )
     parser.add_argument(
+        "--classes",
+        type=_listed,
+        metavar="LIST",
+        help="the labels in the order of the model's outputs, e.g. normal,ectopic,noise (found: whole numbers count "
+        "from 0 or 1, texts are sorted)",
+    )
+    parser.add_argument(
+        "--delimiter",
+        type=_delimiter,
+        metavar="SIGN",
+        help="between columns: comma, semicolon, tab, bar or the sign itself (found)",
+    )
+    parser.add_argument(
+        "--header",
+        action=argparse.BooleanOptionalAction,
+        help="whether the first line names the columns (found)",
+    )
+    parser.add_argument(
         "--preprocess",
         default="",
         metavar="SPEC",
         help="e.g. 'resize(500, method=area) + scale(minmax, per=row)'",
     )
     parser.add_argument("--seed", type=int, default=0, help="decides which rows are in which part (0)")
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def _delimiter(text: str) -> str:
+    signs = {name: sign for sign, name in DELIMITERS.items()}
+    sign = signs.get(text.lower(), text)
+    if len(sign) != 1:
+        raise argparse.ArgumentTypeError(f"must be {', '.join(signs)} or one sign, but got {text!r}")
+    return sign
 
 
 def _positive(text: str) -> float:

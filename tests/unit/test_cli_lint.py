@@ -54,6 +54,29 @@ def test_lint_of_data_that_does_not_fit_is_a_wrong_call(tmp_path: Path) -> None:
     assert "63 too few" in called.json["error"]
 
 
+def test_how_the_file_is_read_can_be_said(tmp_path: Path) -> None:
+    example = find_example("digits")
+    rows = pd.read_csv(example.data_path, nrows=120)
+    rows["label"] = [f"d{9 - digit}" for digit in rows["label"]]  # in the order of the outputs: d9, d8 … d0
+    rows[rows["label"] != "d4"].to_csv(tmp_path / "odd.csv", sep="|", index=False, header=False)
+    asked = ["lint", example.model_path, "--data", tmp_path / "odd.csv", "--label", "first", "--json"]
+    asked += ["--delimiter", "bar", "--no-header"]
+    unknown = call_lwdash(tmp_path / "home", *asked)
+    assert unknown.code == 2
+    assert "List all classes in the order of the model's outputs" in unknown.json["error"]
+    listed = call_lwdash(tmp_path / "home", *asked, "--classes", "d9,d8, d7,d6,d5,d4,d3,d2,d1,d0")
+    assert listed.code == 0, listed.err
+    assert "No row at all is of class d4." in [finding["what"] for finding in listed.json["findings"]]
+
+
+@pytest.mark.parametrize("sign", ["", "commas", ";;"])
+def test_a_delimiter_is_one_sign(capsys: pytest.CaptureFixture[str], sign: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["lint", "model.keras", "--data", "data.csv", f"--delimiter={sign}"])
+    assert ended.value.code == 2
+    assert "comma, semicolon, tab, bar" in capsys.readouterr().err
+
+
 def test_run_says_the_findings_on_standard_error(finished: Finished) -> None:
     assert "[few-rows]" in finished.called.err
 
