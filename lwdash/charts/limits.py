@@ -29,7 +29,8 @@ LIMITS: Mapping[str, Limit] = {
               "otherwise count, which is the most that accuracy can have dropped."),
         Limit("latency_ms", "Latency p50, at most", "µs", 1e3,
               "As measured on this server's host: a microcontroller is slower"),
-        Limit("arena_bytes", "Arena, at most", "kB", 1e-3, "RAM that TensorFlow Lite Micro allocates for the model"),
+        Limit("arena_bytes", "Arena, at most", "kB", 1e-3,
+              "RAM that TensorFlow Lite Micro plans for activations; its own tables come on top, some kB"),
     )
 }  # fmt: skip
 

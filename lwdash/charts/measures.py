@@ -86,7 +86,7 @@ MEASURES: Mapping[str, Measure] = {
         Measure("speedup", "Speed-up", "×", is_of_host=True,
                 help="Latency of the baseline / latency, measured interleaved on the same host"),
         _latency("cold_start_ms", "First inference", "Load, allocate and run once"),
-        _size("arena_bytes", "Arena", "RAM that TensorFlow Lite Micro allocates for the model"),
+        _size("arena_bytes", "Arena", "RAM that TensorFlow Lite Micro plans for activations; its own tables come on top"),
         Measure("sparsity", "Sparsity", "%", 100.0, digits=1, help="Weights in the file that are exactly zero"),
         Measure("parameters", "Parameters", "", is_higher_better=False, digits=0, help="Weights and biases"),
         Measure("macs", "MACs", "", is_higher_better=False, digits=0, help="Multiply-accumulates of one inference"),

@@ -15,7 +15,12 @@ LIMITS = {
     "size": ("size_bytes", 1000.0, "KB", "largest .tflite in kB (1,000 bytes)"),
     "drop": ("accuracy_drop", 0.01, "POINTS", "largest loss of accuracy in percentage points"),
     "latency": ("latency_ms", 1.0, "MS", "longest latency in ms"),
-    "arena": ("arena_bytes", 1000.0, "KB", "largest arena of TensorFlow Lite Micro in kB (1,000 bytes)"),
+    "arena": (
+        "arena_bytes",
+        1000.0,
+        "KB",
+        "most RAM that TensorFlow Lite Micro plans for activations, in kB (1,000 bytes)",
+    ),
 }
 """Options `--max-…` of `run`: the limit they set, the factor to its unit, the unit they take, what it means."""
 

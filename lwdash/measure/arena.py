@@ -1,7 +1,8 @@
 """The RAM that activations need: the greedy plan of TensorFlow Lite Micro, computed from the file alone.
 
-An estimate: without the kernels' scratch buffers, variables and the interpreter's own structures, which TensorFlow Lite
-Micro allocates in the same arena and which depend on its version and kernels (some kB for small networks).
+It is what its RecordingMicroAllocator calls the arena's head, where kernels ask for no scratch buffers. The tail, its own
+structures and variables, comes on top in the same block of RAM; how large it is depends on its version, kernels and the
+processor's pointers. Of networks with 4 to 15 operators it took 1.5 to 6 kB on a 64-bit host, more than the head of many.
 """
 
 from __future__ import annotations
@@ -41,15 +42,17 @@ class Planned:
 def plan_arena(facts: TfliteFacts) -> Planned:
     """Places every computed tensor, the largest first, in the lowest gap among those that live at the same time.
 
-    Sizes are for one row, rounded up to 16 bytes, as TensorFlow Lite Micro's GreedyMemoryPlanner has them. A tensor
-    lives from its operator (the start, for inputs) to its last use (the end, for outputs). Constants stay in flash.
+    Sizes are for one row, rounded up to 16 bytes, as TensorFlow Lite Micro's GreedyMemoryPlanner has them; of tensors of
+    the same size the one with the highest number goes first, as there. A tensor lives from its operator (the start, for
+    inputs) to its last use (the end, for outputs). Constants stay in flash.
     """
     lives: dict[tuple[int, int], _Life] = {}
     end = _follow(facts, 0, 0, lives)
     for index in facts.subgraphs[0].outputs:
         if (0, index) in lives:
             lives[0, index].last = end
-    known = sorted((life for life in lives.values() if life.size), key=lambda life: -life.size)
+    by_number = [lives[key] for key in sorted(lives, reverse=True)]
+    known = sorted((life for life in by_number if life.size), key=lambda life: -life.size)
     moments = {life.first for life in known}
     peak = max((sum(o.size for o in known if o.first <= m <= o.last) for m in moments), default=0)
     return Planned(_greedy(known), peak)

@@ -194,7 +194,10 @@ TERMS: tuple[Word, ...] = (
         "arena",
         "Arena",
         TERM,
-        "The block of RAM in which TensorFlow Lite Micro keeps activations and its own tables.",
+        "The block of RAM in which TensorFlow Lite Micro keeps activations and its own tables. The figure here is the plan "
+        "for the activations, computed as its planner does.",
+        "Its tables and the kernels' scratch buffers come on top: in small networks some kB, often more than the "
+        "activations. What it refuses to run (hybrid files, float16 or 4-bit weights) has the figure all the same.",
     ),
     Word(
         "tflm",
