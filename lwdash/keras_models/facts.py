@@ -96,7 +96,7 @@ class ModelFacts:
     @property
     def ports(self) -> tuple[list[Port], list[Port]]:
         """(name, shape, dtype) of the inputs and of the outputs. Raises ModelRefused where a shape is not told."""
-        return _ports(self.inputs, "input"), _ports(self.outputs, "output")
+        return _ports(self.inputs, "input", self.layers), _ports(self.outputs, "output", self.layers)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dict; `ModelFacts.from_dict` gives back an equal object, also after JSON."""
@@ -142,13 +142,24 @@ def _layer(entry: dict[str, Any]) -> LayerFacts:
     return LayerFacts(**{**entry, "output_shape": shape, "sources": sources})
 
 
-def _ports(tensors: tuple[TensorFacts, ...], kind: str) -> list[Port]:
+def _ports(tensors: tuple[TensorFacts, ...], kind: str, layers: tuple[LayerFacts, ...]) -> list[Port]:
     ports = []
     for tensor in tensors:
         if tensor.shape is None:
             raise ModelRefused(
-                f"the file does not tell the shape of the {kind} '{tensor.name}'. Give the model an Input layer with "
-                "a shape and save it again"
+                f"the file does not tell the shape of the {kind} '{tensor.name}'"
+                + (_unknown_after(layers) if kind == "output" else "")
+                + ". Give the model an Input layer with a shape and save it again"
+                + (", as .keras of Keras 3 if it has one" if kind == "output" else "")
             )
         ports.append((tensor.name, tensor.shape, tensor.dtype))
     return ports
+
+
+def _unknown_after(layers: tuple[LayerFacts, ...]) -> str:
+    """The first layer whose output shape is not known though those of its inputs are, as a part of a sentence."""
+    known = {layer.path for layer in layers if layer.output_shape is not None}
+    for layer in layers:
+        if layer.output_shape is None and layer.sources and known.issuperset(layer.sources):
+            return f": it is lost at the layer '{layer.path}' ({layer.class_name})"
+    return ""

@@ -7,13 +7,13 @@ cannot tell; nothing is guessed.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from lwdash.keras_models.allowed import names
 from lwdash.keras_models.facts import Shape
-
-Rule = Callable[[dict[str, Any], list[Shape]], "list[Shape] | None"]
+from lwdash.keras_models.window_shapes import WINDOW_RULES, Rule
 
 SAME_SHAPE = names(
     """
@@ -22,7 +22,9 @@ SAME_SHAPE = names(
     BatchNormalizationV2 SyncBatchNormalization LayerNormalization GroupNormalization UnitNormalization
     RMSNormalization Rescaling Normalization Masking ActivityRegularization RandomFlip RandomRotation
     RandomZoom RandomTranslation RandomContrast RandomBrightness RandomHue RandomSaturation RandomSharpness
-    RandomColorJitter RandomGrayscale RandomInvert Identity
+    RandomColorJitter RandomGrayscale RandomInvert RandomHeight RandomWidth RandomShear RandomErasing
+    RandomPerspective RandomPosterization RandomGaussianBlur RandomElasticTransform RandomColorDegeneration
+    RandAugment AutoContrast AugMix CutMix MixUp Equalization Solarization Identity
     """
 )
 
@@ -59,87 +61,6 @@ def _dense(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
     return [(*inputs[0][:-1], int(config["units"]))]
 
 
-def _channels_first(config: dict[str, Any]) -> bool:
-    return config.get("data_format") == "channels_first"
-
-
-def _spatial(
-    config: dict[str, Any], shape: Shape, sizes: list[int | None], channels: int | None
-) -> list[Shape]:
-    """A shape of new spatial `sizes` and `channels`, in the layout that the config names."""
-    if _channels_first(config):
-        return [(shape[0], channels, *sizes)]
-    return [(shape[0], *sizes, channels)]
-
-
-def _split(config: dict[str, Any], shape: Shape) -> tuple[Shape, int | None]:
-    """The spatial part of a shape, and its channels."""
-    return (shape[2:], shape[1]) if _channels_first(config) else (shape[1:-1], shape[-1])
-
-
-def _per_axis(value: Any, axes: int) -> list[int]:
-    return [int(value)] * axes if isinstance(value, (int, float)) else [int(item) for item in value]
-
-
-def _windows(config: dict[str, Any], sizes: Shape, kernels: list[int]) -> list[int | None]:
-    strides = config.get("strides")
-    steps = kernels if strides is None else _per_axis(strides, len(sizes))
-    dilations = _per_axis(config.get("dilation_rate", 1), len(sizes))
-    result: list[int | None] = []
-    for size, kernel, step, dilation in zip(sizes, kernels, steps, dilations, strict=True):
-        if size is None:
-            result.append(None)
-        elif config.get("padding", "valid") == "valid":
-            result.append((size - (kernel - 1) * dilation - 1) // step + 1)
-        else:
-            result.append(math.ceil(size / step))
-    return result
-
-
-def _conv(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
-    sizes, channels = _split(config, inputs[0])
-    outputs = config.get("filters")
-    if outputs is None and channels is not None:  # depthwise
-        outputs = channels * int(config.get("depth_multiplier", 1))
-    return _spatial(
-        config, inputs[0], _windows(config, sizes, _per_axis(config["kernel_size"], len(sizes))), outputs
-    )
-
-
-def _transposed(config: dict[str, Any], inputs: list[Shape]) -> list[Shape] | None:
-    sizes, _ = _split(config, inputs[0])
-    axes = len(sizes)
-    extra = config.get("output_padding")
-    if extra is not None:
-        return None
-    result: list[int | None] = []
-    steps, kernels = _per_axis(config["strides"], axes), _per_axis(config["kernel_size"], axes)
-    for size, step, kernel, dilation in zip(
-        sizes, steps, kernels, _per_axis(config.get("dilation_rate", 1), axes), strict=True
-    ):
-        if size is None:
-            result.append(None)
-        elif config.get("padding") == "same":
-            result.append(size * step)
-        else:
-            result.append(size * step + max((kernel - 1) * dilation + 1 - step, 0))
-    return _spatial(config, inputs[0], result, int(config["filters"]))
-
-
-def _pool(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
-    sizes, channels = _split(config, inputs[0])
-    return _spatial(
-        config, inputs[0], _windows(config, sizes, _per_axis(config["pool_size"], len(sizes))), channels
-    )
-
-
-def _global_pool(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
-    sizes, channels = _split(config, inputs[0])
-    if config.get("keepdims"):
-        return _spatial(config, inputs[0], [1] * len(sizes), channels)
-    return [(inputs[0][0], channels)]
-
-
 def _product(shape: Sequence[int | None]) -> int | None:
     return (
         None if any(size is None for size in shape) else math.prod(size for size in shape if size is not None)
@@ -167,35 +88,52 @@ def _repeat(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
     return [(inputs[0][0], int(config["n"]), inputs[0][1])]
 
 
-def _borders(value: Any, axes: int) -> list[int]:
-    """Cells added or cut along each axis: `2`, `[1, 2]` or `[[1, 2], [3, 4]]`."""
-    if isinstance(value, int):
-        return [2 * value] * axes
-    if axes == 1:
-        return [sum(value)]
-    return [2 * item if isinstance(item, int) else sum(item) for item in value]
-
-
-def _resized(key: str, change: Callable[[int, int], int]) -> Rule:
-    def rule(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
-        sizes, channels = _split(config, inputs[0])
-        amounts = _per_axis(config[key], len(sizes)) if key == "size" else _borders(config[key], len(sizes))
-        changed = [
-            None if size is None else change(size, amount)
-            for size, amount in zip(sizes, amounts, strict=True)
-        ]
-        return _spatial(config, inputs[0], changed, channels)
-
-    return rule
-
-
-def _image(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
-    _, channels = _split(config, inputs[0])
-    return _spatial(config, inputs[0], [int(config["height"]), int(config["width"])], channels)
-
-
 def _embedding(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
     return [(*inputs[0], int(config["output_dim"]))]
+
+
+def _einsum(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
+    """Letters of the equation stand for axes; those that the input lacks are at their place in `output_shape`."""
+    shape = inputs[0]
+    taken, result = re.split(r",.*->", config["equation"].replace(" ", ""))
+    size = config["output_shape"]
+    units = [size] if isinstance(size, int) else list(size)
+    extra = tuple(shape[: len(shape) - len(taken) + 3]) if taken.startswith("...") else ()
+    sizes = dict(zip(taken.removeprefix("..."), shape[len(extra) :], strict=True))
+    letters = result.removeprefix("...")
+    stated = dict(zip(reversed(letters), reversed(units), strict=False))
+    return [(*extra, *(sizes[x] if x in sizes else int(stated[x]) for x in letters))]
+
+
+def _encoded(mode: str, shape: Shape, width: int) -> list[Shape]:
+    """Categories written as vectors of `width`; one-hot keeps the axes, the others join the last one."""
+    if mode == "one_hot" and shape[-1] != 1:
+        return [(*shape, width)]
+    return [(*shape[:-1], width)]
+
+
+def _category(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
+    return _encoded(config["output_mode"], inputs[0], int(config["num_tokens"]))
+
+
+def _lookup(config: dict[str, Any], inputs: list[Shape]) -> list[Shape] | None:
+    if config["output_mode"] == "int":
+        return [inputs[0]]
+    width, words = config.get("max_tokens"), config.get("vocabulary")
+    if not (config.get("pad_to_max_tokens") and width):
+        if not isinstance(words, list):
+            return None  # learnt from data: it is among the weights
+        width = len(words) + int(config["num_oov_indices"])
+    return _encoded(config["output_mode"], inputs[0], int(width))
+
+
+def _bins(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
+    if config.get("output_mode", "int") == "int":
+        return [inputs[0]]
+    edges = config.get("bin_boundaries")
+    return _encoded(
+        config["output_mode"], inputs[0], len(edges) + 1 if edges is not None else int(config["num_bins"])
+    )
 
 
 def broadcast(inputs: Sequence[Shape]) -> Shape | None:
@@ -268,6 +206,10 @@ def _time_distributed(config: dict[str, Any], inputs: list[Shape]) -> list[Shape
     return None if inner is None else [(batch, steps, *inner[0][1:])]
 
 
+def _wrapped(config: dict[str, Any], inputs: list[Shape]) -> list[Shape] | None:
+    return output_shapes(config["layer"]["class_name"], config["layer"]["config"], inputs)
+
+
 def _attention_heads(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
     size = config.get("output_shape")
     if size is None:
@@ -282,22 +224,19 @@ def _attention(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
 RULES: dict[str, Rule] = {
     **dict.fromkeys(SAME_SHAPE, _same),
     **dict.fromkeys(MERGES, _merge),
-    **{f"{kind}{axes}D": _conv for kind in ("Conv", "SeparableConv", "DepthwiseConv") for axes in (1, 2, 3)},
-    **{f"Conv{axes}DTranspose": _transposed for axes in (1, 2, 3)},
-    **{f"{kind}Pooling{axes}D": _pool for kind in ("Max", "Average") for axes in (1, 2, 3)},
-    **{f"Global{kind}Pooling{axes}D": _global_pool for kind in ("Max", "Average") for axes in (1, 2, 3)},
-    **{f"ZeroPadding{axes}D": _resized("padding", lambda size, by: size + by) for axes in (1, 2, 3)},
-    **{f"Cropping{axes}D": _resized("cropping", lambda size, by: size - by) for axes in (1, 2, 3)},
-    **{f"UpSampling{axes}D": _resized("size", lambda size, by: size * by) for axes in (1, 2, 3)},
+    **WINDOW_RULES,
     "Dense": _dense,
     "Flatten": _flatten,
     "Reshape": _reshape,
     "Permute": _permute,
     "RepeatVector": _repeat,
-    "Resizing": _image,
-    "CenterCrop": _image,
-    "RandomCrop": _image,
     "Embedding": _embedding,
+    "EinsumDense": _einsum,
+    "CategoryEncoding": _category,
+    "IntegerLookup": _lookup,
+    "StringLookup": _lookup,
+    "Discretization": _bins,
+    "Hashing": _bins,
     "Concatenate": _concatenate,
     "Dot": _dot,
     "LSTM": _recurrent(2),
@@ -306,7 +245,9 @@ RULES: dict[str, Rule] = {
     "RNN": _recurrent(0),
     "Bidirectional": _bidirectional,
     "TimeDistributed": _time_distributed,
+    "SpectralNormalization": _wrapped,
     "MultiHeadAttention": _attention_heads,
+    "GroupQueryAttention": _same,
     "Attention": _attention,
     "AdditiveAttention": _attention,
 }

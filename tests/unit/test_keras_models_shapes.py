@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
-from lwdash.keras_models.layer_shapes import broadcast, output_shapes
+from lwdash.errors import ModelRefused
+from lwdash.keras_models.allowed import LAYERS
+from lwdash.keras_models.facts import LayerFacts, ModelFacts, TensorFacts
+from lwdash.keras_models.layer_shapes import RULES, broadcast, output_shapes
 from lwdash.keras_models.operation_shapes import operation_shape
 
 
@@ -107,6 +111,67 @@ from lwdash.keras_models.operation_shapes import operation_shape
             [(None, 5, 4)],
             [(None, 6)],
         ),
+        (
+            "ConvLSTM1D",
+            {"filters": 4, "kernel_size": [3], "padding": "valid", "strides": [1], "return_sequences": True},
+            [(None, 6, 12, 2)],
+            [(None, 6, 10, 4)],
+        ),
+        (
+            "ConvLSTM2D",
+            {
+                "filters": 4,
+                "kernel_size": [3, 3],
+                "padding": "same",
+                "strides": [2, 2],
+                "data_format": "channels_first",
+                "return_state": True,
+            },
+            [(None, 5, 3, 8, 6)],
+            [(None, 4, 4, 3)] * 3,
+        ),
+        (
+            "LocallyConnected1D",
+            {"filters": 4, "kernel_size": [3], "strides": [2]},
+            [(None, 9, 2)],
+            [(None, 4, 4)],
+        ),
+        ("AdaptiveAveragePooling2D", {"output_size": [3, None]}, [(None, 8, 7, 5)], [(None, 3, 7, 5)]),
+        ("CategoryEncoding", {"num_tokens": 7, "output_mode": "one_hot"}, [(None, 1)], [(None, 7)]),
+        ("CategoryEncoding", {"num_tokens": 7, "output_mode": "one_hot"}, [(None, 4)], [(None, 4, 7)]),
+        ("CategoryEncoding", {"num_tokens": 7, "output_mode": "multi_hot"}, [(None, 4)], [(None, 7)]),
+        (
+            "IntegerLookup",
+            {"output_mode": "multi_hot", "vocabulary": [5, 6, 9], "num_oov_indices": 1, "max_tokens": None},
+            [(None, 2)],
+            [(None, 4)],
+        ),
+        ("IntegerLookup", {"output_mode": "int", "vocabulary": None}, [(None, 2)], [(None, 2)]),
+        (
+            "IntegerLookup",
+            {"output_mode": "one_hot", "vocabulary": None, "num_oov_indices": 1},
+            [(None, 1)],
+            None,
+        ),
+        (
+            "Discretization",
+            {"output_mode": "one_hot", "bin_boundaries": [0.0, 1.0]},
+            [(None, 1)],
+            [(None, 3)],
+        ),
+        (
+            "EinsumDense",
+            {"equation": "abc,cde->abde", "output_shape": [None, 2, 8]},
+            [(None, 5, 6)],
+            [(None, 5, 2, 8)],
+        ),
+        ("EinsumDense", {"equation": "...x,xy->...y", "output_shape": 3}, [(None, 5, 6)], [(None, 5, 3)]),
+        (
+            "SpectralNormalization",
+            {"layer": {"class_name": "Dense", "config": {"units": 3}}},
+            [(None, 5)],
+            [(None, 3)],
+        ),
         ("SomethingNew", {}, [(None, 5)], None),
         ("Dense", {"units": 3}, [None], None),
         ("Concatenate", {"axis": -1}, [(None, 2), None], None),
@@ -117,6 +182,30 @@ def test_layer_rules(
     class_name: str, config: dict[str, Any], inputs: list[Any], expected: list[Any] | None
 ) -> None:
     assert output_shapes(class_name, config, inputs) == expected
+
+
+def test_every_layer_that_may_be_in_a_file_has_a_rule() -> None:
+    """A Keras 2 file states no shapes: a layer without a rule makes the model's output unknown."""
+    aliases = {name for name in LAYERS if re.match(r"(Separable)?Convolution|.*Pool\dD$", name)}
+    only_parts = {"AbstractRNNCell", "GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"}
+    # Keras 3 alone has these or its files state the shapes; a hash and a text are refused for their own reasons.
+    stated = {"InputLayer", "MelSpectrogram", "STFTSpectrogram", "ReversibleEmbedding", "HashedCrossing"}
+    assert LAYERS - set(RULES) - aliases - only_parts - stated == {"TextVectorization"}
+
+
+def test_a_lost_shape_names_the_layer_where_it_is_lost() -> None:
+    layers = (
+        LayerFacts("mel", "MelSpectrogram", 0, None, "mel", sources=("wave",)),
+        LayerFacts("dense", "Dense", 9, None, "dense", sources=("mel",)),
+    )
+    entry = LayerFacts("wave", "InputLayer", 0, (100,), "wave")
+    facts = ModelFacts(
+        format="h5", keras_version="2", library="tf_keras", name="m", class_name="Functional",
+        inputs=(TensorFacts("wave", (100,), "float32"),), outputs=(TensorFacts("dense", None, "float32"),),
+        parameters=9, layers=(entry, *layers), loss=None, task=None,
+    )  # fmt: skip
+    with pytest.raises(ModelRefused, match=r"lost at the layer 'mel' \(MelSpectrogram\)"):
+        _ = facts.ports
 
 
 @pytest.mark.parametrize(
