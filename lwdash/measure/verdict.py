@@ -95,12 +95,18 @@ def smallest_provable_drop(gained: int, rows: int) -> float | None:
 
 
 def compare_right_rows(right: np.ndarray, baseline_right: np.ndarray, *, margin: float = MARGIN) -> Verdict:
-    """Verdict on accuracy. right, baseline_right: (rows,) bool, whether each model got the row right."""
+    """Verdict on accuracy. right, baseline_right: (rows,) bool, whether each model got the row right.
+
+    Where McNemar's test finds no difference the interval reaches to 0: the exact test asks for more than the score
+    interval does, at 5 lost and none gained for example, and the two must not contradict each other.
+    """
     right, baseline_right = np.asarray(right, bool), np.asarray(baseline_right, bool)
     rows = len(right)
     lost, gained = int((baseline_right & ~right).sum()), int((right & ~baseline_right).sum())
     difference, interval = (gained - lost) / rows, paired_interval(lost, gained, rows)
     p_value, smallest = mcnemar_p(lost, gained), smallest_provable_drop(gained, rows)
+    if p_value > _LEVEL:
+        interval = min(interval[0], 0.0), max(interval[1], 0.0)
     flips = f"{_rows(lost)} lost, {gained} gained"
     inside = f"95 % interval {_points(interval[0])} to {_points(interval[1])} points"
     if -margin < interval[0] and interval[1] < margin:

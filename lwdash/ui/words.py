@@ -62,7 +62,7 @@ MEASURE_TRAPS: Mapping[str, str] = {
     "or phone. Files with 16-bit activations run on reference kernels here.",
     "cold_start_ms": "It counts where the model is loaded for each answer, and not at all where it stays loaded.",
     "arena_bytes": "It depends on the largest activations that live at the same time, hardly on the weights: pruning "
-    "does not lower it, fewer channels do.",
+    "does not lower it, fewer channels do. Weights that a file unpacks to floats (float16, weight_only) are in it too.",
     "sparsity": "Zeros save neither bytes nor time on ordinary kernels. Fully integer files have zeros by rounding as well.",
     "parameters": "Fewer parameters mean fewer bytes only at the same number format.",
     "macs": "Fewer MACs are not less time where memory or the number of operators is the limit, as in small models.",

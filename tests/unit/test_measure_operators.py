@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 from measure_models import Model, dense_model
 
-from lwdash.measure.layer_error import layer_errors, match_operators
+from lwdash.measure.layer_error import layer_errors, match_operators, spread_order
 from lwdash.measure.operator_time import cut_out, operator_times
 from lwdash.measure.run import measure
 from lwdash.measure.runner import Runner
@@ -37,8 +38,28 @@ def test_weight_and_output_sqnr_by_hand():
 def test_only_the_rows_asked_for_count():
     coarse = dense_model(KERNEL + 0.1, np.ones(2))
     two = layer_errors(coarse, dense_model(KERNEL, np.ones(2)), ROWS, rows=2)
-    same = layer_errors(coarse, dense_model(KERNEL, np.ones(2)), {"x": ROWS["x"][:2]})
+    same = layer_errors(coarse, dense_model(KERNEL, np.ones(2)), {"x": ROWS["x"][[0, -1]]})
     assert two == same
+
+
+def test_rows_are_spread_over_a_sorted_file_however_few_there_is_time_for():
+    order = spread_order(1000, 64)
+    assert sorted(order)[0] == 0
+    assert sorted(order)[-1] == 999
+    assert np.diff(sorted(order)).max() <= 17  # 999 / 63, rounded up and one more
+    for taken in (4, 8, 16, 32):
+        counts = np.bincount(np.array(order[:taken]) // 250, minlength=4)
+        assert counts.min() >= taken // 4 - 1, (taken, counts)
+    assert sorted(spread_order(5, 64)) == [0, 1, 2, 3, 4]
+    assert spread_order(1, 64) == [0]
+
+
+def test_a_busy_host_does_not_change_which_rows_are_compared(monkeypatch):
+    coarse, fine = dense_model(KERNEL + 0.1, np.ones(2)), dense_model(KERNEL, np.ones(2))
+    calm = layer_errors(coarse, fine, ROWS)
+    clock = iter(range(10_000))
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(clock)))
+    assert layer_errors(coarse, fine, ROWS) == calm
 
 
 def test_nothing_lost_is_identical_and_not_a_number():

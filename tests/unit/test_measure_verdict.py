@@ -180,3 +180,15 @@ def test_without_labels_only_agreement_can_promise():
     assert compare_without_labels(1000, 1000).verdict == "equivalent"
     assert compare_without_labels(100, 100).verdict == "cannot tell"
     assert "100 of 100 rows" in compare_without_labels(100, 100).text
+
+
+@pytest.mark.parametrize("rows", [30, 200])
+def test_interval_and_exact_test_never_contradict_each_other(rows):
+    """A difference is called real exactly where the interval that is shown beside it leaves out 0."""
+    for lost in range(13):
+        for gained in range(13):
+            found = compare_right_rows(*rows_of(rows - lost - gained, lost, gained))
+            low, high = found.interval
+            is_real = lost + gained > 0 and stats.binomtest(lost, lost + gained).pvalue <= 0.05
+            assert (low > 0 or high < 0) == is_real, (lost, gained, found.interval)
+    assert compare_right_rows(*rows_of(95, 5, 0)).interval[1] == 0.0  # p = 0.063
