@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lwdash.commands import gc
-from lwdash.datasets.dialect import DELIMITERS
 from lwdash.settings import Settings
 from storage.store import Store
 
@@ -23,6 +22,9 @@ LIMITS = {
     ),
 }
 """Options `--max-…` of `run`: the limit they set, the factor to its unit, the unit they take, what it means."""
+
+SIGNS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
+"""Names of `--delimiter`, for signs that a shell takes for its own."""
 
 
 def command_parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
@@ -162,10 +164,9 @@ def _listed(text: str) -> tuple[str, ...]:
 
 
 def _delimiter(text: str) -> str:
-    signs = {name: sign for sign, name in DELIMITERS.items()}
-    sign = signs.get(text.lower(), text)
+    sign = SIGNS.get(text.lower(), text)
     if len(sign) != 1:
-        raise argparse.ArgumentTypeError(f"must be {', '.join(signs)} or one sign, but got {text!r}")
+        raise argparse.ArgumentTypeError(f"must be {', '.join(SIGNS)} or one sign, but got {text!r}")
     return sign
 
 

@@ -133,14 +133,21 @@ def _choose_label(
         )
     candidates = [c for c in facts.candidates if c.index not in ignored]
     plain = candidates[0] if candidates else None
+    strong = [c for c in candidates if is_label_name(c.name) or c.score >= CERTAIN]
     if (
         plain is not None
-        and (is_label_name(plain.name) or plain.score >= CERTAIN)
+        and plain in strong
         and not (
             # Unlabelled data whose last column happens to hold whole numbers.
             not is_label_name(plain.name) and can_assign(facts, settings, inputs, ignored)
         )
     ):
+        # Of several likely columns the one without which the others feed the model: an input of whole numbers, a
+        # category for example, looks like a label too.
+        for candidate in strong:
+            left_out = _left_out(facts, settings, inputs, [*ignored, candidate.index], indices)
+            if can_assign(facts, settings, inputs, [*ignored, candidate.index, *left_out]):
+                return candidate, left_out
         return plain, _left_out(facts, settings, inputs, [*ignored, plain.index], indices)
     if can_assign(facts, settings, inputs, ignored):
         return None, []

@@ -109,6 +109,18 @@ def test_columns_that_all_fit_leave_no_label_unless_it_is_named(tmp_path):
         fit_to_model(found, DataSettings(label=""), *model((3,)))
 
 
+def test_the_label_is_the_likely_column_that_no_input_needs(tmp_path):
+    cells = {0: lambda i: "yes" if i % 3 else "no", 3: lambda i: i % 4}
+    found = facts(
+        tmp_path, "churn,num_0,num_1,city_0", values=lambda i, k: cells[k](i) if k in cells else i + 0.5
+    )
+    assert found.candidates[0].name == "city_0"  # whole numbers at the end look most like a label
+    inputs = [("num", (2,), "float32"), ("city", (1,), "int32")]
+    fit = fit_to_model(found, DataSettings(), inputs, [("y", (1,), "float32")], task="binary")
+    assert (fit.label, fit.classes) == ("churn", ("no", "yes"))
+    assert [i.columns for i in fit.inputs] == [(1, 2), (3,)]
+
+
 def test_two_inputs_by_prefix_in_any_order_and_by_position(tmp_path):
     found = facts(tmp_path, "b_0,a_0,label,b_1,a_1,a_2")
     inputs = [("a", (3, 1), "float32"), ("b", (2,), "float32")]
