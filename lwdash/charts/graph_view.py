@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lwdash.charts.layer_quantities import Quantity, colour_of
+from lwdash.charts.layer_quantities import QUANTITIES, Quantity, colour_of
 
 EDGE = "#8794a0"
 
@@ -55,6 +55,30 @@ def graph_dot(
 def operator_values(layers: Sequence[Mapping[str, Any]], quantity: Quantity) -> dict[int, float | None]:
     """Operator of the main graph → its value in the shown unit."""
     return {row["index"]: quantity.of(row) for row in layers if not row.get("subgraph")}
+
+
+def operator_facts(
+    graph: Mapping[str, Any], node: Mapping[str, Any], row: Mapping[str, Any]
+) -> dict[str, str]:
+    """All that is known of one operator of the graph, in words. row: of the operators as measured, empty where none."""
+    index = node["index"]
+    facts = {"Number": str(index), "Keras layer": node["layer"] or "–"}
+    for name, end, other in (("Input", "to", "from"), ("Output", "from", "to")):
+        flows = {flow_words(edge): None for edge in graph["edges"] if edge[end] == index}
+        neighbours = [str(edge[other]) for edge in graph["edges"] if edge[end] == index]
+        if neighbours:
+            facts[name] = f"{', '.join(flows)} ({'from' if end == 'to' else 'to'} {', '.join(neighbours)})"
+    if row.get("parameters"):
+        facts["Parameters"] = f"{row['parameters']:,}"
+    if row.get("weight_dtype"):
+        facts["Type of the weights"] = row["weight_dtype"]
+    if row.get("ms") is not None:
+        facts["Time on its own"] = f"{1000 * row['ms']:,.2f} µs"
+    for quantity in QUANTITIES.values():
+        value = quantity.of(row)
+        if value is not None:
+            facts[quantity.label] = quantity.write(value)
+    return facts
 
 
 def flow_words(tensor: Mapping[str, Any]) -> str:

@@ -51,7 +51,7 @@ def show_tabs(
     def graph_tab() -> None:
         found = dissected(settings, store, run["id"], experiment)
         if found:
-            show_graph(found["graph"], layers)
+            show_graph(run["id"], found["graph"], layers)
 
     def prediction_tab() -> None:
         show_confusion(measured)

@@ -140,7 +140,19 @@ def test_the_graph_shows_each_operator_with_the_chosen_quantity(server, page):
     main.get_by_role("combobox", name="Colour by").click()
     page.get_by_role("option", name="Output SQNR").click()
     expect(graph.get_by_text("21.0 dB")).to_be_visible()
+    operator = graph.get_by_role("button")
+    expect(operator).to_have_count(1)
+    expect(main.get_by_text("No operator is chosen yet")).to_be_visible()
+    operator.focus()
+    page.keyboard.press("Enter")
+    expect(operator).to_have_attribute("aria-pressed", "true")
+    expect(main.get_by_role("table").get_by_text("1×8 int8 (from in:0)")).to_be_visible()
     shoot(page, "run graph")
+    for format, start in (("SVG", b"<svg"), ("PNG", b"\x89PNG")):
+        with page.expect_download() as saved:
+            main.get_by_role("button", name=f"Save as {format}").click()
+        assert saved.value.suggested_filename == f"lwdash-run-{INT8}-graph.{format.lower()}"
+        assert saved.value.path().read_bytes().startswith(start)
 
 
 def test_weights_are_drawn_beside_the_baselines_and_predictions_as_a_matrix(server, page):

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from lwdash.charts.graph_view import describe_graph, flow_words, graph_dot
+from lwdash.charts.graph_view import describe_graph, flow_words, graph_dot, operator_facts
 from lwdash.charts.layer_quantities import (
     NO_VALUE,
     QUANTITIES,
@@ -128,6 +128,15 @@ def test_a_name_cannot_leave_its_string():
     unquoted = re.sub(r'"(?:[^"\\]|\\.)*"', "", dot)
     assert "evil" not in unquoted
     assert '"' not in unquoted
+
+
+def test_an_operator_in_words():
+    facts = operator_facts(GRAPH, GRAPH["nodes"][0], {**LAYERS[0], "ms": 0.002})
+    assert facts["Keras layer"] == "conv"
+    assert facts["Time on its own"] == "2.00 µs"
+    assert facts["Zeros"] == "50.0 %"
+    assert facts["Output"].endswith("(to 1)")
+    assert list(operator_facts(GRAPH, GRAPH["nodes"][0], {})) == ["Number", "Keras layer", "Input", "Output"]
 
 
 def test_shapes_and_the_graph_in_words():
