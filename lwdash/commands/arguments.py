@@ -120,7 +120,9 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
         "--calibration", type=Path, metavar="CSV", help="rows of their own to set ranges with"
     )
     parser.add_argument(
-        "--label", metavar="COLUMN", help="the label column (found when there is one that looks like it)"
+        "--label",
+        metavar="COLUMN",
+        help="the label column, or first..last of one-hot columns (found when there are some that look like it)",
     )
     parser.add_argument(
         "--no-label", action="store_true", help="the CSV has no labels: compare with the original model"

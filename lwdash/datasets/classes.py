@@ -59,6 +59,22 @@ def map_classes(
     return _whole_numbers(whole, outputs, column)
 
 
+def map_columns(counts: Mapping[str, int], outputs: int, *, column: str) -> ClassMapping:
+    """The output index of each column of a label that has one column a class: their order is that of the outputs."""
+    found = list(counts)
+    if len(found) != outputs:
+        raise DataRefused(
+            f"the label columns {column} are {len(found)} classes, but the model has {outputs} outputs. Choose as many "
+            "columns as outputs, or another label."
+        )
+    missing = [text for text, rows in counts.items() if not rows]
+    return ClassMapping(
+        tuple(canonical(text) for text in found),
+        f"one column a class, in the order of the outputs: {_arrows(found)}",
+        (f"no row has a 1 in label column {_some(missing)}",) if missing else (),
+    )
+
+
 def _whole_numbers(whole: list[int], outputs: int, column: str) -> ClassMapping:
     low, high = whole[0], whole[-1]
     texts = tuple(map(str, whole))

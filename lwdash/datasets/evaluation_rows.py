@@ -14,7 +14,7 @@ from lwdash.datasets.dialect import sniff
 from lwdash.datasets.fit import fit_to_model
 from lwdash.datasets.inspect import inspect_data
 from lwdash.datasets.pipeline import split_steps
-from lwdash.datasets.prepare import places_of
+from lwdash.datasets.prepare import label_places, places_of
 from lwdash.datasets.preprocess import Cast, Columns, parse_preprocess
 from lwdash.datasets.rows import is_whole_dtype
 from lwdash.datasets.settings import DataSettings
@@ -34,10 +34,10 @@ def evaluation_rows(
     """(plan, arrays) from which the evaluation part of `dataset` can be read again.
 
     plan, JSON-able: "file" ("data" or "evaluation"), "delimiter", "decimal", "encoding", "label" (column index or
-    None), "classes" (label texts in the order of the outputs, or None), and for each input its "shape", "dtype",
-    "row_steps" (in float64, then stored as float32 unless "is_whole") and "late_steps" (which use figures of the train
-    rows). arrays: "lines" of the file, "columns_<input>", and the figures as "statistic_<input>_<step>_offset" and
-    "…_width".
+    None), "label_columns" (label text → column index, where the label is one column a class), "classes" (label texts
+    in the order of the outputs, or None), and for each input its "shape", "dtype", "row_steps" (in float64, then
+    stored as float32 unless "is_whole") and "late_steps" (which use figures of the train rows). arrays: "lines" of the
+    file, "columns_<input>", and the figures as "statistic_<input>_<step>_offset" and "…_width".
     """
     facts = inspect_data(
         path, delimiter=settings.delimiter, has_header=settings.has_header, label=settings.label or None
@@ -45,7 +45,7 @@ def evaluation_rows(
     fit = fit_to_model(facts, settings, inputs, outputs, task=task)
     source = evaluation_path or path
     dialect = sniff(source, delimiter=settings.delimiter, has_header=settings.has_header)
-    label = [] if fit.label_index is None else [fit.label_index]
+    label = label_places(fit)
     used = sorted({i for f in fit.inputs for i in f.columns} | set(label))
     place = dict(zip(used, used, strict=True))
     if evaluation_path is not None:
@@ -74,7 +74,10 @@ def evaluation_rows(
         "delimiter": dialect.delimiter,
         "decimal": dialect.decimal,
         "encoding": dialect.encoding,
-        "label": None if fit.label_index is None else place[fit.label_index],
+        "label": place[label[0]] if len(label) == 1 else None,
+        "label_columns": {
+            name: place[i] for (name, _), i in zip(fit.class_counts, fit.label_columns, strict=False)
+        },
         "classes": None if dataset.classes is None else list(dataset.classes),
         "inputs": described,
     }

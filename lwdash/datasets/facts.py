@@ -16,7 +16,9 @@ MOST_CLASSES = 200
 @dataclass(frozen=True)
 class LabelCandidate:
     """A column that may hold the labels. kind: "integer" | "text" | "float"; classes: (label as text, rows)
-    in the order of the labels, empty where there are more than 200 distinct values."""
+    in the order of the labels, empty where there are more than 200 distinct values.
+
+    Of kind "one-hot" it is a run of `columns`, one a class; `index` is the first of them."""
 
     index: int
     name: str
@@ -25,6 +27,12 @@ class LabelCandidate:
     score: float
     distinct: int
     classes: tuple[tuple[str, int], ...]
+    columns: tuple[int, ...] = ()
+
+    @property
+    def own_columns(self) -> tuple[int, ...]:
+        """Every column that holds the label."""
+        return self.columns or (self.index,)
 
 
 @dataclass(frozen=True)
@@ -100,7 +108,13 @@ class DataFacts:
                 "constant": unpack_indices(stored["constant"]),
                 "row_numbers": unpack_indices(stored["row_numbers"]),
                 "candidates": tuple(
-                    LabelCandidate(**{**c, "classes": tuple((t, n) for t, n in c["classes"])})
+                    LabelCandidate(
+                        **{
+                            **c,
+                            "classes": tuple((t, n) for t, n in c["classes"]),
+                            "columns": tuple(c.get("columns", ())),
+                        }
+                    )
                     for c in stored["candidates"]
                 ),
                 "problems": tuple(Problem(**p) for p in stored["problems"]),

@@ -1,13 +1,14 @@
 """Fits the columns of a CSV to the inputs and outputs of a model, or says why they do not fit."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lwdash.datasets.classes import ClassMapping, map_classes
+from lwdash.datasets.classes import ClassMapping, map_classes, map_columns
 from lwdash.datasets.columns import InputFit, assign_columns, can_assign
 from lwdash.datasets.facts import DataFacts, LabelCandidate, find_column, pack_indices, unpack_indices
 from lwdash.datasets.labels import CERTAIN, is_label_name
+from lwdash.datasets.one_hot import ONE_HOT
 from lwdash.datasets.settings import NO_LABEL, DataSettings
 from lwdash.datasets.shapes import shape_text
 from lwdash.datasets.task import BINARY, CLASSIFICATION, UNCOUNTED, Tensor, choose_task, units
@@ -17,6 +18,7 @@ from lwdash.errors import DataRefused
 @dataclass(frozen=True)
 class Fit:
     """How a CSV feeds a model. classes: label text by output index, None for regression and without labels.
+    label_columns: where the label is one column a class, all of them in the order of the file.
 
     explanation: one line for the user; warnings: what to check; row_numbers: index columns that were left out
     unasked.
@@ -32,6 +34,7 @@ class Fit:
     ignored: tuple[str, ...]
     explanation: str
     warnings: tuple[str, ...]
+    label_columns: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         result = asdict(self)
@@ -49,7 +52,7 @@ class Fit:
         )
         counts = tuple((text, rows) for text, rows in stored["class_counts"])
         classes = None if stored["classes"] is None else tuple(stored["classes"])
-        rest = {key: tuple(stored[key]) for key in ("ignored", "warnings")}
+        rest = {key: tuple(stored.get(key, ())) for key in ("ignored", "warnings", "label_columns")}
         return cls(**{**stored, **rest, "inputs": inputs, "class_counts": counts, "classes": classes})
 
 
@@ -69,9 +72,11 @@ def fit_to_model(
     ignored = [
         find_column(facts.names, name, facts.has_header, "ignored column") for name in settings.ignored
     ]
-    label, left_out = _choose_label(facts, settings, inputs, ignored)
+    sizes = {units(o[1]) for o in outputs} if task in (None, CLASSIFICATION) else set()
+    label, left_out = _choose_label(facts, settings, inputs, ignored, sizes)
     ignored_all = {*ignored, *left_out}
-    free = [i for i in range(facts.columns) if i not in ignored_all and (label is None or i != label.index)]
+    labelling = set(label.own_columns) if label is not None else set()
+    free = [i for i in range(facts.columns) if i not in ignored_all and i not in labelling]
     fits = assign_columns(facts, settings, inputs, free, label)
     task, output, notes = choose_task(task, label, inputs, outputs)
     if output is None and label is not None:
@@ -88,7 +93,10 @@ def fit_to_model(
         )
     elif label is not None and task in (CLASSIFICATION, BINARY):
         size = 2 if task == BINARY else next(units(o[1]) for o in outputs if o[0] == output)
-        mapping = map_classes(dict(label.classes), size, column=label.name, chosen=settings.classes)
+        if label.kind == ONE_HOT and settings.classes is None:
+            mapping = map_columns(dict(label.classes), size, column=label.name)
+        else:
+            mapping = map_classes(dict(label.classes), size, column=label.name, chosen=settings.classes)
         warnings += mapping.warnings
     explanation = "; ".join(f"{f.columns_text} → '{f.name}' {shape_text(f.shape)}" for f in fits)
     if label is not None:
@@ -99,6 +107,7 @@ def fit_to_model(
         task=task,
         label=label.name if label else None,
         label_index=label.index if label else None,
+        label_columns=label.columns if label else (),
         output=output,
         inputs=fits,
         classes=mapping.classes if mapping else None,
@@ -110,9 +119,13 @@ def fit_to_model(
 
 
 def _choose_label(
-    facts: DataFacts, settings: DataSettings, inputs: Sequence[Tensor], ignored: Sequence[int]
+    facts: DataFacts,
+    settings: DataSettings,
+    inputs: Sequence[Tensor],
+    ignored: Sequence[int],
+    sizes: Collection[int],
 ) -> tuple[LabelCandidate | None, list[int]]:
-    """The label column, and index columns to leave out so that the rest fits."""
+    """The label column, and index columns to leave out so that the rest fits; sizes: classes that an output tells."""
     unnamed = [i for i in facts.row_numbers if _is_exported_index(facts.names[i])]
     # A delimiter at the end of every line makes an empty column without a name.
     unnamed += [
@@ -121,6 +134,9 @@ def _choose_label(
     indices = [i for i in unnamed if i not in ignored]
     if settings.label == NO_LABEL:
         return None, _left_out(facts, settings, inputs, [*ignored], indices)
+    run = facts.candidate(settings.label) if settings.label is not None else None
+    if run is not None and run.columns:
+        return run, _left_out(facts, settings, inputs, [*ignored, *run.columns], indices)
     if settings.label is not None:
         index = find_column(facts.names, settings.label, facts.has_header, "label column")
         if index in ignored:
@@ -131,7 +147,7 @@ def _choose_label(
         return found, _left_out(
             facts, settings, inputs, [*ignored, index], [i for i in indices if i != index]
         )
-    candidates = [c for c in facts.candidates if c.index not in ignored]
+    candidates = [c for c in facts.candidates if not set(c.own_columns) & set(ignored)]
     plain = candidates[0] if candidates else None
     strong = [c for c in candidates if is_label_name(c.name) or c.score >= CERTAIN]
     if (
@@ -148,12 +164,19 @@ def _choose_label(
             left_out = _left_out(facts, settings, inputs, [*ignored, candidate.index], indices)
             if can_assign(facts, settings, inputs, [*ignored, candidate.index, *left_out]):
                 return candidate, left_out
+        for run in candidates:
+            if run.columns and run.distinct in sizes:
+                left_out = _left_out(facts, settings, inputs, [*ignored, *run.columns], indices)
+                if can_assign(facts, settings, inputs, [*ignored, *run.columns, *left_out]):
+                    return run, left_out
         return plain, _left_out(facts, settings, inputs, [*ignored, plain.index], indices)
     if can_assign(facts, settings, inputs, ignored):
         return None, []
     for candidate in candidates:
         for extra in ([], indices):
-            if can_assign(facts, settings, inputs, [*ignored, candidate.index, *extra]):
+            if candidate.columns and candidate.distinct not in sizes:
+                continue
+            if can_assign(facts, settings, inputs, [*ignored, *candidate.own_columns, *extra]):
                 return candidate, extra
     if indices and can_assign(facts, settings, inputs, [*ignored, *indices]):
         return None, indices

@@ -11,6 +11,7 @@ from lwdash.datasets.blocks import Block, Reader
 from lwdash.datasets.dialect import DELIMITERS, Dialect, sniff
 from lwdash.datasets.facts import DataFacts, PreviewRow, brief_names, find_column
 from lwdash.datasets.labels import CERTAIN, ValueCounts, rank, worth_counting
+from lwdash.datasets.one_hot import Runs, one_hot_candidates, one_hot_runs
 from lwdash.datasets.preview import PreviewPicker
 from lwdash.datasets.problems import REPEATED_NAME, Problem, ProblemList
 from lwdash.errors import DataRefused
@@ -28,8 +29,17 @@ def inspect_data(
     """
     path = Path(path)
     dialect = sniff(path, delimiter=delimiter, has_header=has_header)
-    chosen = find_column(dialect.names, label, dialect.has_header, "label column") if label else None
-    return _Inspection(path, dialect, chosen).run()
+    is_run = label is not None and ".." in label and label not in dialect.names
+    chosen = None
+    if label and not is_run:
+        chosen = find_column(dialect.names, label, dialect.has_header, "label column")
+    facts = _Inspection(path, dialect, chosen).run()
+    if is_run and facts.candidate(str(label)) is None:
+        raise DataRefused(
+            f"the columns '{label}' are no label of one column a class: they must be the first or the last columns of the "
+            "CSV, and in each row one of them must be 1 and the others 0."
+        )
+    return facts
 
 
 @dataclass
@@ -46,6 +56,7 @@ class _Summary:
     values: dict[int, np.ndarray]
     shown: list[PreviewRow]
     problems: ProblemList
+    runs: tuple[Runs, ...] = ()
 
 
 class _Inspection:
@@ -59,6 +70,7 @@ class _Inspection:
         self.guess = self._guess_label() if chosen is None else chosen
         self.picker = PreviewPicker(width, self.guess)
         self.rows = 0
+        self.runs: tuple[Runs, ...] = ()
         self.low, self.high = np.full(width, np.nan), np.full(width, np.nan)
         self.is_whole, self.bad = np.ones(width, bool), np.zeros(width, np.int64)
         self.problems = ProblemList()
@@ -118,9 +130,13 @@ class _Inspection:
             values={i: block.text[i] if i in block.text else numbers[:, i].copy() for i in self.counted},
             shown=self.picker.pick(block),
             problems=block.problems,
+            runs=one_hot_runs(numbers),
         )
 
     def _add(self, block: _Summary) -> None:
+        if block.runs and self.runs:
+            self.runs = tuple(a.joined(b) for a, b in zip(self.runs, block.runs, strict=True))
+        self.runs = self.runs or block.runs
         self.rows += block.rows
         self.low, self.high = np.fmin(self.low, block.low), np.fmax(self.high, block.high)
         self.is_whole &= block.is_whole
@@ -151,6 +167,7 @@ class _Inspection:
             self.problems.add(Problem(REPEATED_NAME, dialect.skip_lines, name, ""))
         candidates = rank(names, kinds, self.counts, self.rows, counting, self.chosen)
         others = {c.index for c in candidates if c.score >= CERTAIN} | set(counting)
+        candidates += one_hot_candidates(self.runs, names)
         measured = [i for i in range(self.width) if kinds[i] in "if" and i not in others]
         lows, highs = (v[measured][np.isfinite(v[measured])] for v in (low, high))
         flat = [i for i in range(self.width) if kinds[i] in "if" and low[i] == high[i] and not self.bad[i]]

@@ -56,7 +56,7 @@ def prepare(
     alone = [split_steps(s)[0] for s in steps]
 
     loaded = {
-        "": load_rows(path, dialect, fit, [list(f.columns) for f in fit.inputs], fit.label_index, alone)
+        "": load_rows(path, dialect, fit, [list(f.columns) for f in fit.inputs], label_places(fit), alone)
     }
     for part, extra in (("calibration", calibration_path), ("evaluation", evaluation_path)):
         if extra is not None:
@@ -100,18 +100,21 @@ def _load_extra(
 ) -> LoadedRows:
     """A CSV of its own for one part: columns found by name, or by position where it has as many columns."""
     dialect = sniff(path, delimiter=settings.delimiter, has_header=settings.has_header)
-    needed = sorted(
-        {i for f in fit.inputs for i in f.columns}
-        | ({fit.label_index} if fit.label_index is not None else set())
-    )
+    labelling = label_places(fit)
+    needed = sorted({*labelling, *(i for f in fit.inputs for i in f.columns)})
     place = places_of(dialect, names, needed)
     if place is None:
         raise DataRefused(
             f"the {part} file {path.name} has the columns {brief_names(dialect.names)}; the main file's are "
             f"{brief_names(names)}. Give it the same columns, label included."
         )
-    label = None if fit.label_index is None else place[fit.label_index]
+    label = [place[i] for i in labelling]
     return load_rows(path, dialect, fit, [[place[i] for i in f.columns] for f in fit.inputs], label, steps)
+
+
+def label_places(fit: Fit) -> list[int]:
+    """The columns that hold the label: none, one, or one a class."""
+    return [*fit.label_columns] or ([] if fit.label_index is None else [fit.label_index])
 
 
 def places_of(dialect: Dialect, names: Sequence[str], needed: Sequence[int]) -> dict[int, int] | None:
@@ -146,7 +149,8 @@ def _labels(
         coded.append((texts, index))
         counts.update(dict(zip(texts, np.bincount(index).tolist(), strict=True)))
     size = 2 if fit.task == BINARY else next(units(o[1]) for o in outputs if o[0] == fit.output)
-    mapping = map_classes(counts, size, column=fit.label, chosen=settings.classes)
+    chosen = fit.classes if fit.label_columns else settings.classes  # columns are in the order of the outputs
+    mapping = map_classes(counts, size, column=fit.label, chosen=chosen)
     place = {text: k for k, text in enumerate(mapping.classes)}
     labels = np.concatenate([np.array([place[t] for t in texts], np.int64)[index] for texts, index in coded])
     return labels, mapping.classes, mapping.warnings

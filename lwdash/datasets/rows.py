@@ -1,5 +1,6 @@
 """The rows of one file: read block by block, taken through the steps that each row needs alone, checked."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from lwdash.datasets.blocks import Block, Reader
 from lwdash.datasets.dialect import Dialect
 from lwdash.datasets.fit import Fit
 from lwdash.datasets.labels import label_text
+from lwdash.datasets.one_hot import one_hot_labels
 from lwdash.datasets.pipeline import apply_steps
 from lwdash.datasets.preprocess import Cast, Step
 from lwdash.datasets.problems import ProblemList
@@ -33,27 +35,31 @@ def load_rows(
     dialect: Dialect,
     fit: Fit,
     columns: list[list[int]],
-    label: int | None,
+    label: Sequence[int],
     steps: list[tuple[Step, ...]],
 ) -> LoadedRows:
     """Reads `path` once, block by block.
 
-    columns: for each input the columns of *this* file; label: its label column; steps: per input, those
+    columns: for each input the columns of *this* file; label: its label column, or its columns where the label has one
+    a class (`fit.label_columns`), none without; steps: per input, those
     without figures of the train part. Raises DataRefused that names row and column for missing, non-numeric
     and infinite values, rows of another length, and fractions where an input takes whole numbers.
     """
     used = list(dict.fromkeys(i for group in columns for i in group))
     adjoin = used == list(range(used[0], used[0] + len(used)))
-    label_is_text = label is not None and dialect.kinds[label] == "t"
+    is_one_hot = len(fit.label_columns) > 1
+    label_is_text = len(label) == 1 and dialect.kinds[label[0]] == "t"
     reader = Reader(
-        path, dialect, text_columns=[label] if label_is_text and label is not None else [],
-        wanted=used if label is None else [*used, label],
+        path, dialect, text_columns=label if label_is_text else [], wanted=[*used, *label],
     )  # fmt: skip
+    names = [name for name, _ in fit.class_counts]
 
     def one(block: Block) -> LoadedRows:
         labels = None
-        if label is not None:
-            labels = block.text[label] if label_is_text else block.numbers[:, label].copy()
+        if is_one_hot:
+            labels = one_hot_labels(block.numbers[:, label], names, block.lines, path.name)
+        elif label:
+            labels = block.text[label[0]] if label_is_text else block.numbers[:, label[0]].copy()
         raw = np.ascontiguousarray(
             block.numbers[:, used[0] : used[-1] + 1] if adjoin else block.numbers[:, used]
         )
@@ -81,7 +87,7 @@ def load_rows(
         raise DataRefused(f"{path.name} holds no rows. Give a CSV with one sample a row.")
     return LoadedRows(
         [store.array() for store in stores],
-        None if label is None else np.concatenate([part.labels for part in parts if part.labels is not None]),
+        None if not label else np.concatenate([part.labels for part in parts if part.labels is not None]),
         np.concatenate([part.lines for part in parts]),
         np.concatenate([part.same for part in parts]),
     )

@@ -123,14 +123,15 @@ def left_undone(source: bytes, quantized: bytes, asked: Sequence[Format]) -> tup
 
 
 def _reason(was: Computed, now: Computed, format: Format) -> str:
-    stays = "stays in float32" if now.format == FLOAT32 else f"is {now.format}"
+    got = FORMATS.get(now.format)
+    stays = "stays in float32" if now.format == FLOAT32 else f"gets {got.words if got else now.format}"
     if not can_have(was.kind, format):
-        return f"{was.kind} {stays}: litert-quantizer has no {format.name} form of it"
+        return f"{was.kind} {stays}: litert-quantizer has no form of it with {format.words}"
     if was.is_inside and format.is_static:
         return f"{was.kind} {stays}: it runs inside a loop, where litert-quantizer sees no ranges"
     if was.weights is None and format.weights != FLOAT32 and not format.is_static:
         return f"{was.kind} {stays}: its weights are computed while running, not stored"
-    return f"{was.kind} {stays}, not {format.name}: its neighbours or its weights do not allow it"
+    return f"{was.kind} {stays}, not {format.words}: its neighbours or its weights do not allow it"
 
 
 def float_operators(data: bytes, reason: str) -> tuple[Skipped, ...]:

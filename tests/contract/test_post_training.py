@@ -236,7 +236,7 @@ def test_an_override_without_effect_is_reported() -> None:
         "int8", (("slim", "int8x4"),)), {"input": np.random.default_rng(0).normal(size=(8, 8, 8, 4)).astype("f4")}
     )  # fmt: skip
     assert [s.layer for s in depthwise.skipped] == ["slim"]
-    assert "no int8x4 form" in depthwise.skipped[0].reason
+    assert "no form of it with 8-bit activations, 4-bit weights" in depthwise.skipped[0].reason
 
 
 def test_what_has_no_four_bit_kernel_gets_eight_and_is_reported() -> None:

@@ -161,9 +161,13 @@ def resize_last(values: np.ndarray, target: int, method: str) -> np.ndarray:
 
 def labels_of(cells: list[list[str]], plan: Plan) -> np.ndarray | None:
     """The output index of each row's label, or its target where a number is to be predicted; None without labels."""
-    if plan["label"] is None:
+    columns = plan.get("label_columns")
+    if plan["label"] is None and not columns:
         return None
-    texts = [row[plan["label"]].strip() for row in cells]
+    if columns:  # one column a class, a single 1 in each row
+        texts = [next(name for name, i in columns.items() if number(row[i], plan) == 1) for row in cells]
+    else:
+        texts = [row[plan["label"]].strip() for row in cells]
     if plan["classes"] is None:
         return np.array([number(text, plan) for text in texts], np.float32)
     index = {text: place for place, text in enumerate(plan["classes"])}
