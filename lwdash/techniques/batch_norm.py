@@ -5,8 +5,11 @@ from typing import Any
 from lwdash.techniques.contract import Training
 from lwdash.techniques.finetune import library_of, training_targets
 from lwdash.techniques.selection import leaf_layers
+from lwdash.techniques.spread import spread
 
 RECALIBRATION_ROWS = 1024
+BATCH = 256
+"""Rows that one set of statistics comes from, at least."""
 
 
 def settle_batch_norm(model: Any, training: Training) -> bool:
@@ -21,20 +24,22 @@ def settle_batch_norm(model: Any, training: Training) -> bool:
     if not norms:
         return False
     targets, losses, _ = training_targets(training, library)
-    inputs = [values[:RECALIBRATION_ROWS] for values in training.inputs]
+    chosen = spread(training.rows, RECALIBRATION_ROWS)
+    inputs = [values[chosen] for values in training.inputs]
 
     def loss() -> float:
         outputs = model.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
         outputs = outputs if isinstance(outputs, list) else [outputs]
         pairs = zip(losses, targets, outputs, strict=True)
-        return sum(float(f(target[:RECALIBRATION_ROWS], output)) for f, target, output in pairs)
+        return sum(float(f(target[chosen], output)) for f, target, output in pairs)
 
     before, weights, momenta = loss(), model.get_weights(), [layer.momentum for layer in norms]
-    size = min(256, len(inputs[0]))
-    for number, start in enumerate(range(0, len(inputs[0]) - size + 1, size)):
+    batches = max(1, len(chosen) // BATCH)
+    for number in range(batches):
         for layer in norms:
             layer.momentum = number / (number + 1)
-        batch = [values[start : start + size] for values in inputs]
+        # Every so manieth row: the mean of the batches' variances lacks what differs from batch to batch.
+        batch = [values[number::batches] for values in inputs]
         model(batch if len(batch) > 1 else batch[0], training=True)
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum

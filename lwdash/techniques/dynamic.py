@@ -8,7 +8,7 @@ from lwdash.techniques.choices import ALGORITHM, BACKEND, BITS, GPTQ_ROWS
 from lwdash.techniques.contract import Convert, Packed, Rows
 from lwdash.techniques.converter import dynamic_range, require
 from lwdash.techniques.formats import FORMATS
-from lwdash.techniques.quantizer import first_rows, quantized_throughout
+from lwdash.techniques.quantizer import quantized_throughout, some_rows
 from lwdash.techniques.readback import float_weights
 
 NAME = "dynamic"
@@ -51,4 +51,4 @@ def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | Non
         reason = "TFLiteConverter quantizes kernels of 1,024 values and more, where the operator has a hybrid kernel"
         return Packed(converted, float_weights(converted, reason))
     format = FORMATS["dynamic4" if params.bits == "4" else "dynamic"]
-    return quantized_throughout(data, format, first_rows(rows, params.rows), algorithm=params.algorithm)
+    return quantized_throughout(data, format, some_rows(rows, params.rows), algorithm=params.algorithm)

@@ -9,7 +9,7 @@ from lwdash.techniques.choices import BACKEND, PER_CHANNEL, RANGES, ROWS
 from lwdash.techniques.contract import Convert, Packed, Rows
 from lwdash.techniques.converter import full_integer, require
 from lwdash.techniques.formats import FORMATS
-from lwdash.techniques.quantizer import first_rows, quantized_throughout
+from lwdash.techniques.quantizer import quantized_throughout, some_rows
 from lwdash.techniques.readback import float_operators
 
 NAME = "int16x8"
@@ -47,7 +47,7 @@ def check(params: Params) -> None:
 
 def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | None = None) -> Packed:
     """Integer throughout; operators that have no such form are listed as skipped."""
-    some = first_rows(rows, params.rows)
+    some = some_rows(rows, params.rows)
     if params.backend == "tflite":
         configure = full_integer(params.io, activations="int16", per_channel=params.per_channel)
         converted = require(convert)(configure, some)

@@ -11,7 +11,7 @@ from lwdash.techniques.contract import Convert, Packed, Rows
 from lwdash.techniques.converter import full_integer, require
 from lwdash.techniques.formats import FORMATS
 from lwdash.techniques.loops import LOOPS
-from lwdash.techniques.quantizer import first_rows, quantized_throughout
+from lwdash.techniques.quantizer import quantized_throughout, some_rows
 from lwdash.techniques.readback import computed, float_operators
 from lwdash.techniques.tensorflow_quantizer import quantize_with_tensorflow
 
@@ -51,7 +51,7 @@ def check(params: Params) -> None:
 
 def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | None = None) -> Packed:
     """Integer throughout; operators that have no integer form are listed as skipped."""
-    some = first_rows(rows, params.rows)
+    some = some_rows(rows, params.rows)
     if params.backend == "tflite":
         converted = require(convert)(full_integer(params.io, per_channel=params.per_channel), some)
         skipped = float_operators(converted, "TFLiteConverter has no integer form of it")
@@ -81,7 +81,7 @@ def apply_with_tensorflow(
     data: bytes, params: Params, rows: Rows | None, convert: Convert | None = None
 ) -> Packed:
     """The quantizer behind TFLiteConverter, on the same float file; its ranges are min and max."""
-    some = first_rows(rows, params.rows) or {}
+    some = some_rows(rows, params.rows) or {}
     quantized = quantize_with_tensorflow(data, some, per_channel=params.per_channel)
     skipped = float_operators(quantized, "neither quantizer has an integer form of it")
     if params.io != "int8":

@@ -10,7 +10,7 @@ from lwdash.techniques.borders import with_borders
 from lwdash.techniques.choices import PER_CHANNEL, RANGES, ROWS
 from lwdash.techniques.contract import Convert, Packed, Rows
 from lwdash.techniques.formats import FLOAT32, FORMATS, Format, Plan
-from lwdash.techniques.quantizer import first_rows, quantize
+from lwdash.techniques.quantizer import quantize, some_rows
 from lwdash.techniques.readback import Computed, computed, left_undone
 
 NAME = "mixed"
@@ -77,7 +77,7 @@ def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | Non
             plan.add(FORMATS[name], scopes, per_channel=params.per_channel)
     for border in ("INPUT", "OUTPUT"):
         plan.add(_border(params), operation=border)
-    some = first_rows(rows, params.rows) if needs_rows(params) else None
+    some = some_rows(rows, params.rows) if needs_rows(params) else None
     quantized = quantize(data, plan, some, params.ranges)
     asked = [FORMATS[chosen.get(c.layer, params.default)] for c in source]
     skipped = left_undone(data, quantized, asked)

@@ -15,6 +15,7 @@ from lwdash.techniques.masks import with_small_masks
 from lwdash.techniques.operator_codes import kind_of
 from lwdash.techniques.ranges import Ranges, activation_ranges
 from lwdash.techniques.readback import Computed, computed, inner_scopes, left_undone
+from lwdash.techniques.spread import spread
 from lwdash.techniques.unused_outputs import complete_outputs
 
 WIDEST_GPTQ = 4096
@@ -109,9 +110,9 @@ def quantized_throughout(
     return Packed(quantized, (*skipped, *otherwise), facts)
 
 
-def first_rows(rows: Rows | None, count: int) -> Rows | None:
-    """At most `count` of the calibration rows."""
-    return None if rows is None else {name: values[:count] for name, values in rows.items()}
+def some_rows(rows: Rows | None, count: int) -> Rows | None:
+    """At most `count` of the calibration rows, spread over all of them: the first ones may be of one class only."""
+    return None if rows is None else {n: values[spread(len(values), count)] for n, values in rows.items()}
 
 
 def _round_by(

@@ -6,7 +6,7 @@ from lwdash.parameters import parameter
 from lwdash.techniques.choices import ALGORITHM, BITS, GPTQ_ROWS
 from lwdash.techniques.contract import Convert, Packed, Rows
 from lwdash.techniques.formats import FORMATS
-from lwdash.techniques.quantizer import first_rows, quantized_throughout
+from lwdash.techniques.quantizer import quantized_throughout, some_rows
 
 NAME = "weight_only"
 LABEL = "Weights only"
@@ -34,4 +34,4 @@ def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | Non
     An operator that has no 4-bit form gets 8 bits, and is listed.
     """
     format = FORMATS["weight_only4" if params.bits == "4" else "weight_only"]
-    return quantized_throughout(data, format, first_rows(rows, params.rows), algorithm=params.algorithm)
+    return quantized_throughout(data, format, some_rows(rows, params.rows), algorithm=params.algorithm)
