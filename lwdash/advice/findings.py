@@ -36,8 +36,8 @@ def _structure(evidence: Evidence) -> Iterator[Finding]:
         if f["zeros_kept"] < KEPT_ZEROS:
             yield Finding(
                 "problem",
-                f"{_layer(f)}: {1 - f['zeros_kept']:.0%} of the {f['zeros']:,} zeros that pruning made are no longer "
-                "zero in the file.",
+                f"{_layer(f)}: {100 * (1 - f['zeros_kept']):.0f} % of the {f['zeros']:,} zeros that pruning made are no "
+                "longer zero in the file.",
             )
     if pruned and all(f["zeros_kept"] >= KEPT_ZEROS for f in pruned):
         zeros = sum(f["zeros"] for f in pruned)
@@ -45,18 +45,26 @@ def _structure(evidence: Evidence) -> Iterator[Finding]:
             "good", f"The {zeros:,} zeros that pruning made are zeros in the file, counted kernel by kernel."
         )
     clustered = [f for f in audit if f.get("distinct_stored") is not None]
-    for f in clustered:
-        if f["distinct_stored"] > f["distinct"]:
+    torn = [f for f in clustered if f["distinct_stored"] > f["distinct"]]
+    apart = [f for f in torn if f.get("distinct_in_channel", f["distinct_stored"]) <= f["distinct"]]
+    for f in torn:
+        if f not in apart:
             yield Finding(
                 "problem",
                 f"{_layer(f)}: the {f['distinct']} shared values that clustering made are {f['distinct_stored']} in "
                 "the file.",
             )
+    if apart:
+        worst = max(apart, key=lambda f: f["distinct_stored"])
+        yield Finding(
+            "note",
+            f"Shared values differ from channel to channel in {len(apart)} of {len(clustered)} clustered kernels: the "
+            f"{worst['distinct']} of {_layer(worst)} are {worst['distinct_stored']} in the file, at most "
+            f"{worst['distinct_in_channel']} in a channel.",
+        )
     if clustered and all(f["distinct_stored"] <= f["distinct"] for f in clustered):
         most = max(f["distinct_stored"] for f in clustered)
-        yield Finding(
-            "good", f"Clustering holds in the file: at most {most} different weights a kernel or channel."
-        )
+        yield Finding("good", f"Clustering holds in the file: at most {most} different weights a kernel.")
     for f in audit:
         if not f.get("is_found", True):
             yield Finding(

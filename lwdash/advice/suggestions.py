@@ -156,6 +156,8 @@ def _lost_structure(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
     step = recipe.tflite_step
     if step is None or not getattr(step.params, "per_channel", False):
         return
+    if any(each.name == "qat" for each in recipe.steps):  # it has trained for a scale each channel
+        return
     torn = [
         f
         for f in evidence.audit

@@ -29,8 +29,9 @@ class Finding:
     """A kernel with structure, before and in the file.
 
     zeros: how many it had; zeros_kept: the share of them that is still 0, None without a pruning.
-    distinct: how many different values it had; distinct_stored: in the file, in the tensor or in its fullest channel,
-    whichever is fewer (per-channel scales give equal weights different integers); None without a clustering.
+    distinct: how many different values it had; distinct_stored: how many it has in the file; distinct_in_channel: in its
+    fullest output channel there, since scales of each channel give equal weights different integers. None without a
+    clustering.
     is_found: whether the kernel was recognized in the file at all.
     """
 
@@ -40,6 +41,7 @@ class Finding:
     zeros_kept: float | None = None
     distinct: int = 0
     distinct_stored: int | None = None
+    distinct_in_channel: int | None = None
 
     @property
     def lost(self) -> str:
@@ -47,9 +49,9 @@ class Finding:
         said = []
         if self.zeros_kept is not None and self.zeros_kept < KEPT_ZEROS:
             said.append(
-                f"{1 - self.zeros_kept:.0%} of the {self.zeros:,} zeros that pruning made are no longer zero"
+                f"{100 * (1 - self.zeros_kept):.0f} % of the {self.zeros:,} zeros that pruning made are no longer zero"
             )
-        if self.distinct_stored is not None and self.distinct_stored > self.distinct:
+        if self.distinct_in_channel is not None and self.distinct_in_channel > self.distinct:
             said.append(
                 f"the {self.distinct} shared values that clustering made are {self.distinct_stored} in the file"
             )
@@ -89,29 +91,41 @@ def as_facts(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     return [asdict(finding) for finding in findings]
 
 
-def _compare(
-    name: str, kernel: np.ndarray, found: np.ndarray, is_pruned: bool, is_clustered: bool
-) -> Finding:
-    zeros = kernel == 0
+def _compare(name: str, kernel: np.ndarray, stored: _Stored, is_pruned: bool, is_clustered: bool) -> Finding:
+    zeros, found = kernel == 0, stored.values
     return Finding(
         name,
         True,
         zeros=int(zeros.sum()),
         zeros_kept=float(np.mean(found[zeros] == 0)) if is_pruned else None,
         distinct=len(np.unique(kernel)),
-        distinct_stored=_distinct(found) if is_clustered else None,
+        distinct_stored=len(np.unique(found)) if is_clustered else None,
+        distinct_in_channel=max(len(np.unique(c)) for c in _channels(stored)) if is_clustered else None,
     )
 
 
-def _distinct(values: np.ndarray) -> int:
-    """Different values in the tensor, or in the fullest channel of the axis where that is fewer."""
-    counts = [len(np.unique(values))]
-    for axis in (-1, -2):
-        counts.append(max(len(np.unique(channel)) for channel in np.moveaxis(values, axis, 0)))
-    return min(counts)
+@dataclass(frozen=True, eq=False)
+class _Stored:
+    """A kernel as a file has it. scales: how many it has; 1 for one for the whole tensor, and for floats."""
+
+    values: np.ndarray
+    scales: int = 1
 
 
-def _find(kernel: np.ndarray, stored: list[np.ndarray]) -> np.ndarray | None:
+def _channels(stored: _Stored) -> np.ndarray:
+    """(channels, weights) of a kernel in Keras order: the axis that has a scale each, the outputs where none has.
+
+    Outputs are along the last axis, of transposed convolutions the one before, of depthwise ones along both together.
+    """
+    values, scales = stored.values, stored.scales
+    last, before = values.shape[-1], values.shape[-2]
+    if scales > 1 and scales != last and scales == before:
+        return np.moveaxis(values, -2, 0).reshape(scales, -1)
+    is_depthwise = values.ndim > 2 and (last == 1 or (scales > 1 and scales == before * last))
+    return values.reshape(-1, before * last if is_depthwise else last).T
+
+
+def _find(kernel: np.ndarray, stored: list[_Stored]) -> _Stored | None:
     """The file's tensor that is this kernel, in Keras order; what is found is taken off `stored`."""
     whole = _best(kernel, stored)
     if whole is not None:
@@ -123,17 +137,20 @@ def _find(kernel: np.ndarray, stored: list[np.ndarray]) -> np.ndarray | None:
             parts = [part for part in found if part is not None]
             if len(parts) == gates:
                 stored[:] = left
-                return np.concatenate(parts, axis=-1)
+                return _Stored(
+                    np.concatenate([part.values for part in parts], axis=-1),
+                    max(part.scales for part in parts),
+                )
     return None
 
 
-def _best(kernel: np.ndarray, stored: list[np.ndarray]) -> np.ndarray | None:
+def _best(kernel: np.ndarray, stored: list[_Stored]) -> _Stored | None:
     best, likeness, place = None, ALIKE, -1
     for i, tensor in enumerate(stored):
-        for candidate in _orientations(tensor, kernel.shape):
+        for candidate in _orientations(tensor.values, kernel.shape):
             alike = _likeness(kernel, candidate)
             if alike > likeness:
-                best, likeness, place = candidate, alike, i
+                best, likeness, place = _Stored(candidate, tensor.scales), alike, i
     if best is not None:
         del stored[place]
     return best
@@ -161,7 +178,7 @@ def _likeness(kernel: np.ndarray, other: np.ndarray) -> float:
     return float(np.mean(products / np.maximum(lengths[used] * np.linalg.norm(b, axis=0)[used], 1e-12)))
 
 
-def _stored(tflite: bytes) -> Iterator[np.ndarray]:
+def _stored(tflite: bytes) -> Iterator[_Stored]:
     """The constants of a file with two axes and more, as integers without their zero point, or as floats."""
     from ai_edge_litert import schema_py_generated as schema
 
@@ -183,9 +200,8 @@ def _stored(tflite: bytes) -> Iterator[np.ndarray]:
                 values = np.frombuffer(bytes(data), numbers[tensor.type])
             else:
                 continue
-            yield (
-                values.reshape(shape) - _zero_point(tensor) if _zero_point(tensor) else values.reshape(shape)
-            )
+            zero_point, values = _zero_point(tensor), values.reshape(shape)
+            yield _Stored(values - zero_point if zero_point else values, _scales(tensor))
 
 
 def _nibbles(packed: np.ndarray, count: int) -> np.ndarray:
@@ -198,3 +214,8 @@ def _zero_point(tensor: Any) -> int:
     if quantization is None or quantization.zeroPoint is None or len(quantization.zeroPoint) != 1:
         return 0
     return int(quantization.zeroPoint[0])
+
+
+def _scales(tensor: Any) -> int:
+    quantization = tensor.quantization
+    return 1 if quantization is None or quantization.scale is None else max(1, len(quantization.scale))

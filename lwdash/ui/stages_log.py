@@ -105,6 +105,12 @@ def _audit(stages: Any) -> None:
                 "zeros_kept": st.column_config.NumberColumn("Zeros kept (%)", format="%.1f"),
                 "distinct": st.column_config.NumberColumn("Distinct before", format="localized"),
                 "distinct_stored": st.column_config.NumberColumn("Distinct in the file", format="localized"),
+                "distinct_in_channel": st.column_config.NumberColumn(
+                    "in a channel",
+                    format="localized",
+                    help="Distinct values in the file in the kernel's fullest output channel: scales of each channel give "
+                    "equal weights different integers",
+                ),
             },
         )
 

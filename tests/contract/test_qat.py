@@ -142,8 +142,8 @@ def test_structure_made_before_survives_in_the_integers(kind: str, steps: tuple[
             assert finding.zeros_kept >= 0.95
         if "cluster" in steps:
             assert finding.distinct <= CLUSTERS
-            assert finding.distinct_stored is not None
-            assert finding.distinct_stored <= finding.distinct
+            assert finding.distinct_in_channel is not None
+            assert finding.distinct_in_channel <= finding.distinct
     assert lost_structure(findings) == ()
 
 
@@ -229,6 +229,28 @@ def test_a_normalization_after_an_activation_is_listed() -> None:
     assert "'relu'" in treated.skipped[0].reason
 
 
+def test_an_activation_that_tfmot_does_not_know_stays_in_float_and_what_follows_is_trained() -> None:
+    import tf_keras
+
+    layers = tf_keras.layers
+    model = tf_keras.Sequential(
+        [
+            tf_keras.Input((20, 2), name="input"),
+            layers.Flatten(name="flatten"),
+            layers.Dense(6, activation="elu", name="bent"),
+            layers.Dense(5, name="straight"),
+            layers.Activation("softplus", name="soft"),
+            layers.Dense(3, activation="softmax", name="answer"),
+        ]
+    )
+    treated = applied("qat", model, "curves")
+    reasons = {s.layer: s.reason for s in treated.skipped}
+    assert set(reasons) == {"bent", "soft"}
+    assert "'elu'" in reasons["bent"]
+    assert "'softplus'" in reasons["soft"]
+    assert set(treated.facts["distinct_values"]) == {"straight/kernel", "answer/kernel"}
+
+
 def test_a_keras_3_model_is_refused_with_the_way_out() -> None:
     import keras
 
@@ -294,12 +316,29 @@ def test_the_audit_counts_what_was_lost() -> None:
     (finding,) = audit({"dense:0": before}, stored(after))
     assert finding.zeros == (before == 0).sum()
     assert finding.zeros_kept == pytest.approx(0.5, abs=0.03)
-    assert finding.distinct_stored is not None
-    assert finding.distinct_stored > finding.distinct == 4
+    assert finding.distinct_in_channel is not None
+    assert finding.distinct_in_channel > finding.distinct == 4
     (left,) = lost_structure([finding])
     assert left.layer == "dense"
     assert "zeros that pruning made" in left.reason
     assert "the 4 shared values" in left.reason
+
+
+def test_the_audit_counts_shared_values_in_the_kernel_and_in_its_channels() -> None:
+    """Five outputs: along the inputs every slice has five values at most, which says nothing of the clustering."""
+    chance = np.random.default_rng(1)
+    values = np.repeat([0.5, -0.25, 1.0, 0.75, -1.0, 0.1, -0.6, 0.3], 3)
+    before = np.stack([chance.permutation(values) for _ in range(5)], axis=1).astype("float32")
+    scaled = before * np.array(
+        [1, 1.13, 1.31, 1.73, 1.97], "float32"
+    )  # as folding a batch normalization does
+    (finding,) = audit({"dense:0": before}, stored(scaled))
+    assert (finding.distinct, finding.distinct_stored, finding.distinct_in_channel) == (8, 40, 8)
+    assert lost_structure([finding]) == ()
+    noisy = before + chance.normal(0, 0.01, before.shape).astype("float32")
+    (finding,) = audit({"dense:0": before}, stored(noisy))
+    assert (finding.distinct_stored, finding.distinct_in_channel) == (120, 24)
+    assert lost_structure([finding])
 
 
 def test_the_audit_says_when_it_cannot_find_a_kernel() -> None:

@@ -97,6 +97,21 @@ def test_clusters_torn_by_scales_a_channel_get_one_scale():
     assert problem == "conv: the 16 shared values that clustering made are 90 in the file."
 
 
+def test_clusters_that_hold_in_each_channel_are_no_problem_and_not_called_kept():
+    apart = {"kernel": "conv:0", "is_found": True, "zeros": 0, "zeros_kept": None, "distinct": 16,
+             "distinct_stored": 90, "distinct_in_channel": 13}  # fmt: skip
+    whole = {**apart, "kernel": "dense:0", "distinct_stored": 16}
+    found = evidence("cluster(clusters=16) + int8", GOOD, facts={"audit": [apart, whole]})
+    said = [f for f in findings(found) if "shared" in f.text.lower() or "clustering" in f.text.lower()]
+    assert [(f.kind, f.text) for f in said] == [
+        ("note", "Shared values differ from channel to channel in 1 of 2 clustered kernels: the 16 of conv are 90 in the "
+                 "file, at most 13 in a channel."),
+    ]  # fmt: skip
+    assert "cluster(clusters=16) + int8(per_channel=false)" in recipes(found)
+    trained = evidence("cluster(clusters=16) + qat", GOOD, facts={"audit": [apart]})
+    assert not any("per_channel=false" in recipe for recipe in recipes(trained))
+
+
 def test_operators_left_in_float_are_named_and_another_quantizer_offered():
     island = operator("gelu", 40.0, kernel=0, dtype="float32", kind="GELU")
     borders = {**island, "type": "QUANTIZE"}
@@ -162,7 +177,7 @@ def test_lost_zeros_are_a_problem_with_their_share():
                "distinct_stored": None}  # fmt: skip
     found = findings(evidence("prune(sparsity=0.8) + int8", GOOD, facts={"audit": [lost, unknown]}))
     assert [f.kind for f in found] == ["problem", "note"]
-    assert "60% of the 100 zeros" in found[0].text
+    assert "60 % of the 100 zeros" in found[0].text
 
 
 @pytest.mark.parametrize(
