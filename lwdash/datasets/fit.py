@@ -6,12 +6,28 @@ from typing import Any
 
 from lwdash.datasets.classes import ClassMapping, map_classes, map_columns
 from lwdash.datasets.columns import InputFit, assign_columns, can_assign
-from lwdash.datasets.facts import DataFacts, LabelCandidate, find_column, pack_indices, unpack_indices
+from lwdash.datasets.facts import (
+    DataFacts,
+    LabelCandidate,
+    brief_names,
+    find_column,
+    pack_indices,
+    unpack_indices,
+)
 from lwdash.datasets.labels import CERTAIN, is_label_name
 from lwdash.datasets.one_hot import ONE_HOT
 from lwdash.datasets.settings import NO_LABEL, DataSettings
 from lwdash.datasets.shapes import shape_text
-from lwdash.datasets.task import BINARY, CLASSIFICATION, UNCOUNTED, Tensor, choose_task, units
+from lwdash.datasets.task import (
+    BINARY,
+    CLASSIFICATION,
+    MULTI_LABEL,
+    REGRESSION,
+    UNCOUNTED,
+    Tensor,
+    choose_task,
+    units,
+)
 from lwdash.errors import DataRefused
 
 
@@ -72,6 +88,8 @@ def fit_to_model(
     ignored = [
         find_column(facts.names, name, facts.has_header, "ignored column") for name in settings.ignored
     ]
+    targets = _targets(facts, settings, inputs, outputs, ignored, task)
+    ignored += targets
     sizes = {units(o[1]) for o in outputs} if task in (None, CLASSIFICATION) else set()
     label, left_out = _choose_label(facts, settings, inputs, ignored, sizes)
     ignored_all = {*ignored, *left_out}
@@ -82,6 +100,12 @@ def fit_to_model(
     if output is None and label is not None:
         label = None
     warnings = [*notes]
+    if targets:
+        warnings.append(
+            f"the model answers {len(targets)} numbers a row, and only one label column is compared with: "
+            f"{brief_names([facts.names[i] for i in targets])} are left out, and the compressed models are compared with "
+            "the original"
+        )
     for i in left_out:
         what = "is empty" if facts.kinds[i] == "e" else "counts the rows"
         warnings.append(f"column '{facts.names[i]}' {what} and is not fed to the model")
@@ -181,6 +205,27 @@ def _choose_label(
     if indices and can_assign(facts, settings, inputs, [*ignored, *indices]):
         return None, indices
     return plain, []
+
+
+def _targets(
+    facts: DataFacts,
+    settings: DataSettings,
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Tensor],
+    ignored: Sequence[int],
+    task: str | None,
+) -> list[int]:
+    """Columns named as labels, one for each number that the model predicts, without which the others feed it."""
+    if settings.label not in (None, NO_LABEL) or task not in (REGRESSION, MULTI_LABEL) or not outputs:
+        return []
+    named = [
+        i
+        for i, name in enumerate(facts.names)
+        if i not in ignored and is_label_name(name.rstrip("0123456789"))
+    ]
+    is_each = len(named) == units(outputs[0][1]) > 1
+    fits = is_each and not can_assign(facts, settings, inputs, ignored)
+    return named if fits and can_assign(facts, settings, inputs, [*ignored, *named]) else []
 
 
 def uncounted(facts: DataFacts, index: int) -> LabelCandidate:

@@ -11,8 +11,9 @@ Tensor = tuple[str, tuple[int | None, ...], str]
 CLASSIFICATION, BINARY, REGRESSION, RECONSTRUCTION, UNLABELLED = (
     "classification", "binary", "regression", "reconstruction", "unlabelled",
 )  # fmt: skip
+MULTI_LABEL = "multi-label"
 UNCOUNTED = 0
-_KNOWN = {None, CLASSIFICATION, BINARY, "multi-label", REGRESSION, RECONSTRUCTION, UNLABELLED}
+_KNOWN = {None, CLASSIFICATION, BINARY, MULTI_LABEL, REGRESSION, RECONSTRUCTION, UNLABELLED}
 
 
 def units(shape: Sequence[int | None]) -> int:
@@ -41,7 +42,7 @@ def choose_task(
     size = units(output[1])
     if len(outputs) > 1:
         notes = (f"the model has {len(outputs)} outputs; the labels are compared with '{output[0]}'",)
-    if task == "multi-label" and size > 1:
+    if task == MULTI_LABEL and size > 1:
         raise DataRefused(
             f"the model answers several yes/no questions at once ({size} sigmoid outputs), and one label "
             f"column '{label.name}' cannot hold all answers. Choose no label: the compressed models are then "

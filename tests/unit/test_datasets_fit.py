@@ -121,6 +121,19 @@ def test_the_label_is_the_likely_column_that_no_input_needs(tmp_path):
     assert [i.columns for i in fit.inputs] == [(1, 2), (3,)]
 
 
+@pytest.mark.parametrize("task", ["regression", "multi-label"])
+@pytest.mark.parametrize("names", ["target_0,target_1", "y1,y2"])
+def test_a_column_for_each_of_several_answers_is_left_out_and_said(tmp_path, task, names):
+    found = facts(tmp_path, f"a,b,c,{names}", values=lambda i, k: (i + k) % 2 if k > 2 else i + 0.5)
+    ports = model((3,), 2)
+    fit = fit_to_model(found, DataSettings(), *ports, task=task)
+    assert (fit.task, fit.label, fit.ignored) == ("unlabelled", None, tuple(names.split(",")))
+    assert f"{names.replace(',', ', ')} are left out" in fit.warnings[0]
+    assert fit_to_model(found, DataSettings(label=""), *ports, task=task).inputs == fit.inputs
+    wide = fit_to_model(found, DataSettings(label=""), *model((5,), 2), task=task)
+    assert len(wide.inputs[0].columns) == 5
+
+
 def test_two_inputs_by_prefix_in_any_order_and_by_position(tmp_path):
     found = facts(tmp_path, "b_0,a_0,label,b_1,a_1,a_2")
     inputs = [("a", (3, 1), "float32"), ("b", (2,), "float32")]
