@@ -9,6 +9,7 @@ import numpy as np
 
 from lwdash.errors import BridgeRefused
 from lwdash.keras_models.bridge_operations import activation_name
+from lwdash.keras_models.learnt_state import learnt_config
 
 INERT = frozenset(
     {
@@ -58,7 +59,7 @@ def twin_layer(layer: Any, name: str) -> Any:
     if not hasattr(tf_keras.layers, class_name):
         raise BridgeRefused(f"{where} has no counterpart in Keras 2")
     twin_class = getattr(tf_keras.layers, class_name)
-    arguments = _arguments(class_name, layer.get_config(), where)
+    arguments = _arguments(class_name, learnt_config(layer), where)
     arguments["name"] = name
     if class_name == "Normalization" and layer.mean is not None:
         # What was learnt by adapt() becomes constants: tf_keras counts rows in a third weight that Keras 3

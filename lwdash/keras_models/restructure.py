@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lwdash.keras_models.bridge_graph import legal_name
+from lwdash.keras_models.learnt_state import learnt_config
 from lwdash.keras_models.transfer import can_transfer
 
 SIZES = ("units", "filters", "output_dim", "target_shape")
@@ -34,9 +35,9 @@ def with_structure_of(treated: Any, original: Any) -> Any | None:
             return layer
         path = paths[id(layer)]
         if path in parts:
-            return type(layer).from_config({**layer.get_config(), **_taken(parts[path], layer, SIZES)})
+            return type(layer).from_config({**learnt_config(layer), **_taken(parts[path], layer, SIZES)})
         chain = [part for name, part in parts.items() if name.startswith(f"{path}/")]
-        return _chained(layer, path, chain) if chain else type(layer).from_config(layer.get_config())
+        return _chained(layer, path, chain) if chain else type(layer).from_config(learnt_config(layer))
 
     try:
         copy = keras.models.clone_model(original, clone_function=rebuilt, recursive=True)

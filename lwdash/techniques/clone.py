@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from lwdash.keras_models.learnt_state import learnt_config
+from lwdash.techniques.selection import leaf_layers
+
 
 def clone_with(model: Any, wrap: Callable[[Any], Any]) -> Any:
     """A copy of a tf_keras model with its weights, each layer replaced by what `wrap` gives for its copy.
@@ -30,6 +33,14 @@ def clone_live(model: Any) -> Any:
 
     if isinstance(model, tf_keras.Model):
         return clone_with(model, lambda layer: layer)
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
+
+    def copied(layer: Any) -> Any:
+        return type(layer).from_config(
+            learnt_config(layer) if isinstance(layer, keras.layers.Layer) else layer.get_config()
+        )
+
+    copy = keras.models.clone_model(model, clone_function=copied, recursive=True)
+    for (_, source), (_, target) in zip(leaf_layers(model), leaf_layers(copy), strict=True):
+        if target.weights:  # those of a Normalization are constants of its copy
+            target.set_weights(source.get_weights())
     return copy
