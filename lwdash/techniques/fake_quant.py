@@ -54,7 +54,9 @@ def annotated(model: Any, names: Collection[str]) -> Any:
         return quantize.quantize_annotate_layer(layer) if layer.name in names else layer
 
     try:
-        return quantize.quantize_apply(clone_with(model, wrap), quantized_layer_name_prefix=PREFIX)
+        return quantize.quantize_apply(
+            clone_with(model, wrap), scheme=_scheme(), quantized_layer_name_prefix=PREFIX
+        )
     except (ValueError, RuntimeError, TypeError, KeyError, AttributeError) as error:
         raise ConversionFailed(
             f"TFMOT could not prepare this model for quantization-aware training: {str(error)[:500]}. "
@@ -140,10 +142,41 @@ def _reason(layer: Any, left: Collection[str]) -> str | None:
         return "it is an operation, not a layer"
     if not registry.Default8BitQuantizeRegistry().supports(layer):
         return f"TFMOT does not emulate {kind} in 8 bits"
+    activation = _unknown_activation(layer)
+    return f"TFMOT does not emulate the activation {activation!r} in 8 bits" if activation else None
+
+
+def _unknown_activation(layer: Any) -> str | None:
+    """The name of the layer's activation where TFMOT raises over it."""
     activation = getattr(getattr(layer, "activation", None), "__name__", None)
-    if activation is not None and activation not in _activations(kind):
-        return f"TFMOT does not emulate the activation {activation!r} in 8 bits"
-    return None
+    return (
+        activation
+        if activation is not None and activation not in _activations(type(layer).__name__)
+        else None
+    )
+
+
+def _scheme() -> Any:
+    """TFMOT's own 8 bits, which leave a layer alone that ends in an activation they do not know.
+
+    TFMOT rounds the output of a layer before one that is annotated, without asking whether it can.
+    """
+    from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import (
+        default_8bit_quantize_registry as registry,
+    )
+    from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import (
+        default_8bit_quantize_scheme as scheme,
+    )
+
+    class Registry(registry.Default8BitQuantizeRegistry):  # type: ignore[misc]
+        def supports(self, layer: Any) -> bool:
+            return super().supports(layer) and _unknown_activation(layer) is None
+
+    class Scheme(scheme.Default8BitQuantizeScheme):  # type: ignore[misc]
+        def get_quantize_registry(self) -> Any:
+            return Registry()
+
+    return Scheme()
 
 
 def _activations(kind: str) -> frozenset[str]:
