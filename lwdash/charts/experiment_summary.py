@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lwdash.charts.limits import best
+from lwdash.charts.sketch import Sketch, sketch_tradeoff
 
 WITHIN = 0.01
 """Without limits of its own, the best run of an experiment is the smallest that loses at most this much accuracy."""
@@ -15,11 +16,12 @@ WITHIN = 0.01
 @dataclass(frozen=True)
 class ExperimentSummary:
     """baseline, best: the runs' figures by name, None where there is none. has_limits: whether best was judged by
-    limits of the experiment's own."""
+    limits of the experiment's own. sketch: the trade-off in small, None for fewer than two runs."""
 
     baseline: Mapping[str, object] | None
     best: Mapping[str, object] | None
     has_limits: bool
+    sketch: Sketch | None = None
 
 
 def summarize(runs: pd.DataFrame, limits: Mapping[str, float]) -> ExperimentSummary:
@@ -36,4 +38,5 @@ def summarize(runs: pd.DataFrame, limits: Mapping[str, float]) -> ExperimentSumm
         baseline,
         None if chosen is None else others[others["id"] == chosen].iloc[0].to_dict(),
         bool(own),
+        sketch_tradeoff(runs, chosen),
     )

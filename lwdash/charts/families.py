@@ -32,4 +32,4 @@ def techniques_of(recipe: str) -> list[str]:
 
 def short_recipe(recipe: str) -> str:
     """A recipe without the parameter names that go without saying: `prune(0.8) + int8`."""
-    return re.sub(r"\b(sparsity|clusters|ratio|energy|bits|io)=", "", recipe)
+    return re.sub(r"\b(sparsity|clusters|ratio|energy|bits)=", "", recipe)

@@ -11,6 +11,8 @@ from lwdash.charts.literal import literal, names_as_text
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 PATTERNS = ("", "/", "x", ".", "\\", "+")
+LEGEND_A_LINE = 4
+"""Runs whose names are about as wide as the figure."""
 MOST_LAYERS = 60
 """More layers than this are cut to those in which the runs differ most."""
 
@@ -57,13 +59,13 @@ def plot_layer_bars(values: pd.DataFrame, quantity: str) -> go.Figure:
         )  # fmt: skip
     figure.update_layout(
         title=f"{shown.label}, layer by layer",
-        xaxis={"title": shown.title},
+        xaxis={"title": shown.title, "exponentformat": "none", "separatethousands": True},
         yaxis={"autorange": "reversed", "automargin": True},
         barmode="group",
         bargap=0.25,
         height=(150 if is_alone else 200) + (10 + 14 * max(1, len(values.columns))) * max(1, len(values)),
         showlegend=not is_alone,
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
-        margin={"t": 50 if is_alone else 60 + 22 * len(values.columns), "b": 20},
+        margin={"t": 50 if is_alone else 62 + 22 * -(-len(values.columns) // LEGEND_A_LINE), "b": 20},
     )
     return figure

@@ -11,25 +11,28 @@ from lwdash.charts.measures import Measure, quality_of
 
 @dataclass(frozen=True)
 class Limit:
-    """One of the limits that an experiment can have. `factor` turns the stored unit into the shown one."""
+    """One of the limits that an experiment can have. `factor` turns the stored unit into the shown one; `step` is what
+    the buttons of its field add, in the shown unit."""
 
     key: str
     label: str
+    short: str
     unit: str
     factor: float
+    step: float
     help: str
 
 
 LIMITS: Mapping[str, Limit] = {
     limit.key: limit
     for limit in (
-        Limit("size_bytes", "Size of the .tflite, at most", "kB", 1e-3, "What the flash has room for"),
-        Limit("accuracy_drop", "Drop of accuracy, at most", "points", 100.0,
+        Limit("size_bytes", "Size of the .tflite, at most", "size", "kB", 1e-3, 1.0, "What the flash has room for"),
+        Limit("accuracy_drop", "Drop of accuracy, at most", "accuracy", "points", 100.0, 0.1,
               "Against the baseline on the same rows. Without labels, the rows that the original decides "
               "otherwise count, which is the most that accuracy can have dropped."),
-        Limit("latency_ms", "Latency p50, at most", "µs", 1e3,
+        Limit("latency_ms", "Latency p50, at most", "latency", "µs", 1e3, 1.0,
               "As measured on this server's host: a microcontroller is slower"),
-        Limit("arena_bytes", "Arena, at most", "kB", 1e-3,
+        Limit("arena_bytes", "Arena, at most", "arena", "kB", 1e-3, 1.0,
               "RAM that TensorFlow Lite Micro plans for activations; its own tables come on top, some kB"),
     )
 }  # fmt: skip

@@ -31,7 +31,7 @@ def plot_operator_bars(values: pd.Series, quantity: Quantity) -> go.Figure:
     left_out = f", the {MOST_LAYERS} {which} of {len(values)}" if len(values) > MOST_LAYERS else ""
     figure.update_layout(
         title=f"{quantity.label}, layer by layer{left_out}",
-        xaxis={"title": quantity.title, "rangemode": "tozero"},
+        xaxis={"title": quantity.title, "rangemode": "tozero", "exponentformat": "none", "separatethousands": True},
         yaxis={
             "autorange": "reversed", "automargin": True, "type": "category",
             "tickvals": list(shown.index), "ticktext": [shortened(name) for name in shown.index],

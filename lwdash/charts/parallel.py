@@ -1,7 +1,7 @@
 """Runs as lines through one axis a quantity: dragging along an axis picks the runs that pass there."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from lwdash.charts.families import FAMILIES
 from lwdash.charts.literal import names_as_text
 from lwdash.charts.measures import Measure
+from lwdash.charts.pareto import pareto
 from lwdash.charts.tradeoff import GREY
 
 BETTER_TO_WORSE = ("#3f8fd0", "#9b8f9b", "#e07b1a")
@@ -17,6 +18,10 @@ BETTER_TO_WORSE = ("#3f8fd0", "#9b8f9b", "#e07b1a")
 LETTER = 6.5
 """Width of a letter on an axis, in pixels, on average."""
 STEPS = [1, 1.5, 2, 3, 5, 7]
+MOST_LINES = 300
+"""More lines than this cover each other and show nothing."""
+TECHNIQUE = "technique"
+"""Names the first axis, as a measure's column names its own."""
 
 
 def complete_runs(runs: pd.DataFrame, measures: Sequence[Measure]) -> pd.DataFrame:
@@ -27,24 +32,83 @@ def complete_runs(runs: pd.DataFrame, measures: Sequence[Measure]) -> pd.DataFra
     return runs[runs[columns].notna().all(axis=1)]
 
 
+def thinned_lines(runs: pd.DataFrame, x: Measure, y: Measure, wanted: Collection[int] = ()) -> pd.DataFrame:
+    """At most MOST_LINES of these runs, in their order: the baseline and the Pareto front of x and y, then those of
+    the `wanted` ids, then an even sample of the others."""
+    if len(runs) <= MOST_LINES:
+        return runs
+    front = pareto(
+        runs[x.column].astype(float), runs[y.column].astype(float),
+        is_more_x_better=x.is_higher_better, is_more_y_better=y.is_higher_better,
+    )  # fmt: skip
+    kept = np.zeros(len(runs), dtype=bool)
+    for first in (np.array(front) | (runs["family"] == "baseline"), runs["id"].isin(list(wanted)), ~kept):
+        candidates = np.flatnonzero(np.asarray(first) & ~kept)
+        room = min(MOST_LINES - int(kept.sum()), len(candidates))
+        if room > 0:
+            kept[candidates[np.linspace(0, len(candidates) - 1, room).astype(int)]] = True
+    return runs[kept]
+
+
+def brushed_runs(
+    runs: pd.DataFrame,
+    measures: Sequence[Measure],
+    brushes: Mapping[str, Sequence[Sequence[float]]],
+    log: frozenset[str] = frozenset(),
+) -> list[int]:
+    """The ids of `runs` that pass all brushes, drawn or not; none where there is no brush.
+
+    brushes: a column, or TECHNIQUE → [low, high] of each brush on its axis, in the axis' unit (its power of ten where
+    it is logarithmic). measures, log: as of `plot_parallel`; runs: those whose lines it had to choose from.
+    """
+    values = {TECHNIQUE: runs["family"].map(_places(runs)).astype(float)}
+    values |= {measure.column: _on_axis(runs, measure, log) for measure in measures}
+    passes = pd.Series(True, index=runs.index)
+    known = {name: spans for name, spans in brushes.items() if name in values and spans}
+    for name, spans in known.items():
+        passes &= np.logical_or.reduce([values[name].between(low, high) for low, high in spans])
+    return [int(run) for run in runs.loc[passes, "id"]] if known else []
+
+
+def _places(runs: pd.DataFrame) -> dict[str, int]:
+    """The place of each group of techniques on its axis, of those that these runs have."""
+    return {name: i for i, name in enumerate(name for name in FAMILIES if (runs["family"] == name).any())}
+
+
+def _is_log(values: pd.Series, measure: Measure, log: frozenset[str]) -> bool:
+    return measure.column in log and bool((values > 0).all())
+
+
+def _on_axis(runs: pd.DataFrame, measure: Measure, log: frozenset[str]) -> pd.Series:
+    values = runs[measure.column].astype(float) * measure.factor
+    return np.log10(values) if _is_log(values, measure, log) else values
+
+
 @names_as_text
 def plot_parallel(
-    runs: pd.DataFrame, measures: Sequence[Measure], colour: Measure | None, log: frozenset[str] = frozenset()
+    runs: pd.DataFrame,
+    measures: Sequence[Measure],
+    colour: Measure | None,
+    log: frozenset[str] = frozenset(),
+    *,
+    of: pd.DataFrame | None = None,
 ) -> go.Figure:
     """One line a run of `complete_runs`, best at the top of every axis; colour: None colours by technique.
 
-    log: columns whose axes are logarithmic; a column with values at or below zero stays linear. The lines' customdata
-    are the runs' ids, for who listens to the brushes.
+    log: columns whose axes are logarithmic; a column with values at or below zero stays linear. of: all runs, where
+    `runs` are `thinned_lines` of them: the axes are theirs. Each axis is named by its column, for who listens to the
+    brushes.
     """
-    names = [name for name in FAMILIES if (runs["family"] == name).any()]
-    place = {name: i for i, name in enumerate(names)}
+    every = runs if of is None else of
+    place = _places(every)
+    names = list(place)
     dimensions = [
         {
-            "label": "Technique", "values": runs["family"].map(place).astype(float),
+            "label": "Technique", "name": TECHNIQUE, "values": runs["family"].map(place).astype(float),
             "range": [-0.3, max(len(names) - 0.7, 0.3)],
             "tickvals": list(range(len(names))), "ticktext": [FAMILIES[name][0] for name in names],
         },
-        *(_dimension(runs[m.column].astype(float) * m.factor, m, m.column in log) for m in measures),
+        *(_dimension(runs, every, m, log) for m in measures),
     ]  # fmt: skip
     figure = go.Figure()
     line: dict[str, object]
@@ -64,7 +128,6 @@ def plot_parallel(
     figure.add_parcoords(
         dimensions=dimensions,
         line=line,
-        customdata=runs["id"],
         unselected={"line": {"color": GREY, "opacity": 0.08}},
         labelside="top",
         labelfont={"size": 12},
@@ -74,28 +137,39 @@ def plot_parallel(
     )
     longest = max((len(FAMILIES[name][0]) for name in names), default=0)
     figure.update_layout(
-        title=f"{len(runs):,} {'run' if len(runs) == 1 else 'runs'}, an axis for each quantity",
+        title=f"{_count(runs, every)}, an axis for each quantity",
         height=480,
         margin={"t": 110, "b": 30, "l": max(60, int(LETTER * longest) + 16), "r": 60},
     )
     return figure
 
 
-def describe_parallel(runs: pd.DataFrame, measures: Sequence[Measure]) -> str:
+def describe_parallel(runs: pd.DataFrame, measures: Sequence[Measure], of: pd.DataFrame | None = None) -> str:
     """The figure in words, for screen readers."""
-    return f"Parallel coordinates of {len(runs):,} runs: technique, {', '.join(m.label for m in measures)}."
+    count = _count(runs, runs if of is None else of)
+    return f"Parallel coordinates of {count}: technique, {', '.join(m.label for m in measures)}."
 
 
-def _dimension(values: pd.Series, measure: Measure, is_log: bool) -> dict[str, object]:
+def _count(runs: pd.DataFrame, every: pd.DataFrame) -> str:
+    """`9 runs`, `300 of 10,000 runs`."""
+    part = f"{len(runs):,} of " if len(runs) < len(every) else ""
+    return f"{part}{len(every):,} {'run' if len(every) == 1 else 'runs'}"
+
+
+def _dimension(
+    runs: pd.DataFrame, every: pd.DataFrame, measure: Measure, log: frozenset[str]
+) -> dict[str, object]:
     title = measure.title.replace(" of the .tflite", "").replace(" against the original", "")
     title = title.replace(" with the original", "")
-    is_log = is_log and bool((values > 0).all())
-    shown = np.log10(values) if is_log else values
+    is_log = _is_log(every[measure.column].astype(float), measure, log)
+    shown = _on_axis(every, measure, log)
     low, high = float(shown.min()), float(shown.max())
     if high - low < 1e-9:
         low, high = low - (abs(low) * 0.05 or 0.5), high + (abs(high) * 0.05 or 0.5)
     ends = [low, high] if measure.is_higher_better else [high, low]
-    found: dict[str, object] = {"label": title, "values": shown, "range": ends}
+    found: dict[str, object] = {
+        "label": title, "name": measure.column, "values": shown.loc[runs.index], "range": ends,
+    }  # fmt: skip
     if is_log:
         ticks = [
             10.0**power * step for power in range(math.floor(low), math.ceil(high) + 1) for step in STEPS

@@ -178,7 +178,7 @@ def compare_figures(expected: Mapping[str, Any], found: Mapping[str, Any]) -> li
             agrees = here is not None and interval[0] <= here <= interval[1]
         else:
             slack = allowed * abs(stated) if kind == RELATIVE else allowed
-            words = f"± {allowed:.0%}" if kind == RELATIVE else f"± {allowed:g}"
+            words = f"± {100 * allowed:g} %" if kind == RELATIVE else f"± {allowed:g}"
             agrees = here is not None and abs(here - stated) <= slack
         entries.append({"figure": name, "expected": stated, "found": here, "within": words, "agrees": agrees})
     return entries

@@ -153,7 +153,7 @@ def _notes(run: Mapping[str, Any], experiment: Mapping[str, Any]) -> dict[str, s
     rows = figures.get("rows")
     for key, label in (("accuracy", "Accuracy"), ("agreement", "Agreement with the original")):
         if figures.get(key) is not None:
-            notes[label] = f"{figures[key]:.2%} of {rows:,} evaluation rows"
+            notes[label] = f"{100 * figures[key]:.2f} % of {rows:,} evaluation rows"
     for key, label in (("rmse", "RMSE"), ("reconstruction_error", "Reconstruction error")):
         if figures.get(key) is not None:
             notes[label] = f"{figures[key]:.6g} on {rows:,} evaluation rows"

@@ -6,6 +6,7 @@ The files lie beside this module; README.md here says where they come from, and 
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -20,6 +21,7 @@ class Example:
     model_path: Path
     data_path: Path
     label: str
+    drawn_as: Literal["image", "curve"]
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
@@ -37,6 +39,7 @@ EXAMPLES: tuple[Example, ...] = (
         model_path=FOLDER / "digits.keras",
         data_path=FOLDER / "digits.csv",
         label="label",
+        drawn_as="image",
     ),
     Example(
         name="heartbeats",
@@ -49,6 +52,7 @@ EXAMPLES: tuple[Example, ...] = (
         model_path=FOLDER / "heartbeats.keras",
         data_path=FOLDER / "heartbeats.csv.gz",
         label="label",
+        drawn_as="curve",
     ),
 )
 

@@ -40,7 +40,7 @@ def why_not_faster(
     ]
     if sparsity is not None and sparsity >= _MANY_ZEROS:
         reasons.append(
-            f"{sparsity:.0%} of the weights are zero, but they are stored and multiplied like any other: "
+            f"{100 * sparsity:.0f} % of the weights are zero, but they are stored and multiplied like any other: "
             "a .tflite holds dense tensors. Pruning shrinks the gzipped file, not the time."
         )
     if latency is not None and max(latency.ms_p50, latency.baseline_ms_p50) < _TINY_MS:

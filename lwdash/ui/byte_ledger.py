@@ -51,7 +51,7 @@ def _four_ways(run: Mapping[str, Any], layers: Any) -> None:
         ("Huffman", run.get("huffman_bytes"), "the weights coded", "Code bits and code books, tensor by tensor"),
         ("Entropy floor", floor, "value by value", "The least for a code of single values, without its code book"),
     ]  # fmt: skip
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, key="figures-bytes"):
         for label, value, below, help in cells:
             if not is_missing(value):
                 with st.container(border=True, width=FIGURE_WIDTH, gap=None):

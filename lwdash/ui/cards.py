@@ -14,6 +14,7 @@ from lwdash.examples import EXAMPLES, Example
 from lwdash.settings import Settings
 from lwdash.ui import places
 from lwdash.ui.formats import NOTHING, is_missing, percent, points, size, utc
+from lwdash.ui.sketches import example_sketch, show_sketch
 from storage.overview import card_figures
 from storage.store import Store
 
@@ -24,7 +25,7 @@ def experiment_card(row: Mapping[str, Any], summary: ExperimentSummary) -> None:
         st.container(border=True, key=f"card-{row['id']}"),
         st.container(horizontal=True, vertical_alignment="top"),
     ):
-        with st.container(width=400, gap=None):
+        with st.container(width=270, gap=None):
             st.page_link(
                 places.EXPERIMENT, label=f"**{plain(row['name'])}**", query_params={"id": str(row["id"])}
             )
@@ -36,6 +37,8 @@ def experiment_card(row: Mapping[str, Any], summary: ExperimentSummary) -> None:
         _baseline(summary.baseline, is_under_way=bool(row["running"] or row["queued"]))
         _best(summary, row["limits"] or {})
         _runs(row)
+        if summary.sketch is not None:
+            show_sketch(summary.sketch)
 
 
 def summary_of(store: Store, row: Mapping[str, Any]) -> ExperimentSummary:
@@ -87,7 +90,7 @@ def _runs(row: Mapping[str, Any]) -> None:
         )
         if row[state]
     ]
-    with st.container(width=190, gap=None):
+    with st.container(width=120, gap=None):
         st.metric("Runs", f"{row['runs']:,}")
         if states:
             st.markdown(" ".join(states))
@@ -110,6 +113,7 @@ def example_cards(settings: Settings, store: Store) -> None:
     for column, example in zip(st.columns(len(EXAMPLES)), EXAMPLES, strict=True):
         with column.container(border=True, height="stretch", vertical_alignment="distribute"):
             st.markdown(f"**{example.title}**  \n{example.description}")
+            show_sketch(example_sketch(example))
             if st.button(
                 f"Try {example.title.lower()}", key=f"example-{example.name}", icon=":material/play_arrow:"
             ):

@@ -112,7 +112,7 @@ function hasRing(data, traces) {
 function listen(figure, library) {
   const { root } = figure;
   if (root.data[0]?.type === "parcoords") {
-    root.on("plotly_restyle", () => figure.pick(brushed(root._fullData[0])));
+    root.on("plotly_restyle", () => figure.pick(brushes(root._fullData[0])));
     return;
   }
   root.on("plotly_click", (event) => {
@@ -132,12 +132,10 @@ function listen(figure, library) {
   });
 }
 
-// The runs that pass all brushes; none where there is no brush.
-function brushed({ dimensions, customdata }) {
-  const brushes = dimensions.filter((one) => one.constraintrange);
-  const passes = ({ constraintrange, values }, i) =>
-    [constraintrange].flat(Array.isArray(constraintrange[0]) ? 1 : 0).some(([low, high]) => low <= values[i] && values[i] <= high);
-  return brushes.length ? Array.from(customdata).filter((_, i) => brushes.every((one) => passes(one, i))) : [];
+// [low, high] of every brush, by the name of its axis: the server knows also the runs that are not drawn.
+function brushes({ dimensions }) {
+  const spans = (range) => (Array.isArray(range[0]) ? range : [range]);
+  return Object.fromEntries(dimensions.filter((one) => one.constraintrange).map((one) => [one.name, spans(one.constraintrange)]));
 }
 
 function runOf(point) {

@@ -46,12 +46,13 @@ def show_figure(
     file_name: str,
     selected: Sequence[tuple[int, float, float]] = (),
     on_pick: Callable[[list[int]], None] | None = None,
+    on_brush: Callable[[dict[str, list[list[float]]]], None] | None = None,
 ) -> None:
     """Draws a figure in the page's colours; `alt` says it in words. Writing it is slow: keep its Spec where it stays.
 
     selected: (run, x, y) of the runs that are ringed. on_pick: called with the runs that a click, a box or a lasso
-    leaves selected; a trace whose customdata are runs' ids can be picked from. file_name: of a saved picture, without
-    its ending.
+    leaves selected; a trace whose customdata are runs' ids can be picked from. on_brush: of parallel coordinates, called
+    with the [low, high] of each brush by the name of its axis. file_name: of a saved picture, without its ending.
     """
     spec = figure if isinstance(figure, Spec) else written(figure)
 
@@ -59,6 +60,8 @@ def show_figure(
         ids = st.session_state[key].get("picked") if key in st.session_state else None
         if on_pick is not None and isinstance(ids, list):
             on_pick([int(i) for i in ids if isinstance(i, (int, float))])
+        if on_brush is not None and isinstance(ids, dict):
+            on_brush(_spans(ids))
 
     data: dict[str, Any] = {
         "figure": spec.text,
@@ -66,6 +69,19 @@ def show_figure(
         "alt": alt,
         "file_name": file_name,
         "selected": [list(one) for one in selected],
-        "can_pick": on_pick is not None,
+        "can_pick": on_pick is not None or on_brush is not None,
     }
     _mount(key=key, data=data, on_picked_change=picked, width="stretch", height="content")
+
+
+def _spans(brushes: dict[Any, Any]) -> dict[str, list[list[float]]]:
+    """Brushes as the browser sends them, without what is not of their shape."""
+    return {
+        str(name): [
+            [float(low), float(high)]
+            for low, high in (span for span in spans if isinstance(span, list) and len(span) == 2)
+            if isinstance(low, (int, float)) and isinstance(high, (int, float))
+        ]
+        for name, spans in brushes.items()
+        if isinstance(spans, list)
+    }

@@ -25,7 +25,7 @@ def limits_step(model: ModelFacts) -> dict[str, float]:
         shown = column.number_input(
             f"{limit.label} ({limit.unit})",
             min_value=0.0,
-            step=None,
+            step=limit.step,
             format="%.6g",
             placeholder="no limit",
             help=limit.help,
@@ -60,7 +60,7 @@ def threads_field() -> int:
     """With how many threads latencies are measured."""
     return int(
         st.number_input(
-            "Threads for latencies", 1, MOST_THREADS, key="new:threads", width=200,
+            "Threads for latencies", 1, MOST_THREADS, key="new:threads",
             help="Runs are compared at the same number of threads; another number makes another experiment. One is what "
             "microcontrollers and most phones' background work have.",
         )

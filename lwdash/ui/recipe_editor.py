@@ -35,9 +35,11 @@ def recipe_editor(
         help="Steps joined by +, for example `prune(sparsity=0.8) + int8`. A parameter that is not named has its default.",
     )
     st.session_state[kept] = text
-    recipes = _read([line.strip() for line in text.splitlines() if line.strip()])
-    if recipes and facts:
-        _show_obstacles(recipes, ModelFacts.from_dict(dict(facts)))
+    # Messages come and go: in a place of their own they move nothing, and what is open below stays open.
+    with st.container():
+        recipes = _read([line.strip() for line in text.splitlines() if line.strip()])
+        if recipes and facts:
+            _show_obstacles(recipes, ModelFacts.from_dict(dict(facts)))
     with st.expander("Build a recipe", icon=":material/build:"):
         built = _builder(key)
         st.button(
@@ -89,20 +91,21 @@ def _builder(key: str) -> Recipe | None:
     labels = {name: technique.LABEL for name, technique in TECHNIQUES.items()}
     kept = [name for name, technique in TECHNIQUES.items() if technique.STAGE == "keras"]
     formats = [name for name in TECHNIQUES if name not in kept]
-    left, right = st.columns(2)
-    trained = left.pills(
+    trained = st.pills(
         "First, while training",
         kept,
         selection_mode="multi",
         format_func=labels.__getitem__,
         key=f"{key}:keras",
+        wrap=True,
     )
-    packed = right.pills(
+    packed = st.pills(
         "Then, the number format",
         formats,
         default="int8",
         format_func=labels.__getitem__,
         key=f"{key}:format",
+        wrap=True,
     )
     names = [name for name in TECHNIQUES if name in {*trained, packed}]
     if not names:

@@ -39,7 +39,7 @@ def show_name(store: Store, run: Mapping[str, Any], experiment: Mapping[str, Any
         f"run {run['id']} of {plain(experiment['name'])}",
         run["state"],
         duration(run),
-        f"attempt {run['attempt']}",
+        f"attempt {run['attempt']}" if run["attempt"] > 1 else "",
     ]
     tags = [f"#{plain(str(tag))}" for tag in run["tags"] or ()]
     st.caption(" · ".join(part for part in (*parts, *tags) if part))
@@ -72,7 +72,7 @@ def _ratio(value: float, more: str, less: str) -> str:
 def show_figures(run: Mapping[str, Any]) -> None:
     """The headline figures with their difference to the baseline, what they were measured on, and the verdict."""
     rows = f"{count(run.get('rows'))} evaluation rows"
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, key="figures-run"):
         _figure(
             "Size", size(run["size_bytes"]), f"{count(run['size_bytes'])} bytes",
             _relative(run["size_bytes"], run.get("baseline_size_bytes")),
@@ -146,17 +146,15 @@ def _figure(
     help: str | None = None,
 ) -> None:
     """is_good: which way is better, "lower" or "higher". is_sure: a change that may be chance is grey."""
-    colour: Any = "inverse" if is_good == "lower" else "normal"
-    arrow: Any = "auto"
-    if change and change.startswith("±"):
-        colour, arrow = "off", "off"
-    elif not is_sure:
-        colour = "off"
+    is_up = bool(change) and change.startswith("+")  # type: ignore[union-attr]
+    arrow: Any = "off" if not change or change.startswith("±") else "up" if is_up else "down"
+    is_better = is_up == (is_good == "higher")
+    colour: Any = "gray" if arrow == "off" or not is_sure else "green" if is_better else "red"
     with st.container(border=True, width=FIGURE_WIDTH, height="stretch", gap=None):
         st.metric(
             label,
             value,
-            change and change.replace("−", "-"),
+            change,
             delta_color=colour,
             delta_arrow=arrow,
             help=help,

@@ -23,10 +23,11 @@ def edit_words(store: Store, run: Mapping[str, Any], *, scope: Literal["app", "f
             "Title", run["title"] or "", max_chars=annotations.LONGEST_TITLE, placeholder=run["recipe"],
             help="Shown instead of the recipe; empty gives the recipe back", width=340,
         )  # fmt: skip
-        tags = st.multiselect(
-            "Tags", own, own, accept_new_options=True, placeholder="write a tag and press Enter",
-            max_selections=annotations.MOST_TAGS, width=340,
-        )  # fmt: skip
+        tags = tags_in(
+            st.text_input(
+                "Tags", ", ".join(own), placeholder="candidate, board B", help="Commas part them", width=340
+            )
+        )
         note = st.text_area("Note", run["note"] or "", max_chars=annotations.LONGEST_NOTE, width=340)
         if not st.form_submit_button("Save", icon=":material/save:"):
             return
@@ -40,3 +41,8 @@ def edit_words(store: Store, run: Mapping[str, Any], *, scope: Literal["app", "f
             return
     forget_notes()
     st.rerun(scope=scope)
+
+
+def tags_in(text: str) -> list[str]:
+    """The tags of a field, which commas part; each once."""
+    return list(dict.fromkeys(tag for part in text.split(",") if (tag := " ".join(part.split()))))

@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from lwdash.settings import Settings
+from lwdash.ui.cards import plain
 from lwdash.ui.downloads import log_url
 from lwdash.ui.formats import NOTHING, counted, percent, seconds
 from storage.logs import find_log
@@ -31,32 +32,23 @@ def show_stages(compressed: Mapping[str, Any]) -> None:
     table = pd.DataFrame(
         [
             {
-                "stage": s["name"],
-                "seconds": s["seconds"],
-                "cached": s["cached"],
-                "memory": s.get("peak_memory_mb"),
-                "facts": fact_words(s.get("facts") or {}),
+                "Stage": f"**{plain(s['name'])}**" + ("  \n:small[from the cache]" if s["cached"] else ""),
+                "Time": NOTHING if s["cached"] else seconds(s["seconds"]),
+                "Memory": NOTHING if s.get("peak_memory_mb") is None else f"{s['peak_memory_mb']:,.0f} MB",
+                "What was reached": plain(fact_words(s.get("facts") or {})),
             }
             for s in stages
         ]
     )
-    st.dataframe(
-        table,
-        hide_index=True,
-        placeholder=NOTHING,
-        alt=f"{counted(len(stages), 'stage')} with seconds and memory",
-        column_config={
-            "stage": st.column_config.TextColumn("Stage", width=220),
-            "seconds": st.column_config.NumberColumn("Time (s)", format="%.2f", width=80),
-            "cached": st.column_config.CheckboxColumn(
-                "Cached", width=75, help="Another run had done the same work"
-            ),
-            "memory": st.column_config.NumberColumn(
-                "Memory (MB)", format="localized", width=105, help="Most that the process had used until then"
-            ),
-            "facts": st.column_config.TextColumn("What was reached", width=640),
-        },
-    )
+    if stages:
+        # A table of the page, not of the grid: what was reached is a sentence or two, which the grid would cut.
+        st.table(
+            table,
+            border="horizontal",
+            hide_index=True,
+            alt=f"{counted(len(stages), 'stage')} with time and memory",
+        )
+        st.caption("Memory is the most that the process had used until then.")
     _audit(stages)
     skipped = compressed.get("skipped", [])
     if skipped:

@@ -48,7 +48,7 @@ def show_now(_settings: Settings, _store: Store) -> None:
     memory, disk = psutil.virtual_memory(), shutil.disk_usage(_settings.home)
     state = dashboard.engine.state if dashboard else "elsewhere"
     word, words = ENGINES[state]
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, key="figures-system"):
         _figure("Engine", word, f"up {_uptime()}", words)
         slots = sum(worker.slots for worker in dashboard.engine.workers()) if dashboard else 0
         _figure(
@@ -128,7 +128,7 @@ def _show_steps(steps: list[Active], total: int) -> None:
                 "experiment": step.experiment or "(private)",
                 "recipe": step.recipe or "",
                 "step": step.step,
-                "progress": step.progress if step.state == "running" else None,
+                "progress": 100 * step.progress if step.state == "running" else None,
                 "doing": (step.doing or "") if step.state == "running" else "waits",
                 "seconds": time.time() - step.started_at
                 if step.started_at and step.state == "running"
@@ -149,12 +149,14 @@ def _show_steps(steps: list[Active], total: int) -> None:
         column_config={
             "run": st.column_config.LinkColumn("Run", display_text=r"id=(\d+)", width=60),
             "experiment": "Experiment",
-            "recipe": st.column_config.TextColumn("Recipe", width=260),
-            "step": "Step",
-            "progress": st.column_config.ProgressColumn("Progress", min_value=0, max_value=1, format="percent"),
-            "doing": st.column_config.TextColumn("Doing", width=240),
-            "seconds": st.column_config.NumberColumn("Since (s)", format="%.0f", help="Since the run began"),
-            "attempt": st.column_config.NumberColumn("Attempt", help="More than 1: its worker vanished, or it was retried"),
+            "recipe": st.column_config.TextColumn("Recipe", width=290),
+            "step": st.column_config.TextColumn("Step", width=75),
+            "progress": st.column_config.ProgressColumn("Progress", min_value=0, max_value=100, format="%.0f %%", width=110),
+            "doing": st.column_config.TextColumn("Doing", width=210),
+            "seconds": st.column_config.NumberColumn("Since (s)", format="%.0f", width=75, help="Since the run began"),
+            "attempt": st.column_config.NumberColumn(
+                "Attempt", width=65, help="More than 1: its worker vanished, or it was retried"
+            ),
             "owner": "Owner",
             "worker": "Worker",
         },

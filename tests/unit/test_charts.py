@@ -21,7 +21,15 @@ from lwdash.charts.measures import (
     is_log_possible,
     quality_of,
 )
-from lwdash.charts.parallel import complete_runs, describe_parallel, plot_parallel
+from lwdash.charts.parallel import (
+    MOST_LINES,
+    TECHNIQUE,
+    brushed_runs,
+    complete_runs,
+    describe_parallel,
+    plot_parallel,
+    thinned_lines,
+)
 from lwdash.charts.pareto import pareto
 from lwdash.charts.samples import plot_class_counts, plot_curves, plot_images
 from lwdash.charts.tradeoff import (
@@ -199,7 +207,7 @@ def test_each_recipe_has_the_family_of_its_steps(recipe, is_baseline, expected):
 
 
 def test_a_short_recipe_leaves_out_the_names_that_go_without_saying():
-    assert short_recipe("channels(ratio=0.5) + int8(io=float32)") == "channels(0.5) + int8(float32)"
+    assert short_recipe("channels(ratio=0.5) + int8(io=float32)") == "channels(0.5) + int8(io=float32)"
     assert short_recipe("prune(sparsity=0.5, epochs=3)") == "prune(0.5, epochs=3)"
 
 
@@ -294,7 +302,45 @@ def test_parallel_axes_have_their_better_end_at_the_top():
     assert list(technique.ticktext) == ["Post-training"]
     assert list(size.range) == pytest.approx([math.log10(0.9), math.log10(0.1)])
     assert list(accuracy.range) == pytest.approx([50.0, 90.0])
-    assert "2 runs" in describe_parallel(whole, measures)
+    assert "of 2 runs:" in describe_parallel(whole, measures)
+
+
+def test_of_many_runs_the_lines_are_the_front_the_chosen_and_a_sample_on_the_axes_of_all():
+    chance = random.Random(1)
+    rows = [{"size_bytes": chance.randint(100, 9000), "accuracy": chance.random()} for _ in range(5000)]
+    every = runs(*rows).assign(family="post-training")
+    measures = [SIZES[0], ACCURACY]
+    drawn = thinned_lines(every, *measures, wanted=[7, 4000])
+    assert len(drawn) == MOST_LINES
+    assert drawn["id"].is_monotonic_increasing
+    front = pareto(every["size_bytes"], every["accuracy"], is_more_x_better=False, is_more_y_better=True)
+    assert {7, 4000, *every.loc[front, "id"]} <= set(drawn["id"])
+    assert (drawn["id"].diff().dropna() < 60).all()
+    assert thinned_lines(every.head(10), *measures) is not drawn
+    assert thinned_lines(every.head(10), *measures)["id"].tolist() == list(range(1, 11))
+    all_chosen = thinned_lines(every, *measures, wanted=list(every["id"]))
+    assert len(all_chosen) == MOST_LINES
+    figure = plot_parallel(drawn, measures, None, of=every)
+    size = next(one for one in figure.data[0].dimensions if one.name == "size_bytes")
+    assert list(size.range) == pytest.approx(
+        [every["size_bytes"].max() / 1000, every["size_bytes"].min() / 1000]
+    )
+    assert len(size["values"]) == MOST_LINES
+    assert f"{MOST_LINES} of 5,000 runs" in figure.layout.title.text
+    assert f"{MOST_LINES} of 5,000 runs" in describe_parallel(drawn, measures, every)
+
+
+def test_a_brush_selects_runs_by_the_units_of_its_axis_drawn_or_not():
+    every = runs(*({"size_bytes": 1000 * i, "accuracy": i / 10} for i in range(1, 10)))
+    every = every.assign(family=["baseline", *["prune"] * 8])
+    measures = [SIZES[0], ACCURACY]
+    assert brushed_runs(every, measures, {}) == brushed_runs(every, measures, {"of another": [[0, 1]]}) == []
+    assert brushed_runs(every, measures, {"size_bytes": [[2.5, 4.0]]}) == [3, 4]
+    assert brushed_runs(every, measures, {"size_bytes": [[0, 2.0], [8.5, 20]]}) == [1, 2, 9]
+    assert brushed_runs(every, measures, {"size_bytes": [[0, 5]], "accuracy": [[30.0, 99]]}) == [3, 4, 5]
+    assert brushed_runs(every, measures, {TECHNIQUE: [[-0.3, 0.3]]}) == [1]
+    log = frozenset({"size_bytes"})
+    assert brushed_runs(every, measures, {"size_bytes": [[math.log10(2.5), math.log10(4.1)]]}, log) == [3, 4]
 
 
 @pytest.mark.parametrize("measure", MEASURES.values(), ids=lambda m: m.column)

@@ -195,7 +195,7 @@ def test_hybrid_operators_are_explained():
 
 
 def test_zeros_are_said_to_save_no_time():
-    assert "80% of the weights are zero" in reasons_of(dense(4), sparsity=0.8)
+    assert "80 % of the weights are zero" in reasons_of(dense(4), sparsity=0.8)
     assert reasons_of(dense(4), sparsity=0.1) == ""
 
 

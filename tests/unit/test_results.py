@@ -98,9 +98,11 @@ def run(**values):
         ("accuracy", {"accuracy": 0.95}, {"is_baseline": True}, ("+5.00 points", None)),
         ("accuracy", {"accuracy": 0.5, "verdict": "worse"}, {"is_baseline": True}, ("−40.00 points", False)),
         ("accuracy", {"accuracy": 0.5, "verdict": "worse"}, {}, ("−40.00 points", None)),
-        ("latency_ms_p50", {"latency_ms_p50": 0.01, "speedup_ci": [1.8, 2.1]}, {}, ("−50.0 %", True)),
-        ("latency_ms_p50", {"latency_ms_p50": 0.019}, {}, ("−5.0 %", None)),
-        ("latency_ms_p50", {"latency_ms_p50": 0.01, "host_name": "b"}, {}, ("", None)),
+        ("latency_ms_p50", {"latency_ms_p50": 0.01, "speedup_ci": [1.8, 2.1]}, {}, ("", None)),
+        ("speedup", {"speedup": 2.0, "speedup_ci": [1.8, 2.1]}, {"speedup": 1.0}, ("+100.0 %", True)),
+        ("speedup", {"speedup": 1.05}, {"speedup": 1.0}, ("+5.0 %", None)),
+        ("speedup", {"speedup": 2.0, "host_name": "b"}, {"speedup": 1.0}, ("", None)),
+        ("sparsity", {"sparsity": 0.8}, {"sparsity": 0.0}, ("+80.00 points", None)),
     ],
 )
 def test_a_change_is_called_better_or_worse_only_where_that_is_sure(column, ours, theirs, expected):

@@ -122,7 +122,7 @@ def test_figures_agree_within_their_tolerance(found, agrees):
     entries = compare_figures(stated, found)
     assert [e["figure"] for e in entries] == ["size_bytes", "accuracy"]
     assert [e["agrees"] for e in entries] == agrees
-    assert [e["within"] for e in entries] == ["± 1%", "0.8000 to 0.9600"]
+    assert [e["within"] for e in entries] == ["± 1 %", "0.8000 to 0.9600"]
 
 
 def test_only_other_versions_are_told():
@@ -172,7 +172,7 @@ def client(tmp_path: Path) -> TestClient:
         path.unlink()
         return Made(f"files-{request.query_params.get('files')}.zip", "application/zip", opened, 600_000)
 
-    listed = takeaway_routes(make_header=refuse, make_source=text, make_capsule=whole, base_url="/tools/")
+    listed = takeaway_routes({"h": refuse, "cc": text, "tables.zip": text, "zip": whole}, "/tools/")
     return TestClient(Starlette(routes=listed))
 
 
@@ -186,6 +186,7 @@ def test_downloads_are_streamed_with_their_names(tmp_path: Path) -> None:
         assert capsule.headers["content-length"] == "600000"
         assert "files-1.zip" in capsule.headers["content-disposition"]
         assert capsule.headers["x-content-type-options"] == "nosniff"
+        assert visitor.get("/tools/download/run/7.tables.zip").text == "one, two"
         assert visitor.get("/tools/download/run/9.h").json() == {"error": "there is no run 9"}
         assert visitor.get("/tools/download/run/9.h").status_code == 404
         assert visitor.get("/tools/download/run/1.h").status_code == 401

@@ -10,7 +10,7 @@ from lwdash.ui.recipe_editor import fill_recipes
 from lwdash.ui.results.filters import HIDDEN, tags_of
 from lwdash.ui.results.frame import forget_notes
 from lwdash.ui.results.view import select, selected
-from lwdash.ui.run_words import edit_words
+from lwdash.ui.run_words import edit_words, tags_in
 from storage import annotations, runs
 from storage.errors import StorageError
 from storage.store import Store
@@ -37,9 +37,10 @@ def show_actions(
         if not can_change:
             return
         _stop_and_repeat(store, chosen)
-        _tags(store, chosen, tags_of(frame))
         if len(ids) == 1:
             edit_words(store, chosen.iloc[0].to_dict(), scope="fragment")
+        else:
+            _tags(store, chosen, tags_of(frame))
         if st.button(
             "Edit recipes", key="results:duplicate", icon=":material/content_copy:",
             help="Copies the recipes into the editor below, to be changed and started as new runs",
@@ -79,22 +80,31 @@ def _each(store: Store, act: Callable[..., bool], ids: Sequence[int]) -> None:
 
 def _tags(store: Store, chosen: pd.DataFrame, known: list[str]) -> None:
     own = tags_of(chosen)
+    others = [tag for tag in known if tag not in own and tag != HIDDEN]
+    ids = [int(i) for i in chosen["id"]]
     with st.popover("Tags", icon=":material/sell:"):
-        ids = [int(i) for i in chosen["id"]]
-        for_all = "this run" if len(ids) == 1 else f"these {len(ids):,} runs"
-        with st.form("results:tag_form", border=False, clear_on_submit=True):
-            text = st.multiselect(
-                f"Tags for {for_all}", [tag for tag in known if tag != HIDDEN], accept_new_options=True,
-                placeholder="write a tag and press Enter", max_selections=annotations.MOST_TAGS, width=300,
-            )  # fmt: skip
+        with (
+            st.form("results:tag_form", border=False, clear_on_submit=True),
+            st.container(horizontal=True, vertical_alignment="bottom"),
+        ):
+            text = st.text_input(
+                f"Tags for these {len(ids):,} runs",
+                placeholder="candidate, board B",
+                help="Commas part them",
+                width=260,
+            )
             if st.form_submit_button("Add", icon=":material/add:"):
-                _write(lambda: annotations.add_tags(store.database, ids, text))
-        if own:
-            st.caption("Click a tag to take it off:")
+                _write(lambda: annotations.add_tags(store.database, ids, tags_in(text)))
+        for tags, does, icon, change in (
+            (others, "Used on other runs: a click puts it on these", ":material/add:", annotations.add_tags),
+            (own, "On these runs: a click takes it off", ":material/close:", annotations.remove_tags),
+        ):
+            if tags:
+                st.caption(does)
             with st.container(horizontal=True):
-                for tag in own:
-                    if st.button(plain(tag), key=f"results:untag:{tag}", icon=":material/close:"):
-                        _write(lambda tag=tag: annotations.remove_tags(store.database, ids, [tag]))  # type: ignore[misc]
+                for tag in tags:
+                    if st.button(plain(tag), key=f"results:tag:{does[:2]}:{tag}", icon=icon):
+                        _write(lambda tag=tag, change=change: change(store.database, ids, [tag]))  # type: ignore[misc]
 
 
 def _hide(store: Store, chosen: pd.DataFrame) -> None:

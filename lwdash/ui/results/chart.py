@@ -7,7 +7,14 @@ import pandas as pd
 import streamlit as st
 
 from lwdash.charts.measures import MEASURES, available, is_log_possible, quality_of
-from lwdash.charts.parallel import complete_runs, describe_parallel, plot_parallel
+from lwdash.charts.parallel import (
+    MOST_LINES,
+    brushed_runs,
+    complete_runs,
+    describe_parallel,
+    plot_parallel,
+    thinned_lines,
+)
 from lwdash.charts.tradeoff import MOST_DRAWN, Axes, describe_tradeoff, plot_tradeoff, tradeoff_points
 from lwdash.ui.cards import plain
 from lwdash.ui.figure import Spec, show_figure, written
@@ -22,12 +29,16 @@ MOST_PARALLEL = ("size_bytes", "gzip_bytes", "latency_ms_p50", "speedup", "arena
 
 
 def default_axes(runs: pd.DataFrame) -> dict[str, str]:
-    """What is drawn before anybody chose: quality against size, coloured by latency, as far as it is measured yet."""
+    """What is drawn before anybody chose: quality against size, coloured by speed-up, as far as it is measured yet.
+
+    Speed-up rather than latency: it is measured interleaved with the baseline, so that what else the host did at the time
+    of a run does not colour it.
+    """
     known = [measure.column for measure in known_measures(runs)]
     return {
         "results:x": _first_of(known, "size_bytes"),
         "results:y": _first_of(known, quality_of(runs).column, "latency_ms_p50"),
-        "results:colour": "latency_ms_p50" if "latency_ms_p50" in known else TECHNIQUE,
+        "results:colour": next((c for c in ("speedup", "latency_ms_p50") if c in known), TECHNIQUE),
     }
 
 
@@ -55,13 +66,13 @@ def choose_axes(runs: pd.DataFrame) -> None:
     for key, default in default_axes(runs).items():
         follow(key, [*columns, TECHNIQUE] if key == "results:colour" else columns, default)
     settle("results:view", [POINTS, PARALLEL], POINTS)
-    with st.container(horizontal=True, vertical_alignment="top"):
+    with st.container(horizontal=True, vertical_alignment="top", key="results-axes"):
         st.segmented_control(
             "View", [POINTS, PARALLEL], key="results:view", required=True,
             format_func={POINTS: "Trade-off", PARALLEL: "Parallel"}.__getitem__,
         )  # fmt: skip
-        st.selectbox("Across", columns, key="results:x", format_func=_title, width=AXES_WIDTH)
-        st.selectbox("Upwards", columns, key="results:y", format_func=_title, width=AXES_WIDTH)
+        st.selectbox("X axis", columns, key="results:x", format_func=_title, width=AXES_WIDTH)
+        st.selectbox("Y axis", columns, key="results:y", format_func=_title, width=AXES_WIDTH)
         st.selectbox(
             "Colour",
             [TECHNIQUE, *columns],
@@ -70,8 +81,7 @@ def choose_axes(runs: pd.DataFrame) -> None:
             width=AXES_WIDTH,
         )
         st.pills(
-            "Logarithmic", ["x", "y"], key="results:log", selection_mode="multi",
-            format_func={"x": "across", "y": "upwards"}.__getitem__,
+            "Log scale", ["x", "y"], key="results:log", selection_mode="multi",
             help="An axis whose values are not all above zero stays linear",
         )  # fmt: skip
 
@@ -147,7 +157,8 @@ def _show_parallel(runs: pd.DataFrame, axes: Axes, name: str) -> None:
     measures = [MEASURES[column] for column in columns[:7]]
     whole = complete_runs(runs, measures)
     chosen = set(selected())
-    if whole["id"].isin(chosen).sum() > 1 and chosen != st.session_state.get(_BRUSHED):
+    is_brushed = chosen == st.session_state.get(_BRUSHED)
+    if whole["id"].isin(chosen).sum() > 1 and not is_brushed:
         whole = whole[whole["id"].isin(chosen)]
         st.caption("Only the selected runs are drawn.")
     if whole.empty or not measures:
@@ -158,14 +169,24 @@ def _show_parallel(runs: pd.DataFrame, axes: Axes, name: str) -> None:
         for column, is_log in ((axes.x.column, axes.is_x_log), (axes.y.column, axes.is_y_log))
         if is_log
     )
-    key = (contents(whole), axes, tuple(columns), log)
+    # A brush must not change what is drawn, which would take it away.
+    drawn = thinned_lines(whole, axes.x, axes.y, () if is_brushed else chosen)
+    key = (contents(whole), contents(drawn), axes, tuple(columns), log)
     show_figure(
-        remembered("parallel", key, lambda: written(plot_parallel(whole, measures, axes.colour, log))),
+        remembered(
+            "parallel", key, lambda: written(plot_parallel(drawn, measures, axes.colour, log, of=whole))
+        ),
         key="results:parallel",
-        alt=describe_parallel(whole, measures),
+        alt=describe_parallel(drawn, measures, whole),
         file_name=f"{name}-parallel",
-        on_pick=lambda ids: _brushed(ids, set(whole["id"])),
+        on_brush=lambda brushes: _brushed(brushed_runs(whole, measures, brushes, log), set(whole["id"])),
     )
+    if len(drawn) < len(whole):
+        st.caption(
+            f"{MOST_LINES:,} of {len(whole):,} runs are drawn: the Pareto front of {axes.y.label} and {axes.x.label}, the "
+            "baseline, and an even sample of the others. Dragging along an axis selects from all of them; filter to see "
+            "others."
+        )
     st.caption(
         "Each line is a run; the better end of every axis is at the top. Drag along an axis to select the runs that "
         "pass there, click on the bar to let them go; drag an axis by its name to move it."
@@ -185,6 +206,8 @@ def _words(axes: Axes, points: pd.DataFrame, limits: Mapping[str, Any]) -> str:
     ]
     if limits:
         parts.append("Runs that keep all limits are strong, others pale; the shaded side breaks a limit.")
+    if points["name"].str.contains(r" \+\d+$").any():
+        parts.append("“+2” after a name stands for two more runs at the same place.")
     if len(points) > MOST_DRAWN:
         parts.append(
             f"{MOST_DRAWN:,} of {len(points):,} points are drawn, with the front, over a map of where all of them lie: "

@@ -136,7 +136,7 @@ def limits_words(runs: pd.DataFrame, limits: Mapping[str, float]) -> pd.Series:
     if not limits:
         return pd.Series(None, index=runs.index, dtype=object)
     table = kept(runs, limits)
-    words = {key: LIMITS[key].label.split(",")[0].removesuffix(" of the .tflite").lower() for key in table}
+    words = {key: LIMITS[key].short for key in table}
     all_kept, done = keeps_all(runs, limits), runs["state"] == "succeeded"
     said = []
     for ok, is_done, row in zip(all_kept, done, table.to_dict("records"), strict=True):

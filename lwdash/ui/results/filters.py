@@ -24,7 +24,7 @@ def filter_runs(runs: pd.DataFrame, limits: Mapping[str, float]) -> pd.DataFrame
     states = [state for state in STATES if state in states or state in asked]
     for key, options in (("states", states), ("techniques", techniques), ("tags", tags)):
         settle(f"results:{key}", options, [])
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True, vertical_alignment="bottom", key="results-filters"):
         text = st.text_input(
             "Search", key="results:search", placeholder="recipe, title, note, tag, number", width=300,
             icon=":material/search:",

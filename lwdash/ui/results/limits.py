@@ -24,7 +24,7 @@ def edit_limits(store: Store, experiment_id: int, limits: Mapping[str, float]) -
         for key, limit in LIMITS.items():
             now = limits.get(key)
             shown = st.number_input(
-                f"{limit.label} ({limit.unit})", min_value=0.0, step=None, format="%.4g", placeholder="no limit",
+                f"{limit.label} ({limit.unit})", min_value=0.0, step=limit.step, format="%.6g", placeholder="no limit",
                 value=None if now is None else float(now) * limit.factor, help=limit.help,
                 key=f"results:limit:{experiment_id}:{key}:{now}", width=300,
             )  # fmt: skip

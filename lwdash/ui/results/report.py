@@ -12,7 +12,7 @@ from lwdash.charts.layer_bars import layer_values, most_different, plot_layer_ba
 from lwdash.charts.layer_quantities import QUANTITIES, measured_quantities
 from lwdash.charts.limits import best
 from lwdash.charts.measures import INTERVALS, MEASURES, available, quality_of
-from lwdash.charts.parallel import complete_runs, describe_parallel, plot_parallel
+from lwdash.charts.parallel import complete_runs, describe_parallel, plot_parallel, thinned_lines
 from lwdash.charts.tradeoff import Axes, describe_tradeoff, plot_tradeoff, tradeoff_points
 from lwdash.report.page import Drawing, Section, Table, Words, to_html
 from lwdash.ui.formats import NOTHING, is_missing, utc
@@ -113,8 +113,16 @@ def _figures(done: pd.DataFrame, axes: Axes, limits: Mapping[str, float]) -> lis
     measures = [MEASURES[c] for c in dict.fromkeys((axes.x.column, axes.y.column, *LINES)) if c in known][:7]
     whole = complete_runs(done, measures)
     if len(whole) > 1 and done["host_name"].nunique() < 2:
-        alt = describe_parallel(whole, measures)
-        parts.append(Drawing(plot_parallel(whole, measures, axes.colour), alt, "parallel"))
+        drawn = thinned_lines(whole, axes.x, axes.y)
+        if len(drawn) < len(whole):
+            parts.append(
+                Words(
+                    "Drawn: the Pareto front, the baseline and an even sample of the other runs.",
+                    is_small=True,
+                )
+            )
+        alt = describe_parallel(drawn, measures, whole)
+        parts.append(Drawing(plot_parallel(drawn, measures, axes.colour, of=whole), alt, "parallel"))
     return parts
 
 

@@ -58,6 +58,8 @@ def show_side_by_side(
     st.caption(
         f"The others are compared with run {first['id']}"
         + (", the baseline." if first["is_baseline"] else ".")
+        + " Latencies are of the moment at which each was measured: the speed-up, measured interleaved with the baseline, "
+        "compares them."
     )
     details = [stored.get_detail(store.database, int(run))["measured"] or {} for run in chosen["id"]]
     verdicts = [(run_row(store.database, int(run)) or {}).get("verdict_details") for run in chosen["id"]]
@@ -82,10 +84,11 @@ def change_words(
 ) -> tuple[str, bool | None]:
     """How a figure differs from another run's, and whether that is better (None: no difference, or none that is sure).
 
-    A change of the task's quality is sure where the paired test against the baseline says so; one of time where the
-    intervals of the two speed-ups lie apart.
+    A change of the task's quality is sure where the paired test against the baseline says so; one of the speed-up where
+    the two intervals lie apart. Latencies are of the moments at which they were taken, which a busy host makes unlike:
+    the speed-up, measured interleaved, compares them. That more weights are zero is neither better nor worse.
     """
-    if not comparable(run, other, measure):
+    if not comparable(run, other, measure) or (measure.is_of_host and measure.column != "speedup"):
         return "", None
     a, b = float(run[measure.column]), float(other[measure.column])
     if a == b:
@@ -105,6 +108,8 @@ def change_words(
 def _is_sure(run: Mapping[str, Any], other: Mapping[str, Any], measure: Measure) -> bool:
     if measure.column in OF_THE_TASK:
         return bool(other["is_baseline"]) and run["verdict"] in ("better", "worse")
+    if measure.column == "sparsity":
+        return False
     if measure.is_of_host:
         ours, theirs = run["speedup_ci"], other["speedup_ci"]
         if not isinstance(ours, (list, tuple)) or not isinstance(theirs, (list, tuple)):

@@ -1,0 +1,50 @@
+"""Small drawings on cards: shown, and for an example drawn from its file."""
+
+import csv
+import gzip
+from base64 import b64encode
+from html import escape
+from itertools import islice
+from math import isqrt
+
+import numpy as np
+import streamlit as st
+
+from lwdash.charts.sketch import Sketch, sketch_curves, sketch_images
+from lwdash.examples import EXAMPLES, Example, find_example
+
+LOOKED_AT = 200
+"""Rows from the start of the file among which one of each class is sought."""
+MOST_SHOWN = {"image": 8, "curve": 4}
+
+
+def show_sketch(sketch: Sketch) -> None:
+    """Draws it at its own size, or as wide as there is room."""
+    source = b64encode(sketch.svg.encode()).decode()
+    st.html(
+        f'<img src="data:image/svg+xml;base64,{source}" alt="{escape(sketch.words)}" width="{sketch.width}" '
+        'style="max-width:100%">',
+        width="content",
+    )
+
+
+def example_sketch(example: Example) -> Sketch:
+    """One row of each of the first classes."""
+    return _sketch(example.name)
+
+
+@st.cache_data(max_entries=len(EXAMPLES), show_spinner=False)
+def _sketch(name: str) -> Sketch:
+    example = find_example(name)
+    opened = gzip.open if example.data_path.suffix == ".gz" else open
+    first: dict[str, np.ndarray] = {}
+    with opened(example.data_path, "rt", encoding="utf-8", newline="") as file:
+        for row in islice(csv.DictReader(file), LOOKED_AT):
+            label = row.pop(example.label)
+            first.setdefault(label, np.array([float(value) for value in row.values()]))
+    shown = sorted(first)[: MOST_SHOWN[example.drawn_as]]
+    words = f"One row each of {', '.join(shown)}"
+    if example.drawn_as == "curve":
+        return sketch_curves([first[label] for label in shown], words)
+    side = isqrt(len(first[shown[0]]))
+    return sketch_images([first[label].reshape(side, side) for label in shown], words)
