@@ -72,6 +72,8 @@ MEASURES: Mapping[str, Measure] = {
         _size("weight_bytes", "Weights in the file", "As they are stored, zeros and repeated values included"),
         Measure("smaller", "Compression rate", "×", help="Size of the baseline / size"),
         ACCURACY,
+        Measure("macro_f1", "Macro F1", "%", 100.0,
+                help="Mean of the classes' F1 scores, each class counting alike however rare it is"),
         Measure("accuracy_change", "Change of accuracy", "points", 100.0, help="Against the baseline, same rows"),
         *ERRORS,
         _error("mae", "Mean absolute error", "Of the outputs against the labels"),

@@ -12,7 +12,8 @@ from storage.experiments import experiment_names, find_experiments
 from storage.frames import newest_runs
 
 FIGURES = (
-    "size_bytes", "gzip_bytes", "huffman_bytes", "accuracy", "accuracy_ci", "baseline_accuracy", "mae", "baseline_mae",
+    "size_bytes", "gzip_bytes", "huffman_bytes", "accuracy", "accuracy_ci", "baseline_accuracy", "macro_f1",
+    "baseline_macro_f1", "mae", "baseline_mae",
     "rmse", "baseline_rmse", "r2", "baseline_r2", "reconstruction_error", "baseline_reconstruction_error", "agreement",
     "sqnr_db", "kl_nats", "verdict", "latency_ms_p50", "latency_ms_p90", "latency_ms_p99", "speedup", "speedup_ci",
     "sparsity",

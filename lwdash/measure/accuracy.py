@@ -34,6 +34,7 @@ class Quality:
     accuracy_ci: tuple[float, float] | None = None
     recalls: tuple[float | None, ...] | None = None
     confusion: tuple[tuple[int, ...], ...] | None = None
+    macro_f1: float | None = None
     mae: float | None = None
     rmse: float | None = None
     r2: float | None = None
@@ -49,6 +50,7 @@ class Quality:
             "accuracy_ci": None if self.accuracy_ci is None else list(self.accuracy_ci),
             "recalls": None if self.recalls is None else list(self.recalls),
             "confusion": None if self.confusion is None else [list(row) for row in self.confusion],
+            "macro_f1": self.macro_f1,
             "mae": self.mae,
             "rmse": self.rmse,
             "r2": self.r2,
@@ -115,6 +117,16 @@ def wilson_interval(successes: int, rows: int) -> tuple[float, float]:
 
     low = 0.0 if successes == 0 else max(0.0, (centre - half(1)) / scale)
     return low, 1.0 if successes == rows else min(1.0, (centre + half(-1)) / scale)
+
+
+def macro_f1(found: np.ndarray, present: np.ndarray, given: np.ndarray) -> float | None:
+    """Mean over classes of F1 = 2·found / (present + given), which are counts of rows a class.
+
+    found: rows of the class that were given it; present: rows of it; given: rows that were given it. A class that no row
+    has and none was given does not count, as in scikit-learn; None where no class is left.
+    """
+    counted = (present + given) > 0
+    return float(np.mean(2 * found[counted] / (present + given)[counted])) if counted.any() else None
 
 
 def agreement(predicted: np.ndarray, reference: np.ndarray) -> float:
@@ -191,6 +203,7 @@ def _judge_classes(predicted: np.ndarray, labels: np.ndarray, classes: int) -> Q
         accuracy_ci=wilson_interval(int(right.sum()), right.size),
         recalls=tuple(int(confusion[i, i]) / int(n) if n else None for i, n in enumerate(totals)),
         confusion=tuple(tuple(int(n) for n in row) for row in confusion),
+        macro_f1=macro_f1(confusion.diagonal(), totals, confusion.sum(axis=0)),
         row_scores=right.reshape(len(right), -1).mean(axis=1),
         predicted=predicted,
     )
@@ -207,6 +220,7 @@ def _judge_multi_label(predicted: np.ndarray, labels: np.ndarray) -> Quality:
         accuracy=float(right.mean()),
         accuracy_ci=wilson_interval(int(right.sum()), len(right)),
         recalls=tuple(int(f) / int(n) if n else None for f, n in zip(found, present, strict=True)),
+        macro_f1=macro_f1(found, present, (predicted == 1).sum(axis=0)),
         row_scores=right.astype(np.float64),
         predicted=predicted,
     )

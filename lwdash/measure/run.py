@@ -107,6 +107,7 @@ _BASELINE_FIGURES = (
     "accuracy_ci",
     "recalls",
     "confusion",
+    "macro_f1",
     "mae",
     "rmse",
     "r2",

@@ -46,6 +46,7 @@ MEASURE_TRAPS: Mapping[str, str] = {
     "smaller": "A rate of parameters, as papers often give it, is another figure than the rate of bytes.",
     "accuracy": "Two runs whose intervals overlap may still differ, and the reverse: the verdict compares them row by row.",
     "accuracy_change": "Below the smallest drop that these rows could have shown, it says nothing; the verdict tells.",
+    "macro_f1": "It has no interval here: one row of a class of five moves it by several points. Look at the recalls.",
     "rmse": "It is in the unit of the labels, so it cannot be compared between data sets, and single large errors rule it.",
     "reconstruction_error": "A low error can hide that rare events are no longer told apart: look at their rows.",
     "mae": "It hides rare large errors, which the RMSE shows.",

@@ -166,3 +166,26 @@ def test_logits_are_told_from_probabilities():
 
 def test_agreement():
     assert agreement(np.array([0, 1, 2, 3]), np.array([0, 1, 2, 0])) == 0.75
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_macro_f1_is_scikit_learns(seed):
+    """Five classes, of which one is neither there nor given, and one is never given."""
+    chance = np.random.default_rng(seed)
+    labels, given = chance.choice([0, 1, 2, 3], 60, p=[0.85, 0.08, 0.04, 0.03]), chance.choice([0, 1, 2], 60)
+    labels[:4] = 0, 1, 2, 3
+    found = judge("classification", np.eye(5)[given], labels, {})
+    assert found.macro_f1 == pytest.approx(metrics.f1_score(labels, given, average="macro", zero_division=0))
+    assert found.to_dict()["macro_f1"] == found.macro_f1
+    truth, answers = (chance.integers(0, 2, (60, 3)) for _ in range(2))
+    several = judge("multi-label", answers.astype(float), truth, {})
+    assert several.macro_f1 == pytest.approx(
+        metrics.f1_score(truth, answers, average="macro", zero_division=0)
+    )
+
+
+def test_always_the_common_class_has_a_high_accuracy_and_a_low_macro_f1():
+    labels = np.array([0] * 95 + [1] * 5)
+    found = judge("binary", np.zeros((100, 1)), labels, {})
+    assert found.accuracy == 0.95
+    assert found.macro_f1 == pytest.approx((2 * 95 / 195 + 0) / 2)
