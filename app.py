@@ -75,12 +75,7 @@ app = st.App(
             metrics_token=settings.metrics_token,
             base_url=base_url,
         ),
-        *takeaway_routes(
-            make_header=serving.make_header,
-            make_source=serving.make_source,
-            make_capsule=serving.make_capsule,
-            base_url=base_url,
-        ),
+        *takeaway_routes(serving.makers(), base_url),
     ],
     middleware=[
         Middleware(

@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,16 @@ import lwdash
 from lwdash.engine import capsules
 from lwdash.engine.scheduler import Engine
 from lwdash.errors import NotFound
+from lwdash.report import run_tables
 from lwdash.server.answers import SignInNeeded
 from lwdash.server.identity import is_sign_in_on, sender
 from lwdash.server.takeaway import Made
 from lwdash.settings import Settings
 from lwdash.ui.downloads import c_file_name, file_name
 from storage import experiments, runs
+from storage.analyses import SENSITIVITY, analysis_of
 from storage.database import ping
+from storage.frames import run_row
 from storage.logs import find_log
 from storage.sharing import shared_experiment
 from storage.store import Store
@@ -70,8 +73,38 @@ class Dashboard:
         name = file_name(experiment["name"], run["recipe"], run["id"])
         return path, name.removesuffix(".tflite") + ".log"
 
+    def makers(self) -> dict[str, Callable[[str, Request], Made]]:
+        """What can be made of a run, by the ending of its name."""
+        return {
+            "h": self.make_header,
+            "cc": self.make_source,
+            "json": self.make_json,
+            "tables.zip": self.make_tables,
+            "zip": self.make_capsule,
+        }
+
+    def make_json(self, run_id: str, request: Request) -> Made:
+        """Everything that was measured of a run. Raises NotFound or SignInNeeded, as all that follow."""
+        name, tables = self._tables(run_id, request)
+        return Made(f"{name}.json", "application/json", iter([run_tables.to_json(tables)]))
+
+    def make_tables(self, run_id: str, request: Request) -> Made:
+        """The same as a zip of CSVs."""
+        name, tables = self._tables(run_id, request)
+        packed = run_tables.to_zip(tables)
+        return Made(f"{name}-tables.zip", "application/zip", packed, packed.getbuffer().nbytes)
+
+    def _tables(self, run_id: str, request: Request) -> tuple[str, dict[str, run_tables.Rows]]:
+        run, experiment = self._run(run_id, request)
+        figures = run_row(self.store.database, run["id"]) or {}
+        analysis = analysis_of(self.store.database, run["id"], SENSITIVITY) or {}
+        tables = run_tables.run_tables(
+            figures, runs.get_detail(self.store.database, run["id"]), analysis.get("measured")
+        )
+        return file_name(experiment["name"], run["recipe"], run["id"]).removesuffix(".tflite"), tables
+
     def make_header(self, run_id: str, request: Request) -> Made:
-        """The header of a run's C array. Raises NotFound or SignInNeeded, as the two below."""
+        """The header of a run's C array."""
         run, experiment = self._run(run_id, request)
         text = capsules.c_header(self.store, run["id"])
         return Made(
@@ -98,7 +131,8 @@ class Dashboard:
             opened = path.open("rb")  # stays readable when the name is gone
             size = path.stat().st_size
         name = file_name(experiment["name"], run["recipe"], run["id"]).removesuffix(".tflite")
-        return Made(f"{name}-capsule.zip", "application/zip", opened, size)
+        with_files = "-with-model-and-data" if with_originals else ""
+        return Made(f"{name}-capsule{with_files}.zip", "application/zip", opened, size)
 
     def _run(self, run_id: str, request: Request) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         """A run and its experiment, if the sender may see them."""

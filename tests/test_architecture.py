@@ -45,7 +45,7 @@ ARROWS: Mapping[str, Allowed] = {
     ),
     # What routes and the System page ask for: the server's parts joined with the storage.
     "lwdash.dashboard": allowed(
-        "lwdash.ui.downloads lwdash.engine lwdash.server lwdash.settings storage", "starlette"
+        "lwdash.ui.downloads lwdash.engine lwdash.report lwdash.server lwdash.settings storage", "starlette"
     ),
     "lwdash.metrics": allowed("lwdash.dashboard lwdash.engine storage", "psutil prometheus_client"),
     "pages": allowed("lwdash.ui lwdash.charts lwdash.engine.submit storage", "streamlit pandas"),

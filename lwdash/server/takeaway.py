@@ -1,9 +1,9 @@
-"""Downloads that are made when they are asked for: a run's C array and its capsule."""
+"""Downloads that are made when they are asked for: a run's C array, its tables, its capsule."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -30,17 +30,11 @@ class Made:
     size_bytes: int | None = None
 
 
-def takeaway_routes(
-    *,
-    make_header: Callable[[str, Request], Made],
-    make_source: Callable[[str, Request], Made],
-    make_capsule: Callable[[str, Request], Made],
-    base_url: str = "",
-) -> list[Route]:
-    """`GET /download/run/{run_id}.h`, `.cc` and `.zip`, below `base_url`; `.zip?files=1` has the originals inside.
+def takeaway_routes(makers: Mapping[str, Callable[[str, Request], Made]], base_url: str = "") -> list[Route]:
+    """`GET /download/run/{run_id}.{ending}` for each ending of `makers`, below `base_url`.
 
-    The callables run in threads and may block; they raise NotFound with the reason, and SignInNeeded where the sender
-    is nobody who may have the run.
+    Of endings that end alike (`tables.zip` and `zip`) the longer comes first. The callables run in threads and may
+    block; they raise NotFound with the reason, and SignInNeeded where the sender is nobody who may have the run.
     """
     waiting = CapacityLimiter(AT_ONCE)
 
@@ -66,7 +60,7 @@ def takeaway_routes(
         return Route(f"{prefix}/download/run/{{run_id}}.{suffix}", answer, methods=["GET"])
 
     prefix = prefix_of(base_url)
-    return [route("h", make_header), route("cc", make_source), route("zip", make_capsule)]
+    return [route(ending, make) for ending, make in makers.items()]
 
 
 def _pieces(content: Iterator[str] | IO[bytes]) -> Iterator[Any]:

@@ -46,6 +46,16 @@ def c_header_url(run_id: int) -> str:
     return _address(f"download/run/{run_id}.h")
 
 
+def json_url(run_id: int) -> str:
+    """The route that writes everything that was measured of a run."""
+    return _address(f"download/run/{run_id}.json")
+
+
+def tables_url(run_id: int) -> str:
+    """The route that writes the same as a zip of CSVs."""
+    return _address(f"download/run/{run_id}.tables.zip")
+
+
 def capsule_url(run_id: int, *, with_originals: bool = False) -> str:
     """The route that makes a run's capsule."""
     return _address(f"download/run/{run_id}.zip", **({"files": "1"} if with_originals else {}))

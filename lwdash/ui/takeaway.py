@@ -1,4 +1,4 @@
-"""What one takes away of a run: the .tflite, a C array, a capsule."""
+"""What one takes away of a run: the .tflite, a C array, its tables, a capsule."""
 
 import streamlit as st
 
@@ -16,6 +16,11 @@ def show_takeaway(run_id: int, *, may_change: bool) -> None:
         with st.container(horizontal=True):
             st.link_button("Source (.cc)", downloads.c_source_url(run_id), icon=":material/code:")
             st.link_button("Header (.h)", downloads.c_header_url(run_id), icon=":material/code:")
+        st.markdown("**Tables**: all that was measured")
+        st.caption("Figures, layers, bytes, classes, stages, sensitivity, in bytes, ms, dB and shares of 1.")
+        with st.container(horizontal=True):
+            st.link_button("Tables (JSON)", downloads.json_url(run_id), icon=":material/table_view:")
+            st.link_button("Tables (CSV, zipped)", downloads.tables_url(run_id), icon=":material/table_view:")
         st.markdown("**Capsule**: all that the run can be made again from")
         st.caption(
             "A zip with the .tflite, the recipe, settings, hashes, seed, library versions and expected figures, a script "

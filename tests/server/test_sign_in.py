@@ -88,6 +88,8 @@ CLOSED = [
     ("GET", "/download/run/3.zip"),
     ("GET", "/download/run/3.h"),
     ("GET", "/download/run/3.cc"),
+    ("GET", "/download/run/3.json"),
+    ("GET", "/download/run/3.tables.zip"),
     ("GET", "/download/run/1.log"),
     ("GET", "/download/run/999.tflite"),
     ("GET", "/download/run/3.tflite?share="),
@@ -142,7 +144,7 @@ def test_who_signed_in_gets_files_logs_and_no_private_ones_of_others(team: Team)
         assert answer.status_code == 200
         assert answer.content == b"not a model, but a file to download"
         assert client.get("/download/run/3.log").text == "what run 3 said"
-        for ending in ("tflite", "log", "zip", "h", "cc"):
+        for ending in ("tflite", "log", "zip", "h", "cc", "json", "tables.zip"):
             assert client.get(f"/download/run/1.{ending}").json() == {"error": "there is no run 1"}
     with team.client("ADA@Example.org") as client:
         assert client.get("/download/run/1.log").text == "what run 1 said"

@@ -1,0 +1,86 @@
+"""Everything that was measured of one run, as tables: one JSON text, or a zip with a CSV for each."""
+
+import csv
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def run_tables(
+    run: Mapping[str, Any], detail: Mapping[str, Any], sensitivity: Mapping[str, Any] | None = None
+) -> dict[str, Rows]:
+    """The tables of a run's page that have rows, in stored units, which the names of the columns tell: bytes, ms, dB,
+    shares of 1.
+
+    run: of `run_row`, figures spread; detail: of `get_detail`; sensitivity: what that analysis measured, if it was made.
+    """
+    measured, compressed = detail.get("measured") or {}, detail.get("compressed") or {}
+    packed = measured.get("deep_compression") or {}
+    tables: dict[str, Rows] = {
+        "figures": [run],
+        "layers": measured.get("layers") or (),
+        "bytes": [{"part": part, "bytes": size} for part, size in (measured.get("ledger") or {}).items()],
+        "waterfall": measured.get("waterfall") or (),
+        "deep_compression": packed.get("kernels") or (),
+        "deep_compression_total": [packed["total"]] if packed.get("total") else (),
+        "confusion": _pairs(measured, "confusion"),
+        "baseline_confusion": _pairs(measured, "baseline_confusion"),
+        "changed_rows": measured.get("flips") or (),
+        "stages": compressed.get("stages") or (),
+        "left_as_they_are": compressed.get("skipped") or (),
+        "sensitivity": (sensitivity or {}).get("layers") or (),
+        "sensitivity_kept": (sensitivity or {}).get("kept") or (),
+    }
+    return {name: rows for name, rows in tables.items() if rows}
+
+
+def to_json(tables: Mapping[str, Rows]) -> str:
+    """An object with a list of objects for each table; null where nothing was measured."""
+    return json.dumps(tables, ensure_ascii=False, indent=1, default=str)
+
+
+def to_zip(tables: Mapping[str, Rows]) -> io.BytesIO:
+    """`layers.csv` and so on; a field of a field has both names, a list is JSON, nothing measured is empty."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, rows in tables.items():
+            archive.writestr(f"{name}.csv", _csv([_flat(row) for row in rows]))
+    packed.seek(0)
+    return packed
+
+
+def _pairs(measured: Mapping[str, Any], key: str) -> Rows:
+    """A matrix of counts as one row a pair of classes."""
+    matrix = measured.get(key) or ()
+    names = measured.get("classes") or range(len(matrix))
+    return [
+        {"class": true, "given": given, "rows": count}
+        for true, counts in zip(names, matrix, strict=False)
+        for given, count in zip(names, counts, strict=False)
+    ]
+
+
+def _flat(row: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{before}{key}.")
+        else:
+            flat[before + key] = (
+                json.dumps(value, ensure_ascii=False) if isinstance(value, (list, tuple)) else value
+            )
+    return flat
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(
+        text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n"
+    )
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
