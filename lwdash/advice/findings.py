@@ -24,7 +24,13 @@ class Finding:
 
 def findings(evidence: Evidence) -> list[Finding]:
     """Problems first, then what went well, then what explains a figure."""
-    found = [*_structure(evidence), *_floats(evidence), *_packing(evidence), *_speed(evidence)]
+    found = [
+        *_structure(evidence),
+        *_floats(evidence),
+        *_packing(evidence),
+        *_steps(evidence),
+        *_speed(evidence),
+    ]
     order = ("problem", "good", "note")
     return sorted(found, key=lambda finding: order.index(finding.kind))
 
@@ -108,6 +114,21 @@ def _packing(evidence: Evidence) -> Iterator[Finding]:
             "note",
             f"Shared values do not make a .tflite smaller by themselves: its weights take {_kb(figures['weight_bytes'])} "
             f"as stored and {_kb(huffman)} Huffman-coded.",
+        )
+
+
+def _steps(evidence: Evidence) -> Iterator[Finding]:
+    """Why the integer file of a recurrent network can be several times as large as its float one."""
+    facts = [stage["facts"] for stage in evidence.stages]
+    steps = next((f["time_steps"] for f in facts if f.get("time_steps")), None)
+    if steps and any("unrolled" in str(f.get("made_by", "")) for f in facts):
+        size, before = evidence.figures.get("size_bytes"), evidence.figures.get("baseline_size_bytes")
+        became = f" {_kb(before)} became {_kb(size)}." if size and before and size > before else ""
+        yield Finding(
+            "note",
+            f"The recurrent layers stand in the file as {steps:,} steps one after the other, since loops have no integer "
+            f"form. Each step brings operators of its own, while the weights are stored once.{became} With dynamic the "
+            "layers stay loops.",
         )
 
 

@@ -135,7 +135,7 @@ def _reason(layer: Any, left: Collection[str]) -> str | None:
 
     kind = type(layer).__name__
     if len(layer._inbound_nodes) > 1:
-        return f"{kind} is used in {len(layer._inbound_nodes)} places, TFMOT emulates it in one only"
+        return f"it is used in {len(layer._inbound_nodes)} places, TFMOT emulates a layer in one only"
     if kind in NORMS:
         return _norm_reason(layer, left)
     if kind in OPERATIONS:

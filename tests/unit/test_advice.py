@@ -195,3 +195,16 @@ def test_lost_zeros_are_a_problem_with_their_share():
 )
 def test_a_loss_in_words(figures, words):
     assert evidence("int8", figures).loss_words == words
+
+
+def test_a_recurrent_network_in_integers_is_told_to_be_written_out_step_by_step():
+    unrolled = {"made_by": "litert-quantizer, recurrent layers unrolled"}
+    figures = {**GOOD, "size_bytes": 73_296, "baseline_size_bytes": 15_392}
+    stages = [
+        {"name": "recurrent layers unrolled", "facts": {"time_steps": 12}},
+        {"name": "int8", "facts": unrolled},
+    ]
+    said = [f.text for f in findings(Evidence("int8", figures, {"stages": stages}, {"layers": []}))]
+    assert any("12 steps one after the other" in text and "15.4 kB became 73.3 kB" in text for text in said)
+    kept = [{"name": "recurrent layers unrolled", "facts": {"time_steps": 12}}, {"name": "int8", "facts": {}}]
+    assert not [f for f in findings(Evidence("int8", figures, {"stages": kept}, {})) if "one after" in f.text]
