@@ -26,7 +26,7 @@ def row_findings(dataset: Dataset, own_parts: Sequence[str] = ()) -> list[Findin
             Finding(
                 "few-calibration",
                 WARNING,
-                f"Only {count} rows set the ranges of integer files.",
+                f"Only {count} {'row sets' if count == 1 else 'rows set'} the ranges of integer files.",
                 "calibration",
                 "The largest activations of use are likely not among them, and what lies beyond a range is clipped.",
                 "Add rows, or give a calibration file; a hundred rows and more are usual. Labels are not needed in it.",

@@ -351,7 +351,8 @@ def test_few_rows_to_calibrate_and_to_measure_with(tmp_path: Path) -> None:
     few = found(tmp_path, waves(40, 30), (30, 1))
     assert few["few-calibration"].what.startswith("Only 8 rows")
     assert few["few-rows"].severity == WARNING
-    assert "known to ±28.5 points at 50 %" in few["few-rows"].why
+    assert "known to ±32.6 points at 50 %" in few["few-rows"].why
+    assert "no drop below 75.0 points, 6 rows," in few["few-rows"].why
     many = found(tmp_path, RNG.normal(0, 1, (2400, 3)), (3,))
     assert many == {}
     unlabelled = found(tmp_path, waves(100, 30), (30, 1), labels=None, task=None)

@@ -5,8 +5,9 @@ import sys
 
 import numpy as np
 import pytest
+from scipy import optimize, stats
 
-from lwdash.datasets.linter_classes import wilson_half_width
+from lwdash.datasets.linter_classes import FEWEST_FLIPS, wilson_half_width
 from lwdash.datasets.split import PARTS, split_rows, strata_of_numbers
 
 RANDOM = np.random.default_rng(2)
@@ -105,9 +106,18 @@ def test_regression_targets_are_spread_over_all_parts():
         assert counts.max() - counts.min() <= 2
 
 
-def test_wilson_half_width_against_the_interval_by_its_quadratic():
-    # The limits solve (p̂ − p)² = z² p (1 − p) / n (Wilson 1927); their half distance is compared.
-    for rows, share in ((100, 0.5), (20, 0.9), (1000, 0.97)):
-        z2 = 1.959963984540054**2
-        low, high = sorted(np.roots([1 + z2 / rows, -(2 * share + z2 / rows), share**2]))
-        assert wilson_half_width(rows, share) == pytest.approx((high - low) / 2)
+@pytest.mark.parametrize(("rows", "share"), [(100, 0.5), (20, 0.9), (1000, 0.97), (8, 0.5), (30, 0.9)])
+def test_wilson_half_width_is_that_of_the_interval_with_continuity_correction(
+    rows: int, share: float
+) -> None:
+    """At each limit p the share is half a row more than 1.96 standard deviations away: |p̂ − p| − 1/2n = z·√(p(1−p)/n)."""
+
+    def beyond(p: float) -> float:
+        return abs(share - p) - 0.5 / rows - 1.959963984540054 * (p * (1 - p) / rows) ** 0.5
+
+    low, high = optimize.brentq(beyond, 1e-9, share), optimize.brentq(beyond, share, 1 - 1e-9)
+    assert wilson_half_width(rows, share) == pytest.approx((high - low) / 2)
+
+
+def test_fewest_flips_is_where_mcnemars_test_begins_to_see_a_difference() -> None:
+    assert stats.binomtest(0, FEWEST_FLIPS).pvalue <= 0.05 < stats.binomtest(0, FEWEST_FLIPS - 1).pvalue
