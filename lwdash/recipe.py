@@ -8,6 +8,7 @@ brackets and parentheses of its own (`skip=[dense, conv_*]`). Steps go through s
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -18,6 +19,21 @@ from lwdash.techniques import ORDER, TECHNIQUES
 
 STAGES = ("keras", "export", "tflite")
 EXAMPLE = "for example: prune(sparsity=0.8) + int8"
+KNOWN_AS: Mapping[str, str] = {
+    "int4": "dynamic(bits=4) or weight_only(bits=4)",
+    "int16": "int16x8",
+    "w8a16": "int16x8",
+    "w8a8": "int8",
+    "ptq": "int8",
+    "drq": "dynamic",
+    "fp16": "float16",
+    "fp32": "float32",
+    "svd": "low_rank + int8",
+    "pqat": "prune + qat + int8",
+    "cqat": "cluster + qat + int8",
+    "pcqat": "prune + cluster + qat + int8",
+}
+"""What the field calls a technique elsewhere → how it is written here, where the letters alone do not tell."""
 
 
 @dataclass(frozen=True)
@@ -139,9 +155,12 @@ def _parse_step(text: str) -> Step:
         )
     name, inner = match.groups()
     if name not in TECHNIQUES:
-        raise RecipeError(
-            f"there is no technique {name!r} (there are: {', '.join(TECHNIQUES)}){nearest(name, TECHNIQUES)}"
+        meant = (
+            f". Did you mean {KNOWN_AS[name.lower()]}?"
+            if name.lower() in KNOWN_AS
+            else nearest(name, TECHNIQUES)
         )
+        raise RecipeError(f"there is no technique {name!r} (there are: {', '.join(TECHNIQUES)}){meant}")
     texts: dict[str, str] = {}
     for pair in _split(inner, ",", text) if inner and inner.strip() else []:
         key, equals, value = (part.strip() for part in pair.partition("="))

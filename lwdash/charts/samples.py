@@ -11,7 +11,8 @@ from lwdash.charts.literal import literal, names_as_text
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999", "#F0E442")
 MOST_CLASSES = 8
-IMAGES_A_ROW = 8
+IMAGES_A_ROW, FEW_IMAGES = 8, 4
+"""So many beside each other; up to the lesser number they are drawn larger."""
 
 
 @names_as_text
@@ -48,7 +49,7 @@ def plot_curves(
 @names_as_text
 def plot_images(images: Sequence[np.ndarray], labels: Sequence[str | None]) -> go.Figure:
     """Rows as images, (height, width) or (height, width, channels), each scaled to its own range."""
-    columns = min(IMAGES_A_ROW, max(1, len(images)))
+    columns = min(IMAGES_A_ROW, max(FEW_IMAGES, len(images)))
     lines = -(-len(images) // columns)
     titles = ["" if label is None else str(label) for label in labels]
     figure = make_subplots(
@@ -65,7 +66,12 @@ def plot_images(images: Sequence[np.ndarray], labels: Sequence[str | None]) -> g
                                hovertemplate="row %{y}, column %{x}: %{z:.4g}<extra></extra>", **place)  # fmt: skip
     square_pixels(figure)
     title = "Some rows of the data" + (", each below its class" if any(titles) else "")
-    figure.update_layout(title=title, height=90 + 120 * lines, margin={"t": 80, "b": 10, "l": 10, "r": 10})
+    line = 170 if columns == FEW_IMAGES else 120
+    figure.update_layout(
+        title=title,
+        height=(90 if any(titles) else 60) + line * lines,
+        margin={"t": 80 if any(titles) else 50, "b": 10, "l": 10, "r": 10},
+    )
     return figure
 
 

@@ -14,9 +14,9 @@ from lwdash.charts.families import FAMILIES
 from lwdash.charts.measures import quality_of
 from lwdash.charts.pareto import pareto
 
-WIDTH, HEIGHT = 220, 96
-PAD = 9
-"""Pixels between the frame and the outermost marker."""
+WIDTH, HEIGHT = 220, 106
+PAD, ABOVE, BELOW = 9, 20, 22
+"""Pixels to the outermost marker: at the sides, above with the axis' name, below with the other's."""
 MOST_DOTS = 150
 INK = "<style>svg{color:#0b141c}@media(prefers-color-scheme:dark){svg{color:#e8eef3}}</style>"
 """The colour of the page's text: a picture in a page does not inherit it."""
@@ -48,7 +48,7 @@ def sketch_tradeoff(runs: pd.DataFrame, best: int | None) -> Sketch | None:
     across = PAD + size / size.max() * (WIDTH - 2 * PAD)
     span = max(float(np.ptp(height)), 0.02 * float(np.abs(height).max()), 1e-12)
     part = (height - (height.max() + height.min() - span) / 2) / span
-    along = PAD + (1 - part if quality.is_higher_better else part) * (HEIGHT - 2 * PAD)
+    along = ABOVE + (1 - part if quality.is_higher_better else part) * (HEIGHT - ABOVE - BELOW)
     front = np.array(
         pareto(list(size), list(height), is_more_x_better=False, is_more_y_better=quality.is_higher_better)
     )
@@ -74,9 +74,9 @@ def sketch_tradeoff(runs: pd.DataFrame, best: int | None) -> Sketch | None:
     text = 'font-family="sans-serif" font-size="9.5" fill="currentColor" fill-opacity="0.65"'
     name = quality.label.split()[0]
     axes = (
-        f'<path d="M{PAD / 2} 2V{HEIGHT - PAD / 2}H{WIDTH - 2}" fill="none" stroke="currentColor" stroke-opacity="0.25"/>'
-        f'<text x="{PAD}" y="10" {text}>{name if name.isupper() else name.lower()}</text>'
-        f'<text x="{WIDTH - 2}" y="{HEIGHT - 8}" text-anchor="end" {text}>size</text>'
+        f'<path d="M1.5 12V{HEIGHT - 13}H{WIDTH - 2}" fill="none" stroke="currentColor" stroke-opacity="0.25"/>'
+        f'<text x="1" y="9" {text}>{name if name.isupper() else name.lower()}</text>'
+        f'<text x="{WIDTH - 2}" y="{HEIGHT - 3}" text-anchor="end" {text}>size</text>'
     )
     words = f"{quality.label} against size of {len(done):,} runs"
     return _svg(WIDTH, HEIGHT, words, [axes, *marks])

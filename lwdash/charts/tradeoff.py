@@ -23,6 +23,8 @@ PLOT = (1000, 400)
 """About how wide and high the axes are drawn, in pixels: names are kept apart at this size."""
 FEW = 60
 """Up to so many points, no name covers any of them; of more, only those that have names are kept free."""
+SOME = 300
+"""Up to so many points, their markers are of a middle size."""
 MOST_DRAWN = 800
 """More points are thinned out evenly, over a map of where all of them lie."""
 COLUMNS = [
@@ -128,7 +130,7 @@ def plot_tradeoff(
     for name, (label, symbol, colour) in FAMILIES.items():
         group = drawn[drawn["family"] == name]
         if len(group):
-            _markers(figure, group, label, symbol, None if axes.colour else colour, is_limited)
+            _markers(figure, group, label, symbol, None if axes.colour else colour, is_limited, len(drawn))
     _mark_best(figure, points)
     _draw_limits(figure, axes, lines, spans)
     figure.update_layout(
@@ -241,10 +243,18 @@ def _density(
 
 
 def _markers(
-    figure: go.Figure, group: pd.DataFrame, label: str, symbol: str, colour: str | None, is_limited: bool
+    figure: go.Figure,
+    group: pd.DataFrame,
+    label: str,
+    symbol: str,
+    colour: str | None,
+    is_limited: bool,
+    drawn: int,
 ) -> None:
+    """drawn: of all groups together; of many, each is smaller, so that they cover each other less."""
     is_named, able = group["name"] != "", group["is_able"]
     is_base = symbol == "star"
+    size = 12 if drawn <= FEW else 9 if drawn <= SOME else 7
 
     def bars(axis: str) -> dict[str, Any]:
         return {
@@ -259,10 +269,10 @@ def _markers(
         hovertext=group["hover"], hovertemplate="%{hovertext}<extra></extra>",
         error_x=bars("x"), error_y=bars("y"),
         marker={
-            "symbol": symbol, "size": 17 if is_base else 12,
+            "symbol": symbol, "size": 17 if is_base else size,
             **({"color": colour} if colour else {"color": list(group["colour"]), "coloraxis": "coloraxis"}),
             "opacity": np.where(able, 1.0, 0.38) if is_limited else 0.92,
-            "line": {"width": np.where(able, 2.2, 1.0) if is_limited else 1.2, "color": GREY},
+            "line": {"width": np.where(able, 2.2, 1.0) if is_limited else size / 10, "color": GREY},
         },
     )  # fmt: skip
 

@@ -21,13 +21,13 @@ MOST_IMAGES = 16
 
 def show_model(facts: ModelFacts, row: Mapping[str, Any]) -> None:
     """Name, format, ports, parameters and layers of a model file, and what each technique will do with it."""
-    cells = st.columns(4)
-    cells[0].metric(
+    cells = st.container(horizontal=True, key="figures-model")
+    cells.metric(
         "Model", facts.name, help=f"{facts.class_name}, file {row['name']}, {size(row['size_bytes'])}"
     )
-    cells[1].metric("Written by", f"Keras {facts.keras_version}", help=f"format {facts.format}")
-    cells[2].metric("Parameters", count(facts.parameters))
-    cells[3].metric("Likely task", facts.task or "not told")
+    cells.metric("Written by", f"Keras {facts.keras_version}", help=f"format {facts.format}")
+    cells.metric("Parameters", count(facts.parameters))
+    cells.metric("Likely task", facts.task or "not told")
     ports = [(word, t) for word, ts in (("input", facts.inputs), ("output", facts.outputs)) for t in ts]
     lines = [f"{word} **{plain(t.name)}** {plain(shape(t.shape))} {t.dtype}" for word, t in ports]
     st.markdown("  \n".join([*lines, *(f":material/tune: {plain(words)}" for words in scaling_words(facts))]))
@@ -67,12 +67,12 @@ def scaling_words(facts: ModelFacts) -> list[str]:
 
 def show_data(facts: DataFacts, fitted: Fit) -> None:
     """What the CSV holds, how it feeds the model, and what it looks like."""
-    cells = st.columns(4)
-    cells[0].metric("Rows", count(facts.rows))
-    cells[1].metric("Label", fitted.label or "none")
-    cells[2].metric("Task", fitted.task)
+    cells = st.container(horizontal=True, key="figures-data")
+    cells.metric("Rows", count(facts.rows))
+    cells.metric("Label", fitted.label or "none")
+    cells.metric("Task", fitted.task)
     low, high = (NOTHING if v is None else f"{v:.4g}".replace("-", "−") for v in (facts.low, facts.high))
-    cells[3].metric("Values", f"{low} … {high}", help="smallest and largest number in the input columns")
+    cells.metric("Values", f"{low} … {high}", help="smallest and largest number in the input columns")
     st.success(plain(fitted.explanation), icon=":material/check_circle:")
     for warning in fitted.warnings:
         st.warning(plain(warning), icon=":material/warning:")

@@ -211,6 +211,12 @@ function fit(traces, layout) {
   }
   if (traces[0]?.type === "parcoords") return fitParallel(traces[0], layout);
   if (layout.coloraxis) layout.coloraxis.colorbar = { ...layout.coloraxis.colorbar, orientation: "h", y: 1.0, yanchor: "bottom", thickness: 10 };
+  for (const trace of traces) {
+    if (trace.type !== "bar" || trace.orientation === "h" || !Array.isArray(trace.text)) continue;
+    // Beside each other at their own size, or they would be shrunk to the width of a bar; what says nothing goes.
+    Object.assign(trace, { constraintext: "none", textangle: 0, textfont: { ...trace.textfont, size: 10 }, text: trace.text.map((text) => (text === "no change" ? "" : text)) });
+    for (const name of Object.keys(layout)) if (/^xaxis\d*$/.test(name)) layout[name] = { ...layout[name], tickangle: -60 };
+  }
   if (traces.some((trace) => trace.type === "bar")) layout.legend = { ...layout.legend, y: -0.12, yanchor: "top" };
   layout.margin = { ...layout.margin, l: 40, r: 8, t: layout.coloraxis ? 130 : Math.min(70, layout.margin?.t ?? 70) };
 }

@@ -1,5 +1,6 @@
 """A model before any run: its layers, and what each technique would do with them."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 
@@ -14,6 +15,8 @@ from lwdash.ui.formats import counted, percent, shape
 
 MOST_LAYERS = 20
 """Of more layers, as many are seen at once, and the others by scrolling."""
+NAMED, OTHER = re.compile(r"'([^']+)'"), "the layer in brackets"
+"""A layer that a reason names, and what stands for it where reasons differ in nothing else."""
 
 
 def show_layer_table(facts: ModelFacts) -> None:
@@ -37,7 +40,7 @@ def show_layer_table(facts: ModelFacts) -> None:
                 t: st.column_config.TextColumn(t, width=70, help=f"{label}: {TECHNIQUES[t].SUMMARY}")
                 for t, label in labels.items()
             },
-            "notes": st.column_config.TextColumn("Notes", width=60, help="Below the table"),
+            "notes": st.column_config.TextColumn("Notes", width=130, help="Below the table"),
         },
     )
     if notes:
@@ -52,8 +55,20 @@ def layer_table(facts: ModelFacts) -> tuple[pd.DataFrame, list[str]]:
         if technique in TECHNIQUES
     }
     said = {layer.path: _reasons({t: treated[t].get(layer.path) for t in treated}) for layer in facts.layers}
-    layers = Counter(reason for reasons in said.values() for reason in reasons)
-    number = {reason: i for i, reason in enumerate(layers, start=1)}
+    alike = Counter(NAMED.sub(OTHER, reason) for reason in {r for reasons in said.values() for r in reasons})
+
+    def note(reason: str) -> str:
+        """The reason, or what it has in common with others that only name another layer."""
+        common = NAMED.sub(OTHER, reason)
+        return common if alike[common] > 1 else reason
+
+    layers = Counter(note(reason) for reasons in said.values() for reason in reasons)
+    number = {text: i for i, text in enumerate(layers, start=1)}
+
+    def mark(reason: str) -> str:
+        names = [] if note(reason) == reason else NAMED.findall(reason)
+        return f"{number[note(reason)]}" + (f" ({', '.join(names)})" if names else "")
+
     table = pd.DataFrame(
         [
             {
@@ -63,14 +78,14 @@ def layer_table(facts: ModelFacts) -> tuple[pd.DataFrame, list[str]]:
                 "parameters": layer.parameters,
                 "share": 100 * layer.parameters / max(1, facts.parameters),
                 **{t: _support(treated[t].get(layer.path)) for t in treated},
-                "notes": ", ".join(str(number[reason]) for reason in said[layer.path]),
+                "notes": ", ".join(mark(reason) for reason in said[layer.path]),
             }
             for layer in facts.layers
         ]
     )
     if not number:
         table = table.drop(columns="notes", errors="ignore")
-    return table, [f"{reason} ({counted(layers[reason], 'layer')})" for reason in number]
+    return table, [f"{text} ({counted(layers[text], 'layer')})" for text in number]
 
 
 def show_technique_table(facts: ModelFacts) -> None:

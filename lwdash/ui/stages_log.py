@@ -110,7 +110,11 @@ def _audit(stages: Any) -> None:
 def _fact(value: Any, key: str) -> str:
     """key: what it is called, which tells its unit; of a table of layers it is the table's."""
     if isinstance(value, Mapping):
-        return "; ".join(f"{k} {_fact(v, k if k in FACTS_WITH_UNITS else key)}" for k, v in value.items())
+        # A path of a layer keeps its letters.
+        named = {(k if "/" in k else _called(k)): (k, v) for k, v in value.items()}
+        return "; ".join(
+            f"{name} {_fact(v, k if k in FACTS_WITH_UNITS else key)}" for name, (k, v) in named.items()
+        )
     if isinstance(value, (list, tuple)):
         return "; ".join(_fact(v, key) for v in value)
     if value is None:

@@ -36,6 +36,20 @@ def test_a_reason_is_written_once_and_its_number_stands_at_each_of_its_layers() 
     assert "of another version" not in table
 
 
+def test_reasons_that_only_name_another_layer_share_a_note() -> None:
+    support = {
+        "qat": (
+            entry("a", True, "folded into 'x'"), entry("b", True, "folded into 'y'"), entry("c", True, "split after 'x'"),
+        )
+    }  # fmt: skip
+    facts: Any = SimpleNamespace(
+        layers=tuple(layer(name, 1) for name in "abc"), parameters=3, support=support
+    )
+    table, notes = layer_table(facts)
+    assert notes == ["qat: folded into the layer in brackets (2 layers)", "qat: split after 'x' (1 layer)"]
+    assert list(table["notes"]) == ["1 (x)", "1 (y)", "2"]
+
+
 def test_a_model_of_which_there_is_nothing_to_note_has_no_column_for_it() -> None:
     facts: Any = SimpleNamespace(
         layers=(layer("a", 0),), parameters=0, support={"prune": (entry("a", True),)}

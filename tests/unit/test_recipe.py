@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from lwdash.errors import RecipeError
-from lwdash.recipe import Step, make_recipe, parse_recipe
+from lwdash.recipe import KNOWN_AS, Step, make_recipe, parse_recipe
 from lwdash.techniques import ORDER, TECHNIQUES
 from lwdash.techniques.int8 import Params as Int8
 from lwdash.techniques.prune import Params as Prune
@@ -44,6 +44,7 @@ def test_a_recipe_made_from_a_form_is_the_one_that_is_written() -> None:
     [
         ("", ["empty", "for example"]),
         ("  \n", ["empty"]),
+        ("int4", ["Did you mean dynamic(bits=4) or weight_only(bits=4)?"]),
         ("int9", ["there is no technique 'int9'", "Did you mean 'int8'?"]),
         ("quantum", ["there is no technique 'quantum'", *TECHNIQUES]),
         ("int8 +", ["cannot read the step ''"]),
@@ -126,3 +127,12 @@ def test_the_identity_of_a_step_holds_its_defaults() -> None:
     assert parse_recipe("int8").steps[0].to_dict() == {
         "name": "int8", "io": "int8", "per_channel": True, "rows": 256, "ranges": "minmax", "backend": "litert",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("elsewhere", "here"), KNOWN_AS.items())
+def test_what_is_called_otherwise_elsewhere_is_no_technique_and_is_pointed_to_one(elsewhere, here):
+    assert elsewhere not in TECHNIQUES
+    for recipe in here.split(" or "):
+        assert parse_recipe(recipe)
+    with pytest.raises(RecipeError, match="Did you mean"):
+        parse_recipe(elsewhere.upper())
