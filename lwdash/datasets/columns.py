@@ -171,7 +171,11 @@ def _refuse_text(facts: DataFacts, columns: Sequence[int], name: str) -> None:
             f"column '{facts.names[text[0]]}' holds text{shown}"
             + (f", as do {len(text) - 1} others," if len(text) > 1 else "")
             + f" but input '{name}' takes numbers. "
-            "Choose it as the label, ignore it, or replace the text by numbers."
+            + (
+                "Write them as 1 and 0 (in pandas: astype(int)), or ignore them."
+                if value in ("True", "False")
+                else "Choose it as the label, ignore it, or replace the text by numbers."
+            )
         )
 
 

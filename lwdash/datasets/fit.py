@@ -95,7 +95,16 @@ def fit_to_model(
     ignored_all = {*ignored, *left_out}
     labelling = set(label.own_columns) if label is not None else set()
     free = [i for i in range(facts.columns) if i not in ignored_all and i not in labelling]
-    fits = assign_columns(facts, settings, inputs, free, label)
+    try:
+        fits = assign_columns(facts, settings, inputs, free, label)
+    except DataRefused as refused:
+        answers = units(outputs[0][1]) if outputs else 1
+        if task not in (REGRESSION, MULTI_LABEL) or answers == 1:
+            raise
+        raise DataRefused(
+            f"{refused} The model answers {answers} numbers a row: where the CSV has these too, ignore their columns and "
+            "choose no label; the compressed models are then compared with the original."
+        ) from None
     task, output, notes = choose_task(task, label, inputs, outputs)
     if output is None and label is not None:
         label = None
@@ -215,17 +224,21 @@ def _targets(
     ignored: Sequence[int],
     task: str | None,
 ) -> list[int]:
-    """Columns named as labels, one for each number that the model predicts, without which the others feed it."""
+    """Columns named as labels or, for yes/no questions, of zeros and ones: one for each number that the model answers,
+    and without which the others feed it."""
     if settings.label not in (None, NO_LABEL) or task not in (REGRESSION, MULTI_LABEL) or not outputs:
         return []
-    named = [
-        i
-        for i, name in enumerate(facts.names)
-        if i not in ignored and is_label_name(name.rstrip("0123456789"))
-    ]
+    named = {i for i, name in enumerate(facts.names) if is_label_name(name.rstrip("0123456789"))}
+    if task == MULTI_LABEL and not named:
+        named = {
+            c.index
+            for c in facts.candidates
+            if c.kind == "integer" and {text for text, _ in c.classes} == {"0", "1"}
+        }
+    named -= set(ignored)
     is_each = len(named) == units(outputs[0][1]) > 1
     fits = is_each and not can_assign(facts, settings, inputs, ignored)
-    return named if fits and can_assign(facts, settings, inputs, [*ignored, *named]) else []
+    return sorted(named) if fits and can_assign(facts, settings, inputs, [*ignored, *named]) else []
 
 
 def uncounted(facts: DataFacts, index: int) -> LabelCandidate:

@@ -36,8 +36,8 @@ def inspect_data(
     facts = _Inspection(path, dialect, chosen).run()
     if is_run and facts.candidate(str(label)) is None:
         raise DataRefused(
-            f"the columns '{label}' are no label of one column a class: they must be the first or the last columns of the "
-            "CSV, and in each row one of them must be 1 and the others 0."
+            f"the columns '{label}' are no label of one column a class: they must be the first columns of the CSV, "
+            "an index apart, or the last ones, and in each row one of them must be 1 and the others 0."
         )
     return facts
 

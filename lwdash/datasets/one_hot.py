@@ -17,12 +17,13 @@ SCORE = 5.0
 
 @dataclass(frozen=True)
 class Runs:
-    """The k first columns (k last where `is_end`) that hold one 1 and otherwise 0 in every row so far.
+    """The k columns from `first` on (k last ones where `is_end`) that hold one 1 and otherwise 0 in every row so far.
 
-    sizes: each such k ≥ 2, ascending; ones: rows with a 1 in each of the first (last) `sizes[-1]` columns, from the
-    outer column inwards.
+    sizes: each such k ≥ 2, ascending; ones: rows with a 1 in each of the `sizes[-1]` columns, from the outer column
+    inwards.
     """
 
+    first: int
     is_end: bool
     sizes: tuple[int, ...]
     ones: np.ndarray
@@ -30,21 +31,26 @@ class Runs:
     def joined(self, other: "Runs") -> "Runs":
         sizes = tuple(sorted(set(self.sizes) & set(other.sizes)))
         most = sizes[-1] if sizes else 0
-        return Runs(self.is_end, sizes, self.ones[:most] + other.ones[:most])
+        return Runs(self.first, self.is_end, sizes, self.ones[:most] + other.ones[:most])
 
 
-def one_hot_runs(numbers: np.ndarray) -> tuple[Runs, Runs]:
-    """The runs at both ends of a block; numbers: (rows, columns) float64, NaN where a cell is missing."""
-    return _runs(numbers, is_end=False), _runs(numbers[:, ::-1], is_end=True)
+def one_hot_runs(numbers: np.ndarray) -> tuple[Runs, ...]:
+    """The runs at both ends of a block and after its first column, which may be an index.
+
+    numbers: (rows, columns) float64, NaN where a cell is missing.
+    """
+    after_index = (_runs(numbers[:, 1:], 1),) if numbers.shape[1] > 1 else ()
+    return (_runs(numbers, 0), *after_index, _runs(numbers[:, ::-1], 0, is_end=True))
 
 
-def _runs(numbers: np.ndarray, *, is_end: bool) -> Runs:
+def _runs(numbers: np.ndarray, first: int, *, is_end: bool = False) -> Runs:
     head = numbers[:, :MOST_CLASSES]
-    whole = ((head == 0) | (head == 1)).all(axis=0)
-    head = head[:, : len(whole) if whole.all() else int(np.argmin(whole))]
+    for rows in (1, len(head)):  # the first row rules out nearly every table, at no cost
+        whole = ((head[:rows] == 0) | (head[:rows] == 1)).all(axis=0)
+        head = head[:, : len(whole) if whole.all() else int(np.argmin(whole))]
     sums = np.cumsum(head, axis=1)
     sizes = tuple(int(k) + 1 for k in np.flatnonzero((sums == 1).all(axis=0)) if k > 0)
-    return Runs(is_end, sizes, head[:, : sizes[-1] if sizes else 0].sum(axis=0).astype(np.int64))
+    return Runs(first, is_end, sizes, head[:, : sizes[-1] if sizes else 0].sum(axis=0).astype(np.int64))
 
 
 def one_hot_candidates(runs: Sequence[Runs], names: Sequence[str]) -> tuple[LabelCandidate, ...]:
@@ -55,7 +61,8 @@ def one_hot_candidates(runs: Sequence[Runs], names: Sequence[str]) -> tuple[Labe
         for size in run.sizes[:MOST_RUNS]:
             if size == len(names):
                 continue  # nothing would be left to feed a model with
-            columns = tuple(range(len(names) - size, len(names)) if run.is_end else range(size))
+            start = len(names) - size if run.is_end else run.first
+            columns = tuple(range(start, start + size))
             ones = run.ones[:size][::-1] if run.is_end else run.ones[:size]
             own = [names[i] for i in columns]
             found.append(

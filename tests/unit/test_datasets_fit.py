@@ -121,8 +121,15 @@ def test_the_label_is_the_likely_column_that_no_input_needs(tmp_path):
     assert [i.columns for i in fit.inputs] == [(1, 2), (3,)]
 
 
-@pytest.mark.parametrize("task", ["regression", "multi-label"])
-@pytest.mark.parametrize("names", ["target_0,target_1", "y1,y2"])
+@pytest.mark.parametrize(
+    ("task", "names"),
+    [
+        ("regression", "target_0,target_1"),
+        ("regression", "y1,y2"),
+        ("multi-label", "label_a,label_b"),
+        ("multi-label", "afib,pvc"),
+    ],
+)
 def test_a_column_for_each_of_several_answers_is_left_out_and_said(tmp_path, task, names):
     found = facts(tmp_path, f"a,b,c,{names}", values=lambda i, k: (i + k) % 2 if k > 2 else i + 0.5)
     ports = model((3,), 2)
@@ -132,6 +139,18 @@ def test_a_column_for_each_of_several_answers_is_left_out_and_said(tmp_path, tas
     assert fit_to_model(found, DataSettings(label=""), *ports, task=task).inputs == fit.inputs
     wide = fit_to_model(found, DataSettings(label=""), *model((5,), 2), task=task)
     assert len(wide.inputs[0].columns) == 5
+
+
+def test_columns_of_several_answers_without_a_name_are_asked_about(tmp_path):
+    found = facts(tmp_path, "a,b,c,pulse,pressure")
+    with pytest.raises(DataRefused, match=r"2 too many.* answers 2 numbers a row: .* ignore their columns"):
+        fit_to_model(found, DataSettings(), *model((3,), 2), task="regression")
+
+
+def test_true_and_false_among_the_inputs_are_asked_for_as_numbers(tmp_path):
+    found = facts(tmp_path, "label,a,b", values=lambda i, k: i % 2 == 0 if k == 1 else 1.5)
+    with pytest.raises(DataRefused, match=r"column 'a' holds text \(e.g. '(True|False)'\).* as 1 and 0"):
+        fit_to_model(found, DataSettings(), *model((2,)))
 
 
 def test_two_inputs_by_prefix_in_any_order_and_by_position(tmp_path):

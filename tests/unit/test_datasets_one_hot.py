@@ -50,6 +50,14 @@ def test_columns_of_a_class_each_are_the_label(
     np.testing.assert_allclose(data.inputs["x"], frame.drop(columns=names), atol=1e-6)
 
 
+def test_an_index_before_the_columns_is_left_out(tmp_path: Path) -> None:
+    frame, classes = table(at="first")
+    frame.to_csv(tmp_path / "d.csv")
+    data = prepare(tmp_path / "d.csv", DataSettings(), INPUTS, OUTPUTS)
+    np.testing.assert_array_equal(data.labels, classes)
+    assert "'Unnamed: 0' counts the rows" in data.warnings[0]
+
+
 def test_what_was_found_survives_storage(tmp_path: Path) -> None:
     frame, classes = table()
     facts = inspect_data(written(tmp_path / "d.csv", frame))
