@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lwdash.keras_models.allowed import names
+from lwdash.keras_models.bridge_layers import augments
 from lwdash.keras_models.facts import InputScaling
 from lwdash.keras_models.network import LayerNode, Network, TensorRef
 
@@ -23,11 +24,10 @@ LOOKUPS = names("Embedding IntegerLookup StringLookup CategoryEncoding Hashing D
 SAME_VALUES = names(
     """
     InputLayer Dropout GaussianNoise GaussianDropout Identity Reshape Flatten Permute ZeroPadding1D ZeroPadding2D
-    Cropping1D Cropping2D RandomFlip RandomRotation RandomZoom RandomTranslation RandomCrop CenterCrop Resizing
-    ActivityRegularization Masking
+    Cropping1D Cropping2D CenterCrop Resizing ActivityRegularization Masking SpatialDropout1D SpatialDropout2D
     """
 )
-"""Layers after which the values are still in the range they came in."""
+"""Layers after which the values are still in the range they came in; those that vary rows in training are too."""
 ARITHMETIC = {
     "truedivide": lambda x: (1 / x, 0.0),
     "divide": lambda x: (1 / x, 0.0),
@@ -87,26 +87,27 @@ def _scaling(network: Network, ref: TensorRef, statistics: Statistics) -> InputS
     )
 
 
-def _follow(network: Network, layer: str, prefix: str, statistics: Statistics, chain: _Chain) -> None:
-    """Walks from the output of `layer` as long as one layer alone takes it and only scales or passes on."""
+def _follow(network: Network, layer: str, prefix: str, statistics: Statistics, chain: _Chain) -> bool:
+    """Walks from the output of `layer` as long as one layer alone takes it and only scales or passes on.
+
+    Returns whether that leads to the network's output.
+    """
     while True:
         takers = list(_takers(network, layer))
         if len(takers) != 1:
             if any(node.class_name in LOOKUPS for node in takers):
                 raise _Untold
-            return
+            return not takers and layer in {ref.layer for ref in network.outputs}
         node = takers[0]
         if node.network is not None:
-            if node.network.inputs:
-                _follow(
-                    node.network, node.network.inputs[0].layer, f"{prefix}{node.name}/", statistics, chain
-                )
-            return
-        if not _apply(node, prefix + node.name, statistics, chain):
-            return
+            inside, path = node.network, f"{prefix}{node.name}/"
+            if not inside.inputs or not _follow(inside, inside.inputs[0].layer, path, statistics, chain):
+                return False
+        elif not _apply(node, prefix + node.name, statistics, chain):
+            return False
         layer = node.name
         if chain.is_learnt:
-            return
+            return False
 
 
 def _takers(network: Network, layer: str) -> Iterator[LayerNode]:
@@ -134,7 +135,7 @@ def _apply(node: LayerNode, path: str, statistics: Statistics, chain: _Chain) ->
         chain.rank = None
         if len(chain.scale) > 1:
             raise _Untold
-    return name in SAME_VALUES
+    return name in SAME_VALUES or augments(name)
 
 
 def _normalize(node: LayerNode, path: str, statistics: Statistics, chain: _Chain) -> None:

@@ -42,6 +42,13 @@ def nested(keras: ModuleType) -> Any:
     return [inside]
 
 
+def augmented(keras: ModuleType) -> Any:
+    """Rows that are varied in training come out as they went in, also from a model of their own."""
+    varied = [keras.layers.Reshape((3, 2, 1)), keras.layers.RandomContrast(0.1), keras.layers.RandomFlip()]
+    inside = keras.Sequential([keras.Input((3, 2)), *varied], name="augment")
+    return [inside, keras.layers.RandomBrightness(0.1), *rescaling(keras)]
+
+
 def embedding(keras: ModuleType) -> Any:
     return [keras.layers.Reshape((6,)), keras.layers.Embedding(10, 4)]
 
@@ -52,6 +59,7 @@ CASES: dict[Callable[[ModuleType], Any], InputScaling] = {
     adapted: InputScaling("x", ("first",), (0.5, 0.1), (-1.0, -2.0), is_learnt=True),
     stated: InputScaling("x", ("first",), (0.25,), (-10.0,), is_learnt=True),
     batch_norm: InputScaling("x", ("first",), (0.5, 0.5), (-1.5, -1.5), is_learnt=True),
+    augmented: InputScaling("x", ("first",), (1 / 127.5,), (-1.0,)),
     nested: InputScaling("x", ("inside/first",), (0.5, 0.1), (-1.0, -2.0), is_learnt=True),
     embedding: InputScaling("x", (), is_told=False),
 }
@@ -64,6 +72,8 @@ def test_what_the_first_layers_do_is_read(
     tmp_path: Path, library: str, suffix: str, case: Callable[[ModuleType], Any]
 ) -> None:
     keras = pytest.importorskip(library)
+    if (case, library, suffix) == (augmented, "keras", ".h5"):
+        pytest.skip("Keras 3 itself does not write its augmentations to .h5")
     inputs = x = keras.Input((3, 2), name="x")
     for layer in case(keras):
         x = layer(x)
