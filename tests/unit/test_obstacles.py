@@ -48,7 +48,7 @@ def test_the_recipe_list_says_it_once_for_all_recipes_with_the_step() -> None:
 
         recipe_editor(["qat + int8", "prune + qat + int8"], key="r", facts=st.session_state["facts"])
 
-    app = AppTest.from_function(page)
+    app = AppTest.from_function(page, default_timeout=60)
     app.session_state["facts"] = facts("Dense", "RMSNormalization").to_dict()
     app.run()
     assert not app.exception
