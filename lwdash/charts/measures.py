@@ -49,7 +49,8 @@ ACCURACY = Measure(
     "accuracy", "Accuracy", "%", 100.0, help="Share of the evaluation rows whose class is right"
 )
 AGREEMENT = Measure(
-    "agreement", "Agreement with the original", "%", 100.0, help="Share of the rows given the original's class"
+    "agreement", "Agreement with the original", "%", 100.0,
+    help="Share of the rows given the original's class; of all answers where a row has several",
 )  # fmt: skip
 ERRORS = (
     _error("rmse", "Root mean square error", "Of the outputs against the labels"),
