@@ -29,18 +29,18 @@ def show_layer_table(facts: ModelFacts) -> None:
         height="content" if len(table) <= MOST_LAYERS else 35 * MOST_LAYERS,
         alt=f"{counted(len(table), 'layer')} with parameters, and which techniques treat them",
         column_config={
-            "layer": st.column_config.TextColumn("Layer", pinned=True, width=190),
-            "class": st.column_config.TextColumn("Class", width=150),
-            "output": st.column_config.TextColumn("Output shape", help="Without the batch axis", width=110),
+            "layer": st.column_config.TextColumn("Layer", pinned=True, width=170),
+            "class": st.column_config.TextColumn("Class", width=140),
+            "output": st.column_config.TextColumn("Output shape", help="Without the batch axis", width=100),
             "parameters": st.column_config.NumberColumn("Parameters", format="localized", width=90),
             "share": st.column_config.ProgressColumn(
-                "Share", format="%.1f %%", min_value=0, max_value=100, width=110, help="Of all parameters"
+                "Share", format="%.1f %%", min_value=0, max_value=100, width=100, help="Of all parameters"
             ),
             **{
-                t: st.column_config.TextColumn(t, width=70, help=f"{label}: {TECHNIQUES[t].SUMMARY}")
+                t: st.column_config.TextColumn(t, width=64, help=f"{label}: {TECHNIQUES[t].SUMMARY}")
                 for t, label in labels.items()
             },
-            "notes": st.column_config.TextColumn("Notes", width=130, help="Below the table"),
+            "notes": st.column_config.TextColumn("Notes", width=210, help="Below the table"),
         },
     )
     if notes:

@@ -20,6 +20,7 @@ from lwdash.ui.results.recipe_difference import recipe_difference
 from lwdash.ui.results.records import to_csv, to_json
 from lwdash.ui.results.report import report_of
 from lwdash.ui.results.side_by_side import change_words
+from lwdash.ui.run_words import tags_in
 from storage import annotations, experiments, runs
 from storage.errors import NotWritten
 from storage.result_frames import standing
@@ -247,3 +248,8 @@ def test_words_and_tables_of_a_report_are_escaped():
     assert "<img" not in body
     assert 'aria-label="a &quot;b&quot;"' in body
     assert '"a":"\\u003c' in html
+
+
+def test_tags_are_written_in_one_field_parted_by_commas():
+    assert tags_in(" candidate,board  B, ,candidate") == ["candidate", "board B"]
+    assert tags_in("") == tags_in(" , ") == []

@@ -13,7 +13,7 @@ from lwdash.ui.results.actions import show_actions
 from lwdash.ui.results.chart import choose_axes, default_axes, show_chart
 from lwdash.ui.results.columns import choose_columns
 from lwdash.ui.results.export import show_exports
-from lwdash.ui.results.filters import filter_runs
+from lwdash.ui.results.filters import HIDDEN, filter_runs, hidden_among
 from lwdash.ui.results.frame import results_frame
 from lwdash.ui.results.limits import show_best
 from lwdash.ui.results.side_by_side import show_side_by_side
@@ -48,7 +48,8 @@ def _body(store: Store, experiment: Mapping[str, Any], editor: str, can_change: 
     shown = filter_runs(runs, limits)
     if is_measured:
         choose_axes(runs)
-        show_chart(shown, limits, name)
+        if len(shown):  # that nothing passes is said in the place of the table
+            show_chart(shown, limits, name)
     elif runs["state"].isin(["queued", "running"]).any():
         st.info("The chart appears with the first measured run.", icon=":material/hourglass_empty:")
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
@@ -57,7 +58,14 @@ def _body(store: Store, experiment: Mapping[str, Any], editor: str, can_change: 
             columns = choose_columns(store, owner(), runs, limits)
             show_exports(store, experiment, runs, shown)
     if len(shown) < len(runs):
-        st.caption(f"{len(shown):,} of {len(runs):,} runs pass the filters.")
+        hidden = hidden_among(runs)
+        them = (
+            "is hidden: choose the tag “{}” to see it"
+            if hidden == 1
+            else "are hidden: choose the tag “{}” to see them"
+        )
+        note = f" {hidden:,} {them.format(HIDDEN)}." if hidden else ""
+        st.caption(f"{len(shown):,} of {len(runs):,} runs pass the filters.{note}")
     show_actions(store, runs, shown, editor=editor, can_change=can_change)
     show_table(shown, columns, limits)
     _show_failures(shown)

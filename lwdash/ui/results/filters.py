@@ -45,6 +45,19 @@ def filter_runs(runs: pd.DataFrame, limits: Mapping[str, float]) -> pd.DataFrame
     )
 
 
+def hidden_among(runs: pd.DataFrame) -> int:
+    """How many of these runs are left out because they are hidden."""
+    if HIDDEN in (st.session_state.get("results:tags") or ()):
+        return 0
+    return int(runs["tags"].map(lambda own: HIDDEN in (own or ())).sum())
+
+
+def clear_filters() -> None:
+    """Puts the row of filters back to where everything but hidden runs passes."""
+    for key, empty in (("search", ""), ("states", []), ("techniques", []), ("tags", []), ("fits", False)):
+        st.session_state[f"results:{key}"] = empty
+
+
 def matching(
     runs: pd.DataFrame,
     limits: Mapping[str, float],

@@ -8,6 +8,7 @@ import streamlit as st
 from lwdash.ui.downloads import run_url
 from lwdash.ui.formats import NOTHING
 from lwdash.ui.results.columns import column_config, runs_table
+from lwdash.ui.results.filters import clear_filters
 from lwdash.ui.results.memo import remembered
 from lwdash.ui.results.view import select, selected
 
@@ -19,6 +20,7 @@ def show_table(runs: pd.DataFrame, columns: Sequence[str], limits: Mapping[str, 
     """One row a run, oldest first, so that new runs move none; a click on a heading sorts."""
     if runs.empty:
         st.info("No run passes the filters above.", icon=":material/filter_alt_off:")
+        st.button("Clear the filters", icon=":material/filter_alt_off:", on_click=clear_filters)
         return
     ids = runs["id"].tolist()
     place = {run: i for i, run in enumerate(ids)}
