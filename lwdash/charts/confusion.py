@@ -11,6 +11,8 @@ from lwdash.charts.literal import names_as_text
 
 MOST_CLASSES = 40
 """Of more classes, those with the most confusion are drawn."""
+STRONG = 0.88
+"""Share of the full colour from which white letters read better on a cell than the ink of a light page."""
 MOST_WRITTEN = 16
 """In larger matrices the cells have no room for numbers."""
 LESS, NONE, MORE = "#0072B2", "rgba(127,127,127,0.08)", "#D55E00"
@@ -66,9 +68,9 @@ def plot_confusion(confusion: Matrix, classes: Sequence[str] | None) -> go.Figur
             colorscale=[[0, NONE], [1, LESS]], **_scale("% of the<br>label's rows", names),
             customdata=matrix,
             hovertemplate="label %{y}, predicted %{x}<br>%{customdata:,} rows, %{z:.1f} % of the label's<extra></extra>",
-            **({"text": text, "texttemplate": "%{text}"} if len(names) <= MOST_WRITTEN else {}),
         )
     )  # fmt: skip
+    _write_cells(figure, names, text, share > STRONG * 100)
     return _laid_out(
         figure, "Predicted classes: rows, and their share of the label's", names, len(np.asarray(confusion))
     )
@@ -86,10 +88,39 @@ def plot_confusion_change(confusion: Matrix, baseline: Matrix, classes: Sequence
             z=change, x=names, y=names, zmin=-largest, zmax=largest, xgap=1, ygap=1,
             colorscale=[[0, LESS], [0.5, NONE], [1, MORE]], **_scale("rows", names),
             hovertemplate="label %{y}, predicted %{x}<br>%{z:+,} rows against the baseline<extra></extra>",
-            **({"text": text, "texttemplate": "%{text}"} if len(names) <= MOST_WRITTEN else {}),
         )
     )  # fmt: skip
+    _write_cells(figure, names, text, np.abs(change) > STRONG * largest)
     return _laid_out(figure, "Rows more or fewer than the baseline's", names, len(run))
+
+
+def _write_cells(
+    figure: go.Figure, names: Sequence[str], text: Sequence[Sequence[str]], is_strong: np.ndarray
+) -> None:
+    """The figures within the cells, where there is room: white on strong colours, else in the page's own ink.
+
+    Heatmaps write texts themselves, in a colour that they choose as if weak cells were not translucent: on dark pages
+    it cannot be read.
+    """
+    if len(names) > MOST_WRITTEN:
+        return
+    for strong, font in ((True, {"color": "#ffffff"}), (False, {})):
+        cells = [
+            (names[column], names[row], text[row][column])
+            for row, column in zip(*np.nonzero(is_strong == strong), strict=True)
+            if text[row][column]
+        ]
+        if cells:
+            x, y, words = zip(*cells, strict=True)
+            figure.add_scatter(
+                x=x,
+                y=y,
+                text=words,
+                mode="text",
+                textfont={"size": 12, **font},
+                hoverinfo="skip",
+                showlegend=False,
+            )
 
 
 def _scale(title: str, names: Sequence[str]) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from lwdash.ui.formats import NOTHING
 _text, _number = st.column_config.TextColumn, st.column_config.NumberColumn
 _share = st.column_config.ProgressColumn
 COLUMNS: Mapping[str, Any] = {
-    "type": _text("Operator", width=135),
-    "layer": _text("Keras layer", width=140, pinned=True, help="The layer that this operator of the file came from"),
+    "type": _text("Operator", width=165),
+    "layer": _text("Keras layer", width=160, pinned=True, help="The layer that this operator of the file came from"),
     "weights": st.column_config.BarChartColumn(
         "Weights", width=95, help="Histogram of the kernel's weights from the least to the largest, zeros left out"
     ),
@@ -33,14 +33,14 @@ COLUMNS: Mapping[str, Any] = {
     "entropy_bits": _number("Entropy (bit)", format="%.2f", width=95, help="Bits a weight would need at least"),
     "weight_sqnr_db": _number("Weight SQNR (dB)", format="%.1f", width=125, help="Weights against the baseline's"),
     "output_sqnr_db": _number(
-        "Output SQNR (dB)", format="%.1f", width=125,
+        "Output SQNR (dB)", format="%.1f", width=115,
         help="Output against the baseline's on calibration rows: how much stronger the signal is than what was added to it",
     ),
     "time_share": _share(
         "Time (%)", format="%.1f", min_value=0, max_value=100, width=110, help="Share, each operator timed on its own",
     ),
     "ms": _number("Time (µs)", format="%.2f", width=85, help="The operator cut out and timed on its own"),
-    "weight_dtype": _text("Weight type", width=90),
+    "weight_dtype": _text("Weight type", width=85),
     "input_dtype": _text("Input type", width=80),
     "output_dtype": _text("Output type", width=90),
     "output_shape": _text("Output shape", width=120),

@@ -121,16 +121,25 @@ def test_class_figures_are_scikit_learns() -> None:
 
 
 def test_confusion_is_drawn_in_shares_of_the_label_and_its_change_in_rows() -> None:
-    [shown] = plot_confusion(RUN, NAMES).data
+    shown, *written = plot_confusion(RUN, NAMES).data
     assert np.asarray(shown.z).tolist() == pytest.approx(
         np.array([[200 / 3, 100 / 3, 0], [0, 50, 50], [25, 0, 75]])
     )
-    assert shown.text[2][0] == "1<br>25 %"
-    [change] = plot_confusion_change(RUN, BASELINE, NAMES).data
+    cells = {(x, y): text for one in written for x, y, text in zip(one.x, one.y, one.text, strict=True)}
+    assert cells[NAMES[0], NAMES[2]] == "1<br>25 %"
+    assert len(cells) == np.count_nonzero(RUN)
+    change, *signed = plot_confusion_change(RUN, BASELINE, NAMES).data
+    assert {text[0] for one in signed for text in one.text} == {"+", "−"}
     assert np.asarray(change.z).tolist() == (np.array(RUN) - np.array(BASELINE)).tolist()
     pairs = confused_pairs(RUN, BASELINE, NAMES)
     assert pairs.iloc[0].tolist() == ["normal", "atrial", 1, 0]
     assert ["other", "atrial", 0, 1] in pairs.to_numpy().tolist()
+
+
+def test_letters_in_a_cell_are_white_on_full_colours_and_the_pages_ink_on_weak_ones() -> None:
+    _, strong, weak = plot_confusion([[9, 0], [3, 3]], ["a", "b"]).data
+    assert (strong.text, strong.textfont.color) == (("9<br>100 %",), "#ffffff")
+    assert (weak.text, weak.textfont.color) == (("3<br>50 %", "3<br>50 %"), None)
 
 
 def test_of_many_classes_the_most_confused_are_drawn() -> None:
