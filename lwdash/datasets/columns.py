@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lwdash.datasets.facts import DataFacts, LabelCandidate, brief_names
+from lwdash.datasets.labels import is_label_name
 from lwdash.datasets.pipeline import output_shape
 from lwdash.datasets.preprocess import Columns, Resize, parse_preprocess
 from lwdash.datasets.settings import DataSettings
@@ -240,6 +241,11 @@ def _surplus_advice(
         likely = [c.name for c in facts.candidates if c.index in columns][:3]
         hint = f" ({', '.join(likely)}?)" if likely else ""
         return f"Choose the label column{hint}, or ignore one column."
+    labels = [facts.names[i] for i in columns if label is not None and is_label_name(facts.names[i])]
+    if 0 < len(labels) <= surplus:
+        shown = ", ".join(f"'{name}'" for name in labels[:4])
+        looks = "looks" if len(labels) == 1 else "look"
+        return f"{shown} {looks} like a label too: choose the one to compare with, and ignore the rest."
     if suspects:
         shown = ", ".join(f"'{facts.names[i]}'" for i in suspects[:4])
         return f"Is {shown} an id or an index? Ignore such columns."

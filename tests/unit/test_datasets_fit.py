@@ -76,6 +76,14 @@ def test_too_many_columns_name_what_is_left_what_is_taken_and_the_suspect(tmp_pa
     assert fit.ignored == ("patient_id",)
 
 
+def test_a_second_label_is_named(tmp_path):
+    found = facts(tmp_path, "a,b,label,label_name", values=lambda i, k: "xyz"[i % 3] if k == 3 else i + 0.5)
+    with pytest.raises(
+        DataRefused, match=r"1 too many\. 'label(_name)?' looks like a label too: choose the one"
+    ):
+        fit_to_model(found, DataSettings(), *model((2,)))
+
+
 def test_too_few_columns_say_how_many_are_missing(tmp_path):
     found = facts(tmp_path, "label,a,b,c,d")
     with pytest.raises(
