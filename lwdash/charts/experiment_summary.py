@@ -30,13 +30,19 @@ def summarize(runs: pd.DataFrame, limits: Mapping[str, float]) -> ExperimentSumm
     if runs.empty:
         return ExperimentSummary(None, None, bool(own))
     base = runs[runs["is_baseline"].astype(bool)]
-    baseline = base.iloc[0].to_dict() if len(base) else None
+    baseline = _record(base.iloc[0]) if len(base) else None
     judged = runs.assign(baseline_accuracy=baseline["accuracy"] if baseline else np.nan)
     others = judged[~judged["is_baseline"].astype(bool)]
     chosen = best(others, own or {"accuracy_drop": WITHIN}) if len(others) else None
     return ExperimentSummary(
         baseline,
-        None if chosen is None else others[others["id"] == chosen].iloc[0].to_dict(),
+        None if chosen is None else _record(others[others["id"] == chosen].iloc[0]),
         bool(own),
         sketch_tradeoff(runs, chosen),
     )
+
+
+def _record(run: pd.Series) -> dict[str, object]:
+    """A run's figures by name; a title that it does not have is None, also where other runs have one."""
+    record = {str(name): value for name, value in run.items()}
+    return record | {"title": record["title"] if isinstance(record["title"], str) else None}

@@ -23,7 +23,7 @@ def experiment_card(row: Mapping[str, Any], summary: ExperimentSummary) -> None:
     """One row of `found_experiments` with what its runs come to."""
     with (
         st.container(border=True, key=f"card-{row['id']}"),
-        st.container(horizontal=True, vertical_alignment="top"),
+        st.container(horizontal=True, vertical_alignment="top", horizontal_alignment="distribute"),
     ):
         with st.container(width=270, gap=None):
             st.page_link(

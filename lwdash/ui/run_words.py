@@ -14,13 +14,13 @@ from storage.store import Store
 
 def edit_words(store: Store, run: Mapping[str, Any], *, scope: Literal["app", "fragment"]) -> None:
     """A button that opens the form. run: `id`, `recipe`, `title`, `tags`, `note`; scope: what is drawn anew after saving."""
-    number, own = int(run["id"]), [str(tag) for tag in run["tags"] or ()]
+    number, (old_title, own, old_note) = int(run["id"]), words_of(run)
     with (
         st.popover("Title, tags, note", icon=":material/edit_note:"),
         st.form(f"words:{number}", border=False),
     ):
         title = st.text_input(
-            "Title", run["title"] or "", max_chars=annotations.LONGEST_TITLE, placeholder=run["recipe"],
+            "Title", old_title, max_chars=annotations.LONGEST_TITLE, placeholder=run["recipe"],
             help="Shown instead of the recipe; empty gives the recipe back", width=340,
         )  # fmt: skip
         tags = tags_in(
@@ -28,7 +28,7 @@ def edit_words(store: Store, run: Mapping[str, Any], *, scope: Literal["app", "f
                 "Tags", ", ".join(own), placeholder="candidate, board B", help="Commas part them", width=340
             )
         )
-        note = st.text_area("Note", run["note"] or "", max_chars=annotations.LONGEST_NOTE, width=340)
+        note = st.text_area("Note", old_note, max_chars=annotations.LONGEST_NOTE, width=340)
         if not st.form_submit_button("Save", icon=":material/save:"):
             return
         try:
@@ -41,6 +41,16 @@ def edit_words(store: Store, run: Mapping[str, Any], *, scope: Literal["app", "f
             return
     forget_notes()
     st.rerun(scope=scope)
+
+
+def words_of(run: Mapping[str, Any]) -> tuple[str, list[str], str]:
+    """Title, tags and note, each empty where the run has none: a row of a frame has NaN there if others have some."""
+    title, tags, note = run["title"], run["tags"], run["note"]
+    return (
+        title if isinstance(title, str) else "",
+        [str(tag) for tag in tags] if isinstance(tags, (list, tuple)) else [],
+        note if isinstance(note, str) else "",
+    )
 
 
 def tags_in(text: str) -> list[str]:

@@ -52,6 +52,14 @@ def test_what_is_not_there_yet_is_none() -> None:
     assert unlabelled.best is None
 
 
+def test_a_run_without_a_title_has_none_though_another_has_one() -> None:
+    titled = runs(*SWEEP).assign(title=["the start", None, None, None])
+    summary = summarize(titled, {})
+    assert summary.baseline is not None
+    assert summary.best is not None
+    assert (summary.baseline["title"], summary.best["title"]) == ("the start", None)
+
+
 def test_experiments_are_found_by_every_word_and_ordered(sqlite_store: Store) -> None:
     for name, count in (("beats one", 3), ("beats two", 60), ("digits", 5)):
         seed_experiment(sqlite_store, name, count)

@@ -20,7 +20,7 @@ from lwdash.ui.results.recipe_difference import recipe_difference
 from lwdash.ui.results.records import to_csv, to_json
 from lwdash.ui.results.report import report_of
 from lwdash.ui.results.side_by_side import change_words
-from lwdash.ui.run_words import tags_in
+from lwdash.ui.run_words import tags_in, words_of
 from storage import annotations, experiments, runs
 from storage.errors import NotWritten
 from storage.result_frames import standing
@@ -253,3 +253,12 @@ def test_words_and_tables_of_a_report_are_escaped():
 def test_tags_are_written_in_one_field_parted_by_commas():
     assert tags_in(" candidate,board  B, ,candidate") == ["candidate", "board B"]
     assert tags_in("") == tags_in(" , ") == []
+
+
+def test_a_run_without_words_of_its_own_has_none_though_others_have_some():
+    frame = pd.DataFrame(
+        {"title": ["the start", None], "tags": [["watch"], None], "note": ["for the watch", None]}
+    )
+    first, second = frame.to_dict("records")
+    assert words_of(first) == ("the start", ["watch"], "for the watch")
+    assert words_of(second) == ("", [], "")
