@@ -165,7 +165,7 @@ def _runs(done: pd.DataFrame, limits: Mapping[str, float]) -> list[Words | Table
         if MEASURES[column].label in cells:
             cells.loc[base, MEASURES[column].label] = NOTHING
     return [
-        Words("Small figures in brackets are 95 % intervals.", is_small=True),
+        Words("Figures in brackets are 95 % intervals.", is_small=True),
         Table(cells, frozenset(text & set(cells)), "runs", records=records_of(done)),
     ]
 
