@@ -34,10 +34,11 @@ def evaluation_rows(
     """(plan, arrays) from which the evaluation part of `dataset` can be read again.
 
     plan, JSON-able: "file" ("data" or "evaluation"), "delimiter", "decimal", "encoding", "label" (column index or
-    None), "label_columns" (label text → column index, where the label is one column a class), "classes" (label texts
-    in the order of the outputs, or None), and for each input its "shape", "dtype", "row_steps" (in float64, then
-    stored as float32 unless "is_whole") and "late_steps" (which use figures of the train rows). arrays: "lines" of the
-    file, "columns_<input>", and the figures as "statistic_<input>_<step>_offset" and "…_width".
+    None), "label_columns" (label text → column index, where the label is one column a class), "targets" (column indices,
+    where it is one column a target), "classes" (label texts in the order of the outputs, or None), and for each input
+    its "shape", "dtype", "row_steps" (in float64, then stored as float32 unless "is_whole") and "late_steps" (which use
+    figures of the train rows). arrays: "lines" of the file, "columns_<input>", and the figures as
+    "statistic_<input>_<step>_offset" and "…_width".
     """
     facts = inspect_data(
         path, delimiter=settings.delimiter, has_header=settings.has_header, label=settings.label or None
@@ -78,6 +79,7 @@ def evaluation_rows(
         "label_columns": {
             name: place[i] for (name, _), i in zip(fit.class_counts, fit.label_columns, strict=False)
         },
+        "targets": [] if fit.class_counts else [place[i] for i in fit.label_columns],
         "classes": None if dataset.classes is None else list(dataset.classes),
         "inputs": described,
     }

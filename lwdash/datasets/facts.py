@@ -192,6 +192,16 @@ def brief_names(names: Sequence[str], most: int = 6) -> str:
     return ", ".join(parts)
 
 
+def named_run(names: Sequence[str], wanted: str) -> tuple[int, ...]:
+    """The columns from `a` to `b` where `wanted` is `a..b`, in this order; empty where it is not."""
+    for place in range(wanted.find(".."), len(wanted)):
+        first, last = wanted[:place], wanted[place + 2 :]
+        if wanted[place : place + 2] == ".." and first in names and last in names:
+            start, end = names.index(first), names.index(last)
+            return tuple(range(start, end + 1)) if start < end else ()
+    return ()
+
+
 def find_column(names: Sequence[str], wanted: str, has_header: bool, what: str) -> int:
     """Index of the column that a user named: exactly, by another case, as 'first' or 'last', or
     DataRefused."""

@@ -9,8 +9,8 @@ from lwdash.datasets.columns import InputFit, assign_columns, can_assign
 from lwdash.datasets.facts import (
     DataFacts,
     LabelCandidate,
-    brief_names,
     find_column,
+    named_run,
     pack_indices,
     unpack_indices,
 )
@@ -18,11 +18,13 @@ from lwdash.datasets.labels import CERTAIN, is_label_name
 from lwdash.datasets.one_hot import ONE_HOT
 from lwdash.datasets.settings import NO_LABEL, DataSettings
 from lwdash.datasets.shapes import shape_text
+from lwdash.datasets.targets import target_candidate
 from lwdash.datasets.task import (
     BINARY,
     CLASSIFICATION,
     MULTI_LABEL,
     REGRESSION,
+    TARGETS,
     UNCOUNTED,
     Tensor,
     choose_task,
@@ -34,7 +36,8 @@ from lwdash.errors import DataRefused
 @dataclass(frozen=True)
 class Fit:
     """How a CSV feeds a model. classes: label text by output index, None for regression and without labels.
-    label_columns: where the label is one column a class, all of them in the order of the file.
+    label_columns: where the label is one column a class, or one a target, all of them in the order of the file;
+    with targets there are no `class_counts`.
 
     explanation: one line for the user; warnings: what to check; row_numbers: index columns that were left out
     unasked.
@@ -88,10 +91,14 @@ def fit_to_model(
     ignored = [
         find_column(facts.names, name, facts.has_header, "ignored column") for name in settings.ignored
     ]
-    targets = _targets(facts, settings, inputs, outputs, ignored, task)
-    ignored += targets
     sizes = {units(o[1]) for o in outputs} if task in (None, CLASSIFICATION) else set()
-    label, left_out = _choose_label(facts, settings, inputs, ignored, sizes)
+    targets = _targets(facts, settings, inputs, outputs, ignored, task)
+    if targets and settings.label != NO_LABEL:
+        label: LabelCandidate | None = target_candidate(facts, targets)
+        left_out = _left_out(facts, settings, inputs, [*ignored, *targets], _unnamed(facts, ignored))
+    else:
+        ignored += targets
+        label, left_out = _choose_label(facts, settings, inputs, ignored, sizes)
     ignored_all = {*ignored, *left_out}
     labelling = set(label.own_columns) if label is not None else set()
     free = [i for i in range(facts.columns) if i not in ignored_all and i not in labelling]
@@ -102,19 +109,13 @@ def fit_to_model(
         if task not in (REGRESSION, MULTI_LABEL) or answers == 1:
             raise
         raise DataRefused(
-            f"{refused} The model answers {answers} numbers a row: where the CSV has these too, ignore their columns and "
-            "choose no label; the compressed models are then compared with the original."
+            f"{refused} The model answers {answers} numbers a row: where the CSV has these too, name their columns as the "
+            "label, as first..last."
         ) from None
     task, output, notes = choose_task(task, label, inputs, outputs)
     if output is None and label is not None:
         label = None
     warnings = [*notes]
-    if targets:
-        warnings.append(
-            f"the model answers {len(targets)} numbers a row, and only one label column is compared with: "
-            f"{brief_names([facts.names[i] for i in targets])} are left out, and the compressed models are compared with "
-            "the original"
-        )
     for i in left_out:
         what = "is empty" if facts.kinds[i] == "e" else "counts the rows"
         warnings.append(f"column '{facts.names[i]}' {what} and is not fed to the model")
@@ -133,9 +134,10 @@ def fit_to_model(
         warnings += mapping.warnings
     explanation = "; ".join(f"{f.columns_text} → '{f.name}' {shape_text(f.shape)}" for f in fits)
     if label is not None:
-        explanation += f"; label '{label.name}'" + (
-            f": {mapping.explanation}" if mapping else ": a number to predict"
-        )
+        own = "a number to predict"
+        if label.kind == TARGETS:
+            own = f"{len(label.columns)} {'yes/no answers' if task == MULTI_LABEL else 'numbers to predict'}"
+        explanation += f"; label '{label.name}': {mapping.explanation if mapping else own}"
     return Fit(
         task=task,
         label=label.name if label else None,
@@ -143,12 +145,28 @@ def fit_to_model(
         label_columns=label.columns if label else (),
         output=output,
         inputs=fits,
-        classes=mapping.classes if mapping else None,
+        classes=mapping.classes if mapping else _questions(facts, label, task),
         class_counts=label.classes if label else (),
         ignored=tuple(facts.names[i] for i in sorted(ignored_all)),
         explanation=explanation,
         warnings=tuple(warnings),
     )
+
+
+def _questions(facts: DataFacts, label: LabelCandidate | None, task: str) -> tuple[str, ...] | None:
+    """The names of the columns where each is the answer to a yes/no question."""
+    if label is None or task != MULTI_LABEL:
+        return None
+    return tuple(facts.names[i] for i in label.columns)
+
+
+def _unnamed(facts: DataFacts, ignored: Sequence[int]) -> list[int]:
+    """Columns that an export adds unasked: an index, and what a delimiter at the end of every line makes."""
+    found = [i for i in facts.row_numbers if _is_exported_index(facts.names[i])]
+    found += [
+        i for i, kind in enumerate(facts.kinds) if kind == "e" and facts.names[i].startswith("Unnamed:")
+    ]
+    return [i for i in found if i not in ignored]
 
 
 def _choose_label(
@@ -159,12 +177,7 @@ def _choose_label(
     sizes: Collection[int],
 ) -> tuple[LabelCandidate | None, list[int]]:
     """The label column, and index columns to leave out so that the rest fits; sizes: classes that an output tells."""
-    unnamed = [i for i in facts.row_numbers if _is_exported_index(facts.names[i])]
-    # A delimiter at the end of every line makes an empty column without a name.
-    unnamed += [
-        i for i, kind in enumerate(facts.kinds) if kind == "e" and facts.names[i].startswith("Unnamed:")
-    ]
-    indices = [i for i in unnamed if i not in ignored]
+    indices = _unnamed(facts, ignored)
     if settings.label == NO_LABEL:
         return None, _left_out(facts, settings, inputs, [*ignored], indices)
     run = facts.candidate(settings.label) if settings.label is not None else None
@@ -224,8 +237,17 @@ def _targets(
     ignored: Sequence[int],
     task: str | None,
 ) -> list[int]:
-    """Columns named as labels or, for yes/no questions, of zeros and ones: one for each number that the model answers,
-    and without which the others feed it."""
+    """The columns that hold one number each for every number that the model answers: the run that the user names, or
+    columns named as labels or, for yes/no questions, of zeros and ones, without which the others feed the model."""
+    if settings.label not in (None, NO_LABEL) and settings.label not in facts.names:
+        run = facts.candidate(settings.label)
+        if run is None or (run.columns and task in (REGRESSION, MULTI_LABEL)):
+            named_columns = named_run(facts.names, settings.label)
+            if both := set(named_columns) & set(ignored):
+                raise DataRefused(
+                    f"column '{facts.names[min(both)]}' is both the label and ignored. Choose one of the two."
+                )
+            return [*named_columns]
     if settings.label not in (None, NO_LABEL) or task not in (REGRESSION, MULTI_LABEL) or not outputs:
         return []
     named = {i for i, name in enumerate(facts.names) if is_label_name(name.rstrip("0123456789"))}

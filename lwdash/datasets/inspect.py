@@ -9,7 +9,7 @@ import numpy as np
 
 from lwdash.datasets.blocks import Block, Reader
 from lwdash.datasets.dialect import DELIMITERS, Dialect, sniff
-from lwdash.datasets.facts import DataFacts, PreviewRow, brief_names, find_column
+from lwdash.datasets.facts import DataFacts, PreviewRow, brief_names, find_column, named_run
 from lwdash.datasets.labels import CERTAIN, ValueCounts, rank, worth_counting
 from lwdash.datasets.one_hot import Runs, one_hot_candidates, one_hot_runs
 from lwdash.datasets.preview import PreviewPicker
@@ -34,11 +34,8 @@ def inspect_data(
     if label and not is_run:
         chosen = find_column(dialect.names, label, dialect.has_header, "label column")
     facts = _Inspection(path, dialect, chosen).run()
-    if is_run and facts.candidate(str(label)) is None:
-        raise DataRefused(
-            f"the columns '{label}' are no label of one column a class: they must be the first columns of the CSV, "
-            "an index apart, or the last ones, and in each row one of them must be 1 and the others 0."
-        )
+    if is_run and facts.candidate(str(label)) is None and not named_run(dialect.names, str(label)):
+        find_column(dialect.names, str(label), dialect.has_header, "label column")
     return facts
 
 

@@ -190,7 +190,7 @@ def _gaps(dataset: Dataset, totals: np.ndarray) -> list[Finding]:
 def _numbers(dataset: Dataset) -> list[Finding]:
     """A regression target that looks like classes."""
     labels = dataset.labels
-    if labels is None or dataset.task != REGRESSION or not len(labels):
+    if labels is None or labels.ndim > 1 or dataset.task != REGRESSION or not len(labels):
         return []
     distinct = np.unique(labels)
     if not (distinct == np.rint(distinct)).all() or not 2 <= len(distinct) <= min(

@@ -82,7 +82,7 @@ def _duplicated(
 
 def _label_copies(view: InputView, names: Sequence[str], flat: np.ndarray, dataset: Dataset) -> list[Finding]:
     """Columns whose value tells the class, and only the class, in every row."""
-    if dataset.labels is None or len(view.values) < FEWEST_FOR_COPY:
+    if dataset.labels is None or dataset.labels.ndim > 1 or len(view.values) < FEWEST_FOR_COPY:
         return []
     own = dataset.labels[view.rows]
     if len(np.unique(own)) < 2:

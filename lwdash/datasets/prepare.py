@@ -10,7 +10,7 @@ from lwdash.datasets.classes import canonical, map_classes
 from lwdash.datasets.columns import InputFit
 from lwdash.datasets.dataset import Dataset
 from lwdash.datasets.dialect import Dialect, sniff
-from lwdash.datasets.facts import DataFacts, brief_names
+from lwdash.datasets.facts import DataFacts, brief_names, named_run
 from lwdash.datasets.fit import Fit, fit_to_model
 from lwdash.datasets.inspect import inspect_data
 from lwdash.datasets.labels import label_text
@@ -46,7 +46,7 @@ def prepare(
     """
     path = Path(path)
     dialect = sniff(path, delimiter=settings.delimiter, has_header=settings.has_header)
-    if facts is None or (settings.label and not any(c.name == settings.label for c in facts.candidates)):
+    if facts is None or (settings.label and not _is_known(settings.label, facts)):
         facts = inspect_data(
             path, delimiter=settings.delimiter, has_header=settings.has_header, label=settings.label or None
         )
@@ -88,6 +88,11 @@ def prepare(
         lines=lines,
         statistics=statistics,
     )
+
+
+def _is_known(label: str, facts: DataFacts) -> bool:
+    """Whether the label is a column that was counted, or a run of targets, which need not be."""
+    return facts.candidate(label) is not None or bool(named_run(facts.names, label))
 
 
 def _load_extra(
@@ -140,7 +145,7 @@ def _labels(
             raise DataRefused(
                 f"label column '{fit.label}' holds text in one of the files, a number is to be predicted."
             )
-        return np.concatenate(columns).astype(np.float32), None, ()
+        return np.concatenate(columns).astype(np.float32), fit.classes, ()
     coded = []
     counts: Counter[str] = Counter()
     for column in columns:

@@ -15,13 +15,14 @@ from lwdash.datasets.pipeline import apply_steps
 from lwdash.datasets.preprocess import Cast, Step
 from lwdash.datasets.problems import ProblemList
 from lwdash.datasets.spill import RowStore
+from lwdash.datasets.targets import check_answers
 from lwdash.errors import DataRefused
 
 
 @dataclass
 class LoadedRows:
-    """Rows of one file, or of one block of it. arrays: per input, after the row steps; labels: str (rows,) or
-    float64 (rows,), None without; same: int64 (rows,) hash of the input values of each row."""
+    """Rows of one file, or of one block of it. arrays: per input, after the row steps; labels: str (rows,),
+    float64 (rows,) or (rows, targets), None without; same: int64 (rows,) hash of the input values of each row."""
 
     arrays: list[np.ndarray]
     labels: np.ndarray | None
@@ -41,13 +42,13 @@ def load_rows(
     """Reads `path` once, block by block.
 
     columns: for each input the columns of *this* file; label: its label column, or its columns where the label has one
-    a class (`fit.label_columns`), none without; steps: per input, those
+    a class or a target (`fit.label_columns`), none without; steps: per input, those
     without figures of the train part. Raises DataRefused that names row and column for missing, non-numeric
     and infinite values, rows of another length, and fractions where an input takes whole numbers.
     """
     used = list(dict.fromkeys(i for group in columns for i in group))
     adjoin = used == list(range(used[0], used[0] + len(used)))
-    is_one_hot = len(fit.label_columns) > 1
+    is_one_hot = bool(fit.label_columns and fit.class_counts)
     label_is_text = len(label) == 1 and dialect.kinds[label[0]] == "t"
     reader = Reader(
         path, dialect, text_columns=label if label_is_text else [], wanted=[*used, *label],
@@ -58,6 +59,9 @@ def load_rows(
         labels = None
         if is_one_hot:
             labels = one_hot_labels(block.numbers[:, label], names, block.lines, path.name)
+        elif fit.label_columns:
+            labels = block.numbers[:, label]
+            check_answers(labels, fit.task, block.lines, [dialect.names[i] for i in label], path.name)
         elif label:
             labels = block.text[label[0]] if label_is_text else block.numbers[:, label[0]].copy()
         raw = np.ascontiguousarray(

@@ -51,9 +51,15 @@ def _quota(rows: int, shares: Mapping[str, float]) -> list[int]:
 
 
 def strata_of_numbers(targets: np.ndarray) -> np.ndarray:
-    """Strata for a regression target: ten of equally many rows by rank; one below 50 rows."""
+    """Strata for a regression target (rows,): ten of equally many rows by rank; one below 50 rows.
+
+    Several targets (rows, targets) are ranked by their sum, each in units of its own spread.
+    """
     if len(targets) < 5 * _REGRESSION_STRATA:
         return np.zeros(len(targets), np.int64)
+    if targets.ndim > 1:
+        spread = targets.std(axis=0, dtype=np.float64)
+        targets = (targets / np.where(spread > 0, spread, 1.0)).sum(axis=1)
     ranks = np.argsort(np.argsort(targets, kind="stable"), kind="stable")
     return ranks * _REGRESSION_STRATA // len(targets)
 

@@ -12,6 +12,8 @@ CLASSIFICATION, BINARY, REGRESSION, RECONSTRUCTION, UNLABELLED = (
     "classification", "binary", "regression", "reconstruction", "unlabelled",
 )  # fmt: skip
 MULTI_LABEL = "multi-label"
+TARGETS = "targets"
+"""Kind of a label candidate of several columns, one for each number that an output has."""
 UNCOUNTED = 0
 _KNOWN = {None, CLASSIFICATION, BINARY, MULTI_LABEL, REGRESSION, RECONSTRUCTION, UNLABELLED}
 
@@ -42,11 +44,13 @@ def choose_task(
     size = units(output[1])
     if len(outputs) > 1:
         notes = (f"the model has {len(outputs)} outputs; the labels are compared with '{output[0]}'",)
+    if label.kind == TARGETS:
+        return _of_targets(task, label, output), output[0], notes
     if task == MULTI_LABEL and size > 1:
         raise DataRefused(
             f"the model answers several yes/no questions at once ({size} sigmoid outputs), and one label "
-            f"column '{label.name}' cannot hold all answers. Choose no label: the compressed models are then "
-            "compared with the original."
+            f"column '{label.name}' cannot hold all answers. Name the columns that do, as first..last, or choose no label: "
+            "the compressed models are then compared with the original."
         )
     is_measured = label.kind == "float" or (not label.classes and label.distinct != UNCOUNTED)
     if size == 1:
@@ -54,7 +58,8 @@ def choose_task(
     if task == REGRESSION:
         raise DataRefused(
             f"the model predicts {size} numbers (output '{output[0]}'), and one label column '{label.name}' "
-            "holds only one. Choose no label: the compressed models are then compared with the original."
+            "holds only one. Name the columns of all, as first..last, or choose no label: the compressed models are then "
+            "compared with the original."
         )
     if is_measured:
         raise DataRefused(
@@ -62,6 +67,23 @@ def choose_task(
             f"the model has {size} outputs, one a class. Choose the column with the classes, or no label."
         )
     return CLASSIFICATION, output[0], notes
+
+
+def _of_targets(task: str | None, label: LabelCandidate, output: Tensor) -> str:
+    """What several columns of numbers are for an output of as many."""
+    if task in (CLASSIFICATION, BINARY):
+        raise DataRefused(
+            f"the model tells classes apart, but the columns '{label.name}' are no label of one column a class: they must "
+            "be the first columns of the CSV, an index apart, or the last ones, and in each row one of them must be 1 and "
+            "the others 0. Choose the column with the classes, or no label."
+        )
+    size = units(output[1])
+    if size != len(label.columns):
+        raise DataRefused(
+            f"the label has {len(label.columns)} columns ({label.name}), but output '{output[0]}' has {size} "
+            f"number{'s' if size != 1 else ''} a row. Choose {'as many columns' if size > 1 else 'one column'}, or no label."
+        )
+    return task or REGRESSION
 
 
 def _of_one_unit(task: str | None, label: LabelCandidate, is_measured: bool) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from lwdash.datasets.facts import DataFacts
+from lwdash.datasets.facts import DataFacts, named_run
 from lwdash.datasets.fit import Fit
 from lwdash.datasets.settings import NO_LABEL, DataSettings
 from lwdash.engine import submit
@@ -139,11 +139,15 @@ def _data_settings(facts: DataFacts) -> DataSettings:
         others = [name for name in facts.names[:200] if name not in candidates]
         options = [FOUND, NONE, *candidates, *others]
         for key, known in (("label", options), ("header", HEADERS), ("delimiter", DELIMITERS)):
-            if st.session_state.get(f"data:{key}", FOUND) not in known:  # left over from another file
+            chosen = st.session_state.get(f"data:{key}", FOUND)
+            if chosen not in known and not named_run(facts.names, chosen):  # left over from another file
                 del st.session_state[f"data:{key}"]
         if not set(st.session_state.get("data:ignored", [])) <= set(facts.names[:200]):
             del st.session_state["data:ignored"]
-        label = left.selectbox("Label column", options, key="data:label")
+        label = left.selectbox(
+            "Label column", options, key="data:label", accept_new_options=True,
+            help="Or first..last, where there is one column for each class or for each number that the model answers",
+        )  # fmt: skip
         ignored = middle.multiselect("Columns to leave out", list(facts.names[:200]), key="data:ignored")
         seed = right.number_input("Seed of the split", 0, 2**31 - 1, key="data:seed")
         header = left.selectbox("First line", list(HEADERS), key="data:header")

@@ -138,20 +138,23 @@ def test_the_label_is_the_likely_column_that_no_input_needs(tmp_path):
         ("multi-label", "afib,pvc"),
     ],
 )
-def test_a_column_for_each_of_several_answers_is_left_out_and_said(tmp_path, task, names):
+def test_a_column_for_each_of_several_answers_is_the_label(tmp_path, task, names):
     found = facts(tmp_path, f"a,b,c,{names}", values=lambda i, k: (i + k) % 2 if k > 2 else i + 0.5)
     ports = model((3,), 2)
     fit = fit_to_model(found, DataSettings(), *ports, task=task)
-    assert (fit.task, fit.label, fit.ignored) == ("unlabelled", None, tuple(names.split(",")))
-    assert f"{names.replace(',', ', ')} are left out" in fit.warnings[0]
-    assert fit_to_model(found, DataSettings(label=""), *ports, task=task).inputs == fit.inputs
+    assert (fit.task, fit.label, fit.label_columns) == (task, names.replace(",", ".."), (3, 4))
+    assert fit.classes == (tuple(names.split(",")) if task == "multi-label" else None)
+    assert Fit.from_dict(fit.to_dict()) == fit
+    unlabelled = fit_to_model(found, DataSettings(label=""), *ports, task=task)
+    assert (unlabelled.label, unlabelled.ignored) == (None, tuple(names.split(",")))
+    assert unlabelled.inputs == fit.inputs
     wide = fit_to_model(found, DataSettings(label=""), *model((5,), 2), task=task)
     assert len(wide.inputs[0].columns) == 5
 
 
 def test_columns_of_several_answers_without_a_name_are_asked_about(tmp_path):
     found = facts(tmp_path, "a,b,c,pulse,pressure")
-    with pytest.raises(DataRefused, match=r"2 too many.* answers 2 numbers a row: .* ignore their columns"):
+    with pytest.raises(DataRefused, match=r"2 too many.* answers 2 numbers a row: .* as first..last"):
         fit_to_model(found, DataSettings(), *model((3,), 2), task="regression")
 
 

@@ -102,8 +102,11 @@ def test_other_tables_of_zeros_and_ones_are_no_label(tmp_path: Path) -> None:
     several = frame.assign(noise=1)
     facts = inspect_data(written(tmp_path / "d.csv", several))
     assert not any(c.columns for c in facts.candidates)
+    facts = inspect_data(tmp_path / "d.csv", label="sinus..noise")
     with pytest.raises(DataRefused, match="one of them must be 1"):
-        inspect_data(tmp_path / "d.csv", label="sinus..noise")
+        fit_to_model(facts, DataSettings(label="sinus..noise"), INPUTS, OUTPUTS, task="classification")
+    with pytest.raises(DataRefused, match=r"'sinus\.\.flutter' is not in the CSV"):
+        inspect_data(tmp_path / "d.csv", label="sinus..flutter")
     # One-hot features that the model takes stay inputs, beside a label or without one.
     facts = inspect_data(written(tmp_path / "d.csv", frame))
     fit = fit_to_model(facts, DataSettings(), [("x", (9,), "float32")], OUTPUTS)

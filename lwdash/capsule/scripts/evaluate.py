@@ -160,7 +160,10 @@ def resize_last(values: np.ndarray, target: int, method: str) -> np.ndarray:
 
 
 def labels_of(cells: list[list[str]], plan: Plan) -> np.ndarray | None:
-    """The output index of each row's label, or its target where a number is to be predicted; None without labels."""
+    """The output index of each row's label, or its target where a number is to be predicted; (rows, targets) where
+    there are several; None without labels."""
+    if targets := plan.get("targets"):
+        return np.array([[number(row[i], plan) for i in targets] for row in cells], np.float32)
     columns = plan.get("label_columns")
     if plan["label"] is None and not columns:
         return None
@@ -258,6 +261,8 @@ def judge(
         return {}
     judged = outputs if reference is None else reference
     predicted = classes_of(task, outputs, judged)
+    if labels is not None and task == "multi-label":
+        return {"accuracy": float((predicted == labels).all(axis=1).mean())}
     if labels is not None:
         return {"accuracy": float((predicted == labels).mean())}
     if reference is not None:
