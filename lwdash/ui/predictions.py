@@ -1,4 +1,4 @@
-"""What a run predicts: its confusion matrix beside the baseline's, and the rows that changed their class."""
+"""What a run predicts: its confusion matrix or its answers beside the baseline's, and the rows that changed their class."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -78,10 +78,43 @@ def _show_classes(figures: pd.DataFrame) -> None:
     )  # fmt: skip
 
 
-def show_flips(measured: Mapping[str, Any]) -> None:
+def show_answers(run: Mapping[str, Any], measured: Mapping[str, Any]) -> None:
+    """For models that answer several yes/no questions a row: how many of the rows with a yes each run finds."""
+    recalls = run.get("recalls")
+    if not isinstance(recalls, list) or measured.get("confusion"):
+        return
+    table = pd.DataFrame(
+        {
+            "answer": names_of(measured.get("classes"), len(recalls)),
+            "recall": recalls,
+            "baseline_recall": run.get("baseline_recalls") or [None] * len(recalls),
+        }
+    )
+    st.subheader("Which answers are found", anchor=False)
+    st.caption("A row counts as right in the accuracy when all its answers are right.")
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        table.assign(**{c: 100 * pd.to_numeric(table[c]) for c in ("recall", "baseline_recall")}),
+        hide_index=True,
+        placeholder=NOTHING,
+        alt=f"Recall of {counted(len(recalls), 'answer')}",
+        column_config={
+            "answer": "Answer",
+            "recall": number("Recall (%)", format="%.1f", help="Of the rows with a yes, the share found"),
+            "baseline_recall": number("Baseline's recall (%)", format="%.1f"),
+        },
+    )
+
+
+def show_flips(run: Mapping[str, Any], measured: Mapping[str, Any]) -> None:
     """The rows whose class changed against the baseline: drawn, and as a table; one line where there are none."""
     flips = measured.get("flips")
     if flips is None or not measured.get("layers"):
+        return
+    if not flips and (run.get("agreement") or 0) < 1:
+        st.caption(
+            f"{percent(run.get('agreement'))} of the answers are the baseline's. Rows are listed where each has one class."
+        )
         return
     st.subheader("Rows that changed their class", anchor=False)
     if not flips:

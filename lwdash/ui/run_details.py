@@ -56,7 +56,9 @@ def summary(run: Mapping[str, Any]) -> str:
     if run.get("baseline_size_bytes") and run.get("size_bytes"):
         parts.append(_ratio(run["baseline_size_bytes"] / run["size_bytes"], "smaller", "larger"))
     if not is_missing(run.get("speedup")):
-        parts.append(_ratio(run["speedup"], "faster", "slower"))
+        between = run.get("speedup_ci")
+        is_as_fast = isinstance(between, (list, tuple)) and between[0] <= 1 <= between[1]
+        parts.append("as fast" if is_as_fast else _ratio(run["speedup"], "faster", "slower"))
     if not is_missing(run.get("accuracy")) and not is_missing(run.get("baseline_accuracy")):
         parts.append(f"accuracy {points(run['accuracy'] - run['baseline_accuracy'])}")
     elif not is_missing(run.get("agreement")):

@@ -9,7 +9,7 @@ from lwdash.settings import Settings
 from lwdash.ui import byte_ledger, layer_table, run_advice, stages_log, weights
 from lwdash.ui.dissection import dissected
 from lwdash.ui.graph import show_graph
-from lwdash.ui.predictions import show_confusion, show_flips
+from lwdash.ui.predictions import show_answers, show_confusion, show_flips
 from lwdash.ui.sensitivity import show_sensitivity
 from lwdash.ui.waterfall import show_waterfall
 from storage.store import Store
@@ -55,7 +55,8 @@ def show_tabs(
 
     def prediction_tab() -> None:
         show_confusion(measured)
-        show_flips(measured)
+        show_answers(run, measured)
+        show_flips(run, measured)
 
     def stage_tab() -> None:
         stages_log.show_stages(compressed)

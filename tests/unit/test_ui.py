@@ -89,6 +89,7 @@ def test_the_summary_says_what_was_gained_and_what_it_cost():
     }
     assert summary(run) == "3.90× smaller, 1.10× faster, accuracy −0.4 points: equivalent on 500 rows"
     assert summary({**run, "size_bytes": 78_000, "speedup": 0.5}).startswith("2.00× larger, 2.00× slower")
+    assert ", as fast, " in summary({**run, "speedup": 1.02, "speedup_ci": [0.97, 1.07]})
 
 
 def test_the_summary_names_only_what_was_measured():
