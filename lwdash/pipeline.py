@@ -100,7 +100,7 @@ class Workbench:
         return (*trail, {"stage": FLOAT_FILE, "kind": FILE, "key": key})
 
     def _answers(self, steps: Sequence[Step], exported: bytes) -> str:
-        """The key under which the Keras model's first output after `steps`, on evaluation rows, is kept."""
+        """The key under which the Keras model's judged output after `steps`, on evaluation rows, is kept."""
         key = self._key("answers", steps, with_data=True)
         if self.cache.get(key):
             return key
@@ -113,7 +113,9 @@ class Workbench:
             model = self._keras_model(steps) if steps else self._original
             self.progress("asking the Keras model for its answers", 0.0)
             outputs = predict(model, [inputs[name][chosen] for name in self._input_names])
-            return Made(write_outputs(outputs[0]), {"rows": len(chosen)})
+            return Made(
+                write_outputs(outputs[self.dataset.judged(self.facts.ports[1])]), {"rows": len(chosen)}
+            )
 
         self.stages.make(f"answers of {steps[-1].name if steps else 'the Keras model'}", "answers", key, make)
         return key

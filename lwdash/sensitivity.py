@@ -16,7 +16,9 @@ import numpy as np
 
 from lwdash.errors import ConversionFailed, RecipeError, ResultRejected
 from lwdash.measure.accuracy import agreement, judge, looks_like_logits, predicted_classes, sqnr_db
+from lwdash.measure.ports import judged_output
 from lwdash.measure.runner import Runner
+from lwdash.measure.tflite_file import read_tflite
 from lwdash.measure.waterfall import spread
 from lwdash.parameters import Overrides
 from lwdash.recipe import Recipe, Step, make_recipe
@@ -116,18 +118,20 @@ def analyse(
     labels: np.ndarray | None,
     *,
     task: str,
+    judged: int = 0,
     cores: int = 1,
     progress: Progress = lambda doing, share: None,
     seconds: float = SECONDS,
 ) -> Sensitivity:
     """Measure every layer of the float .tflite `source` that `recipe` quantizes.
 
-    rows: calibration rows by input, (rows, *shape); labels: theirs, or None. cores: files run at the same time.
+    rows: calibration rows by input, (rows, *shape); labels: theirs, or None; judged: the
+    number of the output that they are for. cores: files run at the same time.
     Raises ConversionFailed where nothing can be quantized.
     """
     began = time.perf_counter()
     progress("finding the ranges", 0.0)
-    bench = _Bench(source, recipe, rows, labels, task)
+    bench = _Bench(source, recipe, rows, labels, task, judged)
     layers = bench.layers
     trials: dict[str, Plan] = {"": bench.plan(bench.format.name, {})}
     for layer in layers:
@@ -195,8 +199,10 @@ class _Bench:
         rows: Mapping[str, np.ndarray],
         labels: np.ndarray | None,
         task: str,
+        judged: int,
     ):
-        self.source, self.task, self.labels = source, task, labels
+        self.source, self.task, self.labels, self.judged = source, task, labels, judged
+        self.facts = read_tflite(source)
         self.format: Format = FORMATS[format_to_try(recipe)]
         params = recipe.tflite_step.params if recipe.tflite_step else None
         self.per_channel = getattr(params, "per_channel", True)
@@ -215,7 +221,7 @@ class _Bench:
         self.rows = {name: values[chosen] for name, values in self.all_rows.items()}
         self.some_labels = None if self.labels is None else self.labels[chosen]
         started = time.perf_counter()
-        self.reference = self._first(self.source)
+        self.reference = self._answers(self.source)
         self.run_seconds = time.perf_counter() - started
         self.is_logit = looks_like_logits(self.task, self.reference)
 
@@ -297,13 +303,14 @@ class _Bench:
         if data is None:
             return None
         try:
-            outputs = self._first(data)
+            outputs = self._answers(data)
         except (ConversionFailed, ResultRejected):
             return None
         return _Trial(Figure(sqnr_db(self.reference, outputs), self.value_of(outputs)), len(data))
 
-    def _first(self, data: bytes) -> np.ndarray:
-        return next(iter(Runner(data).run(self.rows).values()))
+    def _answers(self, data: bytes) -> np.ndarray:
+        runner = Runner(data)
+        return [*runner.run(self.rows).values()][judged_output(runner.facts, self.facts, self.judged)]
 
     def operators_of(self, layer: str) -> list[Computed]:
         return [o for o in self.operators if o.layer == layer]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.measure.answers import Answers
+from lwdash.measure.ports import judged_output
 from lwdash.measure.tflite_file import read_tflite
 from lwdash.measure.waterfall import (
     ACTIVATIONS,
@@ -32,21 +33,25 @@ def measure_waterfall(
     labels: np.ndarray | None,
     *,
     task: str,
+    judged: int = 0,
 ) -> list[dict[str, Any]]:
     """The stages of a run, JSON-able, as `lwdash.measure.waterfall.Stage` has them.
 
     trail: (stage, OUTPUTS or FILE, content) of what came before `tflite`, the Keras model first, the float .tflite last.
     answers, labels: of all evaluation rows; the trail's outputs are of `rows_to_answer` of them, and so is every stage.
+    judged: the number of the output that the labels are for, which the trail's outputs are.
     """
     kept = [(stage, read_outputs(data)) for stage, kind, data in trail if kind == OUTPUTS]
     chosen = spread(len(next(iter(answers.inputs.values()))), len(kept[0][1]))
     files = [(stage, data) for stage, kind, data in trail if kind == FILE]
+    source = read_tflite(files[-1][1])
+
+    def answered(data: bytes) -> np.ndarray:
+        return [*answers.on(data, chosen).values()][judged_output(read_tflite(data), source, judged)]
+
     stages = [
         *(Answered(stage, outputs) for stage, outputs in kept),
-        *(
-            Answered(stage, answers.first_on(data, chosen))
-            for stage, data in [*files, *_taken_apart(files[-1][1], tflite)]
-        ),
+        *(Answered(stage, answered(data)) for stage, data in [*files, *_taken_apart(files[-1][1], tflite)]),
     ]
     rows = {name: values[chosen] for name, values in answers.inputs.items()}
     picked = None if labels is None else labels[chosen]

@@ -108,6 +108,7 @@ class Worker:
             inputs,
             labels,
             task=job["task"],
+            judged=dataset.judged(_outputs(job)),
             threads=threads,
             answers=answers,
             layer_names=layers,
@@ -129,11 +130,13 @@ class Worker:
                 **bulky,
                 "classes": dataset.classes,
                 "deep_compression": coded,
-                "waterfall": self._waterfall(job, tflite, answers, labels),
+                "waterfall": self._waterfall(job, tflite, answers, labels, dataset.judged(_outputs(job))),
             },
         }
 
-    def _waterfall(self, job: Job, tflite: bytes, answers: Any, labels: Any) -> list[dict[str, Any]]:
+    def _waterfall(
+        self, job: Job, tflite: bytes, answers: Any, labels: Any, judged: int
+    ) -> list[dict[str, Any]]:
         """What each stage of the run lost; empty where a stage before the file is no longer kept."""
         from lwdash.waterfall import measure_waterfall
 
@@ -141,7 +144,7 @@ class Worker:
         trail = [(step["stage"], step["kind"], found[0].read_bytes()) for step, found in kept if found]
         if not trail or len(trail) < len(kept):
             return []
-        return measure_waterfall(trail, tflite, answers, labels, task=job["task"])
+        return measure_waterfall(trail, tflite, answers, labels, task=job["task"], judged=judged)
 
     def sensitivity(self, job: Job) -> dict[str, Any]:
         """Which layer of a run's float file is to blame for what quantizing it costs."""
@@ -164,6 +167,7 @@ class Worker:
             rows,
             labels,
             task=job["task"],
+            judged=dataset.judged(_outputs(job)),
             cores=this_host().cores,
             progress=self.link.progress,
         )
@@ -231,7 +235,8 @@ class Worker:
         )
         files = [read_tflite(Path(job[which]).read_bytes()) for which in ("tflite", "baseline")]
         write_arrays(Path(job["arrays"]), arrays)
-        return {"plan": {**plan, **ports_plan(files[0], files[1], dataset.inputs)}}
+        judged = dataset.judged(facts.ports[1])
+        return {"plan": {**plan, **ports_plan(files[0], files[1], dataset.inputs, judged)}}
 
     def compare(self, job: Job) -> dict[str, Any]:
         """What differs between two .tflite files that should be the same."""
@@ -322,6 +327,13 @@ class Worker:
         if key not in self._kept:
             self._kept[key] = make()
         return self._kept[key]
+
+
+def _outputs(job: Job) -> Any:
+    """The model's outputs: (name, shape, dtype) of each."""
+    from lwdash.keras_models.facts import ModelFacts
+
+    return ModelFacts.from_dict(job["model_facts"]).ports[1]
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import struct
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -11,6 +12,7 @@ from typing import IO, Any
 import numpy as np
 
 from lwdash.datasets.spill import release_pages
+from lwdash.datasets.task import Tensor
 from lwdash.errors import DataRefused
 
 _FORMAT = 1
@@ -20,8 +22,8 @@ _PIECE_BYTES = 16 << 20
 @dataclass(frozen=True)
 class Dataset:
     """inputs: model input → (rows, *shape) in the input's dtype. labels: int64 (rows,) output index, float32
-    (rows,) for a regression, None without. parts: "train" | "calibration" | "evaluation" → row indices,
-    ascending and disjoint.
+    (rows,) or (rows, targets) for numbers and yes/no answers, None without. parts: "train" | "calibration" |
+    "evaluation" → row indices, ascending and disjoint.
 
     lines: int64 (rows,) line in the CSV that each row came from. preprocess: the steps as text. statistics:
     for each input with steps that use the train part, the (offset, width) arrays in the order of the steps.
@@ -42,6 +44,11 @@ class Dataset:
     @property
     def rows(self) -> int:
         return len(next(iter(self.inputs.values())))
+
+    def judged(self, outputs: Sequence[Tensor]) -> int:
+        """Which of the model's outputs the labels are for; the first without labels."""
+        names = [name for name, _, _ in outputs]
+        return names.index(self.output) if self.output in names else 0
 
     def part(self, name: str) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
         """Inputs and labels of one part; a copy of just these rows."""

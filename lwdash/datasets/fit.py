@@ -35,7 +35,8 @@ from lwdash.errors import DataRefused
 
 @dataclass(frozen=True)
 class Fit:
-    """How a CSV feeds a model. classes: label text by output index, None for regression and without labels.
+    """How a CSV feeds a model. classes: label text by output index, the columns' names where there is one
+    a number, None for one number and without labels.
     label_columns: where the label is one column a class, or one a target, all of them in the order of the file;
     with targets there are no `class_counts`.
 
@@ -145,7 +146,7 @@ def fit_to_model(
         label_columns=label.columns if label else (),
         output=output,
         inputs=fits,
-        classes=mapping.classes if mapping else _questions(facts, label, task),
+        classes=mapping.classes if mapping else _answers(facts, label),
         class_counts=label.classes if label else (),
         ignored=tuple(facts.names[i] for i in sorted(ignored_all)),
         explanation=explanation,
@@ -153,9 +154,9 @@ def fit_to_model(
     )
 
 
-def _questions(facts: DataFacts, label: LabelCandidate | None, task: str) -> tuple[str, ...] | None:
-    """The names of the columns where each is the answer to a yes/no question."""
-    if label is None or task != MULTI_LABEL:
+def _answers(facts: DataFacts, label: LabelCandidate | None) -> tuple[str, ...] | None:
+    """The names of the columns where each holds one of the numbers that the model answers."""
+    if label is None or label.kind != TARGETS:
         return None
     return tuple(facts.names[i] for i in label.columns)
 

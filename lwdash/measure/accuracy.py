@@ -24,6 +24,7 @@ _SMALLEST_PROBABILITY = 1e-7
 class Quality:
     """One model's outputs judged. A figure that the task or the missing labels do not allow is None.
 
+    targets: mae, rmse and r2 of each, where several numbers a row are predicted.
     row_scores: (rows,) what a paired comparison needs: 1 for a right row, 0 for a wrong one; or the row's
     error.
     predicted: (rows,) or (rows, positions) class indices; None for tasks without classes.
@@ -39,6 +40,7 @@ class Quality:
     rmse: float | None = None
     r2: float | None = None
     reconstruction_error: float | None = None
+    targets: tuple[Mapping[str, float | None], ...] | None = None
     row_scores: np.ndarray | None = field(default=None, repr=False)
     predicted: np.ndarray | None = field(default=None, repr=False)
 
@@ -55,6 +57,7 @@ class Quality:
             "rmse": self.rmse,
             "r2": self.r2,
             "reconstruction_error": self.reconstruction_error,
+            "targets": None if self.targets is None else [dict(target) for target in self.targets],
         }
 
 
@@ -234,15 +237,27 @@ def _judge_regression(outputs: np.ndarray, labels: np.ndarray | None) -> Quality
     given = outputs.reshape(rows, -1).astype(np.float64)
     if truth.shape != given.shape:
         raise DataRefused(f"{given.shape[1]} outputs a row, but {truth.shape[1]} targets a row")
-    error = given - truth
-    spread = float(((truth - truth.mean(axis=0)) ** 2).sum())
+    columns = [_errors(given[:, [k]], truth[:, [k]]) for k in range(truth.shape[1])]
+    together = _errors(given, truth)
     return Quality(
         rows=rows,
-        mae=float(np.abs(error).mean()),
-        rmse=math.sqrt(float((error**2).mean())),
-        r2=1 - float((error**2).sum()) / spread if spread > 0 else None,
-        row_scores=np.abs(error).mean(axis=1),
+        mae=together["mae"],
+        rmse=together["rmse"],
+        r2=together["r2"],
+        targets=tuple(columns) if len(columns) > 1 else None,
+        row_scores=np.abs(given - truth).mean(axis=1),
     )
+
+
+def _errors(given: np.ndarray, truth: np.ndarray) -> dict[str, float | None]:
+    """Over all numbers of (rows, targets); r2 weighs the targets by their variance (scikit-learn's variance_weighted)."""
+    error = given - truth
+    spread = float(((truth - truth.mean(axis=0)) ** 2).sum())
+    return {
+        "mae": float(np.abs(error).mean()),
+        "rmse": math.sqrt(float((error**2).mean())),
+        "r2": 1 - float((error**2).sum()) / spread if spread > 0 else None,
+    }
 
 
 def _judge_reconstruction(outputs: np.ndarray, inputs: Mapping[str, np.ndarray]) -> Quality:

@@ -27,11 +27,11 @@ class Answers:
         """Outputs by name, float32 (rows, *shape), as `Runner.run` gives them."""
         return self._of(data, None, progress)
 
-    def first_on(self, data: bytes, rows: np.ndarray) -> np.ndarray:
-        """The first output on some rows, by index; from those of all rows where they are known."""
+    def on(self, data: bytes, rows: np.ndarray) -> Outputs:
+        """Outputs on some rows, by index; from those of all rows where they are known."""
         if self._key(data, None) in self._kept or len(rows) == len(next(iter(self.inputs.values()))):
-            return next(iter(self.of(data).values()))[rows]
-        return next(iter(self._of(data, rows, None).values()))
+            return {name: values[rows] for name, values in self.of(data).items()}
+        return self._of(data, rows, None)
 
     def _of(self, data: bytes, rows: np.ndarray | None, progress: Callable[[float], None] | None) -> Outputs:
         key = self._key(data, rows)

@@ -17,17 +17,20 @@ def input_order(facts: TfliteFacts, inputs: Mapping[str, np.ndarray]) -> list[in
     return [names.index(found[port.name]) for port in facts.inputs]
 
 
-def judged_output(facts: TfliteFacts, baseline: TfliteFacts) -> int:
-    """The output of the file that stands for the baseline's first one: by name where the names agree, else the first."""
+def judged_output(facts: TfliteFacts, baseline: TfliteFacts, judged: int = 0) -> int:
+    """The output of the file that stands for the baseline's number `judged`: by name where the names agree, else by
+    position."""
     ours, theirs = [port.name for port in facts.outputs], [port.name for port in baseline.outputs]
-    return ours.index(theirs[0]) if set(ours) == set(theirs) else 0
+    return ours.index(theirs[judged]) if set(ours) == set(theirs) else judged
 
 
-def ports_plan(run: TfliteFacts, baseline: TfliteFacts, inputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """The above for both files, JSON-able."""
+def ports_plan(
+    run: TfliteFacts, baseline: TfliteFacts, inputs: Mapping[str, np.ndarray], judged: int = 0
+) -> dict[str, Any]:
+    """The above for both files, JSON-able. judged: the number of the baseline's output that the labels are for."""
     return {
         "order": input_order(run, inputs),
-        "output": judged_output(run, baseline),
+        "output": judged_output(run, baseline, judged),
         "baseline_order": input_order(baseline, inputs),
-        "baseline_output": 0,
+        "baseline_output": judged,
     }

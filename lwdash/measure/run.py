@@ -112,6 +112,7 @@ _BASELINE_FIGURES = (
     "rmse",
     "r2",
     "reconstruction_error",
+    "targets",
 )
 
 
@@ -122,6 +123,7 @@ def measure(
     labels: np.ndarray | None,
     *,
     task: str,
+    judged: int = 0,
     threads: int = 1,
     answers: Answers | None = None,
     layer_names: Sequence[str] = (),
@@ -135,8 +137,8 @@ def measure(
 
     inputs: model input name → (rows, *shape), real numbers; labels: see `accuracy.judge`, None for unlabelled
     rows.
-    task: classification, binary, multi-label, regression or reconstruction. With several outputs, the first
-    is judged.
+    task: classification, binary, multi-label, regression or reconstruction. judged: number of the baseline's output
+    that the labels are for.
     answers: of these rows, kept between the runs of a sweep.
     margin: what counts as no difference, as accuracy (0.01 is one percentage point) or share of the error.
     detail_seconds: longest time for each operator's time and SQNR against the baseline, in the layers' rows;
@@ -157,6 +159,7 @@ def measure(
     reference_outputs = answers.of(baseline)
     outputs = answers.of(tflite, lambda share: progress("accuracy", 0.1 + 0.5 * share))
     pairs = _paired_outputs(outputs, reference_outputs)
+    pairs.insert(0, pairs.pop(judged))
     _, ours, reference = pairs[0]
     is_logit = looks_like_logits(task, reference)
     quality = judge(task, ours, labels, inputs, is_logit=is_logit)

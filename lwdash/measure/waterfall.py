@@ -205,8 +205,9 @@ def with_weights_of(source: bytes, packed: bytes) -> bytes | None:
     """
     facts, packed_facts = read_tflite(source), read_tflite(packed)
     twins = match_operators(packed_facts, facts)
-    start = np.frombuffer(source, np.uint8).__array_interface__["data"][0]
-    made = bytearray(source)
+    # Weights are views of the bytes that were read, which may be others of the same content.
+    start = np.frombuffer(facts.data, np.uint8).__array_interface__["data"][0]
+    made = bytearray(facts.data)
     patched: set[tuple[int, int]] = set()
     for operator in packed_facts.operators:
         if packed_facts.unpacks_a_constant(operator):

@@ -79,8 +79,12 @@ def _show_classes(figures: pd.DataFrame) -> None:
 
 
 def show_answers(run: Mapping[str, Any], measured: Mapping[str, Any]) -> None:
-    """For models that answer several yes/no questions a row: how many of the rows with a yes each run finds."""
-    recalls = run.get("recalls")
+    """For models that answer several questions a row: how many of the rows with a yes are found, or how far each number
+    is off."""
+    recalls, targets = run.get("recalls"), run.get("targets")
+    if isinstance(targets, list):
+        _show_targets(targets, run.get("baseline_targets") or [], measured)
+        return
     if not isinstance(recalls, list) or measured.get("confusion"):
         return
     table = pd.DataFrame(
@@ -106,12 +110,38 @@ def show_answers(run: Mapping[str, Any], measured: Mapping[str, Any]) -> None:
     )
 
 
+def _show_targets(
+    targets: Sequence[Mapping[str, Any]], baseline: Sequence[Mapping[str, Any]], measured: Mapping[str, Any]
+) -> None:
+    table = pd.DataFrame({"target": names_of(measured.get("classes"), len(targets))})
+    for key in ("mae", "rmse", "r2"):
+        table[key] = [target[key] for target in targets]
+        table[f"baseline_{key}"] = [target[key] for target in baseline] or None
+    st.subheader("How far each number is off", anchor=False)
+    st.caption("In the unit of its column. The figures above are over all numbers together.")
+    words = {"mae": "MAE", "rmse": "RMSE", "r2": "R²"}
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        table,
+        hide_index=True,
+        placeholder=NOTHING,
+        alt=f"Errors of {counted(len(targets), 'number')}",
+        column_config={
+            "target": "Number",
+            **{key: number(word, format="%.4g") for key, word in words.items()},
+            **{f"baseline_{key}": number(f"Baseline's {word}", format="%.4g") for key, word in words.items()},
+        },
+    )
+
+
 def show_flips(run: Mapping[str, Any], measured: Mapping[str, Any]) -> None:
     """The rows whose class changed against the baseline: drawn, and as a table; one line where there are none."""
     flips = measured.get("flips")
     if flips is None or not measured.get("layers"):
         return
-    if not flips and (run.get("agreement") or 0) < 1:
+    if run.get("agreement") is None:
+        return
+    if not flips and run["agreement"] < 1:
         st.caption(
             f"{percent(run.get('agreement'))} of the answers are the baseline's. Rows are listed where each has one class."
         )

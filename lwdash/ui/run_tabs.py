@@ -68,7 +68,7 @@ def show_tabs(
         **({LAYERS: layer_tab} if layers else {}),
         WEIGHTS: weight_tab,
         **({GRAPH: graph_tab} if layers else {}),
-        **({PREDICTIONS: prediction_tab} if run.get("agreement") is not None else {}),
+        **({PREDICTIONS: prediction_tab} if run.get("agreement") is not None or run.get("targets") else {}),
         STAGES: stage_tab,
     }
     tabs = st.tabs(list(sections), key="tab", on_change="rerun", bind="query-params")

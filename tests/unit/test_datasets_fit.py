@@ -143,7 +143,7 @@ def test_a_column_for_each_of_several_answers_is_the_label(tmp_path, task, names
     ports = model((3,), 2)
     fit = fit_to_model(found, DataSettings(), *ports, task=task)
     assert (fit.task, fit.label, fit.label_columns) == (task, names.replace(",", ".."), (3, 4))
-    assert fit.classes == (tuple(names.split(",")) if task == "multi-label" else None)
+    assert fit.classes == tuple(names.split(","))
     assert Fit.from_dict(fit.to_dict()) == fit
     unlabelled = fit_to_model(found, DataSettings(label=""), *ports, task=task)
     assert (unlabelled.label, unlabelled.ignored) == (None, tuple(names.split(",")))

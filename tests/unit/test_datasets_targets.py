@@ -37,7 +37,12 @@ def test_targets_named_by_hand_are_read_in_order_and_divided_evenly(tmp_path: Pa
     data = prepare(
         path, settings, INPUTS, OUTPUTS, task="regression", facts=DataFacts.from_dict(facts.to_dict())
     )
-    assert (data.task, data.label, data.output, data.classes) == ("regression", "pulse..pressure", "y", None)
+    assert (data.task, data.label, data.output, data.classes) == (
+        "regression",
+        "pulse..pressure",
+        "y",
+        ("pulse", "pressure"),
+    )
     np.testing.assert_allclose(data.labels, truth, rtol=1e-6)
     for rows in data.parts.values():
         assert 70_000 < truth[rows, 0].mean() < 130_000

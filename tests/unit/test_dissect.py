@@ -136,3 +136,5 @@ def test_rows_go_to_the_ports_that_they_fit():
     assert input_order(facts, rows) == [1, 0]
     assert judged_output(read_tflite(two_ports("z", "y")), facts) == 1
     assert judged_output(read_tflite(two_ports("other", "names")), facts) == 0
+    assert judged_output(read_tflite(two_ports("z", "y")), facts, 1) == 0
+    assert judged_output(read_tflite(two_ports("other", "names")), facts, 1) == 1

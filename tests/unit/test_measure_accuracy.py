@@ -85,7 +85,21 @@ def test_regression_figures_are_scikit_learns():
     assert quality.mae == pytest.approx(metrics.mean_absolute_error(truth, outputs))
     assert quality.rmse == pytest.approx(metrics.root_mean_squared_error(truth, outputs[:, 0]))
     assert quality.r2 == pytest.approx(metrics.r2_score(truth, outputs[:, 0]))
+    assert quality.targets is None
     assert judge("regression", outputs, np.ones(50), {}).r2 is None
+
+
+def test_several_targets_have_figures_of_their_own_and_together():
+    generator = np.random.default_rng(4)
+    truth = generator.normal(size=(50, 2)) * [1, 100]
+    outputs = truth + generator.normal(size=(50, 2)) * [0.3, 5]
+    quality = judge("regression", outputs, truth, {})
+    assert quality.r2 == pytest.approx(metrics.r2_score(truth, outputs, multioutput="variance_weighted"))
+    assert quality.mae == pytest.approx(metrics.mean_absolute_error(truth, outputs))
+    assert quality.targets is not None
+    for name, figure in (("mae", metrics.mean_absolute_error), ("r2", metrics.r2_score)):
+        expected = figure(truth, outputs, multioutput="raw_values")
+        assert [target[name] for target in quality.targets] == pytest.approx(expected)
 
 
 def test_reconstruction_is_held_against_the_input_of_its_shape():

@@ -33,15 +33,15 @@ def test_a_file_is_run_once_on_all_rows_and_some_rows_come_from_them(runs):
     answers, some = Answers(ROWS, cores=2), np.array([3, 80, 5])
     whole = next(iter(answers.of(model(2)).values()))
     np.testing.assert_allclose(whole, 2 * ROWS["x"], rtol=1e-6)
-    np.testing.assert_array_equal(answers.first_on(model(2), some), whole[some])
+    np.testing.assert_array_equal(*answers.on(model(2), some).values(), whole[some])
     assert runs == [90]
 
 
 def test_some_rows_alone_are_run_where_all_are_not_known(runs):
     answers, some = Answers(ROWS), np.array([3, 80, 5])
     for _ in range(2):
-        np.testing.assert_allclose(answers.first_on(model(3), some), 3 * ROWS["x"][some], rtol=1e-6)
-    answers.first_on(model(3), np.arange(90))
+        np.testing.assert_allclose(*answers.on(model(3), some).values(), 3 * ROWS["x"][some], rtol=1e-6)
+    answers.on(model(3), np.arange(90))
     assert runs == [3, 90]
 
 

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from measure_models import dense_model
+from measure_models import Model, dense_model
 from scipy import special
 
 from lwdash.errors import DataRefused, ResultRejected
@@ -150,6 +150,44 @@ def test_regression_and_reconstruction_have_their_own_figures():
     assert figures["mae"] == pytest.approx(0.1, rel=0.05)
     assert figures["r2"] < figures["baseline_r2"]
     assert figures["verdict"] == "worse"
+
+
+def test_labels_are_held_against_the_output_that_they_are_for():
+    """The first output has more classes than the second, which has the labels: nothing would fail on the first."""
+    kernels = [
+        np.random.default_rng(k).normal(size=(classes, 4)).astype(np.float32)
+        for k, classes in enumerate((5, 3))
+    ]
+    rows = np.random.default_rng(2).normal(size=(80, 4)).astype(np.float32)
+
+    def two_heads(step: float) -> bytes:
+        model = Model()
+        x, answers = model.tensor("x", (1, 4)), []
+        for name, kernel in zip(("device", "state"), kernels, strict=True):
+            answers.append(model.tensor(name, (1, len(kernel))))
+            weights = model.tensor(
+                f"{name}/MatMul", kernel.shape, data=np.round(kernel / step) * np.float32(step)
+            )
+            model.operator("FULLY_CONNECTED", [x, weights, -1], [answers[-1]], table="FullyConnectedOptions")
+        return model.build([x], answers)
+
+    labels = (rows @ kernels[1].T).argmax(axis=1)
+    figures = [
+        measure(
+            two_heads(0.01),
+            two_heads(1e-6),
+            {"x": rows},
+            labels,
+            task="classification",
+            judged=judged,
+            latency_seconds=0,
+        ).to_dict()
+        for judged in (0, 1)
+    ]
+    assert (figures[1]["accuracy"], figures[1]["baseline_accuracy"]) == (pytest.approx(1.0, abs=0.05), 1.0)
+    assert figures[0]["baseline_accuracy"] < 0.6
+    assert [output["name"] for output in figures[1]["outputs"]] == ["state", "device"]
+    assert figures[1]["sqnr_db"] == figures[1]["outputs"][0]["sqnr_db"]
 
 
 def test_a_result_that_is_not_finite_is_no_result(case):

@@ -148,6 +148,17 @@ def test_an_integer_file_is_taken_apart_into_weights_activations_and_borders() -
     assert all(s["rows"] == 40 for s in stages)
 
 
+def test_weights_go_to_their_place_in_a_file_that_was_read_before_from_other_bytes() -> None:
+    source = float_model()
+    kept = read_tflite(source)
+    again = bytes(bytearray(source))
+    assert read_tflite(again) is kept
+    made = with_weights_of(again, integer_model())
+    assert made is not None
+    assert len(made) == len(source)
+    assert made == with_weights_of(source, integer_model())
+
+
 def test_the_float_file_itself_has_no_more_stages() -> None:
     rows = np.ones((4, 3), np.float32)
     trail = [
