@@ -11,6 +11,8 @@ from lwdash.ui.run_actions import show_neighbours
 from storage.store import Store
 
 FIGURE_WIDTH = 170
+ERRORS = {"rmse": "RMSE", "reconstruction_error": "reconstruction error"}
+"""What is judged by where there are no classes, and what a sentence calls it."""
 VERDICTS = {
     "better": ": a real gain on {rows} rows",
     "worse": ": a real loss on {rows} rows",
@@ -59,12 +61,19 @@ def summary(run: Mapping[str, Any]) -> str:
         between = run.get("speedup_ci")
         is_as_fast = isinstance(between, (list, tuple)) and between[0] <= 1 <= between[1]
         parts.append("as fast" if is_as_fast else _ratio(run["speedup"], "faster", "slower"))
-    if not is_missing(run.get("accuracy")) and not is_missing(run.get("baseline_accuracy")):
+    error = next((key for key in ERRORS if _has(run, key, f"baseline_{key}")), None)
+    if _has(run, "accuracy", "baseline_accuracy"):
         parts.append(f"accuracy {points(run['accuracy'] - run['baseline_accuracy'])}")
+    elif error:
+        parts.append(f"{ERRORS[error]} {run[error]:.4g} instead of {run[f'baseline_{error}']:.4g}")
     elif not is_missing(run.get("agreement")):
         parts.append(f"agrees with the original on {percent(run['agreement'])} of the rows")
     verdict = VERDICTS.get(run.get("verdict") or "", "") if parts else ""
     return ", ".join(parts) + verdict.format(rows=count(run.get("rows")))
+
+
+def _has(run: Mapping[str, Any], *figures: str) -> bool:
+    return not any(is_missing(run.get(figure)) for figure in figures)
 
 
 def _ratio(value: float, more: str, less: str) -> str:
@@ -110,8 +119,9 @@ def _quality(run: Mapping[str, Any], rows: str) -> None:
             is_good="higher", is_sure=run.get("verdict") in ("better", "worse"), help=rows,
         )  # fmt: skip
         return
-    for key, label in (("rmse", "RMSE"), ("reconstruction_error", "Reconstruction error")):
+    for key, name in ERRORS.items():
         if not is_missing(run.get(key)):
+            label = name[0].upper() + name[1:]
             change = _relative(run[key], run.get(f"baseline_{key}"))
             is_sure = run.get("verdict") in ("better", "worse")
             _figure(label, f"{run[key]:.4g}", "the lower, the better", change, is_sure=is_sure, help=rows)

@@ -93,6 +93,8 @@ def test_the_summary_says_what_was_gained_and_what_it_cost():
 
 
 def test_the_summary_names_only_what_was_measured():
+    predicted = {"rmse": 0.7939, "baseline_rmse": 0.2757, "verdict": "worse", "rows": 120}
+    assert summary(predicted) == "RMSE 0.7939 instead of 0.2757: a real loss on 120 rows"
     unlabelled = {"accuracy": None, "agreement": 0.975, "speedup": math.nan}
     assert summary({**unlabelled}) == "agrees with the original on 97.5 % of the rows"
     assert summary({}) == ""
