@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from lwdash.datasets.facts import DataFacts, named_run
+from lwdash.datasets.facts import DataFacts
 from lwdash.datasets.fit import Fit
 from lwdash.datasets.settings import NO_LABEL, DataSettings
 from lwdash.engine import submit
@@ -140,7 +140,7 @@ def _data_settings(facts: DataFacts) -> DataSettings:
         options = [FOUND, NONE, *candidates, *others]
         for key, known in (("label", options), ("header", HEADERS), ("delimiter", DELIMITERS)):
             chosen = st.session_state.get(f"data:{key}", FOUND)
-            if chosen not in known and not named_run(facts.names, chosen):  # left over from another file
+            if chosen not in known and ".." not in chosen:  # left over from another file
                 del st.session_state[f"data:{key}"]
         if not set(st.session_state.get("data:ignored", [])) <= set(facts.names[:200]):
             del st.session_state["data:ignored"]

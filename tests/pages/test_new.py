@@ -120,3 +120,11 @@ def test_a_csv_given_as_model_is_told_apart(store: Store, tmp_path: Path) -> Non
     assert "give the samples in the next step" in words(
         opened(model=submit.add_local_file(store, path, "model"))
     )
+
+
+def test_a_run_of_label_columns_that_cannot_be_is_answered_in_words(store: Store) -> None:
+    files = digits(store)
+    assert "'label..nothing' is not in the CSV" in words(opened(**files, label="label..nothing"))
+    app = opened(**files, label="p00..p11")
+    assert "columns left after the label 'p00..p11'" in words(app)
+    assert app.query_params["label"] == "p00..p11"
