@@ -1,4 +1,4 @@
-"""What pages read: rows and DataFrames, bounded so that ten thousand runs cost no more than a hundred.
+"""What pages read: rows and counts, bounded so that ten thousand runs cost no more than a hundred.
 
 Runs are those of recipes here: analyses of runs (`storage.analyses`) are left out everywhere.
 """
@@ -6,7 +6,6 @@ Runs are those of recipes here: analyses of runs (`storage.analyses`) are left o
 from collections.abc import Sequence
 from typing import Any
 
-import pandas as pd
 from sqlalchemy import Engine, case, func, select
 
 from storage.tables import FINAL, RECIPE, Experiment, Run, State
@@ -36,26 +35,8 @@ def baseline_run(engine: Engine, experiment_id: int) -> int | None:
         return connection.execute(query.limit(1)).scalar()
 
 
-def runs_frame(engine: Engine, experiment_id: int, limit: int = 1000) -> pd.DataFrame:
-    """The newest runs of an experiment and its baseline, one a row, oldest first; `figures` is spread into columns."""
-    newest = (
-        select(Run.id).where(Run.experiment_id == experiment_id, IS_RUN).order_by(Run.id.desc()).limit(limit)
-    )
-    base = select(Run.id).where(
-        Run.experiment_id == experiment_id,
-        IS_RUN,
-        Run.is_baseline.is_(True),
-        Run.state == State.SUCCEEDED,
-    )
-    query = select(*RUN_COLUMNS).where(Run.id.in_(newest) | Run.id.in_(base)).order_by(Run.id)
-    with engine.connect() as connection:
-        rows = [dict(row) for row in connection.execute(query).mappings()]
-    flat = [{**(row.pop("figures") or {}), **row} for row in rows]
-    return pd.DataFrame(flat, columns=None if flat else [column.key for column in RUN_COLUMNS])
-
-
 def run_row(engine: Engine, run_id: int) -> dict[str, Any] | None:
-    """One run as in `runs_frame`; None where there is none, or none that this engine's visitor sees."""
+    """One run with its `figures` spread; None where there is none, or none that this engine's visitor sees."""
     with engine.connect() as connection:
         row = (
             connection.execute(select(*RUN_COLUMNS).where(Run.id == run_id, IS_RUN, is_run_seen(engine)))
@@ -83,41 +64,6 @@ def is_busy(engine: Engine, experiment_id: int) -> bool:
     query = select(Run.id).where(Run.experiment_id == experiment_id, IS_RUN, Run.state.not_in(FINAL)).limit(1)
     with engine.connect() as connection:
         return connection.execute(query).scalar() is not None
-
-
-def experiments_frame(engine: Engine, limit: int = 50, offset: int = 0) -> pd.DataFrame:
-    """Experiments, newest first, with their runs counted and their baseline's and smallest run's figures."""
-    page = (
-        select(Experiment)
-        .where(is_seen(engine))
-        .order_by(Experiment.id.desc())
-        .limit(limit)
-        .offset(offset)
-        .subquery()
-    )
-    done = Run.state == State.SUCCEEDED
-    query = (
-        select(
-            page.c.id,
-            page.c.name,
-            page.c.created_at,
-            page.c.model_name,
-            page.c.data_name,
-            page.c.task,
-            func.count(Run.id).label("runs"),
-            func.count(case((Run.state.in_((State.QUEUED, State.RUNNING)), 1))).label("active"),
-            func.count(case((Run.state == State.FAILED, 1))).label("failed"),
-            func.min(case((done, Run.size_bytes))).label("smallest_bytes"),
-            func.min(case((done & Run.is_baseline.is_(True), Run.size_bytes))).label("baseline_bytes"),
-            func.min(case((done & Run.is_baseline.is_(True), Run.accuracy))).label("baseline_accuracy"),
-        )
-        .select_from(page)
-        .outerjoin(Run, (Run.experiment_id == page.c.id) & IS_RUN)
-        .group_by(page.c.id, page.c.name, page.c.created_at, page.c.model_name, page.c.data_name, page.c.task)
-        .order_by(page.c.id.desc())
-    )
-    with engine.connect() as connection:
-        return pd.read_sql(query, connection)
 
 
 def count_experiments(engine: Engine) -> int:

@@ -8,6 +8,8 @@ import pytest
 from seeding import seed_experiment
 
 from storage import frames, queue
+from storage.overview import found_experiments
+from storage.result_frames import standing
 from storage.store import Store, open_store
 
 
@@ -22,10 +24,10 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 READS: dict[str, Callable[[Store], Any]] = {
-    "experiments, first page": lambda store: frames.experiments_frame(store.database),
+    "experiments, first page": lambda store: found_experiments(store.database),
     "experiments, counted": lambda store: frames.count_experiments(store.database),
     "states, counted": lambda store: frames.count_states(store.database),
-    "2,000 runs of one experiment": lambda store: frames.runs_frame(store.database, 1),
+    "2,000 runs of one experiment": lambda store: standing(store.database, 1, has_ended=True),
     "progress of an experiment": lambda store: frames.progress_of(store.database, 1),
     "what waits": lambda store: queue.waiting(store.database),
 }

@@ -6,6 +6,8 @@ import pytest
 
 from storage import frames, queue, runs
 from storage.analyses import SENSITIVITY, NotAnalysable, add_analysis, analysis_of
+from storage.overview import found_experiments
+from storage.result_frames import standing
 from storage.runs import Claim
 from storage.store import Store
 
@@ -103,13 +105,14 @@ def test_no_list_or_count_of_runs_knows_analyses(store: Store, queued: Queued) -
 
 def _all_lists(store: Store, experiment: int) -> dict[str, object]:
     engine = store.database
-    overview = frames.experiments_frame(engine)
+    overview = found_experiments(engine)
     return {
-        "frame": frames.runs_frame(engine, experiment)["id"].tolist(),
+        "ended": standing(engine, experiment, has_ended=True)["id"].tolist(),
+        "under way": standing(engine, experiment, has_ended=False)["id"].tolist(),
         "baseline": frames.baseline_run(engine, experiment),
         "progress": frames.progress_of(engine, experiment),
         "busy": frames.is_busy(engine, experiment),
-        "overview": overview[["runs", "active", "failed"]].to_dict("records"),
+        "overview": overview[["runs", "running", "queued", "failed"]].to_dict("records"),
         "active": frames.active_runs(engine, experiment, 9),
         "newest": frames.newest_run(engine),
         "newest ids": frames.newest_runs(engine, None, 9),

@@ -15,6 +15,8 @@ from sqlalchemy import create_engine, select, text, update
 from storage import experiments, frames, queue, runs, stages
 from storage.database import connect, now, ping, upgrade
 from storage.errors import NewerDatabase
+from storage.overview import found_experiments
+from storage.result_frames import figures_of, standing
 from storage.runs import Beat, Claim
 from storage.store import Store
 from storage.tables import Base, Run, RunDetail, State
@@ -383,12 +385,12 @@ def test_pages_read_what_was_written(store: Store, queued: Queued) -> None:
     assert frames.baseline_run(store.database, experiment) == first
     ended_with(store, State.SUCCEEDED, first)
     ended_with(store, State.FAILED, second)
-    table = frames.runs_frame(store.database, experiment)
+    table = standing(store.database, experiment, has_ended=True)
     assert list(table["id"]) == [first, second]
     assert list(table["state"]) == ["succeeded", "failed"]
-    assert table.loc[0, "verdict"] == "equivalent"
-    overview = frames.experiments_frame(store.database)
-    assert overview.loc[0, ["id", "runs", "active"]].tolist() == [experiment, 2, 0]
+    assert figures_of(store.database, [first, second])[first]["verdict"] == "equivalent"
+    overview = found_experiments(store.database)
+    assert overview.loc[0, ["id", "runs", "failed"]].tolist() == [experiment, 2, 1]
     assert not frames.is_busy(store.database, experiment)
     assert frames.progress_of(store.database, experiment)["failed"] == 1
 

@@ -7,6 +7,7 @@ from conftest import add_experiment
 from sqlalchemy import Engine, update
 
 from storage import analyses, annotations, experiments, frames, runs, sharing, statistics
+from storage.overview import found_experiments
 from storage.store import Store
 from storage.tables import Experiment, Run
 from storage.visitors import EVERYBODY, NOBODY, NotAllowed, Visitor, bound_to, visitor_of
@@ -47,7 +48,7 @@ def test_each_sees_what_is_theirs_or_open(team: Store, visitor: Visitor, seen: s
     assert {n for n in numbers if experiments.get_experiment(engine, n)} == seen
     assert {n for n in numbers if runs.get_run(engine, n)} == seen
     assert {n for n in numbers if frames.run_row(engine, n)} == seen
-    assert set(frames.experiments_frame(engine)["id"]) == seen
+    assert set(found_experiments(engine)["id"]) == seen
     assert frames.count_experiments(engine) == len(seen)
     assert set(frames.newest_runs(engine, None, 10)) == seen
     assert frames.newest_experiment(engine) == max(seen, default=None)

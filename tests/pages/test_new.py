@@ -10,7 +10,7 @@ from lwdash.engine import submit
 from lwdash.examples import find_example
 from lwdash.settings import load_settings
 from lwdash.ui import places
-from storage.frames import experiments_frame
+from storage.overview import found_experiments
 from storage.store import Store, open_store
 
 opened = partial(shown, places.NEW)
@@ -57,7 +57,7 @@ def test_an_address_brings_back_files_settings_limits_and_recipes(store: Store) 
 
     next(button for button in app.button if button.label == "Start").click().run()
     assert not app.exception
-    made = experiments_frame(store.database).iloc[0]
+    made = found_experiments(store.database).iloc[0]
     assert (made["name"], made["runs"]) == ("Mine", 3)
     from storage.experiments import get_experiment
 
