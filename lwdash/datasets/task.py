@@ -28,7 +28,7 @@ def choose_task(
 ) -> tuple[str, str | None, tuple[str, ...]]:
     """The task, the output that the labels are for, and notes.
 
-    task: what the model is known to be for (its loss), None if unknown. A label with fractions, or with more
+    task: what the model's first output is known to be for (its loss), None if unknown. A label with fractions, or with more
     distinct values than can be classes, is a regression target; two values for one output unit are a binary
     label.
     """
@@ -40,8 +40,11 @@ def choose_task(
     if task in (RECONSTRUCTION, UNLABELLED):
         return task, None, (f"label column '{label.name}' is left out: the task is {task}",)
     notes: tuple[str, ...] = ()
-    output = _output_for(label, outputs)
+    is_measured = label.kind == "float" or (not label.classes and label.distinct != UNCOUNTED)
+    output = _output_for(label, outputs, is_measured)
     size = units(output[1])
+    if output != outputs[0]:
+        task = None  # what the first output is for says nothing of the others
     if len(outputs) > 1:
         notes = (f"the model has {len(outputs)} outputs; the labels are compared with '{output[0]}'",)
     if label.kind == TARGETS:
@@ -52,7 +55,6 @@ def choose_task(
             f"column '{label.name}' cannot hold all answers. Name the columns that do, as first..last, or choose no label: "
             "the compressed models are then compared with the original."
         )
-    is_measured = label.kind == "float" or (not label.classes and label.distinct != UNCOUNTED)
     if size == 1:
         return _of_one_unit(task, label, is_measured), output[0], notes
     if task == REGRESSION:
@@ -106,10 +108,18 @@ def _of_one_unit(task: str | None, label: LabelCandidate, is_measured: bool) -> 
     return REGRESSION
 
 
-def _output_for(label: LabelCandidate, outputs: Sequence[Tensor]) -> Tensor:
-    """The output whose size is closest to the label's classes without being too small; the first among
-    equals."""
+def _output_for(label: LabelCandidate, outputs: Sequence[Tensor], is_measured: bool) -> Tensor:
+    """The output with as many numbers as there are targets, with one for a number to predict, or for classes that whose
+    size is closest to theirs without being too small; the first where none or several fit."""
     if not outputs:
         raise DataRefused("the model has no outputs. Give another model.")
-    fitting = [o for o in outputs if units(o[1]) >= label.distinct]
-    return min(fitting, key=lambda o: units(o[1])) if fitting else outputs[0]
+    if label.kind == TARGETS or is_measured:
+        wanted = len(label.own_columns)
+        return next((o for o in outputs if units(o[1]) == wanted), outputs[0])
+    fitting = [o for o in outputs if _classes(o) >= label.distinct]
+    return min(fitting, key=_classes) if fitting else outputs[0]
+
+
+def _classes(output: Tensor) -> int:
+    """How many classes an output can tell apart: a single number two."""
+    return max(2, units(output[1]))

@@ -152,6 +152,24 @@ def test_a_column_for_each_of_several_answers_is_the_label(tmp_path, task, names
     assert len(wide.inputs[0].columns) == 5
 
 
+@pytest.mark.parametrize(
+    ("value", "sizes", "expected"),
+    [
+        (lambda i: i % 5, (1, 5), ("classification", 5)),
+        (lambda i: i % 5, (10, 5), ("classification", 5)),
+        (lambda i: i % 2, (5, 1), ("binary", 1)),
+        (lambda i: i + 0.5, (5, 1), ("regression", 1)),
+    ],
+)
+def test_labels_are_for_the_output_that_they_fit_whatever_the_first_is_for(tmp_path, value, sizes, expected):
+    found = facts(tmp_path, "a,b,label", labels=[value(i) for i in range(30)])
+    outputs = [(f"y{size}", (size,), "float32") for size in sizes]
+    first = "regression" if sizes[0] == 1 else "classification"
+    fit = fit_to_model(found, DataSettings(), [("x", (2,), "float32")], outputs, task=first)
+    assert (fit.task, fit.output) == (expected[0], f"y{expected[1]}")
+    assert f"compared with 'y{expected[1]}'" in fit.warnings[0]
+
+
 def test_columns_of_several_answers_without_a_name_are_asked_about(tmp_path):
     found = facts(tmp_path, "a,b,c,pulse,pressure")
     with pytest.raises(DataRefused, match=r"2 too many.* answers 2 numbers a row: .* as first..last"):
