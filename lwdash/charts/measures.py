@@ -46,8 +46,9 @@ def _error(column: str, label: str, help: str) -> Measure:
 
 
 ACCURACY = Measure(
-    "accuracy", "Accuracy", "%", 100.0, help="Share of the evaluation rows whose class is right"
-)
+    "accuracy", "Accuracy", "%", 100.0,
+    help="Share of the evaluation rows whose class is right; where a row has several answers, all of them",
+)  # fmt: skip
 AGREEMENT = Measure(
     "agreement", "Agreement with the original", "%", 100.0,
     help="Share of the rows given the original's class; of all answers where a row has several",

@@ -50,8 +50,22 @@ def test_targets_named_by_hand_are_read_in_order_and_divided_evenly(tmp_path: Pa
     inputs, labels = Dataset.load(tmp_path / "kept.npz").part("evaluation")
     assert labels is not None
     assert judge("regression", labels + 1, labels, inputs).mae == pytest.approx(1.0, rel=1e-3)
-    fit = fit_to_model(facts, settings, INPUTS, OUTPUTS, task="regression")
-    assert "numbered" not in [finding.code for finding in lint(data, fit, facts.names)]
+
+
+def test_several_counts_a_row_are_not_taken_for_classes(tmp_path: Path) -> None:
+    def codes(label: str, outputs: int) -> list[str]:
+        settings, ports = (
+            DataSettings(label=label, ignored=() if outputs > 1 else ("pulse",)),
+            [("y", (outputs,), "float32")],
+        )
+        fit = fit_to_model(facts, settings, INPUTS, ports, task="regression")
+        data = prepare(path, settings, INPUTS, ports, task="regression", facts=facts)
+        return [finding.code for finding in lint(data, fit, facts.names)]
+
+    path = table(tmp_path / "d.csv", CHANCE.integers(0, 4, (200, 2)))
+    facts = inspect_data(path)
+    assert "number-or-class" in codes("pressure", 1)
+    assert "number-or-class" not in codes("pulse..pressure", 2)
 
 
 def test_yes_and_no_answers_are_found_and_named(tmp_path: Path) -> None:
