@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from lwdash.charts.measures import MEASURES
 from lwdash.datasets.findings import CODES
 from lwdash.parameters import described
 from lwdash.techniques import TECHNIQUES
+from lwdash.ui.glossary_list import words_html
+from lwdash.ui.results.limits import words as limits_words
 from lwdash.ui.words import FINDINGS, GROUPS, MEASURE_TRAPS, QUANTITY_TRAPS, Word, glossary
 
 WORDS = {word.slug: word for word in glossary()}
@@ -61,3 +64,51 @@ def test_every_slug_that_the_sources_link_to_exists() -> None:
         for slug in re.findall(r"glossary[#?](?:term=)?([a-z0-9_-]+)", path.read_text())
     }
     assert linked <= set(WORDS)
+
+
+class Outline(HTMLParser):
+    """The tags, anchors and links of a page, in its order, and its text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags, self.ids, self.links, self.text = [], [], [], ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        values = dict(attrs)
+        self.ids += [values["id"]] if "id" in values else []
+        self.links += [values["href"]] if "href" in values else []
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_glossary_shows_every_word_once_with_a_heading_that_links_to_itself() -> None:
+    page = Outline(words_html(glossary()))
+    assert len(page.ids) == len(set(page.ids)) == len(WORDS) + len(GROUPS)
+    assert set(WORDS) <= set(page.ids)
+    assert page.links == [f"#{anchor}" for anchor in page.ids]
+    assert (page.tags.count("h2"), page.tags.count("h3")) == (len(GROUPS), len(WORDS))
+    shown = [text for word in WORDS.values() for text in (word.title, word.text, word.trap)]
+    shown += [cell for word in WORDS.values() for row in word.parameters for cell in row]
+    assert [text for text in shown if text not in page.text] == []
+
+
+def test_parameters_are_open_where_one_word_was_sought() -> None:
+    assert "<details open>" in words_html([WORDS["prune"]])
+    assert "<details open>" not in words_html([WORDS["prune"], WORDS["cluster"]])
+
+
+def test_words_cannot_become_tags_of_the_glossary() -> None:
+    html = words_html([Word("a", "<b>", GROUPS[0], "x < y <i>", "<u>", (("<s>",) * 5,))])
+    assert set(re.findall(r"<(\w)>", html)) <= {"p"}
+    assert "x &lt; y &lt;i&gt;" in html
+
+
+@pytest.mark.parametrize(
+    ("drop", "words"),
+    [(0.01, "≤ 1 point"), (0.0, "≤ 0 points"), (0.001, "≤ 0.1 points"), (0.11, "≤ 11 points")],
+)
+def test_a_limit_of_one_point_is_in_the_singular(drop: float, words: str) -> None:
+    assert limits_words({"accuracy_drop": drop}) == f"drop of accuracy {words}"

@@ -71,17 +71,20 @@ def show_best(runs: pd.DataFrame, limits: Mapping[str, float]) -> None:
 
 
 def words(limits: Mapping[str, float]) -> str:
-    """`size ≤ 20 kB, accuracy drop ≤ 1 points`."""
+    """`size ≤ 20 kB, drop of accuracy ≤ 1 point`."""
     names = {
         "size_bytes": "size",
         "accuracy_drop": "drop of accuracy",
         "latency_ms": "latency p50",
         "arena_bytes": "arena",
     }
-    return ", ".join(
-        f"{names[key]} ≤ {float(limits[key]) * limit.factor:,.4g} {limit.unit}"
+    figures = {
+        key: f"{float(limits[key]) * limit.factor:,.4g} {limit.unit}"
         for key, limit in LIMITS.items()
         if limits.get(key) is not None
+    }
+    return ", ".join(
+        f"{names[key]} ≤ {'1 point' if figure == '1 points' else figure}" for key, figure in figures.items()
     )
 
 
