@@ -29,7 +29,7 @@ if total == 0:
     )
     if st.button("New experiment", type="primary", icon=":material/add_circle:"):
         st.switch_page(places.NEW)
-    st.subheader("Or start with an example")
+    st.header("Or start with an example")
     example_cards(settings, store)
     st.stop()
 

@@ -31,7 +31,7 @@ may_change = can_change(experiment)
 whole = runs.get_run(store.database, run_id) or run
 show_name(store, whole, experiment)
 if run["state"] == "succeeded":
-    st.subheader(summary(run)[:1].upper() + summary(run)[1:], anchor=False)
+    st.header(summary(run)[:1].upper() + summary(run)[1:], anchor=False)
 with st.container(horizontal=True, vertical_alignment="center"):
     if run["state"] == "succeeded":
         show_takeaway(run_id, may_change=may_change)

@@ -14,7 +14,7 @@ def show_deep_compression(coded: Mapping[str, Any]) -> None:
     kernels, total = coded["kernels"], coded["total"]
     if not kernels:
         return
-    st.subheader("If the weights were packed: Deep Compression")
+    st.header("If the weights were packed: Deep Compression")
     st.caption(
         "The accounting of Han et al. (arXiv 1510.00149) on this file's weights: only non-zero weights are stored, as "
         "a distance and a number in a code book (P+Q), then Huffman-coded (P+Q+H). Each code was made and decoded "

@@ -31,7 +31,7 @@ def show_confusion(measured: Mapping[str, Any]) -> None:
     if not confusion:
         return
     classes = measured.get("classes")
-    st.subheader("Which classes are taken for which", anchor=False)
+    st.header("Which classes are taken for which", anchor=False)
     drawn = st.segmented_control(
         "Matrix", [MATRIX, CHANGE] if baseline else [MATRIX], default=MATRIX, required=True,
         key="run:matrix", label_visibility="collapsed",
@@ -94,7 +94,7 @@ def show_answers(run: Mapping[str, Any], measured: Mapping[str, Any]) -> None:
             "baseline_recall": run.get("baseline_recalls") or [None] * len(recalls),
         }
     )
-    st.subheader("Which answers are found", anchor=False)
+    st.header("Which answers are found", anchor=False)
     st.caption("A row counts as right in the accuracy when all its answers are right.")
     number = st.column_config.NumberColumn
     st.dataframe(
@@ -117,7 +117,7 @@ def _show_targets(
     for key in ("mae", "rmse", "r2"):
         table[key] = [target[key] for target in targets]
         table[f"baseline_{key}"] = [target[key] for target in baseline] or None
-    st.subheader("How far each number is off", anchor=False)
+    st.header("How far each number is off", anchor=False)
     st.caption("In the unit of its column. The figures above are over all numbers together.")
     words = {"mae": "MAE", "rmse": "RMSE", "r2": "R²"}
     number = st.column_config.NumberColumn
@@ -146,7 +146,7 @@ def show_flips(run: Mapping[str, Any], measured: Mapping[str, Any]) -> None:
             f"{percent(run.get('agreement'))} of the answers are the baseline's. Rows are listed where each has one class."
         )
         return
-    st.subheader("Rows that changed their class", anchor=False)
+    st.header("Rows that changed their class", anchor=False)
     if not flips:
         st.caption("No evaluation row has another class than the baseline gives it.")
         return

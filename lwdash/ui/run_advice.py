@@ -33,7 +33,7 @@ def show_findings(evidence: Evidence) -> None:
     found = findings(evidence)
     if not found:
         return
-    st.subheader("What stands out", anchor=False)
+    st.header("What stands out", anchor=False)
     for finding in found:
         st.markdown(f"{ICONS[finding.kind]} {plain(finding.text)}")
 
@@ -43,7 +43,7 @@ def show_suggestions(store: Store, run: Mapping[str, Any], evidence: Evidence, *
     suggestions = suggest(evidence)
     if not suggestions:
         return
-    st.subheader("What to try next", anchor=False)
+    st.header("What to try next", anchor=False)
     st.caption("Recipes that the figures of this run call for. One click queues a run in this experiment.")
     tried = runs_of_recipes(store.database, run["experiment_id"], [s.recipe for s in suggestions])
     with st.container(horizontal=True):

@@ -27,7 +27,7 @@ def show_sensitivity(
     settings: Settings, store: Store, run: Mapping[str, Any], *, may_start: bool = True
 ) -> None:
     """Which layers are to blame for what quantizing costs this run: measured when a person asks for it."""
-    st.subheader("Which layers are to blame", anchor=False)
+    st.header("Which layers are to blame", anchor=False)
     analysis = analysis_of(store.database, run["id"], SENSITIVITY)
     state = analysis["state"] if analysis else None
     if state in ("queued", "running"):

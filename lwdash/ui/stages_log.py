@@ -23,7 +23,7 @@ FACTS_WITH_UNITS: Mapping[str, Callable[[float], str]] = {
 def show_stages(compressed: Mapping[str, Any]) -> None:
     """Every stage with its seconds, whether it came from the cache, and what was skipped."""
     stages = compressed.get("stages", [])
-    st.subheader("Stages", anchor=False)
+    st.header("Stages", anchor=False)
     cached = sum(bool(s["cached"]) for s in stages)
     st.caption(
         f"{counted(len(stages), 'stage')}, {cached} from the cache, {seconds(sum(s['seconds'] for s in stages))} of work. "
@@ -128,7 +128,7 @@ def _fact(value: Any, key: str) -> str:
 
 def show_log(settings: Settings, store: Store, run_id: int) -> None:
     """The end of the run's log with a download of all of it, or why there is none."""
-    st.subheader("Log", anchor=False)
+    st.header("Log", anchor=False)
     path = find_log(store.artifacts, settings.logs, run_id)
     if not path.is_file():
         st.caption("There is no log of the run here: it has not begun, or its log was lost with its host.")

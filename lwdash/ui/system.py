@@ -89,7 +89,7 @@ def _show_workers(dashboard: Dashboard | None) -> None:
     workers = dashboard.engine.workers() if dashboard else []
     if len(workers) < 2 and all(worker.refused is None for worker in workers):
         return  # one process on one host: the figures above say it all
-    st.subheader("Workers", anchor=False)
+    st.header("Workers", anchor=False)
     table = pd.DataFrame(
         [
             {
@@ -117,7 +117,7 @@ def _show_workers(dashboard: Dashboard | None) -> None:
 
 
 def _show_steps(steps: list[Active], total: int) -> None:
-    st.subheader("Queue", anchor=False)
+    st.header("Queue", anchor=False)
     if not steps:
         st.caption("Nothing runs and nothing waits.")
         return
@@ -167,7 +167,7 @@ def _show_steps(steps: list[Active], total: int) -> None:
 
 def show_storage(settings: Settings, store: Store) -> None:
     """What lies where, and how large it is."""
-    st.subheader("Storage", anchor=False)
+    st.header("Storage", anchor=False)
     database = store.database.url
     rows = [
         ("Database", store.database.dialect.name, database.database or "", _file_bytes(database.database))
@@ -201,7 +201,7 @@ def _folder_bytes(folder: str) -> int:
 
 def show_versions() -> None:
     """The libraries that decide results."""
-    st.subheader("Versions", anchor=False)
+    st.header("Versions", anchor=False)
     rows = [("lwdash", lwdash.__version__), ("Python", platform.python_version())]
     rows += [(name, _version(name) or "not installed") for name in LIBRARIES]
     table = pd.DataFrame(rows, columns=["Part", "Version"])
@@ -211,7 +211,7 @@ def show_versions() -> None:
 
 def show_parts() -> None:
     """The optional parts, whether they are here, and what is missing without them."""
-    st.subheader("Optional parts", anchor=False)
+    st.header("Optional parts", anchor=False)
     rows = [(name, _version(name) or "not installed", PARTS[name]) for name in OPTIONAL]
     st.dataframe(
         pd.DataFrame(rows, columns=["Part", "Version", "What it is for"]), hide_index=True, height="content"
@@ -227,7 +227,7 @@ def _version(name: str) -> str | None:
 
 def show_server_log() -> None:
     """The newest lines of this server's log."""
-    st.subheader("Log of the server", anchor=False)
+    st.header("Log of the server", anchor=False)
     lines = recent_lines()
     if not lines:
         st.caption("Nothing was logged since the server started.")

@@ -17,7 +17,7 @@ def show_waterfall(measured: Mapping[str, Any]) -> None:
     stages = measured.get("waterfall")
     if not stages:
         return
-    st.subheader("What each stage lost")
+    st.header("What each stage lost")
     st.caption(
         f"Every stage answered the same {count(stages[0]['rows'])} evaluation rows. SQNR is how much stronger the "
         "outputs are than their difference to the Keras model's: 20 dB is one part noise to a hundred."
