@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,12 @@ BETTER_TO_WORSE = ("#3f8fd0", "#9b8f9b", "#e07b1a")
 """Blue to orange by way of grey: lines of one pixel that read on light and dark pages alike."""
 LETTER = 6.5
 """Width of a letter on an axis, in pixels, on average."""
+LABEL_LETTER = 7.0
+"""Width of a letter of an axis' name, in pixels, in the wider of the usual fonts."""
+LABEL_GAP = 12
+"""Pixels between the names of two axes, at least."""
+HEIGHT = 340
+"""Pixels of an axis."""
 STEPS = [1, 1.5, 2, 3, 5, 7]
 MOST_LINES = 300
 """More lines than this cover each other and show nothing."""
@@ -97,7 +104,8 @@ def plot_parallel(
 
     log: columns whose axes are logarithmic; a column with values at or below zero stays linear. of: all runs, where
     `runs` are `thinned_lines` of them: the axes are theirs. Each axis is named by its column, for who listens to the
-    brushes.
+    brushes. `layout.meta` has the `min_width` in pixels below which the names of the axes would cover each other: where
+    there is less room, the figure scrolls.
     """
     every = runs if of is None else of
     place = _places(every)
@@ -116,7 +124,12 @@ def plot_parallel(
         line = {
             "color": runs[colour.column].astype(float) * colour.factor,
             "colorscale": BETTER_TO_WORSE if not colour.is_higher_better else BETTER_TO_WORSE[::-1],
-            "showscale": True, "colorbar": {"title": {"text": colour.title.replace(" (", "<br>(", 1)}, "thickness": 14},
+            "showscale": True,
+            # Below, where it takes no room from the axes and is seen before a narrow screen scrolls.
+            "colorbar": {
+                "title": {"text": colour.title, "side": "top", "font": {"size": 12}}, "orientation": "h", "thickness": 12,
+                "x": 0.0, "xanchor": "left", "len": 190, "lenmode": "pixels", "y": -0.07, "yanchor": "top",
+            },
         }  # fmt: skip
     else:
         shades = [FAMILIES[name][2] for name in names]
@@ -136,10 +149,17 @@ def plot_parallel(
         rangefont={"size": 1, "color": "rgba(0,0,0,0)"},
     )
     longest = max((len(FAMILIES[name][0]) for name in names), default=0)
+    labels = [_width(str(dimension["label"])) for dimension in dimensions]
+    margin = {
+        "t": 110, "b": 100 if line["showscale"] else 30,
+        "l": max(60, int(LETTER * longest) + 16), "r": max(60, int(labels[-1] / 2) + 8),
+    }  # fmt: skip
+    step = max(((a + b) / 2 + LABEL_GAP for a, b in pairwise(labels)), default=0.0)
     figure.update_layout(
         title=f"{_count(runs, every)}, an axis for each quantity",
-        height=480,
-        margin={"t": 110, "b": 30, "l": max(60, int(LETTER * longest) + 16), "r": 60},
+        height=HEIGHT + margin["t"] + margin["b"],
+        margin=margin,
+        meta={"min_width": int(margin["l"] + step * (len(dimensions) - 1) + margin["r"])},
     )
     return figure
 
@@ -156,11 +176,16 @@ def _count(runs: pd.DataFrame, every: pd.DataFrame) -> str:
     return f"{part}{len(every):,} {'run' if len(every) == 1 else 'runs'}"
 
 
+def _width(label: str) -> float:
+    """Pixels that the name of an axis takes, in lines."""
+    return LABEL_LETTER * max(len(line) for line in label.split("<br>"))
+
+
 def _dimension(
     runs: pd.DataFrame, every: pd.DataFrame, measure: Measure, log: frozenset[str]
 ) -> dict[str, object]:
     title = measure.title.replace(" of the .tflite", "").replace(" against the original", "")
-    title = title.replace(" with the original", "")
+    title = title.replace(" with the original", "").replace(" (", "<br>(")
     is_log = _is_log(every[measure.column].astype(float), measure, log)
     shown = _on_axis(every, measure, log)
     low, high = float(shown.min()), float(shown.max())

@@ -12,6 +12,11 @@ import plotly.graph_objects as go
 from plotly.io.json import to_json_plotly
 
 _FOLDER = Path(__file__).parent
+FITTING = _FOLDER.parent / "charts" / "narrow.js"
+"""The script that fits a figure to its place, of pages and reports alike."""
+
+SENTENCE = 80
+"""Letters; more than this would be a tower in a narrow column."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ def to_html(title: str, subtitle: str, sections: Sequence[Section], footer: str)
         heading = f"<h2>{escape(section.title)}</h2>"
         body = body.replace(heading, f'<h2 id="part-{i}">{escape(section.title)}</h2>', 1)
     style = (_FOLDER / "report.css").read_text(encoding="utf-8")
-    script = (_FOLDER / "report.js").read_text(encoding="utf-8")
+    script = "\n".join(path.read_text(encoding="utf-8") for path in (FITTING, _FOLDER / "report.js"))
     library = (files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
     library = library.replace("</script", "<\\/script")
     return (
@@ -98,15 +103,15 @@ def _section(section: Section, drawings: list[dict[str, Any]], data: list[dict[s
 
 
 def _table(table: Table, number: int) -> str:
-    kinds = ["" if column in table.is_text else ' class="number"' for column in table.cells]
+    kinds = [_kind(table.cells[column], is_text=column in table.is_text) for column in table.cells]
     head = "".join(
         f'<th{kind} scope="col">{escape(str(c))}</th>' for c, kind in zip(table.cells, kinds, strict=True)
     )
     rows = "\n".join(
-        "<tr>"
-        + "".join(f"<td{kind}>{escape(str(v))}</td>" for v, kind in zip(row, kinds, strict=True))
+        f'<tr><th{kinds[0]} scope="row">{escape(str(first))}</th>'
+        + "".join(f"<td{kind}>{escape(str(v))}</td>" for v, kind in zip(others, kinds[1:], strict=True))
         + "</tr>"
-        for row in table.cells.itertuples(index=False, name=None)
+        for first, *others in table.cells.itertuples(index=False, name=None)
     )
     saves = "".join(
         f'<button type="button" data-table="{number}" data-kind="{kind}">{kind.upper()}</button>'
@@ -118,6 +123,13 @@ def _table(table: Table, number: int) -> str:
         f"<table><thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table></div>"
         + (f'<p class="saves">Save the table: {saves}</p>' if saves else "")
     )
+
+
+def _kind(column: pd.Series, *, is_text: bool) -> str:
+    """The class of a column's cells: sentences get more room than names."""
+    if not is_text:
+        return ' class="number"'
+    return ' class="long"' if column.astype(str).str.len().max() > SENTENCE else ""
 
 
 def _json(value: Any) -> str:

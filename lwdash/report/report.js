@@ -5,7 +5,7 @@ const SVG_ICON = { width: 24, height: 24, path: "M5 20h14v-2H5v2zM19 9h-4V3H9v6H
 
 function theme() {
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const axis = { gridcolor: colour("--border"), linecolor: colour("--border"), zerolinecolor: colour("--border"), automargin: true };
+  const axis = { gridcolor: colour("--border"), linecolor: colour("--border"), zerolinecolor: colour("--border"), automargin: true, title: { standoff: 12 } };
   return {
     layout: {
       font: { color: colour("--ink"), family: getComputedStyle(document.body).fontFamily, size: 13 },
@@ -21,13 +21,15 @@ function theme() {
 
 function draw() {
   for (const place of document.querySelectorAll(".drawing")) {
-    const { name, data, layout } = drawings[place.dataset.number];
+    const { name, data, layout } = structuredClone(drawings[place.dataset.number]);
     const save = (format) => ({
       name: `Save as ${format.toUpperCase()}`,
       icon: format === "png" ? Plotly.Icons.camera : SVG_ICON,
       click: (element) => Plotly.downloadImage(element, { format, filename: name, scale: format === "png" ? 2 : 1 }),
     });
-    Plotly.react(place, data, { ...layout, template: theme(), width: place.clientWidth }, {
+    layout.template = theme();
+    fit(place, data, layout);
+    Plotly.react(place, data, layout, {
       displaylogo: false, responsive: true, showSendToCloud: false,
       modeBarButtonsToRemove: ["autoScale2d", "select2d", "lasso2d", "toImage", "sendChartToCloud"],
       modeBarButtonsToAdd: [save("png"), save("svg")],

@@ -2,7 +2,6 @@
 const figures = new WeakMap();
 
 const OKABE_ITO = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999"];
-const NARROW = 640;
 const SVG_ICON = {
   width: 24,
   height: 24,
@@ -80,15 +79,13 @@ async function draw(figure, library) {
   figure.isNew = figure.drawn === null;
   figure.drawn = data.figure;
   figure.width = root.clientWidth;
-  const isNarrow = figure.width < NARROW;
   layout.template = theme(root);
   // A title with a second line below it is placed well by plotly; others begin at the top, all at the same height.
   if (layout.title && !layout.title.subtitle?.text) Object.assign(layout.title, { y: 1, yanchor: "top", yref: "container", pad: { t: 12 } });
-  layout.width = figure.width;
   layout.height = data.height;
   layout.dragmode ??= "zoom";
   layout.clickmode = "event";
-  if (isNarrow) fit(traces, layout);
+  fit(root, traces, layout);
   if (hasRing(data, traces)) {
     traces.push({
       type: "scatter", mode: "markers", name: "Selected", showlegend: false, hoverinfo: "skip", x: [], y: [],
@@ -194,29 +191,4 @@ function theme(root) {
       yaxis: axis,
     },
   };
-}
-
-// A phone has room for four axes.
-function fitParallel(trace, layout) {
-  trace.dimensions = trace.dimensions.slice(0, 4);
-  trace.labelfont = { ...trace.labelfont, size: 10 };
-  if (trace.line.colorbar) trace.line.colorbar = { ...trace.line.colorbar, orientation: "h", y: -0.05, yanchor: "top", thickness: 10 };
-  layout.margin = { ...layout.margin, r: 40, b: 90 };
-}
-
-// On a phone names would cover each other, and a colour bar would take a third of the width.
-function fit(traces, layout) {
-  for (const trace of traces) {
-    if (trace.type === "scatter" && trace.mode === "markers+text") trace.mode = "markers";
-  }
-  if (traces[0]?.type === "parcoords") return fitParallel(traces[0], layout);
-  if (layout.coloraxis) layout.coloraxis.colorbar = { ...layout.coloraxis.colorbar, orientation: "h", y: 1.0, yanchor: "bottom", thickness: 10 };
-  for (const trace of traces) {
-    if (trace.type !== "bar" || trace.orientation === "h" || !Array.isArray(trace.text)) continue;
-    // Beside each other at their own size, or they would be shrunk to the width of a bar; what says nothing goes.
-    Object.assign(trace, { constraintext: "none", textangle: 0, textfont: { ...trace.textfont, size: 10 }, text: trace.text.map((text) => (text === "no change" ? "" : text)) });
-    for (const name of Object.keys(layout)) if (/^xaxis\d*$/.test(name)) layout[name] = { ...layout[name], tickangle: -60 };
-  }
-  if (traces.some((trace) => trace.type === "bar")) layout.legend = { ...layout.legend, y: -0.12, yanchor: "top" };
-  layout.margin = { ...layout.margin, l: 40, r: 8, t: layout.coloraxis ? 130 : Math.min(70, layout.margin?.t ?? 70) };
 }

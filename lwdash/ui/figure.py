@@ -12,13 +12,15 @@ import plotly.graph_objects as go
 import streamlit as st
 from plotly.io.json import to_json_plotly
 
+from lwdash.report.page import FITTING
+
 _FOLDER = Path(__file__).parent
 
 _mount = st.components.v2.component(
     "lwdash_figure",
     html='<div class="lwdash-figure"></div>',
     css=(_FOLDER / "figure.css").read_text(encoding="utf-8"),
-    js=(_FOLDER / "figure.js").read_text(encoding="utf-8"),
+    js="\n".join(path.read_text(encoding="utf-8") for path in (FITTING, _FOLDER / "figure.js")),
     isolate_styles=False,
 )
 

@@ -13,6 +13,7 @@ from conftest import poll
 from seeding import seed_experiment
 from sqlalchemy import update
 
+from browser.axes import names_apart
 from browser.painted import DRAWN, RINGS, settled, tick, timed_clicks
 from browser.served import Dashboard, shoot
 from storage import annotations, runs
@@ -134,6 +135,12 @@ def test_axes_and_filters_are_in_the_address(visit):
         parallel.get_by_role("figure", name=re.compile("Parallel coordinates of 196 runs"))
     ).to_be_visible()
     shoot(parallel, "results parallel dark")
+    phone = visit("experiment?id=2&view=parallel", width=390)
+    chart = phone.get_by_role("figure", name=re.compile("Parallel coordinates"))
+    assert names_apart(chart) == names_apart(parallel.get_by_role("figure", name=re.compile("Parallel")))
+    assert chart.evaluate("place => place.tabIndex === 0 && place.scrollWidth > place.clientWidth")
+    main = phone.get_by_test_id("stMain")
+    assert main.evaluate("element => element.scrollWidth - element.clientWidth") <= 0
     nonsense = visit("experiment?id=1&x=nonsense&runs=1,abc,99999&log=q&view=&state=dead")
     expect(nonsense.get_by_role("figure", name=re.compile("Accuracy against size"))).to_be_visible()
     selected(nonsense, 1)
