@@ -19,7 +19,7 @@ from lwdash.server.gate import Gate, local_names
 from lwdash.server.heap import spare_what_stays
 from lwdash.server.identity import check_sign_in, is_sign_in_on
 from lwdash.server.journal import set_up_logging
-from lwdash.server.plotly_js import plotly_route
+from lwdash.server.plotly_js import Preload, plotly_route
 from lwdash.server.routes import routes
 from lwdash.server.takeaway import takeaway_routes
 from lwdash.server.uploads import remove_partial_uploads
@@ -88,6 +88,7 @@ app = st.App(
             allowed_origins=frozenset(o.lower() for o in st.get_option("server.corsAllowedOrigins"))
             or (frozenset() if st.get_option("server.enableCORS") else frozenset({"*"})),
             base_url=base_url,
-        )
+        ),
+        Middleware(Preload, base_url=base_url),
     ],
 )

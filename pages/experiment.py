@@ -2,14 +2,13 @@
 
 import streamlit as st
 
-from lwdash.engine import submit
 from lwdash.ui import places
 from lwdash.ui.access import can_change
 from lwdash.ui.cards import plain
 from lwdash.ui.context import opened
+from lwdash.ui.more_recipes import show_more_recipes
 from lwdash.ui.pick import absent, chosen_id
 from lwdash.ui.progress import live_runs
-from lwdash.ui.recipe_editor import clear_recipes, recipe_editor
 from lwdash.ui.results.body import show_results
 from lwdash.ui.results.limits import edit_limits
 from lwdash.ui.sharing import show_sharing
@@ -36,18 +35,6 @@ with st.container(horizontal=True, vertical_alignment="center", horizontal_align
 st.caption(f"{plain(experiment['model_name'])} · {plain(experiment['data_name'])} · {experiment['task']}")
 live_runs(store, experiment_id, can_cancel=is_changeable)
 
-editor = f"more:{experiment_id}"
-show_results(store, experiment, editor=editor, can_change=is_changeable)
-
+show_results(store, experiment, can_change=is_changeable)
 if is_changeable:
-    with st.expander(
-        "More recipes for this experiment",
-        icon=":material/add:",
-        expanded=st.session_state.get(f"{editor}:open", False),
-    ):
-        recipes = recipe_editor([], key=editor, facts=experiment["model_facts"])
-        if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=not recipes) and recipes:
-            submit.submit_runs(store, experiment_id, recipes)
-            clear_recipes(editor)
-            st.session_state.pop(f"{editor}:open", None)
-            st.rerun()
+    show_more_recipes(store, experiment)

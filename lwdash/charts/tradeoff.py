@@ -25,7 +25,7 @@ FEW = 60
 """Up to so many points, no name covers any of them; of more, only those that have names are kept free."""
 SOME = 300
 """Up to so many points, their markers are of a middle size."""
-MOST_DRAWN = 800
+MOST_DRAWN = 500
 """More points are thinned out evenly, over a map of where all of them lie."""
 COLUMNS = [
     "id", "recipe", "x", "y", "x_low", "x_high", "y_low", "y_high", "colour", "family", "on_front", "is_able", "is_best",
@@ -55,7 +55,7 @@ def tradeoff_points(
     """One row a run that has both quantities: `COLUMNS`, in the units of the axes; intervals are NaN where there are none.
 
     is_able: keeps all limits; name: what is written at the point, "" where it is not on the front or there is no
-    room, `place` is where (plotly's textposition).
+    room, `place` is where (plotly's textposition); hover: missing for points that are not drawn (see `thinned`).
     runs: as `lwdash.ui.results.frame` makes them, or any frame with the axes' columns, id, recipe and is_baseline.
     """
     limits = limits or {}
@@ -86,7 +86,10 @@ def tradeoff_points(
     points["is_best"] = points["id"] == best(done, limits)
     points = points.astype(FLAGS)
     points["name"], points["place"] = _named(points, axes)
-    points["hover"] = _hovers(done, points, axes, is_limited=bool(limits))
+    drawn = thinned(points)
+    points["hover"] = pd.Series(
+        _hovers(done.loc[drawn.index], drawn, axes, is_limited=bool(limits)), index=drawn.index, dtype=object
+    )
     return points[COLUMNS]
 
 
@@ -265,7 +268,8 @@ def _markers(
 
     figure.add_scatter(
         x=group["x"], y=group["y"], name=label, customdata=group["id"], mode="markers+text",
-        text="\u2002" + group["name"] + "\u2002", textfont={"size": 12}, textposition=list(group["place"]),
+        text=("\u2002" + group["name"] + "\u2002").where(is_named, ""),  # a blank is drawn too, and takes as long
+        textfont={"size": 12}, textposition=list(group["place"]),
         hovertext=group["hover"], hovertemplate="%{hovertext}<extra></extra>",
         error_x=bars("x"), error_y=bars("y"),
         marker={

@@ -2,6 +2,8 @@
 const figures = new WeakMap();
 
 const OKABE_ITO = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999"];
+// A circle of 24 pixels as curves: a shape of type circle takes its left edge for a position where an axis is logarithmic.
+const RING = "M12,0C12,6.63 6.63,12 0,12C-6.63,12 -12,6.63 -12,0C-12,-6.63 -6.63,-12 0,-12C6.63,-12 12,-6.63 12,0Z";
 const SVG_ICON = {
   width: 24,
   height: 24,
@@ -62,7 +64,7 @@ function redraw(figure, isForced) {
     if (!figure.root.isConnected) return;
     const { data, root } = figure;
     if (isForced || figure.drawn !== data.figure) await draw(figure, library);
-    else if (hasRing(data, root.data)) await library.restyle(root, ring(figure.selected), [root.data.length - 1]);
+    else if (hasRings(data, root.data)) await ring(figure, library);
     root.dataset.drawn = String(Number(root.dataset.drawn ?? 0) + 1);
   }).catch((error) => {
     figure.root.innerHTML = "";
@@ -86,23 +88,26 @@ async function draw(figure, library) {
   layout.dragmode ??= "zoom";
   layout.clickmode = "event";
   fit(root, traces, layout);
-  if (hasRing(data, traces)) {
-    traces.push({
-      type: "scatter", mode: "markers", name: "Selected", showlegend: false, hoverinfo: "skip", x: [], y: [],
-      marker: { symbol: "circle-open", size: 24, color: style(root, "--st-text-color", "#17212b"), line: { width: 2.5 } },
-    });
-    Object.assign(traces.at(-1), { x: figure.selected.map((p) => p[1]), y: figure.selected.map((p) => p[2]) });
-  }
+  figure.shapes = layout.shapes ?? [];
+  if (hasRings(data, traces)) layout.shapes = [...figure.shapes, ...rings(figure)];
   await library.react(root, traces, layout, config(data, library));
   if (figure.isNew && data.can_pick) listen(figure, library);
 }
 
-function ring(selected) {
-  return { x: [selected.map((point) => point[1])], y: [selected.map((point) => point[2])] };
+// Shapes: plotly moves these in a millisecond, while markers of a trace would draw all points again.
+function ring(figure, library) {
+  return library.relayout(figure.root, { shapes: [...figure.shapes, ...rings(figure)] });
+}
+
+function rings({ root, selected }) {
+  const line = { color: style(root, "--st-text-color", "#17212b"), width: 2.5 };
+  return selected.map(([, x, y]) => ({
+    type: "path", name: "selected", path: RING, xsizemode: "pixel", ysizemode: "pixel", xanchor: x, yanchor: y, line,
+  }));
 }
 
 // Parallel coordinates have no points to ring: what is picked there shows in its brushes.
-function hasRing(data, traces) {
+function hasRings(data, traces) {
   return data.can_pick && traces[0]?.type !== "parcoords";
 }
 
@@ -142,7 +147,7 @@ function runOf(point) {
 // The rings are there at once; the server's answer draws them again from what it took.
 function choose(figure, library, selected) {
   figure.selected = selected;
-  library.restyle(figure.root, ring(selected), [figure.root.data.length - 1]);
+  ring(figure, library);
   figure.pick(selected.map((one) => one[0]));
 }
 

@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from lwdash.ui import places
-from lwdash.ui.recipe_editor import fill_recipes
+from lwdash.ui.more_recipes import offer_recipes
 from lwdash.ui.run_words import edit_words
 from storage import runs
 from storage.frames import baseline_run
@@ -64,8 +64,5 @@ def show_changes(store: Store, run: Mapping[str, Any]) -> None:
         "Edit recipe", icon=":material/content_copy:",
         help="Opens the recipe in the editor of its experiment, to be changed and started as a new run",
     ):  # fmt: skip
-        editor = f"more:{run['experiment_id']}"
-        fill_recipes(editor, [run["recipe"]])
-        st.session_state[f"{editor}:open"] = True
-        st.toast("The recipe is in the editor at the end of the page.", icon=":material/content_copy:")
+        offer_recipes(run["experiment_id"], [run["recipe"]])
         st.switch_page(places.EXPERIMENT, query_params={"id": str(run["experiment_id"])})

@@ -8,7 +8,7 @@ import streamlit as st
 from lwdash.advice.evidence import Evidence
 from lwdash.advice.findings import findings
 from lwdash.advice.suggestions import Suggestion, suggest
-from lwdash.ui.cards import plain
+from lwdash.ui.cards import code, plain
 from lwdash.ui.try_recipe import try_recipe
 from storage.neighbours import runs_of_recipes
 from storage.store import Store
@@ -60,5 +60,5 @@ def _card(
     with st.container(gap="small"):
         st.markdown(f"**{plain(suggestion.title)}**")
         st.caption(plain(suggestion.reason))
-        st.code(suggestion.recipe, language=None, wrap_lines=True)
+        st.markdown(code(suggestion.recipe))
     try_recipe(store, run, suggestion.recipe, tried, may_start=may_start)

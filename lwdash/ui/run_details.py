@@ -5,6 +5,7 @@ from typing import Any
 
 import streamlit as st
 
+from lwdash.charts.hosts import words_of
 from lwdash.ui.cards import plain
 from lwdash.ui.formats import count, is_missing, milliseconds, percent, points, seconds, size, times
 from lwdash.ui.run_actions import show_neighbours
@@ -133,11 +134,8 @@ def _quality(run: Mapping[str, Any], rows: str) -> None:
 
 
 def _where(run: Mapping[str, Any]) -> str:
-    host = run.get("host") or {}
-    if not host:
-        return "the host was not recorded"
-    threads = "1 thread" if host.get("threads") == 1 else f"{host.get('threads')} threads"
-    return f"{host.get('cpu')}, {host.get('cores')} cores, {threads}, LiteRT {host.get('litert')}"
+    host = run.get("host")
+    return words_of(host) if host else "the host was not recorded"
 
 
 def _relative(value: float | None, baseline: float | None) -> str | None:

@@ -6,7 +6,9 @@ from typing import Any
 
 DRAWN = "document.querySelector('.lwdash-figure')?.dataset.drawn"
 """Changes with each drawing of the trade-off chart."""
-RINGS = "document.querySelector('.lwdash-figure').data.at(-1).x.length"
+RINGS = (
+    "document.querySelector('.lwdash-figure').layout.shapes.filter((one) => one.name === 'selected').length"
+)
 ROW_PIXELS = 35
 SETTLED = (
     "!document.querySelector('[data-stale=true], [data-testid=stSkeleton], [data-testid=stStatusWidget]')"

@@ -237,6 +237,8 @@ def test_ten_thousand_points_are_thinned_but_for_the_front_and_mapped():
     drawn = thinned(points)
     assert len(drawn) == MOST_DRAWN
     assert set(points.loc[points["on_front"], "id"]) <= set(drawn["id"])
+    assert drawn["hover"].str.contains("Accuracy: ").all()
+    assert points["hover"].notna().sum() == MOST_DRAWN
     figure = plot_tradeoff(points, AXES)
     assert figure.data[0].type == "heatmap"
     assert sum(len(trace.x) for trace in figure.data if trace.customdata is not None) == MOST_DRAWN

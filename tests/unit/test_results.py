@@ -15,7 +15,7 @@ from lwdash.charts.tradeoff import Axes
 from lwdash.report.page import Drawing, Section, Table, Words, to_html
 from lwdash.ui.results.classes_apart import rows_apart
 from lwdash.ui.results.filters import matching, tags_of
-from lwdash.ui.results.frame import results_frame
+from lwdash.ui.results.frame import forget_notes, results_frame
 from lwdash.ui.results.recipe_difference import recipe_difference
 from lwdash.ui.results.records import to_csv, to_json
 from lwdash.ui.results.report import report_of
@@ -143,6 +143,11 @@ def test_the_frame_has_new_runs_titles_and_derived_figures(sqlite_store):
     assert second["run_seconds"] == 9
     assert frame["family"].iloc[0] == "baseline"
     assert results_frame(sqlite_store, experiment) is frame
+    forget_notes()  # as happens by itself every few seconds, for what others wrote
+    assert results_frame(sqlite_store, experiment) is frame, "what was made of it would be made again"
+    annotations.set_title(sqlite_store.database, 2, "mine")
+    forget_notes()
+    assert results_frame(sqlite_store, experiment)["title"].iloc[1] == "mine"
     runs.add_runs(sqlite_store.database, experiment, [("int8", False, False)], "later")
     runs.retry(sqlite_store.database, 50)
     again = results_frame(sqlite_store, experiment)

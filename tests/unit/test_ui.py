@@ -9,7 +9,7 @@ from lwdash.__main__ import COMMANDS
 from lwdash.settings import PROJECT, Settings
 from lwdash.techniques import TECHNIQUES
 from lwdash.ui import formats
-from lwdash.ui.cards import plain
+from lwdash.ui.cards import code, plain
 from lwdash.ui.downloads import file_name
 from lwdash.ui.run_details import duration, summary
 
@@ -108,6 +108,11 @@ def test_the_baseline_is_called_the_baseline():
 def test_a_users_text_is_shown_letter_by_letter():
     assert plain("a*b_c") == r"a\*b\_c"
     assert "<" not in plain("<b>").replace(r"\<", "")
+
+
+def test_a_text_as_inline_code_stays_whole_whatever_is_in_it():
+    assert code("prune(sparsity=0.5) + int8") == "`prune(sparsity=0.5) + int8`"
+    assert code("a ``b`") == "``` a ``b` ```"
 
 
 def test_a_run_that_has_not_ended_has_no_duration():

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from lwdash.ui.cards import plain
-from lwdash.ui.recipe_editor import fill_recipes
+from lwdash.ui.more_recipes import offer_recipes
 from lwdash.ui.results.filters import HIDDEN, tags_of
 from lwdash.ui.results.frame import forget_notes
 from lwdash.ui.results.view import select, selected
@@ -17,11 +17,11 @@ from storage.store import Store
 
 
 def show_actions(
-    store: Store, frame: pd.DataFrame, shown: pd.DataFrame, *, editor: str, can_change: bool
+    store: Store, frame: pd.DataFrame, shown: pd.DataFrame, *, experiment_id: int, can_change: bool
 ) -> None:
     """The row of actions for the selected runs of `frame`; `shown`: those that pass the filters.
 
-    editor: key of the recipe editor that a duplicated recipe goes to. can_change: whether this visitor may.
+    can_change: whether this visitor may.
     """
     chosen = frame[frame["id"].isin(selected())]
     if chosen.empty:
@@ -45,9 +45,7 @@ def show_actions(
             "Edit recipes", key="results:duplicate", icon=":material/content_copy:",
             help="Copies the recipes into the editor below, to be changed and started as new runs",
         ):  # fmt: skip
-            fill_recipes(editor, list(dict.fromkeys(chosen["recipe"])))
-            st.session_state[f"{editor}:open"] = True
-            st.toast("The recipes are in the editor at the end of the page.", icon=":material/content_copy:")
+            offer_recipes(experiment_id, list(dict.fromkeys(chosen["recipe"])))
             st.rerun()
         _hide(store, chosen)
 

@@ -25,17 +25,17 @@ from storage.store import Store
 MOST_NAMED = 8
 
 
-def show_results(store: Store, experiment: Mapping[str, Any], *, editor: str, can_change: bool) -> None:
+def show_results(store: Store, experiment: Mapping[str, Any], *, can_change: bool) -> None:
     """Everything below the progress: redrawn by itself, and every two seconds as long as something runs.
 
-    experiment: a row of `get_experiment`; editor: key of the recipe editor below.
+    experiment: a row of `get_experiment`.
     """
     adopt_address(experiment["id"])
     every = 2.0 if is_busy(store.database, experiment["id"]) else None
-    st.fragment(_body, run_every=every)(store, experiment, editor, can_change)
+    st.fragment(_body, run_every=every)(store, experiment, can_change)
 
 
-def _body(store: Store, experiment: Mapping[str, Any], editor: str, can_change: bool) -> None:
+def _body(store: Store, experiment: Mapping[str, Any], can_change: bool) -> None:
     number, limits = experiment["id"], experiment["limits"] or {}
     runs = results_frame(store, number)
     settle_selection(runs["id"])
@@ -49,7 +49,7 @@ def _body(store: Store, experiment: Mapping[str, Any], editor: str, can_change: 
     if is_measured:
         choose_axes(runs)
         if len(shown):  # that nothing passes is said in the place of the table
-            show_chart(shown, limits, name)
+            show_chart(store, shown, limits, name)
     elif runs["state"].isin(["queued", "running"]).any():
         st.info("The chart appears with the first measured run.", icon=":material/hourglass_empty:")
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
@@ -66,7 +66,7 @@ def _body(store: Store, experiment: Mapping[str, Any], editor: str, can_change: 
         )
         note = f" {hidden:,} {them.format(HIDDEN)}." if hidden else ""
         st.caption(f"{len(shown):,} of {len(runs):,} runs pass the filters.{note}")
-    show_actions(store, runs, shown, editor=editor, can_change=can_change)
+    show_actions(store, runs, shown, experiment_id=number, can_change=can_change)
     show_table(shown, columns, limits)
     _show_failures(shown)
     if is_measured:

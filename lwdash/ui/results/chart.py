@@ -21,6 +21,7 @@ from lwdash.ui.figure import Spec, show_figure, written
 from lwdash.ui.results.frame import known_measures
 from lwdash.ui.results.memo import contents, remembered
 from lwdash.ui.results.view import PARALLEL, POINTS, TECHNIQUE, follow, select, selected, settle
+from storage.store import Store
 
 AXES_WIDTH = 225
 _BRUSHED = "results:brushed"
@@ -103,7 +104,7 @@ def one_host(runs: pd.DataFrame, axes: Axes) -> pd.DataFrame:
     return runs[runs["host_name"] == host]
 
 
-def show_chart(runs: pd.DataFrame, limits: Mapping[str, float], name: str) -> None:
+def show_chart(store: Store, runs: pd.DataFrame, limits: Mapping[str, float], name: str) -> None:
     """The chosen chart of `runs`; picking on it changes the selection. name: of saved pictures."""
     axes = chosen_axes(runs)
     measured = one_host(remembered("measured", (runs,), lambda: runs[runs["state"] == "succeeded"]), axes)
@@ -111,8 +112,8 @@ def show_chart(runs: pd.DataFrame, limits: Mapping[str, float], name: str) -> No
         _show_parallel(measured, axes, name)
         return
     st.session_state.pop(_BRUSHED, None)
-    key = (contents(measured), axes, tuple(limits.items()))
-    points, spec, alt = remembered("chart", key, lambda: _trade_off(measured, axes, limits))
+    key = (str(store.database.url), contents(measured), repr(axes), tuple(limits.items()))
+    points, spec, alt = _trade_off(measured, axes, limits, key)
     if spec is None:
         st.info(
             f"None of the shown runs has both {axes.x.label} and {axes.y.label}.",
@@ -132,17 +133,19 @@ def show_chart(runs: pd.DataFrame, limits: Mapping[str, float], name: str) -> No
     st.caption(_words(axes, points, limits))
 
 
+@st.cache_resource(max_entries=16, show_spinner=False)
 def _trade_off(
-    measured: pd.DataFrame, axes: Axes, limits: Mapping[str, float]
+    _measured: pd.DataFrame, _axes: Axes, _limits: Mapping[str, float], key: tuple[Any, ...]
 ) -> tuple[pd.DataFrame, Spec | None, str]:
-    points = tradeoff_points(measured, axes, limits)
+    """Points, figure, and the figure in words, made once for all who look. key: of all that decides them."""
+    points = tradeoff_points(_measured, _axes, _limits)
     if points.empty:
         return points, None, ""
-    rows = measured["rows"].max()
+    rows = _measured["rows"].max()
     figure = plot_tradeoff(
-        points, axes, runs=measured, limits=limits, rows=int(rows) if rows == rows else None
+        points, _axes, runs=_measured, limits=_limits, rows=int(rows) if rows == rows else None
     )
-    return points, written(figure), describe_tradeoff(points, axes)
+    return points, written(figure), describe_tradeoff(points, _axes)
 
 
 def _picked(ids: list[int], drawn: set[int]) -> None:

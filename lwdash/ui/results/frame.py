@@ -56,9 +56,11 @@ def forget_notes() -> None:
 
 @dataclass
 class _Kept:
-    """Figures of runs that have succeeded, which never change."""
+    """Figures of runs that have succeeded, which never change, and what was last read."""
 
     by_run: dict[int, dict[str, Any]] = field(default_factory=dict)
+    standing: pd.DataFrame | None = None
+    whole: pd.DataFrame | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -72,10 +74,13 @@ def _ended(_store: Store, url: str, experiment_id: int, mark: tuple[Any, ...]) -
     runs = standing(_store.database, experiment_id, has_ended=True)
     kept = _kept((url, experiment_id))
     with kept.lock:
+        if kept.whole is not None and runs.equals(kept.standing):
+            return kept.whole  # the same frame: all that was made of it is still right
         new = runs.loc[(runs["state"] == "succeeded") & ~runs["id"].isin(list(kept.by_run)), "id"]
         for run_id, figures in figures_of(_store.database, [int(i) for i in new]).items():
             kept.by_run[run_id] = {name: figures.get(name) for name in FIGURES}
-        return _whole(runs, kept.by_run)
+        kept.standing, kept.whole = runs, _whole(runs, kept.by_run)
+        return kept.whole
 
 
 @st.cache_resource(max_entries=8, ttl=PROGRESS_SECONDS, show_spinner=False)
