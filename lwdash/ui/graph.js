@@ -7,7 +7,7 @@ export default function (component) {
   const root = parentElement.querySelector(".lwdash-graph-tools");
   let graph = graphs.get(root);
   if (!graph) {
-    graph = entered(root.closest('[data-testid="stMain"]'));
+    graph = entered();
     graphs.set(root, graph);
   }
   Object.assign(graph, { data, pick: (index) => setTriggerValue("picked", index) });
@@ -20,9 +20,10 @@ export default function (component) {
   };
 }
 
-// The picture is drawn after this, and anew when colours or shapes change: the page around it stays.
-function entered(page) {
-  const graph = { page };
+// The picture is drawn after this, and anew when colours or shapes change: of all around it only the body surely stays.
+function entered() {
+  const page = document.body;
+  const graph = {};
   const clicked = (event) => choose(graph, event.target.closest("g.node"));
   const pressed = (event) => key(graph, event);
   const drawn = new MutationObserver(() => dress(graph));
@@ -39,7 +40,7 @@ function entered(page) {
 
 // Operators are numbered; inputs and outputs of the model are not.
 function operators(graph) {
-  return [...graph.page.querySelectorAll(`.st-key-${graph.data.frame} g.node`)].filter((node) => /^\d+$/.test(title(node)));
+  return [...document.querySelectorAll(`.st-key-${graph.data.frame} g.node`)].filter((node) => /^\d+$/.test(title(node)));
 }
 
 function title(node) {
