@@ -54,4 +54,4 @@ def describe_operator_bars(values: pd.Series, quantity: Quantity) -> str:
         return f"{quantity.label}: no layer has it."
     top = values.nlargest(3)
     named = ", ".join(f"{name} {quantity.write(value)}" for name, value in top.items())
-    return f"{quantity.label} of {len(values)} layers; the largest: {named}."
+    return f"{quantity.label} of {len(values)} layer{'s' * (len(values) != 1)}; the largest: {named}."

@@ -161,9 +161,9 @@ def describe_tradeoff(points: pd.DataFrame, axes: Axes) -> str:
     named = "; ".join(f"{r.recipe}: {_write(r.x, axes.x)}, {_write(r.y, axes.y)}" for r in front.itertuples())
     chosen = points[points["is_best"]]
     of_limits = f" Best under the limits: {chosen['recipe'].iloc[0]}." if len(chosen) else ""
+    runs = f"{len(points):,} run{'s' * (len(points) != 1)}"
     return (
-        f"{axes.y.label} against {_lower(axes.x.label)} for {len(points):,} runs. On the Pareto front: {named}."
-        f"{of_limits}"
+        f"{axes.y.label} against {_lower(axes.x.label)} for {runs}. On the Pareto front: {named}.{of_limits}"
     )
 
 

@@ -124,10 +124,11 @@ function listen(figure, library) {
     const others = figure.selected.filter((one) => one[0] !== id);
     choose(figure, library, others.length < figure.selected.length ? others : [...others, [id, point.x, point.y]]);
   });
+  root.addEventListener("mousedown", (event) => { figure.isAdding = event.shiftKey; }, true);
   root.on("plotly_selected", (event) => {
     const points = (event?.points ?? []).filter((p) => p.customdata !== undefined);
     if (!points.length) return;
-    const before = window.event?.shiftKey ? figure.selected : [];
+    const before = figure.isAdding ? figure.selected : [];
     const found = new Map([...before, ...points.map((p) => [runOf(p), p.x, p.y])].map((one) => [one[0], one]));
     library.update(root, { selectedpoints: null }, { selections: [] });
     choose(figure, library, [...found.values()]);

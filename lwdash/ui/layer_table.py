@@ -9,7 +9,7 @@ import streamlit as st
 from lwdash.charts.layer_quantities import QUANTITIES, by_layer, layer_of, measured_quantities
 from lwdash.charts.operator_bars import describe_operator_bars, plot_operator_bars
 from lwdash.ui.figure import show_figure
-from lwdash.ui.formats import NOTHING
+from lwdash.ui.formats import NOTHING, counted
 
 _text, _number = st.column_config.TextColumn, st.column_config.NumberColumn
 _share = st.column_config.ProgressColumn
@@ -87,7 +87,7 @@ def show_layers(layers: Sequence[Mapping[str, Any]], kernels: Sequence[Mapping[s
         placeholder=NOTHING,
         height="auto" if len(table) <= 12 else 460,
         row_height=40 if "weights" in shown else None,
-        alt=f"{len(table)} operators of the file with {len(shown)} of {len(known)} columns",
+        alt=f"{counted(len(table), 'operator')} of the file with {len(shown)} of {len(known)} columns",
         column_config={c: COLUMNS[c] for c in shown},
     )
     st.caption(

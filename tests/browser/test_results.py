@@ -123,6 +123,33 @@ def test_a_selection_is_one_for_chart_table_and_address(visit):
     expect(page.get_by_text(re.compile("Select runs with the boxes"))).to_be_visible()
 
 
+def test_a_box_selects_what_is_in_it_and_shift_adds(visit):
+    page = visit("experiment?id=2")
+    chart = page.locator(".lwdash-figure").first
+    chart.hover()
+    chart.locator('[data-title="Box Select"]').click()
+    area = chart.locator(".nsewdrag").bounding_box()
+
+    def drag(left: float, right: float) -> int:
+        before = page.evaluate(RINGS)
+        page.mouse.move(area["x"] + left * area["width"], area["y"] + 10)
+        page.mouse.down()
+        page.mouse.move(area["x"] + right * area["width"], area["y"] + area["height"] - 10, steps=5)
+        page.mouse.up()
+        page.wait_for_function(f"{RINGS} !== {before}")
+        count = page.evaluate(RINGS)
+        selected(page, count)
+        settled(page)
+        return count
+
+    left = drag(0.1, 0.5)
+    page.keyboard.down("Shift")
+    both = drag(0.5, 0.9)
+    page.keyboard.up("Shift")
+    right = drag(0.5, 0.9)
+    assert both == left + right > left > 0
+
+
 def test_axes_and_filters_are_in_the_address(visit):
     page = visit("experiment?id=2&x=gzip_bytes&y=speedup&colour=technique&log=x&with=prune&q=int8")
     expect(

@@ -15,7 +15,7 @@ from lwdash.charts.measures import INTERVALS, MEASURES, available, quality_of
 from lwdash.charts.parallel import complete_runs, describe_parallel, plot_parallel, thinned_lines
 from lwdash.charts.tradeoff import Axes, describe_tradeoff, plot_tradeoff, tradeoff_points
 from lwdash.report.page import Drawing, Section, Table, Words, to_html
-from lwdash.ui.formats import NOTHING, is_missing, utc
+from lwdash.ui.formats import NOTHING, counted, is_missing, utc
 from lwdash.ui.results.columns import limits_words
 from lwdash.ui.results.limits import words
 from lwdash.ui.results.records import records_of
@@ -185,7 +185,7 @@ def _layers(store: Store, done: pd.DataFrame) -> list[Section]:
         if quantity in offered:
             values = most_different(layer_values(layers, quantity))
             parts.append(Words(QUANTITIES[quantity].meaning, is_small=True))
-            alt = f"{QUANTITIES[quantity].label} of {len(values)} layers for {len(layers)} runs."
+            alt = f"{QUANTITIES[quantity].label} of {counted(len(values), 'layer')} for {counted(len(layers), 'run')}."
             parts.append(Drawing(plot_layer_bars(values, quantity), alt, f"layers-{quantity}"))
     return [Section("Layer by layer", parts)] if parts else []
 

@@ -13,7 +13,7 @@ from lwdash.charts.measures import INTERVALS, MEASURES, Measure, available
 from lwdash.ui.cards import plain
 from lwdash.ui.downloads import download_url, run_url
 from lwdash.ui.figure import show_figure, written
-from lwdash.ui.formats import NOTHING, is_missing
+from lwdash.ui.formats import NOTHING, counted, is_missing
 from lwdash.ui.results.classes_apart import show_classes
 from lwdash.ui.results.columns import limits_words
 from lwdash.ui.results.memo import remembered
@@ -218,6 +218,6 @@ def _show_layers(layers: Mapping[str, Sequence[Mapping[str, Any]]], name: str) -
     show_figure(
         remembered("layers", (tuple(layers), quantity), lambda: written(plot_layer_bars(values, quantity))),
         key="results:layers",
-        alt=f"{QUANTITIES[quantity].label} of {len(values)} layers for {len(layers)} runs.",
+        alt=f"{QUANTITIES[quantity].label} of {counted(len(values), 'layer')} for {counted(len(layers), 'run')}.",
         file_name=f"{name}-layers-{quantity}",
     )

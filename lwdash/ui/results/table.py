@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from lwdash.ui.downloads import run_url
-from lwdash.ui.formats import NOTHING
+from lwdash.ui.formats import NOTHING, counted
 from lwdash.ui.results.columns import column_config, runs_table
 from lwdash.ui.results.filters import clear_filters
 from lwdash.ui.results.memo import remembered
@@ -38,7 +38,7 @@ def show_table(runs: pd.DataFrame, columns: Sequence[str], limits: Mapping[str, 
         selection_mode="multi-row",
         key=_KEY,
         height=_height(len(runs)),
-        alt=f"{len(runs):,} runs with their figures",
+        alt=f"{counted(len(runs), 'run')} with their figures",
         column_config=column_config(runs, columns),
     )
 
