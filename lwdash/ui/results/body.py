@@ -53,7 +53,7 @@ def _body(store: Store, experiment: Mapping[str, Any], can_change: bool) -> None
     elif runs["state"].isin(["queued", "running"]).any():
         st.info("The chart appears with the first measured run.", icon=":material/hourglass_empty:")
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.subheader("Runs", width="content")
+        st.header("Runs", width="content")
         with st.container(horizontal=True, width="content"):
             columns = choose_columns(store, owner(), runs, limits)
             show_exports(store, experiment, runs, shown)

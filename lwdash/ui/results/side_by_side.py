@@ -41,7 +41,7 @@ def show_side_by_side(
     store: Store, frame: pd.DataFrame, selected: Sequence[int], limits: Mapping[str, float], name: str
 ) -> None:
     """The selected runs that have been measured, in the order in which they were selected, the baseline first."""
-    st.subheader("Side by side")
+    st.header("Side by side")
     done = frame[(frame["state"] == "succeeded") & frame["id"].isin(selected)]
     order = {run: i for i, run in enumerate(selected)}
     chosen = done.sort_values(
