@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from itertools import groupby
 from typing import Any
 
@@ -102,7 +102,7 @@ class DataFacts:
         preview = stored["preview"]
         return cls(
             **{
-                **stored,
+                **{name.name: stored[name.name] for name in fields(cls) if name.name in stored},
                 "names": unpack_names(stored["names"]),
                 "kinds": "".join(letter * count for letter, count in stored["kinds"]),
                 "constant": unpack_indices(stored["constant"]),

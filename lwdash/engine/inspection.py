@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import lwdash
 from lwdash.engine.child import Handler, run_child
 from lwdash.errors import NotFound
 from lwdash.settings import Settings
@@ -12,25 +13,34 @@ from storage.store import Store
 
 SECONDS = 300
 MEMORY_MB = 4096
+_FOUND_BY = "lwdash"
+"""In stored facts: the version that found them."""
+_LOOKED_AT: set[tuple[str, str, str]] = set()
+"""(database, hash, kind) of the files that this process has had looked into: a refusal says no version."""
 
 
 def inspect_file(settings: Settings, store: Store, sha256: str, kind: str) -> dict[str, Any]:
     """What a stored file holds: its row with `facts`, or with `error` saying why it is refused.
 
-    kind: "model" or "data". What was found is kept; a fault of ours is not, so that the next call tries again.
+    kind: "model" or "data". What was found is kept; a fault of ours is not, so that the next call tries again. What
+    another version of lwdash found or refused is looked for anew, once.
     """
     row = experiments.get_file(store.database, sha256, kind)
     if row is None:
         raise NotFound(f"no {kind} file {sha256[:12]}… was uploaded")
-    is_outdated = kind == "model" and row["facts"] is not None and "scaling" not in row["facts"]
-    if is_outdated or (row["facts"] is None and row["error"] is None):
-        path = store.artifacts.local_path(sha256)
-        answer = ask_child(settings, f"inspect-{kind}", {"path": str(path), "name": row["name"]})
-        facts, error = answer.get("facts"), answer.get("error")
-        if not answer.get("is_fault"):
-            experiments.set_file_facts(store.database, row["id"], facts, error)
-        row = {**row, "facts": facts, "error": error}
-    return dict(row)
+    key = (str(store.database.url), sha256, kind)
+    if key in _LOOKED_AT or (row["facts"] or {}).get(_FOUND_BY) == lwdash.__version__:
+        return dict(row)
+    path = store.artifacts.local_path(sha256)
+    answer = ask_child(settings, f"inspect-{kind}", {"path": str(path), "name": row["name"]})
+    facts, error = answer.get("facts"), answer.get("error")
+    if not answer.get("is_fault"):
+        _LOOKED_AT.add(key)
+        if facts is None and row["facts"] is not None:
+            return dict(row)  # experiments stand on what an earlier version found
+        facts = facts and {**facts, _FOUND_BY: lwdash.__version__}
+        experiments.set_file_facts(store.database, row["id"], facts, error)
+    return {**row, "facts": facts, "error": error}
 
 
 def inspect_as(

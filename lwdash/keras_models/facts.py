@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from lwdash.errors import ModelRefused
@@ -104,10 +104,10 @@ class ModelFacts:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> ModelFacts:
-        """The inverse of `to_dict`; lists (from JSON) become tuples again."""
+        """The inverse of `to_dict`; lists (from JSON) become tuples again, and what is none of the fields is left out."""
         return cls(
             **{
-                **data,
+                **{name.name: data[name.name] for name in fields(cls) if name.name in data},
                 "inputs": tuple(_tensor(entry) for entry in data["inputs"]),
                 "outputs": tuple(_tensor(entry) for entry in data["outputs"]),
                 "layers": tuple(_layer(entry) for entry in data["layers"]),

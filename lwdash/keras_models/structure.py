@@ -1,11 +1,13 @@
-"""Loaded models in one form: ports as plain lists, and Keras 2's arithmetic in float32."""
+"""Loaded models in one form: ports as plain lists, and arithmetic in float32."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-HALF = frozenset({"float16", "bfloat16"})
+import numpy as np
+
+OTHERS = frozenset({"float16", "bfloat16", "float64"})
 
 
 def with_flat_ports(model: Any) -> Any:
@@ -24,35 +26,28 @@ def with_flat_ports(model: Any) -> Any:
 
 
 def in_float32(model: Any) -> Any:
-    """`model`, or where layers of a tf_keras model compute in half precision, the same layers and weights in float32.
+    """`model`, or where its layers compute in half or double precision, the same layers and weights in float32.
 
-    TensorFlow Lite has no half-precision arithmetic; variables of mixed policies are float32 already.
+    TensorFlow Lite has arithmetic in float32 alone. A subclassed model is left as it is: nothing says how its layers are
+    joined.
     """
-    import tf_keras
-
-    if not isinstance(model, tf_keras.Model):
+    keras = _library(model)
+    is_graph = isinstance(model, keras.Sequential) or hasattr(model, "_nodes_by_depth")
+    if not is_graph or not any(str(layer.compute_dtype) in OTHERS for layer in model._flatten_layers()):
         return model
-    if not any(str(layer.compute_dtype) in HALF for layer in model._flatten_layers()):
-        return model
-
-    def copied(layer: Any) -> Any:
-        if isinstance(layer, tf_keras.Model):
-            return tf_keras.models.clone_model(layer, clone_function=copied)
-        return type(layer).from_config(_without_half(layer.get_config()))
-
-    copy = tf_keras.models.clone_model(model, clone_function=copied)
-    copy.set_weights(model.get_weights())
+    copy = type(model).from_config(_in_float32(model.get_config()))
+    copy.set_weights([np.asarray(values, np.float32) for values in model.get_weights()])
     return copy
 
 
-def _without_half(config: Any, key: str = "") -> Any:
-    """A layer's config with every policy and type of half precision as float32, those of wrapped layers too."""
+def _in_float32(config: Any, key: str = "") -> Any:
+    """A model's config with every policy and type of another precision as float32, those of inner layers too."""
     if key == "dtype":
         name = config.get("config", {}).get("name", "") if isinstance(config, dict) else str(config)
-        return "float32" if name.startswith("mixed_") or name in HALF else config
+        return "float32" if name.startswith("mixed_") or name in OTHERS else config
     if isinstance(config, dict):
-        return {name: _without_half(value, name) for name, value in config.items()}
-    return [_without_half(value) for value in config] if isinstance(config, list) else config
+        return {name: _in_float32(value, name) for name, value in config.items()}
+    return [_in_float32(value) for value in config] if isinstance(config, list) else config
 
 
 def _holds_mapping(structure: Any) -> bool:

@@ -115,6 +115,25 @@ def _conv_lstm(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
     return [output, *([state] * 2 if config.get("return_state") else [])]
 
 
+def _short_time_fourier(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
+    sizes, channels = _split(config, inputs[0])
+    length = int(config["frame_length"])
+    step = config.get("frame_step") or length // 2
+    frames = _windows({"strides": step, "padding": config.get("padding", "valid")}, sizes, [length])
+    bins = int(config.get("fft_length") or 2 ** math.ceil(math.log2(length))) // 2 + 1
+    bins *= 2 if config.get("mode") == "stft" else 1
+    if not config.get("expand_dims"):
+        return _spatial(config, inputs[0], frames, None if channels is None else channels * bins)
+    return _spatial(config, inputs[0], [*frames, bins], channels)
+
+
+def _mel(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
+    """As Keras counts frames: one more than the strides that fit."""
+    batch, size = inputs[0]
+    step = int(config["sequence_stride"])
+    return [(batch, int(config["num_mel_bins"]), None if size is None else (size + step + 1) // step)]
+
+
 def _borders(value: Any, axes: int) -> list[int]:
     """Cells added or cut along each axis: `2`, `[1, 2]` or `[[1, 2], [3, 4]]`."""
     if isinstance(value, int):
@@ -154,4 +173,6 @@ WINDOW_RULES: dict[str, Rule] = {
     **{f"Cropping{axes}D": _resized("cropping", lambda size, by: size - by) for axes in (1, 2, 3)},
     **{f"UpSampling{axes}D": _resized("size", lambda size, by: size * by) for axes in (1, 2, 3)},
     **dict.fromkeys(("Resizing", "CenterCrop", "RandomCrop"), _image),
+    "STFTSpectrogram": _short_time_fourier,
+    "MelSpectrogram": _mel,
 }

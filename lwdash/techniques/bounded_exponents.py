@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from lwdash.techniques.constants import add_constant
 from lwdash.techniques.operator_codes import kind_of, operator_code
 
 MOST_BETWEEN = 4
@@ -16,12 +15,15 @@ MOST_BETWEEN = 4
 
 
 def bound_unselected_exponents(model: Any) -> int:
-    """Puts a MINIMUM with 0 before such float operators of a `ModelT`, to the same bits; returns how many."""
+    """Lets such float operators of a `ModelT` read x − RELU(x), which is x up to 0 to the same bits; returns how many.
+
+    Not MINIMUM(x, 0): integers have one scale before and behind it, and TensorFlow's quantizer takes that of the negative
+    side, where x itself would end at 0 for all that read it.
+    """
     from ai_edge_litert import schema_py_generated as schema
 
     changed = 0
     for graph in model.subgraphs:
-        zero = None
         for operator in list(graph.operators):
             if kind_of(model, operator) != "EXP":
                 continue
@@ -30,22 +32,31 @@ def bound_unselected_exponents(model: Any) -> int:
                 continue
             if not _is_unselected_above_zero(model, graph, operator, source):
                 continue
-            if zero is None:
-                zero = add_constant(model, graph, b"zero", np.array(0, np.float32))
-            bounded = schema.TensorT()
-            made = graph.tensors[int(operator.outputs[0])]
-            bounded.shape, bounded.type, bounded.name = made.shape, made.type, made.name
-            bounded.shapeSignature, bounded.hasRank, bounded.buffer = made.shapeSignature, made.hasRank, 0
-            graph.tensors.append(bounded)
-            minimum = schema.OperatorT()
-            minimum.opcodeIndex = operator_code(model, "MINIMUM")
-            minimum.inputs, minimum.outputs = [source, zero], [len(graph.tensors) - 1]
-            minimum.builtinOptionsType = schema.BuiltinOptions.MaximumMinimumOptions
-            minimum.builtinOptions = schema.MaximumMinimumOptionsT()
-            graph.operators.insert(graph.operators.index(operator), minimum)
-            operator.inputs = [len(graph.tensors) - 1]
+            above, bounded = (_tensor_like(graph, int(operator.outputs[0])) for _ in range(2))
+            relu, difference = schema.OperatorT(), schema.OperatorT()
+            relu.opcodeIndex, difference.opcodeIndex = (
+                operator_code(model, kind) for kind in ("RELU", "SUB")
+            )
+            relu.inputs, relu.outputs = [source], [above]
+            difference.inputs, difference.outputs = [source, above], [bounded]
+            difference.builtinOptionsType = schema.BuiltinOptions.SubOptions
+            difference.builtinOptions = schema.SubOptionsT()
+            place = graph.operators.index(operator)
+            graph.operators[place:place] = [relu, difference]
+            operator.inputs = [bounded]
             changed += 1
     return changed
+
+
+def _tensor_like(graph: Any, index: int) -> int:
+    """The index of a new tensor that has another one's shape, type and name."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    made, new = graph.tensors[index], schema.TensorT()
+    new.shape, new.type, new.name = made.shape, made.type, made.name
+    new.shapeSignature, new.hasRank, new.buffer = made.shapeSignature, made.hasRank, 0
+    graph.tensors.append(new)
+    return len(graph.tensors) - 1
 
 
 def _is_unselected_above_zero(model: Any, graph: Any, exponent: Any, source: int) -> bool:

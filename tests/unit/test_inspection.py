@@ -1,0 +1,46 @@
+"""What is kept of a file that was looked into, and when it is looked into again."""
+
+from pathlib import Path
+
+import pytest
+
+import lwdash
+from lwdash.datasets.facts import DataFacts
+from lwdash.engine import inspection, submit
+from lwdash.settings import load_settings
+from storage import experiments
+from storage.store import Store
+
+
+def test_what_another_version_found_or_refused_is_looked_for_anew_once(
+    sqlite_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "beats.csv"
+    path.write_text("a,b,label\n" + "\n".join(f"{i},{2 * i},{i % 2}" for i in range(20)) + "\n")
+    sha256 = submit.add_local_file(sqlite_store, path, "data")
+    settings = load_settings()
+
+    def look() -> dict:
+        return inspection.inspect_file(settings, sqlite_store, sha256, "data")
+
+    found = look()
+    assert found["facts"]["lwdash"] == lwdash.__version__
+    assert DataFacts.from_dict(found["facts"]).rows == 20
+
+    def restart() -> None:
+        monkeypatch.setattr(inspection, "_LOOKED_AT", set())
+
+    older = {**found["facts"], "lwdash": "0.0.1", "rows": 7}
+    for facts, error in ((older, None), (None, "this version does not know such files")):
+        experiments.set_file_facts(sqlite_store.database, found["id"], facts, error)
+        restart()
+        again = look()
+        assert (again["facts"]["rows"], again["error"]) == (20, None)
+
+    experiments.set_file_facts(sqlite_store.database, found["id"], older, None)
+    restart()
+    with monkeypatch.context() as refusing:
+        refusing.setattr(inspection, "ask_child", lambda *_: {"error": "refused by now"})
+        assert look()["facts"]["rows"] == 7, "experiments stand on it"
+    monkeypatch.setattr(inspection, "ask_child", lambda *_: pytest.fail("it was looked into already"))
+    assert look()["facts"]["rows"] == 7
