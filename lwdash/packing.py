@@ -12,8 +12,11 @@ from lwdash.techniques.contract import Convert, Packed
 from lwdash.techniques.loops import LOOPS
 from lwdash.techniques.readback import computed, float_operators
 
-GOOD_SQNR_DB = 10.0
-"""An integer file below this is not taken before the other ways were tried."""
+WRONG_SQNR_DB = 10.0
+"""An integer file below this is not taken where another way gives a better one."""
+POOR_SQNR_DB = 20.0
+"""Where the first way has gaps and no file is better than this, the slow way is tried as well."""
+FIRST = "litert-quantizer"
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class _Found:
     def rank(self) -> tuple[bool, int, float]:
         """Smaller is better: agrees with its source, then few operators in float, then small error."""
         sqnr = float("inf") if self.sqnr_db is None else self.sqnr_db
-        return sqnr < GOOD_SQNR_DB, len(float_operators(self.packed.data, "")), -sqnr
+        return sqnr < WRONG_SQNR_DB, len(float_operators(self.packed.data, "")), -sqnr
 
 
 def pack(
@@ -41,7 +44,8 @@ def pack(
 ) -> tuple[Packed, float | None]:
     """A tflite-stage technique's file and its SQNR in dB against `source` on the rows `compared`.
 
-    A technique with `other_ways` is asked for them until one is integer throughout and agrees with the source.
+    A technique with `other_ways` is asked for them until one is integer throughout and agrees with the source, and for
+    its `last_way` where they agree poorly.
     unroll: gives the float file again, recurrent layers as single steps; None where that is not possible.
     Raises the first way's error when none works.
     """
@@ -50,15 +54,23 @@ def pack(
         return packed, check_packed(source, packed.data, compared)
     found: list[_Found] = []
     failed: dict[str, InternalFault] = {}
-    for way, make in _ways(technique, params, source, rows, convert, unroll):
+
+    def try_out(way: str, make: Callable[[], Packed]) -> bool:
+        """Whether no other way can be better."""
         try:
             packed = make()
             found.append(_Found(packed, check_packed(source, packed.data, compared), way))
         except InternalFault as error:
             failed[way] = error
-            continue
-        if found[-1].rank[:2] == (False, 0):
+            return False
+        return found[-1].rank[:2] == (False, 0)
+
+    for way, make in _ways(technique, params, source, rows, convert, unroll):
+        if try_out(way, make):
             break
+    if all(one.way != FIRST or one.rank[1] for one in found) and all(map(_is_poor, found)):
+        for way, make in technique.last_way(source, params).items():
+            try_out(way, partial(make, source, params, rows, convert))
     if not found:
         raise next(iter(failed.values()))
     best = min(found, key=lambda one: one.rank)
@@ -81,7 +93,7 @@ def _ways(
     unroll: Callable[[], bytes | None],
 ) -> Iterator[tuple[str, Callable[[], Packed]]]:
     """(name, what makes the file) of every way, the quickest first."""
-    yield "litert-quantizer", partial(technique.apply, source, params, rows, convert)
+    yield FIRST, partial(technique.apply, source, params, rows, convert)
     for name, make in technique.other_ways(source, params).items():
         yield name, partial(make, source, params, rows, convert)
     if not {operator.kind for operator in computed(source)} & LOOPS:
@@ -89,14 +101,18 @@ def _ways(
     straight = unroll()
     if straight is not None:
         for name, make in {
-            "litert-quantizer": technique.apply,
+            FIRST: technique.apply,
             **technique.other_ways(straight, params),
         }.items():
             yield f"{name}, recurrent layers unrolled", partial(make, straight, params, rows, convert)
 
 
+def _is_poor(found: _Found) -> bool:
+    return found.sqnr_db is not None and found.sqnr_db < POOR_SQNR_DB
+
+
 def _shortfall(found: _Found) -> str:
-    is_wrong, floats, _ = found.rank
-    error = f"SQNR {found.sqnr_db:.1f} dB" if is_wrong and found.sqnr_db is not None else ""
+    floats = found.rank[1]
+    error = f"SQNR {found.sqnr_db:.1f} dB" if _is_poor(found) else ""
     left = f"{floats} operator{'s' * (floats != 1)} in float32" if floats else ""
     return ", ".join(words for words in (error, left) if words) or "it agrees less"

@@ -33,7 +33,11 @@ def files(monkeypatch: pytest.MonkeyPatch) -> dict[bytes, tuple[list[str], float
     return known
 
 
-def technique(first: bytes | Exception, others: Mapping[str, bytes | Exception] | None = None) -> Any:
+def technique(
+    first: bytes | Exception,
+    others: Mapping[str, bytes | Exception] | None = None,
+    last: bytes | Exception | None = None,
+) -> Any:
     """Gives these files; without `others` there is one way only."""
 
     def giving(made: bytes | Exception) -> Any:
@@ -47,6 +51,7 @@ def technique(first: bytes | Exception, others: Mapping[str, bytes | Exception] 
     one = SimpleNamespace(apply=giving(first))
     if others is not None:
         one.other_ways = lambda data, params: {name: giving(made) for name, made in others.items()}
+        one.last_way = lambda data, params: {"slow": giving(last)} if last else {}
     return one
 
 
@@ -89,6 +94,20 @@ def test_the_first_ways_error_is_raised_when_none_works(files: Any) -> None:
     files[b"b"] = ([], -1.0)
     with pytest.raises(ConversionFailed, match="no such operator"):
         pack(technique(ConversionFailed("no such operator"), {"other": b"b"}))
+
+
+def test_the_slow_way_is_for_poor_files_of_graphs_that_the_first_cannot_quantize(files: Any) -> None:
+    files[b"a"], files[b"b"], files[b"c"] = (["DIV"], 13.0), ([], 13.0), ([], 30.0)
+    packed, sqnr = pack(technique(b"a", {"other": b"b"}, b"c"))
+    assert (packed.data, sqnr, packed.facts["made_by"]) == (b"c", 30.0, "slow")
+    assert packed.facts["not_taken"]["other"] == "SQNR 13.0 dB"
+    no = AssertionError("must not be asked")
+    files[b"b"] = ([], 25.0)
+    assert pack(technique(b"a", {"other": b"b"}, no))[0].data == b"b"
+    files[b"b"] = (["ELU"], 25.0)
+    assert pack(technique(b"a", {"other": b"b"}, no))[0].data == b"b"
+    files[b"a"] = ([], 13.0)
+    assert pack(technique(b"a", {"other": no}, no))[0].data == b"a"
 
 
 def test_loops_are_unrolled_only_where_there_are_some(files: Any) -> None:
