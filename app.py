@@ -19,7 +19,8 @@ from lwdash.server.gate import Gate, local_names
 from lwdash.server.heap import spare_what_stays
 from lwdash.server.identity import check_sign_in, is_sign_in_on
 from lwdash.server.journal import set_up_logging
-from lwdash.server.plotly_js import Preload, plotly_route
+from lwdash.server.opening import page_routes
+from lwdash.server.plotly_js import plotly_route
 from lwdash.server.routes import routes
 from lwdash.server.takeaway import takeaway_routes
 from lwdash.server.uploads import remove_partial_uploads
@@ -62,6 +63,7 @@ app = st.App(
     lifespan=lifespan,
     routes=[
         plotly_route(base_url),
+        *page_routes(base_url),
         *routes(
             folder=settings.uploads,
             limit_bytes=settings.max_upload << 20,
@@ -89,6 +91,5 @@ app = st.App(
             or (frozenset() if st.get_option("server.enableCORS") else frozenset({"*"})),
             base_url=base_url,
         ),
-        Middleware(Preload, base_url=base_url),
     ],
 )

@@ -4,16 +4,13 @@ from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lwdash.server.answers import prefix_of
 
 NAME = "plotly.min.js"
-PAGES_WITH_FIGURES = ("experiment", "run")
 
 
 def plotly_file() -> Path:
@@ -32,25 +29,3 @@ def plotly_route(base_url: str = "") -> Route:
         return FileResponse(plotly_file(), media_type="text/javascript", headers=headers)
 
     return Route(f"{prefix_of(base_url)}/{NAME}", script, methods=["GET"])
-
-
-class Preload:
-    """ASGI middleware: pages that open with a figure ask for plotly.js with their first bytes, not when it is mounted."""
-
-    def __init__(self, app: ASGIApp, *, base_url: str = ""):
-        self.app = app
-        prefix = prefix_of(base_url)
-        self.paths = {f"{prefix}/{page}" for page in PAGES_WITH_FIGURES}
-        self.link = f"<{prefix}/{NAME}>; rel=preload; as=script"
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] not in self.paths:
-            await self.app(scope, receive, send)
-            return
-
-        async def with_link(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).append("Link", self.link)
-            await send(message)
-
-        await self.app(scope, receive, with_link)

@@ -45,14 +45,18 @@ export default function (component) {
 function plotly() {
   if (window.Plotly) return Promise.resolve(window.Plotly);
   loading ??= new Promise((done, failed) => {
-    const tag = document.createElement("script");
-    tag.src = new URL("plotly.min.js", new URL("./", document.baseURI));
-    tag.onload = () => done(window.Plotly);
-    tag.onerror = () => {
+    let tag = document.querySelector('script[src$="plotly.min.js"]'); // the page may have asked for it with its first bytes
+    if (!tag) {
+      tag = document.createElement("script");
+      tag.src = new URL("plotly.min.js", new URL("./", document.baseURI));
+      document.head.append(tag);
+    }
+    tag.addEventListener("load", () => done(window.Plotly));
+    tag.addEventListener("error", () => {
       loading = null;
+      tag.remove();
       failed(new Error("plotly.js could not be loaded from this server"));
-    };
-    document.head.append(tag);
+    });
   });
   return loading;
 }

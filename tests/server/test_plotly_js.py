@@ -1,33 +1,33 @@
-"""plotly.js beside the pages: asked for early where a page opens with figures, and sent once."""
+"""The first bytes of a page, and plotly.js beside the pages: asked for early where figures are, and sent once."""
+
+import re
 
 import httpx
 import pytest
+from conftest import ROOT
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.responses import HTMLResponse
-from starlette.routing import Route
 
-from lwdash.server.plotly_js import Preload, plotly_file, plotly_route
+from lwdash.server.opening import PAGES, page_routes
+from lwdash.server.plotly_js import plotly_file, plotly_route
+
+
+def test_every_page_but_the_first_has_its_opening() -> None:
+    assert {*PAGES, "overview"} == {path.stem for path in (ROOT / "pages").glob("*.py")}
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("base_url", ["", "lab/lwdash"])
-async def test_pages_with_figures_ask_for_the_library_at_once(base_url: str) -> None:
-    prefix = f"/{base_url}" if base_url else ""
-    pages = [
-        Route(f"{prefix}/{name}", lambda request: HTMLResponse("<html></html>"))
-        for name in ("experiment", "glossary")
-    ]
-    app = Starlette(
-        routes=[plotly_route(base_url), *pages], middleware=[Middleware(Preload, base_url=base_url)]
-    )
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://lwdash") as client:
-        link = (await client.get(f"{prefix}/experiment?id=1")).headers["link"]
-        assert "link" not in (await client.get(f"{prefix}/glossary")).headers
-        address, _, how = link.partition(">; ")
-        assert how == "rel=preload; as=script"
-        script = await client.get(address.removeprefix("<"))
+async def test_pages_with_figures_ask_for_the_library_with_their_first_bytes(base_url: str) -> None:
+    app = Starlette(routes=[plotly_route(base_url), *page_routes(base_url)])
+    address = f"http://lwdash/{base_url}/" if base_url else "http://lwdash/"
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=address) as client:
+        page = (await client.get("experiment?id=1")).text
+        assert page.index("window.__streamlit") < page.index('type="module"')
+        assert 'id="root"' in page
+        tag = re.search(r'<script async src="\./([^"]+)"', page)
+        assert tag is not None
+        assert "plotly" not in (await client.get("glossary")).text
+        script = await client.get(tag[1])
         assert script.content == plotly_file().read_bytes()
-        again = await client.get(address.removeprefix("<"), headers={"If-None-Match": script.headers["etag"]})
+        again = await client.get(tag[1], headers={"If-None-Match": script.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
