@@ -123,7 +123,7 @@ def plot_tradeoff(
     spans = {axis: _span(points, axes, axis, lines.get(axis)) for axis in ("x", "y")}
     if len(points) > MOST_DRAWN:
         _density(figure, points, axes, spans)
-    drawn = thinned(points)
+    drawn = points[points["hover"].notna()]
     front = points[points["on_front"]].sort_values(["x", "y"])
     figure.add_scatter(
         x=front["x"], y=front["y"], mode="lines", name="Pareto front", hoverinfo="skip",

@@ -102,7 +102,7 @@ class DataFacts:
         preview = stored["preview"]
         return cls(
             **{
-                **{name.name: stored[name.name] for name in fields(cls) if name.name in stored},
+                **{one.name: stored[one.name] for one in fields(cls) if one.name in stored},
                 "names": unpack_names(stored["names"]),
                 "kinds": "".join(letter * count for letter, count in stored["kinds"]),
                 "constant": unpack_indices(stored["constant"]),

@@ -36,8 +36,9 @@ def inspect_file(settings: Settings, store: Store, sha256: str, kind: str) -> di
     facts, error = answer.get("facts"), answer.get("error")
     if not answer.get("is_fault"):
         _LOOKED_AT.add(key)
-        if facts is None and row["facts"] is not None:
-            return dict(row)  # experiments stand on what an earlier version found
+    if facts is None and row["facts"] is not None:
+        return dict(row)  # experiments stand on what an earlier version found
+    if not answer.get("is_fault"):
         facts = facts and {**facts, _FOUND_BY: lwdash.__version__}
         experiments.set_file_facts(store.database, row["id"], facts, error)
     return {**row, "facts": facts, "error": error}

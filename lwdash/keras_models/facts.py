@@ -107,7 +107,7 @@ class ModelFacts:
         """The inverse of `to_dict`; lists (from JSON) become tuples again, and what is none of the fields is left out."""
         return cls(
             **{
-                **{name.name: data[name.name] for name in fields(cls) if name.name in data},
+                **{one.name: data[one.name] for one in fields(cls) if one.name in data},
                 "inputs": tuple(_tensor(entry) for entry in data["inputs"]),
                 "outputs": tuple(_tensor(entry) for entry in data["outputs"]),
                 "layers": tuple(_layer(entry) for entry in data["layers"]),

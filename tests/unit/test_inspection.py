@@ -39,8 +39,9 @@ def test_what_another_version_found_or_refused_is_looked_for_anew_once(
 
     experiments.set_file_facts(sqlite_store.database, found["id"], older, None)
     restart()
-    with monkeypatch.context() as refusing:
-        refusing.setattr(inspection, "ask_child", lambda *_: {"error": "refused by now"})
-        assert look()["facts"]["rows"] == 7, "experiments stand on it"
+    for answer in ({"error": "a fault of ours", "is_fault": True}, {"error": "refused by now"}):
+        with monkeypatch.context() as failing:
+            failing.setattr(inspection, "ask_child", lambda *_, answer=answer: answer)
+            assert look()["facts"]["rows"] == 7, "experiments stand on it"
     monkeypatch.setattr(inspection, "ask_child", lambda *_: pytest.fail("it was looked into already"))
     assert look()["facts"]["rows"] == 7
