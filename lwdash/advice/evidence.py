@@ -77,11 +77,20 @@ class Evidence:
     @property
     def quantization_sqnr_db(self) -> float | None:
         """What quantizing alone did to the outputs: against the float file that it started from."""
-        own = next(
+        is_plain = self.recipe is not None and not self.recipe.keras_steps
+        own = self._stage_sqnr_db
+        return own if own is not None else self.figures.get("sqnr_db") if is_plain else None
+
+    @property
+    def quantization_rows(self) -> str:
+        """Which rows `quantization_sqnr_db` was taken on: the stage that makes a file has not those that judge it."""
+        return "evaluation" if self._stage_sqnr_db is None else "calibration"
+
+    @property
+    def _stage_sqnr_db(self) -> float | None:
+        return next(
             (s["facts"]["sqnr_db"] for s in self.stages if s["facts"].get("sqnr_db") is not None), None
         )
-        is_plain = self.recipe is not None and not self.recipe.keras_steps
-        return own if own is not None else self.figures.get("sqnr_db") if is_plain else None
 
     @property
     def has_rounding_lost(self) -> bool:

@@ -79,7 +79,7 @@ def _worst_layer(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
         return  # after training, a layer differs from the baseline's for other reasons than rounding
     came = "" if worst.before_db is None else f", and comes in at {worst.before_db:.1f} dB"
     reason = (
-        f"The signal drops most in {worst.layer}: its output has {worst.after_db:.1f} dB SQNR{came}. "
+        f"The signal drops most in {worst.layer}: its output has {worst.after_db:.1f} dB SQNR{came}, on calibration rows. "
         "16-bit activations cost a PC time, since LiteRT has only reference kernels for them; DSPs are made for it."
     )
     params = TECHNIQUES["mixed"].Params
@@ -124,7 +124,9 @@ def _ranges(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
             f"{used:,} rows set the ranges, as many as the recipe allows; more rows show more of the values that occur.",
         )  # fmt: skip
     if step.params.ranges == "minmax":
-        heard = _capital(evidence.loss_words) if sqnr is None else f"Quantizing leaves {sqnr:.1f} dB SQNR"
+        heard = _capital(evidence.loss_words)
+        if sqnr is not None:
+            heard = f"Quantizing leaves {sqnr:.1f} dB SQNR on {evidence.quantization_rows} rows"
         yield from _with_format(
             recipe, replace(step.params, ranges="mse"), step.name, "Clip outliers",
             f"{heard}: ranges with the least squared error give outliers up for a finer grid where most values lie.",
