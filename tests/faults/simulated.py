@@ -1,7 +1,8 @@
 """A child that only pretends to compress and measure: a real process on the real link, without TensorFlow.
 
 The recipe says what it does: `work(seconds=0.2)`, `slow(seconds=30)` (which tells its progress once a second),
-`abort`, `eat`, `deaf`, `write(kb=2000)`. What it did is in the run's log, one line a step, so that tests can count.
+`abort`, `eat`, `deaf`, `write(kb=2000)`. What it did is in the run's log, one line a step, so that tests can count;
+a step's last line is there before its end is in the database.
 """
 
 import os
@@ -56,12 +57,13 @@ def main() -> None:
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.close(log)
-        link.ask("done", **made(step, job, link))
+        print(f"{step} begins", flush=True)
+        results = made(step, job, link)
         print(f"{step} done", flush=True)
+        link.ask("done", **results)
 
 
 def made(step: str, job: Mapping[str, Any], link: Link) -> dict[str, Any]:
-    print(f"{step} begins", flush=True)
     if step == "compress":
         made = pretend(job["recipe"], link)
         return {
