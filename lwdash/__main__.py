@@ -1,24 +1,27 @@
 """The command line: `python -m lwdash …`, through the same engine and database as the pages."""
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from lwdash.commands import analyses, doctor, findings, gc, records, takeaway, verify
-from lwdash.commands.arguments import LIMITS, command_parser
-from lwdash.commands.waiting import say, wait, working
+from lwdash.commands import analyses, doctor, findings, gc, records, search_records, takeaway, verify
+from lwdash.commands.arguments import GOALS, LIMITS, command_parser
+from lwdash.commands.waiting import say, wait, wait_for_search, working
 from lwdash.datasets.settings import DataSettings
 from lwdash.engine import submit
 from lwdash.engine.inspection import inspect_as, inspect_file
 from lwdash.engine.linting import lint_data
+from lwdash.engine.scheduler import Engine
 from lwdash.errors import DataRefused, LwdashError, NotFound, UserMistake
 from lwdash.recipe import parse_recipe
+from lwdash.search.space import FORMATS
 from lwdash.settings import Settings, load_settings
 from storage import runs
 from storage.analyses import SENSITIVITY
@@ -55,6 +58,40 @@ def _inspect(options: argparse.Namespace, settings: Settings, store: Store) -> i
 
 def _run(options: argparse.Namespace, settings: Settings, store: Store) -> int:
     recipes = [parse_recipe(text) for text in options.recipe]
+    with _begun(options, settings, store) as (experiment, engine):
+        baseline, ids = submit.submit_runs(store, experiment, recipes)
+        wait(store, engine, sorted({baseline, *ids}))
+    found = [records.run_record(store.database, run_id) for run_id in ids]
+    whole = {
+        "experiment": experiment,
+        "baseline": records.run_record(store.database, baseline),
+        "runs": found,
+    }
+    _print(options, whole, lambda: records.table_lines(found))
+    return DONE if all(record["state"] == "succeeded" for record in found) else FAILED
+
+
+def _search(options: argparse.Namespace, settings: Settings, store: Store) -> int:
+    with _begun(options, settings, store) as (experiment, engine):
+        search = submit.start_search(
+            store,
+            experiment,
+            goal=GOALS[options.goal],
+            budget=options.runs,
+            formats=options.format or FORMATS,
+            techniques=() if options.post_training else options.technique,
+            sampler=options.sampler,
+            seed=options.seed,
+        )
+        wait_for_search(store, engine, search)
+    record = search_records.search_record(store.database, search)
+    _print(options, record, lambda: search_records.search_lines(record))
+    return DONE if any(run["state"] == "succeeded" for run in record["runs"]) else FAILED
+
+
+@contextlib.contextmanager
+def _begun(options: argparse.Namespace, settings: Settings, store: Store) -> Iterator[tuple[int, Engine]]:
+    """The experiment that the options describe, with what the linter says of its rows, and an engine that works."""
     model_row, data_row, data_settings, own_parts = _read(options, settings, store)
     given = {
         key: value * factor
@@ -68,7 +105,7 @@ def _run(options: argparse.Namespace, settings: Settings, store: Store) -> int:
         data_row=data_row,
         settings=data_settings,
         own_parts=own_parts,
-        limits=given,
+        limits=given or None,
         threads=options.threads,
     )
     fitted = submit.fit(submit.model_facts(model_row), submit.data_facts(data_row), data_settings)
@@ -80,16 +117,7 @@ def _run(options: argparse.Namespace, settings: Settings, store: Store) -> int:
         )
         for line in findings.summary_lines(linted):
             say(line)
-        baseline, ids = submit.submit_runs(store, experiment, recipes)
-        wait(store, engine, sorted({baseline, *ids}))
-    found = [records.run_record(store.database, run_id) for run_id in ids]
-    whole = {
-        "experiment": experiment,
-        "baseline": records.run_record(store.database, baseline),
-        "runs": found,
-    }
-    _print(options, whole, lambda: records.table_lines(found))
-    return DONE if all(record["state"] == "succeeded" for record in found) else FAILED
+        yield experiment, engine
 
 
 def _read(
@@ -236,6 +264,7 @@ def _complain(options: argparse.Namespace, text: str, code: int) -> int:
 COMMANDS = {
     "inspect": _inspect,
     "run": _run,
+    "search": _search,
     "lint": _lint,
     "runs": _runs,
     "show": _show,

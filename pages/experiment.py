@@ -11,6 +11,7 @@ from lwdash.ui.pick import absent, chosen_id
 from lwdash.ui.progress import live_runs
 from lwdash.ui.results.body import show_results
 from lwdash.ui.results.limits import edit_limits
+from lwdash.ui.searches import show_searches
 from lwdash.ui.sharing import show_sharing
 from storage import experiments
 from storage.frames import newest_experiment
@@ -36,5 +37,6 @@ st.caption(f"{plain(experiment['model_name'])} · {plain(experiment['data_name']
 live_runs(store, experiment_id, can_cancel=is_changeable)
 
 show_results(store, experiment, can_change=is_changeable)
+show_searches(store, experiment, can_change=is_changeable)
 if is_changeable:
     show_more_recipes(store, experiment)

@@ -1,5 +1,6 @@
 """A new experiment in four steps: model, data, limits, recipes. It can be left, and its address continues it."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import streamlit as st
@@ -7,10 +8,11 @@ import streamlit as st
 from lwdash.engine import submit
 from lwdash.ui import places
 from lwdash.ui.context import opened
-from lwdash.ui.draft import RECIPES, clear_draft, has_draft, keep_draft, restore_draft
+from lwdash.ui.draft import RECIPES, SEARCH, clear_draft, has_draft, keep_draft, restore_draft
 from lwdash.ui.limits_step import limits_step, threads_field
 from lwdash.ui.progress import follow_all
 from lwdash.ui.recipe_editor import clear_recipes, recipe_editor
+from lwdash.ui.search_form import search_form
 from lwdash.ui.steps import recipe_notes, show_steps
 from lwdash.ui.wizard import data_step, model_step
 
@@ -43,6 +45,7 @@ limits = limits_step(facts)
 
 st.header("4 · Recipes", anchor="recipes")
 recipes = recipe_editor(submit.STANDARD_SWEEP, key=RECIPES, facts=model_row["facts"])
+search = search_form(store, model_row["facts"], limits, key=SEARCH, may_be_none=True)
 left, right = st.columns([3, 1], vertical_alignment="bottom")
 name = left.text_input(
     "Name of the experiment", key="new:name", placeholder=Path(model_row["name"]).stem, max_chars=200
@@ -50,9 +53,10 @@ name = left.text_input(
 with right:
     threads = threads_field()
 recipe_notes(recipes, data.linted.findings)
-show_steps(steps, 3 if recipes else 2, data.linted.findings)
+can_start = recipes is not None and bool(recipes or search)
+show_steps(steps, 3 if can_start else 2, data.linted.findings)
 
-if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=not recipes) and recipes:
+if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=not can_start) and can_start:
     experiment = submit.create_experiment(
         store,
         name=name or Path(model_row["name"]).stem,
@@ -63,7 +67,10 @@ if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=not
         limits=limits,
         threads=threads,
     )
-    submit.submit_runs(store, experiment, recipes)
+    if recipes:
+        submit.submit_runs(store, experiment, recipes)
+    if search:
+        submit.start_search(store, experiment, **asdict(search))
     clear_recipes(RECIPES)
     keep_draft()
     st.switch_page(places.EXPERIMENT, query_params={"id": str(experiment)})

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Engine, case, func, select
 
+from storage.searches import is_searching
 from storage.tables import FINAL, RECIPE, Experiment, Run, State
 from storage.visitors import is_run_seen, is_seen
 
@@ -60,10 +61,12 @@ def progress_of(engine: Engine, experiment_id: int) -> dict[str, int]:
 
 
 def is_busy(engine: Engine, experiment_id: int) -> bool:
-    """Whether any run of the experiment has not ended."""
+    """Whether any run of the experiment has not ended, or a search may start more."""
     query = select(Run.id).where(Run.experiment_id == experiment_id, IS_RUN, Run.state.not_in(FINAL)).limit(1)
     with engine.connect() as connection:
-        return connection.execute(query).scalar() is not None
+        if connection.execute(query).scalar() is not None:
+            return True
+    return is_searching(engine, experiment_id)
 
 
 def count_experiments(engine: Engine) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Engine, Update, case, delete, false, func, insert, or_, select, update
+from sqlalchemy.sql.dml import ReturningInsert
 
 from storage.database import now
 from storage.errors import StorageError
@@ -60,23 +61,31 @@ def add_runs(
     """
     with engine.begin() as connection:
         return [
-            connection.execute(
-                insert(Run)
-                .values(
-                    experiment_id=experiment_id,
-                    recipe=recipe,
-                    is_baseline=is_baseline,
-                    is_trained=is_trained,
-                    submission=submission,
-                    owner=owner,
-                    state=State.QUEUED,
-                    step=FIRST_STEP,
-                    created_at=now(engine),
-                )
-                .returning(Run.id)
-            ).scalar_one()
-            for recipe, is_baseline, is_trained in recipes
+            connection.execute(new_run(engine, experiment_id, recipe, submission, owner)).scalar_one()
+            for recipe in recipes
         ]
+
+
+def new_run(
+    engine: Engine, experiment_id: int, recipe: tuple[str, bool, bool], submission: str, owner: str | None
+) -> ReturningInsert[int]:
+    """The statement that queues a run and returns its id; parameters as for `add_runs`."""
+    text, is_baseline, is_trained = recipe
+    return (
+        insert(Run)
+        .values(
+            experiment_id=experiment_id,
+            recipe=text,
+            is_baseline=is_baseline,
+            is_trained=is_trained,
+            submission=submission,
+            owner=owner,
+            state=State.QUEUED,
+            step=FIRST_STEP,
+            created_at=now(engine),
+        )
+        .returning(Run.id)
+    )
 
 
 def claim(engine: Engine, run_id: int, step: str, attempt: int, worker: str) -> Claim | None:

@@ -33,6 +33,16 @@ class State(StrEnum):
     """Ended by a person; never changes again."""
 
 
+class SearchState(StrEnum):
+    """Where a search stands; only a running one changes."""
+
+    RUNNING = "running"
+    ENDED = "ended"
+    STOPPED = "stopped"
+    """By a person."""
+    FAILED = "failed"
+
+
 RECIPE = "recipe"
 FINAL = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 
@@ -164,6 +174,31 @@ class Stage(Base):
     facts: Mapped[dict[str, Any]] = mapped_column(JSON)
     seconds: Mapped[float] = mapped_column(Float)
     created_at: Mapped[float] = mapped_column(Float)
+
+
+class Search(Base):
+    """lwdash chooses the recipes of an experiment's next runs, until so many were run or somebody stops it."""
+
+    __tablename__ = "searches"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    experiment_id: Mapped[int] = mapped_column(ForeignKey("experiments.id"), index=True)
+    submission: Mapped[str] = mapped_column(String(32), unique=True)
+    """The submission of its runs."""
+    owner: Mapped[str | None] = mapped_column(String(200))
+    goal: Mapped[str] = mapped_column(String(40))
+    """The figure of a run that is to be small."""
+    budget: Mapped[int] = mapped_column(Integer)
+    """How many runs it may start."""
+    asked: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How many runs it has started."""
+    settings: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """Between what it chooses, and how: see lwdash.search."""
+    state: Mapped[str] = mapped_column(String(10), default=SearchState.RUNNING, index=True)
+    words: Mapped[str | None] = mapped_column(Text)
+    """Why it has ended."""
+    created_at: Mapped[float] = mapped_column(Float)
+    finished_at: Mapped[float | None] = mapped_column(Float)
 
 
 class Preference(Base):

@@ -51,17 +51,18 @@ ARROWS: Mapping[str, Allowed] = {
     "pages": allowed("lwdash.ui lwdash.charts lwdash.engine.submit storage", "streamlit pandas"),
     "storage": allowed("", "sqlalchemy alembic fsspec pandas"),
     "lwdash.__main__": allowed(
-        "lwdash.commands lwdash.engine lwdash.recipe lwdash.settings lwdash.datasets.settings storage"
+        "lwdash.commands lwdash.engine lwdash.recipe lwdash.search lwdash.settings lwdash.datasets.settings storage"
     ),
     "lwdash.commands": allowed(
-        "lwdash.engine lwdash.settings lwdash.keras_models.facts lwdash.datasets.settings lwdash.capsule storage",
+        "lwdash.engine lwdash.settings lwdash.keras_models.facts lwdash.datasets.settings lwdash.capsule lwdash.search "
+        "storage",
         "sqlalchemy",
     ),
     "lwdash.ui": allowed(
         "lwdash.recipe lwdash.parameters lwdash.techniques lwdash.charts lwdash.report lwdash.advice lwdash.engine.submit "
         "lwdash.engine.inspection lwdash.engine.linting lwdash.settings lwdash.dashboard lwdash.commands.doctor "
         f"lwdash.server.access lwdash.server.identity lwdash.server.journal lwdash.examples storage {FACTS} "
-        "lwdash.keras_models.obstacles",
+        "lwdash.keras_models.obstacles lwdash.search.space lwdash.search.outcomes",
         "streamlit pandas numpy plotly psutil",
     ),
     # A capsule is files and hashes; its scripts, which lwdash never runs, use what makes a .tflite.
@@ -75,8 +76,14 @@ ARROWS: Mapping[str, Allowed] = {
     "lwdash.report": allowed("", "pandas plotly"),
     "lwdash.server": allowed("", "streamlit starlette anyio"),
     "lwdash.engine": allowed(
-        f"lwdash.recipe lwdash.link lwdash.settings lwdash.explanations lwdash.capsule storage {FACTS}",
-        "dask distributed psutil prometheus_client",
+        "lwdash.recipe lwdash.techniques lwdash.link lwdash.settings lwdash.explanations lwdash.capsule lwdash.search "
+        f"lwdash.keras_models.obstacles storage {FACTS}",
+        "dask distributed psutil prometheus_client pandas",
+    ),
+    # What to try next is read off figures, judged by limits as the pages judge them.
+    "lwdash.search": allowed(
+        "lwdash.recipe lwdash.techniques lwdash.charts.limits lwdash.charts.measures lwdash.charts.pareto",
+        "optuna pandas numpy",
     ),
     "lwdash.worker": allowed(
         "lwdash.link lwdash.pipeline lwdash.stages lwdash.recipe lwdash.measure lwdash.datasets lwdash.keras_models "

@@ -40,9 +40,21 @@ LIMITS: Mapping[str, Limit] = {
 
 def kept(runs: pd.DataFrame, limits: Mapping[str, float]) -> pd.DataFrame:
     """For each run and limit 1.0 where it is kept, 0.0 where it is broken, NaN where nothing was measured to tell."""
-    found = {
-        key: _kept(_figures(runs, key), float(limits[key])) for key in LIMITS if limits.get(key) is not None
-    }
+    over = excess(runs, limits)
+    return (over <= 0).astype(float).where(over.notna())
+
+
+def excess(runs: pd.DataFrame, limits: Mapping[str, float]) -> pd.DataFrame:
+    """For each run and limit by which share of the limit it is exceeded: 0.1 is a tenth too much, below 0 it is kept.
+
+    A limit of 0 counts as a billionth. NaN where nothing was measured to tell.
+    """
+    found = {}
+    for key in LIMITS:
+        if limits.get(key) is not None:
+            limit = float(limits[key])
+            allowed = limit + 1e-9 * max(1.0, abs(limit))  # 0.93 − 0.92 is a little more than 0.01
+            found[key] = (_figures(runs, key) - allowed) / allowed
     return pd.DataFrame(found, index=runs.index, dtype=float)
 
 
@@ -105,8 +117,3 @@ def _numbers(runs: pd.DataFrame, column: str) -> pd.Series:
     if column not in runs:
         return pd.Series(np.nan, index=runs.index)
     return pd.to_numeric(runs[column], errors="coerce")
-
-
-def _kept(values: pd.Series, limit: float) -> pd.Series:
-    is_kept = values <= limit + 1e-9 * max(1.0, abs(limit))  # 0.93 − 0.92 is a little more than 0.01
-    return is_kept.astype(float).where(values.notna())

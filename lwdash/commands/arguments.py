@@ -5,6 +5,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lwdash.commands import gc
+from lwdash.search import space
+from lwdash.search.proposals import SAMPLERS
+from lwdash.search.space import FORMATS, TUNED
 from lwdash.settings import Settings
 from storage.store import Store
 
@@ -22,6 +25,10 @@ LIMITS = {
     ),
 }
 """Options `--max-…` of `run`: the limit they set, the factor to its unit, the unit they take, what it means."""
+
+GOALS = {"size": "size_bytes", "gzip": "gzip_bytes", "latency": "speedup", "arena": "arena_bytes"}
+"""Words of `--goal` → the goals of a search."""
+GOAL_WORDS = {word: space.GOALS[column].label for word, column in GOALS.items()}
 
 SIGNS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
 """Names of `--delimiter`, for signs that a shell takes for its own."""
@@ -46,20 +53,50 @@ def command_parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
     run = command("run", "Compress a model by recipes and measure every result.")
     run.add_argument("model", type=Path)
     _data_options(run)
-    run.add_argument(
-        "--experiment", metavar="NAME", help="name of the experiment (default: the model's file name)"
-    )
-    for name, (_, _, unit, help) in LIMITS.items():
-        run.add_argument(f"--max-{name}", type=_positive, metavar=unit, help=help)
-    run.add_argument(
-        "--threads", type=int, default=1, metavar="N", help="threads that latencies are measured with (1)"
-    )
+    _experiment_options(run)
     run.add_argument(
         "--recipe",
         action="append",
         required=True,
         metavar="R",
         help="e.g. 'prune(sparsity=0.8) + int8'; repeat it for more",
+    )
+
+    search = command("search", "Let lwdash choose the recipes, learning from each result what to try next.")
+    search.add_argument("model", type=Path)
+    _data_options(search)
+    _experiment_options(search)
+    search.add_argument(
+        "--goal",
+        choices=GOALS,
+        default="size",
+        help="what is to be good while quality stays high: "
+        + "; ".join(f"{k}, {GOAL_WORDS[k]}" for k in GOALS)
+        + " (size)",
+    )
+    search.add_argument("--runs", type=int, default=24, metavar="N", help="how many runs it may start (24)")
+    search.add_argument(
+        "--technique",
+        action="append",
+        choices=list(TUNED),
+        help="may be used before quantizing; repeat it for more (default: all that can change the goal and find something "
+        "to treat)",
+    )
+    search.add_argument(
+        "--post-training", action="store_true", help="number formats only: no technique that trains"
+    )
+    search.add_argument(
+        "--format",
+        action="append",
+        metavar="STEP",
+        help="a number format that may be used, e.g. 'int8(io=float32)'; repeat it for more "
+        f"(default: {', '.join(FORMATS)})",
+    )
+    search.add_argument(
+        "--sampler",
+        choices=list(SAMPLERS),
+        default="tpe",
+        help="; ".join(f"{k}: {v}" for k, v in SAMPLERS.items()),
     )
 
     lint = command("lint", "Say what in the data would spoil the figures, before any run.")
@@ -111,6 +148,17 @@ def command_parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
 
     command("doctor", "Check versions, database, engine and disk.")
     return parser
+
+
+def _experiment_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--experiment", metavar="NAME", help="name of the experiment (default: the model's file name)"
+    )
+    for name, (_, _, unit, help) in LIMITS.items():
+        parser.add_argument(f"--max-{name}", type=_positive, metavar=unit, help=help)
+    parser.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="threads that latencies are measured with (1)"
+    )
 
 
 def _data_options(parser: argparse.ArgumentParser) -> None:

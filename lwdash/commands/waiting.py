@@ -3,13 +3,14 @@
 import contextlib
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from lwdash.engine.scheduler import Engine
 from lwdash.errors import EngineUnavailable
 from lwdash.settings import Settings
-from storage import runs
+from storage import runs, searches
 from storage.store import Store
+from storage.tables import SearchState
 
 PATIENCE_S = 30.0
 """How long `run` waits for an engine that does not work."""
@@ -30,17 +31,43 @@ def wait(store: Store, engine: Engine, ids: Sequence[int]) -> None:
 
     Raises EngineUnavailable when no steps can be handed out for a while; the runs are then cancelled.
     """
+    _follow(store, engine, lambda: (ids, True))
+
+
+def wait_for_search(store: Store, engine: Engine, search_id: int) -> list[int]:
+    """Until a search and all runs that it has started have ended, as `wait`; returns these runs.
+
+    An interrupt stops the search and cancels its runs.
+    """
+
+    def known() -> tuple[Sequence[int], bool]:
+        search = searches.get_search(store.database, search_id)
+        assert search is not None, "searches are never removed"
+        return searches.search_runs(store.database, search), search["state"] != "running"
+
+    try:
+        _follow(store, engine, known)
+    except (KeyboardInterrupt, EngineUnavailable):
+        searches.end_search(store.database, search_id, "interrupted", SearchState.STOPPED)
+        raise
+    return list(known()[0])
+
+
+def _follow(store: Store, engine: Engine, known: Callable[[], tuple[Sequence[int], bool]]) -> None:
+    """known: the runs there are, and whether no more will come."""
     well_at = time.monotonic()
     said: dict[int, tuple[str, str | None]] = {}
+    ids: Sequence[int] = ()
     try:
         while True:
+            ids, is_whole = known()
             rows = runs.get_states(store.database, ids)
             for row in rows:
                 now = (row["state"], row["doing"])
                 if said.get(row["id"]) != now:
                     said[row["id"]] = now
                     say(f"run {row['id']} {row['recipe']}: {row['error'] or row['doing'] or row['state']}")
-            if all(row["state"] in ("succeeded", "failed", "cancelled") for row in rows):
+            if is_whole and all(row["state"] in ("succeeded", "failed", "cancelled") for row in rows):
                 return
             if not engine.problem:
                 well_at = time.monotonic()

@@ -16,6 +16,7 @@ from lwdash.engine import host
 from lwdash.engine.pool import MEASURE, Embedded, Pool, Shared, batch_key, members_of
 from lwdash.engine.quota import Quota
 from lwdash.engine.scratch import sweep
+from lwdash.engine.searching import advance_searches
 from lwdash.engine.silence import Silence
 from lwdash.engine.workers import Worker
 from lwdash.errors import EngineUnavailable
@@ -135,6 +136,7 @@ class Engine:
             for run_id in runs.recover(self.store.database, self._silence.silent(beats, self._pool.workers)):
                 logger.warning("run %s: its worker vanished", run_id)
         self._shares = {key: share for key, share in self._shares.items() if key in set(known)}
+        advance_searches(self.store)
         queued = queue.waiting(self.store.database)
         if not queued:
             return

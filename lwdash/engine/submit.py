@@ -1,7 +1,7 @@
 """Files, experiments and runs entered for work: the verbs that pages and the command line share."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,12 @@ from lwdash.datasets.fit import Fit, fit_to_model
 from lwdash.datasets.settings import DataSettings
 from lwdash.errors import DataRefused, ModelRefused, UploadRefused, UserMistake
 from lwdash.keras_models.facts import ModelFacts
+from lwdash.keras_models.obstacles import obstacle
 from lwdash.recipe import Recipe, parse_recipe
-from storage import experiments, runs
+from lwdash.search.proposals import SAMPLERS
+from lwdash.search.space import FORMATS, GOALS, make_space
+from lwdash.techniques import TECHNIQUES
+from storage import experiments, runs, searches
 from storage.analyses import add_analysis
 from storage.frames import baseline_run
 from storage.store import Store
@@ -20,6 +24,7 @@ from storage.visitors import visitor_of
 BASELINE = "float32"
 LIMITS = ("size_bytes", "accuracy_drop", "latency_ms", "arena_bytes")
 MOST_THREADS = 64
+MOST_SEARCHED = 500
 
 STANDARD_SWEEP = (
     "float16",
@@ -141,6 +146,54 @@ def submit_runs(
     if first is None:
         raise RuntimeError("an experiment without a baseline")
     return first, ids[1:] if add_baseline else ids
+
+
+def start_search(
+    store: Store,
+    experiment_id: int,
+    *,
+    goal: str,
+    budget: int,
+    formats: Collection[str] = FORMATS,
+    techniques: Collection[str] | None = None,
+    sampler: str = "tpe",
+    seed: int = 0,
+) -> int:
+    """Lets lwdash choose the recipes of the experiment's next `budget` runs; returns the search.
+
+    goal: one of search.space.GOALS; formats: number formats as in recipes; techniques: those of training that may be
+    used, by default all that can change the goal and have something to treat in this model. The experiment's limits
+    count as they are when the next runs are chosen. Raises UserMistake, SearchRefused while the experiment has a
+    search that runs, NotAllowed where it is somebody else's.
+    """
+    experiment = experiments.get_experiment(store.database, experiment_id)
+    if experiment is None:
+        raise UserMistake(f"there is no experiment {experiment_id}")
+    if goal not in GOALS:
+        raise UserMistake(f"a search is for one of {', '.join(GOALS)}; received {goal!r}")
+    if sampler not in SAMPLERS:
+        raise UserMistake(f"a search chooses by one of {', '.join(SAMPLERS)}; received {sampler!r}")
+    if not 1 <= budget <= MOST_SEARCHED:
+        raise UserMistake(f"a search starts 1 to {MOST_SEARCHED} runs; received {budget}")
+    model = ModelFacts.from_dict(dict(experiment["model_facts"]))
+    if techniques is None:
+        techniques = usable_techniques(model, goal)
+    for name in techniques:
+        if name in TECHNIQUES and (reason := obstacle(model, name, TECHNIQUES[name].STAGE)):
+            raise UserMistake(f"not with this model: {reason}")
+    space = make_space(formats, techniques)
+    return searches.add_search(
+        store.database,
+        experiment_id,
+        goal=goal,
+        budget=budget,
+        settings={"space": space.to_dict(), "sampler": sampler, "seed": seed},
+    )
+
+
+def usable_techniques(model: ModelFacts, goal: str) -> list[str]:
+    """The techniques that can change a search's goal and have something to treat in this model."""
+    return [name for name in GOALS[goal].techniques if obstacle(model, name, TECHNIQUES[name].STAGE) is None]
 
 
 def start_analysis(store: Store, run_id: int, kind: str) -> int:

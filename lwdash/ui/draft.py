@@ -12,6 +12,7 @@ import streamlit as st
 
 from lwdash.engine import submit
 from lwdash.ui.recipe_editor import clear_recipes
+from lwdash.ui.search_form import NO_GOAL, RUNS
 from lwdash.ui.uploader import Uploaded, forget_upload, recall_upload, restore_upload
 from storage import experiments
 from storage.store import Store
@@ -22,6 +23,7 @@ KEPT = "new:draft"
 FILES = {"model": "model", "data": "data", "evaluation": "data", "calibration": "data"}
 """Name in the address → kind of file; the uploader's key is `upload:<name>`."""
 RECIPES = "recipes"
+SEARCH = "search"
 MOST_CHARACTERS = 4000
 """What is longer is kept in the session only."""
 
@@ -49,6 +51,10 @@ CHOICES: Mapping[str, Choice] = {
     "arena_bytes": Choice("limit:arena_bytes", None, float),
     "threads": Choice("new:threads", 1, int),
     "name": Choice("new:name", ""),
+    "search": Choice(f"{SEARCH}:goal", NO_GOAL),
+    "search_runs": Choice(f"{SEARCH}:runs", RUNS, int),
+    "search_integer": Choice(f"{SEARCH}:integer", False, bool),
+    "search_without": Choice(f"{SEARCH}:left_out", [], list),
     "recipes": Choice(f"{RECIPES}:kept", "\n".join(submit.STANDARD_SWEEP)),
 }
 """Name in the address → choice."""
@@ -115,6 +121,8 @@ def _read(text: str | None, choice: Choice) -> Any:
         return None
     if choice.kind is list:
         return [part for part in text.split("\n") if part]
+    if choice.kind is bool:
+        return text == str(True)
     try:
         value = choice.kind(text)
     except ValueError:

@@ -7,33 +7,40 @@ import streamlit as st
 
 from lwdash.ui.cards import plain
 from lwdash.ui.formats import seconds
+from lwdash.ui.searches import search_line
 from storage import runs
-from storage.frames import active_runs, count_states, progress_of
+from storage.frames import active_runs, count_states, is_busy, progress_of
 from storage.queue import Position, queue_position
+from storage.searches import get_searches, stop_searches
 from storage.store import Store
 
 MOST_SHOWN = 12
 
 
 def live_runs(store: Store, experiment_id: int, *, can_cancel: bool = True) -> None:
-    """Progress and a cancel button for each run that has not ended; the page is redrawn when the last one ends."""
-    if active_runs(store.database, experiment_id, 1):
+    """A running search, and progress and a cancel button for each run that has not ended; the page is redrawn when
+    the last one ends."""
+    if is_busy(store.database, experiment_id):
         _live(store, experiment_id, can_cancel)
 
 
 @st.fragment(run_every=1.0)
 def _live(_store: Store, experiment_id: int, can_cancel: bool) -> None:
     active = active_runs(_store.database, experiment_id, MOST_SHOWN)
-    if not active:
+    searches = [s for s in get_searches(_store.database, experiment_id) if s["state"] == "running"]
+    if not active and not searches:
         st.rerun()
     running = [run for run in active if run["state"] == "running"]
     waiting = active[len(running) :]
     counts = progress_of(_store.database, experiment_id)
     total, ended = sum(counts.values()), sum(counts.values()) - counts["running"] - counts["queued"]
     with st.container(border=True):
+        for search in searches:
+            search_line(_store, search, can_stop=can_cancel)
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             st.markdown(f"**{len(running)} running, {counts['queued']} waiting** · {ended} of {total} ended")
             if can_cancel and st.button("Cancel all", key="cancel-all", icon=":material/stop_circle:"):
+                stop_searches(_store.database, experiment_id)
                 for run in active_runs(_store.database, experiment_id, 1_000_000):
                     runs.cancel(_store.database, run["id"])
         for run in running:

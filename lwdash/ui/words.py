@@ -185,6 +185,16 @@ TERMS: tuple[Word, ...] = (
         "With many runs some are on the front by luck: check their verdicts.",
     ),
     Word(
+        "search",
+        "Search",
+        TERM,
+        "lwdash chooses recipes, a few at a time, and learns from the measured runs what to try next: a tree-structured "
+        "Parzen estimator for two goals at once (quality, and the size, latency or arena that is to be good), with the "
+        "limits as constraints. Every run of the experiment teaches it, whoever started it.",
+        "The best of many runs on the same rows looks a little better than it is: check it on rows that no run was "
+        "measured on.",
+    ),
+    Word(
         "hybrid",
         "Hybrid file",
         TERM,

@@ -53,7 +53,7 @@ def fill(url: str, revision: str) -> None:
     with engine.begin() as connection:
         for line in rows.splitlines():
             connection.exec_driver_sql(line)
-        for table in ("files", "experiments", "runs"):
+        for table in ("files", "experiments", "runs", *(["searches"] if revision >= "0003" else [])):
             connection.exec_driver_sql(
                 f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}"
             )

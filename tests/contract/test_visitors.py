@@ -6,7 +6,7 @@ import pytest
 from conftest import add_experiment
 from sqlalchemy import Engine, update
 
-from storage import analyses, annotations, experiments, frames, runs, sharing, statistics
+from storage import analyses, annotations, experiments, frames, runs, searches, sharing, statistics
 from storage.overview import found_experiments
 from storage.store import Store
 from storage.tables import Experiment, Run
@@ -71,6 +71,8 @@ VERBS: dict[str, Callable[[Engine, int], object]] = {
     "revoke": sharing.revoke,
     "add": lambda engine, n: runs.add_runs(engine, n, [("float16", False, False)], "new"),
     "private": lambda engine, n: sharing.set_private(engine, n, n != 1, visitor_of(engine).email or "eve"),
+    "search": lambda engine, n: searches.add_search(engine, n, goal="size_bytes", budget=1, settings={}),
+    "stop searching": searches.stop_searches,
     "delete": lambda engine, n: delete_run(engine, n),
 }
 """Each is called with the number of an experiment, which is that of its run as well."""
@@ -87,7 +89,8 @@ def state_of(store: Store) -> dict[int, object]:
     for number in range(1, 5):
         rows = [runs.get_run(store.database, i) for i in range(1, 9)]
         mine = [row for row in rows if row and row["experiment_id"] == number]
-        found[number] = (experiments.get_experiment(store.database, number), mine)
+        sought = searches.get_searches(store.database, number)
+        found[number] = (experiments.get_experiment(store.database, number), mine, sought)
     return found
 
 

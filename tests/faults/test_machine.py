@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -20,7 +21,7 @@ from sqlalchemy import event, text
 
 from lwdash.engine import scheduler
 from lwdash.engine.room import place_for
-from storage import runs
+from storage import runs, searches
 from storage.artifacts import Artifacts
 from storage.store import Store
 
@@ -83,6 +84,30 @@ def test_a_child_that_ignores_sigterm_is_killed(drill: Site) -> None:
     runs.cancel(drill.store.database, run)
     assert drill.wait_until_ended([run], 8) == ["cancelled"]
     assert "compress done" not in drill.did(run)
+
+
+def test_a_search_goes_on_after_a_restart(drill: Site) -> None:
+    """What it knows is in the database: nothing is tried twice, and no more runs than it may start."""
+    space = {"formats": ["int8", "float16", "dynamic"], "techniques": ["prune", "cluster"]}
+    settings = {"space": space, "sampler": "tpe", "seed": 0}
+    search = searches.add_search(
+        drill.store.database, drill.experiment, goal="size_bytes", budget=14, settings=settings
+    )
+
+    def row() -> dict[str, Any]:
+        return dict(searches.get_search(drill.store.database, search) or {})
+
+    first = drill.start()
+    poll("some of its runs", lambda: row()["asked"] > 4, 60)
+    first.stop()
+    assert row()["state"] == "running"
+    drill.start()
+    poll("its end", lambda: row()["state"] != "running", 90)
+    assert (row()["state"], row()["words"]) == ("ended", "all 14 runs were made")
+    ids = searches.search_runs(drill.store.database, row())
+    assert drill.states(ids) == ["succeeded"] * 14
+    assert len({drill.row(run)["recipe"] for run in ids}) == 14
+    assert [drill.did(run).count("measure done") for run in ids] == [1] * 14
 
 
 @pytest.mark.parametrize("fault", ["server", "everything"])

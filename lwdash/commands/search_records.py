@@ -1,0 +1,56 @@
+"""A search as the command line gives it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Engine
+
+from lwdash.commands.records import run_record, table_lines
+from lwdash.errors import NotFound
+from lwdash.search.outcomes import best, front, measured, outcomes
+from lwdash.search.proposals import LEARNT
+from lwdash.search.space import GOALS
+from storage import experiments, searches
+from storage.frames import baseline_run
+
+
+def search_record(engine: Engine, search_id: int) -> dict[str, Any]:
+    """A search with its runs, and what is best in its experiment, whoever started it. Raises NotFound.
+
+    front: runs that no other beats in both quality and the goal, cheapest first; best: the run that comes nearest to
+    the goal among those that keep all limits, null where none does.
+    """
+    search = searches.get_search(engine, search_id)
+    experiment = search and experiments.get_experiment(engine, search["experiment_id"])
+    if search is None or experiment is None:
+        raise NotFound(f"there is no search {search_id}")
+    found = outcomes(
+        measured(searches.tried(engine, search, LEARNT)), search["goal"], experiment["limits"] or {}
+    )
+    chosen = best(found)
+    baseline = baseline_run(engine, search["experiment_id"])
+    return {
+        "experiment": search["experiment_id"],
+        "search": search_id,
+        "goal": search["goal"],
+        "state": search["state"],
+        "words": search["words"],
+        "limits": experiment["limits"] or {},
+        "baseline": run_record(engine, baseline) if baseline else None,
+        "runs": [run_record(engine, run) for run in searches.search_runs(engine, search)],
+        "front": [run_record(engine, outcome.run) for outcome in front(found)],
+        "best": chosen.run if chosen else None,
+    }
+
+
+def search_lines(record: Mapping[str, Any]) -> list[str]:
+    """What a search found, for a terminal: the runs that none beats, and which of them to take."""
+    runs = record["runs"]
+    failed = sum(run["state"] == "failed" for run in runs)
+    head = f"search {record['search']} for {GOALS[record['goal']].label}: {record['words']}"
+    lines = [f"{head}{f', {failed} of them failed' if failed else ''}", *table_lines(record["front"])]
+    if not record["limits"]:
+        return [*lines, "no limits were set: these are the runs that no other beats in both"]
+    if record["best"] is None:
+        return [*lines, "no run keeps all limits"]
+    return [*lines, f"best under the limits: run {record['best']}"]

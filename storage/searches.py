@@ -1,0 +1,189 @@
+"""Searches in the database: runs whose recipes lwdash chooses, entered a few at a time.
+
+A search goes running → ended | stopped | failed. Whoever enters its next runs names how many there were, so that
+of two servers one enters them.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import ColumnElement, Engine, case, func, insert, select, update
+
+from storage.database import now
+from storage.errors import StorageError
+from storage.runs import new_run
+from storage.tables import RECIPE, Experiment, Run, Search, SearchState, State
+from storage.visitors import is_seen, must_change, visitor_of
+
+UNDER_WAY = (State.QUEUED, State.RUNNING)
+
+
+class SearchRefused(StorageError):
+    """The search cannot be started as it is."""
+
+
+def add_search(
+    engine: Engine,
+    experiment_id: int,
+    *,
+    goal: str,
+    budget: int,
+    settings: Mapping[str, Any],
+    owner: str | None = None,
+) -> int:
+    """Begins a search. Raises SearchRefused while the experiment has one that runs, NotAllowed for somebody else's."""
+    must_change(engine, experiment_id)
+    added = insert(Search).values(
+        experiment_id=experiment_id,
+        submission=uuid.uuid4().hex,
+        owner=owner or visitor_of(engine).email,
+        goal=goal,
+        budget=budget,
+        asked=0,
+        settings=dict(settings),
+        state=SearchState.RUNNING,
+        created_at=now(engine),
+    )
+    with engine.begin() as connection:
+        running = select(Search.id).where(
+            Search.experiment_id == experiment_id, Search.state == SearchState.RUNNING
+        )
+        if connection.execute(running).scalar() is not None:
+            raise SearchRefused("a search of this experiment runs already; stop it, or wait for its end")
+        return connection.execute(added.returning(Search.id)).scalar_one()
+
+
+def get_searches(engine: Engine, experiment_id: int) -> list[Mapping[str, Any]]:
+    """All columns of an experiment's searches, newest first, and how many runs have not ended: `pending` of the
+    experiment, `own_pending` of the search."""
+    return _read(engine, Search.experiment_id == experiment_id, _is_seen(engine))
+
+
+def running_searches(engine: Engine) -> list[Mapping[str, Any]]:
+    """All searches that run, as `get_searches` has them, oldest first."""
+    return _read(engine, Search.state == SearchState.RUNNING)[::-1]
+
+
+def get_search(engine: Engine, search_id: int) -> Mapping[str, Any] | None:
+    """One search as `get_searches` has it, or None."""
+    found = _read(engine, Search.id == search_id, _is_seen(engine))
+    return found[0] if found else None
+
+
+def search_runs(engine: Engine, search: Mapping[str, Any]) -> list[int]:
+    """Ids of the runs that a search has started, oldest first."""
+    query = select(Run.id).where(*_of(search)).order_by(Run.id)
+    with engine.connect() as connection:
+        return list(connection.execute(query).scalars())
+
+
+def tried(engine: Engine, search: Mapping[str, Any], limit: int) -> pd.DataFrame:
+    """The experiment's newest runs, oldest first: id, recipe, state, error, is_baseline, is_own (started by this
+    search), figures (a dict, None where nothing was measured)."""
+    query = (
+        select(
+            Run.id,
+            Run.recipe,
+            Run.state,
+            Run.error,
+            Run.is_baseline,
+            Run.submission == search["submission"],
+            Run.figures,
+        )
+        .where(Run.experiment_id == search["experiment_id"], Run.kind == RECIPE)
+        .order_by(Run.id.desc())
+        .limit(limit)
+    )
+    with engine.connect() as connection:
+        rows = [tuple(row) for row in connection.execute(query)][::-1]
+    names = ["id", "recipe", "state", "error", "is_baseline", "is_own", "figures"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def enter(
+    engine: Engine, search: Mapping[str, Any], recipes: Sequence[tuple[str, bool, bool]], asked: int
+) -> list[int]:
+    """Queues the next runs of a search, `asked` of which count; recipes: as for `runs.add_runs`.
+
+    Returns their ids; none when the search has ended, or somebody else has entered runs since `search` was read.
+    """
+    ours = (
+        update(Search)
+        .where(
+            Search.id == search["id"], Search.state == SearchState.RUNNING, Search.asked == search["asked"]
+        )
+        .values(asked=Search.asked + asked)
+    )
+    with engine.begin() as connection:
+        if connection.execute(ours).rowcount != 1:
+            return []
+        return [
+            connection.execute(
+                new_run(engine, search["experiment_id"], recipe, search["submission"], search["owner"])
+            ).scalar_one()
+            for recipe in recipes
+        ]
+
+
+def end_search(engine: Engine, search_id: int, words: str, state: SearchState = SearchState.ENDED) -> bool:
+    """Ends a running search and keeps why. False when it had ended."""
+    ended = (
+        update(Search)
+        .where(Search.id == search_id, Search.state == SearchState.RUNNING)
+        .values(state=state, words=words, finished_at=now(engine))
+    )
+    with engine.begin() as connection:
+        return connection.execute(ended).rowcount == 1
+
+
+def stop_searches(engine: Engine, experiment_id: int) -> bool:
+    """Ends an experiment's running search by a person's wish; what it has started goes on. False when none runs.
+
+    Raises NotAllowed where the experiment is somebody else's.
+    """
+    must_change(engine, experiment_id)
+    return any(
+        end_search(engine, search["id"], "stopped by hand", SearchState.STOPPED)
+        for search in get_searches(engine, experiment_id)
+    )
+
+
+def _read(engine: Engine, *conditions: ColumnElement[bool]) -> list[Mapping[str, Any]]:
+    is_own = Run.submission == Search.submission
+    under_way = (Run.experiment_id == Search.experiment_id, Run.kind == RECIPE, Run.state.in_(UNDER_WAY))
+    everything, own = (
+        select(column).where(*under_way).correlate(Search).scalar_subquery()
+        for column in (func.count(), func.count(case((is_own, 1))))
+    )
+    query = (
+        select(Search.__table__, everything.label("pending"), own.label("own_pending"))
+        .where(*conditions)
+        .order_by(Search.id.desc())
+    )
+    with engine.connect() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def is_searching(engine: Engine, experiment_id: int) -> bool:
+    """Whether the experiment has a search that runs."""
+    query = select(Search.id).where(*_runs(experiment_id), _is_seen(engine)).limit(1)
+    with engine.connect() as connection:
+        return connection.execute(query).scalar() is not None
+
+
+def _runs(experiment_id: int) -> tuple[ColumnElement[bool], ...]:
+    return (Search.experiment_id == experiment_id, Search.state == SearchState.RUNNING)
+
+
+def _of(search: Mapping[str, Any]) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Run.experiment_id == search["experiment_id"],
+        Run.submission == search["submission"],
+        Run.is_baseline.is_(False),
+    )
+
+
+def _is_seen(engine: Engine) -> ColumnElement[bool]:
+    return Search.experiment_id.in_(select(Experiment.id).where(is_seen(engine)))

@@ -1,0 +1,276 @@
+"""What a search chooses between, what it takes for good, and that it learns; the figures are of a made-up world."""
+
+import math
+import random
+from collections.abc import Sequence
+from statistics import mean
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from lwdash.charts.measures import MEASURES
+from lwdash.charts.search_progress import describe_search, plot_search
+from lwdash.errors import UserMistake
+from lwdash.recipe import Recipe, parse_recipe
+from lwdash.search.outcomes import Outcome, best, front, measured, outcomes
+from lwdash.search.proposals import propose
+from lwdash.search.space import FORMATS, GOALS, INTEGER_FORMATS, TUNED, Space, make_space
+from lwdash.techniques import ORDER
+
+EVERYTHING = make_space(FORMATS, ORDER)
+
+
+class Dice:
+    """Chooses anything."""
+
+    def __init__(self, seed: int):
+        self.chance = random.Random(seed)
+
+    def suggest_int(self, name: str, low: int, high: int) -> int:
+        return self.chance.randint(low, high)
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        return self.chance.choice(choices)
+
+
+class Repeats:
+    """Chooses what it was given."""
+
+    def __init__(self, choices: dict[str, Any]):
+        self.choices = choices
+
+    def suggest_int(self, name: str, low: int, high: int) -> int:
+        assert low <= self.choices[name] <= high
+        return self.choices[name]
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        assert self.choices[name] in choices
+        return self.choices[name]
+
+
+def test_every_recipe_of_the_space_is_told_by_its_choices() -> None:
+    used: set[str] = set()
+    for seed in range(500):
+        recipe = EVERYTHING.choose(Dice(seed))
+        choices = EVERYTHING.choices(recipe)
+        assert choices is not None, recipe
+        assert EVERYTHING.choose(Repeats(choices)) == recipe == parse_recipe(str(recipe))
+        used |= {step.name for step in recipe.steps}
+    assert used >= {*ORDER, "int8", "float16", "dynamic", "weight_only", "int16x8"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "float32", "prune(sparsity=0.5)", "int8(io=float32)", "prune(sparsity=0.52) + int8",
+        "prune(sparsity=0.5, epochs=3) + int8", "mixed(default=int8)", "prune(sparsity=0.5, structure=2:4) + int8",
+    ],
+)  # fmt: skip
+def test_what_the_space_does_not_hold_is_not_taken_for_a_neighbour(text: str) -> None:
+    assert EVERYTHING.choices(parse_recipe(text)) is None
+
+
+def test_a_training_for_integers_goes_with_integers_only() -> None:
+    for seed in range(300):
+        recipe = make_space(FORMATS, ["qat"]).choose(Dice(seed))
+        assert str(recipe) in {*FORMATS, "qat + int8"}
+    assert make_space(["int8"], ["qat"]).choices(parse_recipe("qat")) == {"format": "int8", "qat": True}
+
+
+def test_the_starts_are_each_format_and_each_technique_alone() -> None:
+    starts = [str(recipe) for recipe in EVERYTHING.starts()]
+    assert starts[: len(FORMATS)] == list(FORMATS)
+    assert [text.split("(")[0].split(" ")[0] for text in starts[len(FORMATS) :]] == list(ORDER)
+    assert [str(r) for r in make_space(["float16"], ["qat", "prune"]).starts()] == [
+        "float16",
+        "prune(sparsity=0.6) + float16",
+    ]
+
+
+def test_a_space_is_checked_and_comes_back_from_the_database() -> None:
+    assert Space.from_dict(EVERYTHING.to_dict()) == EVERYTHING
+    assert make_space(["int8(io=int8)", "int8"], ["prune", "channels"]) == Space(
+        ("int8",), ("channels", "prune")
+    )
+    for formats, techniques, words in (
+        ((), (), "needs a number format"),
+        (("prune(sparsity=0.5) + int8",), (), "is no number format"),
+        (("int9",), (), "no technique 'int9'"),
+        (("int8",), ("int8",), "received 'int8'"),
+    ):
+        with pytest.raises(UserMistake, match=words):
+            make_space(formats, techniques)
+
+
+def test_goals_name_measures_and_techniques_that_are_tuned() -> None:
+    for column, goal in GOALS.items():
+        assert goal.column == column
+        assert column in MEASURES
+        assert set(goal.techniques) <= set(TUNED) == set(ORDER)
+    assert "prune" not in GOALS["size_bytes"].techniques
+    assert "prune" in GOALS["gzip_bytes"].techniques
+
+
+def runs(*rows: tuple[str, float, float, float]) -> pd.DataFrame:
+    """recipe, accuracy, kB, speed-up"""
+    return pd.DataFrame(
+        [
+            {
+                "id": 10 + i, "recipe": recipe, "state": "succeeded", "error": None, "is_baseline": i == 0, "is_own": True,
+                "figures": {
+                    "accuracy": accuracy, "baseline_accuracy": 0.95, "size_bytes": 1000 * size, "speedup": speedup,
+                },
+            }
+            for i, (recipe, accuracy, size, speedup) in enumerate(rows)
+        ]
+    )  # fmt: skip
+
+
+RUNS = runs(
+    ("float32", 0.95, 100, 1.0),
+    ("int8", 0.94, 25, 0.8),
+    ("float16", 0.95, 50, 1.0),
+    ("dynamic", 0.90, 24, 2.0),
+)
+
+
+def test_outcomes_are_of_measured_runs_without_the_baseline() -> None:
+    found = outcomes(measured(RUNS), "size_bytes", {"accuracy_drop": 0.02})
+    assert [o.recipe for o in found] == ["int8", "float16", "dynamic"]
+    assert [o.run for o in found] == [11, 12, 13]
+    assert [o.keeps_limits for o in found] == [True, True, False]
+    assert found[2].excess["accuracy_drop"] == pytest.approx(1.5)
+    assert [o.cost for o in outcomes(measured(RUNS), "speedup", {})] == [1.25, 1.0, 0.5]
+    assert outcomes(measured(RUNS), "arena_bytes", {}) == []
+    assert outcomes(measured(RUNS), "size_bytes", {"arena_bytes": 1.0}) == [], (
+        "a limit that nothing was measured for"
+    )
+    assert outcomes(measured(RUNS.iloc[:0]), "size_bytes", {}) == []
+
+
+def test_errors_are_better_when_smaller() -> None:
+    frame = RUNS.copy()
+    frame["figures"] = [{"rmse": r, "size_bytes": 1.0} for r in (0.1, 0.2, 0.1, 0.3)]
+    assert [o.quality for o in outcomes(measured(frame), "size_bytes", {})] == [-0.2, -0.1, -0.3]
+
+
+def test_best_is_the_cheapest_where_quality_is_limited_and_the_most_exact_where_it_is_not() -> None:
+    found = outcomes(measured(RUNS), "size_bytes", {"accuracy_drop": 0.02})
+    assert best(found).recipe == "int8"  # type: ignore[union-attr]
+    found = outcomes(measured(RUNS), "size_bytes", {"size_bytes": 60_000})
+    assert best(found).recipe == "float16"  # type: ignore[union-attr]
+    assert best(outcomes(measured(RUNS), "size_bytes", {"size_bytes": 1_000})) is None
+    assert best(outcomes(measured(RUNS), "size_bytes", {})) is None, "without limits none is best"
+    assert [o.recipe for o in front(outcomes(measured(RUNS), "size_bytes", {}))] == [
+        "dynamic",
+        "int8",
+        "float16",
+    ]
+    assert front([]) == []
+
+
+def world(recipe: Recipe) -> tuple[float, float]:
+    """Accuracy and size of a made-up network, in which formats, strengths and their order matter."""
+    sizes = {
+        "int8": 26,
+        "float16": 50,
+        "dynamic": 27,
+        "dynamic(bits=4)": 15,
+        "weight_only(bits=4)": 15.5,
+        "int16x8": 28,
+    }
+    losses = {
+        "int8": 8,
+        "float16": 0,
+        "dynamic": 4,
+        "dynamic(bits=4)": 30,
+        "weight_only(bits=4)": 28,
+        "int16x8": 2,
+    }
+    text = str(recipe.tflite_step)
+    size, accuracy = float(sizes[text]), 0.97 - losses[text] / 1000
+    for step in recipe.keras_steps:
+        p = step.params
+        if step.name == "channels":
+            size, accuracy = size * (1 - p.ratio) ** 1.6, accuracy - 0.12 * p.ratio**3
+        elif step.name == "low_rank":
+            size, accuracy = size * (0.6 + 0.4 * (p.energy - 0.7) / 0.3), accuracy - 0.1 * (1 - p.energy)
+        elif step.name == "prune":
+            size *= 1 - 0.85 * p.sparsity
+            accuracy -= 0.1 * p.sparsity ** (8 if p.scope == "global" else 6)
+        elif step.name == "cluster":
+            size, accuracy = size * math.log2(p.clusters) / 8, accuracy - 0.03 / p.clusters
+        else:
+            accuracy += 0.005
+    return accuracy, size
+
+
+def explored(sampler: str, seed: int, budget: int = 40) -> list[Outcome]:
+    found: list[Outcome] = []
+    while len(found) < budget:
+        known = {o.recipe for o in found}
+        recipes = propose(EVERYTHING, found, known, 4, sampler=sampler, seed=1000 * seed + len(found))
+        assert len(recipes) == 4
+        assert not known & set(map(str, recipes))
+        for recipe in recipes:
+            accuracy, size = world(recipe)
+            found.append(
+                Outcome(len(found), str(recipe), accuracy, size, {"accuracy_drop": (0.96 - accuracy) / 0.01})
+            )
+    return found
+
+
+def test_it_learns_more_than_chance_finds() -> None:
+    """The smallest file that keeps the limit, after as many runs, on average over seeds."""
+    costs = {
+        sampler: mean(min(o.cost for o in explored(sampler, seed) if o.keeps_limits) for seed in range(6))
+        for sampler in ("tpe", "random")
+    }
+    starts = min(size for accuracy, size in map(world, EVERYTHING.starts()) if accuracy >= 0.96)
+    assert costs["tpe"] < 0.9 * costs["random"]
+    assert costs["tpe"] < 0.8 * starts
+
+
+def test_what_was_tried_is_not_tried_again_and_a_small_space_ends() -> None:
+    space = make_space(INTEGER_FORMATS, ["cluster"])
+    everything = propose(space, [], {"int8"}, 100)
+    assert (
+        len(everything) == len(set(map(str, everything))) == 2 * (1 + len(TUNED["cluster"]["clusters"])) - 1
+    )
+    assert propose(space, [], {"int8", *map(str, everything)}, 5) == []
+
+
+def test_runs_of_others_teach_and_those_outside_of_the_space_do_no_harm() -> None:
+    found = [Outcome(1, "float32", 0.9, 9.0, {}), Outcome(2, "prune(sparsity=0.51) + int8", 0.9, 3.0, {})]
+    assert [str(r) for r in propose(EVERYTHING, found, {"float32", "int8"}, 2)] == ["float16", "dynamic"]
+
+
+POINTS = pd.DataFrame(
+    {
+        "number": [1, 2, 3], "run": [5, 6, 7], "name": ["int8", "<b>x</b>", "prune"], "value": [25e3, 9e3, 20e3],
+        "keeps": [True, False, True], "words": ["a", "b", "c"], "best": [25e3, 25e3, 20e3],
+    }
+)  # fmt: skip
+
+
+def test_the_figure_shows_what_kept_the_limits_and_the_best_so_far() -> None:
+    figure = plot_search(POINTS, MEASURES["size_bytes"], 30e3)
+    kept, broken, line = figure.data
+    assert list(kept.y) == [25, 20]
+    assert list(broken.y) == [9]
+    assert list(line.y) == [25, 25, 20]
+    assert kept.marker.symbol != broken.marker.symbol
+    assert figure.layout.yaxis.title.text == "Size of the .tflite (kB)"
+    assert figure.layout.annotations[0].text == "before the search: 30.0 kB"
+    assert "<b>x</b>" not in str(broken.customdata)
+    text = describe_search(POINTS, MEASURES["size_bytes"], 30e3)
+    assert "3 runs of the search, 2 of which keep all limits" in text
+    assert "20.0 kB" in text
+    assert "30.0 kB" in text
+    assert describe_search(POINTS.iloc[:0], MEASURES["size_bytes"], None).startswith("No run")
+
+
+def test_before_anything_is_best_there_is_no_line() -> None:
+    figure = plot_search(POINTS.assign(best=float("nan"), keeps=False), MEASURES["accuracy"], None)
+    assert [trace.name for trace in figure.data] == ["breaks a limit"]
