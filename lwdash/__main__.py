@@ -81,7 +81,7 @@ def _search(options: argparse.Namespace, settings: Settings, store: Store) -> in
             formats=options.format or FORMATS,
             techniques=() if options.post_training else options.technique,
             sampler=options.sampler,
-            seed=options.seed,
+            seed=options.sampler_seed,
         )
         wait_for_search(store, engine, search)
     record = search_records.search_record(store.database, search)

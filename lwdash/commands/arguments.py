@@ -99,6 +99,10 @@ def command_parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
         help="; ".join(f"{k}: {v}" for k, v in SAMPLERS.items()),
     )
 
+    search.add_argument(
+        "--sampler-seed", type=int, default=0, metavar="N", help="decides what the sampler draws (0)"
+    )
+
     lint = command("lint", "Say what in the data would spoil the figures, before any run.")
     lint.add_argument("model", type=Path)
     _data_options(lint)

@@ -51,10 +51,10 @@ CHOICES: Mapping[str, Choice] = {
     "arena_bytes": Choice("limit:arena_bytes", None, float),
     "threads": Choice("new:threads", 1, int),
     "name": Choice("new:name", ""),
-    "search": Choice(f"{SEARCH}:goal", NO_GOAL),
-    "search_runs": Choice(f"{SEARCH}:runs", RUNS, int),
-    "search_integer": Choice(f"{SEARCH}:integer", False, bool),
-    "search_without": Choice(f"{SEARCH}:left_out", [], list),
+    "goal": Choice(f"{SEARCH}:goal", NO_GOAL),
+    "goal_runs": Choice(f"{SEARCH}:runs", RUNS, int),
+    "goal_integer": Choice(f"{SEARCH}:integer", False, bool),
+    "goal_without": Choice(f"{SEARCH}:left_out", [], list),
     "recipes": Choice(f"{RECIPES}:kept", "\n".join(submit.STANDARD_SWEEP)),
 }
 """Name in the address → choice."""

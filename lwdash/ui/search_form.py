@@ -41,15 +41,14 @@ def search_form(
     facts: the model's, as stored. limits: the experiment's. may_be_none: with the choice not to search at all, which is
     the first one.
     """
+    goals = [*([NO_GOAL] if may_be_none else []), *GOALS]
+    _settle(f"{key}:goal", lambda goal: goal in goals)
+    _settle(f"{key}:runs", lambda runs: 1 <= runs <= MOST_SEARCHED)
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     goal = left.selectbox(
         "Search for",
-        [*([NO_GOAL] if may_be_none else []), *GOALS],
-        format_func=lambda goal: (
-            GOALS[goal].label[:1].upper() + GOALS[goal].label[1:]
-            if goal
-            else "nothing: only the recipes above"
-        ),
+        goals,
+        format_func=_goal_words,
         key=f"{key}:goal",
         help="lwdash chooses recipes, a few at a time, and learns from each result what to try next. Quality is kept "
         "high at the same time.",

@@ -139,6 +139,19 @@ def test_from_two_files_to_a_smaller_one(home, page):
         page.goto(f"{server.url}run?id=3")
         expect(page.get_by_text(re.compile(r"\d\.\d\d× smaller"))).to_be_visible()
         shoot(page, "5 run")
+
+        page.goto(address)
+        page.get_by_text("Let lwdash search for recipes").click()
+        budget = page.get_by_role("spinbutton", name="Runs, at most")
+        budget.fill("2")
+        budget.press("Enter")
+        expect(page.get_by_text("Runs that keep your limits are looked for")).to_be_visible()
+        page.get_by_role("button", name="Search", exact=True).click()
+        expect(page.get_by_text("Searching for the smallest .tflite")).to_be_visible()
+        expect(page.get_by_text("all 2 runs were made")).to_be_visible(timeout=3 * MINUTES)
+        expect(page.get_by_role("figure", name=re.compile("^2 runs of the search"))).to_be_visible()
+        expect(cell(page, "dynamic")).to_be_attached()
+        shoot(page, "6 searched")
     finally:
         server.stop()
 

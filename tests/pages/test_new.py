@@ -10,6 +10,7 @@ from lwdash.engine import submit
 from lwdash.examples import find_example
 from lwdash.settings import load_settings
 from lwdash.ui import places
+from storage import searches
 from storage.overview import found_experiments
 from storage.store import Store, open_store
 
@@ -67,6 +68,28 @@ def test_an_address_brings_back_files_settings_limits_and_recipes(store: Store) 
     assert (row["threads"], row["seed"], row["settings"]["preprocess"]) == (2, 3, "")
 
 
+def test_a_search_can_follow_the_recipes_or_stand_alone(store: Store) -> None:
+    address = {
+        **digits(store), "recipes": "", "goal": "gzip_bytes", "goal_runs": "7", "goal_integer": "True",
+        "goal_without": "prune\nint16x8", "accuracy_drop": "2",
+    }  # fmt: skip
+    app = opened(**address)
+    assert dict(app.query_params) == address, "nothing is lost on the way, nothing is added"
+    assert "Before quantizing: Channel pruning, Low rank, Clustering, Quantization-aware training" in words(
+        app
+    )
+    next(button for button in app.button if button.label == "Start").click().run()
+    assert not app.exception
+    experiment = int(found_experiments(store.database)["id"].max())
+    [search] = searches.get_searches(store.database, experiment)
+    assert (search["goal"], search["budget"], search["settings"]["space"]["formats"]) == (
+        "gzip_bytes",
+        7,
+        ["int8"],
+    )
+    assert search["settings"]["space"]["techniques"] == ["channels", "low_rank", "cluster", "qat"]
+
+
 def test_what_was_chosen_is_there_after_a_visit_elsewhere_and_gone_after_starting_over(store: Store) -> None:
     app = opened(**digits(store))
     app.number_input(key="limit:size_bytes").set_value(40.0).run()
@@ -86,6 +109,8 @@ def test_what_was_chosen_is_there_after_a_visit_elsewhere_and_gone_after_startin
     [
         {"seed": "-5", "size_bytes": "many", "threads": "1e9", "label": "no such column", "header": "maybe"},
         {"model": "0" * 64, "data": "not a hash"},
+        {"goal": "beauty", "goal_runs": "9999", "goal_without": "nothing", "goal_integer": "perhaps"},
+        {"goal": "size_bytes", "goal_runs": "9999", "goal_without": "prune"},
         {"recipes": "x" * 10_000, "ignored": "a\nb", "accuracy_drop": "nan", "latency_ms": "inf"},
     ],
 )

@@ -11,10 +11,12 @@ from sqlalchemy import select, update
 from streamlit.testing.v1 import AppTest
 from visit import shown, sound, words
 
+from lwdash.engine.searching import advance_searches
 from lwdash.recipe import parse_recipe
 from lwdash.techniques import TECHNIQUES
 from lwdash.ui import places
-from storage import runs
+from storage import runs, searches
+from storage.annotations import set_limits
 from storage.tables import Run, State
 
 
@@ -247,3 +249,68 @@ def test_a_mistake_in_a_field_is_said_below_it(editor):
     app.text_input(key="r:prune:skip").set_value("dense, a b")
     assert "a b" in sound(app.run()).error[0].value
     assert app.button(key="r:add").disabled
+
+
+def test_a_search_is_started_followed_stopped_and_told(home):
+    experiment = seed_experiment(home, "beats", 4)
+    app = shown(places.EXPERIMENT, id=str(experiment))
+    assert "Search" not in [header.value for header in app.header]
+    app.session_state[f"search:{experiment}:open"] = True
+    sound(app.run())
+    assert "There are no limits: the whole trade-off is explored" in words(app)
+    assert "Pruning and clustering are left out" in words(app)
+    app.selectbox(key=f"search:{experiment}:goal").set_value("gzip_bytes").run()
+    assert "Pruning and clustering are left out" not in words(sound(app))
+    app.toggle(key=f"search:{experiment}:integer").set_value(True).run()
+    app.number_input(key=f"search:{experiment}:runs").set_value(9).run()
+    app.multiselect(key=f"search:{experiment}:left_out").set_value(["int8", "int16x8"]).run()
+    assert "Every number format is left out" in words(sound(app))
+    assert app.button(key=f"search:{experiment}:start").disabled
+    app.multiselect(key=f"search:{experiment}:left_out").set_value(["int16x8", "prune"]).run()
+    app.button(key=f"search:{experiment}:start").click()
+    sound(app.run())
+
+    [search] = searches.get_searches(home.database, experiment)
+    assert (search["goal"], search["budget"], search["state"]) == ("gzip_bytes", 9, "running")
+    assert search["settings"]["space"] == {
+        "formats": ["int8"],
+        "techniques": ["channels", "low_rank", "cluster", "qat"],
+    }
+    advance_searches(home)
+    app = shown(places.EXPERIMENT, id=str(experiment))
+    assert "Searching for the smallest gzipped file" in words(app).replace("**", "")
+    assert "4 of at most 9 runs started" in words(app)
+    assert f"search:{experiment}:start" not in [button.key for button in app.button], "one at a time"
+
+    app.button(key="cancel-all").click()
+    sound(app.run())
+    [search] = searches.get_searches(home.database, experiment)
+    assert search["state"] == "stopped", "or it would go on"
+    assert not runs.get_states(home.database, searches.search_runs(home.database, search))[0]["doing"]
+    text = words(shown(places.EXPERIMENT, id=str(experiment))).replace("**", "")
+    assert "For the smallest gzipped file, 4 runs in" in text
+    assert "stopped by hand" in text
+    assert "Without limits it maps the whole trade-off" in text
+
+
+def test_a_search_names_what_is_best_and_warns_of_the_best_of_many(home):
+    experiment = seed_experiment(home, "beats", 40)
+    set_limits(home.database, experiment, {"accuracy_drop": 0.02})
+    settings = {"space": {"formats": ["int8"], "techniques": []}, "sampler": "tpe", "seed": 0}
+    search = searches.add_search(home.database, experiment, goal="size_bytes", budget=9, settings=settings)
+    row = searches.get_search(home.database, search)
+    with home.database.begin() as connection:
+        connection.execute(update(Run).where(Run.id > 20).values(submission=row["submission"]))
+    searches.end_search(home.database, search, "all 9 runs were made")
+    text = words(shown(places.EXPERIMENT, id=str(experiment))).replace("**", "")
+    rows = [run for run in frames_of(home) if run["figures"]["accuracy"] >= 0.93 and not run["is_baseline"]]
+    smallest = min(rows, key=lambda run: run["figures"]["size_bytes"])
+    assert f"Best under your limits: {smallest['recipe']}" in text
+    assert f"{smallest['figures']['size_bytes'] / 1000:,.1f} kB" in text
+    assert "It is the best of 39 on the same 200 rows" in text
+    assert "check it on rows that no run was measured on" in text
+
+
+def frames_of(home):
+    found = [runs.get_run(home.database, i) for i in range(1, 41)]
+    return [run for run in found if run and run["figures"]]

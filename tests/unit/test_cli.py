@@ -233,3 +233,55 @@ def test_a_newer_database_is_refused(finished: Finished, tmp_path: Path) -> None
 def test_json_is_the_only_thing_on_standard_output(finished: Finished) -> None:
     assert len(finished.called.out.splitlines()) == 1
     json.loads(finished.called.out)
+
+
+def test_a_search_chooses_recipes_and_names_the_best(
+    finished: Finished, sample: Sample, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(finished.home, home, ignore=shutil.ignore_patterns("engine.lock", "scratch"))
+    call = [
+        "search",
+        sample.model,
+        "--data",
+        sample.data,
+        "--label",
+        "label",
+        "--max-drop",
+        "5",
+        "--post-training",
+    ]
+    called = call_lwdash(home, *call, "--format", "int8", "--format", "dynamic", "--runs", "5", "--json")
+    assert called.code == 0, called.err
+    found = called.json
+    assert found["experiment"] == finished.called.json["experiment"], (
+        "the experiment that is there, and its baseline"
+    )
+    assert (found["state"], found["words"]) == ("ended", "no recipe is left that was not tried")
+    assert [run["recipe"] for run in found["runs"]] == ["dynamic"], "int8 was run before"
+    best = call_lwdash(home, "show", str(found["best"]), "--json").json
+    assert best["recipe"] in {"int8", "dynamic"}
+    assert found["best"] in [run["id"] for run in found["front"]]
+    assert best["size_bytes"] == min(run["size_bytes"] for run in found["front"])
+
+    again = call_lwdash(home, *call, "--format", "int8", "--runs", "5")
+    assert again.code == 1, "no run was started"
+    assert "no recipe is left that was not tried" in again.out
+    assert "best under the limits: run" in again.out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--format", "prune(sparsity=0.5)"), "is no number format"),
+        (("--format", "int9"), "there is no technique 'int9'"),
+        (("--runs", "0"), "a search starts 1 to"),
+    ],
+)
+def test_a_search_that_cannot_be_is_refused(
+    finished: Finished, sample: Sample, tmp_path: Path, options: tuple[str, str], words: str
+) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(finished.home, home, ignore=shutil.ignore_patterns("engine.lock", "scratch"))
+    call = ["search", sample.model, "--data", sample.data, "--label", "label", "--json"]
+    refused(call_lwdash(home, *call, *options), words)
