@@ -46,10 +46,10 @@ def plot_search(points: pd.DataFrame, measure: Measure, before: float | None) ->
     )
     figure.update_yaxes(title=measure.title, automargin=True)
     figure.update_layout(
-        title=f"{measure.label} of each run, in the order they were tried",
-        height=360,
-        margin={"t": 90, "b": 20},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        title=f"{measure.label}, run by run",
+        height=380,
+        margin={"t": 60, "b": 20},
+        legend={"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0},
     )
     return figure
 

@@ -1,7 +1,7 @@
 """Searches on an experiment's page: started, followed, and what they found."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
@@ -13,6 +13,7 @@ from lwdash.engine import submit
 from lwdash.errors import LwdashError
 from lwdash.search.outcomes import Outcome, best, measured, outcomes
 from lwdash.search.space import GOALS
+from lwdash.ui import places
 from lwdash.ui.cards import plain
 from lwdash.ui.figure import show_figure
 from lwdash.ui.formats import seconds
@@ -82,40 +83,61 @@ def _offer(_store: Store, experiment: Mapping[str, Any]) -> None:
             st.rerun()
 
 
+@dataclass(frozen=True)
+class _Story:
+    """A search with what was measured in its experiment, whoever started it: `done` has a row a run, by its id."""
+
+    search: Mapping[str, Any]
+    limits: Mapping[str, float]
+    tried: pd.DataFrame
+    done: pd.DataFrame
+    found: list[Outcome]
+    own: frozenset[int]
+
+    @property
+    def goal(self) -> Measure:
+        return MEASURES[self.search["goal"]]
+
+    @property
+    def quality(self) -> Measure:
+        return quality_of(self.done)
+
+    @property
+    def charted(self) -> Measure | None:
+        """What gets better as the search goes on: the goal where quality is limited, else quality; None without limits."""
+        if not self.limits:
+            return None
+        return self.goal if self.limits.get("accuracy_drop") is not None else self.quality
+
+
+def _story(store: Store, experiment: Mapping[str, Any], search: Mapping[str, Any]) -> _Story:
+    limits = experiment["limits"] or {}
+    runs = tried(store.database, search, LOOKED_AT)
+    done = measured(runs)
+    found = outcomes(done, search["goal"], limits)
+    own = frozenset(runs.loc[runs["is_own"].astype(bool), "id"])
+    return _Story(search, limits, runs, done.set_index("id"), found, own)
+
+
 def _show_found(_store: Store, experiment: Mapping[str, Any], search_id: int) -> None:
     search = get_search(_store.database, search_id)
     assert search is not None, "searches are never removed"
-    limits = experiment["limits"] or {}
-    runs = tried(_store.database, search, LOOKED_AT)
-    done = measured(runs)
-    found = outcomes(done, search["goal"], limits)
-    own = set(runs.loc[runs["is_own"].astype(bool), "id"])
-    names = dict(zip(runs["id"], runs["recipe"], strict=True))
+    story = _story(_store, experiment, search)
     st.header("Search", anchor="search")
-    st.markdown(
-        f"**For {GOALS[search['goal']].label}**, {_standing(search, runs)}. {_winner(found, own, names, search, done)}"
-    )
+    st.markdown(f"**For {GOALS[search['goal']].label}**, {_standing(story)}. {_winner(story)}")
     if search["state"] == "failed":
         st.error(plain(search["words"] or ""), icon=":material/error:")
-    ours = [outcome for outcome in found if outcome.run in own]
-    measure = _charted(search["goal"], limits, done)
-    if measure is None or not ours:
-        return
-    others = best([outcome for outcome in found if outcome.run not in own])
-    values = done.set_index("id")[measure.column].astype(float)
-    points = _points(ours, names, values, MEASURES[search["goal"]], quality_of(done), done.set_index("id"))
-    before = None if others is None else float(values[others.run])
-    show_figure(
-        plot_search(points, measure, before),
-        key=f"search:{experiment['id']}:figure",
-        alt=describe_search(points, measure, before),
-        file_name="search",
-    )
+    chosen = best(story.found)
+    if chosen is not None:
+        link = {"id": str(chosen.run)}
+        st.page_link(places.RUN, label=f"Run {chosen.run}", icon=":material/layers:", query_params=link)
+    _draw(story)
 
 
-def _standing(search: Mapping[str, Any], runs: pd.DataFrame) -> str:
+def _standing(story: _Story) -> str:
     """`24 runs in 6 min: all 24 runs were made`."""
-    failed = int((runs["is_own"].astype(bool) & (runs["state"] == "failed")).sum())
+    search = story.search
+    failed = int((story.tried["id"].isin(story.own) & (story.tried["state"] == "failed")).sum())
     words = f"{search['asked']:,} run{'' if search['asked'] == 1 else 's'}"
     if failed:
         words += f", {failed:,} of which failed"
@@ -126,63 +148,67 @@ def _standing(search: Mapping[str, Any], runs: pd.DataFrame) -> str:
     return f"{words} in {took}{reason}"
 
 
-def _winner(
-    found: Sequence[Outcome],
-    own: set[int],
-    names: Mapping[int, str],
-    search: Mapping[str, Any],
-    done: pd.DataFrame,
-) -> str:
+def _winner(story: _Story) -> str:
     """Which run to take by the search's goal, and the trap in choosing the best of many."""
-    if not found:
+    if not story.found:
         return "Nothing was measured yet."
-    if not found[0].excess:
+    if not story.limits:
         return "Without limits it maps the whole trade-off: see the Pareto front above."
-    chosen = best(found)
+    chosen = best(story.found)
     if chosen is None:
-        return "No run keeps all limits yet." if search["state"] == "running" else "No run keeps all limits."
-    row = done[done["id"] == chosen.run].iloc[0]
-    quality, cost = quality_of(done), MEASURES[search["goal"]]
-    figures = f"{cost.write(row[cost.column])}, {quality.label.lower()} {quality.write(row[quality.column])}"
-    whose = "" if chosen.run in own else ", which was there before the search"
-    rows = int(row["rows"]) if "rows" in row and row["rows"] == row["rows"] else None
-    on = f"the same {rows:,} rows" if rows else "the same rows"
+        return (
+            "No run keeps all limits yet."
+            if story.search["state"] == "running"
+            else "No run keeps all limits."
+        )
+    row = story.done.loc[chosen.run]
+    figures = ", ".join((story.goal.write(row[story.goal.column]), _quality(story, row)))
+    whose = "" if chosen.run in story.own else ", which was there before the search"
+    rows = row.get("rows")
+    on = f"the same {int(rows):,} rows" if pd.notna(rows) else "the same rows"
     return (
-        f"Best under your limits: **{plain(names[chosen.run])}** ({plain(figures)}){whose}. "
-        f":small[It is the best of {len(found):,} on {on}, so its figure flatters it a little: look at its interval, and "
-        "check it on rows that no run was measured on.]"
+        f"Best under your limits: **{plain(chosen.recipe)}** ({plain(figures)}){whose}. "
+        f":small[It is the best of {len(story.found):,} on {on}, so its figure flatters it a little: look at its interval, "
+        "and check it on rows that no run was measured on.]"
     )
 
 
-def _charted(goal: str, limits: Mapping[str, float], done: pd.DataFrame) -> Measure | None:
-    """What gets better as the search goes on: the goal where quality is limited, else quality; None without limits."""
-    if not limits or done.empty:
-        return None
-    return MEASURES[goal] if limits.get("accuracy_drop") is not None else quality_of(done)
+def _quality(story: _Story, row: pd.Series) -> str:
+    return f"{story.quality.label.lower()} {story.quality.write(row[story.quality.column])}"
 
 
-def _points(
-    ours: Sequence[Outcome],
-    names: Mapping[int, str],
-    values: pd.Series,
-    cost: Measure,
-    quality: Measure,
-    figures: pd.DataFrame,
-) -> pd.DataFrame:
+def _draw(story: _Story) -> None:
+    """How the search went, where there is something that got better."""
+    ours = [outcome for outcome in story.found if outcome.run in story.own]
+    measure = story.charted
+    if measure is None or not ours:
+        return
+    points = _points(story, ours, measure)
+    others = best([outcome for outcome in story.found if outcome.run not in story.own])
+    before = None if others is None else float(story.done.loc[others.run, measure.column])
+    show_figure(
+        plot_search(points, measure, before),
+        key=f"search:{story.search['experiment_id']}:figure",
+        alt=describe_search(points, measure, before),
+        file_name="search",
+    )
+
+
+def _points(story: _Story, ours: Sequence[Outcome], measure: Measure) -> pd.DataFrame:
     """The rows that the figure draws, see charts.search_progress."""
-    rows = []
-    for number, outcome in enumerate(ours, start=1):
-        leader = best(ours[:number])
-        row = figures.loc[outcome.run]
-        rows.append(
-            {
-                "number": number,
-                "run": outcome.run,
-                "name": names[outcome.run],
-                "value": float(values[outcome.run]),
-                "keeps": outcome.keeps_limits,
-                "words": "\n".join(f"{m.label}: {m.write(row[m.column])}" for m in (cost, quality)),
-                "best": float("nan") if leader is None else float(values[leader.run]),
-            }
-        )
-    return pd.DataFrame(rows)
+    values = story.done[measure.column].astype(float)
+    leaders = [best(ours[:number]) for number in range(1, len(ours) + 1)]
+    return pd.DataFrame(
+        {
+            "number": range(1, len(ours) + 1),
+            "run": [outcome.run for outcome in ours],
+            "name": [outcome.recipe for outcome in ours],
+            "value": [float(values[outcome.run]) for outcome in ours],
+            "keeps": [outcome.keeps_limits for outcome in ours],
+            "words": [
+                f"{story.goal.label}: {story.goal.write(row[story.goal.column])}\n{_quality(story, row)}"
+                for row in (story.done.loc[outcome.run] for outcome in ours)
+            ],
+            "best": [float("nan") if leader is None else float(values[leader.run]) for leader in leaders],
+        }
+    )
