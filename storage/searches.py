@@ -102,6 +102,13 @@ def tried(engine: Engine, search: Mapping[str, Any], limit: int) -> pd.DataFrame
     return pd.DataFrame(rows, columns=names)
 
 
+def recipes_tried(engine: Engine, experiment_id: int) -> set[str]:
+    """Every recipe of the experiment's runs, whatever came of them."""
+    query = select(Run.recipe).where(Run.experiment_id == experiment_id, Run.kind == RECIPE).distinct()
+    with engine.connect() as connection:
+        return set(connection.execute(query).scalars())
+
+
 def enter(
     engine: Engine, search: Mapping[str, Any], recipes: Sequence[tuple[str, bool, bool]], asked: int
 ) -> list[int]:

@@ -3,10 +3,10 @@
 import random
 import uuid
 
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from lwdash.keras_models.facts import LayerFacts, ModelFacts, TensorFacts
-from storage import experiments
+from storage import experiments, searches
 from storage.store import Store
 from storage.tables import Run, RunDetail, State
 
@@ -106,3 +106,16 @@ def _next_id(store: Store) -> int:
     from storage.frames import newest_run
 
     return (newest_run(store.database) or 0) + 1
+
+
+def seed_search(store: Store, experiment: int, after: int) -> int:
+    """An ended search of the experiment, to which its runs above the id `after` belong; returns its id."""
+    settings = {"space": {"formats": ["int8"], "techniques": []}, "sampler": "tpe", "seed": 0}
+    search = searches.add_search(store.database, experiment, goal="size_bytes", budget=9, settings=settings)
+    row = searches.get_search(store.database, search)
+    assert row is not None
+    own = update(Run).where(Run.experiment_id == experiment, Run.id > after)
+    with store.database.begin() as connection:
+        connection.execute(own.values(submission=row["submission"]))
+    searches.end_search(store.database, search, "all 9 runs were made")
+    return search

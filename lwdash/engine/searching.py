@@ -4,7 +4,7 @@ All that a search knows is in the database, so it goes on where it was after a r
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pandas as pd
@@ -51,8 +51,9 @@ def _advance(store: Store, search: Mapping[str, Any]) -> None:
         words = f"its first {len(own):,} runs failed, the last with: {own['error'].iloc[-1]}"
         searches.end_search(store.database, search["id"], words, SearchState.FAILED)
         return
+    known = searches.recipes_tried(store.database, search["experiment_id"])
     try:
-        recipes = _next(search, tried, experiment["limits"] or {})
+        recipes = _next(search, tried, known, experiment["limits"] or {})
     except Exception as error:  # whatever is wrong with one search, the other work goes on
         logger.exception("search %s cannot go on", search["id"])
         words = f"it cannot go on: {type(error).__name__}: {error}"
@@ -69,12 +70,14 @@ def _advance(store: Store, search: Mapping[str, Any]) -> None:
     searches.enter(store.database, search, entries, len(recipes))
 
 
-def _next(search: Mapping[str, Any], tried: pd.DataFrame, limits: Mapping[str, float]) -> list[Recipe]:
+def _next(
+    search: Mapping[str, Any], tried: pd.DataFrame, known: Collection[str], limits: Mapping[str, float]
+) -> list[Recipe]:
     settings = search["settings"]
     return propose(
         Space.from_dict(settings["space"]),
         outcomes(measured(tried), search["goal"], limits),
-        set(tried["recipe"]),
+        known,
         min(AT_ONCE - search["pending"], search["budget"] - search["asked"]),
         sampler=settings["sampler"],
         seed=settings["seed"] + search["asked"],

@@ -14,7 +14,8 @@ from lwdash.charts.pareto import pareto
 @dataclass(frozen=True)
 class Outcome:
     """A measured run: `quality` (more is better), `cost` (less is better: the goal's figure, or one divided by it), and
-    for each limit by which share of it the run exceeds it (negative where it keeps it)."""
+    for each limit by which share of it the run exceeds it: negative where it keeps it, NaN where nothing was measured to
+    tell."""
 
     run: int
     recipe: str
@@ -28,7 +29,7 @@ class Outcome:
 
 
 def outcomes(runs: pd.DataFrame, goal: str, limits: Mapping[str, float]) -> list[Outcome]:
-    """The measured runs of a frame, oldest first, without those of which the goal's column or a limit was not measured.
+    """The measured runs of a frame, oldest first, without those of which quality or the goal's column was not measured.
 
     runs: `id`, `recipe`, and the columns of figures (see charts.measures); goal: one of those columns.
     """
@@ -43,7 +44,7 @@ def outcomes(runs: pd.DataFrame, goal: str, limits: Mapping[str, float]) -> list
     if MEASURES[goal].is_higher_better:
         cost = 1 / cost
     over = excess(runs, limits)
-    is_measured = np.isfinite(quality) & np.isfinite(cost) & over.notna().all(axis=1)
+    is_measured = np.isfinite(quality) & np.isfinite(cost)
     return [
         Outcome(
             int(runs["id"][i]),

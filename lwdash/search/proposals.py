@@ -1,6 +1,7 @@
 """What to try next: optuna learns from the runs that there are, whoever started them."""
 
 import itertools
+import math
 import sys
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -46,11 +47,12 @@ def propose(
     for draws, patience in _draws(space, found, sampler, seed):
         in_vain = 0
         for recipe in draws:
-            if len(proposed) == count or in_vain == patience:
+            if len(proposed) == count:
+                return proposed
+            in_vain = in_vain + 1 if str(recipe) in drawn else 0
+            if in_vain == patience:
                 break
-            in_vain += 1
-            if str(recipe) not in drawn:
-                in_vain = 0
+            if not in_vain:
                 drawn.add(str(recipe))
                 proposed.append(recipe)
     return proposed
@@ -91,7 +93,9 @@ def _study(space: Space, found: Sequence[Outcome], sampler: str, seed: int) -> "
                     params=choices,
                     distributions=told.distributions,
                     values=[outcome.quality, outcome.cost],
-                    constraints=dict(outcome.excess),
+                    constraints={
+                        key: value for key, value in outcome.excess.items() if not math.isnan(value)
+                    },
                 )
             )
     return study

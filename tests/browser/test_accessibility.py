@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 from conftest import poll
-from seeding import seed_experiment
+from seeding import seed_experiment, seed_search
 
 from browser.painted import SETTLED
 from browser.served import Dashboard
 from lwdash.engine import submit
 from lwdash.examples import find_example
 from lwdash.ui.words import glossary
+from storage.annotations import set_limits
 from storage.store import open_store
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -29,7 +30,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Dashboard
     """A server with an experiment, and the address of each page in its fullest state."""
     home = tmp_path_factory.mktemp("accessible")
     store = open_store(f"sqlite:///{home / 'lwdash.sqlite'}", str(home / "artifacts"), home / "cache")
-    seed_experiment(store, "beats", 60)
+    experiment = seed_experiment(store, "beats", 60)
+    seed_search(store, experiment, 40)
+    set_limits(store.database, experiment, {"accuracy_drop": 0.02})
     example = find_example("digits")
     files = {
         kind: submit.add_local_file(store, path, kind)
@@ -42,7 +45,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Dashboard
         server,
         {
             "overview": "",
-            "new": f"new?model={files['model']}&data={files['data']}&preprocess=divide%2816%29",
+            "new": f"new?model={files['model']}&data={files['data']}&preprocess=divide%2816%29&goal=gzip_bytes",
             "results": "experiment?id=1&runs=1,2,3",
             "run": "run?id=2",
             "failed run": "run?id=50",
@@ -63,6 +66,11 @@ def test_no_page_has_a_finding_of_weight(served: Any, browser: Any, scheme: str)
     for name, address in addresses.items():
         page.goto(server.url + address)
         expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=1000 * SECONDS)
+        if name == "results":
+            page.get_by_text("Let lwdash search for recipes").click()
+            expect(page.get_by_text("Pruning and clustering are left out")).to_be_visible(
+                timeout=1000 * SECONDS
+            )
         if name == "new":
             expect(page.get_by_text("Scaled twice")).to_be_visible(timeout=1000 * SECONDS)
         page.wait_for_function(SETTLED)

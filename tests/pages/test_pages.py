@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from seeding import seed_experiment
+from seeding import seed_experiment, seed_search
 from sqlalchemy import select, update
 from streamlit.testing.v1 import AppTest
 from visit import shown, sound, words
@@ -296,12 +296,7 @@ def test_a_search_is_started_followed_stopped_and_told(home):
 def test_a_search_names_what_is_best_and_warns_of_the_best_of_many(home):
     experiment = seed_experiment(home, "beats", 40)
     set_limits(home.database, experiment, {"accuracy_drop": 0.02})
-    settings = {"space": {"formats": ["int8"], "techniques": []}, "sampler": "tpe", "seed": 0}
-    search = searches.add_search(home.database, experiment, goal="size_bytes", budget=9, settings=settings)
-    row = searches.get_search(home.database, search)
-    with home.database.begin() as connection:
-        connection.execute(update(Run).where(Run.id > 20).values(submission=row["submission"]))
-    searches.end_search(home.database, search, "all 9 runs were made")
+    seed_search(home, experiment, 20)
     text = words(shown(places.EXPERIMENT, id=str(experiment))).replace("**", "")
     rows = [run for run in frames_of(home) if run["figures"]["accuracy"] >= 0.93 and not run["is_baseline"]]
     smallest = min(rows, key=lambda run: run["figures"]["size_bytes"])

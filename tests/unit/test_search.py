@@ -143,9 +143,12 @@ def test_outcomes_are_of_measured_runs_without_the_baseline() -> None:
     assert found[2].excess["accuracy_drop"] == pytest.approx(1.5)
     assert [o.cost for o in outcomes(measured(RUNS), "speedup", {})] == [1.25, 1.0, 0.5]
     assert outcomes(measured(RUNS), "arena_bytes", {}) == []
-    assert outcomes(measured(RUNS), "size_bytes", {"arena_bytes": 1.0}) == [], (
-        "a limit that nothing was measured for"
+    untold = outcomes(measured(RUNS), "size_bytes", {"arena_bytes": 1.0})
+    assert [o.keeps_limits for o in untold] == [False] * 3, (
+        "a limit that nothing was measured for is not kept"
     )
+    assert best(untold) is None
+    assert propose(EVERYTHING, untold, {"int8"}, 1), "and does not stop the search"
     assert outcomes(measured(RUNS.iloc[:0]), "size_bytes", {}) == []
 
 
