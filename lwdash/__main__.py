@@ -21,7 +21,6 @@ from lwdash.engine.linting import lint_data
 from lwdash.engine.scheduler import Engine
 from lwdash.errors import DataRefused, LwdashError, NotFound, UserMistake
 from lwdash.recipe import parse_recipe
-from lwdash.search.space import FORMATS
 from lwdash.settings import Settings, load_settings
 from storage import runs
 from storage.analyses import SENSITIVITY
@@ -78,7 +77,7 @@ def _search(options: argparse.Namespace, settings: Settings, store: Store) -> in
             experiment,
             goal=GOALS[options.goal],
             budget=options.runs,
-            formats=options.format or FORMATS,
+            formats=options.format,
             techniques=() if options.post_training else options.technique,
             sampler=options.sampler,
             seed=options.sampler_seed,

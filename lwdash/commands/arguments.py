@@ -7,7 +7,7 @@ from pathlib import Path
 from lwdash.commands import gc
 from lwdash.search import space
 from lwdash.search.proposals import SAMPLERS
-from lwdash.search.space import FORMATS, TUNED
+from lwdash.search.space import FORMATS, INTEGER_FORMATS, TUNED
 from lwdash.settings import Settings
 from storage.store import Store
 
@@ -90,7 +90,7 @@ def command_parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
         action="append",
         metavar="STEP",
         help="a number format that may be used, e.g. 'int8(io=float32)'; repeat it for more "
-        f"(default: {', '.join(FORMATS)})",
+        f"(default: {', '.join(FORMATS)}; for the arena {', '.join(INTEGER_FORMATS)})",
     )
     search.add_argument(
         "--sampler",

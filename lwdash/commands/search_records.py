@@ -1,15 +1,16 @@
 """A search as the command line gives it."""
 
 from collections.abc import Mapping
+from math import isnan
 from typing import Any
 
 from sqlalchemy import Engine
 
 from lwdash.commands.records import run_record, table_lines
 from lwdash.errors import NotFound
-from lwdash.search.outcomes import best, front, measured, outcomes
+from lwdash.search.outcomes import best, eligible, front, measured, outcomes
 from lwdash.search.proposals import LEARNT
-from lwdash.search.space import GOALS
+from lwdash.search.space import GOALS, Space
 from storage import experiments, searches
 from storage.frames import baseline_run
 
@@ -24,8 +25,10 @@ def search_record(engine: Engine, search_id: int) -> dict[str, Any]:
     experiment = search and experiments.get_experiment(engine, search["experiment_id"])
     if search is None or experiment is None:
         raise NotFound(f"there is no search {search_id}")
-    found = outcomes(
-        measured(searches.tried(engine, search, LEARNT)), search["goal"], experiment["limits"] or {}
+    limits = experiment["limits"] or {}
+    space = Space.from_dict(search["settings"]["space"])
+    found = eligible(
+        outcomes(measured(searches.tried(engine, search, LEARNT)), search["goal"], limits), space
     )
     chosen = best(found)
     baseline = baseline_run(engine, search["experiment_id"])
@@ -35,11 +38,12 @@ def search_record(engine: Engine, search_id: int) -> dict[str, Any]:
         "goal": search["goal"],
         "state": search["state"],
         "words": search["words"],
-        "limits": experiment["limits"] or {},
+        "limits": limits,
         "baseline": run_record(engine, baseline) if baseline else None,
         "runs": [run_record(engine, run) for run in searches.search_runs(engine, search)],
         "front": [run_record(engine, outcome.run) for outcome in front(found)],
         "best": chosen.run if chosen else None,
+        "limits_not_measured": [key for key in limits if found and all(isnan(o.excess[key]) for o in found)],
     }
 
 
@@ -52,5 +56,6 @@ def search_lines(record: Mapping[str, Any]) -> list[str]:
     if not record["limits"]:
         return [*lines, "no limits were set: these are the runs that no other beats in both"]
     if record["best"] is None:
-        return [*lines, "no run keeps all limits"]
+        untold = ", ".join(record["limits_not_measured"])
+        return [*lines, f"no run keeps all limits{f': {untold} was measured on none' if untold else ''}"]
     return [*lines, f"best under the limits: run {record['best']}"]

@@ -13,7 +13,7 @@ from lwdash.keras_models.facts import ModelFacts
 from lwdash.keras_models.obstacles import obstacle
 from lwdash.recipe import Recipe, parse_recipe
 from lwdash.search.proposals import SAMPLERS
-from lwdash.search.space import FORMATS, GOALS, make_space
+from lwdash.search.space import GOALS, make_space
 from lwdash.techniques import TECHNIQUES
 from storage import experiments, runs, searches
 from storage.analyses import add_analysis
@@ -154,17 +154,17 @@ def start_search(
     *,
     goal: str,
     budget: int,
-    formats: Collection[str] = FORMATS,
+    formats: Collection[str] | None = None,
     techniques: Collection[str] | None = None,
     sampler: str = "tpe",
     seed: int = 0,
 ) -> int:
     """Lets lwdash choose the recipes of the experiment's next `budget` runs; returns the search.
 
-    goal: one of search.space.GOALS; formats: number formats as in recipes; techniques: those of training that may be
-    used, by default all that can change the goal and have something to treat in this model. The experiment's limits
-    count as they are when the next runs are chosen. Raises UserMistake, SearchRefused while the experiment has a
-    search that runs, NotAllowed where it is somebody else's.
+    goal: one of search.space.GOALS; formats: number formats as in recipes, by default the goal's; techniques: those of
+    training that may be used, by default all that can change the goal and have something to treat in this model. The
+    experiment's limits count as they are when the next runs are chosen. Raises UserMistake, SearchRefused while the
+    experiment has a search that runs, NotAllowed where it is somebody else's.
     """
     experiment = experiments.get_experiment(store.database, experiment_id)
     if experiment is None:
@@ -181,7 +181,7 @@ def start_search(
     for name in techniques:
         if name in TECHNIQUES and (reason := obstacle(model, name, TECHNIQUES[name].STAGE)):
             raise UserMistake(f"not with this model: {reason}")
-    space = make_space(formats, techniques)
+    space = make_space(GOALS[goal].formats if formats is None else formats, techniques)
     return searches.add_search(
         store.database,
         experiment_id,

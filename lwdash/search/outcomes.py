@@ -9,6 +9,8 @@ import pandas as pd
 from lwdash.charts.limits import excess
 from lwdash.charts.measures import MEASURES, quality_of
 from lwdash.charts.pareto import pareto
+from lwdash.recipe import parse_recipe
+from lwdash.search.space import Space
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,11 @@ def measured(tried: pd.DataFrame) -> pd.DataFrame:
     done = tried[(tried["state"] == "succeeded") & ~tried["is_baseline"].astype(bool)]
     figures = pd.DataFrame.from_records([f or {} for f in done["figures"]], index=done.index)
     return done.drop(columns="figures").join(figures, rsuffix="_figure")
+
+
+def eligible(found: Sequence[Outcome], space: Space) -> list[Outcome]:
+    """Those that a search may name as its result: not of a number format that it leaves out."""
+    return [outcome for outcome in found if not space.leaves_out(parse_recipe(outcome.recipe))]
 
 
 def best(found: Sequence[Outcome]) -> Outcome | None:

@@ -9,15 +9,21 @@ from lwdash.errors import RecipeError, UserMistake
 from lwdash.recipe import Recipe, Step, make_recipe, parse_recipe
 from lwdash.techniques import ORDER, TECHNIQUES
 
+FORMATS = ("int8", "float16", "dynamic", "dynamic(bits=4)", "weight_only(bits=4)", "int16x8")
+INTEGER_FORMATS = ("int8", "int16x8")
+"""What a processor without a floating-point unit runs."""
+
 
 @dataclass(frozen=True)
 class Goal:
-    """A measured quantity to make good while quality stays high; `techniques` are those that can change it."""
+    """A measured quantity to make good while quality stays high; `techniques` are those that can change it, `formats` the
+    number formats that make sense for it."""
 
     column: str
     label: str
     techniques: tuple[str, ...]
     why: str
+    formats: tuple[str, ...] = FORMATS
 
 
 GOALS: Mapping[str, Goal] = {
@@ -30,7 +36,8 @@ GOALS: Mapping[str, Goal] = {
         Goal("speedup", "the lowest latency", ("channels", "low_rank", "qat"),
              "Pruning and clustering are left out: the kernels multiply by zeros like by any other number."),
         Goal("arena_bytes", "the smallest arena", ("channels", "qat"),
-             "What TensorFlow Lite Micro plans for activations follows their number and format, not the weights."),
+             "What TensorFlow Lite Micro plans for activations follows their number and format, not the weights. It refuses "
+             "files with integer weights and float activations, so those are left out.", INTEGER_FORMATS),
     )
 }  # fmt: skip
 
@@ -42,9 +49,6 @@ TUNED: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     "qat": {},
 }
 """The parameters that a search varies, each with its values in order; the others keep their defaults."""
-FORMATS = ("int8", "float16", "dynamic", "dynamic(bits=4)", "weight_only(bits=4)", "int16x8")
-INTEGER_FORMATS = ("int8", "int16x8")
-"""What a processor without a floating-point unit runs."""
 
 
 class Chooser(Protocol):
@@ -70,6 +74,11 @@ class Space:
     def from_dict(cls, data: Mapping[str, Any]) -> "Space":
         """Raises UserMistake where a word is no technique or no number format."""
         return make_space(data["formats"], data["techniques"])
+
+    def leaves_out(self, recipe: Recipe) -> bool:
+        """Whether a recipe, whoever wrote it, makes a number format that this search was told not to make."""
+        left_out = set(map(_format_name, FORMATS)) - set(map(_format_name, self.formats))
+        return recipe.tflite_step is not None and recipe.tflite_step.name in left_out
 
     def starts(self) -> Iterator[Recipe]:
         """What is tried before anything is learnt: each format alone, then each technique alone with the first format
@@ -139,6 +148,10 @@ def make_space(formats: Collection[str], techniques: Collection[str]) -> Space:
     if not canonical:
         raise UserMistake(f"a search needs a number format at least, such as {FORMATS[0]}")
     return Space(tuple(dict.fromkeys(canonical)), tuple(name for name in ORDER if name in techniques))
+
+
+def _format_name(text: str) -> str:
+    return text.partition("(")[0]
 
 
 def _goes_with(name: str, format: str) -> bool:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from lwdash.engine.submit import MOST_SEARCHED, usable_techniques
 from lwdash.keras_models.facts import ModelFacts
-from lwdash.search.space import FORMATS, GOALS, INTEGER_FORMATS
+from lwdash.search.space import GOALS, INTEGER_FORMATS
 from lwdash.techniques import TECHNIQUES
 from lwdash.ui.formats import seconds
 from storage.queue import seconds_per_run
@@ -63,7 +63,7 @@ def search_form(
         key=f"{key}:integer",
         help="int8 and int16x8: what a processor without floats runs",
     )
-    formats = INTEGER_FORMATS if is_integer else FORMATS
+    formats = INTEGER_FORMATS if is_integer else GOALS[goal].formats
     options = [*usable, *formats]
     _settle(f"{key}:left_out", lambda names: set(names) <= set(options))  # another goal has other options
     left_out = left.multiselect(

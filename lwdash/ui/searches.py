@@ -11,8 +11,8 @@ from lwdash.charts.measures import MEASURES, Measure, quality_of
 from lwdash.charts.search_progress import describe_search, plot_search
 from lwdash.engine import submit
 from lwdash.errors import LwdashError
-from lwdash.search.outcomes import Outcome, best, measured, outcomes
-from lwdash.search.space import GOALS
+from lwdash.search.outcomes import Outcome, best, eligible, measured, outcomes
+from lwdash.search.space import GOALS, Space
 from lwdash.ui import places
 from lwdash.ui.cards import plain
 from lwdash.ui.figure import show_figure
@@ -114,7 +114,8 @@ def _story(store: Store, experiment: Mapping[str, Any], search: Mapping[str, Any
     limits = experiment["limits"] or {}
     runs = tried(store.database, search, LOOKED_AT)
     done = measured(runs)
-    found = outcomes(done, search["goal"], limits)
+    space = Space.from_dict(search["settings"]["space"])
+    found = eligible(outcomes(done, search["goal"], limits), space)
     own = frozenset(runs.loc[runs["is_own"].astype(bool), "id"])
     return _Story(search, limits, runs, done.set_index("id"), found, own)
 

@@ -13,7 +13,7 @@ from lwdash.charts.measures import MEASURES
 from lwdash.charts.search_progress import describe_search, plot_search
 from lwdash.errors import UserMistake
 from lwdash.recipe import Recipe, parse_recipe
-from lwdash.search.outcomes import Outcome, best, front, measured, outcomes
+from lwdash.search.outcomes import Outcome, best, eligible, front, measured, outcomes
 from lwdash.search.proposals import propose
 from lwdash.search.space import FORMATS, GOALS, INTEGER_FORMATS, TUNED, Space, make_space
 from lwdash.techniques import ORDER
@@ -108,6 +108,8 @@ def test_goals_name_measures_and_techniques_that_are_tuned() -> None:
         assert goal.column == column
         assert column in MEASURES
         assert set(goal.techniques) <= set(TUNED) == set(ORDER)
+        assert make_space(goal.formats, goal.techniques).formats == goal.formats
+    assert GOALS["arena_bytes"].formats == INTEGER_FORMATS, "TensorFlow Lite Micro refuses the others"
     assert "prune" not in GOALS["size_bytes"].techniques
     assert "prune" in GOALS["gzip_bytes"].techniques
 
@@ -171,6 +173,14 @@ def test_best_is_the_cheapest_where_quality_is_limited_and_the_most_exact_where_
         "float16",
     ]
     assert front([]) == []
+
+
+def test_a_format_that_is_left_out_is_no_result_whoever_ran_it() -> None:
+    found = outcomes(measured(RUNS), "size_bytes", {"accuracy_drop": 0.2})
+    assert [o.recipe for o in eligible(found, Space(INTEGER_FORMATS))] == ["int8"]
+    assert best(eligible(found, Space(("int8", "dynamic(bits=4)")))).recipe == "dynamic"  # type: ignore[union-attr]
+    for text in ("int8(io=float32)", "qat", "prune(sparsity=0.5)", "mixed(default=int8)"):
+        assert not Space(INTEGER_FORMATS).leaves_out(parse_recipe(text))
 
 
 def world(recipe: Recipe) -> tuple[float, float]:
