@@ -6,6 +6,7 @@ import uuid
 from sqlalchemy import insert, update
 
 from lwdash.keras_models.facts import LayerFacts, ModelFacts, TensorFacts
+from lwdash.search.space import FORMATS
 from storage import experiments, searches
 from storage.store import Store
 from storage.tables import Run, RunDetail, State
@@ -110,7 +111,7 @@ def _next_id(store: Store) -> int:
 
 def seed_search(store: Store, experiment: int, after: int) -> int:
     """An ended search of the experiment, to which its runs above the id `after` belong; returns its id."""
-    settings = {"space": {"formats": ["int8"], "techniques": []}, "sampler": "tpe", "seed": 0}
+    settings = {"space": {"formats": list(FORMATS), "techniques": []}, "sampler": "tpe", "seed": 0}
     search = searches.add_search(store.database, experiment, goal="size_bytes", budget=9, settings=settings)
     row = searches.get_search(store.database, search)
     assert row is not None
