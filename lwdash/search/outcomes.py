@@ -94,9 +94,3 @@ def front(found: Sequence[Outcome]) -> list[Outcome]:
         [o.cost for o in found], [o.quality for o in found], is_more_x_better=False, is_more_y_better=True
     )
     return sorted((o for o, on in zip(found, is_on, strict=True) if on), key=lambda o: (o.cost, o.run))
-
-
-def best_so_far(found: Sequence[Outcome]) -> list[float]:
-    """After each outcome the lowest cost of those that keep all limits; NaN before the first."""
-    costs = [o.cost if o.keeps_limits else np.nan for o in found]
-    return np.fmin.accumulate(costs).tolist() if costs else []

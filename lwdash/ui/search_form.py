@@ -114,5 +114,6 @@ def _words(store: Store, chosen: SearchChoice, limits: Mapping[str, float]) -> s
     each = seconds_per_run(store.database)[bool(chosen.techniques)]
     if each is not None:
         what = "that trained" if chosen.techniques else "that did not train"
-        words.append(f"At most about {seconds(each * chosen.budget)}, by the last runs {what} here.")
+        took = seconds(each * chosen.budget)
+        words.append(f"About {took}, if they take as long as the last runs {what} here.")
     return " ".join(words)
