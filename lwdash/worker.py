@@ -122,7 +122,8 @@ class Worker:
         coded = deep_compression(read_tflite(tflite), layers)
         self.link.progress("measuring what each stage lost", 0.95)
         bulky = {
-            key: measures.pop(key) for key in ("layers", "ledger", "flips", "confusion", "baseline_confusion")
+            key: measures.pop(key)
+            for key in ("layers", "ledger", "flips", "turned", "confusion", "baseline_confusion")
         }
         return {
             "figures": measures,

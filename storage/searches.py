@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Engine, case, func, insert, select, update
 from storage.database import now
 from storage.errors import StorageError
 from storage.runs import new_run
-from storage.tables import RECIPE, Experiment, Run, Search, SearchState, State
+from storage.tables import RECIPE, Experiment, Run, RunDetail, Search, SearchState, State
 from storage.visitors import is_seen, must_change, visitor_of
 
 UNDER_WAY = (State.QUEUED, State.RUNNING)
@@ -100,6 +100,18 @@ def tried(engine: Engine, search: Mapping[str, Any], limit: int) -> pd.DataFrame
         rows = [tuple(row) for row in connection.execute(query)][::-1]
     names = ["id", "recipe", "state", "error", "is_baseline", "is_own", "figures"]
     return pd.DataFrame(rows, columns=names)
+
+
+def turned_rows(engine: Engine, run_ids: Sequence[int]) -> dict[int, tuple[list[int], list[int]]]:
+    """Run → the evaluation rows that it lost against its baseline, and those it gained, by number from 0.
+
+    Runs of which it is not known are left out.
+    """
+    query = select(RunDetail.run_id, RunDetail.measured["turned"]).where(RunDetail.run_id.in_(run_ids))
+    with engine.connect() as connection:
+        return {
+            run: (turned["lost"], turned["gained"]) for run, turned in connection.execute(query) if turned
+        }
 
 
 def recipes_tried(engine: Engine, experiment_id: int) -> set[str]:

@@ -93,7 +93,9 @@ def seed_experiment(store: Store, name: str, runs: int, *, seed: int = 0) -> int
                     ],
                     "skipped": [{"layer": "y", "reason": "it is small"}],
                 },
-                "measured": None if has_failed else {"layers": [layer]},
+                "measured": None
+                if has_failed
+                else {"layers": [layer], "turned": _turned(0.95 - accuracy, i)},
             }
         )
     with store.database.begin() as connection:
@@ -101,6 +103,14 @@ def seed_experiment(store: Store, name: str, runs: int, *, seed: int = 0) -> int
             connection.execute(insert(Run), values[start : start + 1000])
             connection.execute(insert(RunDetail), details[start : start + 1000])
     return experiment
+
+
+def _turned(drop: float, seed: int, rows: int = 200) -> dict[str, list[int]]:
+    """Rows that a run with this drop of accuracy may have lost and gained."""
+    few = 3
+    changed = random.Random(seed).sample(range(rows), round(abs(drop) * rows) + 2 * few)
+    more, fewer = changed[few:], changed[:few]
+    return {"lost": more, "gained": fewer} if drop > 0 else {"lost": fewer, "gained": more}
 
 
 def _next_id(store: Store) -> int:

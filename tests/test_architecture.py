@@ -62,7 +62,7 @@ ARROWS: Mapping[str, Allowed] = {
         "lwdash.recipe lwdash.parameters lwdash.techniques lwdash.charts lwdash.report lwdash.advice lwdash.engine.submit "
         "lwdash.engine.inspection lwdash.engine.linting lwdash.settings lwdash.dashboard lwdash.commands.doctor "
         f"lwdash.server.access lwdash.server.identity lwdash.server.journal lwdash.examples storage {FACTS} "
-        "lwdash.keras_models.obstacles lwdash.search.space lwdash.search.outcomes",
+        "lwdash.keras_models.obstacles lwdash.search.space lwdash.search.outcomes lwdash.search.story",
         "streamlit pandas numpy plotly psutil",
     ),
     # A capsule is files and hashes; its scripts, which lwdash never runs, use what makes a .tflite.
@@ -83,7 +83,7 @@ ARROWS: Mapping[str, Allowed] = {
     # What to try next is read off figures, judged by limits as the pages judge them.
     "lwdash.search": allowed(
         "lwdash.recipe lwdash.techniques lwdash.charts.limits lwdash.charts.measures lwdash.charts.pareto",
-        "optuna pandas numpy",
+        "optuna pandas numpy scipy",
     ),
     "lwdash.worker": allowed(
         "lwdash.link lwdash.pipeline lwdash.stages lwdash.recipe lwdash.measure lwdash.datasets lwdash.keras_models "

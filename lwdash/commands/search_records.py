@@ -1,16 +1,17 @@
 """A search as the command line gives it."""
 
 from collections.abc import Mapping
-from math import isnan
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Engine
 
 from lwdash.commands.records import run_record, table_lines
 from lwdash.errors import NotFound
-from lwdash.search.outcomes import best, eligible, front, measured, outcomes
-from lwdash.search.proposals import LEARNT
-from lwdash.search.space import GOALS, Space
+from lwdash.search.luck import Luck
+from lwdash.search.outcomes import front
+from lwdash.search.space import GOALS
+from lwdash.search.story import LOOKED_AT, luck_words, tell
 from storage import experiments, searches
 from storage.frames import baseline_run
 
@@ -19,18 +20,16 @@ def search_record(engine: Engine, search_id: int) -> dict[str, Any]:
     """A search with its runs, and what is best in its experiment, whoever started it. Raises NotFound.
 
     front: runs that no other beats in both quality and the goal, cheapest first; best: the run that comes nearest to
-    the goal among those that keep all limits, null where none does.
+    the goal among those that keep all limits, null where none does; luck: see `search.luck.Luck`, null where it cannot
+    be told.
     """
     search = searches.get_search(engine, search_id)
     experiment = search and experiments.get_experiment(engine, search["experiment_id"])
     if search is None or experiment is None:
         raise NotFound(f"there is no search {search_id}")
     limits = experiment["limits"] or {}
-    space = Space.from_dict(search["settings"]["space"])
-    found = eligible(
-        outcomes(measured(searches.tried(engine, search, LEARNT)), search["goal"], limits), space
-    )
-    chosen = best(found)
+    story = tell(search, limits, searches.tried(engine, search, LOOKED_AT))
+    luck = story.luck(searches.turned_rows(engine, [outcome.run for outcome in story.found]))
     baseline = baseline_run(engine, search["experiment_id"])
     return {
         "experiment": search["experiment_id"],
@@ -41,9 +40,10 @@ def search_record(engine: Engine, search_id: int) -> dict[str, Any]:
         "limits": limits,
         "baseline": run_record(engine, baseline) if baseline else None,
         "runs": [run_record(engine, run) for run in searches.search_runs(engine, search)],
-        "front": [run_record(engine, outcome.run) for outcome in front(found)],
-        "best": chosen.run if chosen else None,
-        "limits_not_measured": [key for key in limits if found and all(isnan(o.excess[key]) for o in found)],
+        "front": [run_record(engine, outcome.run) for outcome in front(story.found)],
+        "best": story.best.run if story.best else None,
+        "luck": asdict(luck) if luck else None,
+        "limits_not_measured": story.untold,
     }
 
 
@@ -58,4 +58,7 @@ def search_lines(record: Mapping[str, Any]) -> list[str]:
     if record["best"] is None:
         untold = ", ".join(record["limits_not_measured"])
         return [*lines, f"no run keeps all limits{f': {untold} was measured on none' if untold else ''}"]
-    return [*lines, f"best under the limits: run {record['best']}"]
+    lines.append(f"best under the limits: run {record['best']}")
+    if record["luck"]:
+        lines.append(luck_words(Luck(**record["luck"])))
+    return lines

@@ -10,6 +10,7 @@ import numpy as np
 from lwdash.measure.accuracy import Quality, probabilities
 
 MOST_FLIPS = 200
+MOST_TURNED = 20_000
 MOST_DRAWN = 24
 MOST_SAMPLES = 400
 """Longest curve that is kept: about as many as a small picture has pixels across."""
@@ -59,6 +60,24 @@ def find_flips(
             flip["input"] = shrunk(given[row])
         found.append(flip)
     return tuple(found)
+
+
+def turned_rows(run: Quality, baseline: Quality) -> dict[str, list[int]] | None:
+    """All rows that the run got wrong and the baseline right ("lost"), and the reverse ("gained"), by number from 0.
+
+    None where a row is not simply right or wrong, and where more than 20,000 turned.
+    """
+    ours, theirs = run.row_scores, baseline.row_scores
+    if ours is None or theirs is None or run.accuracy is None:
+        return None
+    if not (np.isin(ours, (0, 1)).all() and np.isin(theirs, (0, 1)).all()):
+        return None
+    if np.count_nonzero(ours != theirs) > MOST_TURNED:
+        return None
+    return {
+        LOST: np.flatnonzero(ours < theirs).tolist(),
+        GAINED: np.flatnonzero(ours > theirs).tolist(),
+    }
 
 
 def shrunk(values: np.ndarray) -> dict[str, Any]:

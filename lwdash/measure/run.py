@@ -14,7 +14,7 @@ from lwdash.measure.accuracy import Quality, agreement, judge, kl_nats, looks_li
 from lwdash.measure.answers import Answers
 from lwdash.measure.arena import plan_arena
 from lwdash.measure.explain import why_not_faster
-from lwdash.measure.flips import find_flips
+from lwdash.measure.flips import find_flips, turned_rows
 from lwdash.measure.host import Host, this_host
 from lwdash.measure.latency import Latency, compare_latency
 from lwdash.measure.layer_error import layer_errors
@@ -59,6 +59,7 @@ class Measures:
     fidelity: tuple[OutputFidelity, ...]
     verdict: Verdict
     flips: tuple[dict[str, Any], ...]
+    turned: dict[str, list[int]] | None
     latency: Latency | None
     host: Host
     reasons: tuple[str, ...]
@@ -86,6 +87,7 @@ class Measures:
             "verdict_text": self.verdict.text,
             "verdict_details": self.verdict.to_dict(),
             "flips": list(self.flips),
+            "turned": self.turned,
             **latency,
             "host": self.host.to_dict(),
             "host_id": self.host.id,
@@ -201,6 +203,7 @@ def measure(
         flips=find_flips(
             task, (quality, ours), (baseline_quality, reference), labels, inputs, is_logit=is_logit
         ),
+        turned=turned_rows(quality, baseline_quality),
         latency=latency,
         host=host,
         reasons=tuple(reasons),

@@ -1,29 +1,28 @@
 """Searches on an experiment's page: started, followed, and what they found."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from lwdash.charts.measures import MEASURES, Measure, quality_of
+from lwdash.charts.measures import Measure
 from lwdash.charts.search_progress import describe_search, plot_search
 from lwdash.engine import submit
 from lwdash.errors import LwdashError
-from lwdash.search.outcomes import Outcome, best, eligible, measured, outcomes
-from lwdash.search.space import GOALS, Space
+from lwdash.search.outcomes import Outcome, best
+from lwdash.search.space import GOALS
+from lwdash.search.story import LOOKED_AT, Story, luck_words, tell
 from lwdash.ui import places
 from lwdash.ui.cards import plain
 from lwdash.ui.figure import show_figure
 from lwdash.ui.formats import seconds
+from lwdash.ui.results.memo import remembered
 from lwdash.ui.search_form import search_form
 from storage.errors import StorageError
-from storage.searches import get_search, get_searches, stop_searches, tried
+from storage.searches import get_search, get_searches, stop_searches, tried, turned_rows
 from storage.store import Store
-
-LOOKED_AT = 1000
-"""The newest runs of an experiment, among which what a search found is told."""
 
 
 def show_searches(store: Store, experiment: Mapping[str, Any], *, can_change: bool) -> None:
@@ -83,59 +82,21 @@ def _offer(_store: Store, experiment: Mapping[str, Any]) -> None:
             st.rerun()
 
 
-@dataclass(frozen=True)
-class _Story:
-    """A search with what was measured in its experiment, whoever started it: `done` has a row a run, by its id."""
-
-    search: Mapping[str, Any]
-    limits: Mapping[str, float]
-    tried: pd.DataFrame
-    done: pd.DataFrame
-    found: list[Outcome]
-    own: frozenset[int]
-
-    @property
-    def goal(self) -> Measure:
-        return MEASURES[self.search["goal"]]
-
-    @property
-    def quality(self) -> Measure:
-        return quality_of(self.done)
-
-    @property
-    def charted(self) -> Measure | None:
-        """What gets better as the search goes on: the goal where quality is limited, else quality; None without limits."""
-        if not self.limits:
-            return None
-        return self.goal if self.limits.get("accuracy_drop") is not None else self.quality
-
-
-def _story(store: Store, experiment: Mapping[str, Any], search: Mapping[str, Any]) -> _Story:
-    limits = experiment["limits"] or {}
-    runs = tried(store.database, search, LOOKED_AT)
-    done = measured(runs)
-    space = Space.from_dict(search["settings"]["space"])
-    found = eligible(outcomes(done, search["goal"], limits), space)
-    own = frozenset(runs.loc[runs["is_own"].astype(bool), "id"])
-    return _Story(search, limits, runs, done.set_index("id"), found, own)
-
-
 def _show_found(_store: Store, experiment: Mapping[str, Any], search_id: int) -> None:
     search = get_search(_store.database, search_id)
     assert search is not None, "searches are never removed"
-    story = _story(_store, experiment, search)
+    story = tell(search, experiment["limits"] or {}, tried(_store.database, search, LOOKED_AT))
     st.header("Search", anchor="search")
-    st.markdown(f"**For {GOALS[search['goal']].label}**, {_standing(story)}. {_winner(story)}")
+    st.markdown(f"**For {GOALS[search['goal']].label}**, {_standing(story)}. {_winner(_store, story)}")
     if search["state"] == "failed":
         st.error(plain(search["words"] or ""), icon=":material/error:")
-    chosen = best(story.found)
-    if chosen is not None:
-        link = {"id": str(chosen.run)}
-        st.page_link(places.RUN, label=f"Run {chosen.run}", icon=":material/layers:", query_params=link)
+    if story.best is not None:
+        link = {"id": str(story.best.run)}
+        st.page_link(places.RUN, label=f"Run {story.best.run}", icon=":material/layers:", query_params=link)
     _draw(story)
 
 
-def _standing(story: _Story) -> str:
+def _standing(story: Story) -> str:
     """`24 runs in 6 min: all 24 runs were made`."""
     search = story.search
     failed = int((story.tried["id"].isin(story.own) & (story.tried["state"] == "failed")).sum())
@@ -149,36 +110,45 @@ def _standing(story: _Story) -> str:
     return f"{words} in {took}{reason}"
 
 
-def _winner(story: _Story) -> str:
-    """Which run to take by the search's goal, and the trap in choosing the best of many."""
+def _winner(store: Store, story: Story) -> str:
+    """Which run to take by the search's goal, and what choosing the best of many does to its figure."""
     if not story.found:
         return "Nothing was measured yet."
     if not story.limits:
         return "Without limits it maps the whole trade-off: see the Pareto front above."
-    chosen = best(story.found)
+    chosen = story.best
     if chosen is None:
-        return (
-            "No run keeps all limits yet."
-            if story.search["state"] == "running"
-            else "No run keeps all limits."
-        )
+        return f"No run keeps all limits{' yet' if story.search['state'] == 'running' else ''}."
     row = story.done.loc[chosen.run]
     figures = ", ".join((story.goal.write(row[story.goal.column]), _quality(story, row)))
     whose = "" if chosen.run in story.own else ", which was there before the search"
-    rows = row.get("rows")
-    on = f"the same {int(rows):,} rows" if pd.notna(rows) else "the same rows"
     return (
-        f"Best under your limits: **{plain(chosen.recipe)}** ({plain(figures)}){whose}. "
-        f":small[It is the best of {len(story.found):,} on {on}, so its figure flatters it a little: look at its interval, "
-        "and check it on rows that no run was measured on.]"
+        f"Best under your limits: **{plain(chosen.recipe)}** ({plain(figures)}){whose}. {_luck(store, story)}"
     )
 
 
-def _quality(story: _Story, row: pd.Series) -> str:
+def _luck(store: Store, story: Story) -> str:
+    """How much of that is luck, measured where it can be."""
+    ids = tuple(outcome.run for outcome in story.found)
+    luck = remembered(
+        "luck", (ids, tuple(story.limits.items())), lambda: story.luck(turned_rows(store.database, ids))
+    )
+    if luck is None:
+        on = f"the same {story.rows:,} rows" if story.rows else "the same rows"
+        return (
+            f":small[It is the best of {len(story.found):,} on {on}, so its figure flatters it a little: look at its "
+            "interval, and check it on rows that no run was measured on.]"
+        )
+    limit = story.limits.get("accuracy_drop")
+    more = " That is more than your limit." if limit is not None and luck.elsewhere > limit else ""
+    return f":small[{luck_words(luck)}.{more}]"
+
+
+def _quality(story: Story, row: pd.Series) -> str:
     return f"{story.quality.label.lower()} {story.quality.write(row[story.quality.column])}"
 
 
-def _draw(story: _Story) -> None:
+def _draw(story: Story) -> None:
     """How the search went, where there is something that got better."""
     ours = [outcome for outcome in story.found if outcome.run in story.own]
     measure = story.charted
@@ -195,7 +165,7 @@ def _draw(story: _Story) -> None:
     )
 
 
-def _points(story: _Story, ours: Sequence[Outcome], measure: Measure) -> pd.DataFrame:
+def _points(story: Story, ours: Sequence[Outcome], measure: Measure) -> pd.DataFrame:
     """The rows that the figure draws, see charts.search_progress."""
     values = story.done[measure.column].astype(float)
     leaders = [best(ours[:number]) for number in range(1, len(ours) + 1)]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 from conftest import add_experiment
+from sqlalchemy import insert
 
 from lwdash.engine import searching
 from lwdash.engine.searching import AT_ONCE, FAILED_AT_FIRST, advance_searches
@@ -12,7 +13,7 @@ from lwdash.search.space import Space
 from storage import annotations, frames, runs, searches
 from storage.searches import SearchRefused
 from storage.store import Store
-from storage.tables import SearchState
+from storage.tables import RunDetail, SearchState
 from storage.visitors import NOBODY, NotAllowed, Visitor, bound_to
 
 SPACE = Space(("int8", "float16", "dynamic", "int16x8"), ("prune",))
@@ -211,3 +212,18 @@ def test_only_who_may_change_an_experiment_searches_in_it(store: Store, begun: B
     assert searches.get_search(bound_to(store.database, NOBODY), search) is None
     assert len(searches.get_searches(bound_to(store.database, Visitor(shared=1)), 1)) == 1
     assert found(store, search)["state"] == SearchState.RUNNING
+
+
+def test_which_rows_turned_is_read_where_it_is_known(store: Store, begun: Began) -> None:
+    first, second, third = (
+        runs.add_runs(store.database, 1, [("int8", False, False)] * 3, "s") if begun() else []
+    )
+    with store.database.begin() as connection:
+        for run, measured in (
+            (first, {"turned": {"lost": [3, 5], "gained": []}}),
+            (second, {"turned": None}),
+        ):
+            connection.execute(insert(RunDetail).values(run_id=run, measured=measured))
+        connection.execute(insert(RunDetail).values(run_id=third, measured={"layers": []}))
+    assert searches.turned_rows(store.database, [first, second, third]) == {first: ([3, 5], [])}
+    assert searches.turned_rows(store.database, []) == {}

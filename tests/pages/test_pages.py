@@ -17,7 +17,7 @@ from lwdash.techniques import TECHNIQUES
 from lwdash.ui import places
 from storage import runs, searches
 from storage.annotations import set_limits
-from storage.tables import Run, State
+from storage.tables import Run, RunDetail, State
 
 
 @pytest.mark.parametrize(
@@ -302,6 +302,11 @@ def test_a_search_names_what_is_best_and_warns_of_the_best_of_many(home):
     smallest = min(rows, key=lambda run: run["figures"]["size_bytes"])
     assert f"Best under your limits: {smallest['recipe']}" in text
     assert f"{smallest['figures']['size_bytes'] / 1000:,.1f} kB" in text
+    assert "It was chosen among 39 runs on the same 200 rows, where it lost" in text
+    assert "on rows that it was not chosen by it would have lost" in text
+    with home.database.begin() as connection:
+        connection.execute(update(RunDetail).values(measured={"layers": []}))  # as older versions measured
+    text = words(shown(places.EXPERIMENT, id=str(experiment))).replace("**", "")
     assert "It is the best of 39 on the same 200 rows" in text
     assert "check it on rows that no run was measured on" in text
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lwdash.measure.accuracy import judge
-from lwdash.measure.flips import MOST_DRAWN, find_flips, shrunk
+from lwdash.measure.flips import MOST_DRAWN, MOST_TURNED, find_flips, shrunk, turned_rows
 
 
 def flips_of(ours: np.ndarray, theirs: np.ndarray, labels: np.ndarray | None, **options):
@@ -67,3 +67,33 @@ def test_long_rows_are_thinned_out(shape, steps, kept) -> None:
 
 def test_numbers_that_json_does_not_know_are_null() -> None:
     assert shrunk(np.array([1.0, np.nan]))["values"] == [1.0, None]
+
+
+def judged(outputs: np.ndarray, labels: np.ndarray | None, task: str = "classification"):
+    return judge(task, outputs, labels, {"x": np.zeros((len(outputs), 3))}, is_logit=False)
+
+
+def test_every_row_that_turned_is_kept_by_number() -> None:
+    theirs = np.eye(2)[[0, 0, 1, 1, 0]]
+    ours = np.eye(2)[[0, 1, 0, 1, 1]]
+    labels = np.array([0, 0, 0, 0, 1])
+    assert turned_rows(judged(ours, labels), judged(theirs, labels)) == {"lost": [1], "gained": [2, 4]}
+    many, other = np.eye(2)[np.zeros(MOST_TURNED, int)], np.eye(2)[np.ones(MOST_TURNED, int)]
+    zeros = np.zeros(MOST_TURNED, int)
+    assert turned_rows(judged(other, zeros), judged(many, zeros)) == {
+        "lost": list(range(MOST_TURNED)),
+        "gained": [],
+    }
+    many, other, zeros = (np.concatenate([a, a[:1]]) for a in (many, other, zeros))
+    assert turned_rows(judged(other, zeros), judged(many, zeros)) is None, "more than is kept"
+
+
+def test_rows_that_are_neither_right_nor_wrong_do_not_turn() -> None:
+    outputs = np.linspace(0, 1, 6).reshape(6, 1)
+    assert turned_rows(judged(outputs, None), judged(outputs, None)) is None
+    numbers = judged(outputs, outputs[:, 0], "regression"), judged(outputs + 0.1, outputs[:, 0], "regression")
+    assert turned_rows(*numbers) is None
+    several = np.array([[0.9, 0.1], [0.9, 0.9]])
+    labels = np.array([[1, 0], [0, 1]])
+    one = judged(several, labels, "multi-label")
+    assert turned_rows(one, one) in (None, {"lost": [], "gained": []})
