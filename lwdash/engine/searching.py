@@ -11,7 +11,7 @@ import pandas as pd
 
 from lwdash.engine.submit import BASELINE
 from lwdash.recipe import Recipe
-from lwdash.search.outcomes import measured, outcomes
+from lwdash.search.outcomes import failures, measured, outcomes
 from lwdash.search.proposals import LEARNT, propose
 from lwdash.search.space import Space
 from storage import experiments, searches
@@ -74,9 +74,10 @@ def _next(
     search: Mapping[str, Any], tried: pd.DataFrame, known: Collection[str], limits: Mapping[str, float]
 ) -> list[Recipe]:
     settings = search["settings"]
+    found = outcomes(measured(tried), search["goal"], limits)
     return propose(
         Space.from_dict(settings["space"]),
-        outcomes(measured(tried), search["goal"], limits),
+        [*found, *failures(tried, found)],
         known,
         min(AT_ONCE - search["pending"], search["budget"] - search["asked"]),
         sampler=settings["sampler"],

@@ -69,6 +69,21 @@ def measured(tried: pd.DataFrame) -> pd.DataFrame:
     return done.drop(columns="figures").join(figures, rsuffix="_figure")
 
 
+def failures(tried: pd.DataFrame, found: Sequence[Outcome]) -> list[Outcome]:
+    """The runs that failed, for a search to keep away from: as bad as the worst that was measured, and out of bounds.
+
+    tried: as for `measured`; found: what was measured, without which there is no worst.
+    """
+    if not found:
+        return []
+    failed = tried[tried["state"] == "failed"]
+    quality, cost = min(o.quality for o in found), max(o.cost for o in found)
+    return [
+        Outcome(int(run), recipe, quality, cost, {"failed": 1.0})
+        for run, recipe in zip(failed["id"], failed["recipe"], strict=True)
+    ]
+
+
 def eligible(found: Sequence[Outcome], space: Space) -> list[Outcome]:
     """Those that a search may name as its result: not of a number format that it leaves out."""
     return [outcome for outcome in found if not space.leaves_out(parse_recipe(outcome.recipe))]

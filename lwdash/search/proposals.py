@@ -37,8 +37,8 @@ def propose(
 ) -> list[Recipe]:
     """Up to `count` recipes of the space that are not in `known`; fewer where nothing new is drawn.
 
-    found: what was measured so far. known: the text of every recipe that was run or waits. seed: another one for
-    each call, or the random sampler draws the same again.
+    found: what was measured so far, and what failed. known: the text of every recipe that was run or waits. seed:
+    another one for each call, or the random sampler draws the same again.
 
     The starting recipes of the space come first. Then quality and cost are both made good (a Pareto search), where
     limits count as constraints: what breaks them is of use only where nothing keeps them yet.
@@ -74,9 +74,7 @@ def _study(space: Space, found: Sequence[Outcome], sampler: str, seed: int) -> "
     import optuna  # half a second: only who searches has to wait for it
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    warnings.filterwarnings(
-        "ignore", category=optuna.exceptions.ExperimentalWarning
-    )  # choices that depend on choices
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)  # of `group`
     made = (
         optuna.samplers.RandomSampler(seed=seed)
         if sampler == "random"

@@ -13,7 +13,7 @@ from lwdash.charts.measures import MEASURES
 from lwdash.charts.search_progress import describe_search, plot_search
 from lwdash.errors import UserMistake
 from lwdash.recipe import Recipe, parse_recipe
-from lwdash.search.outcomes import Outcome, best, eligible, front, measured, outcomes
+from lwdash.search.outcomes import Outcome, best, eligible, failures, front, measured, outcomes
 from lwdash.search.proposals import propose
 from lwdash.search.space import FORMATS, GOALS, INTEGER_FORMATS, TUNED, Space, make_space
 from lwdash.techniques import ORDER
@@ -181,6 +181,26 @@ def test_a_format_that_is_left_out_is_no_result_whoever_ran_it() -> None:
     assert best(eligible(found, Space(("int8", "dynamic(bits=4)")))).recipe == "dynamic"  # type: ignore[union-attr]
     for text in ("int8(io=float32)", "qat", "prune(sparsity=0.5)", "mixed(default=int8)"):
         assert not Space(INTEGER_FORMATS).leaves_out(parse_recipe(text))
+
+
+def test_what_fails_is_kept_away_from() -> None:
+    """A world in which every 4-bit file fails: a search that is told draws fewer of them than one that is not."""
+    drawn = {}
+    for is_told in (False, True):
+        count = 0
+        for seed in range(4):
+            found = explored("random", seed, 24)
+            bad = [o for o in found if "bits=4" in o.recipe]
+            tried = pd.DataFrame(
+                {"id": range(len(bad)), "recipe": [o.recipe for o in bad], "state": "failed"}
+            )
+            good = [o for o in found if o not in bad]
+            told = [*good, *failures(tried, good)] if is_told else good
+            recipes = propose(EVERYTHING, told, {o.recipe for o in found}, 12, seed=seed)
+            count += sum("bits=4" in str(recipe) for recipe in recipes)
+        drawn[is_told] = count
+    assert drawn[True] < 0.7 * drawn[False], drawn
+    assert failures(RUNS.assign(state="failed"), []) == []
 
 
 def world(recipe: Recipe) -> tuple[float, float]:
