@@ -1,8 +1,9 @@
 """How much choosing the best of many runs on the same rows flatters it.
 
-Efron's bootstrap of a prediction error (Journal of the American Statistical Association 78, 1983), with the choice made
-anew in every resampling: rows are drawn with replacement, the best run is chosen on them as `outcomes.best` would, and
-what it loses on the rows that were not drawn is held against what it loses on those that were.
+Efron's .632 bootstrap (Journal of the American Statistical Association 78, 1983), with the choice made anew in every
+resampling: rows are drawn with replacement, the best run is chosen on them as `outcomes.best` would, and what it loses
+on the rows that were not drawn is held against what it loses on those that were. A resampling holds 63.2 % of the
+rows, which makes that gap too wide by as much.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from lwdash.search.outcomes import Outcome, best
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+HELD = 0.632
 RESAMPLES = 1000
 AT_ONCE = 50
 FEWEST_ROWS = 30
@@ -27,7 +29,8 @@ Turned = Mapping[int, tuple[Sequence[int], Sequence[int]]]
 
 @dataclass(frozen=True)
 class Luck:
-    """drop: what the chosen run loses on the rows it was chosen by, 0–1; elsewhere: what it would lose on others."""
+    """drop: what the chosen run loses on the rows that it was chosen by, 0–1; elsewhere: what one so chosen loses on
+    others, on average."""
 
     drop: float
     elsewhere: float
@@ -39,7 +42,7 @@ class Luck:
 def luck_of_best(
     found: Sequence[Outcome], turned: Turned, rows: int, limit: float | None, *, seed: int = 0
 ) -> Luck | None:
-    """What `best(found)` would lose on rows that it was not chosen by.
+    """What a run chosen as `best(found)` loses on rows that it was not chosen by.
 
     rows: of the evaluation; limit: on the drop of accuracy, where there is one. None where nothing is best, where too
     few rows or runs were looked at to choose by, or where it is not known of a run that it might have chosen which rows
@@ -71,7 +74,7 @@ def luck_of_best(
     if not gaps:
         return None
     drop = (len(turned[chosen.run][0]) - len(turned[chosen.run][1])) / rows
-    return Luck(drop, drop + float(np.mean(gaps)), len(order), rows, len(gaps))
+    return Luck(drop, drop + HELD * float(np.mean(gaps)), len(order), rows, len(gaps))
 
 
 def _pick(drops: np.ndarray, allowed: float, *, is_cheapest: bool) -> int | None:

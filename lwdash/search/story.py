@@ -84,14 +84,13 @@ def tell(search: Mapping[str, Any], limits: Mapping[str, float], tried: pd.DataF
 
 def luck_words(luck: Luck) -> str:
     """What choosing the best of many runs on the same rows does to its figure, in a sentence."""
-    head = (
-        f"It was chosen among {luck.runs:,} runs on the same {luck.rows:,} rows, where it {_moved(luck.drop)}"
-    )
+    head = f"It was chosen among {luck.runs:,} runs on the same {luck.rows:,} rows, where it {_moved(luck.drop, 'lost')}"
     by = f"by {luck.resamples:,} resamplings of the rows"
     if luck.elsewhere - luck.drop < LEAST_TOLD:
         return f"{head}; {by}, choosing flatters it by less than {100 * LEAST_TOLD:g} points"
-    return f"{head}; on rows that it was not chosen by it would have {_moved(luck.elsewhere)}, {by}"
+    return f"{head}; chosen so, a run {_moved(luck.elsewhere, 'loses')} or so on other rows, {by}"
 
 
-def _moved(drop: float) -> str:
-    return f"{'lost' if drop >= 0 else 'gained'} {100 * abs(drop):.1f} points"
+def _moved(drop: float, verb: str) -> str:
+    gained = {"lost": "gained", "loses": "gains"}
+    return f"{verb if drop >= 0 else gained[verb]} {100 * abs(drop):.1f} points"

@@ -87,31 +87,34 @@ def _show_found(_store: Store, experiment: Mapping[str, Any], search_id: int) ->
     assert search is not None, "searches are never removed"
     story = tell(search, experiment["limits"] or {}, tried(_store.database, search, LOOKED_AT))
     st.header("Search", anchor="search")
-    st.markdown(f"**For {GOALS[search['goal']].label}**, {_standing(story)}. {_winner(_store, story)}")
+    st.markdown(f"**For {GOALS[search['goal']].label}**, {_standing(story)}. {_winner(story)}")
     if search["state"] == "failed":
         st.error(plain(search["words"] or ""), icon=":material/error:")
     if story.best is not None:
+        _show_luck(_store, story)
         link = {"id": str(story.best.run)}
         st.page_link(places.RUN, label=f"Run {story.best.run}", icon=":material/layers:", query_params=link)
     _draw(story)
 
 
 def _standing(story: Story) -> str:
-    """`24 runs in 6 min: all 24 runs were made`."""
+    """`24 runs in 6 min, 1 of which failed: all 24 runs were made`."""
     search = story.search
     failed = int((story.tried["id"].isin(story.own) & (story.tried["state"] == "failed")).sum())
     words = f"{search['asked']:,} run{'' if search['asked'] == 1 else 's'}"
-    if failed:
-        words += f", {failed:,} of which failed"
     if search["finished_at"] is None:
-        return f"{words} so far"
+        return f"{words} so far{_failed(failed)}"
     took = seconds(search["finished_at"] - search["created_at"])
     reason = "" if search["state"] == "failed" else f": {plain(search['words'] or '')}"
-    return f"{words} in {took}{reason}"
+    return f"{words} in {took}{_failed(failed)}{reason}"
 
 
-def _winner(store: Store, story: Story) -> str:
-    """Which run to take by the search's goal, and what choosing the best of many does to its figure."""
+def _failed(number: int) -> str:
+    return f", {number:,} of which failed" if number else ""
+
+
+def _winner(story: Story) -> str:
+    """Which run to take by the search's goal."""
     if not story.found:
         return "Nothing was measured yet."
     if not story.limits:
@@ -122,26 +125,30 @@ def _winner(store: Store, story: Story) -> str:
     row = story.done.loc[chosen.run]
     figures = ", ".join((story.goal.write(row[story.goal.column]), _quality(story, row)))
     whose = "" if chosen.run in story.own else ", which was there before the search"
-    return (
-        f"Best under your limits: **{plain(chosen.recipe)}** ({plain(figures)}){whose}. {_luck(store, story)}"
-    )
+    return f"Best under your limits: **{plain(chosen.recipe)}** ({plain(figures)}){whose}."
 
 
-def _luck(store: Store, story: Story) -> str:
-    """How much of that is luck, measured where it can be."""
+def _show_luck(store: Store, story: Story) -> None:
+    """How much of the best run's figure is the luck of being chosen, measured where it can be."""
     ids = tuple(outcome.run for outcome in story.found)
     luck = remembered(
         "luck", (ids, tuple(story.limits.items())), lambda: story.luck(turned_rows(store.database, ids))
     )
+    limit = story.limits.get("accuracy_drop")
     if luck is None:
         on = f"the same {story.rows:,} rows" if story.rows else "the same rows"
-        return (
-            f":small[It is the best of {len(story.found):,} on {on}, so its figure flatters it a little: look at its "
-            "interval, and check it on rows that no run was measured on.]"
+        st.caption(
+            f"It is the best of {len(story.found):,} on {on}, so its figure flatters it a little: look at its interval, "
+            "and check it on rows that no run was measured on."
         )
-    limit = story.limits.get("accuracy_drop")
-    more = " That is more than your limit." if limit is not None and luck.elsewhere > limit else ""
-    return f":small[{luck_words(luck)}.{more}]"
+    elif limit is not None and luck.elsewhere > limit:
+        st.warning(
+            f"{luck_words(luck)}. That is more than your limit: take a run that stays further away from it, or measure "
+            "on more rows.",
+            icon=":material/casino:",
+        )
+    else:
+        st.caption(f":material/casino: {luck_words(luck)}.")
 
 
 def _quality(story: Story, row: pd.Series) -> str:

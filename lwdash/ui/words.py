@@ -191,8 +191,9 @@ TERMS: tuple[Word, ...] = (
         "lwdash chooses recipes, a few at a time, and learns from the measured runs what to try next: a tree-structured "
         "Parzen estimator for two goals at once (quality, and the size, latency or arena that is to be good), with the "
         "limits as constraints. Every run of the experiment teaches it, whoever started it.",
-        "The best of many runs on the same rows looks a little better than it is: check it on rows that no run was "
-        "measured on.",
+        "The best of many runs on the same rows looks better than it is. Where rows are right or wrong, by how much is "
+        "measured: they are resampled, the choice is made anew each time, and the rows that were left out tell (Efron's "
+        ".632 bootstrap).",
     ),
     Word(
         "hybrid",

@@ -1,17 +1,26 @@
 """What a search finds in so many runs, against runs drawn at random and against the standard sweep, on the digits example.
 
 Each of the two searches starts from the same finished standard sweep, so that what both are compared with is the same.
+And how near its estimate of luck comes to rows that were really kept apart.
 """
 
 import shutil
 from pathlib import Path
 from statistics import mean
 
+import numpy as np
 import pytest
 from conftest import ROOT, Called
 from conftest import call_lwdash as call
+from sqlalchemy import select
 
+from lwdash.datasets.dataset import Dataset
 from lwdash.engine.submit import STANDARD_SWEEP
+from lwdash.measure.runner import Runner
+from lwdash.search.luck import luck_of_best
+from lwdash.search.outcomes import Outcome, best
+from storage.store import open_store
+from storage.tables import Run, Stage
 
 EXAMPLE = ROOT / "lwdash/examples"
 COMMON = (
@@ -64,3 +73,55 @@ def test_a_search_against_chance_and_the_standard_sweep(swept: Path, tmp_path: P
     for sampler, sizes in found.items():
         print(f"{sampler}: {before / mean(sizes):.2f}x smaller than the standard sweep's")
     print(f"tpe against random: {mean(found['random']) / mean(found['tpe']):.2f}x smaller")
+
+
+def test_luck_against_rows_that_were_kept_apart(swept: Path, tmp_path: Path) -> None:
+    """The 434 rows that no recipe trained on are divided at random: chosen by one half, checked on the other."""
+    home = tmp_path / "home"
+    shutil.copytree(swept, home, ignore=shutil.ignore_patterns("engine.lock", "scratch"))
+    assert call(home, "search", *COMMON, "--goal", "gzip", "--runs", str(RUNS)).code == 0
+    runs, baseline = right_rows(home)
+    rows, chance = len(baseline), np.random.default_rng(0)
+    for limit in (0.01, 0.005):
+        figures = []
+        for _ in range(150):
+            shuffled = chance.permutation(rows)
+            half, other = shuffled[: rows // 2], shuffled[rows // 2 :]
+            found, turned = [], {}
+            for number, (size, right) in runs.items():
+                change = baseline[half].astype(int) - right[half]
+                found.append(
+                    Outcome(
+                        number, "int8", -change.mean(), size, {"accuracy_drop": change.mean() / limit - 1}
+                    )
+                )
+                turned[number] = np.flatnonzero(change > 0).tolist(), np.flatnonzero(change < 0).tolist()
+            luck, chosen = luck_of_best(found, turned, len(half), limit), best(found)
+            if luck and chosen:
+                apart = baseline[other].mean() - runs[chosen.run][1][other].mean()
+                figures.append((luck.drop, luck.elsewhere, apart))
+        seen, told, apart = 100 * np.mean(figures, axis=0)
+        print(
+            f"limit {100 * limit:g}: lost {seen:.2f} points, {told:.2f} as told, {apart:.2f} on the other half"
+        )
+
+
+def right_rows(home: Path) -> tuple[dict[int, tuple[float, np.ndarray]], np.ndarray]:
+    """Of each run its gzipped size and the rows that it gets right, and those of the baseline."""
+    store = open_store(f"sqlite:///{home / 'lwdash.sqlite'}", str(home / "artifacts"), home / "cache")
+    with store.database.connect() as connection:
+        of_rows = connection.execute(select(Stage.sha256).where(Stage.kind == "dataset")).scalars().first()
+        made = select(Run.id, Run.is_baseline, Run.gzip_bytes, Run.tflite_sha256).where(
+            Run.state == "succeeded"
+        )
+        listed = connection.execute(made).all()
+    data = Dataset.load(store.artifacts.local_path(of_rows or ""))
+    parts = [data.part(name) for name in ("evaluation", "calibration")]
+
+    def right(sha256: str | None) -> np.ndarray:
+        runner = Runner(store.artifacts.read(sha256 or ""))
+        answers = [next(iter(runner.run(inputs).values())).argmax(axis=-1) for inputs, _ in parts]
+        return np.concatenate(answers) == np.concatenate([np.ravel(labels) for _, labels in parts])
+
+    files = {row.id: (row.gzip_bytes, right(row.tflite_sha256)) for row in listed if not row.is_baseline}
+    return files, right(next(row.tflite_sha256 for row in listed if row.is_baseline))

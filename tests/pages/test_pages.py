@@ -303,7 +303,7 @@ def test_a_search_names_what_is_best_and_warns_of_the_best_of_many(home):
     assert f"Best under your limits: {smallest['recipe']}" in text
     assert f"{smallest['figures']['size_bytes'] / 1000:,.1f} kB" in text
     assert "It was chosen among 39 runs on the same 200 rows, where it lost" in text
-    assert "on rows that it was not chosen by it would have lost" in text
+    assert "chosen so, a run loses" in text
     with home.database.begin() as connection:
         connection.execute(update(RunDetail).values(measured={"layers": []}))  # as older versions measured
     text = words(shown(places.EXPERIMENT, id=str(experiment))).replace("**", "")
