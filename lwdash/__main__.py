@@ -85,7 +85,8 @@ def _search(options: argparse.Namespace, settings: Settings, store: Store) -> in
         wait_for_search(store, engine, search)
     record = search_records.search_record(store.database, search)
     _print(options, record, lambda: search_records.search_lines(record))
-    return DONE if any(run["state"] == "succeeded" for run in record["runs"]) else FAILED
+    is_fruitless = record["runs"] and not any(run["state"] == "succeeded" for run in record["runs"])
+    return FAILED if record["state"] == "failed" or is_fruitless else DONE
 
 
 @contextlib.contextmanager

@@ -49,7 +49,7 @@ def search_line(store: Store, search: Mapping[str, Any], *, can_stop: bool) -> N
             help="Starts no more runs; those under way go on",
         ):  # fmt: skip
             stop_searches(store.database, search["experiment_id"])
-            st.rerun(scope="fragment")
+            st.rerun()
 
 
 @st.fragment
