@@ -34,9 +34,12 @@ with st.container(horizontal=True, vertical_alignment="center", horizontal_align
             edit_limits(store, experiment_id, experiment["limits"] or {})
         show_sharing(settings, store, experiment)
 st.caption(f"{plain(experiment['model_name'])} · {plain(experiment['data_name'])} · {experiment['task']}")
-live_runs(store, experiment_id, can_cancel=is_changeable)
-
-show_results(store, experiment, can_change=is_changeable)
-show_searches(store, experiment, can_change=is_changeable)
+# Each has a place of its own: what comes and goes above moves nothing below, which would be there twice for a moment.
+with st.container():
+    live_runs(store, experiment_id, can_cancel=is_changeable)
+with st.container():
+    show_results(store, experiment, can_change=is_changeable)
+with st.container():
+    show_searches(store, experiment, can_change=is_changeable)
 if is_changeable:
     show_more_recipes(store, experiment)

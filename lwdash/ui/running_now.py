@@ -17,8 +17,9 @@ SEEN = "overview:active"
 
 def show_running(store: Store) -> None:
     """A box with the runs under way; nothing where nothing runs. The page is drawn anew when an experiment is done."""
-    if active_steps(store.database, 1):
-        _running(store)
+    with st.container():  # a place of its own, so that nothing below moves when it goes
+        if active_steps(store.database, 1):
+            _running(store)
 
 
 @st.fragment(run_every=1.0)
