@@ -161,9 +161,14 @@ class Shared:
         return True
 
     def known(self) -> list[str]:
-        """Those of other servers on this scheduler too."""
-        self._look_at_workers()
-        processing = {str(key) for keys in self._client.processing().values() for key in keys}
+        """Those of other servers on this scheduler too. Raises EngineUnavailable where it went away."""
+        try:
+            self._look_at_workers()
+            processing = {str(key) for keys in self._client.processing().values() for key in keys}
+        except OSError as error:  # a closed connection and a timeout are such
+            raise EngineUnavailable(
+                f"the scheduler {self.settings.scheduler} does not answer ({error})"
+            ) from error
         self._drop_stuck(processing)
         return sorted(processing | self._handed.keys())
 
