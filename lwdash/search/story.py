@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import isnan
 from typing import Any
 
@@ -29,12 +30,12 @@ class Story:
     done: pd.DataFrame
     found: list[Outcome]
 
-    @property
+    @cached_property
     def own(self) -> frozenset[int]:
         """Ids of the runs that the search has started."""
         return frozenset(self.tried.loc[self.tried["is_own"].astype(bool), "id"])
 
-    @property
+    @cached_property
     def best(self) -> Outcome | None:
         """The run to take by the search's goal; None where none keeps all limits, or there are none."""
         return best(self.found)
@@ -44,7 +45,7 @@ class Story:
         """What was to be good."""
         return MEASURES[self.search["goal"]]
 
-    @property
+    @cached_property
     def quality(self) -> Measure:
         """What was to stay high."""
         return quality_of(self.done)
