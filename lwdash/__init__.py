@@ -1,3 +1,3 @@
 """lwdash: what compressing a Keras model saves, and what it costs."""
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
