@@ -21,7 +21,7 @@ from lwdash.keras_models.restructure import with_structure_of
 from lwdash.keras_models.saved_function import load_saved_function
 from lwdash.keras_models.stored_model import kernels, read_model, write_model
 from lwdash.keras_models.structure import in_float32, with_flat_ports
-from lwdash.keras_models.transfer import can_transfer, transfer_weights
+from lwdash.keras_models.transfer import ALIKE, can_transfer, transfer_weights
 from lwdash.keras_models.twin import Twin, find_twin
 from lwdash.measure.tflite_file import read_tflite
 from lwdash.measure.waterfall import rows_to_answer, write_outputs
@@ -184,10 +184,26 @@ class Workbench:
                     if not self._has_twin:
                         raise
                     graph = TWIN
-        model = self._in_graph(treated, graph)
-        data = TECHNIQUES["float32"].apply(model, self._input_names, self._input_shapes)
-        data, facts = self._checked(treated, data)
+        data, facts = self._float_file(treated, self._in_graph(treated, graph))
         return Made(data, {**facts, "graph": graph, **(self._found_twin.facts if graph == TWIN else {})})
+
+    def _float_file(self, treated: Any | None, model: Any) -> tuple[bytes, dict[str, Any]]:
+        """The checked float .tflite of `model` and what is known of it: traced, or through a SavedModel if it must."""
+        try:
+            return self._checked_export(treated, model)
+        except (ConversionFailed, ResultRejected):
+            if self.facts.library == "none":  # there is no Keras model to save
+                raise
+            data, facts = self._checked_export(treated, model, through_saved_model=True)
+            return data, {**facts, "through_saved_model": True}
+
+    def _checked_export(
+        self, treated: Any | None, model: Any, *, through_saved_model: bool = False
+    ) -> tuple[bytes, dict[str, Any]]:
+        data = TECHNIQUES["float32"].apply(
+            model, self._input_names, self._input_shapes, through_saved_model=through_saved_model
+        )
+        return self._checked(treated, data)
 
     def _checked(self, treated: Any | None, data: bytes) -> tuple[bytes, dict[str, Any]]:
         rows = self._some_rows()
@@ -203,8 +219,7 @@ class Workbench:
         def make() -> Made:
             treated = self._keras_model(steps) if steps else None
             model = treated if treated is not None else self._twin
-            data = TECHNIQUES["float32"].apply(without_loops(model), self._input_names, self._input_shapes)
-            data, facts = self._checked(treated, data)
+            data, facts = self._float_file(treated, without_loops(model))
             return Made(data, {**facts, "time_steps": steps_seen, **self._found_twin.facts})
 
         key = self._key("unrolled", steps, with_data=bool(steps))
@@ -235,7 +250,15 @@ class Workbench:
         if rows is not None:
             refuse_loops(source)
         model = self._in_graph(self._keras_model(steps) if steps else None, self._baseline_graph)
-        data = convert_with(model, self._input_names, self._input_shapes, configure=configure, rows=rows)
+        found = self.cache.get(self._key("export", steps, with_data=bool(steps)))
+        data = convert_with(
+            model,
+            self._input_names,
+            self._input_shapes,
+            configure=configure,
+            rows=rows,
+            through_saved_model=bool(found and found[1].get("through_saved_model")),
+        )
         some = self._some_rows()
         expected, got = (list(Runner(file).run(some).values()) for file in (source, data))
         return with_output_order(data, match_outputs(expected, got)[0]) if len(expected) > 1 else data
@@ -244,6 +267,9 @@ class Workbench:
     def _original_is_lean(self) -> bool:
         """Whether the original's own graph is the better one: recurrent Keras 3 layers become loops, not operators."""
         if self.facts.library != "keras":
+            return True
+        classes = {layer.class_name for layer in self.facts.layers if layer.parameters}
+        if classes <= ALIKE:  # the usual case, told without building the twin
             return True
         is_recurrent = any(layer.class_name in RECURRENT for layer in self.facts.layers)
         return not self._has_twin or (not is_recurrent and can_transfer(self._twin, self._original))

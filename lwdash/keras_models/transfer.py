@@ -16,6 +16,29 @@ FROZEN = {"Normalization"}
 """Layers whose weights are constants in the twin, and that no technique changes."""
 
 
+ALIKE = frozenset(
+    {
+        "BatchNormalization",
+        "Conv1D",
+        "Conv1DTranspose",
+        "Conv2D",
+        "Conv2DTranspose",
+        "Conv3D",
+        "Conv3DTranspose",
+        "Dense",
+        "DepthwiseConv1D",
+        "DepthwiseConv2D",
+        "Embedding",
+        "LayerNormalization",
+        "Normalization",
+        "PReLU",
+        "SeparableConv1D",
+        "SeparableConv2D",
+    }
+)
+"""Layers whose twins have the same weights in the same order, whatever their arguments."""
+
+
 def can_transfer(twin: Any, original: Any) -> bool:
     """Whether every layer with weights has a namesake with weights of the same shapes."""
     return _shapes(twin) == _shapes(original)

@@ -1,8 +1,6 @@
 """TensorFlow's own converter on a live Keras model: the other way to each post-training format."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import redirect_stderr, redirect_stdout
-from io import StringIO
 from typing import Any
 
 import numpy as np
@@ -11,14 +9,8 @@ from lwdash.errors import ConversionFailed
 from lwdash.keras_models.saved_function import SavedFunction
 from lwdash.techniques.contract import Configure, Convert, Rows
 from lwdash.techniques.flatbuffer import read_model
-from lwdash.techniques.float32 import (
-    clean_names,
-    explain_failure,
-    marked_layers,
-    named_inputs,
-    with_batch_of_one,
-)
-from lwdash.techniques.lite_forms import in_lite_forms
+from lwdash.techniques.float32 import clean_names, converter_for, named_inputs
+from lwdash.techniques.traced import ARGUMENT
 
 
 def convert_with(
@@ -28,46 +20,47 @@ def convert_with(
     *,
     configure: Configure,
     rows: Rows | None,
+    through_saved_model: bool = False,
 ) -> bytes:
     """The .tflite that `tf.lite.TFLiteConverter` makes of a live Keras model of either library.
 
     input_names, input_shapes: in the model's order; shapes without the batch axis, every axis known.
     configure: sets the converter's options; the representative data set is set from `rows` where there are any.
+    through_saved_model: as for the float export.
     Batch size 1, tensors named `layer/operation`, as in the float export. Raises ConversionFailed.
     """
-    import tensorflow as tf
-
-    from lwdash.techniques.finetune import library_of
-
     if isinstance(model, SavedFunction):
         raise ConversionFailed(
             "backend=tflite needs a Keras model, and this SavedModel has no Keras metadata"
         )
-    said = StringIO()
-    with marked_layers(model), in_lite_forms(), redirect_stdout(said), redirect_stderr(said):
-        try:
-            fixed = with_batch_of_one(library_of(model), model, input_shapes)
-            order = _file_order(fixed, input_names) if rows and len(input_names) > 1 else list(input_names)
-            converter = tf.lite.TFLiteConverter.from_keras_model(fixed)
-            if rows:
-                converter.representative_dataset = lambda: _one_by_one(rows, order)
-            configure(converter)
-            data = converter.convert()
-        except Exception as error:  # the converter raises whatever its passes raise
-            raise ConversionFailed(explain_failure(str(error))) from error
+    order = list(input_names)
+    if rows and through_saved_model and len(order) > 1:
+        order = _file_order(model, input_names, input_shapes)
+    with converter_for(model, input_shapes, through_saved_model=through_saved_model) as converter:
+        if rows and through_saved_model:
+            converter.representative_dataset = lambda: _by_position(rows, order)
+        elif rows:
+            converter.representative_dataset = lambda: _by_argument(rows, order)
+        configure(converter)
+        data = converter.convert()
     return clean_names(data, input_names)
 
 
-def _one_by_one(rows: Rows, order: Sequence[str]) -> Iterator[list[np.ndarray]]:
+def _by_position(rows: Rows, order: Sequence[str]) -> Iterator[list[np.ndarray]]:
     for i in range(len(rows[order[0]])):
         yield [rows[name][i : i + 1] for name in order]
 
 
-def _file_order(fixed: Any, input_names: Sequence[str]) -> list[str]:
-    """The inputs' names in the order of the file, which is the order the calibration feeds them in."""
-    import tensorflow as tf
+def _by_argument(rows: Rows, order: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
+    """Single rows by the names of the traced function's arguments; order: the model's inputs."""
+    for i in range(len(rows[order[0]])):
+        yield {f"{ARGUMENT}{position}": rows[name][i : i + 1] for position, name in enumerate(order)}
 
-    made = read_model(tf.lite.TFLiteConverter.from_keras_model(fixed).convert())
+
+def _file_order(model: Any, input_names: Sequence[str], input_shapes: Sequence[Sequence[int]]) -> list[str]:
+    """The inputs' names in the order of the file that goes through a SavedModel: calibration feeds them in that order."""
+    with converter_for(model, input_shapes, through_saved_model=True) as converter:
+        made = read_model(converter.convert())
     graph = made.subgraphs[0]
     names = named_inputs(made, graph, input_names)
     return [names[index] for index in graph.inputs]

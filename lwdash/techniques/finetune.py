@@ -1,5 +1,6 @@
 """Fine-tuning a live model of either Keras on the train rows: on labels, after the original, or both."""
 
+import importlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -175,8 +176,6 @@ def _tell(library: Any, training: Training, what: str, epochs: int, steps: int) 
 
 
 def library_of(model: Any) -> Any:
-    """`tf_keras` for its models, else `keras` (Keras 3)."""
-    import keras
-    import tf_keras
-
-    return tf_keras if isinstance(model, tf_keras.Model) else keras
+    """`tf_keras` for its models, else `keras` (Keras 3); the other one is not imported, which takes a second."""
+    packages = {cls.__module__.partition(".")[0] for cls in type(model).__mro__}
+    return importlib.import_module("tf_keras" if "tf_keras" in packages else "keras")

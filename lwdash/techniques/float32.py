@@ -20,6 +20,7 @@ from lwdash.techniques.flatbuffer import read_model, text, write_model
 from lwdash.techniques.fused_names import name_fused_layers
 from lwdash.techniques.lite_forms import in_lite_forms
 from lwdash.techniques.reversals import write_reversals_as_gathers
+from lwdash.techniques.traced import traced_function
 
 NAME = "float32"
 LABEL = "Float export"
@@ -40,26 +41,51 @@ class Params:
     pass
 
 
-def apply(model: Any, input_names: Sequence[str], input_shapes: Sequence[Sequence[int]]) -> bytes:
+def apply(
+    model: Any,
+    input_names: Sequence[str],
+    input_shapes: Sequence[Sequence[int]],
+    *,
+    through_saved_model: bool = False,
+) -> bytes:
     """The .tflite of a live Keras model of either library, or of a SavedModel's function.
 
     input_names, input_shapes: in the model's order; shapes without the batch axis, every axis known.
+    through_saved_model: convert as TensorFlow's documentation does it, ten times slower, where the traced function
+    cannot be converted or disagrees with the model.
     Tensors are named `layer/operation`, inputs by `input_names`. Raises ConversionFailed.
+    """
+    with converter_for(model, input_shapes, through_saved_model=through_saved_model) as converter:
+        data = converter.convert()
+    return clean_names(data, input_names, model)
+
+
+@contextmanager
+def converter_for(
+    model: Any, input_shapes: Sequence[Sequence[int]], *, through_saved_model: bool = False
+) -> Iterator[Any]:
+    """A `tf.lite.TFLiteConverter` of a live model at batch size 1, to be configured and run inside.
+
+    Its inputs are called `traced.ARGUMENT` and their position, unless it goes through a SavedModel. What TensorFlow raises
+    inside becomes ConversionFailed.
     """
     import tensorflow as tf
 
-    said = StringIO()
-    with marked_layers(model), in_lite_forms(), redirect_stdout(said), redirect_stderr(said):
+    captured = StringIO()
+    library = library_of(model).__name__
+    with marked_layers(model), in_lite_forms(library), redirect_stdout(captured), redirect_stderr(captured):
         try:
             if isinstance(model, SavedFunction):
-                functions = [model.concrete(input_shapes)]
-                data = tf.lite.TFLiteConverter.from_concrete_functions(functions, model.loaded).convert()
-            else:
+                function, trackable = model.concrete(input_shapes), model.loaded
+                yield tf.lite.TFLiteConverter.from_concrete_functions([function], trackable)
+            elif through_saved_model:
                 fixed = with_batch_of_one(library_of(model), model, input_shapes)
-                data = tf.lite.TFLiteConverter.from_keras_model(fixed).convert()
+                yield tf.lite.TFLiteConverter.from_keras_model(fixed)
+            else:
+                function, trackable = traced_function(model, input_shapes)
+                yield tf.lite.TFLiteConverter.from_concrete_functions([function], trackable)
         except Exception as error:  # the converter raises whatever its passes raise
             raise ConversionFailed(explain_failure(str(error))) from error
-    return clean_names(data, input_names, model)
 
 
 def with_batch_of_one(library: Any, model: Any, shapes: Sequence[Sequence[int]]) -> Any:

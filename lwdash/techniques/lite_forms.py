@@ -1,5 +1,6 @@
 """What TensorFlow Lite has no operator for, built from what it has: categories counted, volumes pooled."""
 
+import importlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -7,27 +8,34 @@ from typing import Any
 
 Pool = Callable[..., Any]
 
+CATEGORIES = {
+    "keras": "keras.src.utils.tf_utils",
+    "tf_keras": "tf_keras.src.layers.preprocessing.preprocessing_utils",
+}
+"""The module of each library whose `dense_bincount` its layers use."""
+
 
 @contextmanager
-def in_lite_forms() -> Iterator[None]:
-    """While inside, models of either Keras build their graph with the same results from operators that LiteRT has.
+def in_lite_forms(library: str) -> Iterator[None]:
+    """While inside, models build their graph with the same results from operators that LiteRT has.
+
+    library: "keras" or "tf_keras", which the models are of.
 
     Layers that encode categories (CategoryEncoding, Discretization, Hashing): one-hot rows, and their sum or maximum,
     for a bincount; codes outside of the range count nowhere.
     MaxPooling3D and AveragePooling3D: 2-D pools over height and width, then over depth. A window's maximum is that of
     its planes' maxima, its mean that of their means, at padded borders too, where every plane has as many values.
     """
-    from keras.src.utils import tf_utils
     from tensorflow.python.ops import gen_nn_ops
-    from tf_keras.src.layers.preprocessing import preprocessing_utils
+
+    categories = importlib.import_module(CATEGORIES[library])
 
     pools = {
         name: (getattr(gen_nn_ops, f"{name}_pool"), getattr(gen_nn_ops, f"{name}_pool3d"))
         for name in ("max", "avg")
     }
     forms = [
-        (tf_utils, "dense_bincount", _one_hot_counts),
-        (preprocessing_utils, "dense_bincount", _one_hot_counts),
+        (categories, "dense_bincount", _one_hot_counts),
         *((gen_nn_ops, f"{name}_pool3d", partial(_pooled_in_planes, *both)) for name, both in pools.items()),
     ]
     before = [getattr(module, name) for module, name, _ in forms]

@@ -17,6 +17,7 @@ from lwdash.keras_models.bridge import to_tf_keras
 from lwdash.keras_models.flatten import flatten_model
 from lwdash.keras_models.inspect import inspect_model
 from lwdash.keras_models.load import load_model
+from lwdash.keras_models.transfer import ALIKE, can_transfer
 
 NAMED_DIFFERENTLY = frozenset({"odd_names"})
 
@@ -30,6 +31,10 @@ def outputs(model: Any, inputs: list[np.ndarray]) -> list[np.ndarray]:
     return [np.asarray(value, "float32") for value in keras.tree.flatten(model(given, training=False))]
 
 
+def is_leaf_with_weights(layer: Any) -> bool:
+    return bool(layer.weights) and not getattr(layer, "layers", None)
+
+
 @pytest.mark.parametrize("name", [*parameters(), *KERAS_3_ONLY])
 def test_the_twin_computes_the_same_and_keeps_the_names(zoo: Zoo, name: str) -> None:
     import tf_keras
@@ -41,6 +46,15 @@ def test_the_twin_computes_the_same_and_keeps_the_names(zoo: Zoo, name: str) -> 
     tolerance = 1e-2 if name == "mixed_precision" else 2e-4
     for ours, theirs in zip(outputs(bridged.model, inputs), outputs(model, inputs), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance)
+    assert (
+        can_transfer(bridged.model, model)
+        or not {
+            type(layer).__name__
+            for layer in model._flatten_layers(include_self=False)
+            if is_leaf_with_weights(layer)
+        }
+        <= ALIKE
+    )
     if name not in NAMED_DIFFERENTLY:
         twin_names = {layer.name for layer in bridged.model.layers}
         assert {layer.name for layer in model.layers} - twin_names == set()
