@@ -169,10 +169,8 @@ def test_a_batch_size_inside_the_graph_leaves_the_model_as_it_was(keras: ModuleT
     import tensorflow as tf
 
     inputs = keras.Input(batch_size=3, shape=(4,))
-    if keras.__name__ == "keras":
-        x = keras.ops.reshape(inputs, (3, 2, 2))
-    else:
-        x = tf.reshape(inputs, (3, 2, 2))
+    reshape = keras.ops.reshape if keras.__name__ == "keras" else tf.reshape
+    x = reshape(inputs, (3, 2, 2))
     model = keras.Model(inputs, keras.layers.Flatten()(x))
     form = canonical_form(model, [rows(4)])
     assert form.model is model
