@@ -1,22 +1,27 @@
 """Which way to an integer file is taken: the quantizers have different gaps, and neither names its own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from types import ModuleType
 from typing import Any
 
 from lwdash.agreement import Rows, check_packed
-from lwdash.errors import InternalFault
+from lwdash.errors import ConversionFailed, InternalFault, RecipeError
+from lwdash.measure.runner import make_interpreter
+from lwdash.techniques import needs_rows
 from lwdash.techniques.contract import Convert, Packed
+from lwdash.techniques.input_types import rows_as_taken
 from lwdash.techniques.loops import LOOPS
 from lwdash.techniques.readback import computed, float_operators
 
 WRONG_SQNR_DB = 10.0
 """An integer file below this is not taken where another way gives a better one."""
 POOR_SQNR_DB = 20.0
-"""Where the first way has gaps and no file is better than this, the slow way is tried as well."""
-FIRST = "litert-quantizer"
+"""Where no file is better than this, the slow way is tried as well."""
+FIRST, LAST = "litert-quantizer", "TFLiteConverter"
+CONVERTERS_OWN = {"backend": "tflite", "ranges": "minmax", "algorithm": "minmax"}
+"""Parameters that TFLiteConverter takes one value of only."""
 
 
 @dataclass(frozen=True)
@@ -44,35 +49,36 @@ def pack(
 ) -> tuple[Packed, float | None]:
     """A tflite-stage technique's file and its SQNR in dB against `source` on the rows `compared`.
 
-    A technique with `other_ways` is asked for them until one is integer throughout and agrees with the source, and for
-    its `last_way` where they agree poorly.
+    A technique with `other_ways` is asked for them until one is integer throughout and agrees with the source. Where
+    none does, or all agree poorly, TFLiteConverter makes the file anew from the model, for every technique that can ask
+    it. Raises an error that names every way when none works.
     unroll: gives the float file again, recurrent layers as single steps; None where that is not possible.
-    Raises the first way's error when none works.
     """
-    if not hasattr(technique, "other_ways"):
-        packed = technique.apply(source, params, rows, convert)
-        return packed, check_packed(source, packed.data, compared)
+    rows = None if rows is None else rows_as_taken(source, rows)
     found: list[_Found] = []
     failed: dict[str, InternalFault] = {}
+
+    has_ways = hasattr(technique, "other_ways")
 
     def try_out(way: str, make: Callable[[], Packed]) -> bool:
         """Whether no other way can be better."""
         try:
             packed = make()
+            check_kernels(packed.data)
             found.append(_Found(packed, check_packed(source, packed.data, compared), way))
         except InternalFault as error:
             failed[way] = error
             return False
-        return found[-1].rank[:2] == (False, 0)
+        return not has_ways or found[-1].rank[:2] == (False, 0)
 
     for way, make in _ways(technique, params, source, rows, convert, unroll):
         if try_out(way, make):
             break
-    if all(one.way != FIRST or one.rank[1] for one in found) and all(map(_is_poor, found)):
-        for way, make in technique.last_way(source, params).items():
-            try_out(way, partial(make, source, params, rows, convert))
+    if all(one.way != FIRST or one.rank[:2] != (False, 0) for one in found) and all(map(_is_poor, found)):
+        for way, make in _last_way(technique, source, params, rows, convert):
+            try_out(way, make)
     if not found:
-        raise next(iter(failed.values()))
+        raise _failure(failed)
     best = min(found, key=lambda one: one.rank)
     facts = dict(best.packed.facts)
     if len(found) + len(failed) > 1:
@@ -94,6 +100,8 @@ def _ways(
 ) -> Iterator[tuple[str, Callable[[], Packed]]]:
     """(name, what makes the file) of every way, the quickest first."""
     yield FIRST, partial(technique.apply, source, params, rows, convert)
+    if not hasattr(technique, "other_ways"):
+        return
     for name, make in technique.other_ways(source, params).items():
         yield name, partial(make, source, params, rows, convert)
     if not {operator.kind for operator in computed(source)} & LOOPS:
@@ -105,6 +113,51 @@ def _ways(
             **technique.other_ways(straight, params),
         }.items():
             yield f"{name}, recurrent layers unrolled", partial(make, straight, params, rows, convert)
+
+
+def _last_way(
+    technique: ModuleType, source: bytes, params: Any, rows: Rows | None, convert: Convert
+) -> Iterator[tuple[str, Callable[[], Packed]]]:
+    """TFLiteConverter on the Keras model, where the technique can ask it: slow, and it may end the process on loops."""
+    if getattr(params, "backend", "") != "litert":
+        return
+    if needs_rows(technique.NAME, params) and {operator.kind for operator in computed(source)} & LOOPS:
+        return
+    fields = {name: value for name, value in CONVERTERS_OWN.items() if hasattr(params, name)}
+    try:
+        asked = replace(params, **fields)
+        if hasattr(technique, "check"):
+            technique.check(asked)
+    except RecipeError:  # TFLiteConverter does not have these parameters
+        return
+    yield LAST, partial(technique.apply, source, asked, rows, convert)
+
+
+def check_kernels(data: bytes) -> None:
+    """Raises ConversionFailed for a file that LiteRT's built-in kernels refuse, though XNNPACK may take it.
+
+    Such a file runs on one kind of processor only, and its layers cannot be watched.
+    """
+    from ai_edge_litert.interpreter import OpResolverType
+
+    interpreter = make_interpreter(
+        data, experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    )
+    try:
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        raise ConversionFailed(
+            f"LiteRT's own kernels refuse the file: {' '.join(str(error).split())[:300]}"
+        ) from error
+
+
+def _failure(failed: Mapping[str, InternalFault]) -> InternalFault:
+    """The first way's error, with what became of the others."""
+    (_, first), *others = failed.items()
+    if not others:
+        return first
+    tried = "; ".join(f"{way}: {str(error)[:200]}" for way, error in others)
+    return type(first)(f"{first}. Other ways were tried and failed too: {tried}")
 
 
 def _is_poor(found: _Found) -> bool:

@@ -15,12 +15,12 @@ import numpy as np
 from lwdash.agreement import check_export, match_outputs, predict
 from lwdash.datasets.dataset import Dataset
 from lwdash.errors import BridgeRefused, ConversionFailed, RecipeError, ResultRejected
+from lwdash.keras_models.canonical import Canonical, canonical_form
 from lwdash.keras_models.facts import ModelFacts
 from lwdash.keras_models.load import load_model
 from lwdash.keras_models.restructure import with_structure_of
 from lwdash.keras_models.saved_function import load_saved_function
 from lwdash.keras_models.stored_model import kernels, read_model, write_model
-from lwdash.keras_models.structure import in_float32, with_flat_ports
 from lwdash.keras_models.transfer import ALIKE, can_transfer, transfer_weights
 from lwdash.keras_models.twin import Twin, find_twin
 from lwdash.measure.tflite_file import read_tflite
@@ -185,7 +185,9 @@ class Workbench:
                         raise
                     graph = TWIN
         data, facts = self._float_file(treated, self._in_graph(treated, graph))
-        return Made(data, {**facts, "graph": graph, **(self._found_twin.facts if graph == TWIN else {})})
+        canonical = {} if self.facts.library == "none" else self._canonical.facts
+        twin = self._found_twin.facts if graph == TWIN else {}
+        return Made(data, {**facts, "graph": graph, **twin, **canonical})
 
     def _float_file(self, treated: Any | None, model: Any) -> tuple[bytes, dict[str, Any]]:
         """The checked float .tflite of `model` and what is known of it: traced, or through a SavedModel if it must."""
@@ -231,9 +233,7 @@ class Workbench:
             return treated if treated is not None else self._twin
         if not self._has_twin or treated is None:
             return treated if treated is not None else self._original
-        model = with_structure_of(
-            treated, with_flat_ports(in_float32(load_model(self.model_path, self.facts)))
-        )
+        model = with_structure_of(treated, canonical_form(load_model(self.model_path, self.facts)).model)
         if model is None:
             return treated
         transfer_weights(treated, model)
@@ -330,7 +330,13 @@ class Workbench:
         self.progress("loading the model", 0.0)
         if self.facts.library == "none":
             return load_saved_function(self.model_path)
-        return with_flat_ports(in_float32(load_model(self.model_path, self.facts)))
+        return self._canonical.model
+
+    @cached_property
+    def _canonical(self) -> Canonical:
+        rows = self._some_rows()
+        loaded = load_model(self.model_path, self.facts)
+        return canonical_form(loaded, [rows[name] for name in self._input_names])
 
     @cached_property
     def _found_twin(self) -> Twin:

@@ -9,6 +9,7 @@ from lwdash.errors import ModelRefused
 
 Shape = tuple[int | None, ...]
 Port = tuple[str, Shape, str]
+OTHER_FLOATS = frozenset({"float16", "bfloat16", "float64"})
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class ModelFacts:
 
     @property
     def ports(self) -> tuple[list[Port], list[Port]]:
-        """(name, shape, dtype) of the inputs and of the outputs. Raises ModelRefused where a shape is not told."""
+        """(name, shape, dtype) of the file's inputs and outputs. Raises ModelRefused where a shape is not told."""
         return _ports(self.inputs, "input", self.layers), _ports(self.outputs, "output", self.layers)
 
     def to_dict(self) -> dict[str, Any]:
@@ -152,7 +153,8 @@ def _ports(tensors: tuple[TensorFacts, ...], kind: str, layers: tuple[LayerFacts
                 + ". Give the model an Input layer with a shape and save it again"
                 + (", as .keras of Keras 3 if it has one" if kind == "output" else "")
             )
-        ports.append((tensor.name, tensor.shape, tensor.dtype))
+        # A .tflite takes float32 where the Keras model takes another float type.
+        ports.append((tensor.name, tensor.shape, "float32" if tensor.dtype in OTHER_FLOATS else tensor.dtype))
     return ports
 
 

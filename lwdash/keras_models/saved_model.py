@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +124,7 @@ def _facts(graph: Message, metadata: Message | None, stored_bytes: int) -> Model
         scan_meta_graph(meta)
     objects = metas[0].message(7).messages(1)
     sizes = [variable_size(entry) for entry in objects]
-    records = _records(metadata) if metadata is not None else []
+    records = list(_records(metadata.messages(1)) if metadata is not None else _inner_records(objects))
     for record in records:
         _scan_record(record)
     top = next((record for record in records if record["path"] == "root"), None)
@@ -146,25 +146,39 @@ def _facts(graph: Message, metadata: Message | None, stored_bytes: int) -> Model
     )
 
 
-def _records(metadata: Message) -> list[dict[str, Any]]:
+def _records(nodes: Iterable[Message]) -> Iterator[dict[str, Any]]:
     """The objects of keras_metadata.pb (saved_metadata.proto): their place in the object graph, their config."""
+    for node in nodes:
+        yield _record(node.number(2), node.text(3), node.text(4), node.text(5))
+
+
+def _inner_records(objects: Sequence[Message]) -> list[dict[str, Any]]:
+    """The same of TensorFlow 2.4 and older, which kept each object's metadata in the object graph itself.
+
+    Empty where a Keras object has none: newer versions write such a graph when only the function was exported.
+    """
     records = []
-    for node in metadata.messages(1):
-        text = node.text(5)
-        if len(text) > MAX_JSON_BYTES:
-            raise ModelRefused(f"the SavedModel's metadata of '{node.text(3)}' is too large")
-        try:
-            content = _plain(json.loads(text)) if text else {}
-        except (ValueError, RecursionError) as fault:
-            raise ModelRefused(
-                f"the SavedModel's metadata of '{node.text(3)}' is not JSON: {fault}"
-            ) from fault
-        if not isinstance(content, dict):
-            raise ModelRefused(f"the SavedModel's metadata of '{node.text(3)}' is not a JSON object")
-        records.append(
-            {"id": node.number(2), "path": node.text(3), "kind": node.text(4), "metadata": content}
-        )
+    for number, entry in enumerate(objects):
+        described = entry.message(4)  # SavedUserObject: identifier, version, metadata
+        kind, text = described.text(1), described.text(3)
+        if kind.startswith("_tf_keras_"):
+            if not text:
+                return []
+            records.append(_record(number, "root" if number == 0 else f"object {number}", kind, text))
     return records
+
+
+def _record(number: int, path: str, kind: str, text: str) -> dict[str, Any]:
+    """One object's metadata, which is JSON. Raises ModelRefused for any other."""
+    if len(text) > MAX_JSON_BYTES:
+        raise ModelRefused(f"the SavedModel's metadata of '{path}' is too large")
+    try:
+        content = _plain(json.loads(text)) if text else {}
+    except (ValueError, RecursionError) as fault:
+        raise ModelRefused(f"the SavedModel's metadata of '{path}' is not JSON: {fault}") from fault
+    if not isinstance(content, dict):
+        raise ModelRefused(f"the SavedModel's metadata of '{path}' is not a JSON object")
+    return {"id": number, "path": path, "kind": kind, "metadata": content}
 
 
 def _plain(value: Any) -> Any:

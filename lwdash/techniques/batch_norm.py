@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from lwdash.keras_models.structure import library_of
 from lwdash.techniques.contract import Training
-from lwdash.techniques.finetune import library_of, training_targets
+from lwdash.techniques.finetune import training_targets
 from lwdash.techniques.selection import leaf_layers
 from lwdash.techniques.spread import spread
 

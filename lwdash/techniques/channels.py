@@ -12,6 +12,7 @@ import numpy as np
 
 from lwdash.errors import InternalFault, RecipeError
 from lwdash.keras_models.flatten import flatten_model
+from lwdash.keras_models.structure import library_of
 from lwdash.parameters import Choice, Names, Number, parameter
 from lwdash.techniques import distill, finetune
 from lwdash.techniques.batch_norm import settle_batch_norm
@@ -70,7 +71,7 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
     removed channels: they have to be the same.
     """
     finetune.seed_everything(training.seed)
-    if finetune.library_of(model).__name__ == "keras":
+    if library_of(model).__name__ == "keras":
         raise RecipeError("channels works on a Keras 2 twin of the model, and this model has none")
     training = distill.taught(training, params)
     flat = flatten_model(model)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.errors import InternalFault, RecipeError
+from lwdash.keras_models.structure import library_of
 from lwdash.parameters import Choice, Flag, Integer, Names, parameter
 from lwdash.techniques import distill, finetune
 from lwdash.techniques.batch_norm import settle_batch_norm
@@ -84,7 +85,7 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
     """
     finetune.seed_everything(training.seed)
     training = distill.taught(training, params)
-    is_twin = finetune.library_of(model).__name__ == "tf_keras"
+    is_twin = library_of(model).__name__ == "tf_keras"
     by_tfmot = (
         is_twin
         and not params.per_channel
@@ -132,7 +133,7 @@ def _with_sharing(model: Any, params: Params, training: Training) -> Treated:
         per_channel=params.per_channel,
         seed=training.seed,
     )
-    facts = _finetune(clustered, params, training, sharing.callback(finetune.library_of(clustered)))
+    facts = _finetune(clustered, params, training, sharing.callback(library_of(clustered)))
     settled = settle_batch_norm(clustered, training)
     after = {path: kernel.values for path, kernel in kernels.chosen.items()}
     distinct = {

@@ -1,6 +1,5 @@
 """Fine-tuning a live model of either Keras on the train rows: on labels, after the original, or both."""
 
-import importlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.errors import InternalFault, RecipeError
+from lwdash.keras_models.structure import library_of
 from lwdash.parameters import Integer, Number, parameter
 from lwdash.techniques import distill
 from lwdash.techniques.contract import Training
@@ -173,9 +173,3 @@ def _tell(library: Any, training: Training, what: str, epochs: int, steps: int) 
             )
 
     return Telling()
-
-
-def library_of(model: Any) -> Any:
-    """`tf_keras` for its models, else `keras` (Keras 3); the other one is not imported, which takes a second."""
-    packages = {cls.__module__.partition(".")[0] for cls in type(model).__mro__}
-    return importlib.import_module("tf_keras" if "tf_keras" in packages else "keras")

@@ -77,12 +77,6 @@ def other_ways(data: bytes, params: Params) -> dict[str, Callable[..., Packed]]:
     return {}
 
 
-def last_way(data: bytes, params: Params) -> dict[str, Callable[..., Packed]]:
-    """As `other_ways`, slow: for where these leave the file far from its source."""
-    loops = {operator.kind for operator in computed(data)} & LOOPS
-    return {} if loops or params.backend == "tflite" else {"TFLiteConverter": apply_from_model}
-
-
 def apply_with_tensorflow(
     data: bytes, params: Params, rows: Rows | None, convert: Convert | None = None
 ) -> Packed:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.errors import InternalFault, RecipeError
+from lwdash.keras_models.structure import library_of
 from lwdash.parameters import Choice, Flag, Integer, Names, Number, parameter
 from lwdash.techniques import distill, finetune
 from lwdash.techniques.batch_norm import settle_batch_norm
@@ -158,7 +159,7 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
     epochs = finetune.epochs_for(params.epochs, STEPS, training.rows, params.batch_size)
     by_tfmot = (
         params == replace(params, **DONE_BY_TFMOT)
-        and finetune.library_of(model).__name__ == "tf_keras"
+        and library_of(model).__name__ == "tf_keras"
         and not beyond(model, params.skip, _tfmot_knows)
     )
     return (_with_tfmot if by_tfmot else _with_masks)(model, params, training, epochs)
@@ -189,7 +190,7 @@ def _with_tfmot(model: Any, params: Params, training: Training, epochs: int) -> 
 
 
 def _with_masks(model: Any, params: Params, training: Training, epochs: int) -> Treated:
-    library = finetune.library_of(model)
+    library = library_of(model)
     pruned = clone_live(model)
     kernels = choose(pruned, params.skip, lambda kernel: _why_not(kernel, params))
     masks = Masks(

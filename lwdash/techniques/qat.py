@@ -16,6 +16,7 @@ import numpy as np
 
 from lwdash.errors import BridgeRefused
 from lwdash.keras_models.flatten import flatten_model, is_nested
+from lwdash.keras_models.structure import library_of
 from lwdash.parameters import Names, parameter
 from lwdash.techniques import distill, fake_quant, finetune
 from lwdash.techniques.as_2d import as_2d, weights_back
@@ -69,7 +70,7 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
     Raises BridgeRefused for a Keras 3 model, RecipeError when no layer is left, ConversionFailed when TFMOT fails.
     """
     finetune.seed_everything(training.seed)
-    if finetune.library_of(model).__name__ == "keras":
+    if library_of(model).__name__ == "keras":
         raise BridgeRefused(
             "qat: this model has no Keras 2 twin, and TFMOT trains no other; int8 quantizes it after training"
         )

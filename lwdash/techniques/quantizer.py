@@ -16,6 +16,7 @@ from lwdash.techniques.operator_codes import kind_of
 from lwdash.techniques.ranges import Ranges, activation_ranges
 from lwdash.techniques.readback import Computed, computed, inner_scopes, left_undone
 from lwdash.techniques.spread import spread
+from lwdash.techniques.unreachable_clamps import drop_unreachable_clamps
 from lwdash.techniques.unused_outputs import complete_outputs
 
 WIDEST_GPTQ = 4096
@@ -63,6 +64,7 @@ def quantize_in(data: bytes, plan: Plan, seen: Ranges | None) -> bytes:
     model = read_model(bytes(quantized))
     fit_biases(model, read.static_model if plan.is_static else read_model(source))
     complete_outputs(model)
+    drop_unreachable_clamps(model)
     return write_model(model)
 
 

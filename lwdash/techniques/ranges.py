@@ -12,6 +12,7 @@ import numpy as np
 from lwdash.errors import ConversionFailed
 from lwdash.techniques.contract import Rows
 from lwdash.techniques.flatbuffer import read_model, text
+from lwdash.techniques.input_types import rows_as_taken
 from lwdash.techniques.masks import BELOW, LARGEST
 from lwdash.techniques.readback import shape_of
 
@@ -65,7 +66,8 @@ class _Watched:
     """A file and rows to run through it; equal when both are, so that what was seen can be kept."""
 
     def __init__(self, data: bytes, rows: Rows):
-        self.data, self.rows = data, rows
+        self.data, self.rows = data, rows_as_taken(data, rows)
+        rows = self.rows
         self.count = len(next(iter(rows.values())))
         model = read_model(data)
         self.graph = model.subgraphs[0]

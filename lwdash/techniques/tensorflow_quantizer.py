@@ -20,6 +20,8 @@ from lwdash.explanations import explain_crash
 from lwdash.techniques.contract import Rows
 from lwdash.techniques.copied_constants import fit_copied_constants
 from lwdash.techniques.flatbuffer import read_model, text, write_model
+from lwdash.techniques.input_types import rows_as_taken
+from lwdash.techniques.unreachable_clamps import drop_unreachable_clamps
 
 NAME = "TensorFlow's quantizer"
 SECONDS = 1800
@@ -35,7 +37,7 @@ def quantize_with_tensorflow(data: bytes, rows: Rows, *, per_channel: bool) -> b
     with tempfile.TemporaryDirectory(prefix="quantize-") as name:
         source, calibration, target = (Path(name) / part for part in ("source", "rows.npz", "target"))
         source.write_bytes(data)
-        stored: dict[str, Any] = {f"row {name}": values for name, values in rows.items()}
+        stored: dict[str, Any] = {f"row {name}": values for name, values in rows_as_taken(data, rows).items()}
         np.savez(calibration, **stored)
         command = [
             sys.executable,
@@ -59,6 +61,7 @@ def quantize_with_tensorflow(data: bytes, rows: Rows, *, per_channel: bool) -> b
             raise ConversionFailed(f"{NAME} failed: {words}")
         model = read_model(target.read_bytes())
         fit_copied_constants(model)
+        drop_unreachable_clamps(model)
         return write_model(model)
 
 

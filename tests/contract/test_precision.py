@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lwdash.keras_models.structure import in_float32
+from lwdash.keras_models.canonical import canonical_form
 
 ROWS = np.random.default_rng(0).normal(size=(8, 12, 3)).astype("float32")
 
@@ -37,7 +37,7 @@ def test_a_model_of_another_precision_becomes_the_same_in_float32(
     library: str, dtype: str, tolerance: float
 ) -> None:
     model = network(import_module(library), dtype)
-    copy = in_float32(model)
+    copy = canonical_form(model, [ROWS]).model
     assert [layer.name for layer in copy.layers] == [layer.name for layer in model.layers]
     assert {str(layer.compute_dtype) for layer in copy._flatten_layers()} == {"float32"}
     expected = np.asarray(model.predict(ROWS, verbose=0), np.float64)
@@ -49,4 +49,4 @@ def test_a_model_of_another_precision_becomes_the_same_in_float32(
 @pytest.mark.parametrize("library", ["keras", "tf_keras"])
 def test_a_model_in_float32_is_left_alone(library: str) -> None:
     model = network(import_module(library), "float32")
-    assert in_float32(model) is model
+    assert canonical_form(model).model is model

@@ -1,6 +1,7 @@
 """Of several ways to an integer file the one is taken that agrees and leaves the least in float, and it is said."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,11 +9,17 @@ import numpy as np
 import pytest
 
 from lwdash import packing
-from lwdash.errors import ConversionFailed, ResultRejected
+from lwdash.errors import ConversionFailed, RecipeError, ResultRejected
 from lwdash.techniques.contract import Packed
 
 ROWS = {"input": np.zeros((1, 1), np.float32)}
 SOURCE, STRAIGHT = b"source", b"source without loops"
+
+
+@dataclass(frozen=True)
+class Params:
+    backend: str = "litert"
+    ranges: str = "mse"
 
 
 @pytest.fixture
@@ -26,6 +33,8 @@ def files(monkeypatch: pytest.MonkeyPatch) -> dict[bytes, tuple[list[str], float
         return known[packed][1]
 
     monkeypatch.setattr(packing, "check_packed", check)
+    monkeypatch.setattr(packing, "check_kernels", lambda data: None)
+    monkeypatch.setattr(packing, "rows_as_taken", lambda data, rows: rows)
     monkeypatch.setattr(packing, "float_operators", lambda data, reason: known[data][0])
     monkeypatch.setattr(
         packing, "computed", lambda data: [SimpleNamespace(kind=kind) for kind in known[data][0]]
@@ -38,7 +47,7 @@ def technique(
     others: Mapping[str, bytes | Exception] | None = None,
     last: bytes | Exception | None = None,
 ) -> Any:
-    """Gives these files; without `others` there is one way only."""
+    """Gives these files; without `others` there is one way only, without `last` TFLiteConverter cannot be asked."""
 
     def giving(made: bytes | Exception) -> Any:
         def apply(data: bytes, params: Any, rows: Any, convert: Any) -> Packed:
@@ -48,16 +57,29 @@ def technique(
 
         return apply
 
-    one = SimpleNamespace(apply=giving(first))
+    def apply(data: bytes, params: Params, rows: Any, convert: Any) -> Packed:
+        assert params.backend == "litert" or params.ranges == "minmax"
+        return giving(last if last and params.backend == "tflite" else first)(data, params, rows, convert)
+
+    def check(params: Params) -> None:
+        if not last and params.backend == "tflite":
+            raise RecipeError("TFLiteConverter has no such parameter")
+
+    one = SimpleNamespace(NAME="float16", apply=apply, check=check)
     if others is not None:
         one.other_ways = lambda data, params: {name: giving(made) for name, made in others.items()}
-        one.last_way = lambda data, params: {"slow": giving(last)} if last else {}
     return one
 
 
 def pack(one: Any, straight: bytes | None = None) -> tuple[Packed, float | None]:
     return packing.pack(
-        one, None, SOURCE, ROWS, compared=ROWS, convert=lambda configure, rows: b"", unroll=lambda: straight
+        one,
+        Params(),
+        SOURCE,
+        ROWS,
+        compared=ROWS,
+        convert=lambda configure, rows: b"",
+        unroll=lambda: straight,
     )
 
 
@@ -96,10 +118,33 @@ def test_the_first_ways_error_is_raised_when_none_works(files: Any) -> None:
         pack(technique(ConversionFailed("no such operator"), {"other": b"b"}))
 
 
+def test_every_way_is_tried_before_a_run_fails(files: Any) -> None:
+    files[b"b"], files[b"c"] = ([], -1.0), ([], 36.0)
+    refused = ConversionFailed("no_integer_overflow_from_quantization was not true")
+    packed, sqnr = pack(technique(refused, {"other": b"b"}, b"c"))
+    assert (packed.data, sqnr, packed.facts["made_by"]) == (b"c", 36.0, "TFLiteConverter")
+    assert set(packed.facts["not_taken"]) == {"litert-quantizer", "other"}
+    assert pack(technique(refused, None, b"c"))[0].data == b"c", "formats with one way of their own too"
+    with pytest.raises(ConversionFailed, match=r"no_integer.*TFLiteConverter: it crashed"):
+        pack(technique(refused, {"other": b"b"}, ConversionFailed("it crashed")))
+
+
+def test_a_file_that_the_builtin_kernels_refuse_is_not_taken(
+    files: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(data: bytes) -> None:
+        if data == b"a":
+            raise ConversionFailed("LiteRT's own kernels refuse the file")
+
+    monkeypatch.setattr(packing, "check_kernels", check)
+    files[b"a"], files[b"b"] = ([], 40.0), ([], 30.0)
+    assert pack(technique(b"a", {"other": b"b"}))[0].data == b"b"
+
+
 def test_the_slow_way_is_for_poor_files_of_graphs_that_the_first_cannot_quantize(files: Any) -> None:
     files[b"a"], files[b"b"], files[b"c"] = (["DIV"], 13.0), ([], 13.0), ([], 30.0)
     packed, sqnr = pack(technique(b"a", {"other": b"b"}, b"c"))
-    assert (packed.data, sqnr, packed.facts["made_by"]) == (b"c", 30.0, "slow")
+    assert (packed.data, sqnr, packed.facts["made_by"]) == (b"c", 30.0, "TFLiteConverter")
     assert packed.facts["not_taken"]["other"] == "SQNR 13.0 dB"
     no = AssertionError("must not be asked")
     files[b"b"] = ([], 25.0)
