@@ -15,7 +15,7 @@ from zoo import Zoo, random_inputs, zoo  # noqa: F401
 from zoo_models import SMALL
 
 from lwdash.errors import ConversionFailed
-from lwdash.keras_models.structure import in_float32, with_flat_ports
+from lwdash.keras_models.canonical import canonical_form
 from lwdash.measure.runner import Runner
 from lwdash.measure.tflite_file import TfliteFacts, read_tflite
 from lwdash.recipe import parse_recipe
@@ -52,7 +52,7 @@ def layers(facts: TfliteFacts) -> set[str]:
     ],
 )
 def test_the_file_is_that_of_the_documented_way(zoo: Zoo, library: str, name: str) -> None:
-    model = with_flat_ports(in_float32(zoo.model(library, name)))
+    model = canonical_form(zoo.model(library, name)).model
     arrays = random_inputs(model)
     rows = {f"input {position}": values for position, values in enumerate(arrays)}
     shapes = [values.shape[1:] for values in arrays]
