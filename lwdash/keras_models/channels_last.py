@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-
 from lwdash.keras_models.channel_layers import (
     BY_VALUE,
     in_layout,

@@ -18,7 +18,9 @@ def network() -> Any:
     layers = tf_keras.layers
     tf_keras.utils.set_random_seed(3)
     inputs = tf_keras.Input((8, 8, 2), name="image")
-    inner = tf_keras.Sequential([layers.Conv2D(4, 3, activation="relu"), layers.BatchNormalization()], name="inner")
+    inner = tf_keras.Sequential(
+        [layers.Conv2D(4, 3, activation="relu"), layers.BatchNormalization()], name="inner"
+    )
     x = layers.GlobalAveragePooling2D()(inner(inputs))
     model = tf_keras.Model(inputs, layers.Dense(3, activation="softmax", name="out")(x))
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
@@ -34,7 +36,9 @@ def as_of_2_4(folder: Path, change: tuple[str, str] = ("", "")) -> Path:
     metadata = saved_metadata_pb2.SavedMetadata.FromString((folder / "keras_metadata.pb").read_bytes())
     objects = graph.meta_graphs[0].object_graph_def.nodes
     for node in metadata.nodes:
-        objects[node.node_id].user_object.metadata = node.metadata.replace(*change) if change[0] else node.metadata
+        objects[node.node_id].user_object.metadata = (
+            node.metadata.replace(*change) if change[0] else node.metadata
+        )
     (folder / "saved_model.pb").write_bytes(graph.SerializeToString())
     (folder / "keras_metadata.pb").unlink()
     (folder / "fingerprint.pb").unlink(missing_ok=True)
