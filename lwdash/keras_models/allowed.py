@@ -246,6 +246,9 @@ _BARE = (
 
 CLASSES: dict[str | None, frozenset[str]] = {
     None: _BARE,
+    "tensorflow.python.ops.init_ops_v2": frozenset(
+        {"Constant"}
+    ),  # how Keras 2 saves EfficientNetV2's first biases
     "keras": MODELS | POLICIES,
     "tf_keras": MODELS | POLICIES,
     **{f"keras.{name}": classes for name, classes in _KERAS_NAMESPACES.items()},

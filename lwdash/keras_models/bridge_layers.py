@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.errors import BridgeRefused
+from lwdash.keras_models import application_layers
 from lwdash.keras_models.bridge_operations import activation_name
 from lwdash.keras_models.learnt_state import learnt_config
 
@@ -48,12 +49,18 @@ def twin_layer(layer: Any, name: str) -> Any:
 
     class_name = type(layer).__name__
     where = f"layer '{layer.name}' ({class_name})"
-    if not type(layer).__module__.startswith("keras.src.layers.") or class_name == "Lambda":
+    own = class_name in application_layers.MODULES and type(layer).__module__.startswith(
+        "keras.src.applications."
+    )
+    if not (own or type(layer).__module__.startswith("keras.src.layers.")) or class_name == "Lambda":
         raise BridgeRefused(f"{where} is a custom or Lambda layer, which Keras 2 cannot have")
     if getattr(layer, "quantization_mode", None):
         raise BridgeRefused(
             f"{where} is already quantized ({layer.quantization_mode}); start from the float model"
         )
+    if own:
+        config = {**layer.get_config(), "name": name, "dtype": "float32"}
+        return application_layers.application_classes(tf_keras)[class_name].from_config(config)
     if not hasattr(tf_keras.layers, class_name) and augments(class_name):
         return tf_keras.layers.Activation("linear", name=name, trainable=False)
     if not hasattr(tf_keras.layers, class_name):

@@ -13,6 +13,7 @@ from typing import Any
 
 from lwdash.errors import BridgeRefused
 from lwdash.keras_models.allowed import ACTIVATIONS, names
+from lwdash.keras_models.application_layers import application_classes
 
 SAME_IN_KERAS_2 = names(
     """
@@ -36,7 +37,10 @@ def load_bridged(path: Path) -> Any:
 
 def register() -> None:
     """Makes tf_keras know the borrowed layers and activations by name."""
+    import tf_keras
+
     _operation_class()
+    tf_keras.utils.get_custom_objects().update(application_classes(tf_keras))
     for name in ACTIVATIONS - SAME_IN_KERAS_2:
         _activation(name)
 

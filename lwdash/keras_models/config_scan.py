@@ -12,6 +12,7 @@ from typing import Any
 
 from lwdash.errors import ModelRefused
 from lwdash.keras_models import allowed
+from lwdash.keras_models.application_layers import application_layer
 
 MAX_DEPTH = 150
 FILE_KEYS = frozenset(
@@ -78,6 +79,8 @@ class _Scan:
             raise _refuse(where, allowed.CODE_LAYERS[class_name], EXPORT)
         if class_name == "function":
             self.check_function(entry, where)
+            return
+        if application_layer(entry) is not None:
             return
         self.check_registered_name(entry, where)
         if class_name in allowed.QUANTIZED_POLICIES:

@@ -223,6 +223,7 @@ def _attention(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(SAME_SHAPE, _same),
+    **dict.fromkeys(("LayerScale", "StochasticDepth", "CustomScaleLayer", "Custom>CustomScaleLayer"), _same),
     **dict.fromkeys(MERGES, _merge),
     **WINDOW_RULES,
     "Dense": _dense,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lwdash.errors import ModelRefused
+from lwdash.keras_models.application_layers import application_classes
 from lwdash.keras_models.facts import ModelFacts
 from lwdash.keras_models.inspect import inspect_model
 
@@ -33,11 +34,20 @@ def load_model(path: Path, facts: ModelFacts) -> Any:
             # Both libraries choose their reader by the suffix, which a stored artifact does not have.
             named = Path(folder) / f"model{SUFFIXES[facts.format]}"
             named.symlink_to(path.resolve())
-            return _loader(facts.library)(str(named), compile=False, safe_mode=True)
+            load = _loader(facts.library)
+            own = application_classes(_module(facts.library))
+            return load(str(named), compile=False, safe_mode=True, custom_objects=own)
     except ModelRefused:
         raise
     except Exception as fault:
         raise ModelRefused(_explain(facts, fault)) from fault
+
+
+def _module(library: str) -> Any:
+    import keras
+    import tf_keras
+
+    return keras if library == "keras" else tf_keras
 
 
 def _loader(library: str) -> Any:
