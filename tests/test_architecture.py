@@ -22,7 +22,7 @@ TRAINING = HEAVY - {"ai_edge_litert", "litert_quantizer"}
 
 
 class Allowed(NamedTuple):
-    """What a part may import besides itself, `lwdash`, `lwdash.errors` and the standard library."""
+    """What a part may import besides itself, `lwdash`, `lwdash.errors`, `lwdash.shares` and the standard library."""
 
     ours: frozenset[str] = frozenset()
     libraries: frozenset[str] = frozenset()
@@ -117,6 +117,7 @@ ARROWS: Mapping[str, Allowed] = {
     "lwdash.explanations": allowed(),
     "lwdash.link": allowed(),
     "lwdash.errors": allowed(),
+    "lwdash.shares": allowed(),
     "lwdash": allowed(),
 }
 SOURCES = sorted(
@@ -172,7 +173,7 @@ def is_allowed(module: str, part: str) -> bool:
         return module.split(".")[0] in sys.stdlib_module_names or module.split(".")[0] in rule.libraries
     known = rule.ours | {part} if part != "lwdash" else rule.ours
     below = any(module == name or module.startswith(name + ".") for name in known)
-    return below or module in ("lwdash", "lwdash.errors")
+    return below or module in ("lwdash", "lwdash.errors", "lwdash.shares")
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)

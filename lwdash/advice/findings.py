@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lwdash.advice.evidence import Evidence
+from lwdash.shares import as_percent
 
 KEPT_ZEROS = 0.95
 VISIBLE_ZEROS = 0.3
@@ -42,7 +43,7 @@ def _structure(evidence: Evidence) -> Iterator[Finding]:
         if f["zeros_kept"] < KEPT_ZEROS:
             yield Finding(
                 "problem",
-                f"{_layer(f)}: {100 * (1 - f['zeros_kept']):.0f} % of the {f['zeros']:,} zeros that pruning made are no "
+                f"{_layer(f)}: {as_percent(1 - f['zeros_kept'])} of the {f['zeros']:,} zeros that pruning made are no "
                 "longer zero in the file.",
             )
     if pruned and all(f["zeros_kept"] >= KEPT_ZEROS for f in pruned):

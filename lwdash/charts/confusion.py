@@ -8,6 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from lwdash.charts.literal import names_as_text
+from lwdash.shares import as_percent
 
 MOST_CLASSES = 40
 """Of more classes, those with the most confusion are drawn."""
@@ -60,7 +61,7 @@ def plot_confusion(confusion: Matrix, classes: Sequence[str] | None) -> go.Figur
     matrix, names = _drawn(np.asarray(confusion, np.int64), None, classes)
     totals = matrix.sum(axis=1, keepdims=True)
     share = 100 * matrix / np.maximum(totals, 1)
-    text = [[f"{n:,}<br>{s:.0f} %" if n else "" for n, s in zip(ns, ss, strict=True)]
+    text = [[f"{n:,}<br>{as_percent(s / 100)}" if n else "" for n, s in zip(ns, ss, strict=True)]
             for ns, ss in zip(matrix, share, strict=True)]  # fmt: skip
     figure = go.Figure(
         go.Heatmap(

@@ -170,7 +170,11 @@ def _refuse_text(facts: DataFacts, columns: Sequence[int], name: str) -> None:
         shown = f" (e.g. '{value}')" if value else ""
         raise DataRefused(
             f"column '{facts.names[text[0]]}' holds text{shown}"
-            + (f", as do {len(text) - 1} others," if len(text) > 1 else "")
+            + (
+                f", as {'does 1 other' if len(text) == 2 else f'do {len(text) - 1:,} others'},"
+                if len(text) > 1
+                else ""
+            )
             + f" but input '{name}' takes numbers. "
             + (
                 "Write them as 1 and 0 (in pandas: astype(int)), or ignore them."

@@ -8,6 +8,7 @@ from lwdash.datasets.dataset import Dataset
 from lwdash.datasets.findings import NOTE, WARNING, Finding
 from lwdash.datasets.split import PARTS
 from lwdash.datasets.task import BINARY, CLASSIFICATION, REGRESSION
+from lwdash.shares import as_percent
 
 WIDE_INTERVAL = 0.05
 FEW_WITHOUT_LABELS = 50
@@ -149,9 +150,9 @@ def _uneven(dataset: Dataset, totals: np.ndarray) -> list[Finding]:
     if share < LARGEST_SHARE and not rare:
         return []
     together = sum(int(n) for t, n in zip(dataset.classes, totals, strict=True) if t in rare)
-    what = f"{100 * share:.0f} % of the rows are of class {largest}"
+    what = f"{as_percent(share)} of the rows are of class {largest}"
     if rare:
-        what += f"; class{'es' if len(rare) > 1 else ''} {_some(rare)} make up {100 * together / totals.sum():.1f} %"
+        what += f"; class{'es' if len(rare) > 1 else ''} {_some(rare)} make up {as_percent(together / totals.sum(), 1)}"
     return [
         Finding(
             "imbalance",

@@ -10,6 +10,7 @@ import numpy as np
 from lwdash.datasets.facts import brief_names
 from lwdash.datasets.findings import NOTE, WARNING, Finding
 from lwdash.datasets.linter_view import InputView
+from lwdash.shares import as_percent
 
 LEVELS = 256
 STRETCHED = 4.0
@@ -110,7 +111,7 @@ def _beyond_calibration(view: InputView, rows: np.ndarray) -> list[Finding]:
         Finding(
             "beyond-calibration",
             WARNING if share >= 0.1 else NOTE,
-            f"{100 * share:.0f} % of the evaluation rows reach beyond the calibrated range {low:.4g} … {high:.4g}: they "
+            f"{as_percent(share)} of the evaluation rows reach beyond the calibrated range {low:.4g} … {high:.4g}: they "
             f"go from {flat.min():.4g} to {flat.max():.4g}.",
             f"input '{view.name}'",
             "An integer file clips what lies outside of the range, so these rows are measured with values cut off.",

@@ -9,6 +9,7 @@ from lwdash.datasets.findings import ERROR, NOTE, WARNING, Finding
 from lwdash.datasets.pipeline import chunk_rows
 from lwdash.datasets.spill import release_pages
 from lwdash.datasets.split import PARTS
+from lwdash.shares import as_percent
 
 PAIRS = (("train", "evaluation"), ("calibration", "evaluation"), ("train", "calibration"))
 FEWEST_CALIBRATION = 32
@@ -138,12 +139,12 @@ def _overlapping_windows(dataset: Dataset, own_parts: Sequence[str]) -> list[Fin
     if len(shifts) < len(pairs) / 2:
         return []
     shift = int(np.median(shifts))
-    share = 100 * (length - shift) / length
+    share = (length - shift) / length
     return [
         Finding(
             "overlapping-windows",
             WARNING,
-            f"Each row repeats {share:.0f} % of the row before it, moved by {shift} values: windows of one recording.",
+            f"Each row repeats {as_percent(share)} of the row before it, moved by {shift} values: windows of one recording.",
             "all rows",
             "Neighbouring windows fall into different parts, so the model is measured on stretches it was tuned on, "
             "and the rows are fewer independent samples than the interval believes.",

@@ -48,9 +48,30 @@ class Ended:
         if self.reason:
             return self.reason
         if self.returncode < 0:
-            name = signal.Signals(-self.returncode).name
-            return f"the process was ended by {name}, in native code of TensorFlow or LiteRT most likely"
+            return signal_words(-self.returncode)
         return f"the process ended with exit code {self.returncode}"
+
+
+CRASHES = frozenset({"SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP"})
+"""Signals that a process brings upon itself."""
+
+
+def signal_words(number: int) -> str:
+    """Who ended a process by this signal, and what to do."""
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    if name in CRASHES:
+        return f"the process was ended by {name}, in native code of TensorFlow or LiteRT most likely"
+    if name == "SIGKILL":
+        return (
+            "the process was killed (SIGKILL), by the system because memory ran out most likely, or by somebody. Close "
+            "what else needs memory, or start fewer runs at once, and start it again"
+        )
+    if name == "SIGXCPU":
+        return "the process was ended by SIGXCPU: it used all the processor time that one job may take"
+    return f"the process was ended from outside ({name}), by somebody or by the system; start it again"
 
 
 def run_child(

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import lwdash
@@ -11,8 +12,18 @@ from lwdash.settings import Settings
 from storage import experiments
 from storage.store import Store
 
-SECONDS = 300
-MEMORY_MB = 4096
+
+@dataclass(frozen=True)
+class Limits:
+    """What a child may use until its answer is there."""
+
+    seconds: int
+    memory_mb: int
+
+
+LIMITS = Limits(seconds=300, memory_mb=4096)
+MODEL_LIMITS = Limits(seconds=90, memory_mb=2048)
+"""Models of 2 GB take some 10 s, and less than 1 GB of memory whatever their size."""
 _FOUND_BY = "lwdash"
 """In stored facts: the version that found them."""
 _LOOKED_AT: set[tuple[str, str, str]] = set()
@@ -90,11 +101,13 @@ def ask_child(
         answer.update(message)
         return {}
 
+    limits = MODEL_LIMITS if step == "inspect-model" else LIMITS
+
     def watch(memory_mb: int) -> str | None:
-        if memory_mb > MEMORY_MB:
-            return f"reading it took more than {MEMORY_MB:,} MB of memory"
-        if time.monotonic() - started > SECONDS:
-            return f"reading it took longer than {SECONDS} s"
+        if memory_mb > limits.memory_mb:
+            return f"reading it took more than {limits.memory_mb:,} MB of memory"
+        if time.monotonic() - started > limits.seconds:
+            return f"reading it took longer than {limits.seconds} s"
         return None
 
     ended = run_child(

@@ -13,8 +13,12 @@ from typing import Any
 from lwdash.errors import ModelRefused
 from lwdash.keras_models import allowed
 from lwdash.keras_models.application_layers import application_layer
+from lwdash.keras_models.kinds import UNPRINTABLE
 
 MAX_DEPTH = 150
+MAX_SHOWN = 100
+"""Characters of a name in the file that a refusal repeats."""
+FUNCTIONS = allowed.ACTIVATIONS | allowed.LOSS_FUNCTIONS
 FILE_KEYS = frozenset(
     {"vocabulary", "vocabulary_file", "vocab_file", "filepath", "file_path", "filename", "asset_path"}
 )
@@ -74,7 +78,7 @@ class _Scan:
     def check_class(self, entry: dict[str, Any], where: str) -> None:
         class_name, module = entry["class_name"], entry.get("module")
         if not isinstance(class_name, str) or not isinstance(module, (str, type(None))):
-            raise _refuse(where, f"its class is not a name but {class_name!r} of {module!r}")
+            raise _refuse(where, f"its class is not a name but {_shown(class_name)} of {_shown(module)}")
         if class_name in allowed.CODE_LAYERS:
             raise _refuse(where, allowed.CODE_LAYERS[class_name], EXPORT)
         if class_name == "function":
@@ -92,26 +96,33 @@ class _Scan:
 
     def check_registered_name(self, entry: dict[str, Any], where: str) -> None:
         registered = entry.get("registered_name")
-        if registered not in (None, entry["class_name"]):
+        if registered is not None and registered != entry["class_name"]:
             raise _refuse(
-                where, f"it is the custom object '{registered}', whose code is not in the file", EXPORT
+                where,
+                f"it is the custom object '{_shown(registered)}', whose code is not in the file",
+                EXPORT,
             )
 
     def check_function(self, entry: dict[str, Any], where: str) -> None:
         module, name = entry.get("module"), entry.get("config")
-        if module not in allowed.FUNCTION_MODULES or name not in allowed.ACTIVATIONS | allowed.LOSS_FUNCTIONS:
-            raise _refuse(where, f"it uses the function '{module}.{name}', which is not one of Keras's")
+        if not isinstance(name, str) or not isinstance(module, str):
+            raise _refuse(where, f"its function is not a name but {_shown(name)} of {_shown(module)}")
+        if module not in allowed.FUNCTION_MODULES or name not in FUNCTIONS:
+            raise _refuse(
+                where, f"it uses the function '{_shown(module)}.{_shown(name)}', which is not one of Keras's"
+            )
         if entry.get("registered_name") not in (None, "function", name):
-            raise _refuse(where, f"it uses the custom function '{entry['registered_name']}'")
+            raise _refuse(where, f"it uses the custom function '{_shown(entry['registered_name'])}'")
 
     def check_tensorflow_function(self, entry: dict[str, Any], where: str) -> None:
         config = entry.get("config")
         function = config.get("function") if isinstance(config, dict) else None
         if entry["class_name"] == "SlicingOpLambda" and function in (None, "__operators__.getitem"):
             return
-        if function not in allowed.TF_FUNCTIONS:
+        if not isinstance(function, str) or function not in allowed.TF_FUNCTIONS:
             raise _refuse(
-                where, f"it calls the TensorFlow function '{function}', which is not on the list of safe ones"
+                where,
+                f"it calls the TensorFlow function '{_shown(function)}', which is not on the list of safe ones",
             )
 
     def check_keys(self, entry: dict[str, Any], where: str) -> None:
@@ -121,18 +132,25 @@ class _Scan:
         for key in FILE_KEYS & set(entry):
             if isinstance(entry[key], str) and entry[key]:
                 raise _refuse(
-                    where, f"its {key} is the file path '{entry[key]}', and a model may not read files"
+                    where,
+                    f"its {key} is the file path '{_shown(entry[key])}', and a model may not read files",
                 )
         if "function" in entry and "class_name" not in entry and not isinstance(entry["function"], str):
             raise _refuse(where, "it carries a function object")
 
     def check_activation(self, value: Any, where: str) -> None:
         if isinstance(value, str) and value not in allowed.ACTIVATIONS:
-            nearest = difflib.get_close_matches(value, allowed.ACTIVATIONS, n=1)
+            nearest = difflib.get_close_matches(value[:MAX_SHOWN], allowed.ACTIVATIONS, n=1)
             hint = f" (nearest: '{nearest[0]}')" if nearest else ""
-            raise _refuse(where, f"its activation '{value}' is not one of Keras's{hint}")
+            raise _refuse(where, f"its activation '{_shown(value)}' is not one of Keras's{hint}")
         if isinstance(value, list) or (isinstance(value, dict) and "class_name" not in value):
             raise _refuse(where, "its activation is a marshalled function")
+
+
+def _shown(value: Any) -> str:
+    """A value of the file as a refusal repeats it: cut short, without control characters."""
+    text = UNPRINTABLE.sub("�", str(value)[: MAX_SHOWN + 1])
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 def _layer_name(entry: dict[str, Any]) -> str | None:
@@ -140,16 +158,16 @@ def _layer_name(entry: dict[str, Any]) -> str | None:
     config = entry.get("config")
     name = entry.get("name") or (config.get("name") if isinstance(config, dict) else None)
     if isinstance(name, str) and isinstance(entry.get("class_name"), str):
-        return f"layer '{name}' ({entry['class_name']})"
+        return f"layer '{_shown(name)}' ({_shown(entry['class_name'])})"
     return None
 
 
 def _unknown_class(module: str | None, class_name: str) -> str:
     if module is None or module in allowed.CLASSES:
         return (
-            f"'{class_name}' is not a standard Keras class but a layer or a subclassed model of your own, whose code is "
-            "not in the file"
+            f"'{_shown(class_name)}' is not a standard Keras class but a layer or a subclassed model of your own, whose "
+            "code is not in the file"
         )
     if module.split(".")[0] in ("keras", "tf_keras"):
-        return f"'{module}.{class_name}' is not one of the Keras objects that are loaded"
-    return f"it comes from the module '{module}', not from Keras"
+        return f"'{_shown(module)}.{_shown(class_name)}' is not one of the Keras objects that are loaded"
+    return f"it comes from the module '{_shown(module)}', not from Keras"

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from lwdash.errors import ModelRefused
-from lwdash.keras_models.facts import Shape
+from lwdash.keras_models.layer_settings import LayerSettings
 from lwdash.keras_models.network import Network, walk
 
 MAX_LAYERS = 20_000
-MAX_VALUES = 1 << 30
-"""Numbers that a layer may give for one row: 4 GiB as float32."""
 
 WEIGHTS = {
     "Dense": ("units",),
@@ -41,12 +38,14 @@ def check_layers(network: Network) -> None:
         raise ModelRefused(f"the model has {count:,} layers; the limit is {MAX_LAYERS:,}")
 
 
-def check_declared(network: Network, shapes: Mapping[str, Shape], stored: int) -> None:
-    """Raises ModelRefused naming the layer whose declared weights or outputs the file cannot stand behind.
+def check_declared(network: Network, stored: int) -> None:
+    """Raises ModelRefused naming the layer whose declared weights the file cannot stand behind.
 
-    shapes: output shapes by layer path, batch axis first. stored: numbers that the file holds as weights.
+    stored: numbers that the file holds as weights. Outputs are checked while they are inferred (shapes.py).
     """
     for path, node in walk(network):
+        if not isinstance(node.config, LayerSettings):
+            continue
         for class_name, config in _parts(node.class_name, node.config):
             declared = _fewest_weights(class_name, config)
             if declared > stored:
@@ -54,24 +53,22 @@ def check_declared(network: Network, shapes: Mapping[str, Shape], stored: int) -
                     f"layer '{path}' ({class_name}) declares at least {declared:,} weights, and the file holds "
                     f"{stored:,} numbers in all: it is damaged or forged. Save the model again, with its weights"
                 )
-        values = math.prod(length or 1 for length in shapes.get(path, ())[1:])
-        if values > MAX_VALUES:
-            raise ModelRefused(
-                f"layer '{path}' ({node.class_name}) gives {values:,} numbers for one row; the limit is {MAX_VALUES:,}"
-            )
 
 
-def _parts(class_name: str, config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _parts(class_name: str, config: LayerSettings) -> Iterator[tuple[str, LayerSettings]]:
     """A layer, and the layers and cells that its config wraps."""
     yield class_name.removesuffix("Cell"), config
-    for key in ("layer", "backward_layer", "cell", "cells"):
-        inner = config.get(key)
-        for entry in inner if isinstance(inner, list) else [inner]:
-            if isinstance(entry, Mapping) and isinstance(entry.get("config"), Mapping):
-                yield from _parts(str(entry.get("class_name")), entry["config"])
+    for inner in (
+        config.get("layer"),
+        config.get("backward_layer"),
+        config.get("cell"),
+        *config.get("cells", ()),
+    ):
+        if inner is not None:
+            yield from _parts(inner.class_name, inner.config)
 
 
-def _fewest_weights(class_name: str, config: Mapping[str, Any]) -> int:
+def _fewest_weights(class_name: str, config: LayerSettings) -> int:
     return (
         math.prod((_size(config.get(key)) for key in WEIGHTS[class_name]), start=1)
         if class_name in WEIGHTS
@@ -79,8 +76,6 @@ def _fewest_weights(class_name: str, config: Mapping[str, Any]) -> int:
     )
 
 
-def _size(value: Any) -> int:
-    """A number, or the product of a list of them; 1 for anything else, which the loader will refuse."""
-    if isinstance(value, (list, tuple)):
-        return math.prod(_size(item) for item in value)
-    return value if type(value) is int and value > 0 else 1
+def _size(value: int | tuple[int, ...] | None) -> int:
+    """A number, or the product of one for each axis; 1 where the file does not state it."""
+    return math.prod(value) if isinstance(value, tuple) else value or 1

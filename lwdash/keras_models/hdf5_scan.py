@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import h5py
+import numpy as np
 
 from lwdash.errors import ModelRefused
 
-MAX_OBJECTS = 200_000
+MAX_OBJECTS = 100_000
+MAX_PATH_CHARACTERS = 4096
+MAX_DEPTH = 100
+MAX_TEXT_BYTES = 32 << 20
+PIECE_VALUES = 1 << 20
 MAX_DECLARED_BYTES = 4 << 30
 SMALL_BYTES = 64 << 20
 MAX_RATIO = 200
@@ -25,8 +30,7 @@ def dataset_sizes(group: h5py.Group) -> dict[str, int]:
     """Number of elements of every dataset below `group`, by its path; checks the whole file on the way.
 
     Raises ModelRefused for external, soft or cyclic links, external or virtual storage, types that are not
-    numbers, declared sizes beyond MAX_DECLARED_BYTES or far beyond what is stored. Reads no data:
-    milliseconds for any file size.
+    numbers, declared sizes beyond MAX_DECLARED_BYTES or far beyond what is stored. Reads no data.
     """
     sizes: dict[str, int] = {}
     seen: set[int] = set()
@@ -36,6 +40,8 @@ def dataset_sizes(group: h5py.Group) -> dict[str, int]:
         prefix, current = stack.pop()
         for key in current:
             path = f"{prefix}{key}".replace("\\", "/")
+            if len(path) > MAX_PATH_CHARACTERS or path.count("/") > MAX_DEPTH:
+                raise ModelRefused(f"the HDF5 file nests '{path[:100]}…' deeper than Keras does")
             member = _member(current, key, path)
             address = h5py.h5o.get_info(member.id).addr
             if address in seen:
@@ -74,6 +80,66 @@ def small_values(
         if dataset.chunks is None and dataset.dtype.kind == "f":
             found[path] = [float(value) for value in dataset[()].reshape(-1)]
     return found
+
+
+def check_finite(file: h5py.Group, sizes: Mapping[str, int]) -> None:
+    """Raises ModelRefused for weights of the model that are NaN or infinite; call after `dataset_sizes`.
+
+    Reads all weights once, about a million values at a time. What an optimizer keeps is left out.
+    """
+    for path, size in sizes.items():
+        if size == 0 or path.startswith(("optimizer/", "optimizer_weights/")):
+            continue
+        dataset = file[path]
+        bad = sum(_count_not_finite(piece) for piece in _pieces(dataset))
+        if bad:
+            raise ModelRefused(
+                f"{bad:,} of the {size:,} weights in '{path}' are not finite numbers (NaN or infinity): every output of "
+                "the model would be NaN. The training diverged: give a model saved before that, or train it again "
+                "with a smaller learning rate"
+            )
+
+
+def _pieces(dataset: h5py.Dataset) -> Iterator[np.ndarray]:
+    """The values of a dataset, along its first axis as many as make about PIECE_VALUES."""
+    if dataset.ndim == 0:
+        yield dataset[()]
+        return
+    width = max(1, int(dataset.size) // int(dataset.shape[0]))
+    rows = max(1, PIECE_VALUES // width)
+    if dataset.chunks:  # whole chunks, so that none is unpacked twice
+        rows = max(1, rows // dataset.chunks[0]) * dataset.chunks[0]
+    for start in range(0, int(dataset.shape[0]), rows):
+        yield dataset[start : start + rows]
+
+
+def _count_not_finite(values: np.ndarray) -> int:
+    values = np.asarray(values)
+    if (
+        values.dtype.kind == "V"
+    ):  # bfloat16 as two opaque bytes: NaN and infinity have all bits of the exponent set
+        return int(np.count_nonzero((values.view(np.uint16) & 0x7F80) == 0x7F80))
+    return int(values.size - np.count_nonzero(np.isfinite(values))) if values.dtype.kind == "f" else 0
+
+
+def text_attribute(group: h5py.Group, name: str) -> str | None:
+    """The text in an attribute, None where there is none. Raises ModelRefused for anything but one text."""
+    if name not in group.attrs:
+        return None
+    attribute = group.attrs.get_id(name)
+    if attribute.shape not in ((), (1,)) or attribute.dtype.kind not in "SO":
+        raise ModelRefused(f"the HDF5 file's {name} is not a text but an array of {attribute.shape}")
+    if attribute.get_storage_size() > MAX_TEXT_BYTES:
+        raise ModelRefused(
+            f"the HDF5 file's {name} has {attribute.get_storage_size():,} bytes; the limit is {MAX_TEXT_BYTES:,}"
+        )
+    value = group.attrs[name]
+    value = value[0] if isinstance(value, np.ndarray) and value.shape == (1,) else value
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if not isinstance(value, str):
+        raise ModelRefused(f"the HDF5 file's {name} is not a text but a {type(value).__name__}")
+    return value
 
 
 def _member(group: h5py.Group, key: str, path: str) -> Any:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from lwdash.errors import ModelRefused
 from lwdash.keras_models.config_scan import scan_model_config
 from lwdash.keras_models.declared_scan import check_declared, check_layers
 from lwdash.keras_models.facts import LayerFacts, ModelFacts, Shape, TensorFacts
+from lwdash.keras_models.kinds import LAYER_ACTIVATIONS
+from lwdash.keras_models.layer_settings import CallOptions, LayerSettings
 from lwdash.keras_models.model_file import ModelFile, detect_format, read_model_file
 from lwdash.keras_models.network import LayerNode, Network, TensorRef, read_network, walk
 from lwdash.keras_models.scaling import Statistics, input_scaling
@@ -17,14 +18,6 @@ from lwdash.keras_models.shapes import infer_shapes
 from lwdash.keras_models.support import support
 from lwdash.keras_models.task import likely_task, loss_name, output_activation
 from lwdash.keras_models.weights import archive_statistics, count_archive, count_legacy, legacy_statistics
-
-LAYER_ACTIVATIONS = {
-    "ReLU": "relu",
-    "Softmax": "softmax",
-    "ELU": "elu",
-    "LeakyReLU": "leaky_relu",
-    "PReLU": "prelu",
-}
 
 
 def inspect_model(path: Path) -> ModelFacts:
@@ -86,8 +79,8 @@ def network_facts(
     stored: numbers that the file holds as weights. Raises ModelRefused where the config declares far more than that.
     """
     check_layers(network)
+    check_declared(network, stored)
     shapes, output_shapes = infer_shapes(network)
-    check_declared(network, shapes, stored)
     layers = _layers(network, counts, shapes)
     inputs = tuple(_input(network, ref, shapes) for ref in network.inputs)
     _refuse_text(inputs, layers)
@@ -176,9 +169,10 @@ def _input(network: Network, ref: TensorRef, shapes: Mapping[str, Shape]) -> Ten
     node = network.by_name.get(ref.layer)
     while node is not None and node.network is not None:  # a Sequential whose first layer is a model
         node = node.network.nodes[0]
-    config = node.config if node else {}
-    stated = config.get("batch_shape") or shapes.get(ref.layer)
-    return TensorFacts(ref.layer, tuple(stated[1:]) if stated else None, dtype_name(config.get("dtype")))
+    stated = shapes.get(ref.layer)
+    if node is not None and isinstance(node.config, LayerSettings):
+        stated = node.config.get("batch_shape") or stated
+    return TensorFacts(ref.layer, stated[1:] if stated else None, _dtype(node))
 
 
 def _output(network: Network, ref: TensorRef, shape: Shape | None) -> TensorFacts:
@@ -186,38 +180,40 @@ def _output(network: Network, ref: TensorRef, shape: Shape | None) -> TensorFact
 
 
 def _output_dtype(network: Network, ref: TensorRef) -> str:
-    node = network.by_name.get(ref.layer)
-    if node is None:
-        return "float32"
-    if node.network is not None:
-        return _output_dtype(
-            node.network, node.network.outputs[min(ref.tensor, len(node.network.outputs) - 1)]
-        )
-    if node.is_operation or node.class_name in ("TFOpLambda", "SlicingOpLambda"):
-        sources = [ref for call in node.calls for ref in call]
-        return _output_dtype(network, sources[0]) if sources else "float32"
-    return dtype_name(node.config.get("dtype"))
+    """The dtype of a tensor: operations give the one that they take. Layers may be called in a circle."""
+    seen: set[str] = set()
+    while (node := network.by_name.get(ref.layer)) is not None:
+        if node.network is not None:
+            network, seen = node.network, set()
+            ref = network.outputs[min(ref.tensor, len(network.outputs) - 1)]
+            continue
+        sources = next((call for call in node.calls if call), ())
+        if not isinstance(node.config, CallOptions):
+            return _dtype(node)
+        if not sources or node.name in seen:
+            break
+        seen.add(node.name)
+        ref = sources[0]
+    return "float32"
 
 
-def dtype_name(value: Any) -> str:
-    """The dtype a layer computes in, from its config: a name, or a serialised policy of Keras 2 or 3."""
-    if isinstance(value, dict):
-        value = (value.get("config") or {}).get("name")
-    name = str(value or "float32")
+def _dtype(node: LayerNode | None) -> str:
+    """The dtype that a layer computes in."""
+    name = (
+        node.config.get("dtype", "float32")
+        if node is not None and isinstance(node.config, LayerSettings)
+        else "float32"
+    )
     return {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}.get(name, name)
 
 
 def _activation(node: LayerNode) -> str | None:
     """The activation a layer ends in: None where it has none, "linear" where it is the identity."""
-    value = node.config.get("activation")
-    if isinstance(value, dict):
-        inner = value.get("config")
-        value = inner if isinstance(inner, str) else LAYER_ACTIVATIONS.get(str(value.get("class_name")))
-    if isinstance(value, str):
-        return value
-    if node.is_operation or node.class_name == "TFOpLambda":
-        name = str(node.config.get("function", node.class_name)).rsplit(".", 1)[-1].lower()
+    if isinstance(node.config, CallOptions):
+        name = str(node.config.told("function") or node.class_name).rsplit(".", 1)[-1].lower()
         return name if name in ("relu", "relu6", "softmax", "sigmoid", "tanh") else None
+    if node.config.get("activation") is not None:
+        return str(node.config["activation"])
     if node.class_name == "ReLU" and node.config.get("max_value") == 6:
         return "relu6"
     return LAYER_ACTIVATIONS.get(node.class_name)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from lwdash.keras_models.allowed import names
 from lwdash.keras_models.facts import Shape
+from lwdash.keras_models.layer_settings import LayerSettings
 from lwdash.keras_models.window_shapes import WINDOW_RULES, Rule
 
 SAME_SHAPE = names(
@@ -32,7 +32,7 @@ MERGES = names("Add Subtract Multiply Average Maximum Minimum")
 
 
 def output_shapes(
-    class_name: str, config: dict[str, Any], inputs: Sequence[Shape | None]
+    class_name: str, config: LayerSettings, inputs: Sequence[Shape | None]
 ) -> list[Shape] | None:
     """Shapes of the outputs of a layer called on tensors of the shapes `inputs`, or None when unknown."""
     if class_name == "InputLayer":
@@ -49,16 +49,17 @@ def output_shapes(
         return None
     try:
         return rule(config, known)
-    except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError):
-        return None  # a config that does not fit its layer: the loader will say so, the shape stays unknown
+    except (KeyError, TypeError, ValueError, IndexError, ArithmeticError):
+        # A setting that is not stated, or shapes that do not fit it: the loader will say so, the shape stays unknown.
+        return None
 
 
-def _same(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
+def _same(config: LayerSettings, inputs: list[Shape]) -> list[Shape]:
     return [inputs[0]]
 
 
-def _dense(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
-    return [(*inputs[0][:-1], int(config["units"]))]
+def _dense(config: LayerSettings, inputs: list[Shape]) -> list[Shape]:
+    return [(*inputs[0][:-1], config["units"])]
 
 
 def _product(shape: Sequence[int | None]) -> int | None:
@@ -67,12 +68,12 @@ def _product(shape: Sequence[int | None]) -> int | None:
     )
 
 
-def _flatten(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
+def _flatten(config: LayerSettings, inputs: list[Shape]) -> list[Shape]:
     return [(inputs[0][0], _product(inputs[0][1:]))]
 
 
-def _reshape(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
-    target = [int(size) for size in config["target_shape"]]
+def _reshape(config: LayerSettings, inputs: list[Shape]) -> list[Shape]:
+    target = config["target_shape"]
     if -1 in target:
         total, rest = _product(inputs[0][1:]), math.prod(size for size in target if size != -1)
         inferred = None if total is None else total // rest
@@ -80,29 +81,29 @@ def _reshape(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
     return [(inputs[0][0], *target)]
 
 
-def _permute(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
+def _permute(config: LayerSettings, inputs: list[Shape]) -> list[Shape]:
     return [(inputs[0][0], *(inputs[0][axis] for axis in config["dims"]))]
 
 
-def _repeat(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
-    return [(inputs[0][0], int(config["n"]), inputs[0][1])]
+def _repeat(config: LayerSettings, inputs: list[Shape]) -> list[Shape]:
+    return [(inputs[0][0], config["n"], inputs[0][1])]
 
 
-def _embedding(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
-    return [(*inputs[0], int(config["output_dim"]))]
+def _embedding(config: LayerSettings, inputs: list[Shape]) -> list[Shape]:
+    return [(*inputs[0], config["output_dim"])]
 
 
-def _einsum(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
+def _einsum(config: LayerSettings, inputs: list[Shape]) -> list[Shape]:
     """Letters of the equation stand for axes; those that the input lacks are at their place in `output_shape`."""
     shape = inputs[0]
     taken, result = re.split(r",.*->", config["equation"].replace(" ", ""))
     size = config["output_shape"]
-    units = [size] if isinstance(size, int) else list(size)
+    units = size if isinstance(size, tuple) else (size,)
     extra = tuple(shape[: len(shape) - len(taken) + 3]) if taken.startswith("...") else ()
     sizes = dict(zip(taken.removeprefix("..."), shape[len(extra) :], strict=True))
     letters = result.removeprefix("...")
     stated = dict(zip(reversed(letters), reversed(units), strict=False))
-    return [(*extra, *(sizes[x] if x in sizes else int(stated[x]) for x in letters))]
+    return [(*extra, *(sizes[x] if x in sizes else stated[x] for x in letters))]
 
 
 def _encoded(mode: str, shape: Shape, width: int) -> list[Shape]:
@@ -112,28 +113,26 @@ def _encoded(mode: str, shape: Shape, width: int) -> list[Shape]:
     return [(*shape[:-1], width)]
 
 
-def _category(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
-    return _encoded(config["output_mode"], inputs[0], int(config["num_tokens"]))
+def _category(config: LayerSettings, inputs: list[Shape]) -> list[Shape]:
+    return _encoded(config["output_mode"], inputs[0], config["num_tokens"])
 
 
-def _lookup(config: dict[str, Any], inputs: list[Shape]) -> list[Shape] | None:
+def _lookup(config: LayerSettings, inputs: list[Shape]) -> list[Shape] | None:
     if config["output_mode"] == "int":
         return [inputs[0]]
     width, words = config.get("max_tokens"), config.get("vocabulary")
     if not (config.get("pad_to_max_tokens") and width):
-        if not isinstance(words, list):
+        if words is None:
             return None  # learnt from data: it is among the weights
-        width = len(words) + int(config["num_oov_indices"])
-    return _encoded(config["output_mode"], inputs[0], int(width))
+        width = words + config["num_oov_indices"]
+    return _encoded(config["output_mode"], inputs[0], width)
 
 
-def _bins(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
+def _bins(config: LayerSettings, inputs: list[Shape]) -> list[Shape]:
     if config.get("output_mode", "int") == "int":
         return [inputs[0]]
     edges = config.get("bin_boundaries")
-    return _encoded(
-        config["output_mode"], inputs[0], len(edges) + 1 if edges is not None else int(config["num_bins"])
-    )
+    return _encoded(config["output_mode"], inputs[0], config["num_bins"] if edges is None else edges + 1)
 
 
 def broadcast(inputs: Sequence[Shape]) -> Shape | None:
@@ -149,21 +148,21 @@ def broadcast(inputs: Sequence[Shape]) -> Shape | None:
     return tuple(result)
 
 
-def _merge(config: dict[str, Any], inputs: list[Shape]) -> list[Shape] | None:
+def _merge(config: LayerSettings, inputs: list[Shape]) -> list[Shape] | None:
     shape = broadcast(inputs)
     return None if shape is None else [shape]
 
 
-def _concatenate(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
-    axis = int(config.get("axis", -1)) % len(inputs[0])
+def _concatenate(config: LayerSettings, inputs: list[Shape]) -> list[Shape]:
+    axis = config.get("axis", -1) % len(inputs[0])
     sizes = [shape[axis] for shape in inputs]
     total = None if any(size is None for size in sizes) else sum(size for size in sizes if size is not None)
     return [(*inputs[0][:axis], total, *inputs[0][axis + 1 :])]
 
 
-def _dot(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
+def _dot(config: LayerSettings, inputs: list[Shape]) -> list[Shape]:
     axes = config["axes"]
-    first, second = (axes, axes) if isinstance(axes, int) else axes
+    first, second = axes if isinstance(axes, tuple) else (axes, axes)
     a, b = list(inputs[0]), list(inputs[1])
     a.pop(first)
     b.pop(second)
@@ -171,16 +170,16 @@ def _dot(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
     return [shape if len(shape) > 1 else (*shape, 1)]
 
 
-def _units(config: dict[str, Any]) -> list[int]:
+def _units(config: LayerSettings) -> list[int]:
     """Units of the states of a recurrent layer's cell or stack of cells, innermost first."""
-    cell = config.get("cell", {}).get("config", config) if "cell" in config else config
+    cell = config["cell"].config if "cell" in config else config
     if "cells" in cell:
-        return [int(entry["config"]["units"]) for entry in cell["cells"]]
-    return [int(cell["units"])]
+        return [entry.config["units"] for entry in cell["cells"]]
+    return [cell["units"]]
 
 
 def _recurrent(states: int) -> Rule:
-    def rule(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
+    def rule(config: LayerSettings, inputs: list[Shape]) -> list[Shape]:
         batch, steps = inputs[0][0], inputs[0][1]
         units = _units(config)[-1]
         output: Shape = (batch, steps, units) if config.get("return_sequences") else (batch, units)
@@ -189,8 +188,8 @@ def _recurrent(states: int) -> Rule:
     return rule
 
 
-def _bidirectional(config: dict[str, Any], inputs: list[Shape]) -> list[Shape] | None:
-    inner = output_shapes(config["layer"]["class_name"], config["layer"]["config"], inputs[:1])
+def _bidirectional(config: LayerSettings, inputs: list[Shape]) -> list[Shape] | None:
+    inner = output_shapes(config["layer"].class_name, config["layer"].config, inputs[:1])
     if inner is None:
         return None
     output = inner[0]
@@ -200,24 +199,24 @@ def _bidirectional(config: dict[str, Any], inputs: list[Shape]) -> list[Shape] |
     return [output] if config.get("merge_mode", "concat") is not None else None
 
 
-def _time_distributed(config: dict[str, Any], inputs: list[Shape]) -> list[Shape] | None:
+def _time_distributed(config: LayerSettings, inputs: list[Shape]) -> list[Shape] | None:
     batch, steps, *rest = inputs[0]
-    inner = output_shapes(config["layer"]["class_name"], config["layer"]["config"], [(batch, *rest)])
+    inner = output_shapes(config["layer"].class_name, config["layer"].config, [(batch, *rest)])
     return None if inner is None else [(batch, steps, *inner[0][1:])]
 
 
-def _wrapped(config: dict[str, Any], inputs: list[Shape]) -> list[Shape] | None:
-    return output_shapes(config["layer"]["class_name"], config["layer"]["config"], inputs)
+def _wrapped(config: LayerSettings, inputs: list[Shape]) -> list[Shape] | None:
+    return output_shapes(config["layer"].class_name, config["layer"].config, inputs)
 
 
-def _attention_heads(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
+def _attention_heads(config: LayerSettings, inputs: list[Shape]) -> list[Shape]:
     size = config.get("output_shape")
     if size is None:
         return [inputs[0]]
-    return [(*inputs[0][:-1], *([size] if isinstance(size, int) else size))]
+    return [(*inputs[0][:-1], *(size if isinstance(size, tuple) else (size,)))]
 
 
-def _attention(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
+def _attention(config: LayerSettings, inputs: list[Shape]) -> list[Shape]:
     return [(*inputs[0][:-1], inputs[1][-1])]
 
 

@@ -16,14 +16,20 @@ from typing import Any, BinaryIO, cast
 import h5py
 
 from lwdash.errors import ModelRefused
-from lwdash.keras_models.hdf5_scan import dataset_sizes, small_values
-from lwdash.keras_models.zip_scan import LOCAL_HEADER_BYTES, check_members
+from lwdash.keras_models.hdf5_scan import check_finite, dataset_sizes, small_values, text_attribute
+from lwdash.keras_models.strange_files import HEAD_BYTES, strange_file, strange_folder, strange_zip
+from lwdash.keras_models.zip_scan import LOCAL_HEADER_BYTES, check_contents, check_members, open_zip
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 ZIP_MAGIC = b"PK\x03\x04"
-MAX_JSON_BYTES = 64 << 20
+MAX_JSON_BYTES = 32 << 20
+MAX_JSON_VALUES = 1_000_000
+"""Values in a config: the largest networks of keras.applications have 30,000, and each takes a microsecond or more."""
+VERSION = re.compile(r"[0-9]{1,4}(\.[0-9]{1,6}){0,3}[A-Za-z0-9.+_-]{0,40}", re.ASCII)
 KERAS_MEMBERS = frozenset({"metadata.json", "config.json", "model.weights.h5"})
 ASSETS = "assets/"
+JSON_MARKS = (",", "[", "{")
+JSON_MARK_BYTES = (b",", b"[", b"{")
 NORMALIZATION = re.compile(r"(^|/)(batch_)?normalization(_\d+)?/vars/\d+$")
 NORMALIZATION_LEAF = re.compile(r"/(moving_)?(mean|variance)(:0)?$")
 """The statistics of a normalization, in a `.weights.h5` and in a legacy `.h5`."""
@@ -50,9 +56,11 @@ def detect_format(path: Path) -> str:
 
     Raises ModelRefused for anything else, saying what the file seems to be.
     """
+    if path.is_dir():
+        raise ModelRefused(strange_folder(path))
     try:
         with path.open("rb") as file:
-            head = file.read(16)
+            head = file.read(HEAD_BYTES)
     except OSError as fault:
         raise ModelRefused(f"the model file cannot be read: {fault.strerror}") from fault
     if head.startswith(HDF5_MAGIC):
@@ -66,31 +74,14 @@ def detect_format(path: Path) -> str:
             return "keras"
         if any(name.split("/")[-1] == "saved_model.pb" for name in names):
             return "savedmodel"
-        raise ModelRefused(_strange_zip(names))
-    raise ModelRefused(_strange_file(head))
+        raise ModelRefused(strange_zip(names))
+    raise ModelRefused(strange_file(head, path))
 
 
 def read_model_file(path: Path, format: str) -> ModelFile:
     """The contents of a file that `detect_format` called "keras" or "h5", scanned for traps of its
     container."""
     return _read_keras(path) if format == "keras" else _read_h5(path)
-
-
-@contextmanager
-def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    """`path` as a zip; damage is a ModelRefused, whenever it shows."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            yield archive
-    except (
-        zipfile.BadZipFile,
-        EOFError,
-        OSError,
-        RuntimeError,
-        UnicodeDecodeError,
-        NotImplementedError,
-    ) as fault:
-        raise ModelRefused(f"the zip is damaged or incomplete: {fault}") from fault
 
 
 def _read_keras(path: Path) -> ModelFile:
@@ -102,15 +93,17 @@ def _read_keras(path: Path) -> ModelFile:
             raise ModelRefused(
                 "the .keras file has no model.weights.h5: save it again with model.save('model.keras')"
             )
-        metadata = _json(_read(archive, "metadata.json"), "metadata.json")
-        config = _json(_read(archive, "config.json"), "config.json")
+        check_contents(archive)
+        metadata = read_json(_read(archive, "metadata.json"), "metadata.json")
+        config = read_json(_read(archive, "config.json"), "config.json")
         with _member_file(path, archive, "model.weights.h5") as file, _open_hdf5(file) as hdf5:
             sizes = dataset_sizes(hdf5)
             values = small_values(hdf5, sizes, NORMALIZATION)
+            check_finite(hdf5, sizes)
     compile_config = config.get("compile_config")
     return ModelFile(
         format="keras",
-        keras_version=_version(metadata.get("keras_version")),
+        keras_version=version_of(metadata.get("keras_version")),
         config=config,
         compile_config=compile_config if isinstance(compile_config, dict) else None,
         sizes=sizes,
@@ -122,20 +115,22 @@ def _read_h5(path: Path) -> ModelFile:
     with _open_hdf5(path) as file:
         sizes = dataset_sizes(file)
         values = small_values(file, sizes, NORMALIZATION_LEAF)
-        if "model_config" not in file.attrs:
+        config_text = text_attribute(file, "model_config")
+        if config_text is None:
             raise ModelRefused(
                 "the .h5 file holds weights only, no model: save the whole model, with model.save(…) instead "
                 "of model.save_weights(…)"
             )
-        version = file.attrs.get("keras_version")
+        check_finite(file, sizes)
+        version = text_attribute(file, "keras_version")
         if version is None and "model_weights" in file:
-            version = file["model_weights"].attrs.get("keras_version")
-        config = _json(_text(file.attrs["model_config"]), "model_config")
-        training = file.attrs.get("training_config")
-        compile_config = _json(_text(training), "training_config") if training is not None else None
+            version = text_attribute(file["model_weights"], "keras_version")
+        config = read_json(config_text, "model_config")
+        training = text_attribute(file, "training_config")
+        compile_config = read_json(training, "training_config") if training is not None else None
     return ModelFile(
         format="h5",
-        keras_version=_version(None if version is None else _text(version)),
+        keras_version=version_of(version),
         config=config,
         compile_config=compile_config,
         sizes=sizes,
@@ -143,16 +138,12 @@ def _read_h5(path: Path) -> ModelFile:
     )
 
 
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def _version(value: Any) -> str:
+def version_of(value: Any) -> str:
     """A version "major.minor…"; files of Keras 1 do not say."""
     if value is None:
         return "1"
-    if not isinstance(value, str) or not value[:1].isdigit():
-        raise ModelRefused(f"the file's keras_version is {value!r}, not a version")
+    if not isinstance(value, str) or not VERSION.fullmatch(value):
+        raise ModelRefused(f"the file's keras_version is {repr(value)[:60]}, not a version")
     return value
 
 
@@ -163,9 +154,16 @@ def _read(archive: zipfile.ZipFile, name: str) -> bytes:
     return archive.read(name)
 
 
-def _json(text: str | bytes, what: str) -> dict[str, Any]:
+def read_json(text: str | bytes, what: str) -> dict[str, Any]:
+    """The JSON object in `text`, of bounded size; `what` is how a refusal calls it."""
     if len(text) > MAX_JSON_BYTES:
         raise ModelRefused(f"the file's {what} has {len(text):,} bytes; the limit is {MAX_JSON_BYTES:,}")
+    values = sum(text.count(mark) for mark in (JSON_MARKS if isinstance(text, str) else JSON_MARK_BYTES))
+    if values > MAX_JSON_VALUES:
+        raise ModelRefused(
+            f"the file's {what} holds about {values:,} values; the limit is {MAX_JSON_VALUES:,}. Numbers belong among "
+            "the weights: save the model again without constants and vocabularies in its config"
+        )
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as fault:
@@ -180,8 +178,18 @@ def _open_hdf5(source: Path | BinaryIO) -> Iterator[h5py.File]:
     try:
         with h5py.File(source, "r") as file:
             yield file
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as fault:
-        raise ModelRefused(f"the HDF5 file is damaged or incomplete: {fault}") from fault
+    except (
+        OSError,
+        RuntimeError,
+        LookupError,
+        ValueError,
+        TypeError,
+        ArithmeticError,
+        NotImplementedError,
+    ) as fault:
+        raise ModelRefused(
+            f"the HDF5 file is damaged or incomplete: {fault}. Upload the file again, or save the model again"
+        ) from fault
 
 
 @contextmanager
@@ -237,47 +245,3 @@ def _strange_member(name: str) -> str:
     if name.endswith((".npz", ".json", ".weights.h5")):
         return f"the .keras file keeps its weights in '{name}'; save it again with model.save('model.keras')"
     return f"the .keras file holds '{name}', which Keras does not write"
-
-
-def _strange_zip(names: set[str]) -> str:
-    if any(name.endswith("data.pkl") for name in names):
-        return "the file is a PyTorch checkpoint (a zip with a pickle), not a Keras model"
-    if any(name.endswith(".npy") for name in names):
-        return "the file is a NumPy archive, not a Keras model"
-    if any(name.endswith(("variables.index", "keras_metadata.pb")) for name in names):
-        return "the zip looks like a SavedModel, but it has no saved_model.pb"
-    if any(name.lower().endswith((".keras", ".h5", ".hdf5")) for name in names):
-        return "the zip contains a model file: unpack it and upload the file itself"
-    return "the zip is neither a .keras file (config.json, metadata.json) nor a SavedModel (saved_model.pb)"
-
-
-def _strange_file(head: bytes) -> str:
-    known = {
-        b"\x80\x02": "a Python pickle, which can run code",
-        b"\x80\x03": "a Python pickle, which can run code",
-        b"\x80\x04": "a Python pickle, which can run code",
-        b"\x80\x05": "a Python pickle, which can run code",
-        b"\x93NUMPY": "a NumPy array",
-        b"\x1f\x8b": "gzipped: unpack it first",
-        b"PK\x05\x06": "an empty zip",
-        b"ustar": "a tar archive",
-    }
-    if head[4:8] == b"TFL3":
-        return "the file is a .tflite, already converted: upload the Keras model that it was made from"
-    if not head:
-        return "the file is empty"
-    if head.lstrip()[:1] in (b"{", b"["):
-        return (
-            "the file is JSON: what model.to_json() gives is the structure without the weights. Save the whole model, "
-            "with model.save('model.keras')"
-        )
-    if head.startswith((b"\x89PNG", b"\xff\xd8\xff", b"GIF8")):
-        return "the file is an image, not a model. A .keras, .h5 or zipped SavedModel is needed"
-    if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head):
-        return "the file is text, a CSV perhaps, not a model: give the samples in the next step"
-    what = next((text for magic, text in known.items() if head.startswith(magic)), None)
-    if what:
-        return f"the file is {what}. A .keras, .h5 or zipped SavedModel is needed"
-    return (
-        f"the file is not a model: it begins with {head[:8]!r}. A .keras, .h5 or zipped SavedModel is needed"
-    )

@@ -8,6 +8,7 @@ from typing import Any
 
 from lwdash.keras_models.allowed import names
 from lwdash.keras_models.facts import Shape
+from lwdash.keras_models.layer_settings import CallOptions, Untold
 from lwdash.keras_models.layer_shapes import broadcast
 
 ELEMENTWISE = names(
@@ -28,7 +29,7 @@ REDUCTIONS = names(
 )
 
 
-def operation_shape(name: str, options: dict[str, Any], inputs: Sequence[Shape]) -> Shape | None:
+def operation_shape(name: str, options: CallOptions, inputs: Sequence[Shape]) -> Shape | None:
     """The output shape, batch axis first, or None when this operation has no rule here.
 
     name: "tf.math.reduce_mean" or "Mean"; options: constants of the call by their argument names.
@@ -38,28 +39,28 @@ def operation_shape(name: str, options: dict[str, Any], inputs: Sequence[Shape])
         if kind in ELEMENTWISE:
             return broadcast(inputs)
         if kind in REDUCTIONS:
-            return _reduced(inputs[0], options.get("axis"), bool(options.get("keepdims")))
+            return _reduced(inputs[0], options.get("axis"), options.get("keepdims", False))
         if kind == "reshape":
             return _reshaped(inputs[0], options.get("shape") or options["newshape"])
         if kind in ("concat", "concatenate"):
-            return _joined(inputs, int(options.get("axis") or 0))
+            return _joined(inputs, options.get("axis") or 0)
         if kind == "transpose":
             order = options.get("perm") or options.get("axes")
             return tuple(inputs[0][axis] for axis in order) if order else tuple(reversed(inputs[0]))
         if kind in ("expand_dims", "expanddims"):
-            axis = int(options["axis"]) % (len(inputs[0]) + 1)
+            axis = options["axis"] % (len(inputs[0]) + 1)
             return (*inputs[0][:axis], 1, *inputs[0][axis:])
         if kind == "squeeze":
             return _squeezed(inputs[0], options.get("axis"))
         if kind == "getitem":
             return _sliced(inputs[0], options.get("slice_spec", options.get("key")))
-    except (KeyError, TypeError, ValueError, IndexError):
+    except (Untold, KeyError, TypeError, ValueError, IndexError, ArithmeticError):
         return None  # arguments that are tensors themselves, or do not fit: the shape stays unknown
     return None
 
 
 def _axes(axis: Any, rank: int) -> set[int]:
-    return {int(item) % rank for item in (axis if isinstance(axis, (list, tuple)) else [axis])}
+    return {item % rank for item in (axis if isinstance(axis, tuple) else (axis,))}
 
 
 def _reduced(shape: Shape, axis: Any, keepdims: bool) -> Shape:
@@ -72,7 +73,7 @@ def _reduced(shape: Shape, axis: Any, keepdims: bool) -> Shape:
 
 
 def _reshaped(shape: Shape, target: Sequence[Any]) -> Shape:
-    sizes: list[int | None] = [None if size is None else int(size) for size in target]
+    sizes: list[int | None] = list(target)
     # The batch axis is usually the unknown one, both in the shape and in the target.
     if shape[0] is None and sizes and sizes[0] in (-1, None):
         known = [size for size in shape[1:] if size is not None]
@@ -92,32 +93,28 @@ def _joined(inputs: Sequence[Shape], axis: int) -> Shape:
 
 
 def _squeezed(shape: Shape, axis: Any) -> Shape:
-    if axis is None or axis == []:
+    if axis is None or axis == ():
         return tuple(size for size in shape if size != 1)
     axes = _axes(axis, len(shape))
     return tuple(size for position, size in enumerate(shape) if position not in axes)
 
 
 def _sliced(shape: Shape, key: Any) -> Shape | None:
-    """x[key] for integers, slices and an ellipsis, as the two formats write them."""
-    items = key if isinstance(key, list) else [key]
+    """x[key] for integers, None, slices and an ellipsis."""
+    items = key if isinstance(key, tuple) else (key,)
     result: list[int | None] = []
     position = 0
     for index, item in enumerate(items):
-        if isinstance(item, (bool, str)):
-            return None
         if isinstance(item, int):
             position += 1
-        elif isinstance(item, dict) and item.get("class_name") == "__ellipsis__":
+        elif item is ...:
             rest = len(shape) - position - sum(1 for later in items[index + 1 :] if later is not None)
             result += shape[position : position + rest]
             position += rest
         elif item is None:
             result.append(1)
         else:
-            bounds = item.get("config", item)
             size = shape[position]
-            limits = slice(bounds["start"], bounds["stop"], bounds["step"])
-            result.append(None if size is None else len(range(*limits.indices(size))))
+            result.append(None if size is None else len(range(*item.indices(size))))
             position += 1
     return (*result, *shape[position:])

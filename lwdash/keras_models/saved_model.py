@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,16 +11,20 @@ from typing import Any
 from lwdash.errors import ModelRefused
 from lwdash.keras_models.config_scan import scan_model_config, scan_object_config
 from lwdash.keras_models.facts import ModelFacts, Shape, TensorFacts
-from lwdash.keras_models.model_file import MAX_JSON_BYTES, open_zip
+from lwdash.keras_models.kinds import MAX_AXES, UNPRINTABLE
+from lwdash.keras_models.model_file import read_json, version_of
 from lwdash.keras_models.network import NETWORK_CLASSES, read_network
 from lwdash.keras_models.saved_model_scan import scan_meta_graph
 from lwdash.keras_models.saved_objects import all_parameters, layer_counts, variable_size
 from lwdash.keras_models.task import likely_task, loss_name
 from lwdash.keras_models.wire import Malformed, Message
-from lwdash.keras_models.zip_scan import check_members
+from lwdash.keras_models.zip_scan import check_contents, check_members, open_zip
 
 GRAPH, METADATA = "saved_model.pb", "keras_metadata.pb"
-MAX_GRAPH_BYTES = 256 << 20
+MAX_GRAPH_BYTES = 128 << 20
+MAX_METADATA_BYTES = 32 << 20
+"""Keras repeats the config of every layer in that of the models around it."""
+MAX_LENGTH = 1 << 31
 IGNORED = ("__MACOSX/", ".DS_Store")
 DTYPES = {
     1: "float32",
@@ -49,6 +52,7 @@ def inspect_saved_model(path: Path) -> ModelFacts:
     """
     with open_zip(path) as archive:
         root, names = _members(archive)
+        check_contents(archive)
         graph = _parse(archive, root + GRAPH)
         metadata = _parse(archive, root + METADATA) if root + METADATA in names else None
         stored_bytes = sum(archive.getinfo(name).file_size for name in names if "/variables.data-" in name)
@@ -108,8 +112,9 @@ def _strange_member(name: str, inner: str) -> str:
 
 def _parse(archive: zipfile.ZipFile, name: str) -> Message:
     size = archive.getinfo(name).file_size
-    if size > MAX_GRAPH_BYTES:
-        raise ModelRefused(f"'{name}' has {size:,} bytes; the limit is {MAX_GRAPH_BYTES:,}")
+    limit = MAX_METADATA_BYTES if name.endswith(METADATA) else MAX_GRAPH_BYTES
+    if size > limit:
+        raise ModelRefused(f"'{name}' has {size:,} bytes; the limit is {limit:,}")
     try:
         return Message(archive.read(name))
     except Malformed as fault:
@@ -128,13 +133,14 @@ def _facts(graph: Message, metadata: Message | None, stored_bytes: int) -> Model
     for record in records:
         _scan_record(record)
     top = next((record for record in records if record["path"] == "root"), None)
-    if top is None or top["metadata"].get("class_name") not in NETWORK_CLASSES:
+    class_name = top["metadata"].get("class_name") if top else None
+    if top is None or not isinstance(class_name, str) or class_name not in NETWORK_CLASSES:
         return _signature_facts(metas[0], objects, sizes)
     from lwdash.keras_models.inspect import network_facts
 
-    entry = {"class_name": top["metadata"]["class_name"], "config": top["metadata"].get("config")}
+    entry = {"class_name": class_name, "config": top["metadata"].get("config")}
     network = read_network(entry)
-    version = str(top["metadata"].get("keras_version", "2"))
+    version = version_of(top["metadata"].get("keras_version", "2"))
     return network_facts(
         network,
         layer_counts(network, records, objects, sizes),
@@ -170,14 +176,13 @@ def _inner_records(objects: Sequence[Message]) -> list[dict[str, Any]]:
 
 def _record(number: int, path: str, kind: str, text: str) -> dict[str, Any]:
     """One object's metadata, which is JSON. Raises ModelRefused for any other."""
-    if len(text) > MAX_JSON_BYTES:
-        raise ModelRefused(f"the SavedModel's metadata of '{path}' is too large")
+    what = f"metadata of '{_printable(path)}'"
     try:
-        content = _plain(json.loads(text)) if text else {}
-    except (ValueError, RecursionError) as fault:
-        raise ModelRefused(f"the SavedModel's metadata of '{path}' is not JSON: {fault}") from fault
+        content = _plain(read_json(text, what)) if text else {}
+    except RecursionError:
+        raise ModelRefused(f"the SavedModel's {what} is nested too deep") from None
     if not isinstance(content, dict):
-        raise ModelRefused(f"the SavedModel's metadata of '{path}' is not a JSON object")
+        raise ModelRefused(f"the SavedModel's {what} is not a JSON object")
     return {"id": number, "path": path, "kind": kind, "metadata": content}
 
 
@@ -195,17 +200,18 @@ def _plain(value: Any) -> Any:
 def _scan_record(record: dict[str, Any]) -> None:
     content = record["metadata"]
     entry = {key: value for key, value in content.items() if key not in NOT_CONFIG and key != "model_config"}
-    where = f"'{content.get('name', record['path'])}' ({content.get('class_name', 'unknown')})"
+    named = content.get("name", record["path"]), content.get("class_name", "unknown")
+    where = "'{}' ({})".format(*(_printable(str(part)[:100]) for part in named))
     if record["kind"] == "_tf_keras_metric":
         # Metrics are revived also when a model is loaded uncompiled.
         scan_object_config({**entry, "module": "keras.metrics"}, f"metric {where}")
         return
     if not record["kind"].startswith("_tf_keras_"):
         raise ModelRefused(
-            f"the SavedModel's metadata holds an object of the kind '{record['kind']}', not from Keras"
+            f"the SavedModel's metadata holds an object of the kind '{_printable(record['kind'][:100])}', not from Keras"
         )
     if "class_name" not in entry:
-        raise ModelRefused(f"the SavedModel's metadata of '{record['path']}' names no class")
+        raise ModelRefused(f"the SavedModel's metadata of '{_printable(record['path'])}' names no class")
     scan_model_config(entry)
     model = content.get("model_config")
     if isinstance(model, dict):
@@ -236,14 +242,24 @@ def _signature_facts(meta: Message, objects: list[Message], sizes: list[int | No
 
 def _tensors(entries: Mapping[str, Message]) -> tuple[TensorFacts, ...]:
     return tuple(
-        TensorFacts(name, _shape(entry), DTYPES.get(entry.number(2), "unknown"))
+        TensorFacts(_printable(name), _shape(name, entry), DTYPES.get(entry.number(2), "unknown"))
         for name, entry in sorted(entries.items())
     )
 
 
-def _shape(entry: Message) -> Shape | None:
+def _shape(name: str, entry: Message) -> Shape | None:
     shape = entry.message(3)
     if shape.number(3):
         return None
     sizes = [dimension.number(1) for dimension in shape.messages(2)]
+    if len(sizes) > MAX_AXES or any(size == 0 or size > MAX_LENGTH for size in sizes):
+        raise ModelRefused(
+            f"the SavedModel's signature gives the tensor '{_printable(name)}' the shape {sizes[:MAX_AXES]}: lengths from "
+            "1 on are needed. Export the model again with an input of rows"
+        )
     return tuple(None if size < 0 else size for size in sizes[1:])
+
+
+def _printable(text: str) -> str:
+    """A text of the file without control characters, at most 200 characters of it."""
+    return UNPRINTABLE.sub("�", text[:200])

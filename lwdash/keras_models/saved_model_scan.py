@@ -20,6 +20,7 @@ FUNCTION_TAGS = frozenset({0x52, 0xD2, 0x4A, 0xCA})
 """First bytes of field 10 (func) and, in a list, 9, both also as overlong numbers: attributes without them name
 no function, and most nodes have only such."""
 
+MAX_ATTRIBUTE_DEPTH = 50
 WRITERS = frozenset({"SaveV2", "MergeV2Checkpoints"})
 
 
@@ -72,7 +73,7 @@ def _nodes(definitions: Iterable[Message]) -> dict[str, Node]:
             name
             for entry in definition.bytes_of(5)
             if not FUNCTION_TAGS.isdisjoint(entry)
-            for name in _called(Message(entry).message(2))
+            for name in _called(definition.inside(entry).message(2))
             if name
         )
         node = Node(definition.text(1), definition.text(2), tuple(definition.texts(3)), functions)
@@ -82,10 +83,17 @@ def _nodes(definitions: Iterable[Message]) -> dict[str, Node]:
 
 def _called(attribute: Message) -> Iterator[str]:
     """Names of functions in an AttrValue: `func`, or a list of them, their own attributes included."""
-    for function in [*attribute.messages(10), *attribute.message(1).messages(9)]:
-        yield function.text(1)
-        for entry in function.messages(2):
-            yield from _called(entry.message(2))
+    pending = [(attribute, 0)]
+    while pending:
+        current, depth = pending.pop()
+        if depth > MAX_ATTRIBUTE_DEPTH:
+            raise ModelRefused(
+                f"the SavedModel nests the attributes of an operator more than {MAX_ATTRIBUTE_DEPTH} deep, which "
+                "TensorFlow does not: the file is damaged or forged"
+            )
+        for function in [*current.messages(10), *current.message(1).messages(9)]:
+            yield function.text(1)
+            pending += [(entry.message(2), depth + 1) for entry in function.messages(2)]
 
 
 def _places(graph: Graph) -> Iterator[tuple[str, dict[str, Node]]]:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from lwdash.errors import ModelRefused
+from lwdash.keras_models.kinds import MAX_AXES
 from lwdash.keras_models.network import Network
 from lwdash.keras_models.wire import Message
+
+MAX_SIZE = 1 << 40
+"""Numbers in one variable, more than any file holds."""
 
 
 def variable_size(entry: Message) -> int | None:
     """Elements of the variable that a SavedObject is; None when it is something else."""
     if not entry.bytes_of(7):
         return None
-    size = 1
-    for dimension in entry.message(7).message(2).messages(2):
-        size *= max(0, dimension.number(1))
+    lengths = [max(0, dimension.number(1)) for dimension in entry.message(7).message(2).messages(2)]
+    size = math.prod(lengths) if len(lengths) <= MAX_AXES else MAX_SIZE + 1
+    if size > MAX_SIZE:
+        raise ModelRefused(
+            f"the SavedModel declares a variable of {len(lengths)} axes and more than {MAX_SIZE:,} numbers: the file is "
+            "damaged or forged"
+        )
     return size
 
 
@@ -22,7 +32,17 @@ def layer_counts(
     network: Network, records: list[dict[str, Any]], objects: list[Message], sizes: list[int | None]
 ) -> dict[str, int]:
     """Parameters by layer path: a layer's object in the object graph owns the variables below it."""
-    children = [[(child.text(2), child.number(1)) for child in entry.messages(1)] for entry in objects]
+    # A node index beyond the object graph names nothing.
+    children = [
+        [
+            (child.text(2), index)
+            for child in entry.messages(1)
+            if 0 <= (index := child.number(1)) < len(objects)
+        ]
+        for entry in objects
+    ]
+    if not children:
+        return {}
     ids = {record["id"] for record in records}
     counts: dict[str, int] = {}
     _count(network, 0, "", records, children, sizes, ids, counts)
@@ -39,7 +59,7 @@ def _count(
     ids: set[int],
     counts: dict[str, int],
 ) -> None:
-    by_id = {record["id"]: record["metadata"].get("name") for record in records}
+    by_id = {record["id"]: str(record["metadata"].get("name")) for record in records}
     inside = {
         by_id[target]: target
         for name, target in children[owner]
@@ -90,7 +110,7 @@ def _below(objects: list[Message], start: int) -> set[int]:
     pending = [start]
     while pending:
         index = pending.pop()
-        if index not in found and index < len(objects):
+        if index not in found and 0 <= index < len(objects):
             found.add(index)
             pending += [child.number(1) for child in objects[index].messages(1)]
     return found

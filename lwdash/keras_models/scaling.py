@@ -6,19 +6,21 @@ Only its config and the statistics stored with its normalizations are read. The 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from lwdash.keras_models.allowed import names
 from lwdash.keras_models.bridge_layers import augments
 from lwdash.keras_models.facts import InputScaling
+from lwdash.keras_models.layer_settings import CallOptions
 from lwdash.keras_models.network import LayerNode, Network, TensorRef
 
 Statistics = Mapping[str, Mapping[str, Sequence[float]]]
 """Layer path → "mean" and "variance" as stored with a Normalization or a BatchNormalization."""
 
 MOST_CHANNELS = 4096
+MAX_STEPS = 50
+"""Layers that scale one after the other; longer chains are not followed."""
 LEARNT = frozenset({"Normalization", "BatchNormalization"})
 LOOKUPS = names("Embedding IntegerLookup StringLookup CategoryEncoding Hashing Discretization")
 SAME_VALUES = names(
@@ -57,6 +59,8 @@ class _Chain:
 
     def then(self, scale: Sequence[float], offset: Sequence[float], layer: str) -> None:
         width = max(len(self.scale), len(scale))
+        if width > MOST_CHANNELS or len(self.layers) >= MAX_STEPS:
+            raise _Untold
         if not all(len(v) in (1, width) for v in (self.scale, scale, offset)):
             raise _Untold
         old_scale, old_offset, new_scale, new_offset = (
@@ -73,8 +77,9 @@ def input_scaling(network: Network, statistics: Statistics) -> tuple[InputScalin
 
 
 def _scaling(network: Network, ref: TensorRef, statistics: Statistics) -> InputScaling:
-    node = next((node for node in network.nodes if node.name == ref.layer), None)
-    shape = node.config.get("batch_shape") if node is not None else None
+    node = network.by_name.get(ref.layer)
+    is_input = node is not None and node.class_name == "InputLayer"
+    shape = node.config.get("batch_shape") if node is not None and is_input else None
     chain = _Chain([1.0], [0.0], [], rank=len(shape) if shape else None)
     try:
         _follow(network, ref.layer, "", statistics, chain)
@@ -92,8 +97,10 @@ def _follow(network: Network, layer: str, prefix: str, statistics: Statistics, c
 
     Returns whether that leads to the network's output.
     """
-    while True:
-        takers = list(_takers(network, layer))
+    seen: set[str] = set()
+    while layer not in seen:
+        seen.add(layer)
+        takers = network.takers.get(layer, [])
         if len(takers) != 1:
             if any(node.class_name in LOOKUPS for node in takers):
                 raise _Untold
@@ -108,27 +115,24 @@ def _follow(network: Network, layer: str, prefix: str, statistics: Statistics, c
         layer = node.name
         if chain.is_learnt:
             return False
-
-
-def _takers(network: Network, layer: str) -> Iterator[LayerNode]:
-    for node in network.nodes:
-        if any(ref.layer == layer for call in node.calls for ref in call):
-            yield node
+    raise _Untold  # layers that feed each other in a circle
 
 
 def _apply(node: LayerNode, path: str, statistics: Statistics, chain: _Chain) -> bool:
     """Adds the layer to the chain; False where the values are used for the first time."""
     name, config = node.class_name, node.config
+    if isinstance(config, CallOptions):
+        return _operation(node, config, path, chain)
     if name in LOOKUPS:
         raise _Untold
     if name == "Rescaling":
-        chain.then(_numbers(config.get("scale")), _numbers(config.get("offset", 0.0)), path)
+        if "scale" not in config:
+            raise _Untold
+        chain.then(config["scale"], config.get("offset", (0.0,)), path)
         return True
     if name in LEARNT:
         _normalize(node, path, statistics, chain)
         return True
-    if node.is_operation or name == "TFOpLambda":
-        return _operation(node, path, chain)
     if name == "Activation":
         return config.get("activation") == "linear"
     if name in ("Reshape", "Flatten", "Permute"):
@@ -142,49 +146,40 @@ def _normalize(node: LayerNode, path: str, statistics: Statistics, chain: _Chain
     config = node.config
     if node.class_name == "Normalization" and config.get("invert"):
         raise _Untold
-    found: Mapping[str, Any] = statistics.get(path, {})
-    stated = config if config.get("mean") is not None else found
-    mean, variance = stated.get("mean"), stated.get("variance")
+    stated = node.class_name == "Normalization" and config.get("mean") is not None
+    found: Mapping[str, Sequence[float]] = config if stated else statistics.get(path, {})
+    mean, variance = found.get("mean"), found.get("variance")
     if mean is None or variance is None or not _is_last(config.get("axis", -1), chain.rank):
         raise _Untold
-    least = float(config.get("epsilon", 1e-3)) if node.class_name == "BatchNormalization" else 0.0
-    deviations = [math.sqrt(max(v, 0.0) + least) for v in _numbers(variance)]
+    epsilon = config.get("epsilon")
+    least = (
+        (1e-3 if epsilon is None else max(epsilon, 0.0)) if node.class_name == "BatchNormalization" else 0.0
+    )
+    deviations = [math.sqrt(max(v, 0.0) + least) for v in variance]
+    if not len(mean) == len(deviations) <= MOST_CHANNELS:
+        raise _Untold
     # Keras divides by at least 1e-7 there: a column that was constant in training tells nothing of a scale.
     scale = [1 / d if d > 1e-4 else 0.0 for d in deviations]
-    chain.then(scale, [-m * s for m, s in zip(_numbers(mean), scale, strict=True)], path)
+    chain.then(scale, [-m * s for m, s in zip(mean, scale, strict=True)], path)
     chain.is_learnt = True
 
 
-def _is_last(axis: Any, rank: int | None) -> bool:
+def _is_last(axis: int | tuple[int, ...] | None, rank: int | None) -> bool:
     """Whether the statistics are for the last axis, or for all values together. Keras 2 may count from the front."""
-    numbers = list(axis) if isinstance(axis, (list, tuple)) else [] if axis is None else [axis]
+    numbers = axis if isinstance(axis, tuple) else () if axis is None else (axis,)
     return all(number == -1 or (rank is not None and number == rank - 1) for number in numbers[:1]) and (
         len(numbers) < 2
     )
 
 
-def _operation(node: LayerNode, path: str, chain: _Chain) -> bool:
-    name = str(node.config.get("function", node.class_name)).rsplit(".", 1)[-1].strip("_").lower()
+def _operation(node: LayerNode, config: CallOptions, path: str, chain: _Chain) -> bool:
+    name = str(config.told("function") or node.class_name).rsplit(".", 1)[-1].strip("_").lower()
     if name not in ARITHMETIC or len(node.calls) != 1 or not node.options:
         return False
     options = node.options[0]
-    value = next((options[k] for k in ("key", "y", "x2") if k in options), None)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    value = next((told for k in ("key", "y", "x2") if (told := options.told(k)) is not None), None)
+    if not isinstance(value, (int, float)):
         return False
     scale, offset = ARITHMETIC[name](float(value))
     chain.then([scale], [offset], path)
     return True
-
-
-def _numbers(value: Any) -> list[float]:
-    """A number, or nested lists of them, as a flat list."""
-    if isinstance(value, dict):  # an array as Keras 3 serialises it
-        value = (value.get("config") or {}).get("value")
-    if isinstance(value, (list, tuple)):
-        numbers = [n for item in value for n in _numbers(item)]
-        if not 0 < len(numbers) <= MOST_CHANNELS:
-            raise _Untold
-        return numbers
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise _Untold
-    return [float(value)]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from dataclasses import dataclass
 
 from lwdash.errors import ModelRefused
-from lwdash.keras_models.allowed import TF_LAMBDA_LAYERS
 from lwdash.keras_models.facts import Shape
+from lwdash.keras_models.kinds import MAX_AXES
+from lwdash.keras_models.layer_settings import CallOptions, LayerSettings
 from lwdash.keras_models.layer_shapes import output_shapes
 from lwdash.keras_models.network import LayerNode, Network, TensorRef
 from lwdash.keras_models.operation_shapes import operation_shape
@@ -14,16 +16,34 @@ from lwdash.keras_models.operation_shapes import operation_shape
 Key = tuple[str, int, int]
 MOST_CALLS = 300_000
 """Calls of layers that are followed: nested models that call each other twice would double them at every level."""
+MAX_VALUES = 1 << 30
+"""Numbers that a layer may give for one row: 4 GiB as float32."""
+
+
+@dataclass
+class _Budget:
+    """What is left of the MOST_CALLS: every call, and every tensor that one takes, is counted."""
+
+    left: int = MOST_CALLS
+
+    def spend(self, amount: int) -> None:
+        self.left -= amount
+        if self.left < 0:
+            raise ModelRefused(
+                f"the model calls its layers more than {MOST_CALLS:,} times, nested models counted out"
+            )
 
 
 def infer_shapes(network: Network) -> tuple[dict[str, Shape], dict[TensorRef, Shape]]:
     """Shapes, batch axis first, by layer path (first output of the first call), and of the network's outputs.
 
-    Layers whose shape cannot be told are absent. Raises ModelRefused after MOST_CALLS.
+    Layers whose shape cannot be told are absent. Raises ModelRefused after MOST_CALLS, for outputs of more than
+    MAX_VALUES numbers a row, and for lengths below 1.
     """
     found: dict[str, Shape] = {}
-    tensors = _run(network, None, "", found, iter(range(MOST_CALLS)))
-    outputs = {ref: shape for ref in network.outputs if (shape := _lookup(tensors, ref)) is not None}
+    budget = _Budget()
+    tensors = _run(network, None, "", found, budget)
+    outputs = {ref: shape for ref in network.outputs if (shape := _lookup(tensors, ref, budget)) is not None}
     return found, outputs
 
 
@@ -32,11 +52,13 @@ def _run(
     given: list[Shape | None] | None,
     prefix: str,
     found: dict[str, Shape],
-    calls_left: Iterator[int],
+    budget: _Budget,
 ) -> dict[Key, Shape]:
     """Shapes of the tensors of one network; `given` replaces the shapes of its inputs when it is nested."""
     tensors: dict[Key, Shape] = {}
-    for ref in _stated(network):
+    stated = _stated(network)
+    budget.spend(len(stated))
+    for ref in stated:
         if ref.shape is not None:
             tensors.setdefault((ref.layer, ref.node, ref.tensor), ref.shape)
     if given is not None:
@@ -45,7 +67,7 @@ def _run(
                 tensors[(ref.layer, ref.node, ref.tensor)] = shape
     pending = list(network.nodes)
     while pending:  # saved order is nearly always an order of computation; a second round settles the rest
-        rest = [node for node in pending if not _settle(node, tensors, prefix, found, calls_left)]
+        rest = [node for node in pending if not _settle(node, tensors, prefix, found, budget)]
         if len(rest) == len(pending):
             break
         pending = rest
@@ -61,25 +83,23 @@ def _settle(
     tensors: dict[Key, Shape],
     prefix: str,
     found: dict[str, Shape],
-    calls_left: Iterator[int],
+    budget: _Budget,
 ) -> bool:
     """Enter the outputs of all calls of `node`; True when the first one is known."""
     for position, call in enumerate(node.calls or ((),)):
-        if next(calls_left, None) is None:
-            raise ModelRefused(
-                f"the model calls its layers more than {MOST_CALLS:,} times, nested models counted out"
-            )
+        budget.spend(1 + len(call))
         if (node.name, position, 0) in tensors and node.network is None and node.class_name != "InputLayer":
             continue
-        inputs = [_lookup(tensors, ref) for ref in call]
+        inputs = [_lookup(tensors, ref, budget) for ref in call]
         if node.network is not None:
             given = None if any(shape is None for shape in inputs) else inputs
-            inner = _run(node.network, given, f"{prefix}{node.name}/", found, calls_left)
-            outputs = [_lookup(inner, ref) for ref in node.network.outputs]
+            inner = _run(node.network, given, f"{prefix}{node.name}/", found, budget)
+            outputs = [_lookup(inner, ref, budget) for ref in node.network.outputs]
         else:
             outputs = list(_outputs(node, inputs, position) or ())
         for index, shape in enumerate(outputs):
             if shape is not None:
+                _check(shape, f"layer '{prefix}{node.name}' ({node.class_name})")
                 tensors.setdefault((node.name, position, index), shape)
     shape = tensors.get((node.name, 0, 0))
     if shape is not None and node.network is None:
@@ -88,7 +108,7 @@ def _settle(
 
 
 def _outputs(node: LayerNode, inputs: list[Shape | None], position: int) -> list[Shape] | None:
-    if not node.is_operation and node.class_name not in TF_LAMBDA_LAYERS:
+    if isinstance(node.config, LayerSettings):
         return output_shapes(node.class_name, node.config, inputs)
     known = [shape for shape in inputs if shape is not None]
     if not known or len(known) < len(inputs):
@@ -96,18 +116,36 @@ def _outputs(node: LayerNode, inputs: list[Shape | None], position: int) -> list
     name = (
         "getitem"
         if node.class_name == "SlicingOpLambda"
-        else str(node.config.get("function", node.class_name))
+        else str(node.config.told("function") or node.class_name)
     )
-    options = node.options[position] if position < len(node.options) else {}
-    shape = operation_shape(name, {**node.config, **options}, known)
+    options: CallOptions = node.config
+    if position < len(node.options):
+        options = options.with_call(node.options[position])
+    shape = operation_shape(name, options, known)
     return None if shape is None else [shape]
 
 
-def _lookup(tensors: dict[Key, Shape], ref: TensorRef) -> Shape | None:
-    """Some versions of Keras 2 number the calls of a nested model from 1: take the nearest."""
+def _check(shape: Shape, where: str) -> None:
+    """Raises ModelRefused for an output that no layer gives."""
+    lengths = [length or 1 for length in shape[1:]]
+    if len(shape) > MAX_AXES:
+        raise ModelRefused(f"{where} gives an array of {len(shape):,} axes; the limit is {MAX_AXES}")
+    if any(length is not None and length < 1 for length in shape):
+        raise ModelRefused(
+            f"{where} would give an array of shape {shape[1:]}: what it takes is too small for its settings. Save the "
+            "model again"
+        )
+    values = math.prod(lengths)
+    if values > MAX_VALUES:
+        raise ModelRefused(f"{where} gives {values:,} numbers for one row; the limit is {MAX_VALUES:,}")
+
+
+def _lookup(tensors: dict[Key, Shape], ref: TensorRef, budget: _Budget) -> Shape | None:
+    """Both versions of Keras number the calls of a nested model from 1: take the nearest."""
     shape = tensors.get((ref.layer, ref.node, ref.tensor))
     for node in range(ref.node - 1, -1, -1):
         if shape is not None:
             break
+        budget.spend(1)
         shape = tensors.get((ref.layer, node, ref.tensor))
     return ref.shape if shape is None else shape

@@ -147,7 +147,9 @@ def _qat_batch_normalization(
     layer: LayerFacts, by_path: Mapping[str, LayerFacts], consumers: Mapping[str, int]
 ) -> Support:
     source = by_path.get(layer.sources[0]) if len(layer.sources) == 1 else None
-    while source is not None and source.class_name == "InputLayer" and len(source.sources) == 1:
+    for _ in by_path:  # not more steps than layers: they may be called in a circle
+        if source is None or source.class_name != "InputLayer" or len(source.sources) != 1:
+            break
         source = by_path.get(source.sources[0])  # the entrance of a nested model, gone once it is flattened
     if source is None or source.class_name not in FOLDING:
         after = source.class_name if source else "several layers"

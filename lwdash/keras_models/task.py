@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from lwdash.keras_models.facts import LayerFacts, TensorFacts
+from lwdash.keras_models.kinds import Unfit, word
 from lwdash.keras_models.weights import snake_case
 
+MAX_LOSS_DEPTH = 10
+"""Lists and dicts of outputs around the name of a loss."""
 CATEGORICAL = frozenset(
     {
         "categorical_crossentropy",
@@ -46,18 +49,20 @@ def loss_name(compile_config: dict[str, Any] | None) -> str | None:
     return _loss(compile_config.get("loss")) if compile_config else None
 
 
-def _loss(value: Any) -> str | None:
+def _loss(value: Any, depth: int = 0) -> str | None:
+    if depth > MAX_LOSS_DEPTH:
+        return None
     if isinstance(value, list):
-        return next((name for item in value if (name := _loss(item))), None)
-    if isinstance(value, str) and value:
-        name = value.split(">")[-1]
-    elif isinstance(value, dict) and "class_name" in value:
+        return next((name for item in value if (name := _loss(item, depth + 1))), None)
+    if isinstance(value, dict) and "class_name" in value:
         config = value.get("config")
         # A loss given as a function is saved as class "function" with its name as config.
-        name = config if isinstance(config, str) else str(value["class_name"]).split(">")[-1]
+        value = config if isinstance(config, str) else value["class_name"]
     elif isinstance(value, dict):
-        return _loss(list(value.values()))
-    else:
+        return _loss(list(value.values()), depth + 1)
+    try:
+        name = word(value).split(">")[-1]
+    except Unfit:
         return None
     snake = snake_case(name) if name != name.lower() else name
     snake = {"kldivergence": "kl_divergence", "mse": "mean_squared_error"}.get(snake, snake)
@@ -95,11 +100,11 @@ def likely_task(
 def output_activation(layers: tuple[LayerFacts, ...], output: str | None) -> str | None:
     """The activation that the layer at path `output` ends in, looking through changes of shape."""
     by_path = {layer.path: layer for layer in layers}
-    layer = by_path.get(output or "")
+    layer = by_path.pop(output or "", None)
     while (
         layer is not None
         and layer.class_name in ("Reshape", "Flatten", "Permute", "Identity")
         and layer.sources
     ):
-        layer = by_path.get(layer.sources[0])
+        layer = by_path.pop(layer.sources[0], None)  # each once: layers may be called in a circle
     return layer.activation if layer else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from lwdash.keras_models.network import Network, walk
 
@@ -93,6 +93,7 @@ def count_legacy(network: Network, sizes: Mapping[str, int]) -> dict[str, int]:
     """
     counts = {path: 0 for path, _ in walk(network)}
     tops = {node.name: node for node in network.nodes}
+    leaves: dict[str, _Leaves] = {}
     for path, size in sizes.items():
         if not path.startswith(LEGACY_ROOT):
             continue
@@ -103,9 +104,10 @@ def count_legacy(network: Network, sizes: Mapping[str, int]) -> dict[str, int]:
         inner = tops[top].network
         if inner is None:
             counts[top] += size
-        else:
-            leaf = _innermost(rest[len(top) + 1 :], [leaf for leaf, _ in walk(inner)])
-            counts[f"{top}/{leaf}"] += size
+            continue
+        if top not in leaves:
+            leaves[top] = _Leaves([leaf for leaf, _ in walk(inner)])
+        counts[f"{top}/{leaves[top].innermost(rest[len(top) + 1 :])}"] += size
     return counts
 
 
@@ -119,16 +121,22 @@ def _owner(path: str, names: Mapping[str, object]) -> str | None:
     return None
 
 
-def _innermost(path: str, leaves: Iterable[str]) -> str:
-    """The nested layer that a weight's path names; the more of "outer/inner" it spells out, the better."""
+class _Leaves:
+    """The layers inside a nested model, found by the path of a weight."""
 
-    def score(leaf: str) -> tuple[int, int]:
-        names = leaf.split("/")
-        hay = f"/{path}"
-        spelled = max(
-            (len(names) - start for start in range(len(names)) if f"/{'/'.join(names[start:])}/" in hay),
-            default=0,
-        )
-        return spelled, len(names[-1])
+    def __init__(self, leaves: Sequence[str]):
+        self.longest = max(leaves, key=lambda leaf: len(leaf.split("/")[-1]))
+        self.by_end: dict[str, str] = {}
+        for leaf in sorted(leaves, key=lambda leaf: -len(leaf.split("/")[-1])):
+            names = leaf.split("/")
+            for start in range(len(names)):
+                self.by_end.setdefault("/".join(names[start:]), leaf)
 
-    return max(leaves, key=score)
+    def innermost(self, path: str) -> str:
+        """The layer that a weight's path names; the more of "outer/inner" it spells out, the better."""
+        groups = path.split("/")[:-1]
+        for width in range(len(groups), 0, -1):
+            spelled = ("/".join(groups[start : start + width]) for start in range(len(groups) - width + 1))
+            if found := [self.by_end[names] for names in spelled if names in self.by_end]:
+                return max(found, key=lambda leaf: len(leaf.split("/")[-1]))
+        return self.longest

@@ -6,20 +6,21 @@ Shapes have the batch axis first; the layout is the one that the config names.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from lwdash.keras_models.facts import Shape
+from lwdash.keras_models.layer_settings import LayerSettings
 
-Rule = Callable[[dict[str, Any], list[Shape]], "list[Shape] | None"]
+Rule = Callable[[LayerSettings, list[Shape]], "list[Shape] | None"]
 
 
-def _channels_first(config: dict[str, Any]) -> bool:
+def _channels_first(config: LayerSettings) -> bool:
     return config.get("data_format") == "channels_first"
 
 
 def _spatial(
-    config: dict[str, Any], shape: Shape, sizes: list[int | None], channels: int | None
+    config: LayerSettings, shape: Shape, sizes: list[int | None], channels: int | None
 ) -> list[Shape]:
     """A shape of new spatial `sizes` and `channels`, in the layout that the config names."""
     if _channels_first(config):
@@ -27,16 +28,16 @@ def _spatial(
     return [(shape[0], *sizes, channels)]
 
 
-def _split(config: dict[str, Any], shape: Shape) -> tuple[Shape, int | None]:
+def _split(config: LayerSettings, shape: Shape) -> tuple[Shape, int | None]:
     """The spatial part of a shape, and its channels."""
     return (shape[2:], shape[1]) if _channels_first(config) else (shape[1:-1], shape[-1])
 
 
 def _per_axis(value: Any, axes: int) -> list[int]:
-    return [int(value)] * axes if isinstance(value, (int, float)) else [int(item) for item in value]
+    return list(value) if isinstance(value, tuple) else [value] * axes
 
 
-def _windows(config: dict[str, Any], sizes: Shape, kernels: list[int]) -> list[int | None]:
+def _windows(config: Mapping[str, Any], sizes: Shape, kernels: list[int]) -> list[int | None]:
     strides = config.get("strides")
     steps = kernels if strides is None else _per_axis(strides, len(sizes))
     dilations = _per_axis(config.get("dilation_rate", 1), len(sizes))
@@ -51,17 +52,17 @@ def _windows(config: dict[str, Any], sizes: Shape, kernels: list[int]) -> list[i
     return result
 
 
-def _conv(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
+def _conv(config: LayerSettings, inputs: list[Shape]) -> list[Shape]:
     sizes, channels = _split(config, inputs[0])
     outputs = config.get("filters")
     if outputs is None and channels is not None:  # depthwise
-        outputs = channels * int(config.get("depth_multiplier", 1))
+        outputs = channels * (config.get("depth_multiplier") or 1)
     return _spatial(
         config, inputs[0], _windows(config, sizes, _per_axis(config["kernel_size"], len(sizes))), outputs
     )
 
 
-def _transposed(config: dict[str, Any], inputs: list[Shape]) -> list[Shape] | None:
+def _transposed(config: LayerSettings, inputs: list[Shape]) -> list[Shape] | None:
     sizes, _ = _split(config, inputs[0])
     axes = len(sizes)
     extra = config.get("output_padding")
@@ -78,36 +79,36 @@ def _transposed(config: dict[str, Any], inputs: list[Shape]) -> list[Shape] | No
             result.append(size * step)
         else:
             result.append(size * step + max((kernel - 1) * dilation + 1 - step, 0))
-    return _spatial(config, inputs[0], result, int(config["filters"]))
+    return _spatial(config, inputs[0], result, config["filters"])
 
 
-def _pool(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
+def _pool(config: LayerSettings, inputs: list[Shape]) -> list[Shape]:
     sizes, channels = _split(config, inputs[0])
     return _spatial(
         config, inputs[0], _windows(config, sizes, _per_axis(config["pool_size"], len(sizes))), channels
     )
 
 
-def _global_pool(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
+def _global_pool(config: LayerSettings, inputs: list[Shape]) -> list[Shape]:
     sizes, channels = _split(config, inputs[0])
     if config.get("keepdims"):
         return _spatial(config, inputs[0], [1] * len(sizes), channels)
     return [(inputs[0][0], channels)]
 
 
-def _adaptive_pool(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
+def _adaptive_pool(config: LayerSettings, inputs: list[Shape]) -> list[Shape]:
     sizes, channels = _split(config, inputs[0])
     wanted = config["output_size"]
-    wanted = [wanted] * len(sizes) if isinstance(wanted, int) else wanted
+    wanted = wanted if isinstance(wanted, tuple) else [wanted] * len(sizes)
     return _spatial(
         config,
         inputs[0],
-        [own if size is None else int(size) for size, own in zip(wanted, sizes, strict=True)],
+        [own if size is None else size for size, own in zip(wanted, sizes, strict=True)],
         channels,
     )
 
 
-def _conv_lstm(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
+def _conv_lstm(config: LayerSettings, inputs: list[Shape]) -> list[Shape]:
     """Two states, each as large as one step's output."""
     batch, steps, *rest = inputs[0]
     state = _conv(config, [(batch, *rest)])[0]
@@ -115,23 +116,23 @@ def _conv_lstm(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
     return [output, *([state] * 2 if config.get("return_state") else [])]
 
 
-def _short_time_fourier(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
+def _short_time_fourier(config: LayerSettings, inputs: list[Shape]) -> list[Shape]:
     sizes, channels = _split(config, inputs[0])
-    length = int(config["frame_length"])
+    length = config["frame_length"]
     step = config.get("frame_step") or length // 2
     frames = _windows({"strides": step, "padding": config.get("padding", "valid")}, sizes, [length])
-    bins = int(config.get("fft_length") or 2 ** math.ceil(math.log2(length))) // 2 + 1
+    bins = (config.get("fft_length") or 2 ** math.ceil(math.log2(length))) // 2 + 1
     bins *= 2 if config.get("mode") == "stft" else 1
     if not config.get("expand_dims"):
         return _spatial(config, inputs[0], frames, None if channels is None else channels * bins)
     return _spatial(config, inputs[0], [*frames, bins], channels)
 
 
-def _mel(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
+def _mel(config: LayerSettings, inputs: list[Shape]) -> list[Shape]:
     """As Keras counts frames: one more than the strides that fit."""
     batch, size = inputs[0]
-    step = int(config["sequence_stride"])
-    return [(batch, int(config["num_mel_bins"]), None if size is None else (size + step + 1) // step)]
+    step = config["sequence_stride"]
+    return [(batch, config["num_mel_bins"], None if size is None else (size + step + 1) // step)]
 
 
 def _borders(value: Any, axes: int) -> list[int]:
@@ -144,7 +145,7 @@ def _borders(value: Any, axes: int) -> list[int]:
 
 
 def _resized(key: str, change: Callable[[int, int], int]) -> Rule:
-    def rule(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
+    def rule(config: LayerSettings, inputs: list[Shape]) -> list[Shape]:
         sizes, channels = _split(config, inputs[0])
         amounts = _per_axis(config[key], len(sizes)) if key == "size" else _borders(config[key], len(sizes))
         changed = [
@@ -156,9 +157,9 @@ def _resized(key: str, change: Callable[[int, int], int]) -> Rule:
     return rule
 
 
-def _image(config: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
+def _image(config: LayerSettings, inputs: list[Shape]) -> list[Shape]:
     _, channels = _split(config, inputs[0])
-    return _spatial(config, inputs[0], [int(config["height"]), int(config["width"])], channels)
+    return _spatial(config, inputs[0], [config["height"], config["width"]], channels)
 
 
 WINDOW_RULES: dict[str, Rule] = {

@@ -9,21 +9,36 @@ from __future__ import annotations
 VARINT, BYTES = 0, 2
 FIXED_BYTES = {1: 8, 5: 4}
 MAX_VARINT_BYTES = 10
+MAX_FIELDS = 5_000_000
+"""Fields that are read of one file, those of submessages once for each time that they are read."""
 
 
 class Malformed(ValueError):
     """The bytes are not a protobuf message."""
 
 
+class Allowance:
+    """How many fields may still be read: one for a message and all its submessages, so that work is bounded."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, left: int = MAX_FIELDS):
+        self.left = left
+
+
 class Message:
     """The fields of one message, undecoded: `bytes_of(3)` gives all length-delimited values of field 3."""
 
-    __slots__ = ("_fields",)
+    __slots__ = ("_allowance", "_fields")
 
-    def __init__(self, data: bytes):
+    def __init__(self, data: bytes, allowance: Allowance | None = None):
         self._fields: dict[int, list[int | bytes]] = {}
+        self._allowance = allowance = allowance or Allowance()
         position, end = 0, len(data)
         while position < end:
+            allowance.left -= 1
+            if allowance.left < 0:
+                raise Malformed(f"it has more than {MAX_FIELDS:,} fields")
             key, position = _varint(data, position)
             number, kind = key >> 3, key & 7
             if number == 0:
@@ -50,11 +65,15 @@ class Message:
 
     def messages(self, number: int) -> list[Message]:
         """All submessages of a field."""
-        return [Message(value) for value in self.bytes_of(number)]
+        return [Message(value, self._allowance) for value in self.bytes_of(number)]
+
+    def inside(self, value: bytes) -> Message:
+        """One of `bytes_of` as a submessage."""
+        return Message(value, self._allowance)
 
     def message(self, number: int) -> Message:
         """A submessage; an empty one when absent. Parts given separately are merged, as protobuf demands."""
-        return Message(b"".join(self.bytes_of(number)))
+        return Message(b"".join(self.bytes_of(number)), self._allowance)
 
     def texts(self, number: int) -> list[str]:
         """All strings of a repeated field."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import stat
 import zipfile
-from pathlib import PurePosixPath
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
 
 from lwdash.errors import ModelRefused
 
@@ -13,6 +16,45 @@ MAX_EXPANDED_BYTES = 4 << 30
 MAX_RATIO = 200
 SMALL_BYTES = 1 << 20
 LOCAL_HEADER_BYTES = 30
+PIECE_BYTES = 1 << 20
+
+
+@contextmanager
+def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+    """`path` as a zip; damage is a ModelRefused, whenever it shows."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        OSError,
+        RuntimeError,
+        ValueError,
+        NotImplementedError,
+    ) as fault:
+        raise ModelRefused(
+            f"the zip is damaged or incomplete: {fault}. Upload the file again, or save the model again"
+        ) from fault
+
+
+def check_contents(archive: zipfile.ZipFile) -> None:
+    """Reads every member once, a piece at a time, so that a changed byte is found by the member's checksum.
+
+    Call after `check_members`, which bounds what there is to read. Raises zipfile.BadZipFile or zlib.error, which
+    `open_zip` makes a ModelRefused.
+    """
+    for member in archive.infolist():
+        read = 0
+        with archive.open(member) as content:
+            while piece := content.read(PIECE_BYTES):
+                read += len(piece)
+        if read != member.file_size:
+            raise ModelRefused(
+                f"the zip is damaged or incomplete: '{member.filename}' has {read:,} bytes, and the zip says "
+                f"{member.file_size:,}. Upload the file again, or save the model again"
+            )
 
 
 def check_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:

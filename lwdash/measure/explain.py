@@ -11,6 +11,7 @@ from lwdash.measure.latency import Latency
 from lwdash.measure.parameters import kernel_of
 from lwdash.measure.tensor import is_float, is_integer
 from lwdash.measure.tflite_file import Operator, TfliteFacts
+from lwdash.shares import as_percent
 
 _TINY_MS = 0.05
 _MANY_ZEROS = 0.3
@@ -40,7 +41,7 @@ def why_not_faster(
     ]
     if sparsity is not None and sparsity >= _MANY_ZEROS:
         reasons.append(
-            f"{100 * sparsity:.0f} % of the weights are zero, but they are stored and multiplied like any other: "
+            f"{as_percent(sparsity)} of the weights are zero, but they are stored and multiplied like any other: "
             "a .tflite holds dense tensors. Pruning shrinks the gzipped file, not the time."
         )
     if latency is not None and max(latency.ms_p50, latency.baseline_ms_p50) < _TINY_MS:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from lwdash.shares import as_percent
 from lwdash.techniques.contract import Skipped
 from lwdash.techniques.flatbuffer import read_model
 from lwdash.techniques.structure import structure_of
@@ -49,7 +50,7 @@ class Finding:
         said = []
         if self.zeros_kept is not None and self.zeros_kept < KEPT_ZEROS:
             said.append(
-                f"{100 * (1 - self.zeros_kept):.0f} % of the {self.zeros:,} zeros that pruning made are no longer zero"
+                f"{as_percent(1 - self.zeros_kept)} of the {self.zeros:,} zeros that pruning made are no longer zero"
             )
         if self.distinct_in_channel is not None and self.distinct_in_channel > self.distinct:
             said.append(

@@ -4,6 +4,8 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
+from lwdash.shares import as_percent
+
 NOTHING = "–"
 
 
@@ -22,7 +24,7 @@ def size(value: float | None) -> str:
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    return NOTHING if is_missing(value) else f"{100 * value:.{digits}f} %"  # type: ignore[operator]
+    return NOTHING if is_missing(value) else as_percent(value, digits)  # type: ignore[arg-type]
 
 
 def points(value: float | None) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 import zipfile
 from pathlib import Path
 
 import forge_config  # noqa: F401 - the modules enter their files into FORGERS
+import forge_damage
 import forge_hdf5  # noqa: F401
 import forge_pickles  # noqa: F401
 import forge_sizes  # noqa: F401
@@ -116,6 +118,27 @@ def test_a_file_swapped_after_inspection_is_noticed(folder: Path) -> None:
     h5_file(path, sequential(dense(), version=2))
     with pytest.raises(ModelRefused, match="not the one that was inspected"):
         load_model(path, facts)
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [("Dropout",), ("Dropout", "Reshape"), ("TFOpLambda", "TFOpLambda"), ("Reshape", "Reshape", "Reshape")],
+)
+def test_layers_in_a_circle_end(classes: tuple[str, ...], folder: Path) -> None:
+    facts = inspect_model(h5_file(folder / "m.h5", forge_damage.in_a_circle(*classes)))
+    assert len(facts.layers) == len(classes) + 1
+
+
+def test_a_long_chain_of_layers_is_read_in_linear_time(folder: Path) -> None:
+    """Ten times the layers took a hundred times as long, and operations overflowed the stack."""
+    for class_name in ("Dropout", "TFOpLambda"):
+        chain = forge_damage.in_a_circle(*[class_name] * 4000)
+        first = chain["config"]["layers"][1]
+        first["inbound_nodes"] = first["inbound_nodes"][1:]
+        started = time.process_time()
+        facts = inspect_model(h5_file(folder / "m.h5", chain))
+        assert facts.outputs[0].shape == (2,)
+        assert time.process_time() - started < 3
 
 
 def test_facts_of_a_forged_file_are_plain_data(folder: Path) -> None:

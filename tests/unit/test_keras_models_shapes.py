@@ -10,6 +10,7 @@ import pytest
 from lwdash.errors import ModelRefused
 from lwdash.keras_models.allowed import LAYERS
 from lwdash.keras_models.facts import LayerFacts, ModelFacts, TensorFacts
+from lwdash.keras_models.layer_settings import call_options, layer_settings
 from lwdash.keras_models.layer_shapes import RULES, broadcast, output_shapes
 from lwdash.keras_models.operation_shapes import operation_shape
 
@@ -189,7 +190,7 @@ from lwdash.keras_models.operation_shapes import operation_shape
 def test_layer_rules(
     class_name: str, config: dict[str, Any], inputs: list[Any], expected: list[Any] | None
 ) -> None:
-    assert output_shapes(class_name, config, inputs) == expected
+    assert output_shapes(class_name, layer_settings(class_name, config, "a layer"), inputs) == expected
 
 
 def test_every_layer_that_may_be_in_a_file_has_a_rule() -> None:
@@ -250,7 +251,7 @@ def test_a_lost_shape_names_the_layer_where_it_is_lost() -> None:
     ],
 )
 def test_operation_rules(name: str, options: dict[str, Any], inputs: list[Any], expected: Any) -> None:
-    assert operation_shape(name, options, inputs) == expected
+    assert operation_shape(name, call_options(options), inputs) == expected
 
 
 def test_broadcast_refuses_what_does_not_go_together() -> None:

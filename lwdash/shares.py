@@ -1,0 +1,16 @@
+"""Shares as text. Needs nothing."""
+
+MAX_DIGITS = 4
+
+
+def as_percent(share: float, digits: int = 0) -> str:
+    """`share` (0–1) in percent with at least `digits` decimals: as many more as keep 99.7 % from being 100 %, or 0.2 % 0.
+
+    Closer than MAX_DIGITS decimals tell, it says so: "> 99.9999 %".
+    """
+    for decimals in range(digits, MAX_DIGITS + 1):
+        text = f"{100 * share:.{decimals}f}"
+        if not 0 < share < 1 or 0 < float(text) < 100:
+            return f"{text} %"
+    least = 10**-MAX_DIGITS
+    return f"> {100 - least:.{MAX_DIGITS}f} %" if share > 0.5 else f"< {least:.{MAX_DIGITS}f} %"

@@ -1,0 +1,87 @@
+"""Changed model files are accepted with finite facts or refused in words; nothing else, and soon."""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mutations import Base, change_bytes, change_member, change_metadata, change_value
+from zoo import Zoo
+
+from lwdash.errors import ModelRefused
+from lwdash.keras_models.facts import ModelFacts
+from lwdash.keras_models.inspect import inspect_model
+
+SECONDS = 2.0
+SHORTEST_WORDS = 20
+CASES, MANY_CASES = 600, 20_000
+"""Cases of each kind of change; the many in `make slow`."""
+
+Change = Callable[[Base, random.Random, Path], str]
+MODELS = (
+    "residual",
+    "nested_twice",
+    "dictionary_inputs",
+    "rarer_layers",
+    "recurrent_cells",
+    "preprocessing",
+    "slicing",
+)
+KINDS: dict[str, tuple[Change, tuple[tuple[str, str], ...]]] = {
+    "values of .keras": (change_value, (("keras", ".keras"), ("tf_keras", ".keras"))),
+    "values of .h5": (change_value, (("tf_keras", ".h5"), ("keras", ".h5"))),
+    "values of SavedModels": (change_metadata, (("tf_keras", ".zip"),)),
+    "bytes of members": (change_member, (("tf_keras", ".zip"), ("keras", ".keras"))),
+    "bytes of files": (change_bytes, (("keras", ".keras"), ("tf_keras", ".h5"), ("tf_keras", ".zip"))),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("cases", [CASES, pytest.param(MANY_CASES, marks=pytest.mark.slow)])
+def test_a_changed_file_is_understood_or_refused(kind: str, cases: int, zoo: Zoo, tmp_path: Path) -> None:
+    change, sources = KINDS[kind]
+    # A SavedModel takes seconds to write: two of them do.
+    names = ("dictionary_inputs", "nested_twice") if (".zip" in dict(sources).values()) else MODELS
+    bases = [Base.read(zoo.file(library, name, suffix)) for library, suffix in sources for name in names]
+    faults = []
+    for seed in range(cases):
+        generator = random.Random(f"{kind} {seed}")
+        base, path = generator.choice(bases), tmp_path / "upload"
+        path.unlink(missing_ok=True)
+        done = change(base, generator, path)
+        if fault := fault_of(path):
+            faults.append(f"seed {seed}, {base.name}, {done}: {fault}")
+    assert not faults, f"{len(faults)} of {cases}\n" + "\n".join(faults[:20])
+
+
+def fault_of(path: Path) -> str | None:
+    """What is wrong with the answer to a file; None for facts that are fit to be shown, or words."""
+    started = time.process_time()
+    try:
+        facts = inspect_model(path)
+        # What goes to the server and into its database: JSON without NaN, text without zeros and halves of characters.
+        text = json.dumps(facts.to_dict(), allow_nan=False, ensure_ascii=False)
+        text.encode()
+        assert "\\u0000" not in text
+        assert facts.outputs, "no outputs"
+        assert all(
+            size is None or size > 0 for port in (*facts.inputs, *facts.outputs) for size in port.shape or ()
+        )
+        assert ModelFacts.from_dict(json.loads(text)) == facts
+    except ModelRefused as refusal:
+        if len(str(refusal)) < SHORTEST_WORDS or len(str(refusal)) > 1200:
+            return f"refused with {len(str(refusal))} characters"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    seconds = time.process_time() - started
+    return f"took {seconds:.1f} s" if seconds > SECONDS else None
+
+
+def test_memory_stays_small() -> None:
+    """Runs after the others in this file: the largest this process has been, with TensorFlow in it."""
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 6 << 20
