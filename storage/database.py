@@ -95,6 +95,7 @@ def _lock(connection: Connection) -> str | None:
     if connection.dialect.name == "sqlite":
         # Rebuilding a table drops the old one, which its children's rows would forbid; checked again at the end.
         connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+        connection.exec_driver_sql("PRAGMA secure_delete=ON")  # what an upgrade hashes must not stay readable
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
         connection.execute(text("SELECT pg_advisory_xact_lock(7105310)"))
