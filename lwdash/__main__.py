@@ -25,6 +25,7 @@ from lwdash.settings import Settings, load_settings
 from storage import runs
 from storage.analyses import SENSITIVITY
 from storage.errors import StorageError
+from storage.run_files import REMEDY, file_problem, tflite_path
 from storage.store import Store, open_store
 
 DONE, FAILED, USAGE = 0, 1, 2
@@ -170,7 +171,10 @@ def _runs(options: argparse.Namespace, settings: Settings, store: Store) -> int:
 
 def _show(options: argparse.Namespace, settings: Settings, store: Store) -> int:
     record = records.run_record(store.database, options.run, with_layers=options.layers)
-    _print(options, record, lambda: records.show_lines(record))
+    lines = records.show_lines(record)
+    problem = file_problem(store, runs.get_run(store.database, options.run) or {"tflite_sha256": None})
+    record["file_problem"] = problem
+    _print(options, record, lambda: [*lines, *([f"{problem}; {REMEDY}"] if problem else [])])
     return DONE
 
 
@@ -195,7 +199,7 @@ def _export(options: argparse.Namespace, settings: Settings, store: Store) -> in
         written = takeaway.write_c_array(store, options.run, options.out)
         _print(options, written, lambda: [f"{written['file']} and {written['header']}"])
         return DONE
-    shutil.copyfile(store.artifacts.local_path(row["tflite_sha256"]), options.out)
+    shutil.copyfile(tflite_path(store, row), options.out)
     answer = {"run": options.run, "file": str(options.out), "size_bytes": options.out.stat().st_size}
     _print(options, answer, lambda: [f"{answer['file']}: {answer['size_bytes']:,} bytes"])
     return DONE

@@ -7,7 +7,7 @@ from lwdash.ui.access import can_change
 from lwdash.ui.context import opened
 from lwdash.ui.pick import absent, chosen_id, write_address
 from lwdash.ui.progress import follow_run
-from lwdash.ui.run_actions import show_changes, show_results_links
+from lwdash.ui.run_actions import show_changes, show_file_problem, show_results_links
 from lwdash.ui.run_details import show_figures, show_name, show_state, summary, waiting_words
 from lwdash.ui.run_tabs import show_tabs
 from lwdash.ui.stages_log import show_log, show_stages
@@ -30,6 +30,7 @@ experiment = experiments.get_experiment(store.database, run["experiment_id"]) or
 may_change = can_change(experiment)
 whole = runs.get_run(store.database, run_id) or run
 show_name(store, whole, experiment)
+show_file_problem(store, whole, may_start=may_change)
 if run["state"] == "succeeded":
     st.header(summary(run)[:1].upper() + summary(run)[1:], anchor=False)
 with st.container(horizontal=True, vertical_alignment="center"):
