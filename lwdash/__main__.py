@@ -20,13 +20,14 @@ from lwdash.engine.inspection import inspect_as, inspect_file
 from lwdash.engine.linting import lint_data
 from lwdash.engine.scheduler import Engine
 from lwdash.errors import DataRefused, LwdashError, NotFound, UserMistake
+from lwdash.home import DiskFull, check_room, explain_storage, files_size_bytes, open_home
 from lwdash.recipe import parse_recipe
 from lwdash.settings import Settings, load_settings
 from storage import runs
 from storage.analyses import SENSITIVITY
 from storage.errors import StorageError
 from storage.run_files import REMEDY, file_problem, tflite_path
-from storage.store import Store, open_store
+from storage.store import Store
 
 DONE, FAILED, USAGE = 0, 1, 2
 
@@ -36,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = command_parser(COMMANDS).parse_args(arguments)
     try:
         settings = load_settings()
-        store = open_store(settings.database_url, settings.artifacts, settings.home / "cache")
-        return options.command(options, settings, store)
+        with _disk_in_words(settings):
+            return options.command(options, settings, open_home(settings))
     except (UserMistake, StorageError) as error:
         return _complain(options, str(error), USAGE)
     except LwdashError as error:
@@ -47,6 +48,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, `head` for example, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+
+
+@contextlib.contextmanager
+def _disk_in_words(settings: Settings) -> Iterator[None]:
+    """Says a full disk, or a home that can no longer be written, in one sentence, wherever it was noticed."""
+    try:
+        yield
+    except (UserMistake, BrokenPipeError):
+        raise
+    except Exception as error:
+        words = explain_storage(error, settings)
+        if words is None:
+            raise
+        raise DiskFull(words) from error
 
 
 def _inspect(options: argparse.Namespace, settings: Settings, store: Store) -> int:
@@ -93,6 +108,8 @@ def _search(options: argparse.Namespace, settings: Settings, store: Store) -> in
 @contextlib.contextmanager
 def _begun(options: argparse.Namespace, settings: Settings, store: Store) -> Iterator[tuple[int, Engine]]:
     """The experiment that the options describe, with what the linter says of its rows, and an engine that works."""
+    files = [options.model, options.data, options.eval, options.calibration]
+    check_room(settings, files_size_bytes(path for path in files if path is not None))
     model_row, data_row, data_settings, own_parts = _read(options, settings, store)
     given = {
         key: value * factor

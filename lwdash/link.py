@@ -17,14 +17,15 @@ from typing import Any
 LINK_FD = "LWDASH_LINK_FD"
 DIES_WITH_PARENT = "LWDASH_DIES_WITH_PARENT"
 CAN_BE_PAUSED = sys.platform == "linux"
-"""A stopped process cannot see that its supervisor is gone: only where the kernel ends it then may it be paused."""
+"""A stopped process, whoever stopped it, cannot see that its supervisor is gone: there the kernel ends it. Elsewhere no
+child may be paused."""
 
 
 class Link:
     """The child's end."""
 
     def __init__(self) -> None:
-        if os.environ.pop(DIES_WITH_PARENT, None):
+        if os.environ.pop(DIES_WITH_PARENT, None) and CAN_BE_PAUSED:
             _die_with_parent()
         self._out = os.fdopen(int(os.environ.pop(LINK_FD)), "w", buffering=1)
         self._answers: queue.Queue[dict[str, Any]] = queue.Queue()

@@ -70,19 +70,18 @@ def run_child(
     SIGKILL after 3 s. The whole process group goes, also when this call raises.
     place: held by the caller; the child is paused while another step needs the host alone.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
+    log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     place = place if CAN_BE_PAUSED else None
-    paused = {DIES_WITH_PARENT: "1"} if place else {}
     with working_folder(scratch) as folder:
         read, write = os.pipe()
-        with log.open("ab") as output:
+        with open(log, "ab", opener=_private) as output:
             process = subprocess.Popen(
                 [sys.executable, *PROGRAM, *arguments],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
                 cwd=folder,
-                env={**_environment(folder), **(variables or {}), **paused, LINK_FD: str(write)},
+                env={**_environment(folder), **(variables or {}), DIES_WITH_PARENT: "1", LINK_FD: str(write)},
                 pass_fds=(write,),
                 start_new_session=True,
             )
@@ -101,6 +100,11 @@ def run_child(
             if process.stdin:
                 with contextlib.suppress(BrokenPipeError):
                     process.stdin.close()
+
+
+def _private(path: str, flags: int) -> int:
+    """Opens a file that only its owner may read, where it is new."""
+    return os.open(path, flags, 0o600)
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -179,9 +183,11 @@ def _serve(
 
 
 def _words(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if is_full or "disk is full" in str(error):
         return (
-            f"{error.strerror}; free some space (`python -m lwdash gc` says what may go) and start it again"
+            "No space left on device; free some space (`python -m lwdash gc --dry-run` says what may go) and start it "
+            "again"
         )
     return str(error)
 

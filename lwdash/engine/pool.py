@@ -116,7 +116,8 @@ class Embedded:
             self._lock_file = None
 
     def _lock_home(self) -> bool:
-        self.settings.home.mkdir(parents=True, exist_ok=True)
+        self.settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (self.settings.home / "engine.lock").touch(mode=0o600)
         lock_file = (self.settings.home / "engine.lock").open("w")
         try:
             fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -20,6 +20,7 @@ from lwdash.engine.searching import advance_searches
 from lwdash.engine.silence import Silence
 from lwdash.engine.workers import Worker
 from lwdash.errors import EngineUnavailable
+from lwdash.home import explain_storage
 from lwdash.settings import Settings
 from storage import queue, runs
 from storage.queue import Waiting
@@ -116,7 +117,9 @@ class Engine:
                 self._say(None)
             except Exception as error:
                 is_known = isinstance(error, EngineUnavailable)
-                words = str(error) if is_known else f"{type(error).__name__}: {error}"
+                explained = explain_storage(error, self.settings)
+                is_known = is_known or explained is not None
+                words = explained or (str(error) if is_known else f"{type(error).__name__}: {error}")
                 if self.problem != words:
                     logger.log(logging.WARNING if is_known else logging.ERROR, "no steps are handed out: %s", words,
                                exc_info=not is_known)  # fmt: skip
