@@ -22,6 +22,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 FULL_DATABASE = ("disk is full", "disk full", "No space left on device")
 """What SQLite and PostgreSQL report when a write does not fit on the disk."""
 READ_ONLY_DATABASE = ("readonly database", "unable to open database file")
+FOLDERS = ("cache", "logs", "scratch", "uploads")
+"""Made closed, whatever libraries put into them."""
 OPEN_TO_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -150,6 +152,8 @@ def _prepare(home: Path) -> None:
         ) from error
     if not os.access(home, os.R_OK | os.W_OK | os.X_OK):
         raise HomeUnusable(_not_writable(home))
+    for folder in FOLDERS:
+        (home / folder).mkdir(exist_ok=True, mode=0o700)
     was_open = home.stat().st_mode & OPEN_TO_OTHERS
     closed = sum(map(_close, [home, *(home.rglob("*") if was_open else home.glob("*"))]))
     if closed:

@@ -25,8 +25,8 @@ class Link:
     """The child's end."""
 
     def __init__(self) -> None:
-        if os.environ.pop(DIES_WITH_PARENT, None) and CAN_BE_PAUSED:
-            _die_with_parent()
+        if os.environ.pop(DIES_WITH_PARENT, None):
+            die_with_parent()
         self._out = os.fdopen(int(os.environ.pop(LINK_FD)), "w", buffering=1)
         self._answers: queue.Queue[dict[str, Any]] = queue.Queue()
         self._last_progress = ("", 0.0)
@@ -56,8 +56,10 @@ class Link:
         os._exit(137)
 
 
-def _die_with_parent() -> None:
-    """Asks the kernel for SIGKILL when the thread that started this process ends."""
+def die_with_parent() -> None:
+    """Asks the kernel, where it is Linux, for SIGKILL when the thread that started this process ends."""
+    if not CAN_BE_PAUSED:
+        return
     import ctypes
 
     pr_set_pdeathsig = 1

@@ -107,8 +107,9 @@ ARROWS: Mapping[str, Allowed] = {
         "lwdash.measure lwdash.parameters lwdash.recipe lwdash.techniques", "numpy"
     ),
     "lwdash.recipe": allowed("lwdash.parameters lwdash.techniques"),
+    # A process that a technique starts ends with it, as the child itself does (link).
     "lwdash.techniques": allowed(
-        "lwdash.parameters lwdash.keras_models lwdash.explanations", "numpy flatbuffers", HEAVY
+        "lwdash.parameters lwdash.keras_models lwdash.explanations lwdash.link", "numpy flatbuffers", HEAVY
     ),
     "lwdash.keras_models": allowed("", "numpy h5py", TRAINING),
     "lwdash.datasets": allowed("", "numpy pandas pyarrow"),

@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 POLL_S = 0.25
 GRACE_S = 3.0
+BACKGROUND_NICENESS = 10
+"""About a tenth of the processor time that a process gets beside one that waits for no one."""
 PROGRAM: tuple[str, ...] = ("-m", "lwdash.worker")
 HAS_CHILDREN_LISTED = Path(f"/proc/self/task/{os.getpid()}/children").exists()
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT")
@@ -62,6 +64,7 @@ def run_child(
     watch: Callable[[int], str | None],
     place: Place | None = None,
     variables: Mapping[str, str] | None = None,
+    is_background: bool = False,
 ) -> Ended:
     """Runs `python -m lwdash.worker ARGUMENTS` to its end and serves its messages.
 
@@ -69,6 +72,7 @@ def run_child(
     watch(memory_mb): called four times a second; a text ends the child, with that reason: SIGTERM, then
     SIGKILL after 3 s. The whole process group goes, also when this call raises.
     place: held by the caller; the child is paused while another step needs the host alone.
+    is_background: it takes the processor when nobody else wants it, so that pages and short steps answer beside it.
     """
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     place = place if CAN_BE_PAUSED else None
@@ -86,6 +90,9 @@ def run_child(
                 start_new_session=True,
             )
         os.close(write)
+        if is_background:
+            with contextlib.suppress(ProcessLookupError):
+                os.setpriority(os.PRIO_PROCESS, process.pid, BACKGROUND_NICENESS)
         faults: list[str] = []
         server = threading.Thread(target=_serve, args=(read, process, handlers, faults), daemon=True)
         server.start()

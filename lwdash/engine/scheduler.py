@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lwdash.engine import host
-from lwdash.engine.pool import MEASURE, Embedded, Pool, Shared, batch_key, members_of
+from lwdash.engine.pool import MEASURE, Embedded, Pool, Shared, batch_key, lane_of, members_of
 from lwdash.engine.quota import Quota
 from lwdash.engine.scratch import sweep
 from lwdash.engine.searching import advance_searches
@@ -157,12 +157,12 @@ class Engine:
         assert self._pool is not None
         room = self._pool.room(known)
         turn = {w.run_id: number for number, w in enumerate(queued)}
-        left = list(batches(queued)) if room[True] > 0 or room[False] > 0 else []
+        left = list(batches(queued)) if any(free > 0 for free in room.values()) else []
         active = Counter(self._shares.values())
-        while left := [b for b in left if room[b[0].step == MEASURE] > 0]:
+        while left := [b for b in left if room[lane_of(b[0].step)] > 0]:
             batch = min(left, key=lambda b: (active[b[0].share], turn[b[0].run_id]))
             left.remove(batch)
-            room[batch[0].step == MEASURE] -= 1
+            room[lane_of(batch[0].step)] -= 1
             active[batch[0].share] += 1
             self._shares[batch_key(batch)] = batch[0].share
             self._pool.submit(batch, self._ended)

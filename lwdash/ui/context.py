@@ -25,6 +25,4 @@ def installed() -> tuple[Settings, Store]:
 
 @st.cache_resource(show_spinner=False)
 def _store(database_url: str, artifacts: str, home: str, _settings: Settings) -> Store:
-    store = open_home(_settings)
-    _settings.uploads.mkdir(exist_ok=True, mode=0o700)
-    return store
+    return open_home(_settings)

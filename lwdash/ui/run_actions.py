@@ -26,7 +26,7 @@ def show_neighbours(store: Store, run: Mapping[str, Any]) -> None:
                 places.RUN,
                 label=f"Run {before}",
                 icon=":material/chevron_left:",
-                query_params={"id": str(before)},
+                query_params={"run": str(before)},
             )
         if after is not None:
             st.page_link(
@@ -34,7 +34,7 @@ def show_neighbours(store: Store, run: Mapping[str, Any]) -> None:
                 label=f"Run {after}",
                 icon=":material/chevron_right:",
                 icon_position="right",
-                query_params={"id": str(after)},
+                query_params={"run": str(after)},
             )
 
 
@@ -42,7 +42,10 @@ def show_results_links(store: Store, run: Mapping[str, Any]) -> None:
     """The way to the experiment's results, and to this run beside the baseline."""
     experiment = str(run["experiment_id"])
     st.page_link(
-        places.EXPERIMENT, label="Results", icon=":material/scatter_plot:", query_params={"id": experiment}
+        places.EXPERIMENT,
+        label="Results",
+        icon=":material/scatter_plot:",
+        query_params={"experiment": experiment},
     )
     baseline = baseline_run(store.database, run["experiment_id"])
     if run["state"] == "succeeded" and baseline not in (None, run["id"]):
@@ -50,7 +53,7 @@ def show_results_links(store: Store, run: Mapping[str, Any]) -> None:
             places.EXPERIMENT,
             label="Beside the baseline",
             icon=":material/compare:",
-            query_params={"id": experiment, "runs": f"{baseline},{run['id']}"},
+            query_params={"experiment": experiment, "runs": f"{baseline},{run['id']}"},
         )
 
 
@@ -89,4 +92,4 @@ def show_changes(store: Store, run: Mapping[str, Any]) -> None:
         help="Opens the recipe in the editor of its experiment, to be changed and started as a new run",
     ):  # fmt: skip
         offer_recipes(run["experiment_id"], [run["recipe"]])
-        st.switch_page(places.EXPERIMENT, query_params={"id": str(run["experiment_id"])})
+        st.switch_page(places.EXPERIMENT, query_params={"experiment": str(run["experiment_id"])})

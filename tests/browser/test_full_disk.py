@@ -15,6 +15,8 @@ from small_disk import on_small_disk, seen_by
 
 from browser.served import Dashboard, free_port
 
+expect.set_options(timeout=60_000)
+
 
 def fill(path: Path) -> None:
     """Writes a file until the disk takes no more."""
