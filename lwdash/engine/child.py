@@ -26,8 +26,8 @@ logger = logging.getLogger(__name__)
 
 POLL_S = 0.25
 GRACE_S = 3.0
-BACKGROUND_NICENESS = 10
-"""About a tenth of the processor time that a process gets beside one that waits for no one."""
+BACKGROUND_NICENESS = 5
+"""About a third of the processor time of a process beside it that is as busy."""
 PROGRAM: tuple[str, ...] = ("-m", "lwdash.worker")
 HAS_CHILDREN_LISTED = Path(f"/proc/self/task/{os.getpid()}/children").exists()
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT")
