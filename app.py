@@ -19,12 +19,14 @@ from lwdash.server.gate import Gate, local_names
 from lwdash.server.heap import spare_what_stays
 from lwdash.server.identity import check_sign_in, is_sign_in_on
 from lwdash.server.journal import set_up_logging
-from lwdash.server.opening import page_routes
+from lwdash.server.opening import inline_scripts, page_routes
 from lwdash.server.plotly_js import plotly_route
+from lwdash.server.policy import page_policy
 from lwdash.server.routes import routes
 from lwdash.server.takeaway import takeaway_routes
 from lwdash.server.uploads import remove_partial_uploads
 from lwdash.settings import load_settings
+from lwdash.ui import glossary_list
 from lwdash.ui.context import installed
 from storage.errors import StorageError
 
@@ -90,6 +92,7 @@ app = st.App(
             allowed_origins=frozenset(o.lower() for o in st.get_option("server.corsAllowedOrigins"))
             or (frozenset() if st.get_option("server.enableCORS") else frozenset({"*"})),
             base_url=base_url,
+            policy=page_policy([*inline_scripts(), *glossary_list.INLINE_SCRIPTS]),
         ),
     ],
 )

@@ -20,12 +20,14 @@ from lwdash.engine.inspection import inspect_as, inspect_file
 from lwdash.engine.linting import lint_data
 from lwdash.engine.scheduler import Engine
 from lwdash.errors import DataRefused, LwdashError, NotFound, UserMistake
+from lwdash.home import DiskFull, check_room, explain_storage, files_size_bytes, open_home
 from lwdash.recipe import parse_recipe
 from lwdash.settings import Settings, load_settings
 from storage import runs
 from storage.analyses import SENSITIVITY
 from storage.errors import StorageError
-from storage.store import Store, open_store
+from storage.run_files import REMEDY, file_problem, tflite_path
+from storage.store import Store
 
 DONE, FAILED, USAGE = 0, 1, 2
 
@@ -35,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = command_parser(COMMANDS).parse_args(arguments)
     try:
         settings = load_settings()
-        store = open_store(settings.database_url, settings.artifacts, settings.home / "cache")
-        return options.command(options, settings, store)
+        with _disk_in_words(settings):
+            return options.command(options, settings, open_home(settings))
     except (UserMistake, StorageError) as error:
         return _complain(options, str(error), USAGE)
     except LwdashError as error:
@@ -46,6 +48,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, `head` for example, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+
+
+@contextlib.contextmanager
+def _disk_in_words(settings: Settings) -> Iterator[None]:
+    """Says a full disk, or a home that can no longer be written, in one sentence, wherever it was noticed."""
+    try:
+        yield
+    except (UserMistake, BrokenPipeError):
+        raise
+    except Exception as error:
+        words = explain_storage(error, settings)
+        if words is None:
+            raise
+        raise DiskFull(words) from error
 
 
 def _inspect(options: argparse.Namespace, settings: Settings, store: Store) -> int:
@@ -92,6 +108,8 @@ def _search(options: argparse.Namespace, settings: Settings, store: Store) -> in
 @contextlib.contextmanager
 def _begun(options: argparse.Namespace, settings: Settings, store: Store) -> Iterator[tuple[int, Engine]]:
     """The experiment that the options describe, with what the linter says of its rows, and an engine that works."""
+    files = [options.model, options.data, options.eval, options.calibration]
+    check_room(settings, files_size_bytes(path for path in files if path is not None))
     model_row, data_row, data_settings, own_parts = _read(options, settings, store)
     given = {
         key: value * factor
@@ -170,7 +188,10 @@ def _runs(options: argparse.Namespace, settings: Settings, store: Store) -> int:
 
 def _show(options: argparse.Namespace, settings: Settings, store: Store) -> int:
     record = records.run_record(store.database, options.run, with_layers=options.layers)
-    _print(options, record, lambda: records.show_lines(record))
+    lines = records.show_lines(record)
+    problem = file_problem(store, runs.get_run(store.database, options.run) or {"tflite_sha256": None})
+    record["file_problem"] = problem
+    _print(options, record, lambda: [*lines, *([f"{problem}; {REMEDY}"] if problem else [])])
     return DONE
 
 
@@ -195,7 +216,7 @@ def _export(options: argparse.Namespace, settings: Settings, store: Store) -> in
         written = takeaway.write_c_array(store, options.run, options.out)
         _print(options, written, lambda: [f"{written['file']} and {written['header']}"])
         return DONE
-    shutil.copyfile(store.artifacts.local_path(row["tflite_sha256"]), options.out)
+    shutil.copyfile(tflite_path(store, row), options.out)
     answer = {"run": options.run, "file": str(options.out), "size_bytes": options.out.stat().st_size}
     _print(options, answer, lambda: [f"{answer['file']}: {answer['size_bytes']:,} bytes"])
     return DONE

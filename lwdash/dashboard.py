@@ -1,8 +1,9 @@
 """What the server's routes and its System page know: files by run, who may have them, health, what is going on."""
 
+import contextlib
 import logging
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from lwdash.engine import capsules
 from lwdash.engine.scheduler import Engine
 from lwdash.errors import NotFound
 from lwdash.report import run_tables
-from lwdash.server.answers import SignInNeeded
+from lwdash.server.answers import FileLost, SignInNeeded
 from lwdash.server.identity import is_sign_in_on, sender
 from lwdash.server.takeaway import Made
 from lwdash.settings import Settings
@@ -22,8 +23,10 @@ from lwdash.ui.downloads import c_file_name, file_name
 from storage import experiments, runs
 from storage.analyses import SENSITIVITY, analysis_of
 from storage.database import ping
+from storage.errors import MissingArtifact
 from storage.frames import run_row
 from storage.logs import find_log
+from storage.run_files import tflite_path
 from storage.sharing import shared_experiment
 from storage.store import Store
 from storage.visitors import EVERYBODY, NOBODY, Visitor, bound_to
@@ -55,11 +58,12 @@ class Dashboard:
         return shared_experiment(self.store.database, token) is not None
 
     def find_tflite(self, run_id: str, request: Request) -> tuple[Path, str]:
-        """A succeeded run's file and what to call it. Raises NotFound or SignInNeeded."""
+        """A succeeded run's file and what to call it. Raises NotFound, SignInNeeded or FileLost."""
         run, experiment = self._run(run_id, request)
         if run["state"] != "succeeded" or run["tflite_sha256"] is None:
             raise NotFound(f"run {run_id} has no file to download")
-        path = self.store.artifacts.local_path(run["tflite_sha256"])
+        with _checked():
+            path = tflite_path(self.store, run)
         return path, file_name(experiment["name"], run["recipe"], run["id"])
 
     def find_log(self, run_id: str, request: Request) -> tuple[Path, str]:
@@ -84,7 +88,7 @@ class Dashboard:
         }
 
     def make_json(self, run_id: str, request: Request) -> Made:
-        """Everything that was measured of a run. Raises NotFound or SignInNeeded, as all that follow."""
+        """Everything that was measured of a run. Raises NotFound or SignInNeeded, as all that follow, and FileLost."""
         name, tables = self._tables(run_id, request)
         return Made(f"{name}.json", "application/json", iter([run_tables.to_json(tables)]))
 
@@ -106,7 +110,8 @@ class Dashboard:
     def make_header(self, run_id: str, request: Request) -> Made:
         """The header of a run's C array."""
         run, experiment = self._run(run_id, request)
-        text = capsules.c_header(self.store, run["id"])
+        with _checked():
+            text = capsules.c_header(self.store, run["id"])
         return Made(
             c_file_name(experiment["name"], run["id"], ".h"), "text/plain; charset=utf-8", iter([text])
         )
@@ -115,7 +120,8 @@ class Dashboard:
         """The definition of a run's C array."""
         run, experiment = self._run(run_id, request)
         header = c_file_name(experiment["name"], run["id"], ".h")
-        pieces = capsules.c_source(self.store, run["id"], header)
+        with _checked():
+            pieces = capsules.c_source(self.store, run["id"], header)
         return Made(c_file_name(experiment["name"], run["id"], ".cc"), "text/plain; charset=utf-8", pieces)
 
     def make_capsule(self, run_id: str, request: Request) -> Made:
@@ -125,7 +131,7 @@ class Dashboard:
         if with_originals and not self._visitor(request).can_change(experiment):
             raise NotFound("the original model and the data are only for who may change the experiment")
         self.settings.scratch.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=self.settings.scratch, suffix=".zip") as file:
+        with _checked(), tempfile.NamedTemporaryFile(dir=self.settings.scratch, suffix=".zip") as file:
             path = Path(file.name)
             capsules.make_capsule(self.settings, self.store, run["id"], path, with_originals=with_originals)
             opened = path.open("rb")  # stays readable when the name is gone
@@ -165,6 +171,15 @@ class Dashboard:
         state = self.engine.state
         is_well = state != "down" and not database.startswith("does not")
         return {"ok": is_well, "database": database, "engine": state, "version": lwdash.__version__}
+
+
+@contextlib.contextmanager
+def _checked() -> Iterator[None]:
+    """Says as FileLost, which the routes answer with, that a file is gone or damaged."""
+    try:
+        yield
+    except MissingArtifact as error:
+        raise FileLost(str(error)) from error
 
 
 _SERVING: list[Dashboard] = []

@@ -17,7 +17,8 @@ from typing import Any
 LINK_FD = "LWDASH_LINK_FD"
 DIES_WITH_PARENT = "LWDASH_DIES_WITH_PARENT"
 CAN_BE_PAUSED = sys.platform == "linux"
-"""A stopped process cannot see that its supervisor is gone: only where the kernel ends it then may it be paused."""
+"""A stopped process, whoever stopped it, cannot see that its supervisor is gone: there the kernel ends it. Elsewhere no
+child may be paused."""
 
 
 class Link:
@@ -25,7 +26,7 @@ class Link:
 
     def __init__(self) -> None:
         if os.environ.pop(DIES_WITH_PARENT, None):
-            _die_with_parent()
+            die_with_parent()
         self._out = os.fdopen(int(os.environ.pop(LINK_FD)), "w", buffering=1)
         self._answers: queue.Queue[dict[str, Any]] = queue.Queue()
         self._last_progress = ("", 0.0)
@@ -55,8 +56,10 @@ class Link:
         os._exit(137)
 
 
-def _die_with_parent() -> None:
-    """Asks the kernel for SIGKILL when the thread that started this process ends."""
+def die_with_parent() -> None:
+    """Asks the kernel, where it is Linux, for SIGKILL when the thread that started this process ends."""
+    if not CAN_BE_PAUSED:
+        return
     import ctypes
 
     pr_set_pdeathsig = 1

@@ -383,7 +383,7 @@ def _limit(job: Job) -> None:
 def _log_to(path: str | None) -> None:
     """From here on, everything printed goes to this run's log, native code's too."""
     if path:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         sys.stdout.flush()
         sys.stderr.flush()
         os.dup2(descriptor, 1)

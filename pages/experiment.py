@@ -17,7 +17,7 @@ from storage import experiments
 from storage.frames import newest_experiment
 
 settings, store = opened()
-experiment_id = chosen_id(newest_experiment(store.database))
+experiment_id = chosen_id("experiment", newest_experiment(store.database))
 experiment = experiments.get_experiment(store.database, experiment_id) if experiment_id else None
 if experiment is None or experiment_id is None:
     st.title("Results")

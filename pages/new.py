@@ -73,5 +73,5 @@ if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=not
         submit.start_search(store, experiment, **asdict(search))
     clear_recipes(RECIPES)
     keep_draft()
-    st.switch_page(places.EXPERIMENT, query_params={"id": str(experiment)})
+    st.switch_page(places.EXPERIMENT, query_params={"experiment": str(experiment)})
 keep_draft()

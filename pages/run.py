@@ -5,9 +5,9 @@ import streamlit as st
 from lwdash.ui import places
 from lwdash.ui.access import can_change
 from lwdash.ui.context import opened
-from lwdash.ui.pick import absent, chosen_id, write_address
+from lwdash.ui.pick import absent, chosen_id
 from lwdash.ui.progress import follow_run
-from lwdash.ui.run_actions import show_changes, show_results_links
+from lwdash.ui.run_actions import show_changes, show_file_problem, show_results_links
 from lwdash.ui.run_details import show_figures, show_name, show_state, summary, waiting_words
 from lwdash.ui.run_tabs import show_tabs
 from lwdash.ui.stages_log import show_log, show_stages
@@ -17,7 +17,7 @@ from storage import experiments, runs
 from storage.frames import newest_run, run_row
 
 settings, store = opened()
-run_id = chosen_id(newest_run(store.database))
+run_id = chosen_id("run", newest_run(store.database))
 run = run_row(store.database, run_id) if run_id else None
 if run is None or run_id is None:
     st.title("Run")
@@ -25,11 +25,11 @@ if run is None or run_id is None:
     st.page_link(places.OVERVIEW, label="All experiments", icon=":material/science:")
     st.stop()
 
-write_address("run", run_id)
 experiment = experiments.get_experiment(store.database, run["experiment_id"]) or {"name": "?"}
 may_change = can_change(experiment)
 whole = runs.get_run(store.database, run_id) or run
 show_name(store, whole, experiment)
+show_file_problem(store, whole, may_start=may_change)
 if run["state"] == "succeeded":
     st.header(summary(run)[:1].upper() + summary(run)[1:], anchor=False)
 with st.container(horizontal=True, vertical_alignment="center"):

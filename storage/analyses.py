@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Engine, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from storage.database import now
 from storage.errors import StorageError
@@ -49,8 +50,14 @@ def add_analysis(engine: Engine, run_id: int, kind: str) -> int:
         baseline_sha256=run["baseline_sha256"],
         created_at=now(engine),
     )
-    with engine.begin() as connection:
-        return connection.execute(added.returning(Run.id)).scalar_one()
+    try:
+        with engine.begin() as connection:
+            return connection.execute(added.returning(Run.id)).scalar_one()
+    except IntegrityError:  # another request for the same analysis was a moment faster
+        known = analysis_of(engine, run_id, kind)
+        if known is None or known["state"] in (State.FAILED, State.CANCELLED):
+            raise
+        return int(known["id"])
 
 
 def analysis_of(engine: Engine, run_id: int, kind: str) -> Mapping[str, Any] | None:

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 import threading
 import uuid
@@ -14,9 +15,13 @@ from pathlib import Path
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from storage.errors import MissingArtifact, StorageError
+from storage.errors import DamagedArtifact, MissingArtifact, StorageError
 
 PIECE = 1 << 20
+HASHED_EACH_TIME_BYTES = 8 << 20
+"""Files up to this size are hashed at each use (some milliseconds); a larger one only when the file system says that
+it has changed since this process hashed it."""
+GROUP_AND_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class Artifacts:
 
     Thread-safe; several processes may write the same content at once.
     `cache` is a local folder for copies of remote files.
+    Who may enter the folder may read the files: a folder that this class makes is its owner's alone.
     Raises StorageError for a URL of which the library is not installed, naming it.
     """
 
@@ -44,11 +50,15 @@ class Artifacts:
         self.is_local = isinstance(self.filesystem, LocalFileSystem)
         self.cache = cache
         self.fetching = threading.Lock()
+        self._known: dict[str, tuple[int, ...]] = {}
+        """Path of a large file → what the file system said of it when its content was found to have this hash."""
+        self._damaged: set[str] = set()
+        """Hashes of remote files that arrived with another content."""
 
     def put(self, source: Path) -> str:
-        """Stores a copy of `source`; returns its SHA-256 in hex."""
+        """Stores a copy of `source`, also in the place of one that is damaged; returns its SHA-256 in hex."""
         sha256 = _sha256(source)
-        if not self.has(sha256):
+        if not self.is_whole(sha256):
             self._write(source, sha256)
         return sha256
 
@@ -61,11 +71,12 @@ class Artifacts:
 
     def adopt(self, source: Path, sha256: str) -> None:
         """Takes a local file whose hash is known into the store; `source` is gone afterwards."""
-        if self.has(sha256):
+        if self.is_whole(sha256):
             source.unlink()
         elif self.is_local:
             target = Path(self._place(sha256))
-            target.parent.mkdir(parents=True, exist_ok=True)
+            self._make_folders(target.parent)
+            source.chmod(0o600 | self._for_others() & 0o666)
             _flush(source)
             try:
                 os.replace(source, target)
@@ -80,17 +91,43 @@ class Artifacts:
         return self.filesystem.exists(self._place(sha256))
 
     def local_path(self, sha256: str) -> Path:
-        """A local file with this content, which must not be changed. Raises MissingArtifact."""
+        """A local file with this content, which must not be changed.
+
+        Raises MissingArtifact, of which DamagedArtifact is one: the content has another hash than its name says.
+        """
         place = self._place(sha256)
         if self.is_local:
             if not Path(place).is_file():
                 raise MissingArtifact(f"the file {sha256[:12]}… is no longer in the artifact store")
+            if not self._has_its_hash(Path(place), sha256):
+                raise DamagedArtifact(
+                    f"the file {sha256[:12]}… is damaged: what the artifact store holds has another SHA-256"
+                )
             return Path(place)
         copy = self.cache / sha256[:2] / sha256
         with self.fetching:
-            if not copy.is_file():
+            if not copy.is_file() or not self._has_its_hash(copy, sha256):
                 self._fetch(sha256, copy)
         return copy
+
+    def is_whole(self, sha256: str) -> bool:
+        """Whether the store has the file undamaged; of a remote file only what was seen of it so far is known."""
+        if not self.has(sha256):
+            return False
+        if self.is_local:
+            return self._has_its_hash(Path(self._place(sha256)), sha256)
+        return sha256 not in self._damaged
+
+    def _has_its_hash(self, path: Path, sha256: str) -> bool:
+        facts = path.stat()
+        # The time of change cannot be set back by a program, unlike the time of modification.
+        seen = (facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
+        if facts.st_size > HASHED_EACH_TIME_BYTES and self._known.get(str(path)) == seen:
+            return True
+        is_whole = _sha256(path) == sha256
+        if is_whole and facts.st_size > HASHED_EACH_TIME_BYTES:
+            self._known[str(path)] = seen
+        return is_whole
 
     def listed(self) -> Iterator[Stored]:
         """Every file of the store by its hash; what is not named by a hash is left out."""
@@ -118,7 +155,10 @@ class Artifacts:
         try:
             self.filesystem.get_file(self._place(sha256), str(part))
             if _sha256(part) != sha256:
-                raise MissingArtifact(f"the file {sha256[:12]}… arrived damaged from the artifact store")
+                self._damaged.add(sha256)
+                raise DamagedArtifact(
+                    f"the file {sha256[:12]}… is damaged: what came from the artifact store has another SHA-256"
+                )
             os.replace(part, copy)
         except FileNotFoundError:
             raise MissingArtifact(f"the file {sha256[:12]}… is no longer in the artifact store") from None
@@ -132,18 +172,32 @@ class Artifacts:
         place = self._place(sha256)
         if not self.is_local:  # object stores show an object only when it is whole
             self.filesystem.put_file(str(source), place)
+            self._damaged.discard(sha256)
             return
         target = Path(place)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        self._make_folders(target.parent)
         part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
         try:
             with source.open("rb") as read, part.open("wb") as write:
+                os.fchmod(write.fileno(), 0o600 | self._for_others() & 0o666)
                 shutil.copyfileobj(read, write, PIECE)
                 write.flush()
                 os.fsync(write.fileno())
             os.replace(part, target)
         finally:
             part.unlink(missing_ok=True)
+
+    def _make_folders(self, folder: Path) -> None:
+        root = Path(self.root)
+        if not root.is_dir():
+            root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not folder.is_dir():
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o700 | self._for_others())
+
+    def _for_others(self) -> int:
+        """What the store's folder allows to its group and to others: its files allow the same."""
+        return Path(self.root).stat().st_mode & GROUP_AND_OTHERS
 
 
 def _sha256(path: Path) -> str:

@@ -19,6 +19,7 @@ def back_up(database: Path, revision: str) -> Path:
     copy = database.with_name(f"{database.stem}.before-{revision}.sqlite")
     part = copy.with_name(f"{copy.name}.{os.getpid()}.part")
     try:
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT, 0o600))  # sqlite3 would let others read it
         source, target = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True), sqlite3.connect(part)
         try:
             source.backup(target)

@@ -1,6 +1,7 @@
 """Connecting: SQLite in WAL mode or PostgreSQL, and the database's own clock."""
 
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +32,27 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def connect(url: str) -> Engine:
-    """An engine for `url`; a SQLite file's folder is created, its tables are not (see `upgrade`)."""
+    """An engine for `url`; a SQLite file and its folder are created, its tables are not (see `upgrade`).
+
+    Raises StorageError, and OSError where the file cannot be made or written.
+    """
     try:
         parsed = make_url(url)
     except ArgumentError as error:
         raise StorageError(f"LWDASH_DATABASE_URL cannot be used ({error})") from error
     if parsed.get_backend_name() == "sqlite" and parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        _make_private(Path(parsed.database))
     engine = create_engine(url, pool_pre_ping=True)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
     return engine
+
+
+def _make_private(path: Path) -> None:
+    """An empty SQLite file that only its owner reads; the files that SQLite puts beside it get the same mode."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if str(path) != ":memory:":
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 def _prepare_sqlite(connection: Any, record: Any) -> None:
@@ -95,6 +106,7 @@ def _lock(connection: Connection) -> str | None:
     if connection.dialect.name == "sqlite":
         # Rebuilding a table drops the old one, which its children's rows would forbid; checked again at the end.
         connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+        connection.exec_driver_sql("PRAGMA secure_delete=ON")  # what an upgrade hashes must not stay readable
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
         connection.execute(text("SELECT pg_advisory_xact_lock(7105310)"))

@@ -9,6 +9,10 @@ class MissingArtifact(StorageError):
     """A file that the database knows is not in the artifact store."""
 
 
+class DamagedArtifact(MissingArtifact):
+    """A file of the artifact store no longer has the content that its name, a hash, stands for."""
+
+
 class NewerDatabase(StorageError):
     """The database was made by a newer lwdash than this one."""
 

@@ -50,6 +50,11 @@ def fingerprint(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
+def identity_of(name: str, fingerprint: str, owner: str | None) -> str:
+    """SHA-256 of what makes two experiments the same one."""
+    return hashlib.sha256(json.dumps([name, fingerprint, owner]).encode()).hexdigest()
+
+
 def add_experiment(
     engine: Engine,
     *,
@@ -81,41 +86,45 @@ def add_experiment(
     }
     # One thread is left out, as it was before the number could be chosen.
     mark = fingerprint(fixed if threads == 1 else {**fixed, "threads": threads})
+    identity = identity_of(name, mark, owner)
+    added = insert(Experiment).values(
+        name=name,
+        created_at=now(engine),
+        model_sha256=model["sha256"],
+        model_name=model["name"],
+        model_facts=model["facts"],
+        data_sha256=data["sha256"],
+        data_name=data["name"],
+        own_parts=parts,
+        settings=dict(settings),
+        task=task,
+        seed=seed,
+        fingerprint=mark,
+        identity=identity,
+        owner=owner,
+        limits=dict(limits or {}),
+        threads=threads,
+    )
+    known = _known_experiment(engine, identity, limits)
+    if known is not None:
+        return known
+    try:
+        with engine.begin() as connection:
+            return connection.execute(added.returning(Experiment.id)).scalar_one()
+    except IntegrityError:  # another submission of the same experiment was a moment faster
+        known = _known_experiment(engine, identity, limits)
+        if known is None:
+            raise
+        return known
+
+
+def _known_experiment(engine: Engine, identity: str, limits: Mapping[str, float] | None) -> int | None:
+    """The experiment with this identity, which takes over `limits`; None where there is none."""
     with engine.begin() as connection:
-        known = connection.execute(
-            select(Experiment.id).where(
-                Experiment.name == name,
-                Experiment.fingerprint == mark,
-                Experiment.owner.is_not_distinct_from(owner),
-            )
-        ).scalar()
-        if known is not None:
-            if limits is not None:
-                connection.execute(
-                    update(Experiment).where(Experiment.id == known).values(limits=dict(limits))
-                )
-            return known
-        return connection.execute(
-            insert(Experiment)
-            .values(
-                name=name,
-                created_at=now(engine),
-                model_sha256=model["sha256"],
-                model_name=model["name"],
-                model_facts=model["facts"],
-                data_sha256=data["sha256"],
-                data_name=data["name"],
-                own_parts=parts,
-                settings=dict(settings),
-                task=task,
-                seed=seed,
-                fingerprint=mark,
-                owner=owner,
-                limits=dict(limits or {}),
-                threads=threads,
-            )
-            .returning(Experiment.id)
-        ).scalar_one()
+        known = connection.execute(select(Experiment.id).where(Experiment.identity == identity)).scalar()
+        if known is not None and limits is not None:
+            connection.execute(update(Experiment).where(Experiment.id == known).values(limits=dict(limits)))
+        return known
 
 
 def get_experiment(engine: Engine, experiment_id: int) -> Mapping[str, Any] | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Engine, case, func, select
 
+from storage.runs import IS_BASELINE
 from storage.searches import is_searching
 from storage.tables import FINAL, RECIPE, Experiment, Run, State
 from storage.visitors import is_run_seen, is_seen
@@ -22,16 +23,7 @@ RUN_COLUMNS = (
 
 def baseline_run(engine: Engine, experiment_id: int) -> int | None:
     """The experiment's baseline: the succeeded one, or one that is under way; None when there is none."""
-    query = (
-        select(Run.id)
-        .where(
-            Run.experiment_id == experiment_id,
-            IS_RUN,
-            Run.is_baseline.is_(True),
-            Run.state.in_((State.SUCCEEDED, State.QUEUED, State.RUNNING)),
-        )
-        .order_by(case((Run.state == State.SUCCEEDED, 0), else_=1), Run.id)
-    )
+    query = select(Run.id).where(Run.experiment_id == experiment_id, *IS_BASELINE)
     with engine.connect() as connection:
         return connection.execute(query.limit(1)).scalar()
 

@@ -41,7 +41,8 @@ def find_log(artifacts: Artifacts, logs: Path, run_id: int) -> Path:
     own = log_file(logs, run_id)
     if not own.exists() and (text := read_log(artifacts, run_id)):
         gathered = logs / "gathered" / own.name
-        gathered.parent.mkdir(parents=True, exist_ok=True)
+        gathered.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        gathered.touch(mode=0o600)
         gathered.write_bytes(text)
         return gathered
     return own

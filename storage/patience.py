@@ -29,5 +29,8 @@ def patiently(action: Callable[[], Result]) -> Result:
         except Unanswered as error:
             if time.monotonic() > deadline:
                 raise
-            logger.warning("the database does not answer (%s); waiting for it", type(error).__name__)
+            if "disk is full" in str(error) or "No space left" in str(error):
+                logger.warning("the disk with the database is full; waiting for room")
+            else:
+                logger.warning("the database does not answer (%s); waiting for it", type(error).__name__)
             time.sleep(PAUSE_S)

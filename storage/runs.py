@@ -10,7 +10,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, Update, case, delete, false, func, insert, or_, select, update
+from sqlalchemy import Engine, Update, case, delete, exists, false, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import aliased
 from sqlalchemy.sql.dml import ReturningInsert
 
 from storage.database import now
@@ -22,6 +24,12 @@ FIRST_STEP = "compress"
 NEXT_STEP = {"compress": "measure", "measure": None, "sensitivity": None}
 VANISHINGS = 3
 """How often the worker of a run may vanish before the run has failed."""
+IS_BASELINE = (
+    Run.kind == RECIPE,
+    Run.is_baseline.is_(True),
+    Run.state.in_((State.SUCCEEDED, State.QUEUED, State.RUNNING)),
+)
+"""What a query asks for the baseline of an experiment: there is at most one such run."""
 COLUMNS = ("size_bytes", "gzip_bytes", "accuracy", "agreement", "latency_ms_p50", "speedup", "sparsity")
 
 
@@ -44,6 +52,10 @@ class Beat:
     worker: str
 
 
+class BaselineExists(StorageError):
+    """The experiment has a baseline already: somebody else has entered it a moment ago."""
+
+
 class Incomplete(StorageError):
     """A run was to succeed without the record of its compression."""
 
@@ -57,13 +69,25 @@ def add_runs(
 ) -> list[int]:
     """Queues runs; recipes: (canonical text, is_baseline, is_trained). Returns their ids in the same order.
 
-    owner: who starts them, where people sign in.
+    owner: who starts them, where people sign in. Raises BaselineExists, with nothing queued, where a baseline is among
+    `recipes` and the experiment has one that has not failed.
     """
-    with engine.begin() as connection:
-        return [
-            connection.execute(new_run(engine, experiment_id, recipe, submission, owner)).scalar_one()
-            for recipe in recipes
-        ]
+    try:
+        with engine.begin() as connection:
+            return [
+                connection.execute(new_run(engine, experiment_id, recipe, submission, owner)).scalar_one()
+                for recipe in recipes
+            ]
+    except IntegrityError as error:
+        if any(is_baseline for _, is_baseline, _ in recipes) and _has_baseline(engine, experiment_id):
+            raise BaselineExists from error
+        raise
+
+
+def _has_baseline(engine: Engine, experiment_id: int) -> bool:
+    query = select(Run.id).where(Run.experiment_id == experiment_id, *IS_BASELINE).limit(1)
+    with engine.connect() as connection:
+        return connection.execute(query).scalar() is not None
 
 
 def new_run(
@@ -235,13 +259,24 @@ def cancel(engine: Engine, run_id: int) -> bool:
 
 
 def retry(engine: Engine, run_id: int) -> bool:
-    """Queues a failed or cancelled run again as a new attempt. False for any other run."""
+    """Queues a failed or cancelled run again as a new attempt. False for any other run.
+
+    A baseline that another has replaced since is an ordinary run from then on. An analysis that another has replaced
+    stays as it is: False.
+    """
+    other = aliased(Run)
+    is_replaced = exists().where(
+        other.experiment_id == Run.experiment_id,
+        other.is_baseline.is_(True),
+        other.state.in_((State.SUCCEEDED, State.QUEUED, State.RUNNING)),
+    )
     again = (
         update(Run)
         .where(Run.id == run_id, Run.state.in_((State.FAILED, State.CANCELLED)))
         .values(
             state=State.QUEUED,
             step=case((Run.kind == RECIPE, FIRST_STEP), else_=Run.kind),
+            is_baseline=case((is_replaced, False), else_=Run.is_baseline),
             attempt=Run.attempt + 1,
             vanished=0,
             cancel_requested=False,
@@ -252,7 +287,10 @@ def retry(engine: Engine, run_id: int) -> bool:
             progress=0.0,
         )
     )
-    return _changes_one(engine, again)
+    try:
+        return _changes_one(engine, again)
+    except IntegrityError:  # replaced, or about to be, by one that was a moment faster
+        return False
 
 
 def heartbeats(engine: Engine) -> list[Beat]:

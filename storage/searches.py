@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 from sqlalchemy import ColumnElement, Engine, case, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from storage.database import now
 from storage.errors import StorageError
@@ -46,13 +47,19 @@ def add_search(
         state=SearchState.RUNNING,
         created_at=now(engine),
     )
-    with engine.begin() as connection:
-        running = select(Search.id).where(
-            Search.experiment_id == experiment_id, Search.state == SearchState.RUNNING
-        )
+    words = "a search of this experiment runs already; stop it, or wait for its end"
+    running = select(Search.id).where(*_runs(experiment_id))
+    with engine.connect() as connection:
         if connection.execute(running).scalar() is not None:
-            raise SearchRefused("a search of this experiment runs already; stop it, or wait for its end")
-        return connection.execute(added.returning(Search.id)).scalar_one()
+            raise SearchRefused(words)
+    try:
+        with engine.begin() as connection:
+            return connection.execute(added.returning(Search.id)).scalar_one()
+    except IntegrityError as error:  # another was a moment faster, unless it is something else
+        with engine.connect() as connection:
+            if connection.execute(running).scalar() is None:
+                raise
+        raise SearchRefused(words) from error
 
 
 def get_searches(engine: Engine, experiment_id: int) -> list[Mapping[str, Any]]:
@@ -126,7 +133,8 @@ def enter(
 ) -> list[int]:
     """Queues the next runs of a search, `asked` of which count; recipes: as for `runs.add_runs`.
 
-    Returns their ids; none when the search has ended, or somebody else has entered runs since `search` was read.
+    Returns their ids; none when the search has ended, or somebody else has entered runs, or the experiment's baseline,
+    since `search` was read.
     """
     ours = (
         update(Search)
@@ -135,15 +143,20 @@ def enter(
         )
         .values(asked=Search.asked + asked)
     )
-    with engine.begin() as connection:
-        if connection.execute(ours).rowcount != 1:
+    try:
+        with engine.begin() as connection:
+            if connection.execute(ours).rowcount != 1:
+                return []
+            return [
+                connection.execute(
+                    new_run(engine, search["experiment_id"], recipe, search["submission"], search["owner"])
+                ).scalar_one()
+                for recipe in recipes
+            ]
+    except IntegrityError:
+        if any(is_baseline for _, is_baseline, _ in recipes):
             return []
-        return [
-            connection.execute(
-                new_run(engine, search["experiment_id"], recipe, search["submission"], search["owner"])
-            ).scalar_one()
-            for recipe in recipes
-        ]
+        raise
 
 
 def end_search(engine: Engine, search_id: int, words: str, state: SearchState = SearchState.ENDED) -> bool:

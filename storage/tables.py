@@ -14,6 +14,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -45,6 +46,14 @@ class SearchState(StrEnum):
 
 RECIPE = "recipe"
 FINAL = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+
+
+_UNDER_WAY_OR_DONE = "state IN ('queued', 'running', 'succeeded')"
+
+
+def _once(name: str, *columns: str, where: str) -> Index:
+    """An index that keeps rows unique of which `where` is true, on SQLite and PostgreSQL alike."""
+    return Index(name, *columns, unique=True, sqlite_where=text(where), postgresql_where=text(where))
 
 
 class Base(DeclarativeBase):
@@ -95,8 +104,11 @@ class Experiment(Base):
     """Who made it, where people sign in."""
     is_private: Mapped[bool] = mapped_column(default=False, server_default=false())
     """Only its owner sees it, and who has its share link."""
-    share_token: Mapped[str | None] = mapped_column(String(64), index=True, unique=True)
-    """What a read-only share link carries; None when there is no such link."""
+    share_token_sha256: Mapped[str | None] = mapped_column(String(64), index=True, unique=True)
+    """SHA-256 of what a read-only share link carries; None when there is no such link."""
+    identity: Mapped[str | None] = mapped_column(String(64), index=True, unique=True)
+    """SHA-256 of name, fingerprint and owner, so that equal experiments are one. None for one that an older lwdash
+    made twice, or that came to have an owner who has an equal one."""
 
 
 class Run(Base):
@@ -106,6 +118,8 @@ class Run(Base):
     __table_args__ = (
         Index("ix_runs_experiment_id_id", "experiment_id", "id"),
         Index("ix_runs_state", "state"),
+        _once("uq_runs_baseline", "experiment_id", where=f"is_baseline AND {_UNDER_WAY_OR_DONE}"),
+        _once("uq_runs_analysis", "of_run", "kind", where=f"kind <> 'recipe' AND {_UNDER_WAY_OR_DONE}"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -180,6 +194,7 @@ class Search(Base):
     """lwdash chooses the recipes of an experiment's next runs, until so many were run or somebody stops it."""
 
     __tablename__ = "searches"
+    __table_args__ = (_once("uq_searches_running", "experiment_id", where="state = 'running'"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     experiment_id: Mapped[int] = mapped_column(ForeignKey("experiments.id"), index=True)

@@ -40,7 +40,7 @@ FACTS = (
 )
 ARROWS: Mapping[str, Allowed] = {
     "app": allowed(
-        "lwdash.ui lwdash.engine lwdash.server lwdash.settings lwdash.dashboard lwdash.metrics storage",
+        "lwdash.ui lwdash.engine lwdash.server lwdash.settings lwdash.home lwdash.dashboard lwdash.metrics storage",
         "streamlit starlette anyio",
     ),
     # What routes and the System page ask for: the server's parts joined with the storage.
@@ -51,7 +51,8 @@ ARROWS: Mapping[str, Allowed] = {
     "pages": allowed("lwdash.ui lwdash.charts lwdash.engine.submit storage", "streamlit pandas"),
     "storage": allowed("", "sqlalchemy alembic fsspec pandas"),
     "lwdash.__main__": allowed(
-        "lwdash.commands lwdash.engine lwdash.recipe lwdash.search lwdash.settings lwdash.datasets.settings storage"
+        "lwdash.commands lwdash.engine lwdash.recipe lwdash.search lwdash.settings lwdash.home "
+        "lwdash.datasets.settings storage"
     ),
     "lwdash.commands": allowed(
         "lwdash.engine lwdash.settings lwdash.keras_models.facts lwdash.datasets.settings lwdash.capsule lwdash.search "
@@ -60,7 +61,7 @@ ARROWS: Mapping[str, Allowed] = {
     ),
     "lwdash.ui": allowed(
         "lwdash.recipe lwdash.parameters lwdash.techniques lwdash.charts lwdash.report lwdash.advice lwdash.engine.submit "
-        "lwdash.engine.inspection lwdash.engine.linting lwdash.settings lwdash.dashboard lwdash.commands.doctor "
+        "lwdash.engine.inspection lwdash.engine.linting lwdash.settings lwdash.home lwdash.dashboard lwdash.commands.doctor "
         f"lwdash.server.access lwdash.server.identity lwdash.server.journal lwdash.examples storage {FACTS} "
         "lwdash.keras_models.obstacles lwdash.search.space lwdash.search.outcomes lwdash.search.story",
         "streamlit pandas numpy plotly psutil",
@@ -76,7 +77,8 @@ ARROWS: Mapping[str, Allowed] = {
     "lwdash.report": allowed("", "pandas plotly"),
     "lwdash.server": allowed("", "streamlit starlette anyio"),
     "lwdash.engine": allowed(
-        "lwdash.recipe lwdash.techniques lwdash.link lwdash.settings lwdash.explanations lwdash.capsule lwdash.search "
+        "lwdash.recipe lwdash.techniques lwdash.link lwdash.settings lwdash.home lwdash.explanations lwdash.capsule "
+        "lwdash.search "
         f"lwdash.keras_models.obstacles storage {FACTS}",
         "dask distributed psutil prometheus_client pandas",
     ),
@@ -105,14 +107,16 @@ ARROWS: Mapping[str, Allowed] = {
         "lwdash.measure lwdash.parameters lwdash.recipe lwdash.techniques", "numpy"
     ),
     "lwdash.recipe": allowed("lwdash.parameters lwdash.techniques"),
+    # A process that a technique starts ends with it, as the child itself does (link).
     "lwdash.techniques": allowed(
-        "lwdash.parameters lwdash.keras_models lwdash.explanations", "numpy flatbuffers", HEAVY
+        "lwdash.parameters lwdash.keras_models lwdash.explanations lwdash.link", "numpy flatbuffers", HEAVY
     ),
     "lwdash.keras_models": allowed("", "numpy h5py", TRAINING),
     "lwdash.datasets": allowed("", "numpy pandas pyarrow"),
     "lwdash.measure": allowed("", "numpy scipy flatbuffers ai_edge_litert"),
     "lwdash.examples": allowed("", "numpy sklearn keras tensorflow"),
     "lwdash.settings": allowed("", "dotenv psutil"),
+    "lwdash.home": allowed("lwdash.settings storage"),
     "lwdash.parameters": allowed(),
     "lwdash.explanations": allowed(),
     "lwdash.link": allowed(),

@@ -16,6 +16,7 @@ from lwdash.errors import NotFound
 from lwdash.settings import Settings
 from storage import experiments, runs
 from storage.errors import MissingArtifact
+from storage.run_files import tflite_path
 from storage.store import Store
 
 logger = logging.getLogger(__name__)
@@ -26,15 +27,16 @@ def make_capsule(
 ) -> None:
     """Writes the capsule of a run to `target`; with_originals: with the model and the data inside.
 
-    Raises NotFound where there is no such run that has ended well, MissingArtifact where a file of it is gone.
+    Raises NotFound where there is no such run that has ended well, MissingArtifact where a file of it is gone or damaged.
     """
     run, experiment = _finished(store, run_id)
+    tflite_path(store, run)  # before the rows are read, which may take a while
     with tempfile.TemporaryDirectory() as folder:
         arrays = Path(folder) / archive.ROWS
         plan = _rows_plan(settings, store, run, experiment, arrays)
         manifest = _manifest(store, run, experiment, plan)
         local = store.artifacts.local_path
-        files = {archive.TFLITE: local(run["tflite_sha256"])}
+        files = {archive.TFLITE: tflite_path(store, run)}
         if plan is not None:
             files[archive.ROWS] = arrays
         if not any(
@@ -50,14 +52,14 @@ def make_capsule(
 def c_header(store: Store, run_id: int) -> str:
     """The header of a run's C array. Raises NotFound."""
     run, experiment = _finished(store, run_id)
-    size = store.artifacts.local_path(run["tflite_sha256"]).stat().st_size
+    size = tflite_path(store, run).stat().st_size
     return c_array.header(c_array.c_name(experiment["name"]), size, _notes(run, experiment))
 
 
 def c_source(store: Store, run_id: int, header_name: str) -> Iterator[str]:
     """The definition, in pieces; it includes `header_name`. Raises NotFound, or MissingArtifact, before the first."""
     run, experiment = _finished(store, run_id)
-    path = store.artifacts.local_path(run["tflite_sha256"])
+    path = tflite_path(store, run)
     return c_array.source(path, c_array.c_name(experiment["name"]), header_name, _notes(run, experiment))
 
 
@@ -82,7 +84,7 @@ def _manifest(
     finished = datetime.fromtimestamp(run["finished_at"], UTC)
 
     def origin(sha256: str, name: str) -> Origin:
-        path = store.artifacts.local_path(sha256) if store.artifacts.has(sha256) else None
+        path = store.artifacts.local_path(sha256) if store.artifacts.is_whole(sha256) else None
         return Origin(name, sha256, path.stat().st_size if path else None)
 
     return Manifest(

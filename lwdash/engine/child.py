@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 POLL_S = 0.25
 GRACE_S = 3.0
+BACKGROUND_NICENESS = 5
+"""About a third of the processor time of a process beside it that is as busy."""
 PROGRAM: tuple[str, ...] = ("-m", "lwdash.worker")
 HAS_CHILDREN_LISTED = Path(f"/proc/self/task/{os.getpid()}/children").exists()
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT")
@@ -83,6 +85,7 @@ def run_child(
     watch: Callable[[int], str | None],
     place: Place | None = None,
     variables: Mapping[str, str] | None = None,
+    is_background: bool = False,
 ) -> Ended:
     """Runs `python -m lwdash.worker ARGUMENTS` to its end and serves its messages.
 
@@ -90,24 +93,27 @@ def run_child(
     watch(memory_mb): called four times a second; a text ends the child, with that reason: SIGTERM, then
     SIGKILL after 3 s. The whole process group goes, also when this call raises.
     place: held by the caller; the child is paused while another step needs the host alone.
+    is_background: it takes the processor when nobody else wants it, so that pages and short steps answer beside it.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
+    log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     place = place if CAN_BE_PAUSED else None
-    paused = {DIES_WITH_PARENT: "1"} if place else {}
     with working_folder(scratch) as folder:
         read, write = os.pipe()
-        with log.open("ab") as output:
+        with open(log, "ab", opener=_private) as output:
             process = subprocess.Popen(
                 [sys.executable, *PROGRAM, *arguments],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
                 cwd=folder,
-                env={**_environment(folder), **(variables or {}), **paused, LINK_FD: str(write)},
+                env={**_environment(folder), **(variables or {}), DIES_WITH_PARENT: "1", LINK_FD: str(write)},
                 pass_fds=(write,),
                 start_new_session=True,
             )
         os.close(write)
+        if is_background:
+            with contextlib.suppress(ProcessLookupError):
+                os.setpriority(os.PRIO_PROCESS, process.pid, BACKGROUND_NICENESS)
         faults: list[str] = []
         server = threading.Thread(target=_serve, args=(read, process, handlers, faults), daemon=True)
         server.start()
@@ -122,6 +128,11 @@ def run_child(
             if process.stdin:
                 with contextlib.suppress(BrokenPipeError):
                     process.stdin.close()
+
+
+def _private(path: str, flags: int) -> int:
+    """Opens a file that only its owner may read, where it is new."""
+    return os.open(path, flags, 0o600)
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -200,9 +211,11 @@ def _serve(
 
 
 def _words(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if is_full or "disk is full" in str(error):
         return (
-            f"{error.strerror}; free some space (`python -m lwdash gc` says what may go) and start it again"
+            "No space left on device; free some space (`python -m lwdash gc --dry-run` says what may go) and start it "
+            "again"
         )
     return str(error)
 

@@ -5,7 +5,7 @@ import fcntl
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from lwdash.engine import supervise
@@ -13,6 +13,7 @@ from lwdash.engine.supervise import Member
 from lwdash.engine.workers import Worker, describe, of_cluster, refusal, this_process, versions
 from lwdash.errors import EngineUnavailable
 from lwdash.settings import Settings
+from storage.analyses import SENSITIVITY
 from storage.installation import mark_installation
 from storage.queue import Waiting
 from storage.runs import NEXT_STEP
@@ -21,6 +22,11 @@ from storage.store import Store
 logger = logging.getLogger(__name__)
 
 MEASURE = "measure"
+SHORT = "short"
+"""Steps of some seconds for which somebody waits at a page: they do not queue behind trainings."""
+WORK = "cpu"
+LANES: Mapping[str, str] = {MEASURE: MEASURE, SENSITIVITY: SHORT}
+"""Step → the lane that it takes; WORK where it is not said."""
 CONNECT_S = "5s"
 STUCK_S = 5.0
 ENDED = ("erred", "memory", "forgotten", "released")
@@ -49,8 +55,8 @@ class Pool(Protocol):
     def known(self) -> list[str]:
         """Keys of the batches that were handed out and have not ended."""
 
-    def room(self, known: Sequence[str]) -> Counter[bool]:
-        """How many more batches may be handed out: of measurements under True, of other steps under False."""
+    def room(self, known: Sequence[str]) -> Counter[str]:
+        """How many more batches may be handed out in each lane."""
 
     def submit(self, batch: Sequence[Waiting], ended: Callable[[BaseException | None], None]) -> None:
         """Hands a batch out; `ended` is called in another thread."""
@@ -86,9 +92,9 @@ class Embedded:
             protocol="tcp://",
             host="127.0.0.1",
             n_workers=1,
-            threads_per_worker=slots + 1,
+            threads_per_worker=slots + 2,
             dashboard_address="127.0.0.1:0",
-            resources={"cpu": slots, MEASURE: 1},
+            resources={WORK: slots, MEASURE: 1, SHORT: 1},
             memory_limit=0,
             local_directory=str(self.settings.scratch),
             silence_logs=logging.ERROR,
@@ -100,13 +106,14 @@ class Embedded:
         tasks = list(self._cluster.scheduler.tasks.items())
         return [str(key) for key, task in tasks if task.state not in ENDED]
 
-    def room(self, known: Sequence[str]) -> Counter[bool]:
+    def room(self, known: Sequence[str]) -> Counter[str]:
         taken = _taken(known)
-        return Counter({True: 1 - taken[True], False: self.settings.slots - taken[False]})
+        return Counter(
+            {MEASURE: 1 - taken[MEASURE], SHORT: 1 - taken[SHORT], WORK: self.settings.slots - taken[WORK]}
+        )
 
     def submit(self, batch: Sequence[Waiting], ended: Callable[[BaseException | None], None]) -> None:
-        resource = MEASURE if batch[0].step == MEASURE else "cpu"
-        _submit(self._client, batch, self.settings, {resource: 1}, None, ended)
+        _submit(self._client, batch, self.settings, {lane_of(batch[0].step): 1}, None, ended)
 
     def close(self) -> None:
         parts, self._client, self._cluster = (self._client, self._cluster), None, None
@@ -116,7 +123,8 @@ class Embedded:
             self._lock_file = None
 
     def _lock_home(self) -> bool:
-        self.settings.home.mkdir(parents=True, exist_ok=True)
+        self.settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (self.settings.home / "engine.lock").touch(mode=0o600)
         lock_file = (self.settings.home / "engine.lock").open("w")
         try:
             fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -172,12 +180,15 @@ class Shared:
         self._drop_stuck(processing)
         return sorted(processing | self._handed.keys())
 
-    def room(self, known: Sequence[str]) -> Counter[bool]:
+    def room(self, known: Sequence[str]) -> Counter[str]:
         taken = _taken(known)
+        free = int(sum(self._cpus.values())) - taken.total() + taken[SHORT]
         return Counter(
             {
-                True: len(self._cpus) - taken[True],
-                False: int(sum(self._cpus.values())) - taken.total(),
+                MEASURE: len(self._cpus) - taken[MEASURE],
+                # Beyond what the workers offer, one at a time; where all their threads are taken, it is the next.
+                SHORT: bool(self._cpus) - taken[SHORT],
+                WORK: free,
             }
         )
 
@@ -188,7 +199,8 @@ class Shared:
             self._handed.pop(key, None)
             ended(error)
 
-        future = _submit(self._client, batch, None, {"cpu": 1}, sorted(self._cpus), forget)
+        resources = {} if lane_of(batch[0].step) == SHORT else {WORK: 1}
+        future = _submit(self._client, batch, None, resources, sorted(self._cpus), forget)
         if not future.done():
             self._handed[key] = (future, time.monotonic())
 
@@ -234,8 +246,13 @@ class Shared:
         )
 
 
-def _taken(known: Sequence[str]) -> Counter[bool]:
-    return Counter(key.partition(":")[0] == MEASURE for key in known if next(members_of(key), None))
+def lane_of(step: str) -> str:
+    """In which lane a step runs: each has room of its own."""
+    return LANES.get(step, WORK)
+
+
+def _taken(known: Sequence[str]) -> Counter[str]:
+    return Counter(lane_of(key.partition(":")[0]) for key in known if next(members_of(key), None))
 
 
 def _submit(
@@ -256,7 +273,7 @@ def _submit(
         settings,
         key=batch_key(batch),
         pure=False,
-        priority=1 if batch[0].step == MEASURE else 0,
+        priority={MEASURE: 1, SHORT: 2}.get(lane_of(batch[0].step), 0),
         resources=resources,
         workers=workers,
         retries=0,

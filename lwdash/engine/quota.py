@@ -1,8 +1,9 @@
-"""The disk quota: beyond it caches go, oldest first, and if that is not enough, no steps start."""
+"""A full disk, or the disk quota: beyond it caches go, oldest first, and if that is not enough, no steps start."""
 
 import logging
 import time
 
+from lwdash.home import DiskFull, check_room
 from lwdash.settings import Settings
 from storage.retention import COPY, ORPHAN, PARTIAL, STAGE, find_spare, remove_spare, used_bytes
 from storage.store import Store
@@ -24,6 +25,11 @@ class Quota:
 
     def problem(self) -> str | None:
         """Why no steps may start, in words, or None."""
+        if self.settings.scheduler is None:  # else steps work on the disks of other hosts
+            try:
+                check_room(self.settings)
+            except DiskFull as full:
+                return str(full)
         if not self.settings.disk_quota:
             return None
         if self._looked_at is None or time.monotonic() - self._looked_at > LOOK_S:

@@ -13,13 +13,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lwdash.engine import host
-from lwdash.engine.pool import MEASURE, Embedded, Pool, Shared, batch_key, members_of
+from lwdash.engine.pool import MEASURE, Embedded, Pool, Shared, batch_key, lane_of, members_of
 from lwdash.engine.quota import Quota
 from lwdash.engine.scratch import sweep
 from lwdash.engine.searching import advance_searches
 from lwdash.engine.silence import Silence
 from lwdash.engine.workers import Worker
 from lwdash.errors import EngineUnavailable
+from lwdash.home import explain_storage
 from lwdash.settings import Settings
 from storage import queue, runs
 from storage.queue import Waiting
@@ -116,7 +117,9 @@ class Engine:
                 self._say(None)
             except Exception as error:
                 is_known = isinstance(error, EngineUnavailable)
-                words = str(error) if is_known else f"{type(error).__name__}: {error}"
+                explained = explain_storage(error, self.settings)
+                is_known = is_known or explained is not None
+                words = explained or (str(error) if is_known else f"{type(error).__name__}: {error}")
                 if self.problem != words:
                     logger.log(logging.WARNING if is_known else logging.ERROR, "no steps are handed out: %s", words,
                                exc_info=not is_known)  # fmt: skip
@@ -154,12 +157,12 @@ class Engine:
         assert self._pool is not None
         room = self._pool.room(known)
         turn = {w.run_id: number for number, w in enumerate(queued)}
-        left = list(batches(queued)) if room[True] > 0 or room[False] > 0 else []
+        left = list(batches(queued)) if any(free > 0 for free in room.values()) else []
         active = Counter(self._shares.values())
-        while left := [b for b in left if room[b[0].step == MEASURE] > 0]:
+        while left := [b for b in left if room[lane_of(b[0].step)] > 0]:
             batch = min(left, key=lambda b: (active[b[0].share], turn[b[0].run_id]))
             left.remove(batch)
-            room[batch[0].step == MEASURE] -= 1
+            room[lane_of(batch[0].step)] -= 1
             active[batch[0].share] += 1
             self._shares[batch_key(batch)] = batch[0].share
             self._pool.submit(batch, self._ended)

@@ -133,6 +133,19 @@ def submit_runs(
     experiment is somebody else's, before anything is queued.
     """
     parsed = [r if isinstance(r, Recipe) else parse_recipe(r) for r in recipes]
+    owner = owner or visitor_of(store.database).email
+    while True:
+        try:
+            return _queue(store, experiment_id, parsed, owner)
+        except (
+            runs.BaselineExists
+        ):  # somebody else has entered it since it was looked for; one that fails is no baseline
+            continue
+
+
+def _queue(
+    store: Store, experiment_id: int, parsed: Sequence[Recipe], owner: str | None
+) -> tuple[int, list[int]]:
     texts = [str(recipe) for recipe in parsed]
     known = baseline_run(store.database, experiment_id)
     add_baseline = known is None and BASELINE not in texts
@@ -140,7 +153,6 @@ def submit_runs(
     for text, recipe in zip(texts, parsed, strict=True):
         is_baseline = text == BASELINE and known is None and not any(e[1] for e in entries)
         entries.append((text, is_baseline, recipe.is_trained))
-    owner = owner or visitor_of(store.database).email
     ids = runs.add_runs(store.database, experiment_id, entries, uuid.uuid4().hex, owner)
     first = next((i for i, entry in zip(ids, entries, strict=True) if entry[1]), known)
     if first is None:

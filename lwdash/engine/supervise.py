@@ -24,7 +24,7 @@ from storage import experiments, runs
 from storage.errors import MissingArtifact
 from storage.logs import keep_log, log_file
 from storage.patience import Unanswered, patiently
-from storage.runs import Claim
+from storage.runs import FIRST_STEP, Claim
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +97,7 @@ class _Supervision:
             },
             watch=self._watch,
             place=None if self.step == ALONE else self.place,
+            is_background=self.step == FIRST_STEP,
         )
         self.words = ended.words
         with self._ending() as owned:

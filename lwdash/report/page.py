@@ -15,6 +15,12 @@ _FOLDER = Path(__file__).parent
 FITTING = _FOLDER.parent / "charts" / "narrow.js"
 """The script that fits a figure to its place, of pages and reports alike."""
 
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
+    "img-src data: blob:; font-src data:"
+)
+"""The file needs no network, and nothing in it may use one; plotly.js compiles shaders from text."""
+
 SENTENCE = 80
 """Letters; more than this would be a tower in a narrow column."""
 
@@ -71,6 +77,7 @@ def to_html(title: str, subtitle: str, sections: Sequence[Section], footer: str)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="color-scheme" content="light dark">\n<link rel="icon" href="data:,">\n'
         f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
         f"<header><h1>{escape(title)}</h1><p>{escape(subtitle)}</p><nav>{links}</nav></header>\n{body}\n"

@@ -41,7 +41,10 @@ function csv(records) {
   const columns = [...new Set(records.flatMap((record) => Object.keys(record)))];
   const cell = (value) => {
     if (value === null || value === undefined) return "";
-    const text = Array.isArray(value) ? value.join(";") : String(value);
+    const plain = Array.isArray(value) ? value.join(";") : String(value);
+    // As in cells.py: a spreadsheet would compute such text.
+    const isFormula = typeof value !== "number" && /^[ \u00a0]*[=+\-@\t\r\n]/.test(plain) && !Number.isFinite(Number(plain));
+    const text = isFormula ? `'${plain}` : plain;
     return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   return [columns, ...records.map((record) => columns.map((column) => record[column]))].map((row) => row.map(cell).join(",")).join("\r\n");

@@ -7,6 +7,8 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lwdash.report.cells import neutralised
+
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -77,10 +79,9 @@ def _flat(row: Mapping[str, Any], before: str = "") -> dict[str, Any]:
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(
-        text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n"
-    )
-    writer.writeheader()
-    writer.writerows(rows)
+    text = io.StringIO(newline="")
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    writer = csv.writer(text, lineterminator="\r\n")  # RFC 4180; a cell with either sign is quoted
+    writer.writerow(map(neutralised, columns))
+    writer.writerows([neutralised(row.get(column, "")) for column in columns] for row in rows)
     return text.getvalue()

@@ -22,7 +22,11 @@ class SignInNeeded(UserMistake):
     """Nobody is signed in whose request this is."""
 
 
-REFUSALS = (SignInNeeded, NotFound, FileNotFoundError)
+class FileLost(UserMistake):
+    """A file of this run is gone or damaged on the server."""
+
+
+REFUSALS = (SignInNeeded, NotFound, FileLost, FileNotFoundError)
 
 
 def refused(error: Exception, run_id: str) -> JSONResponse:
@@ -31,6 +35,9 @@ def refused(error: Exception, run_id: str) -> JSONResponse:
         return failed(401, SIGN_IN)
     if isinstance(error, NotFound):
         return failed(404, str(error))
+    if isinstance(error, FileLost):
+        _LOG.error("%s", error)
+        return failed(410, str(error))
     _LOG.error("a file of run %s is gone", run_id, exc_info=error)
     return failed(410, "a file of this run is no longer on the server. Start the run again.")
 

@@ -16,6 +16,8 @@ from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from lwdash.server.policy import policy_for
+
 _LOG = logging.getLogger(__name__)
 
 SHARE_COOKIE, RETURN_COOKIE = "_lwdash_share", "_lwdash_return"
@@ -46,7 +48,7 @@ class Gate:
     whether this is the token of a share link that works now; may block. allowed_hosts: names by which the server
     may be called besides the local ones (`*.example.com` for all below); empty: any. allowed_origins: from where
     else, such as `https://example.com`, pages may open a connection; `*`: from anywhere. base_url: Streamlit's
-    `server.baseUrlPath`.
+    `server.baseUrlPath`. policy: the Content-Security-Policy of every answer (see policy.py).
 
     A name that is not allowed is refused for every route: a foreign site that makes its own name point to this
     host (DNS rebinding) would otherwise pass for the dashboard itself. A connection from another origin is
@@ -63,17 +65,20 @@ class Gate:
         allowed_hosts: frozenset[str] = frozenset(),
         allowed_origins: frozenset[str] = frozenset(),
         base_url: str = "",
+        policy: str = "",
     ):
         self.app = app
         self.must_sign_in = must_sign_in
         self.identify, self.is_shared = identify, is_shared
         self.allowed_hosts, self.allowed_origins = allowed_hosts, allowed_origins
+        self.policy = policy
         self.base = [part for part in base_url.split("/") if part]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
         headers = Headers(scope=scope)
+        send = _with_headers(send, self._own_headers(headers.get("host", "")))
         refused = self._foreign(scope, headers)
         cookies = cookie_parser(headers.get("cookie", ""))
         if refused is None and self.must_sign_in:
@@ -84,7 +89,10 @@ class Gate:
             return await self.app(scope, receive, send)
         if self.must_sign_in and self._is_page(scope):
             return await self._page(scope, receive, send, cookies)
-        return await self.app(scope, receive, _with_headers(send, {}))
+        return await self.app(scope, receive, send)
+
+    def _own_headers(self, host: str) -> dict[str, str]:
+        return HEADERS | ({"Content-Security-Policy": policy_for(self.policy, host)} if self.policy else {})
 
     def _foreign(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
         host, origin = headers.get("host", ""), headers.get("origin")
@@ -126,19 +134,19 @@ class Gate:
         if token:
             is_shared = await to_thread.run_sync(self.is_shared, token)
             cookie = _cookie(SHARE_COOKIE, token, path) if is_shared else ""
-            return await self.app(scope, receive, _with_headers(send, {"set-cookie": cookie}))
+            return await self.app(scope, receive, _with_cookie(send, cookie))
         is_known = self.identify(cookies) is not None
         wanted = unquote(cookies.get(RETURN_COOKIE, ""))
         if is_known and not parts and not query and PLACE.fullmatch(wanted):
             answer = RedirectResponse(f"{path.rstrip('/')}/{wanted}", status_code=302)
             answer.headers["set-cookie"] = _cookie(RETURN_COOKIE, "", path, 0)
-            return await answer(scope, receive, _with_headers(send, {}))
+            return await answer(scope, receive, send)
         cookie = ""
         if not is_known and parts:
             place = "/".join(parts) + (f"?{query}" if query else "")
             if PLACE.fullmatch(place):
                 cookie = _cookie(RETURN_COOKIE, quote(place, safe=""), path, RETURN_SECONDS)
-        return await self.app(scope, receive, _with_headers(send, {"set-cookie": cookie}))
+        return await self.app(scope, receive, _with_cookie(send, cookie))
 
     def _is_page(self, scope: Scope) -> bool:
         """Whether a browser asks for a page by its address, rather than for a part of one."""
@@ -190,14 +198,22 @@ def _cookie(name: str, value: str, path: str, seconds: int | None = None) -> str
 
 
 def _with_headers(send: Send, more: Mapping[str, str]) -> Send:
+    """Adds headers to an answer that does not have them."""
+
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            for name, value in HEADERS.items():
-                headers.setdefault(name, value)
             for name, value in more.items():
-                if value:
-                    headers.append(name, value)
+                headers.setdefault(name, value)
+        await send(message)
+
+    return sending
+
+
+def _with_cookie(send: Send, cookie: str) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start" and cookie:
+            MutableHeaders(scope=message).append("set-cookie", cookie)
         await send(message)
 
     return sending
@@ -213,4 +229,4 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, words
     answer: Response = JSONResponse(
         {"error": words}, status_code=status, headers={"Cache-Control": "no-store"}
     )
-    await answer(scope, receive, _with_headers(send, {}))
+    await answer(scope, receive, send)

@@ -17,6 +17,7 @@ import numpy as np
 
 from lwdash.errors import ConversionFailed
 from lwdash.explanations import explain_crash
+from lwdash.link import die_with_parent
 from lwdash.techniques.contract import Rows
 from lwdash.techniques.copied_constants import fit_copied_constants
 from lwdash.techniques.flatbuffer import read_model, text, write_model
@@ -122,5 +123,6 @@ def _run_once(data: bytes, row: Sequence[np.ndarray]) -> None:
 
 def main() -> None:
     """The entry of that process: SOURCE ROWS TARGET PER_CHANNEL."""
+    die_with_parent()  # a process that was stopped with its group would stay
     source, rows, target = (Path(argument) for argument in sys.argv[1:4])
     _quantize(source, rows, target, per_channel=sys.argv[4] == "1")

@@ -27,7 +27,9 @@ def experiment_card(row: Mapping[str, Any], summary: ExperimentSummary) -> None:
     ):
         with st.container(width=270, gap=None):
             st.page_link(
-                places.EXPERIMENT, label=f"**{plain(row['name'])}**", query_params={"id": str(row["id"])}
+                places.EXPERIMENT,
+                label=f"**{plain(row['name'])}**",
+                query_params={"experiment": str(row["id"])},
             )
             private = " · private" if row["is_private"] else ""
             st.caption(
@@ -119,7 +121,7 @@ def example_cards(settings: Settings, store: Store) -> None:
             ):
                 with st.spinner("Reading the model and the data…"):
                     experiment = start_example(settings, store, example)
-                st.switch_page(places.EXPERIMENT, query_params={"id": str(experiment)})
+                st.switch_page(places.EXPERIMENT, query_params={"experiment": str(experiment)})
 
 
 def start_example(settings: Settings, store: Store, example: Example) -> int:

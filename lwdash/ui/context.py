@@ -1,13 +1,13 @@
 """What every page needs: the settings and the opened store, once a process, bound to who looks."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import streamlit as st
 
+from lwdash.home import open_home
 from lwdash.settings import Settings, load_settings
 from lwdash.ui.access import visitor
-from storage.store import Store, open_store
+from storage.store import Store
 from storage.visitors import bound_to
 
 
@@ -20,11 +20,9 @@ def opened() -> tuple[Settings, Store]:
 def installed() -> tuple[Settings, Store]:
     """For the server itself: the settings and the whole store; the database is upgraded when it is opened first."""
     settings = load_settings()
-    return settings, _store(settings.database_url, settings.artifacts, str(settings.home))
+    return settings, _store(settings.database_url, settings.artifacts, str(settings.home), settings)
 
 
 @st.cache_resource(show_spinner=False)
-def _store(database_url: str, artifacts: str, home: str) -> Store:
-    folder = Path(home)
-    (folder / "uploads").mkdir(parents=True, exist_ok=True)
-    return open_store(database_url, artifacts, folder / "cache")
+def _store(database_url: str, artifacts: str, home: str, _settings: Settings) -> Store:
+    return open_home(_settings)

@@ -63,12 +63,12 @@ def capsule_url(run_id: int, *, with_originals: bool = False) -> str:
 
 def run_url(run_id: int) -> str:
     """The page of a run, for links in tables."""
-    return _address("run", id=str(run_id))
+    return _address("run", run=str(run_id))
 
 
 def share_url(experiment_id: int, token: str) -> str:
     """The read-only page of an experiment for whoever has its share link."""
-    return _address("experiment", id=str(experiment_id), share=token)
+    return _address("experiment", experiment=str(experiment_id), share=token)
 
 
 def _address(path: str, **query: str) -> str:

@@ -14,6 +14,8 @@ _TO_ANCHOR = """
 if (document.activeElement === document.body && location.hash) location.replace(location.hash);
 """
 """The browser looks for the address' anchor before there is any; a person who searches is left where they are."""
+INLINE_SCRIPTS = (_TO_ANCHOR,)
+"""What the server's Content-Security-Policy has to allow."""
 
 
 def show_words(words: Sequence[Word]) -> None:

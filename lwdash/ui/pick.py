@@ -1,29 +1,41 @@
-"""Which experiment or run a page is about: the `id` in its address."""
+"""Which experiment or run a page is about: `experiment` or `run` in its address.
+
+Each has a name of its own: a browser keeps addresses of both pages in one history, where one page's number must not be
+read as the other's. Links of older versions say `id` on both pages; they are read, and rewritten.
+"""
 
 import streamlit as st
 
 from lwdash.ui.cards import plain
 
-
-def chosen_id(fallback: int | None) -> int | None:
-    """The `id` of the address; without one, `fallback`, which is then written into the address."""
-    text = st.query_params.get("id")
-    if text is None:
-        if fallback is not None:
-            st.query_params["id"] = str(fallback)
-        return fallback
-    return int(text) if text.isdecimal() and len(text) < 18 else -1
+OLD_NAME = "id"
 
 
-def absent(kind: str) -> str:
+def chosen_id(name: str, fallback: int | None) -> int | None:
+    """The number that the address has under `name`; without one, `fallback`. The address has it afterwards."""
+    text = _text(name)
+    chosen = fallback if text is None else int(text) if text.isdecimal() and len(text) < 18 else -1
+    if chosen is not None and chosen >= 0:
+        _write_address(name, chosen)
+    return chosen
+
+
+def absent(name: str) -> str:
     """Why a page has nothing to show, as Markdown: what the address asks for is not there, or nothing is."""
-    text = st.query_params.get("id")
-    return f"There are no {kind}s yet." if text is None else f"There is no {kind} {plain(text[:40])}."
+    text = _text(name)
+    return f"There are no {name}s yet." if text is None else f"There is no {name} {plain(text[:40])}."
 
 
-def write_address(page: str, shown: int) -> None:
+def _text(name: str) -> str | None:
+    return st.query_params.get(name, st.query_params.get(OLD_NAME))
+
+
+def _write_address(name: str, shown: int) -> None:
     """Writes `shown` into the address where it is another than before: a link from a page to itself changes what is
     shown, and Streamlit leaves the address as it was."""
-    if st.session_state.get(f"pick:{page}") != shown:
-        st.session_state[f"pick:{page}"] = shown
-        st.query_params["id"] = str(shown)
+    is_told = st.query_params.get(name) == str(shown)
+    if not is_told or st.session_state.get(f"pick:{name}") != shown:
+        st.session_state[f"pick:{name}"] = shown
+        st.query_params[name] = str(shown)
+    if OLD_NAME in st.query_params:
+        del st.query_params[OLD_NAME]

@@ -5,12 +5,15 @@ from typing import Any
 
 import streamlit as st
 
+from lwdash.engine import submit
 from lwdash.ui import places
+from lwdash.ui.cards import plain
 from lwdash.ui.more_recipes import offer_recipes
 from lwdash.ui.run_words import edit_words
 from storage import runs
 from storage.frames import baseline_run
 from storage.neighbours import neighbours
+from storage.run_files import file_problem
 from storage.store import Store
 
 
@@ -23,7 +26,7 @@ def show_neighbours(store: Store, run: Mapping[str, Any]) -> None:
                 places.RUN,
                 label=f"Run {before}",
                 icon=":material/chevron_left:",
-                query_params={"id": str(before)},
+                query_params={"run": str(before)},
             )
         if after is not None:
             st.page_link(
@@ -31,7 +34,7 @@ def show_neighbours(store: Store, run: Mapping[str, Any]) -> None:
                 label=f"Run {after}",
                 icon=":material/chevron_right:",
                 icon_position="right",
-                query_params={"id": str(after)},
+                query_params={"run": str(after)},
             )
 
 
@@ -39,7 +42,10 @@ def show_results_links(store: Store, run: Mapping[str, Any]) -> None:
     """The way to the experiment's results, and to this run beside the baseline."""
     experiment = str(run["experiment_id"])
     st.page_link(
-        places.EXPERIMENT, label="Results", icon=":material/scatter_plot:", query_params={"id": experiment}
+        places.EXPERIMENT,
+        label="Results",
+        icon=":material/scatter_plot:",
+        query_params={"experiment": experiment},
     )
     baseline = baseline_run(store.database, run["experiment_id"])
     if run["state"] == "succeeded" and baseline not in (None, run["id"]):
@@ -47,8 +53,29 @@ def show_results_links(store: Store, run: Mapping[str, Any]) -> None:
             places.EXPERIMENT,
             label="Beside the baseline",
             icon=":material/compare:",
-            query_params={"id": experiment, "runs": f"{baseline},{run['id']}"},
+            query_params={"experiment": experiment, "runs": f"{baseline},{run['id']}"},
         )
+
+
+def show_file_problem(store: Store, run: Mapping[str, Any], *, may_start: bool) -> None:
+    """Says that a run's file is gone or damaged, and offers to make it again; nothing while it is whole.
+
+    run: all columns, as of `get_run`.
+    """
+    problem = file_problem(store, run) if run["state"] == "succeeded" else None
+    if problem is None:
+        return
+    with st.container(border=True):
+        st.error(
+            f"{plain(problem[:1].upper() + problem[1:])}. It cannot be downloaded; what was measured of it stays true.",
+            icon=":material/broken_image:",
+        )
+        if may_start and st.button(
+            "Make the file again", icon=":material/replay:",
+            help="Starts the same recipe as a new run: equal content repairs this run's file as well",
+        ):  # fmt: skip
+            _, (again,) = submit.submit_runs(store, run["experiment_id"], [run["recipe"]])
+            st.switch_page(places.RUN, query_params={"run": str(again)})
 
 
 def show_changes(store: Store, run: Mapping[str, Any]) -> None:
@@ -65,4 +92,4 @@ def show_changes(store: Store, run: Mapping[str, Any]) -> None:
         help="Opens the recipe in the editor of its experiment, to be changed and started as a new run",
     ):  # fmt: skip
         offer_recipes(run["experiment_id"], [run["recipe"]])
-        st.switch_page(places.EXPERIMENT, query_params={"id": str(run["experiment_id"])})
+        st.switch_page(places.EXPERIMENT, query_params={"experiment": str(run["experiment_id"])})

@@ -48,7 +48,7 @@ def _running(_store: Store) -> None:
                         places.RUN,
                         label="Open",
                         icon=":material/layers:",
-                        query_params={"id": str(step.run_id)},
+                        query_params={"run": str(step.run_id)},
                     )
         if len(running) > MOST_SHOWN:
             st.caption(f"and {len(running) - MOST_SHOWN} more")

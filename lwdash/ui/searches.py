@@ -92,7 +92,7 @@ def _show_found(_store: Store, experiment: Mapping[str, Any], search_id: int) ->
         st.error(plain(search["words"] or ""), icon=":material/error:")
     if story.best is not None:
         _show_luck(_store, story)
-        link = {"id": str(story.best.run)}
+        link = {"run": str(story.best.run)}
         st.page_link(places.RUN, label=f"Run {story.best.run}", icon=":material/layers:", query_params=link)
     _draw(story)
 

@@ -36,17 +36,37 @@ def show_sharing(settings: Settings, store: Store, experiment: Mapping[str, Any]
         if is_private != experiment["is_private"]:
             sharing.set_private(store.database, number, is_private, me.email or "")
             st.rerun()
-        if experiment["share_token"] is None:
+        if experiment["share_token_sha256"] is None:
             st.caption(
                 "A share link shows results, runs and downloads to whoever has it, without signing in."
             )
             if st.button("Make a share link", icon=":material/add_link:", key=f"share-{number}"):
-                sharing.share(store.database, number)
-                st.rerun()
+                _make_link(store, number)
             return
-        at = urlsplit(st.context.url or "")
-        st.code(f"{at.scheme}://{at.netloc}{share_url(number, experiment['share_token'])}", language=None)
-        st.caption("Whoever has this link can look and download, nothing else.")
+        token = st.session_state.get(_key(number))
+        if token and sharing.shared_experiment(store.database, token) == number:
+            at = urlsplit(st.context.url or "")
+            st.code(f"{at.scheme}://{at.netloc}{share_url(number, token)}", language=None)
+            st.caption(
+                "Whoever has this link can look and download, nothing else. Copy it now: the server keeps only its "
+                "hash, and cannot show it again later."
+            )
+        else:
+            st.caption(
+                "There is a share link. The server keeps only its hash and cannot show it again. A new link replaces it."
+            )
+            if st.button("Replace the link", icon=":material/add_link:", key=f"replace-{number}"):
+                _make_link(store, number)
         if st.button("Revoke the link", icon=":material/link_off:", key=f"revoke-{number}"):
             sharing.revoke(store.database, number)
             st.rerun()
+
+
+def _make_link(store: Store, number: int) -> None:
+    """Makes the link and remembers its token for this visit, in which the page shows it."""
+    st.session_state[_key(number)] = sharing.share(store.database, number)
+    st.rerun()
+
+
+def _key(number: int) -> str:
+    return f"share-token-{number}"

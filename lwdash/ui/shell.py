@@ -1,11 +1,15 @@
 """The frame around every page: its name, its icon, the door, the navigation."""
 
+import logging
 from base64 import b64encode
 from pathlib import Path
 
 import streamlit as st
 
+from lwdash.home import explain_storage
+from lwdash.settings import load_settings
 from lwdash.ui import places
+from lwdash.ui.cards import plain
 from lwdash.ui.context import installed
 from lwdash.ui.sign_in import account_page, admit
 
@@ -35,4 +39,13 @@ pages = [
 ]
 if visitor.email:
     pages.append(st.Page(account_page, title="Account", icon=":material/account_circle:", url_path="account"))
-st.navigation(pages if visitor.is_known else shared, position="top").run()
+page = st.navigation(pages if visitor.is_known else shared, position="top")
+try:
+    page.run()
+except Exception as error:
+    if (words := explain_storage(error, load_settings())) is None:
+        raise
+    logging.getLogger(__name__).exception(
+        "a page could not be shown: the disk is full, or the home not writable"
+    )
+    st.error(plain(words[:1].upper() + words[1:]) + ".", icon=":material/hard_drive:")

@@ -147,7 +147,7 @@ def _show_steps(steps: list[Active], total: int) -> None:
         hide_index=True,
         placeholder="",
         column_config={
-            "run": st.column_config.LinkColumn("Run", display_text=r"id=(\d+)", width=60),
+            "run": st.column_config.LinkColumn("Run", display_text=r"run=(\d+)", width=60),
             "experiment": "Experiment",
             "recipe": st.column_config.TextColumn("Recipe", width=290),
             "step": st.column_config.TextColumn("Step", width=75),

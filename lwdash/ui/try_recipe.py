@@ -22,7 +22,7 @@ def try_recipe(
             places.RUN,
             label=f"Tried in run {known}",
             icon=":material/layers:",
-            query_params={"id": str(known)},
+            query_params={"run": str(known)},
         )
         return
     st.button(
@@ -50,5 +50,5 @@ def show_started() -> None:
                 places.RUN,
                 label="Open it",
                 icon=":material/arrow_forward:",
-                query_params={"id": str(started[0])},
+                query_params={"run": str(started[0])},
             )

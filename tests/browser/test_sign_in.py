@@ -110,7 +110,7 @@ def test_a_person_signs_in_sees_what_is_theirs_or_open_and_leaves(page: Any, das
 def test_after_the_sign_in_comes_the_page_that_was_asked_for(page: Any, dashboard: Dashboard) -> None:
     sign_in(page, dashboard, BOB, "experiment?id=2")
     expect(page.get_by_role("heading", name="open beats")).to_be_visible()
-    assert page.url.endswith("/experiment?id=2")
+    assert page.url.endswith("/experiment?experiment=2")
 
 
 def test_a_share_link_shows_one_experiment_and_is_dead_once_revoked(
@@ -125,7 +125,7 @@ def test_a_share_link_shows_one_experiment_and_is_dead_once_revoked(
     link = page.get_by_role("dialog", name="Share").get_by_test_id("stCode")
     expect(link).to_contain_text("share=")
     address = link.inner_text().strip()
-    assert address.startswith(f"{dashboard.url}experiment?id=1&share=")
+    assert address.startswith(f"{dashboard.url}experiment?experiment=1&share=")
     shoot(page, "share link")
 
     context = browser.new_context()

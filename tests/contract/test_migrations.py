@@ -18,9 +18,10 @@ from fixtures.write_schema import SCHEMAS, migrate_to
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 
-from storage import backup, database, experiments, queue, runs
+from storage import backup, database, experiments, queue, runs, sharing
 from storage.database import MIGRATIONS, connect, ping, upgrade
 from storage.errors import NewerDatabase, UpgradeFailed
+from storage.frames import baseline_run
 from storage.tables import Base
 
 REVISIONS = sorted(script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions())
@@ -88,6 +89,8 @@ def test_an_older_database_keeps_every_value_and_gets_the_newest_tables(
     assert len(before["runs"]) == 3
     upgrade(engine)
     after = rows_of(engine)
+    for row in before["experiments"]:
+        row.pop("share_token", None)  # stored hashed since 0004
     for table, rows in before.items():
         assert [{key: row[key] for key in old} for row, old in zip(after[table], rows, strict=True)] == rows
     assert ping(engine) == HEAD
@@ -106,6 +109,63 @@ def test_what_came_later_has_its_default(engine: Engine) -> None:
     assert {key: run[key] for key in DEFAULTS["runs"]} == DEFAULTS["runs"]
     assert experiment["name"] == "beats & <b>noise</b>"
     assert runs.get_detail(engine, 11)["measured"] == {"layers": [{"type": "CONV_2D", "bytes": 12}]}
+
+
+def test_a_share_link_works_on_and_its_token_is_nowhere_in_the_upgraded_database(engine: Engine) -> None:
+    fill(engine.url.render_as_string(hide_password=False), "0003")
+    upgrade(engine)
+    assert sharing.shared_experiment(engine, "share-token") == 3
+    assert "share-token" not in str(rows_of(engine))
+    if engine.dialect.name == "sqlite":
+        engine.dispose()
+        folder = Path(engine.url.database or "").parent
+        for path in folder.glob("lwdash.sqlite*"):
+            assert b"share-token" not in path.read_bytes(), "no deleted row holds it either"
+
+
+EXPERIMENT = """INSERT INTO experiments (id, name, created_at, model_sha256, model_name, model_facts, data_sha256,
+    data_name, own_parts, settings, task, seed, fingerprint, limits, threads, note, owner, is_private)
+    SELECT {id}, name, created_at, model_sha256, model_name, model_facts, data_sha256, data_name, own_parts, settings,
+    task, seed, fingerprint, limits, threads, note, owner, is_private FROM experiments WHERE id = 3"""
+RUN = """INSERT INTO runs (id, experiment_id, recipe, is_baseline, is_trained, submission, state, step, attempt, vanished,
+    cancel_requested, progress, created_at, kind, of_run, tags, note)
+    VALUES ({id}, 3, 'float32', {is_baseline}, FALSE, 's9', '{state}', 'compress', 1, 0, FALSE, 0, 1, '{kind}', {of_run},
+    '[]', '')"""
+SEARCH = """INSERT INTO searches (id, experiment_id, submission, goal, budget, asked, settings, state, created_at)
+    VALUES ({id}, 3, 's{id}', 'gzip_bytes', 24, 1, '{{}}', 'running', 1790000008.0)"""
+
+
+def test_what_was_made_twice_stays_and_becomes_one_of_its_kind(engine: Engine) -> None:
+    """Nothing goes: duplicates of an older lwdash are rows that nothing takes for the original any more."""
+    fill(engine.url.render_as_string(hide_password=False), "0003")
+    with engine.begin() as connection:
+        connection.execute(text(EXPERIMENT.format(id=4)))
+        baselines = ((21, "succeeded"), (22, "queued"), (23, "failed"))
+        for number, state in baselines:
+            connection.execute(
+                text(RUN.format(id=number, is_baseline="TRUE", state=state, kind="recipe", of_run="NULL"))
+            )
+        connection.execute(
+            text(RUN.format(id=24, is_baseline="FALSE", state="succeeded", kind="sensitivity", of_run="11"))
+        )
+        for number in (5, 6):
+            connection.execute(text(SEARCH.format(id=number)))
+    upgrade(engine)
+    after = rows_of(engine)
+    assert [row["id"] for row in after["experiments"] if row["identity"]] == [3]
+    assert [row["id"] for row in after["runs"] if row["is_baseline"]] == [11, 23]
+    assert baseline_run(engine, 3) == 11
+    assert {row["id"]: row["state"] for row in after["runs"] if row["kind"] == "sensitivity"} == {
+        13: "cancelled",
+        24: "succeeded",
+    }
+    assert {row["id"]: row["state"] for row in after["searches"]} == {
+        2: "stopped",
+        5: "running",
+        6: "stopped",
+    }
+    assert runs.retry(engine, 23)
+    assert not (runs.get_run(engine, 23) or {})["is_baseline"], "another is the baseline by now"
 
 
 @pytest.mark.parametrize("revision", REVISIONS)

@@ -161,7 +161,6 @@ def test_the_same_name_of_two_people_is_two_experiments(team: Store) -> None:
 def test_tokens_are_long_and_open_one_experiment(team: Store) -> None:
     token = sharing.share(team.database, 1)
     assert len(token) >= 43
-    assert sharing.share(team.database, 1) == token
     assert sharing.shared_experiment(team.database, token) == 1
     for wrong in ("", token[:-1], token + "x", token.swapcase(), "ä" * 40, "x" * 5000, "%", "' OR 1=1 --"):
         assert sharing.shared_experiment(team.database, wrong) is None

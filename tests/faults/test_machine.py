@@ -22,6 +22,7 @@ from sqlalchemy import event, text
 from lwdash.engine import scheduler
 from lwdash.engine.room import place_for
 from storage import runs, searches
+from storage.analyses import SENSITIVITY, add_analysis
 from storage.artifacts import Artifacts
 from storage.store import Store
 
@@ -267,3 +268,50 @@ def test_a_clock_that_jumps_costs_no_run(drill: Site, monkeypatch: pytest.Monkey
         connection.execute(text(f"UPDATE runs SET heartbeat_at = heartbeat_at - {seconds}"))
     assert drill.wait_until_ended(ids) == ["succeeded", "succeeded"]
     assert [drill.row(run)["attempt"] for run in ids] == [1, 1]
+
+
+def test_a_short_analysis_does_not_wait_behind_trainings(drill: Site) -> None:
+    """Every slot trains for half a minute, more trainings wait, and the analysis is done before any of them."""
+    drill.start()
+    (done,) = drill.queue("work")
+    drill.wait_until_ended([done])
+    trainings = drill.queue(*["slow(seconds=30)"] * 4, owner="somebody else")
+    for run in trainings[:2]:
+        drill.wait(run, lambda row: row["state"] == "running")
+    asked = time.monotonic()
+    analysis = add_analysis(drill.store.database, done, SENSITIVITY)
+    second = add_analysis(drill.store.database, done, SENSITIVITY)
+    assert second == analysis
+    assert drill.wait_until_ended([analysis], 15) == ["succeeded"]
+    assert time.monotonic() - asked < 15
+    assert drill.states(trainings) == ["running", "running", "queued", "queued"]
+    niceness = [child.nice() for child in drill.children if child.status() != psutil.STATUS_ZOMBIE]
+    assert niceness
+    assert min(niceness) > 0, "trainings leave the processor to what somebody waits for"
+    for run in trainings:
+        runs.cancel(drill.store.database, run)
+    drill.wait_until_ended(trainings)
+
+
+@pytest.mark.parametrize("step", ["compress", "measure"])
+def test_a_child_that_was_stopped_ends_with_its_killed_server(drill: Site, step: str) -> None:
+    """Stopped by somebody else than its supervisor: it cannot notice by itself that the supervisor is gone."""
+    program = f"from lwdash.engine import child\nchild.PROGRAM = {SIMULATED!r}\n{SERVER}"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "LWDASH_SLOTS": "1"}
+    (run,) = drill.queue(f"wait(step={step})" if step == "measure" else "slow(seconds=60)")
+    server = subprocess.Popen([sys.executable, "-c", program, str(drill.settings.home)], env=environment)
+    try:
+        doing = "waiting in measure" if step == "measure" else "working"
+        drill.wait(run, lambda row: row["doing"] == doing)
+        (process,) = drill.children
+        process.send_signal(signal.SIGSTOP)
+        poll("it stands still", lambda: process.status() == psutil.STATUS_STOPPED, 5)
+    finally:
+        server.kill()
+        server.wait()
+    poll("no orphan", lambda: not drill.children, 5)
+    for name in drill.scratch:
+        os.utime(drill.settings.scratch / name, (0, 0))
+    runs.cancel(drill.store.database, run)
+    drill.start()
+    drill.wait_until_ended([run])

@@ -69,7 +69,7 @@ def test_without_an_id_the_newest_is_shown(home):
     seed_experiment(home, "new", 2)
     results = shown(places.EXPERIMENT)
     assert results.title[0].value == "new"
-    assert results.query_params["id"] == "2"
+    assert results.query_params["experiment"] == "2"
     assert "run 4 of new" in words(shown(places.RUN))
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from s3 import S3
 
-from storage.artifacts import Artifacts
-from storage.errors import MissingArtifact, StorageError
+from storage.artifacts import HASHED_EACH_TIME_BYTES, Artifacts
+from storage.errors import DamagedArtifact, MissingArtifact, StorageError
 
 CONTENT = b"weights" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -140,3 +140,71 @@ def test_a_store_whose_library_is_missing_names_it(tmp_path: Path) -> None:
         Artifacts("gs://bucket/lwdash", tmp_path / "cache")
     with pytest.raises(StorageError, match="nonsense://here cannot be opened"):
         Artifacts("nonsense://here", tmp_path / "cache")
+
+
+def overwrite(artifacts: Artifacts, content: bytes) -> None:
+    """Changes the stored file behind the store's back, this host's copy of it included."""
+    place = f"{artifacts.root}/{SHA256[:2]}/{SHA256}"
+    artifacts.filesystem.pipe_file(place, content)
+    (artifacts.cache / SHA256[:2] / SHA256).unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("change", [b"other bytes", CONTENT[:-1], CONTENT[:-1] + b"S", b""])
+def test_a_file_that_was_changed_is_not_given_out_and_is_repaired_by_the_next_put(
+    artifacts: Artifacts, source: Path, change: bytes
+) -> None:
+    artifacts.put(source)
+    overwrite(artifacts, change)
+    with pytest.raises(DamagedArtifact, match=rf"{SHA256[:12]}.*damaged"):
+        artifacts.local_path(SHA256)
+    assert not artifacts.is_whole(SHA256)
+    artifacts.put(source)
+    assert artifacts.read(SHA256) == CONTENT
+    overwrite(artifacts, change)
+    with pytest.raises(DamagedArtifact):
+        artifacts.read(SHA256)
+    artifacts.adopt(source, SHA256)
+    assert artifacts.read(SHA256) == CONTENT
+
+
+def test_a_local_copy_of_a_remote_file_that_was_changed_is_fetched_again(
+    remote: Artifacts, source: Path
+) -> None:
+    remote.put(source)
+    remote.local_path(SHA256).write_bytes(b"changed")
+    assert remote.read(SHA256) == CONTENT
+
+
+def test_a_large_file_that_is_changed_with_its_times_put_back_is_noticed(tmp_path: Path) -> None:
+    artifacts, source = Artifacts(str(tmp_path / "artifacts"), tmp_path / "cache"), tmp_path / "large"
+    source.write_bytes(bytes(HASHED_EACH_TIME_BYTES + 1))
+    sha256 = artifacts.put(source)
+    stored = artifacts.local_path(sha256)
+    times = stored.stat()
+    with stored.open("r+b") as file:
+        file.write(b"x")
+    os.utime(stored, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(DamagedArtifact):
+        artifacts.local_path(sha256)
+
+
+@pytest.mark.parametrize(("folder_mode", "file_mode"), [(0o700, 0o600), (0o750, 0o640), (0o755, 0o644)])
+def test_who_may_enter_the_folder_may_read_its_files(
+    tmp_path: Path, source: Path, folder_mode: int, file_mode: int
+) -> None:
+    root = tmp_path / "artifacts"
+    root.mkdir()
+    root.chmod(folder_mode)
+    artifacts = Artifacts(str(root), tmp_path / "cache")
+    artifacts.put_bytes(b"another")
+    artifacts.put(source)
+    modes = {path.stat().st_mode & 0o777 for path in root.rglob("*") if path.is_file()}
+    assert modes == {file_mode}
+    assert {path.stat().st_mode & 0o777 for path in root.iterdir()} == {folder_mode}
+
+
+def test_a_store_that_is_made_is_its_owners_alone(tmp_path: Path, source: Path) -> None:
+    artifacts = Artifacts(str(tmp_path / "made"), tmp_path / "cache")
+    artifacts.put(source)
+    assert Path(artifacts.root).stat().st_mode & 0o777 == 0o700
+    assert artifacts.local_path(SHA256).stat().st_mode & 0o777 == 0o600

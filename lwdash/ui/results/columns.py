@@ -156,7 +156,7 @@ def column_config(runs: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
     text, number = st.column_config.TextColumn, st.column_config.NumberColumn
     config: dict[str, Any] = {
         "run": st.column_config.LinkColumn(
-            "Run", display_text=r"id=(\d+)", width=64, help="Opens the run's page: stages, layers, log"
+            "Run", display_text=r"run=(\d+)", width=64, help="Opens the run's page: stages, layers, log"
         ),
         "recipe": text("Recipe", width=230, help="Or the run's title; shortened: a run's page has it in full"),
         "state": text("State", width=130),

@@ -66,7 +66,7 @@ def show_best(runs: pd.DataFrame, limits: Mapping[str, float]) -> None:
         with st.container(horizontal=True, width="content"):
             st.link_button("Download .tflite", download_url(chosen), icon=":material/download:")
             st.page_link(
-                places.RUN, label="Details", icon=":material/layers:", query_params={"id": str(chosen)}
+                places.RUN, label="Details", icon=":material/layers:", query_params={"run": str(chosen)}
             )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from lwdash.charts.measures import INTERVALS, MEASURES
+from lwdash.report.cells import neutralised
 
 PLAIN = ("id", "recipe", "title", "tags", "note", "state", "error", "is_baseline", "attempt")
 FIGURES = ("rows", "verdict", "verdict_text", "baseline_accuracy", "baseline_size_bytes", "host_name")
@@ -19,14 +20,18 @@ def export_frame(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def to_csv(runs: pd.DataFrame) -> str:
-    """The table as CSV: a list as its parts joined by a semicolon, an empty field where nothing was measured."""
+    """The table as CSV: a list as its parts joined by a semicolon, an empty field where nothing was measured.
+
+    Text that a spreadsheet would compute has an apostrophe before it.
+    """
     table = export_frame(runs)
     for column in ("tags", *INTERVALS.values()):
         if column in table:
             table[column] = table[column].map(
                 lambda v: ";".join(map(str, v)) if isinstance(v, (list, tuple)) else ""
             )
-    return table.to_csv(index=False)
+    table = table.map(neutralised).rename(columns=neutralised)
+    return table.to_csv(index=False, lineterminator="\r\n")
 
 
 def records_of(runs: pd.DataFrame) -> list[dict[str, Any]]:

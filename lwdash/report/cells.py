@@ -1,0 +1,25 @@
+"""Cells of CSV files that people open in a spreadsheet: text stays text there, whatever it begins with."""
+
+from typing import Any
+
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""How a cell begins that a spreadsheet takes for a formula, or strips until it is one (OWASP, CSV injection)."""
+
+
+def neutralised(value: Any) -> Any:
+    """Text that a spreadsheet would compute, with an apostrophe before it; numbers and all other values as they are."""
+    if (
+        not isinstance(value, str)
+        or not value.lstrip(" \u00a0").startswith(FORMULA_SIGNS)
+        or _is_number(value)
+    ):
+        return value
+    return f"'{value}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return text.isascii() and "_" not in text
