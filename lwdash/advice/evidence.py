@@ -158,6 +158,6 @@ class Evidence:
 
 
 def is_nameable(row: Mapping[str, Any]) -> bool:
-    """Whether `mixed` knows this operator by its Keras layer's name: it goes by the names of tensors."""
+    """Whether `mixed` knows this operator by its Keras layer's name: by its kernel's, else by its output's."""
     layer, path = row.get("layer"), str(row.get("name", "")).rpartition("/")[0]
-    return bool(layer) and (path == layer or path.endswith(f"/{layer}"))
+    return bool(layer) and (bool(row.get("kernel_values")) or path == layer or path.endswith(f"/{layer}"))

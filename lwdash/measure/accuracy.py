@@ -147,6 +147,14 @@ def agreement(predicted: np.ndarray, reference: np.ndarray) -> float:
     return float(np.mean(predicted == reference))
 
 
+def whole_rows(predicted: np.ndarray | None, reference: np.ndarray | None) -> tuple[float | None, int | None]:
+    """(share of rows all of whose answers are the original's, answers a row); (None, None) without classes."""
+    if predicted is None or reference is None:
+        return None, None
+    same = (predicted == reference).reshape(len(predicted), -1)
+    return float(same.all(axis=1).mean()), same.shape[1]
+
+
 def sqnr_db(reference: np.ndarray, outputs: np.ndarray) -> float | None:
     """10·log10(Σ ref² / Σ (ref − y)²) in dB; None as in `decibels`."""
     reference = reference.astype(np.float64)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.errors import DataRefused
-from lwdash.measure.accuracy import Quality, agreement, judge, looks_like_logits
+from lwdash.measure.accuracy import Quality, agreement, judge, looks_like_logits, whole_rows
 from lwdash.measure.answers import Answers
 from lwdash.measure.arena import plan_arena
 from lwdash.measure.explain import why_not_faster
@@ -20,6 +20,7 @@ from lwdash.measure.host import Host, this_host
 from lwdash.measure.latency import Latency, compare_latency
 from lwdash.measure.layer_error import layer_errors
 from lwdash.measure.layers import LayerTable, layer_table
+from lwdash.measure.micro_runtime import why_not_on_micro
 from lwdash.measure.operator_time import operator_times
 from lwdash.measure.runner import Runner
 from lwdash.measure.size import gzip_bytes
@@ -46,12 +47,15 @@ class Measures:
     size_bytes: int
     gzip_bytes: int
     baseline_size_bytes: int
-    arena_bytes: int
+    arena_bytes: int | None
+    arena_reason: str | None
     table: LayerTable
     details: Mapping[int, Mapping[str, Any]]
     quality: Quality
     baseline_quality: Quality
     agreement: float | None
+    agreement_rows: float | None
+    answers_per_row: int | None
     fidelity: tuple[OutputFidelity, ...]
     verdict: Verdict
     flips: tuple[dict[str, Any], ...]
@@ -71,10 +75,13 @@ class Measures:
             "gzip_bytes": self.gzip_bytes,
             "baseline_size_bytes": self.baseline_size_bytes,
             "arena_bytes": self.arena_bytes,
+            "arena_reason": self.arena_reason,
             **self.table.totals(),
             **quality,
             **{f"baseline_{key}": baseline[key] for key in _BASELINE_FIGURES},
             "agreement": self.agreement,
+            "agreement_rows": self.agreement_rows,
+            "answers_per_row": self.answers_per_row,
             "sqnr_db": first.sqnr_db,
             "kl_nats": first.kl_nats,
             "is_identical": all(f.largest_difference == 0 for f in self.fidelity),
@@ -176,6 +183,7 @@ def measure(
         if quality.predicted is None or baseline_quality.predicted is None
         else agreement(quality.predicted, baseline_quality.predicted)
     )
+    agreed_rows, answers_per_row = whole_rows(quality.predicted, baseline_quality.predicted)
     latency = None
     if latency_seconds > 0:
         progress("latency", 0.6)
@@ -189,17 +197,21 @@ def measure(
     if detail_seconds > 0:
         progress("layers", 0.9)
         details = _details(tflite, baseline, detail_inputs or inputs, threads, detail_seconds)
+    arena_reason = why_not_on_micro(facts)
     progress("done", 1.0)
     return Measures(
         size_bytes=len(tflite),
         gzip_bytes=zipped,
         baseline_size_bytes=len(baseline),
-        arena_bytes=plan_arena(facts).arena_bytes,
+        arena_bytes=None if arena_reason else plan_arena(facts).arena_bytes,
+        arena_reason=arena_reason,
         table=table,
         details=details,
         quality=quality,
         baseline_quality=baseline_quality,
         agreement=agreed,
+        agreement_rows=agreed_rows,
+        answers_per_row=answers_per_row,
         fidelity=fidelity,
         verdict=with_lost_outputs(
             _verdict(

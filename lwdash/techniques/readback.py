@@ -13,7 +13,8 @@ from lwdash.techniques.formats import FLOAT32, FORMATS, WEIGHT_OPERATORS, Format
 from lwdash.techniques.operator_codes import kind_of
 
 CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
-RECURRENT_OPERATORS = ("UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN")
+OTHER_HOLDERS = ("GATHER", "SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN")
+"""Operators with kernels besides those whose weights are quantized."""
 
 
 @dataclass(frozen=True)
@@ -168,9 +169,11 @@ def layer_of(tensor: Any) -> str:
 
 def _holder(names: Sequence[str], kind: str, kernel: int | None, unpacked: Mapping[int, int]) -> str:
     """The layer that an operator's kernel is named after; empty where there is none or its name tells nothing."""
-    if kernel is None or kind not in (*WEIGHT_OPERATORS, *RECURRENT_OPERATORS):
+    if kernel is None or kind not in (*WEIGHT_OPERATORS, *OTHER_HOLDERS):
         return ""
-    return next((path for i in (kernel, unpacked.get(kernel, kernel)) if (path := names[i].rpartition("/")[0])), "")
+    return next(
+        (path for i in (kernel, unpacked.get(kernel, kernel)) if (path := names[i].rpartition("/")[0])), ""
+    )
 
 
 def _layer(names: Sequence[str], operator: Any) -> str:

@@ -50,6 +50,10 @@ MEASURE_TRAPS: Mapping[str, str] = {
     "rmse": "It is in the unit of the labels, so it cannot be compared between data sets, and single large errors rule it.",
     "reconstruction_error": "A low error can hide that rare events are no longer told apart: look at their rows.",
     "mae": "It hides rare large errors, which the RMSE shows.",
+    "nrmse": "It names the worst target, and says nothing of the others: the page of a run has them one by one.",
+    "worst_r2": "It is below 0 where answering the mean would be better.",
+    "variation_sqnr_db": "Below 10 dB more than a tenth of the variance is error, below 3 dB more than half: such an output "
+    "is lost, however good its SQNR is, since the SQNR counts the mean as signal.",
     "r2": "It is high wherever the labels vary much, also where the error is too large for the use.",
     "agreement": "It says how much alike two models are, not whether either is right.",
     "sqnr_db": "Of a classifier only the largest output counts: 20 dB can leave every answer as it was, and 40 dB can flip "
