@@ -50,7 +50,11 @@ def run_record(engine: Engine, run_id: int, *, with_layers: bool = False) -> dic
         "host": figures.get("host"),
     }
     if with_layers:
-        record["layers"] = (detail["measured"] or {}).get("layers", [])
+        layers = (detail["measured"] or {}).get("layers", [])
+        record["layers"] = layers
+        record["layer_bytes"] = sum(layer["bytes"] for layer in layers) if layers else None
+        record["overhead_bytes"] = figures.get("overhead_bytes")
+        record["bytes_by_kind"] = (detail["measured"] or {}).get("ledger")
     return record
 
 

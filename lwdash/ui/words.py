@@ -97,6 +97,8 @@ FINDINGS: Mapping[str, str] = {
     "transposed": "Another order of the same numbers is much smoother: columns and rows, or channels, are swapped.",
     "outliers": "A few calibration rows reach far beyond all others and take most of the 256 levels of int8.",
     "uneven-units": "Columns in very different units share one int8 scale: the small ones are rounded to a few levels.",
+    "uneven-targets": "The numbers of one output share one int8 scale: targets in a small unit are left with a few levels, "
+    "or one constant.",
     "beyond-calibration": "Evaluation rows lie outside of the range that the calibration rows set, and are clipped.",
     "constant-columns": "A column has the same value in all rows.",
     "duplicate-columns": "Two columns have the same values in all rows.",
@@ -221,6 +223,15 @@ TERMS: tuple[Word, ...] = (
         TERM,
         "The interpreter for microcontrollers, a few ten kilobytes of code without an operating system.",
         "It knows fewer operators than LiteRT on phones.",
+    ),
+    Word(
+        "lost-output",
+        "Lost output",
+        TERM,
+        "An output, or one of its numbers, whose error has more than half the variance that the original has from row to "
+        "row (below 3 dB), or that is the same in every row. Below 10 dB it is called poor. A file whose outputs are all "
+        "lost is rejected.",
+        "A high SQNR does not exclude it: an output of 50,000 ± 10 that became the constant 50,000 has 74 dB.",
     ),
     Word(
         "vnni",
