@@ -81,8 +81,9 @@ def output_fidelity(task: str, name: str, outputs: np.ndarray, reference: np.nda
     signal, noise = variation(theirs, ours)
     level = float(np.abs(theirs).max(initial=0.0))
     spread = np.sqrt(signal / max(rows, 1))
-    is_flat = (ours == ours[:1]).all(axis=0) & (spread > _least_spread(task) * level) & (noise > 0)
     is_by_target = task not in CLASS_TASKS and task != "reconstruction" and 1 < len(signal) <= MAX_TARGETS
+    reach = np.abs(theirs).max(axis=0, initial=0.0) if is_by_target else level
+    is_flat = (ours == ours[:1]).all(axis=0) & (spread > _least_spread(task) * reach) & (noise > 0)
     targets: tuple[TargetFidelity, ...] = ()
     worst: int | None = None
     whole = decibels(float(signal.sum()), float(noise.sum()))
