@@ -23,6 +23,7 @@ def scaled(kind: str, sizes: tuple[float, float, float]) -> tuple[bytes, np.ndar
     """The float .tflite of a network that computes the same in other units, and its input rows."""
     import keras
 
+    keras.utils.set_random_seed(3)
     layers = keras.layers
     shape, stack = {
         "dense": ((6,), [layers.Dense(8, activation="relu"), layers.Dense(8), layers.Dense(3)]),
@@ -36,7 +37,6 @@ def scaled(kind: str, sizes: tuple[float, float, float]) -> tuple[bytes, np.ndar
             ],
         ),
     }[kind]
-    keras.utils.set_random_seed(3)
     model = keras.Sequential([keras.Input(shape), *stack])
     random = np.random.default_rng(1)
     before = sizes[0]
