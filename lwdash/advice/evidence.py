@@ -12,6 +12,8 @@ from lwdash.recipe import Recipe, parse_recipe
 
 CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 FLOATS = ("float32", "float16", "bfloat16")
+LOST_DB = 10.0
+"""Below this SQNR of its variation, an output is off by more than a third of what it varies by."""
 GOOD_SQNR_DB = 30.0
 """Outputs this close to the original's (one part noise to a thousand, in power) seldom change a decision."""
 
@@ -65,8 +67,31 @@ class Evidence:
         return None if agreement is None else agreement - 1.0
 
     @property
+    def lost_outputs(self) -> str:
+        """What was lost of the outputs, as a sentence; empty where nothing was, or where the original tells nothing."""
+        lost = [
+            output
+            for output in self.figures.get("outputs") or ()
+            if output.get("is_constant") or (output.get("variation_sqnr_db") or LOST_DB) < LOST_DB
+        ]
+        if not lost:
+            return ""
+        worst = min(lost, key=lambda output: output.get("variation_sqnr_db") or 0.0)
+        number = worst.get("worst_target")
+        which = f"output '{worst['name']}'" if number is None else f"number {number + 1} of '{worst['name']}'"
+        return f"{which[0].upper()}{which[1:]} no longer follows the original."
+
+    @property
+    def last_layer(self) -> str | None:
+        """The Keras layer of the last operator, where recipes can name it."""
+        computing = [row for row in self.layers if row["type"] not in CONVERSIONS and not row.get("subgraph")]
+        return computing[-1]["layer"] if computing and is_nameable(computing[-1]) else None
+
+    @property
     def has_lost(self) -> bool:
         """Whether anything visible was lost: a worse verdict, wrong rows more, or a weak signal where there are none."""
+        if self.lost_outputs:
+            return True
         if self.figures.get("verdict") in ("worse", "better", "equivalent"):
             return self.figures["verdict"] == "worse"
         if self.difference is not None:
@@ -96,6 +121,8 @@ class Evidence:
     def has_rounding_lost(self) -> bool:
         """Whether the number format is to blame: a weak signal from quantizing alone, or a loss without training."""
         sqnr = self.quantization_sqnr_db
+        if self.lost_outputs and self.recipe is not None and not self.recipe.keras_steps:
+            return True
         if sqnr is not None and sqnr < GOOD_SQNR_DB:
             return True
         return self.has_lost and self.recipe is not None and not self.recipe.keras_steps
@@ -158,6 +185,6 @@ class Evidence:
 
 
 def is_nameable(row: Mapping[str, Any]) -> bool:
-    """Whether `mixed` knows this operator by its Keras layer's name: it goes by the names of tensors."""
+    """Whether `mixed` knows this operator by its Keras layer's name: by its kernel's, else by its output's."""
     layer, path = row.get("layer"), str(row.get("name", "")).rpartition("/")[0]
-    return bool(layer) and (path == layer or path.endswith(f"/{layer}"))
+    return bool(layer) and (bool(row.get("kernel_values")) or path == layer or path.endswith(f"/{layer}"))

@@ -26,6 +26,8 @@ class Finding:
 def findings(evidence: Evidence) -> list[Finding]:
     """Problems first, then what went well, then what explains a figure."""
     found = [
+        *(Finding("problem", text) for text in evidence.figures.get("output_findings") or ()),
+        *_micro(evidence),
         *_structure(evidence),
         *_floats(evidence),
         *_packing(evidence),
@@ -136,6 +138,12 @@ def _steps(evidence: Evidence) -> Iterator[Finding]:
 def _speed(evidence: Evidence) -> Iterator[Finding]:
     for reason in evidence.figures.get("why_not_faster") or ():
         yield Finding("note", reason)
+
+
+def _micro(evidence: Evidence) -> Iterator[Finding]:
+    reason = evidence.figures.get("arena_reason")
+    if reason:
+        yield Finding("note", f"{reason} So there is no arena to plan.")
 
 
 def _layer(finding: object) -> str:

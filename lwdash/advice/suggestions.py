@@ -73,6 +73,27 @@ def _integer_throughout(evidence: Evidence, recipe: Recipe) -> Iterator[Suggesti
     )  # fmt: skip
 
 
+def _lost_output(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
+    """Where an output, or one of its numbers, is lost to the scale that it shares: 16 bits, or a last layer in floats."""
+    step, lost = recipe.tflite_step, evidence.lost_outputs
+    if not lost or step is None or step.name not in ("int8", "mixed"):
+        return
+    last = evidence.last_layer
+    if last and step.name == "int8" and step.params.backend == "litert":
+        mixed = TECHNIQUES["mixed"].Params(
+            default="int8", overrides=((last, "float32"),), io="float32", per_channel=step.params.per_channel,
+            rows=step.params.rows, ranges=step.params.ranges,
+        )  # fmt: skip
+        yield from _with_format(
+            recipe, mixed, "mixed", f"Keep {last} in float",
+            f"{lost} The last layer and the output in float32 need no common scale; all layers before stay in 8 bits.",
+        )  # fmt: skip
+    yield from _with_format(
+        recipe, TECHNIQUES["int16x8"].Params(), "int16x8", "16-bit activations",
+        f"{lost} 16 bits have 256 steps where 8 bits have one.",
+    )  # fmt: skip
+
+
 def _worst_layer(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
     step, worst = recipe.tflite_step, evidence.lost_signal
     if step is None or worst is None or recipe.keras_steps or not evidence.has_rounding_lost:
@@ -261,7 +282,7 @@ def _further(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
 
 
 RULES: tuple[Rule, ...] = (
-    _first_steps, _integer_throughout, _worst_layer, _scales, _finer_weights, _training, _lost_structure,
+    _first_steps, _integer_throughout, _lost_output, _worst_layer, _scales, _finer_weights, _training, _lost_structure,
     _less_structure, _ranges, _further,
 )  # fmt: skip
 """In the order of what a person would try first."""

@@ -38,6 +38,10 @@ LIMITS: Mapping[str, Limit] = {
 }  # fmt: skip
 
 
+NOT_RUNNABLE = 10.0
+"""By which share of a limit on the arena a file exceeds it that TensorFlow Lite Micro does not run."""
+
+
 def kept(runs: pd.DataFrame, limits: Mapping[str, float]) -> pd.DataFrame:
     """For each run and limit 1.0 where it is kept, 0.0 where it is broken, NaN where nothing was measured to tell."""
     over = excess(runs, limits)
@@ -54,7 +58,7 @@ def excess(runs: pd.DataFrame, limits: Mapping[str, float]) -> pd.DataFrame:
         if limits.get(key) is not None:
             limit = float(limits[key])
             allowed = limit + 1e-9 * max(1.0, abs(limit))  # 0.93 − 0.92 is a little more than 0.01
-            found[key] = (_figures(runs, key) - allowed) / allowed
+            found[key] = ((_figures(runs, key) - allowed) / allowed).replace(np.inf, NOT_RUNNABLE)
     return pd.DataFrame(found, index=runs.index, dtype=float)
 
 
@@ -110,7 +114,10 @@ def _figures(runs: pd.DataFrame, key: str) -> pd.Series:
     if key == "accuracy_drop":
         drop = _numbers(runs, "baseline_accuracy") - _numbers(runs, "accuracy")
         return drop.fillna(1 - _numbers(runs, "agreement"))
-    return _numbers(runs, {"latency_ms": "latency_ms_p50"}.get(key, key))
+    found = _numbers(runs, {"latency_ms": "latency_ms_p50"}.get(key, key))
+    if key == "arena_bytes" and "arena_reason" in runs:
+        return found.mask(found.isna() & runs["arena_reason"].notna(), np.inf)  # it runs in no RAM at all
+    return found
 
 
 def _numbers(runs: pd.DataFrame, column: str) -> pd.Series:

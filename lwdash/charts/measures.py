@@ -51,7 +51,12 @@ ACCURACY = Measure(
 )  # fmt: skip
 AGREEMENT = Measure(
     "agreement", "Agreement with the original", "%", 100.0,
-    help="Share of the rows given the original's class; of all answers where a row has several",
+    help="Share of the answers that are the original's: one a row, or several, each counted by itself",
+)  # fmt: skip
+WORST_TARGET = _error(
+    "nrmse", "Error of the worst target",
+    "Of several targets, the largest root mean square error in standard deviations of that target's labels: 1 is no better "
+    "than to answer the mean",
 )  # fmt: skip
 ERRORS = (
     _error("rmse", "Root mean square error", "Of the outputs against the labels"),
@@ -77,11 +82,17 @@ MEASURES: Mapping[str, Measure] = {
         Measure("macro_f1", "Macro F1", "%", 100.0,
                 help="Mean of the classes' F1 scores, each class counting alike however rare it is"),
         Measure("accuracy_change", "Change of accuracy", "points", 100.0, help="Against the baseline, same rows"),
+        WORST_TARGET,
         *ERRORS,
         _error("mae", "Mean absolute error", "Of the outputs against the labels"),
         Measure("r2", "R²", "", digits=4, help="Share of the labels' variance that is explained"),
+        Measure("worst_r2", "R² of the worst target", "", digits=4,
+                help="Of several targets, the least share of a target's variance that is explained"),
         AGREEMENT,
         SQNR,
+        Measure("variation_sqnr_db", "SQNR of the variation", "dB", digits=1,
+                help="How much stronger the output's change from row to row is than its error, of the worst number: 0 dB is "
+                     "no better than one constant answer"),
         Measure("kl_nats", "KL divergence", "nats", is_higher_better=False, digits=4,
                 help="Of the output probabilities from the original's"),
         _latency("latency_ms_p50", "Latency p50", "Median time of one sample"),
@@ -111,7 +122,7 @@ def available(runs: pd.DataFrame) -> list[Measure]:
 
 def quality_of(runs: pd.DataFrame) -> Measure:
     """The measure that these runs have in common: accuracy with labels, else what their task gives."""
-    for measure in (ACCURACY, *ERRORS, AGREEMENT, SQNR):
+    for measure in (ACCURACY, WORST_TARGET, *ERRORS, AGREEMENT, SQNR):
         if measure.column in runs and runs[measure.column].notna().any():
             return measure
     return ACCURACY

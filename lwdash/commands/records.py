@@ -16,7 +16,8 @@ FIGURES = (
     "baseline_macro_f1", "mae", "baseline_mae",
     "rmse", "baseline_rmse", "r2", "baseline_r2", "reconstruction_error", "baseline_reconstruction_error", "agreement",
     "sqnr_db", "kl_nats", "verdict", "latency_ms_p50", "latency_ms_p90", "latency_ms_p99", "speedup", "speedup_ci",
-    "sparsity",
+    "sparsity", "nrmse", "baseline_nrmse", "worst_r2", "baseline_worst_r2", "worst_target", "variation_sqnr_db",
+    "agreement_rows", "answers_per_row", "arena_bytes", "arena_reason", "output_findings",
 )  # fmt: skip
 MOST_LISTED = 1000
 
@@ -49,7 +50,11 @@ def run_record(engine: Engine, run_id: int, *, with_layers: bool = False) -> dic
         "host": figures.get("host"),
     }
     if with_layers:
-        record["layers"] = (detail["measured"] or {}).get("layers", [])
+        layers = (detail["measured"] or {}).get("layers", [])
+        record["layers"] = layers
+        record["layer_bytes"] = sum(layer["bytes"] for layer in layers) if layers else None
+        record["overhead_bytes"] = figures.get("overhead_bytes")
+        record["bytes_by_kind"] = (detail["measured"] or {}).get("ledger")
     return record
 
 
@@ -68,7 +73,8 @@ def table_lines(records: Sequence[Mapping[str, Any]]) -> list[str]:
     rows = [head, *(_cells(r) for r in records)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return [*lines, *(f"run {r['id']}: {r['error']}" for r in records if r["error"])]
+    lines += [f"run {r['id']}: {r['error']}" for r in records if r["error"]]
+    return [*lines, *(f"run {r['id']}: {text}" for r in records for text in r.get("output_findings") or ())]
 
 
 def show_lines(record: Mapping[str, Any]) -> list[str]:
@@ -128,6 +134,7 @@ def _quality(record: Mapping[str, Any]) -> str:
     forms = {
         "accuracy": "{:.2%}",
         "reconstruction_error": "MSE {:.4g}",
+        "nrmse": "worst target {:.4g} σ",
         "mae": "MAE {:.4g}",
         "agreement": "agrees {:.2%}",
     }

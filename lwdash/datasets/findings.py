@@ -16,6 +16,7 @@ CODES = {
     "transposed": "Rows and columns swapped",
     "outliers": "Outliers stretch the int8 range",
     "uneven-units": "Columns too small for a common int8 range",
+    "uneven-targets": "Targets too small for a common int8 range",
     "beyond-calibration": "Evaluation rows beyond the calibrated range",
     "constant-columns": "Constant columns",
     "duplicate-columns": "Duplicated columns",

@@ -13,6 +13,7 @@ from lwdash.datasets.linter_layout import layout_findings
 from lwdash.datasets.linter_ranges import range_findings
 from lwdash.datasets.linter_rows import row_findings
 from lwdash.datasets.linter_scaling import Expected, scaling_findings
+from lwdash.datasets.linter_targets import target_findings
 from lwdash.datasets.linter_view import InputView
 from lwdash.datasets.preprocess import parse_preprocess
 
@@ -34,7 +35,7 @@ def lint(
     fit: how the columns feed the inputs; names: all columns of the file. expected: per input what the model
     makes of its values, left out where the model's file does not tell. own_parts: parts with files of their own.
     """
-    found = [*class_findings(dataset), *row_findings(dataset, own_parts)]
+    found = [*class_findings(dataset), *target_findings(dataset), *row_findings(dataset, own_parts)]
     for fitted in fit.inputs:
         view = input_view(dataset, fitted.name, [names[i] for i in fitted.columns])
         found += scaling_findings(view, (expected or {}).get(fitted.name))

@@ -57,7 +57,7 @@ def describe(file: ModelFile, library: str, network: Network) -> ModelFacts:
         format=file.format,
         keras_version=file.keras_version,
         library=library,
-        loss=loss_name(file.compile_config),
+        loss=loss_name(file.compile_config, [ref.layer for ref in network.outputs]),
         stored=sum(file.sizes.values()),
         statistics=statistics,
     )

@@ -147,7 +147,7 @@ def _facts(graph: Message, metadata: Message | None, stored_bytes: int) -> Model
         format="savedmodel",
         keras_version=version,
         library="tf_keras",
-        loss=loss_name(top["metadata"].get("training_config")),
+        loss=loss_name(top["metadata"].get("training_config"), [ref.layer for ref in network.outputs]),
         stored=min(stored_bytes, sum(size or 0 for size in sizes)),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from lwdash.keras_models.facts import LayerFacts, TensorFacts
@@ -44,9 +45,19 @@ ABBREVIATIONS = {
 }
 
 
-def loss_name(compile_config: dict[str, Any] | None) -> str | None:
-    """The loss in compile settings, in snake case; of several outputs the first; None when there is none."""
-    return _loss(compile_config.get("loss")) if compile_config else None
+def loss_name(compile_config: dict[str, Any] | None, outputs: Sequence[str] = ()) -> str | None:
+    """The loss of the first output in compile settings, in snake case; None when there is none.
+
+    outputs: names of all outputs, in the model's order, by which a dictionary of losses tells whose each is.
+    """
+    if not compile_config:
+        return None
+    loss = compile_config.get("loss")
+    if isinstance(loss, list) and len(loss) == len(outputs) > 1:
+        return _loss(loss[0])
+    if isinstance(loss, dict) and "class_name" not in loss and len(outputs) > 1 and set(loss) <= set(outputs):
+        return _loss(loss.get(outputs[0]))
+    return _loss(loss)
 
 
 def _loss(value: Any, depth: int = 0) -> str | None:

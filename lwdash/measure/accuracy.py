@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.errors import DataRefused
+from lwdash.measure.targets import with_own_spread, worst_target
 
 TASKS = ("classification", "binary", "multi-label", "regression", "reconstruction")
 _Z = 1.959963984540054  # the 97.5 % point of the normal distribution
@@ -25,6 +26,8 @@ class Quality:
     """One model's outputs judged. A figure that the task or the missing labels do not allow is None.
 
     targets: mae, rmse and r2 of each, where several numbers a row are predicted.
+    nrmse, worst_r2, worst_target: of the target with the largest RMSE in standard deviations of its labels; None for
+    a single target. target_errors: (rows, targets) absolute errors.
     row_scores: (rows,) what a paired comparison needs: 1 for a right row, 0 for a wrong one; or the row's
     error.
     predicted: (rows,) or (rows, positions) class indices; None for tasks without classes.
@@ -41,7 +44,11 @@ class Quality:
     r2: float | None = None
     reconstruction_error: float | None = None
     targets: tuple[Mapping[str, float | None], ...] | None = None
+    nrmse: float | None = None
+    worst_r2: float | None = None
+    worst_target: int | None = None
     row_scores: np.ndarray | None = field(default=None, repr=False)
+    target_errors: np.ndarray | None = field(default=None, repr=False)
     predicted: np.ndarray | None = field(default=None, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -58,6 +65,9 @@ class Quality:
             "r2": self.r2,
             "reconstruction_error": self.reconstruction_error,
             "targets": None if self.targets is None else [dict(target) for target in self.targets],
+            "nrmse": self.nrmse,
+            "worst_r2": self.worst_r2,
+            "worst_target": self.worst_target,
         }
 
 
@@ -135,6 +145,14 @@ def macro_f1(found: np.ndarray, present: np.ndarray, given: np.ndarray) -> float
 def agreement(predicted: np.ndarray, reference: np.ndarray) -> float:
     """Share of rows (and positions) with the same class as the original model's."""
     return float(np.mean(predicted == reference))
+
+
+def whole_rows(predicted: np.ndarray | None, reference: np.ndarray | None) -> tuple[float | None, int | None]:
+    """(share of rows all of whose answers are the original's, answers a row); (None, None) without classes."""
+    if predicted is None or reference is None:
+        return None, None
+    same = (predicted == reference).reshape(len(predicted), -1)
+    return float(same.all(axis=1).mean()), same.shape[1]
 
 
 def sqnr_db(reference: np.ndarray, outputs: np.ndarray) -> float | None:
@@ -237,15 +255,22 @@ def _judge_regression(outputs: np.ndarray, labels: np.ndarray | None) -> Quality
     given = outputs.reshape(rows, -1).astype(np.float64)
     if truth.shape != given.shape:
         raise DataRefused(f"{given.shape[1]} outputs a row, but {truth.shape[1]} targets a row")
-    columns = [_errors(given[:, [k]], truth[:, [k]]) for k in range(truth.shape[1])]
+    columns = [
+        with_own_spread(_errors(given[:, [k]], truth[:, [k]]), truth[:, k]) for k in range(truth.shape[1])
+    ]
     together = _errors(given, truth)
+    worst = worst_target(columns) if len(columns) > 1 else None
     return Quality(
         rows=rows,
         mae=together["mae"],
         rmse=together["rmse"],
         r2=together["r2"],
         targets=tuple(columns) if len(columns) > 1 else None,
+        nrmse=None if worst is None else columns[worst]["nrmse"],
+        worst_r2=None if worst is None else columns[worst]["r2"],
+        worst_target=worst,
         row_scores=np.abs(given - truth).mean(axis=1),
+        target_errors=np.abs(given - truth),
     )
 
 

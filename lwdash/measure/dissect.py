@@ -10,6 +10,7 @@ import numpy as np
 from lwdash.measure.layer_error import match_operators
 from lwdash.measure.layers import LayerNames, operator_names
 from lwdash.measure.parameters import KERNEL, Owners, find_owners
+from lwdash.measure.size import distinct_values
 from lwdash.measure.tensor import Tensor
 from lwdash.measure.tflite_file import TfliteFacts, read_tflite
 
@@ -73,7 +74,7 @@ def kernel_histograms(
     """One dict for every trained kernel of the main graph, in order.
 
     "low", "high": the range of both files' weights, as real numbers; "counts": `BINS` equal bins over it, exact zeros
-    left out and counted as "zeros", of "values" in all; "distinct": different real values. "baseline": the same of the
+    left out and counted as "zeros", of "values" in all; "distinct": different stored values. "baseline": the same of the
     operator's twin (counts, zeros, values, distinct), None where there is none of the same size.
     Kernels whose real numbers are not stored plainly (sparse, blockwise) or not finite are left out.
     """
@@ -89,6 +90,7 @@ def kernel_histograms(
             if real is None or real.size < 2 or not np.isfinite(real).all():
                 continue
             twin = _twin_kernel(originals, twins.get(operator.index), position, real.size)
+            alike = None if twin is None else twin.real()
             found.append(
                 {
                     "index": operator.index,
@@ -96,21 +98,25 @@ def kernel_histograms(
                     "layer": known.of(operator_names(facts, operator)),
                     "name": tensor.name,
                     "dtype": tensor.dtype,
-                    **_histogram(real, twin),
+                    **_histogram(
+                        real, alike, distinct_values(tensor), None if twin is None else distinct_values(twin)
+                    ),
                 }
             )
     return found
 
 
-def _twin_kernel(originals: Owners, index: int | None, position: int, values: int) -> np.ndarray | None:
+def _twin_kernel(originals: Owners, index: int | None, position: int, values: int) -> Tensor | None:
     owned = originals.parameters.get((0, index), ()) if index is not None else ()
     kernels = [p.tensor for p in owned if p.role == KERNEL]
     real = kernels[position].real() if position < len(kernels) else None
     is_alike = real is not None and real.size == values and bool(np.isfinite(real).all())
-    return real if is_alike else None
+    return kernels[position] if is_alike else None
 
 
-def _histogram(real: np.ndarray, twin: np.ndarray | None) -> dict[str, Any]:
+def _histogram(
+    real: np.ndarray, twin: np.ndarray | None, distinct: int, twin_distinct: int | None
+) -> dict[str, Any]:
     both = [values for values in (real, twin) if values is not None]
     low = float(min(values.min() for values in both))
     high = float(max(values.max() for values in both))
@@ -120,7 +126,8 @@ def _histogram(real: np.ndarray, twin: np.ndarray | None) -> dict[str, Any]:
         "low": low,
         "high": high,
         **_counts(real, low, high),
-        "baseline": None if twin is None else _counts(twin, low, high),
+        "distinct": distinct,
+        "baseline": None if twin is None else {**_counts(twin, low, high), "distinct": twin_distinct},
     }
 
 
@@ -131,5 +138,4 @@ def _counts(values: np.ndarray, low: float, high: float) -> dict[str, Any]:
         "counts": counts.tolist(),
         "zeros": int(np.count_nonzero(flat == 0)),
         "values": int(flat.size),
-        "distinct": int(np.unique(flat).size),
     }

@@ -10,18 +10,25 @@ from typing import Any
 import numpy as np
 
 from lwdash.errors import DataRefused
-from lwdash.measure.accuracy import Quality, agreement, judge, kl_nats, looks_like_logits, sqnr_db
+from lwdash.measure.accuracy import Quality, agreement, judge, looks_like_logits, whole_rows
 from lwdash.measure.answers import Answers
 from lwdash.measure.arena import plan_arena
 from lwdash.measure.explain import why_not_faster
+from lwdash.measure.fidelity import OutputFidelity, output_fidelity, output_findings, task_of_output
 from lwdash.measure.flips import find_flips, turned_rows
 from lwdash.measure.host import Host, this_host
 from lwdash.measure.latency import Latency, compare_latency
 from lwdash.measure.layer_error import layer_errors
 from lwdash.measure.layers import LayerTable, layer_table
+from lwdash.measure.micro_runtime import why_not_on_micro
 from lwdash.measure.operator_time import operator_times
 from lwdash.measure.runner import Runner
 from lwdash.measure.size import gzip_bytes
+from lwdash.measure.target_verdict import (
+    compare_numbers_without_labels,
+    compare_targets,
+    with_lost_outputs,
+)
 from lwdash.measure.tflite_file import read_tflite
 from lwdash.measure.verdict import (
     MARGIN,
@@ -34,28 +41,21 @@ from lwdash.measure.verdict import (
 
 
 @dataclass(frozen=True)
-class OutputFidelity:
-    """One output held against the same output of the baseline."""
-
-    name: str
-    sqnr_db: float | None
-    kl_nats: float | None
-    largest_difference: float
-
-
-@dataclass(frozen=True)
 class Measures:
     """What was measured. `to_dict` is what the database keeps; None is "not measured" or "not defined"."""
 
     size_bytes: int
     gzip_bytes: int
     baseline_size_bytes: int
-    arena_bytes: int
+    arena_bytes: int | None
+    arena_reason: str | None
     table: LayerTable
     details: Mapping[int, Mapping[str, Any]]
     quality: Quality
     baseline_quality: Quality
     agreement: float | None
+    agreement_rows: float | None
+    answers_per_row: int | None
     fidelity: tuple[OutputFidelity, ...]
     verdict: Verdict
     flips: tuple[dict[str, Any], ...]
@@ -75,14 +75,19 @@ class Measures:
             "gzip_bytes": self.gzip_bytes,
             "baseline_size_bytes": self.baseline_size_bytes,
             "arena_bytes": self.arena_bytes,
+            "arena_reason": self.arena_reason,
             **self.table.totals(),
             **quality,
             **{f"baseline_{key}": baseline[key] for key in _BASELINE_FIGURES},
             "agreement": self.agreement,
+            "agreement_rows": self.agreement_rows,
+            "answers_per_row": self.answers_per_row,
             "sqnr_db": first.sqnr_db,
             "kl_nats": first.kl_nats,
             "is_identical": all(f.largest_difference == 0 for f in self.fidelity),
-            "outputs": [vars(f) for f in self.fidelity],
+            "variation_sqnr_db": first.variation_sqnr_db,
+            "outputs": [f.to_dict() for f in self.fidelity],
+            "output_findings": output_findings(self.fidelity),
             "verdict": self.verdict.verdict,
             "verdict_text": self.verdict.text,
             "verdict_details": self.verdict.to_dict(),
@@ -115,6 +120,9 @@ _BASELINE_FIGURES = (
     "r2",
     "reconstruction_error",
     "targets",
+    "nrmse",
+    "worst_r2",
+    "worst_target",
 )
 
 
@@ -166,12 +174,16 @@ def measure(
     is_logit = looks_like_logits(task, reference)
     quality = judge(task, ours, labels, inputs, is_logit=is_logit)
     baseline_quality = judge(task, reference, labels, inputs, is_logit=is_logit)
-    fidelity = tuple(_fidelity(task, *pair) for pair in pairs)
+    fidelity = tuple(
+        output_fidelity(task if place == 0 else task_of_output(pair[2]), *pair)
+        for place, pair in enumerate(pairs)
+    )
     agreed = (
         None
         if quality.predicted is None or baseline_quality.predicted is None
         else agreement(quality.predicted, baseline_quality.predicted)
     )
+    agreed_rows, answers_per_row = whole_rows(quality.predicted, baseline_quality.predicted)
     latency = None
     if latency_seconds > 0:
         progress("latency", 0.6)
@@ -185,20 +197,33 @@ def measure(
     if detail_seconds > 0:
         progress("layers", 0.9)
         details = _details(tflite, baseline, detail_inputs or inputs, threads, detail_seconds)
+    arena_reason = why_not_on_micro(facts)
     progress("done", 1.0)
     return Measures(
         size_bytes=len(tflite),
         gzip_bytes=zipped,
         baseline_size_bytes=len(baseline),
-        arena_bytes=plan_arena(facts).arena_bytes,
+        arena_bytes=None if arena_reason else plan_arena(facts).arena_bytes,
+        arena_reason=arena_reason,
         table=table,
         details=details,
         quality=quality,
         baseline_quality=baseline_quality,
         agreement=agreed,
+        agreement_rows=agreed_rows,
+        answers_per_row=answers_per_row,
         fidelity=fidelity,
-        verdict=_verdict(
-            task, quality, baseline_quality, ours, reference, is_same=tflite == baseline, margin=margin
+        verdict=with_lost_outputs(
+            _verdict(
+                task,
+                quality,
+                baseline_quality,
+                labels,
+                fidelity[0],
+                is_same=tflite == baseline,
+                margin=margin,
+            ),
+            fidelity,
         ),
         flips=find_flips(
             task, (quality, ours), (baseline_quality, reference), labels, inputs, is_logit=is_logit
@@ -248,27 +273,21 @@ def _paired_outputs(
     return [(name, values, reference[name]) for name, values in zip(names, ours, strict=True)]
 
 
-def _fidelity(task: str, name: str, outputs: np.ndarray, reference: np.ndarray) -> OutputFidelity:
-    return OutputFidelity(
-        name=name,
-        sqnr_db=sqnr_db(reference, outputs),
-        kl_nats=kl_nats(task, reference, outputs, is_logit=looks_like_logits(task, reference)),
-        largest_difference=float(np.abs(outputs - reference).max()),
-    )
-
-
 def _verdict(
     task: str,
     quality: Quality,
     baseline: Quality,
-    outputs: np.ndarray,
-    reference: np.ndarray,
+    labels: np.ndarray | None,
+    output: OutputFidelity,
     *,
     is_same: bool,
     margin: float,
 ) -> Verdict:
     if is_same:
         return same_file(quality.rows, margin=margin)
+    errors, baseline_errors = quality.target_errors, baseline.target_errors
+    if errors is not None and baseline_errors is not None and labels is not None:
+        return compare_targets(errors, baseline_errors, labels, margin=margin)
     scores, baseline_scores = quality.row_scores, baseline.row_scores
     if scores is not None and baseline_scores is not None:
         if quality.accuracy is None:
@@ -280,11 +299,9 @@ def _verdict(
             1 - scores, 1 - baseline_scores, figure="share of wrong positions", margin=margin
         )
     if quality.predicted is not None and baseline.predicted is not None:
-        same = (quality.predicted == baseline.predicted).reshape(quality.rows, -1).all(axis=1)
-        return compare_without_labels(int(same.sum()), quality.rows, margin=margin)
-    error = np.abs(outputs - reference).reshape(len(outputs), -1).mean(axis=1)
-    return Verdict(
-        "cannot tell",
-        f"Cannot tell without labels: outputs differ by {error.mean():.3g} on average.",
-        margin=margin,
-    )
+        same = (quality.predicted == baseline.predicted).reshape(quality.rows, -1)
+        answers = (int(same.sum()), same.size) if same.shape[1] > 1 else None
+        return compare_without_labels(
+            int(same.all(axis=1).sum()), quality.rows, margin=margin, answers=answers
+        )
+    return compare_numbers_without_labels(output, quality.rows, margin=margin)

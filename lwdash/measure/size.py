@@ -29,6 +29,11 @@ def value_counts(values: np.ndarray) -> np.ndarray:
     return np.diff(edges)
 
 
+def distinct_values(tensor: Tensor) -> int:
+    """How many different values a stored tensor has, as they are stored: integers where the file has integers."""
+    return len(value_counts(tensor.values()))
+
+
 def entropy_bits(counts: np.ndarray) -> float:
     """−Σ pᵢ·log2 pᵢ over the distinct values, in bits a value: the floor for Huffman coding."""
     total = counts.sum()

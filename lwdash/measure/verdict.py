@@ -137,8 +137,13 @@ def compare_right_rows(right: np.ndarray, baseline_right: np.ndarray, *, margin:
     return Verdict(verdict, text, difference, interval, p_value, margin, smallest, lost, gained)
 
 
-def bootstrap_interval(differences: np.ndarray, *, seed: int = 0) -> tuple[float, float]:
-    """Interval of the mean of paired differences (rows,): symmetric bootstrap-t, at least 95 % coverage."""
+def bootstrap_interval(
+    differences: np.ndarray, *, seed: int = 0, comparisons: int = 1
+) -> tuple[float, float]:
+    """Interval of the mean of paired differences (rows,): symmetric bootstrap-t, at least 95 % coverage.
+
+    comparisons: of how many intervals all shall hold the means at once, in 95 % (Bonferroni).
+    """
     count = len(differences)
     mean = float(differences.mean())
     error = float(differences.std(ddof=1)) / math.sqrt(count) if count > 1 else 0.0
@@ -151,7 +156,7 @@ def bootstrap_interval(differences: np.ndarray, *, seed: int = 0) -> tuple[float
         sample = differences[generator.integers(0, count, (100, count))]
         spread = np.maximum(sample.std(axis=1, ddof=1) / math.sqrt(count), 1e-9 * error)
         statistics.append(np.abs(sample.mean(axis=1) - mean) / spread)
-    half = float(np.quantile(np.concatenate(statistics), _BOOTSTRAP_LEVEL)) * error
+    half = float(np.quantile(np.concatenate(statistics), 1 - (1 - _BOOTSTRAP_LEVEL) / comparisons)) * error
     return mean - half, mean + half
 
 
@@ -161,10 +166,11 @@ def compare_errors(
     *,
     figure: str = "mean absolute error",
     margin: float = MARGIN,
+    comparisons: int = 1,
 ) -> Verdict:
     """Verdict on a mean error, where less is better. errors, baseline_errors: (rows,) each row's error.
 
-    margin: as a share of the baseline's mean error.
+    margin: as a share of the baseline's mean error. comparisons: see `bootstrap_interval`.
     """
     differences = np.asarray(errors, np.float64) - np.asarray(baseline_errors, np.float64)
     rows, base = len(differences), float(np.mean(baseline_errors))
@@ -172,7 +178,7 @@ def compare_errors(
     if rows < 5:
         text = f"Cannot tell: {_rows(rows)} are too few to compare the {figure}; at least 5 are needed."
         return Verdict(CANNOT_TELL, text, difference, margin=margin)
-    low, high = bootstrap_interval(differences)
+    low, high = bootstrap_interval(differences, comparisons=comparisons)
     allowed = margin * base
     inside = f"95 % interval {low:+.3g} to {high:+.3g}, {rows:,} rows"
     change = f"the {figure} changed from {base:.4g} by {difference:+.3g} ({inside})"
@@ -189,15 +195,26 @@ def compare_errors(
     return Verdict(verdict, text, difference, (low, high), None, margin, (high - low) / 2)
 
 
-def compare_without_labels(agreeing: int, rows: int, *, margin: float = MARGIN) -> Verdict:
-    """Verdict where only the original's answers are known: accuracy changes by no more than they differ."""
+def compare_without_labels(
+    agreeing: int, rows: int, *, margin: float = MARGIN, answers: tuple[int, int] | None = None
+) -> Verdict:
+    """Verdict where only the original's answers are known: accuracy changes by no more than they differ.
+
+    agreeing: rows in which all answers are the original's. answers: (agreeing, all) single answers where a row has several.
+    """
     from lwdash.measure.accuracy import wilson_interval
 
     low, high = wilson_interval(agreeing, rows)
+    whole = "the original's class" if answers is None else "all of the original's answers"
     same = (
-        f"it gives the original's class on {agreeing:,} of {rows:,} rows "
+        f"it gives {whole} on {agreeing:,} of {rows:,} rows "
         f"(95 % interval {100 * low:.1f} % to {100 * high:.1f} %)"
     )
+    if answers is not None:
+        same += (
+            f"; of the {answers[1]:,} single answers, {answers[1] // rows} a row, {100 * answers[0] / answers[1]:.1f} % are "
+            "the original's, which is the agreement"
+        )
     if 1 - low <= margin:
         text = f"Equivalent: {same}, so accuracy cannot have changed by more than {100 * margin:g} points."
         return Verdict(EQUIVALENT, text, margin=margin)

@@ -1,4 +1,4 @@
-"""Keeps the biases of an int8 file: a channel's weight scale must not be so small that its bias overflows."""
+"""Keeps the biases of an integer file: none may be larger than what the kernel's sums hold."""
 
 from typing import Any
 
@@ -6,60 +6,78 @@ import numpy as np
 
 from lwdash.techniques.constants import add_buffer
 from lwdash.techniques.flatbuffer import text
+from lwdash.techniques.operator_codes import kind_of
 
-LARGEST = 2**30
-"""Largest bias that is stored: half of what int32 holds, since the products of the row are added to it."""
+LARGEST = {8: 2**30, 16: 2**46}
+"""Bits of the activations → largest bias that is stored: half of what the sum may be, since the products of the row are
+added to it. Behind 8 bits it is an int32; behind 16 an int64 of which the kernels take 48 bits."""
 
 
 def fit_biases(model: Any, source: Any) -> int:
-    """Widens weight scales of the quantized `model` where biases overflow; returns how many channels.
+    """Stores biases of the quantized `model` anew where litert-quantizer clipped them; returns how many channels.
 
     source: the float `ModelT` it was made from, with the same tensor names.
-    A bias is stored as bias / (input scale · weight scale) in int32. Where pruning has emptied a channel, its weight
-    scale is next to nothing; litert-quantizer then stores −2³¹, whatever the bias was. TFLiteConverter widens the
-    scale instead, and so does this; the weights of such a channel are zeros or next to nothing themselves.
+    A bias is stored as bias / (input scale · weight scale). litert-quantizer clips it to 32 bits, behind 16-bit
+    activations too, although int64 is stored there: what fits is written out. Where pruning has emptied a channel, its
+    weight scale is next to nothing and no bias fits. TFLiteConverter widens the scale then, and so does this; the
+    weights of such a channel are zeros or next to nothing themselves.
     """
     biases = {text(t.name): _values(source, t, np.float32) for g in source.subgraphs for t in g.tensors}
-    widened = 0
+    changed = 0
     for graph in model.subgraphs:
         for operator in graph.operators:
-            if len(operator.inputs) < 3 or operator.inputs[2] < 0:
+            places = (2, 1, 3) if kind_of(model, operator) == "TRANSPOSE_CONV" else (0, 1, 2)
+            if len(operator.inputs) <= places[2] or operator.inputs[places[2]] < 0:
                 continue
-            data, weight, bias = (graph.tensors[i] for i in operator.inputs[:3])
-            stored, real = _values(model, bias, np.int32), biases.get(text(bias.name))
-            if not (_is_quantized(data, weight, bias) and stored is not None and real is not None):
+            data, weight, bias = (graph.tensors[operator.inputs[place]] for place in places)
+            bits = _bits(data, weight, bias)
+            if bits is None:
                 continue
-            if len(bias.quantization.scale) == len(stored) == len(real):
-                widened += _widen(model, data, weight, bias, real)
-    return widened
+            stored = _values(model, bias, np.int32 if bits == 8 else np.int64)
+            real = biases.get(text(bias.name))
+            if stored is not None and real is not None and len(stored) == len(real):
+                changed += _fit(model, (data, weight, bias), stored, real, bits)
+    return changed
 
 
-def _widen(model: Any, data: Any, weight: Any, bias: Any, real: np.ndarray) -> int:
+def _fit(model: Any, tensors: tuple[Any, Any, Any], stored: np.ndarray, real: np.ndarray, bits: int) -> int:
+    """Widens scales where a bias overflows, and stores the biases that were clipped; returns how many channels."""
+    data, weight, bias = tensors
     input_scale = np.float64(data.quantization.scale[0])
     scale = np.asarray(weight.quantization.scale, np.float64)
-    if len(scale) != len(real):
+    if len(scale) not in (1, len(real)) or len(bias.quantization.scale) != len(scale):
         return 0
-    needed = np.abs(real) / (input_scale * LARGEST)
+    needed = np.abs(real.astype(np.float64)) / (input_scale * LARGEST[bits])
+    if len(scale) == 1:
+        needed = needed.max(keepdims=True)
     narrow = scale < needed
+    wide = np.where(narrow, needed, scale)
+    exact = np.rint(real / (input_scale * wide))
+    is_clipped = np.abs(exact - stored) > np.maximum(1.0, 1e-6 * np.abs(exact))
+    if not (narrow.any() or is_clipped.any()):
+        return 0
     if narrow.any():
-        wide = np.where(narrow, needed, scale)
         axis = weight.quantization.quantizedDimension
-        along = [-1 if i == axis else 1 for i in range(len(weight.shape))]
-        stored = np.asarray(model.buffers[weight.buffer].data, np.uint8).view(np.int8).reshape(weight.shape)
-        weight.buffer = add_buffer(model, np.rint(stored * (scale / wide).reshape(along)).astype(np.int8))
+        along = [-1 if i == axis and len(scale) > 1 else 1 for i in range(len(weight.shape))]
+        kernel = np.asarray(model.buffers[weight.buffer].data, np.uint8).view(np.int8).reshape(weight.shape)
+        weight.buffer = add_buffer(model, np.rint(kernel * (scale / wide).reshape(along)).astype(np.int8))
         weight.quantization.scale = wide.astype(np.float32)
         bias.quantization.scale = (input_scale * wide).astype(np.float32)
-        bias.buffer = add_buffer(model, np.rint(real / (input_scale * wide)).astype(np.int32))
-    return int(narrow.sum())
+    bias.buffer = add_buffer(model, exact.astype(stored.dtype))
+    return int((narrow | is_clipped).sum())
 
 
-def _is_quantized(data: Any, weight: Any, bias: Any) -> bool:
+def _bits(data: Any, weight: Any, bias: Any) -> int | None:
+    """How many bits the activations have, in an operator on int8 weights; None where it is another."""
     from ai_edge_litert import schema_py_generated as schema
 
     kinds = schema.TensorType
-    return (data.type, weight.type, bias.type) == (kinds.INT8, kinds.INT8, kinds.INT32) and all(
-        t.quantization is not None and t.quantization.scale is not None for t in (data, weight, bias)
-    )
+    known = {(kinds.INT8, kinds.INT32): 8, (kinds.INT16, kinds.INT64): 16}
+    if weight.type != kinds.INT8 or any(
+        t.quantization is None or t.quantization.scale is None for t in (data, weight, bias)
+    ):
+        return None
+    return known.get((data.type, bias.type))
 
 
 def _values(model: Any, tensor: Any, kind: Any) -> np.ndarray | None:

@@ -18,6 +18,7 @@ from lwdash.techniques.copied_constants import fit_copied_constants
 from lwdash.techniques.equal_splits import write_equal_splits
 from lwdash.techniques.flatbuffer import read_model, text, write_model
 from lwdash.techniques.fused_names import name_fused_layers
+from lwdash.techniques.kernel_names import name_kernels
 from lwdash.techniques.lite_forms import in_lite_forms
 from lwdash.techniques.reversals import write_reversals_as_gathers
 from lwdash.techniques.traced import traced_function
@@ -135,6 +136,7 @@ def clean_names(data: bytes, input_names: Sequence[str], live: Any = None) -> by
     model = read_model(data)
     if live is not None and not isinstance(live, SavedFunction):
         name_fused_layers(model, live, MARK)
+        name_kernels(model, live, MARK)
     write_equal_splits(model)
     write_as_products(model)
     bound_unselected_exponents(model)

@@ -72,7 +72,8 @@ def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | Non
     plan = Plan()
     plan.add(FORMATS[params.default], per_channel=params.per_channel)
     for pattern, name in params.overrides:
-        scopes = [c.scope for c in source if _fits(c.layer, pattern) and chosen[c.layer] == name]
+        meant = _meant(source, pattern)
+        scopes = [c.scope for c in source if c.layer in meant and chosen[c.layer] == name]
         if scopes:
             plan.add(FORMATS[name], scopes, per_channel=params.per_channel)
     for border in ("INPUT", "OUTPUT"):
@@ -96,6 +97,12 @@ def _border(params: Params) -> Format:
     return FORMATS[{"int8": "int8", "uint8": "int8", "int16": "int16x8", "float32": FLOAT32}[params.io]]
 
 
+def _meant(source: Sequence[Computed], pattern: str) -> list[str]:
+    """The layers that a pattern means: by their own names, else by what was fused into them, as recipes once had to."""
+    own = dict.fromkeys(c.layer for c in source if _fits(c.layer, pattern))
+    return list(own or dict.fromkeys(c.layer for c in source if _fits(c.fused_as, pattern)))
+
+
 def _fits(layer: str, pattern: str) -> bool:
     """A pattern means a layer by its path (`block/conv`) or by its own name; a block means all its layers."""
     return any(fnmatchcase(name, pattern) for name in _names(layer))
@@ -111,7 +118,7 @@ def _layer_formats(source: Sequence[Computed], overrides: Sequence[tuple[str, st
     layers = list(dict.fromkeys(c.layer for c in source))
     chosen: dict[str, str] = {}
     for pattern, name in overrides:
-        fitting = [layer for layer in layers if _fits(layer, pattern)]
+        fitting = _meant(source, pattern)
         if not fitting:
             raise RecipeError(
                 f"mixed: no layer of the .tflite fits {pattern!r} (it has: {', '.join(layers)}; a layer that the "

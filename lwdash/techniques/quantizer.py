@@ -11,6 +11,7 @@ from lwdash.techniques.bias_range import fit_biases
 from lwdash.techniques.contract import Packed, Rows, Skipped
 from lwdash.techniques.flatbuffer import read_model, write_model
 from lwdash.techniques.formats import FLOAT32, FORMATS, WEIGHT_OPERATORS, Format, Plan, can_have
+from lwdash.techniques.library_scales import scale_freely
 from lwdash.techniques.masks import with_small_masks
 from lwdash.techniques.operator_codes import kind_of
 from lwdash.techniques.ranges import Ranges, activation_ranges
@@ -51,6 +52,7 @@ def quantize_in(data: bytes, plan: Plan, seen: Ranges | None) -> bytes:
     """`data` quantized as planned, after `needs_ranges` was asked, within ranges that are known."""
     from litert_quantizer import quantizer
 
+    scale_freely()
     read = _read(data)
     source = read.static if plan.is_static else data
     said = io.StringIO()

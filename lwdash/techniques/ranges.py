@@ -13,7 +13,8 @@ from lwdash.errors import ConversionFailed
 from lwdash.techniques.contract import Rows
 from lwdash.techniques.flatbuffer import read_model, text
 from lwdash.techniques.input_types import rows_as_taken
-from lwdash.techniques.masks import BELOW, LARGEST
+from lwdash.techniques.masks import BELOW, LARGEST, padded_activations
+from lwdash.techniques.narrow_ranges import usable_ranges
 from lwdash.techniques.readback import shape_of
 
 Ranges = Mapping[str, Mapping[str, Any]]
@@ -29,10 +30,6 @@ BINS = 2048
 LEVELS = 256
 SHARES = np.linspace(0.2, 1.0, 81)
 """How much of each side of a range the search for the least error keeps."""
-NARROWEST = 2.0**-20
-"""A narrower range, relative to the file's usual one, is a layer that always says the same, such as a dead ReLU. It gets
-the usual: integers that small a scale do not exist for its biases and multipliers, and 0 is 0 in any. The usual is the
-median, since a single exponential may be wider than all the rest by far."""
 
 
 def activation_ranges(data: bytes, rows: Rows, how: str, *, products_of: Collection[str] = ()) -> Ranges:
@@ -45,12 +42,7 @@ def activation_ranges(data: bytes, rows: Rows, how: str, *, products_of: Collect
     limits = _limits(watched)
     if how != "minmax":
         limits = {name: _clipped(counts, *limits[name], how) for name, counts in _counts(watched).items()}
-    widths = [high - low for low, high in limits.values() if high > low]
-    usual = float(np.median(widths)) if widths else 1.0
-    limits = {
-        name: (low, high if high - low > usual * NARROWEST else low + usual)
-        for name, (low, high) in limits.items()
-    }
+    limits = usable_ranges(watched.model, limits)
     products = _products(watched, tuple(sorted(products_of))) if products_of else {}
     return {
         name: {
@@ -69,10 +61,11 @@ class _Watched:
         self.data, self.rows = data, rows_as_taken(data, rows)
         rows = self.rows
         self.count = len(next(iter(rows.values())))
-        model = read_model(data)
-        self.graph = model.subgraphs[0]
+        self.model = read_model(data)
+        self.graph = self.model.subgraphs[0]
         self.names = [text(tensor.name) for tensor in self.graph.tensors]
-        self.activations = _activations(model)
+        self.activations = _activations(self.model)
+        self.padded = padded_activations(self.model, self.graph)
         self.shapes = {self.names[i]: (1,) * len(shape_of(self.graph.tensors[i])) for i in self.activations}
         digest = hashlib.sha256(data)
         for name in sorted(rows):
@@ -132,9 +125,10 @@ def _limits(watched: _Watched) -> dict[str, tuple[float, float]]:
         for index in indices:
             values = interpreter.get_tensor(index)
             smallest, largest = values.min(initial=np.inf), values.max(initial=-np.inf)
-            if not (smallest > -LARGEST and largest < LARGEST):
-                inside = values[np.abs(values) < LARGEST]
-                is_padded = bool((values <= -LARGEST).any())
+            bound = LARGEST if index in watched.padded else np.inf
+            if not (smallest > -bound and largest < bound):
+                inside = values[np.abs(values) < bound]
+                is_padded = bool((values <= -bound).any())
                 smallest = inside.min(initial=np.inf) - (BELOW if is_padded else 0.0)
                 largest = inside.max(initial=-np.inf)
             low[index] = min(low.get(index, np.inf), float(smallest))

@@ -1,6 +1,6 @@
 """What a quantized .tflite really computes in, operator by operator, and what that leaves undone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -9,17 +9,20 @@ import numpy as np
 
 from lwdash.techniques.contract import Skipped
 from lwdash.techniques.flatbuffer import read_model, text
-from lwdash.techniques.formats import FLOAT32, FORMATS, Format, can_have
+from lwdash.techniques.formats import FLOAT32, FORMATS, WEIGHT_OPERATORS, Format, can_have
 from lwdash.techniques.operator_codes import kind_of
 
 CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
+OTHER_HOLDERS = ("GATHER", "SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN")
+"""Operators with kernels besides those whose weights are quantized."""
 
 
 @dataclass(frozen=True)
 class Computed:
     """One operator of a file.
 
-    kind: its type by the schema's name. layer: whose it is, as far as names tell. scope: its name in
+    kind: its type by the schema's name. layer: whose it is, as far as names tell: the layer that holds its kernel.
+    fused_as: the layer that its output is called after, one that was fused into it. scope: its name in
     litert-quantizer's recipes. activations: the type of its first output; weights: of its stored kernel, None where
     it has none; is_stored_only: the kernel passes a DEQUANTIZE first.
     values: how many the kernel has. input: the tensor it reads first, input_width its last axis. is_inside: it runs
@@ -36,6 +39,7 @@ class Computed:
     input: str
     input_width: int
     is_inside: bool
+    fused_as: str = ""
 
     @property
     def format(self) -> str:
@@ -90,7 +94,8 @@ def _of_graph(model: Any, graph: Any) -> Iterator[Computed]:
         fed = next((i for i in operator.inputs if i >= 0 and not _is_constant(model, graph.tensors[i])), -1)
         yield Computed(
             kind=kind,
-            layer=_layer(names, operator),
+            layer=_holder(names, kind, kernel, unpacked) or _layer(names, operator),
+            fused_as=_layer(names, operator),
             scope="".join(f"{names[i]};" for i in operator.outputs),
             activations=types[graph.tensors[operator.outputs[0]].type],
             weights=None if stored is None else types[stored.type],
@@ -160,6 +165,15 @@ def shape_of(tensor: Any) -> tuple[int, ...]:
 def layer_of(tensor: Any) -> str:
     """The layer that a tensor of the float export is named after."""
     return text(tensor.name).rpartition("/")[0] or text(tensor.name)
+
+
+def _holder(names: Sequence[str], kind: str, kernel: int | None, unpacked: Mapping[int, int]) -> str:
+    """The layer that an operator's kernel is named after; empty where there is none or its name tells nothing."""
+    if kernel is None or kind not in (*WEIGHT_OPERATORS, *OTHER_HOLDERS):
+        return ""
+    return next(
+        (path for i in (kernel, unpacked.get(kernel, kernel)) if (path := names[i].rpartition("/")[0])), ""
+    )
 
 
 def _layer(names: Sequence[str], operator: Any) -> str:

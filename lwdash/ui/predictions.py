@@ -83,7 +83,7 @@ def show_answers(run: Mapping[str, Any], measured: Mapping[str, Any]) -> None:
     is off."""
     recalls, targets = run.get("recalls"), run.get("targets")
     if isinstance(targets, list):
-        _show_targets(targets, run.get("baseline_targets") or [], measured)
+        _show_targets(run, targets, measured)
         return
     if not isinstance(recalls, list) or measured.get("confusion"):
         return
@@ -111,15 +111,23 @@ def show_answers(run: Mapping[str, Any], measured: Mapping[str, Any]) -> None:
 
 
 def _show_targets(
-    targets: Sequence[Mapping[str, Any]], baseline: Sequence[Mapping[str, Any]], measured: Mapping[str, Any]
+    run: Mapping[str, Any], targets: Sequence[Mapping[str, Any]], measured: Mapping[str, Any]
 ) -> None:
+    baseline = run.get("baseline_targets") or []
+    outputs = run.get("outputs") or [{}]
+    kept = {t["index"]: t["variation_sqnr_db"] for t in outputs[0].get("targets") or ()}
     table = pd.DataFrame({"target": names_of(measured.get("classes"), len(targets))})
-    for key in ("mae", "rmse", "r2"):
-        table[key] = [target[key] for target in targets]
-        table[f"baseline_{key}"] = [target[key] for target in baseline] or None
+    for key in ("nrmse", "mae", "rmse", "r2"):
+        table[key] = [target.get(key) for target in targets]
+        table[f"baseline_{key}"] = [target.get(key) for target in baseline] or None
+    table["variation_sqnr_db"] = [kept.get(place) for place in range(len(targets))]
+    table = table.sort_values("nrmse", ascending=False, na_position="last", kind="stable")
     st.header("How far each number is off", anchor=False)
-    st.caption("In the unit of its column. The figures above are over all numbers together.")
-    words = {"mae": "MAE", "rmse": "RMSE", "r2": "R²"}
+    st.caption(
+        "The worst first: RMSE / σ is the root mean square error in standard deviations of the labels, 1 is no better than "
+        "to answer the mean. MAE and RMSE are in the unit of their column."
+    )
+    words = {"nrmse": "RMSE / σ", "mae": "MAE", "rmse": "RMSE", "r2": "R²"}
     number = st.column_config.NumberColumn
     st.dataframe(
         table,
@@ -128,6 +136,11 @@ def _show_targets(
         alt=f"Errors of {counted(len(targets), 'number')}",
         column_config={
             "target": "Number",
+            "variation_sqnr_db": number(
+                "Follows the original (dB)",
+                format="%.1f",
+                help="SQNR of what varies from row to row; below 3 dB it is lost",
+            ),
             **{key: number(word, format="%.4g") for key, word in words.items()},
             **{f"baseline_{key}": number(f"Baseline's {word}", format="%.4g") for key, word in words.items()},
         },

@@ -12,7 +12,11 @@ from lwdash.ui.run_actions import show_neighbours
 from storage.store import Store
 
 FIGURE_WIDTH = 170
-ERRORS = {"rmse": "RMSE", "reconstruction_error": "reconstruction error"}
+ERRORS = {
+    "nrmse": "error of the worst target",
+    "rmse": "RMSE",
+    "reconstruction_error": "reconstruction error",
+}
 """What is judged by where there are no classes, and what a sentence calls it."""
 VERDICTS = {
     "better": ": a real gain on {rows} rows",
@@ -68,9 +72,14 @@ def summary(run: Mapping[str, Any]) -> str:
     elif error:
         parts.append(f"{ERRORS[error]} {run[error]:.4g} instead of {run[f'baseline_{error}']:.4g}")
     elif not is_missing(run.get("agreement")):
-        parts.append(f"agrees with the original on {percent(run['agreement'])} of the rows")
+        parts.append(f"agrees with the original on {percent(run['agreement'])} of the {_unit(run)}")
     verdict = VERDICTS.get(run.get("verdict") or "", "") if parts else ""
     return ", ".join(parts) + verdict.format(rows=count(run.get("rows")))
+
+
+def _unit(run: Mapping[str, Any]) -> str:
+    """What an agreement is a share of."""
+    return "single answers" if (run.get("answers_per_row") or 1) > 1 else "rows"
 
 
 def _has(run: Mapping[str, Any], *figures: str) -> bool:
@@ -105,6 +114,9 @@ def show_figures(run: Mapping[str, Any]) -> None:
     if run.get("verdict_text") and not run.get("is_baseline"):
         show, icon = VERDICT_BOXES.get(run.get("verdict") or "", (st.info, ":material/balance:"))
         show(plain(run["verdict_text"]), icon=icon)
+    for text in run.get("output_findings") or ():
+        if text not in (run.get("verdict_text") or ""):
+            st.error(plain(text), icon=":material/warning:")
 
 
 def _quality(run: Mapping[str, Any], rows: str) -> None:
@@ -125,10 +137,16 @@ def _quality(run: Mapping[str, Any], rows: str) -> None:
             label = name[0].upper() + name[1:]
             change = _relative(run[key], run.get(f"baseline_{key}"))
             is_sure = run.get("verdict") in ("better", "worse")
-            _figure(label, f"{run[key]:.4g}", "the lower, the better", change, is_sure=is_sure, help=rows)
+            below = "the lower, the better"
+            if key == "nrmse" and run.get("worst_target") is not None:
+                below = f"target {run['worst_target'] + 1}, in its standard deviations"
+            _figure(label, f"{run[key]:.4g}", below, change, is_sure=is_sure, help=rows)
             return
     if not is_missing(run.get("agreement")):
-        _figure("Agreement", percent(run["agreement"], 2), "with the original", help=rows)
+        below = "with the original"
+        if _unit(run) != "rows" and not is_missing(run.get("agreement_rows")):
+            below = f"of single answers; {percent(run['agreement_rows'])} of whole rows"
+        _figure("Agreement", percent(run["agreement"], 2), below, help=rows)
     elif not is_missing(run.get("sqnr_db")):
         _figure("SQNR", f"{run['sqnr_db']:.1f} dB", "against the original", help=rows)
 

@@ -50,6 +50,10 @@ MEASURE_TRAPS: Mapping[str, str] = {
     "rmse": "It is in the unit of the labels, so it cannot be compared between data sets, and single large errors rule it.",
     "reconstruction_error": "A low error can hide that rare events are no longer told apart: look at their rows.",
     "mae": "It hides rare large errors, which the RMSE shows.",
+    "nrmse": "It names the worst target, and says nothing of the others: the page of a run has them one by one.",
+    "worst_r2": "It is below 0 where answering the mean would be better.",
+    "variation_sqnr_db": "Below 10 dB more than a tenth of the variance is error, below 3 dB more than half: such an output "
+    "is lost, however good its SQNR is, since the SQNR counts the mean as signal.",
     "r2": "It is high wherever the labels vary much, also where the error is too large for the use.",
     "agreement": "It says how much alike two models are, not whether either is right.",
     "sqnr_db": "Of a classifier only the largest output counts: 20 dB can leave every answer as it was, and 40 dB can flip "
@@ -93,6 +97,8 @@ FINDINGS: Mapping[str, str] = {
     "transposed": "Another order of the same numbers is much smoother: columns and rows, or channels, are swapped.",
     "outliers": "A few calibration rows reach far beyond all others and take most of the 256 levels of int8.",
     "uneven-units": "Columns in very different units share one int8 scale: the small ones are rounded to a few levels.",
+    "uneven-targets": "The numbers of one output share one int8 scale: targets in a small unit are left with a few levels, "
+    "or one constant.",
     "beyond-calibration": "Evaluation rows lie outside of the range that the calibration rows set, and are clipped.",
     "constant-columns": "A column has the same value in all rows.",
     "duplicate-columns": "Two columns have the same values in all rows.",
@@ -217,6 +223,15 @@ TERMS: tuple[Word, ...] = (
         TERM,
         "The interpreter for microcontrollers, a few ten kilobytes of code without an operating system.",
         "It knows fewer operators than LiteRT on phones.",
+    ),
+    Word(
+        "lost-output",
+        "Lost output",
+        TERM,
+        "An output, or one of its numbers, whose error has more than half the variance that the original has from row to "
+        "row (below 3 dB), or that is the same in every row. Below 10 dB it is called poor. A file whose outputs are all "
+        "lost is rejected.",
+        "A high SQNR does not exclude it: an output of 50,000 ± 10 that became the constant 50,000 has 74 dB.",
     ),
     Word(
         "vnni",

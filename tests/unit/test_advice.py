@@ -44,9 +44,28 @@ def test_a_second_layer_joins_the_first_in_a_mixed_recipe():
 
 
 def test_a_layer_that_recipes_cannot_name_is_not_suggested():
-    fused = [{**LOSSY[0]}, {**LOSSY[1], "name": "model/other/Conv2D"}, {**LOSSY[2], "name": "dense"}]
-    assert evidence("int8", BAD, layers=fused).lost_signal.layer == "conv"
-    assert evidence("int8", BAD, layers=fused[1:]).lost_signal is None
+    unknown = [{**LOSSY[0]}, {**LOSSY[1], "layer": None}, {**LOSSY[2], "layer": None}]
+    assert evidence("int8", BAD, layers=unknown).lost_signal.layer == "conv"
+    assert evidence("int8", BAD, layers=unknown[1:]).lost_signal is None
+
+
+def test_a_layer_is_named_by_its_kernel_whatever_was_fused_into_its_output():
+    fused = [LOSSY[0], {**LOSSY[1], "name": "relu_1/Relu"}]
+    assert evidence("int8", BAD, layers=fused).lost_signal.layer == "conv_1"
+
+
+def test_a_lost_number_asks_for_a_last_layer_in_float_and_16_bits():
+    output = {"name": "both/concat", "is_constant": True, "variation_sqnr_db": -0.1, "worst_target": 1}
+    figures = {
+        "outputs": [output],
+        "output_findings": ["Number 2 is the same in every row."],
+        "verdict": "worse",
+    }
+    layers = [operator("conv", 40.0), {**operator("both", 38.0), "kernel_values": 0, "name": "both/concat"}]
+    lost = evidence("int8", figures, layers=layers)
+    assert recipes(lost)[:2] == ["mixed(default=int8, both=float32, io=float32)", "int16x8"]
+    assert "Number 2 of 'both/concat' no longer follows the original." in suggest(lost)[0].reason
+    assert findings(lost)[0].kind == "problem"
 
 
 def test_after_training_a_layer_is_not_blamed_for_what_pruning_did():

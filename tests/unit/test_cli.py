@@ -62,6 +62,7 @@ def test_run_gives_one_object_with_a_record_a_recipe(finished: Finished, runs: d
         ({"accuracy": 0.91234, "agreement": 0.99}, "91.23%"),
         ({"mae": 1.71236, "rmse": 2.0, "baseline_mae": 1.7}, "MAE 1.712"),
         ({"reconstruction_error": 0.0312345, "mae": 0.1}, "MSE 0.03123"),
+        ({"mae": 1079.0, "nrmse": 1.0234}, "worst target 1.023 σ"),
         ({"agreement": 0.975}, "agrees 97.50%"),
         ({}, "–"),
     ],

@@ -264,6 +264,28 @@ def test_columns_of_very_different_units_share_one_int8_range(tmp_path: Path) ->
     assert "uneven-units" not in found(tmp_path, values, (4,), preprocess="scale(zscore, per=column)")
 
 
+def test_targets_of_very_different_units_share_one_int8_range(tmp_path: Path) -> None:
+    values = RNG.normal(size=(300, 4))
+
+    def read(units: list[float]) -> dict[str, Finding]:
+        frame = pd.DataFrame(values, columns=list("abcd"))
+        targets = pd.DataFrame(values[:, :2] * units + [0.0, units[1]], columns=["y0", "y1"])
+        pd.concat([frame, targets], axis=1).to_csv(tmp_path / "targets.csv", index=False)
+        facts = inspect_data(tmp_path / "targets.csv")
+        settings = DataSettings(label="y0..y1")
+        ports = [("x", (4,), "float32")], [("y", (2,), "float32")]
+        dataset = prepare(tmp_path / "targets.csv", settings, *ports, task="regression", facts=facts)
+        fit = fit_to_model(facts, settings, *ports, task="regression")
+        findings = {finding.code: finding for finding in lint(dataset, fit, facts.names)}
+        TRIGGERED.update(findings)
+        return findings
+
+    one = read([1e-2, 1e4])["uneven-targets"]
+    assert one.what.startswith("Target 1 of 2 varies by at most 0.0")
+    assert "split heads" in one.advice
+    assert "uneven-targets" not in read([1.0, 3.0])
+
+
 def test_evaluation_rows_beyond_the_calibrated_range(tmp_path: Path) -> None:
     values, louder = waves(300, 40), 3 * waves(100, 40)
     names = [f"x{i}" for i in range(40)]

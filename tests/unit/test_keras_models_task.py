@@ -38,6 +38,14 @@ def test_loss_is_named_however_it_was_given(compiled: dict[str, Any] | None, nam
 
 
 @pytest.mark.parametrize(
+    "loss", [{"kind": "sparse_categorical_crossentropy", "box": "mse"}, {"box": "mse"}, ["mse", "bce"]]
+)
+def test_the_loss_is_the_first_outputs_own(loss: Any) -> None:
+    """A loss of classes, first in a dictionary, made classes of box coordinates."""
+    assert loss_name({"loss": loss}, ["box", "kind"]) == "mean_squared_error"
+
+
+@pytest.mark.parametrize(
     ("loss", "activation", "inputs", "outputs", "task"),
     [
         ("sparse_categorical_crossentropy", "linear", tensors(140, 1), tensors(5), "classification"),

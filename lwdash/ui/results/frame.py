@@ -22,7 +22,7 @@ PROGRESS_SECONDS = 1
 """After this long, the progress of what is under way is read again."""
 FIGURES = (
     *MEASURES, *INTERVALS.values(), "rows", "baseline_accuracy", "baseline_size_bytes", "verdict", "verdict_text",
-    "host", "host_id",
+    "output_findings", "arena_reason", "host", "host_id",
 )  # fmt: skip
 MADE = ("smaller", "accuracy_change", "run_seconds", "family", "name", "host_name")
 

@@ -9,7 +9,9 @@ from lwdash.charts.measures import INTERVALS, MEASURES
 from lwdash.report.cells import neutralised
 
 PLAIN = ("id", "recipe", "title", "tags", "note", "state", "error", "is_baseline", "attempt")
-FIGURES = ("rows", "verdict", "verdict_text", "baseline_accuracy", "baseline_size_bytes", "host_name")
+FIGURES = (
+    "rows", "verdict", "verdict_text", "arena_reason", "baseline_accuracy", "baseline_size_bytes", "host_name",
+)  # fmt: skip
 
 
 def export_frame(runs: pd.DataFrame) -> pd.DataFrame:

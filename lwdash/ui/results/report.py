@@ -1,6 +1,6 @@
 """The report of an experiment or of some of its runs: what was measured on what, the trade-offs, tables, recipes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -197,12 +197,22 @@ def _recipes(done: pd.DataFrame) -> Table:
             "Recipe": done["recipe"],
             "Started (UTC)": done["started_at"].map(utc),
             "Took": done["run_seconds"].map(MEASURES["run_seconds"].write),
-            "Verdict": done["verdict_text"].map(lambda text: text or NOTHING),
+            "Verdict": [
+                with_findings(text, found)
+                for text, found in zip(done["verdict_text"], done["output_findings"], strict=True)
+            ],
         }
     )
     return Table(
         cells, frozenset({"Run", "Recipe", "Started (UTC)", "Verdict"}), "recipes", cells.to_dict("records")
     )
+
+
+def with_findings(verdict: str | None, findings: Sequence[str] | None) -> str:
+    """A verdict with what stands out of the outputs, each once."""
+    said = verdict or ""
+    more = [text for text in (findings if isinstance(findings, (list, tuple)) else ()) if text not in said]
+    return " ".join(part for part in (said, *more) if part) or NOTHING
 
 
 def _others(runs: pd.DataFrame) -> list[Section]:

@@ -1,0 +1,200 @@
+"""Outputs of one file held against those of another, output by output and number by number.
+
+An SQNR over all numbers is ruled by the largest, and by their mean: an output of 50,000 ± 10 that became the constant
+50,000 has 74 dB. So each output also gets the SQNR of its variation, in which the signal is what the outputs differ by
+from row to row: 0 dB is no better than to answer the mean. Outputs that are numbers, not classes, are judged number by
+number, and the worst one counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from lwdash.measure.accuracy import decibels, kl_nats, looks_like_logits, sqnr_db
+
+MIN_VARIATION_DB = 3.0
+"""Below this an output is lost: more than half of its variance from row to row is error."""
+POOR_VARIATION_DB = 10.0
+"""Below this a number is off by more than a third of its own spread (10 % of the variance)."""
+MIN_CLASS_SPREAD = 1e-2
+"""Class outputs that vary by less than this share of their size give every row the same answer: 8 bits hold three steps."""
+MIN_NUMBER_SPREAD = 1e-5
+"""Numbers that vary by less than this share of their size vary by a hundred roundings of a float32."""
+MAX_TARGETS = 32
+"""An output of more numbers is a curve or a picture and is judged as a whole."""
+CLASS_TASKS = ("classification", "binary", "multi-label")
+
+
+@dataclass(frozen=True)
+class TargetFidelity:
+    """One number of an output. spread: standard deviation of the reference over the rows, in the output's unit.
+
+    is_constant: the reference varies, and this file gives the same number in every row.
+    """
+
+    index: int
+    spread: float
+    variation_sqnr_db: float | None
+    is_constant: bool
+
+
+@dataclass(frozen=True)
+class OutputFidelity:
+    """One output held against the same output of the baseline.
+
+    sqnr_db: over all numbers. variation_sqnr_db: of the worst target, or of the whole output where `targets` is empty; None
+    where nothing differs or nothing varies. worst_target: index of that target. relative_spread: of the reference from
+    row to row, as a share of its largest value. task: what the output is for.
+    """
+
+    name: str
+    sqnr_db: float | None
+    kl_nats: float | None
+    largest_difference: float
+    variation_sqnr_db: float | None = None
+    worst_target: int | None = None
+    is_constant: bool = False
+    relative_spread: float | None = None
+    targets: tuple[TargetFidelity, ...] = ()
+    task: str = "regression"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {**asdict(self), "targets": [asdict(target) for target in self.targets]}
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether less than half of what the output tells from row to row is left."""
+        return self.is_constant or (
+            self.variation_sqnr_db is not None and self.variation_sqnr_db < MIN_VARIATION_DB
+        )
+
+
+def output_fidelity(task: str, name: str, outputs: np.ndarray, reference: np.ndarray) -> OutputFidelity:
+    """outputs, reference: (rows, *shape) real numbers of one output of both files. task: what this output is for."""
+    rows = len(reference)
+    theirs, ours = (values.reshape(rows, -1).astype(np.float64) for values in (reference, outputs))
+    signal, noise = variation(theirs, ours)
+    level = float(np.abs(theirs).max(initial=0.0))
+    spread = np.sqrt(signal / max(rows, 1))
+    is_by_target = task not in CLASS_TASKS and task != "reconstruction" and 1 < len(signal) <= MAX_TARGETS
+    reach = np.abs(theirs).max(axis=0, initial=0.0) if is_by_target else level
+    is_flat = (ours == ours[:1]).all(axis=0) & (spread > _least_spread(task) * reach) & (noise > 0)
+    targets: tuple[TargetFidelity, ...] = ()
+    worst: int | None = None
+    whole = decibels(float(signal.sum()), float(noise.sum()))
+    if is_by_target:
+        targets = tuple(
+            TargetFidelity(k, float(spread[k]), decibels(float(signal[k]), float(noise[k])), bool(is_flat[k]))
+            for k in range(len(signal))
+        )
+        known = [
+            t
+            for t in targets
+            if t.variation_sqnr_db is not None and _varies(t.spread, theirs[:, t.index], task)
+        ]
+        lowest = min(known, key=lambda t: t.variation_sqnr_db or 0.0, default=None)
+        worst, whole = (lowest.index, lowest.variation_sqnr_db) if lowest else (None, None)
+    return OutputFidelity(
+        name=name,
+        sqnr_db=sqnr_db(reference, outputs),
+        kl_nats=kl_nats(task, reference, outputs, is_logit=looks_like_logits(task, reference)),
+        largest_difference=float(np.abs(outputs - reference).max()),
+        variation_sqnr_db=whole if rows > 1 else None,
+        worst_target=worst,
+        is_constant=bool(is_flat.any() if is_by_target else is_flat.size and is_flat.all()) and rows > 1,
+        relative_spread=float(spread.max(initial=0.0)) / level if level > 0 and rows > 1 else None,
+        targets=targets,
+        task=task,
+    )
+
+
+def variation(reference: np.ndarray, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(signal, noise) of each number of (rows, numbers): Σ (ref − mean)² and Σ (ref − y)² over the rows."""
+    reference, outputs = reference.astype(np.float64), outputs.astype(np.float64)
+    centred = reference - reference.mean(axis=0, keepdims=True)
+    return (centred**2).sum(axis=0), ((reference - outputs) ** 2).sum(axis=0)
+
+
+def task_of_output(reference: np.ndarray) -> str:
+    """What an output is for that has no task of its own: classes where each row of it is probabilities, else numbers."""
+    is_distribution = (
+        reference.ndim > 1 and reference.shape[-1] > 1 and not looks_like_logits("classification", reference)
+    )
+    return "classification" if is_distribution else "regression"
+
+
+def output_findings(outputs: Sequence[OutputFidelity]) -> list[str]:
+    """Sentences on outputs that tell nothing, and on those that the file lost; the judged output comes first."""
+    return [
+        words
+        for output in outputs
+        if (words := _finding(output, "the output" if len(outputs) == 1 else f"output '{output.name}'"))
+    ]
+
+
+def _finding(output: OutputFidelity, name: str) -> str | None:
+    if output.relative_spread is not None and output.relative_spread < _least_spread(output.task):
+        return (
+            f"{_capital(name)} of the original hardly varies: by {output.relative_spread:.1g} of its size over these rows. "
+            "Nothing measured on it means anything, for any recipe. Check the model's weights and the scale of the rows."
+        )
+    flat = [target.index for target in output.targets if target.is_constant]
+    if flat:
+        are, them = ("is", "it") if len(flat) == 1 else ("are", "them")
+        return (
+            f"{_capital(numbers(flat))} of {name} {are} the same in every row, where the original varies: nothing is left "
+            f"of {them}. {_remedy(output)}"
+        )
+    if output.is_constant:
+        same = "is the same in every row, where the original varies: nothing is left of it."
+        return f"{_capital(name)} {same} {_remedy(output)}"
+    limit = MIN_VARIATION_DB if output.task in CLASS_TASKS else POOR_VARIATION_DB
+    if output.variation_sqnr_db is None or output.variation_sqnr_db >= limit:
+        return None
+    which = name if output.worst_target is None else f"{numbers([output.worst_target])} of {name}"
+    return (
+        f"{_capital(which)} hardly follows the original: its error is {_share(output.variation_sqnr_db)} of what it "
+        f"varies by from row to row ({output.variation_sqnr_db:.1f} dB; below {POOR_VARIATION_DB:g} dB is poor, below "
+        f"{MIN_VARIATION_DB:g} dB is lost). {_remedy(output)}"
+    )
+
+
+def _remedy(output: OutputFidelity) -> str:
+    """What keeps the output; numbers of one output share one scale in an integer file."""
+    if output.targets:
+        return (
+            "In an integer file the numbers of one output share one scale. int16x8, a last layer in float32 (mixed) or an "
+            "output of its own for each unit of measure keeps them apart."
+        )
+    return (
+        "int16x8, or a last layer in float32 (mixed), keeps more of it; so does a recipe that removes less."
+    )
+
+
+def _share(decibels: float) -> str:
+    return f"{100 * 10 ** (-decibels / 20):.0f} %"
+
+
+def numbers(indices: Sequence[int]) -> str:
+    """`number 2`, `numbers 1, 2 and 3`: counted from 1."""
+    named = [str(index + 1) for index in indices]
+    if len(named) == 1:
+        return f"number {named[0]}"
+    return f"numbers {', '.join(named[:-1])} and {named[-1]}"
+
+
+def _least_spread(task: str) -> float:
+    return MIN_CLASS_SPREAD if task in CLASS_TASKS else MIN_NUMBER_SPREAD
+
+
+def _varies(spread: float, values: np.ndarray, task: str) -> bool:
+    return spread > _least_spread(task) * float(np.abs(values).max(initial=0.0))
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

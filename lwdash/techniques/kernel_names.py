@@ -1,0 +1,51 @@
+"""Names of kernels after the Keras layers that hold them: the converter calls a folded one after what was folded into it."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from lwdash.techniques.flatbuffer import text
+from lwdash.techniques.formats import WEIGHT_OPERATORS
+from lwdash.techniques.operator_codes import kind_of
+from lwdash.techniques.selection import leaf_layers
+
+
+def name_kernels(data: Any, model: Any, mark: str) -> int:
+    """Keeps of the names of such kernels in a `ModelT` the part that is of a layer of `model` with a kernel.
+
+    The converter joins the names of all that it fused, as in `m/relu/Relu;m/bn/mul_1;m/conv/depthwise`, in any order;
+    what it calls after one layer alone, such as a batch norm, has the right part in the operator's output.
+    mark: ends each layer's name. Returns how many kernels got another name.
+    """
+    holders = {path for path, layer in leaf_layers(model) if any(len(w.shape) > 1 for w in layer.weights)}
+    named = 0
+    for graph in data.subgraphs:
+        for operator in graph.operators:
+            if kind_of(data, operator) not in WEIGHT_OPERATORS:
+                continue
+            outputs = [graph.tensors[i] for i in operator.outputs]
+            for tensor in (graph.tensors[i] for i in operator.inputs if i >= 0):
+                if not _is_kernel(data, tensor):
+                    continue
+                parts = [part for each in (tensor, *outputs) for part in text(each.name).split(";") if part]
+                part = next((part for part in parts if _layer_in(part, mark) in holders), None)
+                if part is not None and part != text(tensor.name):
+                    tensor.name = part.encode()
+                    named += 1
+    return named
+
+
+def _layer_in(name: str, mark: str) -> str:
+    """`m/block._1/conv._1/Conv2D` → `block/conv`."""
+    return "/".join(_layers_in(name, mark))
+
+
+def _layers_in(name: str, mark: str) -> Iterator[str]:
+    for piece in name.split("/"):
+        if match := re.fullmatch(rf"(.+?){re.escape(mark)}(_\d+)?", piece):
+            yield match.group(1)
+
+
+def _is_kernel(data: Any, tensor: Any) -> bool:
+    stored = data.buffers[tensor.buffer].data
+    return stored is not None and len(stored) > 0 and tensor.shape is not None and len(tensor.shape) > 1
