@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lwdash.commands import gc
 from lwdash.search import space
-from lwdash.search.proposals import SAMPLERS
+from lwdash.search.proposals import DEFAULT_SAMPLER, SAMPLERS
 from lwdash.search.space import FORMATS, INTEGER_FORMATS, TUNED
 from lwdash.settings import Settings
 from storage.store import Store
@@ -95,8 +95,8 @@ def command_parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
     search.add_argument(
         "--sampler",
         choices=list(SAMPLERS),
-        default="tpe",
-        help="; ".join(f"{k}: {v}" for k, v in SAMPLERS.items()),
+        default=DEFAULT_SAMPLER,
+        help="; ".join(f"{k}: {v}" for k, v in SAMPLERS.items()) + f" ({DEFAULT_SAMPLER})",
     )
 
     search.add_argument(

@@ -12,7 +12,7 @@ import pandas as pd
 from lwdash.engine.submit import BASELINE
 from lwdash.recipe import Recipe
 from lwdash.search.outcomes import failures, measured, outcomes
-from lwdash.search.proposals import LEARNT, propose
+from lwdash.search.proposals import LEARNT, Task, propose
 from lwdash.search.space import Space
 from storage import experiments, searches
 from storage.frames import baseline_run
@@ -74,9 +74,11 @@ def _next(
     search: Mapping[str, Any], tried: pd.DataFrame, known: Collection[str], limits: Mapping[str, float]
 ) -> list[Recipe]:
     settings = search["settings"]
-    found = outcomes(measured(tried), search["goal"], limits)
+    given = {key: limit for key, limit in limits.items() if limit is not None}
+    found = outcomes(measured(tried), search["goal"], given)
+    task = Task(Space.from_dict(settings["space"]), search["goal"], given, search["budget"])
     return propose(
-        Space.from_dict(settings["space"]),
+        task,
         [*found, *failures(tried, found)],
         known,
         min(AT_ONCE - search["pending"], search["budget"] - search["asked"]),

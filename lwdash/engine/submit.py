@@ -12,7 +12,7 @@ from lwdash.errors import DataRefused, ModelRefused, UploadRefused, UserMistake
 from lwdash.keras_models.facts import ModelFacts
 from lwdash.keras_models.obstacles import obstacle
 from lwdash.recipe import Recipe, parse_recipe
-from lwdash.search.proposals import SAMPLERS
+from lwdash.search.proposals import DEFAULT_SAMPLER, SAMPLERS
 from lwdash.search.space import GOALS, make_space
 from lwdash.techniques import TECHNIQUES
 from storage import experiments, runs, searches
@@ -168,7 +168,7 @@ def start_search(
     budget: int,
     formats: Collection[str] | None = None,
     techniques: Collection[str] | None = None,
-    sampler: str = "tpe",
+    sampler: str = DEFAULT_SAMPLER,
     seed: int = 0,
 ) -> int:
     """Lets lwdash choose the recipes of the experiment's next `budget` runs; returns the search.

@@ -12,6 +12,9 @@ from lwdash.charts.pareto import pareto
 from lwdash.recipe import parse_recipe
 from lwdash.search.space import Space
 
+FAILED = "failed"
+"""What a run that failed exceeds."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -79,7 +82,7 @@ def failures(tried: pd.DataFrame, found: Sequence[Outcome]) -> list[Outcome]:
     failed = tried[tried["state"] == "failed"]
     quality, cost = min(o.quality for o in found), max(o.cost for o in found)
     return [
-        Outcome(int(run), recipe, quality, cost, {"failed": 1.0})
+        Outcome(int(run), recipe, quality, cost, {FAILED: 1.0})
         for run, recipe in zip(failed["id"], failed["recipe"], strict=True)
     ]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from itertools import islice
 from typing import Any, Protocol
 
@@ -95,7 +96,7 @@ class Space:
         text = chooser.suggest_categorical("format", self.formats)
         steps = []
         for name in self.techniques:
-            if not _goes_with(name, text) or not chooser.suggest_categorical(name, (False, True)):
+            if not goes_with(name, text) or not chooser.suggest_categorical(name, (False, True)):
                 continue
             chosen = {
                 key: values[chooser.suggest_int(f"{name}.{key}", 0, len(values) - 1)]
@@ -114,7 +115,7 @@ class Space:
             return None
         found: dict[str, Any] = {"format": text}
         for name in self.techniques:
-            if not _goes_with(name, text):
+            if not goes_with(name, text):
                 continue
             found[name] = name in steps
             if name not in steps:
@@ -154,7 +155,9 @@ def _format_name(text: str) -> str:
     return text.partition("(")[0]
 
 
-def _goes_with(name: str, format: str) -> bool:
+@cache
+def goes_with(name: str, format: str) -> bool:
+    """Whether a technique of training and a number format can be in one recipe."""
     return _joined([Step(name, TECHNIQUES[name].Params())], format) is not None
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import insert
 
 from lwdash.engine import searching
 from lwdash.engine.searching import AT_ONCE, FAILED_AT_FIRST, advance_searches
+from lwdash.search.proposals import DEFAULT_SAMPLER, SAMPLERS
 from lwdash.search.space import Space
 from storage import annotations, frames, runs, searches
 from storage.searches import SearchRefused
@@ -25,8 +26,10 @@ def begun(store: Store) -> Began:
     """Begins a search of a new experiment, 1."""
     add_experiment(store)
 
-    def begin(budget: int = 6, space: Space = SPACE, experiment: int = 1) -> int:
-        settings = {"space": space.to_dict(), "sampler": "tpe", "seed": 0}
+    def begin(
+        budget: int = 6, space: Space = SPACE, experiment: int = 1, sampler: str = DEFAULT_SAMPLER
+    ) -> int:
+        settings = {"space": space.to_dict(), "sampler": sampler, "seed": 0}
         return searches.add_search(
             store.database, experiment, goal="size_bytes", budget=budget, settings=settings
         )
@@ -64,13 +67,14 @@ def recipes(store: Store, ids: Sequence[int]) -> list[str]:
     return [row["recipe"] for row in runs.get_states(store.database, ids)]
 
 
-def test_a_search_goes_on_until_its_runs_are_spent(store: Store, begun: Began) -> None:
-    search = begun(6)
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_search_goes_on_until_its_runs_are_spent(store: Store, begun: Began, sampler: str) -> None:
+    search = begun(6, sampler=sampler)
     advance_searches(store)
     first = waiting(store)
-    assert recipes(store, first) == ["float32", "int8", "float16", "dynamic", "int16x8"], (
-        "the baseline comes with it"
-    )
+    assert len(first) == 5
+    assert recipes(store, first)[0] == "float32", "the baseline comes with it"
+    assert recipes(store, first)[1] == "int8" or sampler == "random"
     advance_searches(store)
     assert waiting(store) == first, "nothing more while these wait"
     for run in first[:-1]:
@@ -101,7 +105,7 @@ def test_it_waits_for_what_others_have_queued_and_does_not_repeat_it(store: Stor
     finish(store, others[0])
     advance_searches(store)
     new = [run for run in waiting(store) if run not in others]
-    assert recipes(store, new) == ["float16", "dynamic", "int16x8"]
+    assert len({*recipes(store, new), "int8", "float32"}) == 5
 
 
 def test_a_space_that_is_used_up_ends_it(store: Store, begun: Began) -> None:
@@ -160,7 +164,7 @@ def test_two_servers_enter_runs_once(store: Store, begun: Began) -> None:
     for thread in threads:
         thread.join()
     own = searches.search_runs(store.database, found(store, search))
-    assert recipes(store, own) == ["int8", "float16", "dynamic", "int16x8"]
+    assert len(set(recipes(store, own))) == len(own) == 4
     assert found(store, search)["asked"] == 4
 
 
@@ -194,7 +198,7 @@ def test_limits_count_as_they_are_when_the_next_are_chosen(
         finish(store, run)
     annotations.set_limits(store.database, 1, {"accuracy_drop": 0.005})
     told = []
-    monkeypatch.setattr(searching, "propose", lambda space, known, *args, **given: told.extend(known) or [])
+    monkeypatch.setattr(searching, "propose", lambda task, found, *args, **given: told.extend(found) or [])
     advance_searches(store)
     assert len(told) == 4
     assert all(outcome.excess["accuracy_drop"] == pytest.approx(1.0) for outcome in told)

@@ -1,0 +1,132 @@
+"""Candidate recipes of a search space as rows of integers, which thousands of predictions at once need."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+
+from lwdash.recipe import Recipe, parse_recipe
+from lwdash.search.space import TUNED, Space, goes_with
+
+ABSENT = -1
+MAX_NEIGHBOUR_STEP = 3
+"""A neighbour moves a parameter by at most this many values."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The recipes of `space` as rows: the number of the format, then a column for each technique and each parameter.
+
+    among: texts of the only recipes that are drawn; empty stands for all of the space.
+    A technique's column is 1 where the recipe has it, else 0. A parameter's column is the position of its value in
+    `TUNED`, or ABSENT where the technique is absent.
+    """
+
+    space: Space
+    among: tuple[str, ...] = ()
+
+    @cached_property
+    def columns(self) -> dict[str, int]:
+        """Name → column: `format`, `prune`, `prune.sparsity`."""
+        names = ["format"]
+        for technique in self.space.techniques:
+            names += [technique, *(f"{technique}.{key}" for key in TUNED[technique])]
+        return {name: column for column, name in enumerate(names)}
+
+    @cached_property
+    def _listed(self) -> np.ndarray:
+        rows = [row for text in self.among if (row := self.encode(text)) is not None]
+        return np.array(rows, int).reshape(len(rows), len(self.columns))
+
+    @cached_property
+    def _allowed(self) -> np.ndarray:
+        """(formats, techniques): whether they go together."""
+        pairs = [[goes_with(name, text) for name in self.space.techniques] for text in self.space.formats]
+        return np.array(pairs, bool).reshape(len(self.space.formats), len(self.space.techniques))
+
+    def encode(self, recipe: str) -> np.ndarray | None:
+        """The row of a recipe's text, or None where the space does not hold it."""
+        return _encoded(self, recipe)
+
+    def decode(self, row: np.ndarray) -> Recipe:
+        """The recipe of a row."""
+        return self.space.choose(_Row(self, row))
+
+    def draw(self, count: int, chance: np.random.Generator) -> np.ndarray:
+        """`count` random rows, from recipes of one step to recipes with every technique; or all of `among`, shuffled."""
+        if self.among:
+            return chance.permutation(self._listed)
+        rows = np.full((count, len(self.columns)), ABSENT)
+        rows[:, 0] = chance.integers(len(self.space.formats), size=count)
+        eagerness = chance.random((count, 1))
+        is_on = chance.random((count, len(self.space.techniques))) < eagerness
+        for number, name in enumerate(self.space.techniques):
+            rows[:, self.columns[name]] = is_on[:, number]
+            for key, values in TUNED[name].items():
+                rows[:, self.columns[f"{name}.{key}"]] = chance.integers(len(values), size=count)
+        return self._settled(rows)
+
+    def neighbours(self, row: np.ndarray) -> np.ndarray:
+        """Rows that differ from `row` in the format, in one technique, or in one parameter by a few values; all of `among`
+        where it says which there are."""
+        if self.among:
+            return self._listed
+        changes: list[dict[str, int]] = [{"format": number} for number in range(len(self.space.formats))]
+        for name in self.space.techniques:
+            values = {f"{name}.{key}": len(values) for key, values in TUNED[name].items()}
+            if not row[self.columns[name]]:
+                for divisor in (2, 4):
+                    changes.append(
+                        {name: 1, **{key: (count - 1) // divisor for key, count in values.items()}}
+                    )
+                continue
+            changes.append({name: 0})
+            for key, count in values.items():
+                at = row[self.columns[key]]
+                near = range(max(0, at - MAX_NEIGHBOUR_STEP), min(count, at + MAX_NEIGHBOUR_STEP + 1))
+                changes += [{key: value} for value in near if value != at]
+        rows = np.repeat(row[None], len(changes), axis=0)
+        for number, change in enumerate(changes):
+            for name, value in change.items():
+                rows[number, self.columns[name]] = value
+        return self._settled(rows)
+
+    def _settled(self, rows: np.ndarray) -> np.ndarray:
+        """The rows without techniques that their format excludes; changes them in place."""
+        for number, name in enumerate(self.space.techniques):
+            column = self.columns[name]
+            rows[:, column] = (rows[:, column] == 1) & self._allowed[rows[:, 0], number]
+            for key in TUNED[name]:
+                rows[rows[:, column] == 0, self.columns[f"{name}.{key}"]] = ABSENT
+        return rows
+
+
+@lru_cache(maxsize=2000)
+def _encoded(candidates: Candidates, recipe: str) -> np.ndarray | None:
+    """See `Candidates.encode`; a search asks for the same recipes again and again."""
+    choices = candidates.space.choices(parse_recipe(recipe))
+    if choices is None:
+        return None
+    row = np.full(len(candidates.columns), ABSENT)
+    row[[candidates.columns[name] for name in candidates.space.techniques]] = 0
+    for name, value in choices.items():
+        number = candidates.space.formats.index(value) if name == "format" else int(value)
+        row[candidates.columns[name]] = number
+    row.setflags(write=False)
+    return row
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A chooser that repeats the choices of a row."""
+
+    candidates: Candidates
+    row: np.ndarray
+
+    def suggest_int(self, name: str, low: int, high: int) -> int:
+        return int(self.row[self.candidates.columns[name]])
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        return choices[int(self.row[self.candidates.columns[name]])]

@@ -1,0 +1,83 @@
+"""A Gaussian process for a few dozen runs: predicts a metric of recipes that were not run, with its uncertainty.
+
+Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), chapters 2 and 5. The covariance is the sum of
+a constant, a linear and a squared-exponential part, and noise. The scales are the likeliest of a small grid.
+"""
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+LENGTHS = (1.5, 4.0)
+AMPLITUDES = (0.2, 0.7)
+SLOPES = (0.1, 0.4)
+NOISES = (0.03, 0.12, 0.4)
+MIN_FITTED = 4
+"""With fewer values the scales are not fitted."""
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Distance over which values change, how much they change, change per unit of a feature, noise of a value, and
+    uncertainty of the whole level; the last four in the unit of the values."""
+
+    length: float = 3.0
+    amplitude: float = 0.4
+    slope: float = 0.4
+    noise: float = 0.15
+    level: float = 3.0
+
+    def covariance(self, some: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """(some, others): of the values without noise at two arrays of points."""
+        products = some @ others.T
+        squares = (some**2).sum(axis=1)[:, None] + (others**2).sum(axis=1) - 2 * products
+        near = np.exp(-0.5 * np.maximum(squares, 0) / self.length**2)
+        return self.level**2 + self.slope**2 * products + self.amplitude**2 * near
+
+    def variance(self, points: np.ndarray) -> np.ndarray:
+        """(points,): the diagonal of the covariance of points with themselves."""
+        return self.level**2 + self.slope**2 * (points**2).sum(axis=1) + self.amplitude**2
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process given values at points; `inverse` is that of the Cholesky factor of their covariance."""
+
+    scales: Scales
+    points: np.ndarray
+    inverse: np.ndarray
+    weights: np.ndarray
+
+    def predict(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of what would be measured, noise included, an element a point."""
+        variance = self.scales.variance(points) + self.scales.noise**2
+        if not self.points.size:
+            return np.zeros(len(points)), np.sqrt(variance)
+        between = self.scales.covariance(self.points, points)
+        explained = self.inverse @ between
+        return self.weights @ between, np.sqrt(np.maximum(variance - (explained**2).sum(axis=0), 1e-9))
+
+
+def fit(points: np.ndarray, values: np.ndarray, level: float) -> Scales:
+    """The likeliest scales of values at points, which are expected to be 0 ± `level` before anything is known."""
+    if len(values) < MIN_FITTED:
+        return Scales(level=level)
+    options = [Scales(*each, level) for each in product(LENGTHS, AMPLITUDES, SLOPES, NOISES)]
+    return max(options, key=lambda scales: _log_likelihood(points, values, scales))
+
+
+def given(points: np.ndarray, values: np.ndarray, scales: Scales) -> Process:
+    """The process with values at points."""
+    inverse = np.linalg.inv(_root(points, scales)) if points.size else np.zeros((0, 0))
+    return Process(scales, points, inverse, inverse.T @ (inverse @ values))
+
+
+def _log_likelihood(points: np.ndarray, values: np.ndarray, scales: Scales) -> float:
+    """Of the values, up to a constant."""
+    root = _root(points, scales)
+    return -0.5 * float((np.linalg.solve(root, values) ** 2).sum()) - float(np.log(np.diag(root)).sum())
+
+
+def _root(points: np.ndarray, scales: Scales) -> np.ndarray:
+    return np.linalg.cholesky(scales.covariance(points, points) + scales.noise**2 * np.eye(len(points)))

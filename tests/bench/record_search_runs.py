@@ -1,0 +1,218 @@
+"""Records real runs for the replayed search test: `python tests/bench/record_search_runs.py NETWORK …`.
+
+Each network of `search_networks` is trained. Then all recipes of `recipes()` are made and measured with lwdash's own
+code: every number format after each stack of training steps. Fine-tuning is shortened to `EPOCHS` epochs a step, which
+the recorded recipes leave out. A network takes about 4 minutes of one core.
+
+A recording goes on where it stopped: `--seconds N` ends it after N seconds, and `--folder` keeps the stages.
+The columns of the table are those of `COLUMNS`; a run that failed has empty values and the reason.
+"""
+
+import argparse
+import csv
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from search_networks import NETWORKS, SEED
+
+from lwdash.datasets.dataset import Dataset
+from lwdash.errors import LwdashError
+from lwdash.examples.training import import_keras, train
+from lwdash.keras_models.inspect import inspect_model
+from lwdash.measure.answers import Answers
+from lwdash.measure.run import measure
+from lwdash.pipeline import Workbench
+from lwdash.recipe import Recipe, make_recipe, parse_recipe
+
+TABLE = Path(__file__).parents[1] / "fixtures" / "search_runs.csv"
+COLUMNS = ("network", "recipe", "accuracy", "size_bytes", "gzip_bytes", "arena_bytes", "macs", "error")
+EPOCHS = 8
+ROWS_OF = {"train": 1000, "calibration": 100}
+TASK = "classification"
+
+FORMATS = ("int8", "float16", "dynamic(bits=4)", "int16x8")
+STACKS = (
+    "",
+    "channels(ratio=0.3)",
+    "channels(ratio=0.3) + prune(sparsity=0.8, scope=global)",
+    "channels(ratio=0.3) + prune(sparsity=0.8, scope=global) + cluster(clusters=16)",
+    "channels(ratio=0.3) + cluster(clusters=6)",
+    "prune(sparsity=0.75)",
+    "prune(sparsity=0.75) + cluster(clusters=12)",
+    *(f"prune(sparsity={sparsity}, scope=global)" for sparsity in (0.85, 0.95)),
+    *(f"prune(sparsity={sparsity}, scope=global) + cluster(clusters=16)" for sparsity in (0.85, 0.95)),
+    *(f"cluster(clusters={clusters})" for clusters in (8, 16)),
+    "channels(ratio=0.5)",
+    "channels(ratio=0.5) + prune(sparsity=0.8)",
+    "channels(ratio=0.5) + prune(sparsity=0.8) + cluster(clusters=8)",
+    "channels(ratio=0.5) + cluster(clusters=16)",
+    "channels(ratio=0.7)",
+    "low_rank(energy=0.84)",
+    "low_rank(energy=0.84) + prune(sparsity=0.8)",
+    "low_rank(energy=0.84) + prune(sparsity=0.8) + cluster(clusters=8)",
+    "low_rank(energy=0.84) + cluster(clusters=16)",
+    "low_rank(energy=0.72)",
+    "channels(ratio=0.3) + low_rank(energy=0.84)",
+    "channels(ratio=0.3) + low_rank(energy=0.84) + prune(sparsity=0.6)",
+    "channels(ratio=0.3) + low_rank(energy=0.84) + prune(sparsity=0.6) + cluster(clusters=16)",
+    "channels(ratio=0.3) + low_rank(energy=0.84) + cluster(clusters=16)",
+)
+"""Training steps before quantizing: every combination of techniques, with strengths over the whole of the search space.
+Stacks share their first steps, which are trained once."""
+MORE_STACKS = (
+    "channels(ratio=0.15)",
+    "low_rank(energy=0.94)",
+    *(f"prune(sparsity={sparsity})" for sparsity in (0.6, 0.85, 0.95)),
+    "prune(sparsity=0.75, scope=global)",
+    *(f"cluster(clusters={clusters})" for clusters in (4, 32)),
+    "channels(ratio=0.5) + low_rank(energy=0.84)",
+    "prune(sparsity=0.6) + cluster(clusters=16)",
+    "prune(sparsity=0.75) + cluster(clusters=6)",
+    "prune(sparsity=0.85) + cluster(clusters=24)",
+    "prune(sparsity=0.75, scope=global) + cluster(clusters=24)",
+    "prune(sparsity=0.85, scope=global) + cluster(clusters=8)",
+    "channels(ratio=0.15) + prune(sparsity=0.5)",
+    "channels(ratio=0.15) + cluster(clusters=16)",
+    "channels(ratio=0.15) + prune(sparsity=0.5) + cluster(clusters=16)",
+    "low_rank(energy=0.84) + prune(sparsity=0.5)",
+    "low_rank(energy=0.72) + cluster(clusters=16)",
+    "low_rank(energy=0.84) + prune(sparsity=0.5) + cluster(clusters=16)",
+)
+"""Stacks that `--more` adds."""
+STACKS_BEFORE_QAT = (
+    "",
+    "channels(ratio=0.3)",
+    "channels(ratio=0.5)",
+    "low_rank(energy=0.84)",
+    "prune(sparsity=0.85, scope=global)",
+    "cluster(clusters=16)",
+    "prune(sparsity=0.75) + cluster(clusters=12)",
+    "channels(ratio=0.3) + prune(sparsity=0.8, scope=global)",
+    "channels(ratio=0.3) + prune(sparsity=0.8, scope=global) + cluster(clusters=16)",
+)
+
+
+class DiskCache:
+    """Keeps stages in a folder, so that a recording can go on in another process."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def get(self, key: str) -> tuple[Path, dict[str, Any]] | None:
+        facts = self.folder / f"{key}.json"
+        return (self.folder / key, json.loads(facts.read_text())) if facts.exists() else None
+
+    def put(self, key: str, kind: str, data: bytes | Path, facts: Mapping[str, Any], seconds: float) -> None:
+        (self.folder / key).write_bytes(data.read_bytes() if isinstance(data, Path) else data)
+        (self.folder / f"{key}.json").write_text(json.dumps(facts))
+
+    def making(self, key: str) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+def recipes(*, is_more: bool) -> Iterator[Recipe]:
+    """The recorded recipes: four number formats after each stack, then those with quantization-aware training."""
+    yield parse_recipe("float32")
+    for stack in (*STACKS, *(MORE_STACKS if is_more else ())):
+        for number_format in FORMATS:
+            yield parse_recipe(f"{stack} + {number_format}" if stack else number_format)
+    for stack in STACKS_BEFORE_QAT:
+        yield parse_recipe(f"{stack} + qat + int8" if stack else "qat + int8")
+
+
+def shortened(recipe: Recipe) -> Recipe:
+    """The recipe with `EPOCHS` epochs for each training step."""
+    steps = [replace(s, params=replace(s.params, epochs=EPOCHS)) for s in recipe.keras_steps]
+    return make_recipe(*steps, *(s for s in recipe.steps if s.stage != "keras"))
+
+
+def prepare(name: str, folder: Path) -> Workbench:
+    """A trained network of `search_networks` with its rows."""
+    network, path = NETWORKS[name], folder / "model.keras"
+    inputs, labels = network.rows()
+    order = np.random.default_rng(SEED).permutation(len(labels))
+    ends = np.cumsum(list(ROWS_OF.values()))
+    parts = dict(zip((*ROWS_OF, "evaluation"), map(np.sort, np.split(order, ends)), strict=True))
+    keras = import_keras(seed=SEED)
+    if not path.exists():
+        model, chosen = network.build(keras), parts["train"]
+        train(
+            model,
+            inputs[chosen],
+            labels[chosen],
+            epochs=network.epochs,
+            batch_size=32,
+            learning_rate=network.learning_rate,
+        )
+        model.save(path)
+    facts = inspect_model(path)
+    return Workbench(
+        model_path=path,
+        model_sha256=name,
+        facts=facts,
+        dataset=Dataset({facts.inputs[0].name: inputs}, labels, None, parts, (), task=TASK),
+        dataset_key=name,
+        task=TASK,
+        seed=0,
+        cache=DiskCache(folder),
+    )
+
+
+def record(
+    name: str, folder: Path, wanted: Iterable[Recipe], known: set[str], until: float
+) -> Iterator[dict[str, Any]]:
+    """Makes and measures the wanted recipes that are not known, until the time is up; a row of the table each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    bench = prepare(name, folder)
+    inputs, labels = bench.dataset.part("evaluation")
+    answers = Answers(inputs, threads=1)
+    for recipe in wanted:
+        if time.monotonic() > until:
+            return
+        if str(recipe) in known:
+            continue
+        row: dict[str, Any] = {"network": name, "recipe": str(recipe)}
+        try:
+            made = bench.compress(shortened(recipe), lambda doing, share: None)
+            found = measure(
+                made.tflite, made.baseline, inputs, labels, task=TASK, answers=answers, latency_seconds=0
+            ).to_dict()
+            row |= {column: found[column] for column in COLUMNS[3:-1]} | {
+                "accuracy": round(found["accuracy"], 5)
+            }
+        except LwdashError as error:
+            row["error"] = " ".join(str(error).split())[:80]
+        yield row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("networks", nargs="+", choices=list(NETWORKS))
+    parser.add_argument("--folder", type=Path, required=True, help="keeps the stages")
+    parser.add_argument("--more", action="store_true", help="also after the stacks of MORE_STACKS")
+    parser.add_argument("--seconds", type=float, default=float("inf"))
+    parser.add_argument("--table", type=Path, default=TABLE)
+    options = parser.parse_args()
+    until = time.monotonic() + options.seconds
+    if not options.table.exists():
+        options.table.write_text(",".join(COLUMNS) + "\n", encoding="utf-8")
+    for name in options.networks:
+        with options.table.open(encoding="utf-8", newline="") as table:
+            known = {row["recipe"] for row in csv.DictReader(table) if row["network"] == name}
+        with options.table.open("a", encoding="utf-8", newline="") as table:
+            writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
+            wanted = recipes(is_more=options.more)
+            for row in record(name, options.folder / name, wanted, known, until):
+                writer.writerow(row)
+                table.flush()
+        print(f"{name}: {'to be continued' if time.monotonic() > until else 'done'}")
+
+
+if __name__ == "__main__":
+    main()
