@@ -1,6 +1,5 @@
 """A CSV as blocks of numbers, several parsed at once, in the order of the file and flat in memory."""
 
-import csv
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -82,7 +81,7 @@ class Reader:
         waiting: deque[Future[T]] = deque()
         with ThreadPoolExecutor(workers, "csv") as pool:
             try:
-                for block in text_blocks(self.path, self.dialect.skip_lines):
+                for block in text_blocks(self.path, self.dialect.skip_lines, self.dialect.delimiter):
                     waiting.append(pool.submit(lambda b=block: then(self.parse(b))))  # type: ignore[misc]
                     if len(waiting) > workers:
                         yield waiting.popleft().result()
@@ -190,21 +189,20 @@ class Reader:
     def _lines(self, block: TextBlock, rows: int, skipped: int, problems: ProblemList) -> np.ndarray:
         """The line of each row that was kept; the rows of another length are added to `problems`."""
         data = block.data
-        plain = not skipped and b'"' not in data and not data.startswith(b"\n") and b"\n\n" not in data
-        if plain:
+        if not skipped and b'"' not in data and data.count(b"\n") == rows:
             return block.first_line + np.arange(rows)
         lines = []
-        try:
-            for line, row in numbered_rows(data, self.dialect.delimiter, block.first_line):
-                if len(row) == self.width:
-                    lines.append(line)
-                else:
-                    problems.add(ragged(line, row, self.width))
-        except csv.Error:
-            lines = []
+        for line, row in numbered_rows(data, self.dialect.delimiter, block.first_line):
+            if len(row) == self.width:
+                lines.append(line)
+            else:
+                problems.add(ragged(line, row, self.width))
         if len(lines) != rows:
-            # Python's reader and pyarrow disagree about a stray quote: the line is then known only roughly.
-            return block.first_line + np.arange(rows)
+            last = block.first_line + data.count(b"\n") - 1
+            raise DataRefused(
+                f"{self.path.name}, lines {block.first_line:,} to {last:,}: {rows:,} rows were read where the lines hold "
+                f"{len(lines):,}. Is there a stray quote or control character? Export the CSV again."
+            )
         return np.array(lines, np.int64)
 
     def _find_bad_cells(self, block: Block, words: dict[int, np.ndarray]) -> None:

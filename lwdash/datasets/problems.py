@@ -13,6 +13,8 @@ MISSING, TEXT, INFINITE, RAGGED, REPEATED_NAME = (
     "repeated name",
 )
 _SHOWN_EACH = 5
+MAX_CELL_CHARACTERS = 128 << 20
+"""Python's csv module refuses cells above 128 kB unless it is told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class ProblemList:
 
 def numbered_rows(data: bytes, delimiter: str, first_line: int) -> Iterator[tuple[int, list[str]]]:
     """Each row of a text block with the line on which it starts; blank lines are passed over."""
+    csv.field_size_limit(MAX_CELL_CHARACTERS)
     reader = csv.reader(data.decode("utf-8").split("\n"), delimiter=delimiter)
     start = 0
     while True:

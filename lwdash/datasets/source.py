@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from lwdash.datasets.quotes import last_row_end
 from lwdash.errors import DataRefused
 
 BLOCK_BYTES = 4 << 20
@@ -140,56 +141,42 @@ def normal_line_ends(data: bytes) -> bytes:
     return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
-def text_blocks(path: Path, skip_lines: int = 0) -> Iterator[TextBlock]:
+def text_blocks(path: Path, skip_lines: int = 0, delimiter: str = ",") -> Iterator[TextBlock]:
     """The lines after the first `skip_lines`, in pieces of about 4 MB that never cut a row (quoted line ends
-    too)."""
+    too).
+
+    Raises DataRefused for a quote that is never closed, see `quotes.last_row_end`."""
     stream, _ = open_bytes(path)
     with stream:
-        rest, line, at_end = b"", 1, False
+        rest, line, at_end, is_first = b"", 1, False, True
         while not at_end:
-            piece = read_bytes(stream, BLOCK_BYTES, path.name)
-            at_end = len(piece) < BLOCK_BYTES
-            if line == 1 and not rest and piece.startswith(b"\xef\xbb\xbf"):
-                piece = piece[3:]
-            cut = len(piece) if at_end else _last_row_end(rest, piece)
-            if cut == 0 and not at_end:
-                rest += piece
-                if len(rest) > LONGEST_LINE_BYTES:
-                    raise DataRefused(_too_long(path, line))
-                continue
-            whole = b"".join((rest, memoryview(piece)[:cut]))
-            rest = piece[cut:]
-            whole = normal_line_ends(whole)
-            if at_end and whole and not whole.endswith(b"\n"):
-                whole += b"\n"
-            first_line = line
-            line += whole.count(b"\n")
-            while skip_lines and whole:
-                whole = whole[whole.find(b"\n") + 1 :]
-                first_line, skip_lines = first_line + 1, skip_lines - 1
+            piece, at_end = _next_piece(stream, path.name)
+            if is_first:
+                piece, is_first = piece.removeprefix(b"\xef\xbb\xbf"), False
+            data = rest + piece
+            if at_end and data and not data.endswith(b"\n"):
+                data += b"\n"
+            while skip_lines and (end := data.find(b"\n") + 1):
+                data, line, skip_lines = data[end:], line + 1, skip_lines - 1
+            cut = 0
+            if not skip_lines:
+                cut = last_row_end(data, delimiter, first_line=line, name=path.name, at_end=at_end)
+            whole, rest = data[:cut], data[cut:]
+            if len(rest) > LONGEST_LINE_BYTES:
+                raise DataRefused(_too_long(path, line))
             if whole:
-                yield TextBlock(whole, first_line)
+                yield TextBlock(whole, line)
+                line += whole.count(b"\n")
 
 
-def _last_row_end(rest: bytes, piece: bytes) -> int:
-    """Where in `piece` the last whole row ends: after a line end with an even number of quotes before it; 0
-    if nowhere.
-
-    rest: what came before and is not yet a whole row.
-    """
-    end = piece.rfind(b"\n")
-    if end < 0:
-        # A file from an old Mac ends its lines with '\r' alone; a last '\r' may be half of a '\r\n'.
-        end = piece.rfind(b"\r", 0, len(piece) - 1)
-    if end < 0 or (b'"' not in piece and b'"' not in rest):
-        return end + 1
-    mark = piece[end : end + 1]
-    quotes = rest.count(b'"') + piece.count(b'"', 0, end)
-    while end >= 0 and quotes % 2:
-        before = piece.rfind(mark, 0, end)
-        quotes -= piece.count(b'"', max(before, 0), end)
-        end = before
-    return end + 1
+def _next_piece(stream: IO[bytes], name: str) -> tuple[bytes, bool]:
+    """About 4 MB with normal line ends, and whether the file ends with them."""
+    piece = read_bytes(stream, BLOCK_BYTES, name)
+    at_end = len(piece) < BLOCK_BYTES
+    while piece.endswith(b"\r") and not at_end:  # may be half of a '\r\n'
+        more = read_bytes(stream, 1, name)
+        piece, at_end = piece + more, not more
+    return normal_line_ends(piece), at_end
 
 
 def clean_text(block: TextBlock, encoding: str, name: str) -> bytes:
