@@ -145,6 +145,7 @@ def _read(
         ignored=tuple(options.ignore),
         preprocess=options.preprocess,
         seed=options.seed,
+        task=options.task,
     )
     model_row, data_row = rows.pop("model"), rows.pop("data")
     return model_row, inspect_as(settings, store, data_row, chosen.to_dict()), chosen, rows

@@ -109,6 +109,7 @@ class Worker:
             labels,
             task=job["task"],
             judged=dataset.judged(_outputs(job)),
+            is_logit=_known_cut(job, dataset),
             threads=threads,
             answers=answers,
             layer_names=layers,
@@ -131,12 +132,12 @@ class Worker:
                 **bulky,
                 "classes": dataset.classes,
                 "deep_compression": coded,
-                "waterfall": self._waterfall(job, tflite, answers, labels, dataset.judged(_outputs(job))),
+                "waterfall": self._waterfall(job, tflite, answers, labels, dataset),
             },
         }
 
     def _waterfall(
-        self, job: Job, tflite: bytes, answers: Any, labels: Any, judged: int
+        self, job: Job, tflite: bytes, answers: Any, labels: Any, dataset: Any
     ) -> list[dict[str, Any]]:
         """What each stage of the run lost; empty where a stage before the file is no longer kept."""
         from lwdash.waterfall import measure_waterfall
@@ -145,7 +146,15 @@ class Worker:
         trail = [(step["stage"], step["kind"], found[0].read_bytes()) for step, found in kept if found]
         if not trail or len(trail) < len(kept):
             return []
-        return measure_waterfall(trail, tflite, answers, labels, task=job["task"], judged=judged)
+        return measure_waterfall(
+            trail,
+            tflite,
+            answers,
+            labels,
+            task=job["task"],
+            judged=dataset.judged(_outputs(job)),
+            is_logit=_known_cut(job, dataset),
+        )
 
     def sensitivity(self, job: Job) -> dict[str, Any]:
         """Which layer of a run's float file is to blame for what quantizing it costs."""
@@ -169,6 +178,7 @@ class Worker:
             labels,
             task=job["task"],
             judged=dataset.judged(_outputs(job)),
+            is_logit=_known_cut(job, dataset),
             cores=this_host().cores,
             progress=self.link.progress,
         )
@@ -196,7 +206,7 @@ class Worker:
 
         model, data = ModelFacts.from_dict(job["model_facts"]), DataFacts.from_dict(job["data_facts"])
         settings = DataSettings.from_dict(job["settings"])
-        fit = fit_to_model(data, settings, *model.ports, task=model.task)
+        fit = fit_to_model(data, settings, *model.ports, task=model.task, labelled_task=model.labelled_task)
         dataset, _ = self._dataset(job)
         expected = {
             s.input: Expected(s.layers, s.scale, s.offset, s.is_learnt)
@@ -232,12 +242,14 @@ class Worker:
             *facts.ports,
             dataset,
             task=facts.task,
+            labelled_task=facts.labelled_task,
             evaluation_path=Path(own["path"]) if own else None,
         )
         files = [read_tflite(Path(job[which]).read_bytes()) for which in ("tflite", "baseline")]
         write_arrays(Path(job["arrays"]), arrays)
         judged = dataset.judged(facts.ports[1])
-        return {"plan": {**plan, **ports_plan(files[0], files[1], dataset.inputs, judged)}}
+        cut = {"is_logit": _known_cut(job, dataset)}
+        return {"plan": {**plan, **cut, **ports_plan(files[0], files[1], dataset.inputs, judged)}}
 
     def compare(self, job: Job) -> dict[str, Any]:
         """What differs between two .tflite files that should be the same."""
@@ -297,6 +309,7 @@ class Worker:
                 "settings": job["settings"],
                 "ports": [inputs, outputs],
                 "task": facts.task,
+                "labelled_task": facts.labelled_task,
             }
         )
 
@@ -313,6 +326,7 @@ class Worker:
                 inputs,
                 outputs,
                 task=facts.task,
+                labelled_task=facts.labelled_task,
                 facts=DataFacts.from_dict(job["data_facts"]) if "data_facts" in job else None,
                 evaluation_path=own.get("evaluation"),
                 calibration_path=own.get("calibration"),
@@ -335,6 +349,16 @@ def _outputs(job: Job) -> Any:
     from lwdash.keras_models.facts import ModelFacts
 
     return ModelFacts.from_dict(job["model_facts"]).ports[1]
+
+
+def _known_cut(job: Job, dataset: Any) -> bool | None:
+    """Whether yes/no outputs are logits, where the way they were trained tells; see `keras_models.heads.known_cut`."""
+    from lwdash.keras_models.facts import ModelFacts
+    from lwdash.keras_models.heads import known_cut
+
+    is_judged = dataset.judged(_outputs(job)) == 0  # the loss is that of the first output
+    loss = ModelFacts.from_dict(job["model_facts"]).loss if is_judged else None
+    return known_cut(loss, job.get("task") or dataset.task, dataset.classes)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ class Quality:
     """One model's outputs judged. A figure that the task or the missing labels do not allow is None.
 
     targets: mae, rmse and r2 of each, where several numbers a row are predicted.
+    positions, iou, mean_iou: where each position of a row has a class, see `positions.by_position`; accuracy is
+    then the share of right positions.
     row_scores: (rows,) what a paired comparison needs: 1 for a right row, 0 for a wrong one; or the row's
     error.
     predicted: (rows,) or (rows, positions) class indices; None for tasks without classes.
@@ -41,6 +43,9 @@ class Quality:
     r2: float | None = None
     reconstruction_error: float | None = None
     targets: tuple[Mapping[str, float | None], ...] | None = None
+    positions: int | None = None
+    iou: tuple[float | None, ...] | None = None
+    mean_iou: float | None = None
     row_scores: np.ndarray | None = field(default=None, repr=False)
     predicted: np.ndarray | None = field(default=None, repr=False)
 
@@ -58,6 +63,9 @@ class Quality:
             "r2": self.r2,
             "reconstruction_error": self.reconstruction_error,
             "targets": None if self.targets is None else [dict(target) for target in self.targets],
+            "positions": self.positions,
+            "iou": None if self.iou is None else list(self.iou),
+            "mean_iou": self.mean_iou,
         }
 
 
@@ -90,7 +98,9 @@ def judge(
     if task == "multi-label":
         return _judge_multi_label(predicted, labels)
     classes = outputs.shape[-1] if task == "classification" and outputs.shape[-1] > 1 else 2
-    return _judge_classes(predicted, labels, classes)
+    quality = _judge_classes(predicted, labels, classes)
+    # Positions of a row are not independent: `positions.by_position` has the interval.
+    return replace(quality, accuracy_ci=None) if predicted.ndim > 1 and predicted[0].size > 1 else quality
 
 
 def predicted_classes(task: str, outputs: np.ndarray, *, is_logit: bool = False) -> np.ndarray:

@@ -20,6 +20,7 @@ from lwdash.measure.latency import Latency, compare_latency
 from lwdash.measure.layer_error import layer_errors
 from lwdash.measure.layers import LayerTable, layer_table
 from lwdash.measure.operator_time import operator_times
+from lwdash.measure.positions import by_position, compare_positions, compare_positions_without_labels
 from lwdash.measure.runner import Runner
 from lwdash.measure.size import gzip_bytes
 from lwdash.measure.tflite_file import read_tflite
@@ -115,6 +116,8 @@ _BASELINE_FIGURES = (
     "r2",
     "reconstruction_error",
     "targets",
+    "iou",
+    "mean_iou",
 )
 
 
@@ -126,6 +129,7 @@ def measure(
     *,
     task: str,
     judged: int = 0,
+    is_logit: bool | None = None,
     threads: int = 1,
     answers: Answers | None = None,
     layer_names: Sequence[str] = (),
@@ -140,7 +144,7 @@ def measure(
     inputs: model input name → (rows, *shape), real numbers; labels: see `accuracy.judge`, None for unlabelled
     rows.
     task: classification, binary, multi-label, regression or reconstruction. judged: number of the baseline's output
-    that the labels are for.
+    that the labels are for. is_logit: whether yes/no outputs are logits, None where the outputs tell.
     answers: of these rows, kept between the runs of a sweep.
     margin: what counts as no difference, as accuracy (0.01 is one percentage point) or share of the error.
     detail_seconds: longest time for each operator's time and SQNR against the baseline, in the layers' rows;
@@ -163,9 +167,9 @@ def measure(
     pairs = _paired_outputs(outputs, reference_outputs)
     pairs.insert(0, pairs.pop(judged))
     _, ours, reference = pairs[0]
-    is_logit = looks_like_logits(task, reference)
-    quality = judge(task, ours, labels, inputs, is_logit=is_logit)
-    baseline_quality = judge(task, reference, labels, inputs, is_logit=is_logit)
+    is_logit = looks_like_logits(task, reference) if is_logit is None else is_logit
+    quality = by_position(judge(task, ours, labels, inputs, is_logit=is_logit))
+    baseline_quality = by_position(judge(task, reference, labels, inputs, is_logit=is_logit))
     fidelity = tuple(_fidelity(task, *pair) for pair in pairs)
     agreed = (
         None
@@ -274,13 +278,18 @@ def _verdict(
         if quality.accuracy is None:
             figure = "reconstruction error" if task == "reconstruction" else "mean absolute error"
             return compare_errors(scores, baseline_scores, figure=figure, margin=margin)
+        if quality.positions is not None:
+            return compare_positions(scores, baseline_scores, quality.positions, margin=margin)
         if np.isin(scores, (0, 1)).all() and np.isin(baseline_scores, (0, 1)).all():
             return compare_right_rows(scores == 1, baseline_scores == 1, margin=margin)
         return compare_errors(
             1 - scores, 1 - baseline_scores, figure="share of wrong positions", margin=margin
         )
     if quality.predicted is not None and baseline.predicted is not None:
-        same = (quality.predicted == baseline.predicted).reshape(quality.rows, -1).all(axis=1)
+        same = (quality.predicted == baseline.predicted).reshape(quality.rows, -1)
+        if task in ("classification", "binary") and same.shape[1] > 1:
+            return compare_positions_without_labels(same.mean(axis=1), same.shape[1], margin=margin)
+        same = same.all(axis=1)
         return compare_without_labels(int(same.sum()), quality.rows, margin=margin)
     error = np.abs(outputs - reference).reshape(len(outputs), -1).mean(axis=1)
     return Verdict(
