@@ -18,6 +18,8 @@ from lwdash.link import Link
 
 DETAIL_SECONDS = 0.5
 """Longest time for the figures of single layers."""
+MAX_COMPARED_ROWS, COMPARING_SECONDS = 1000, 10.0
+"""Rows on which labels are held against the model, and the longest time that their outputs may take."""
 FILE_BYTES = 16 << 30
 """Largest file a step may write."""
 
@@ -217,7 +219,34 @@ class Worker:
         return {
             "findings": [finding.to_dict() for finding in found],
             "rows": {part: len(rows) for part, rows in dataset.parts.items()},
+            "label": dataset.label,
+            "has_classes": dataset.task in ("classification", "binary") and dataset.labels is not None,
+            "task": fit.task,
+            "task_note": fit.task_note,
         }
+
+    def compare_labels(self, job: Job) -> dict[str, Any]:
+        """Holds the labels as they are read against the classes that the model gives; None for other tasks."""
+        from lwdash.datasets.linter import mixed_rows
+        from lwdash.measure.accuracy import looks_like_logits, predicted_classes
+        from lwdash.measure.readings import compare_readings
+        from lwdash.measure.runner import run_within
+
+        dataset, _ = self._dataset(job)
+        labels, task = dataset.labels, dataset.task
+        if labels is None or dataset.classes is None or task not in ("classification", "binary"):
+            return {"comparison": None, "classes": None}
+        rows, inputs = mixed_rows(dataset, MAX_COMPARED_ROWS)
+        float_file = self._workbench(job).float_file(self.link.progress)
+        outputs = run_within(float_file, inputs, seconds=COMPARING_SECONDS)[dataset.judged(_outputs(job))]
+        is_logit = _known_cut(job, dataset)
+        is_logit = looks_like_logits(task, outputs) if is_logit is None else is_logit
+        predicted = predicted_classes(task, outputs, is_logit=is_logit)
+        classes = outputs.shape[-1] if task == "classification" else 2
+        compared = compare_readings(
+            predicted, labels[rows[: len(outputs)]].reshape(predicted.shape), dataset.classes, classes
+        )
+        return {"comparison": compared.to_dict(), "classes": dataset.classes}
 
     def dissect(self, job: Job) -> dict[str, Any]:
         """The graph and the weight histograms of a run's file, for its page."""
@@ -284,7 +313,7 @@ class Worker:
                 facts=ModelFacts.from_dict(job["model_facts"]),
                 dataset=dataset,
                 dataset_key=key,
-                task=job["task"],
+                task=job.get("task") or dataset.task,
                 seed=job["seed"],
                 cache=self.cache,
             ),

@@ -217,6 +217,11 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
         metavar="SPEC",
         help="e.g. 'resize(500, method=area) + scale(minmax, per=row)'",
     )
+    parser.add_argument(
+        "--trust-labels",
+        action="store_true",
+        help="go on although the model's outputs contradict the labels as they are read",
+    )
     parser.add_argument("--seed", type=int, default=0, help="decides which rows are in which part (0)")
 
 

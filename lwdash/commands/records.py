@@ -16,7 +16,7 @@ FIGURES = (
     "baseline_macro_f1", "mae", "baseline_mae",
     "rmse", "baseline_rmse", "r2", "baseline_r2", "reconstruction_error", "baseline_reconstruction_error", "agreement",
     "sqnr_db", "kl_nats", "verdict", "latency_ms_p50", "latency_ms_p90", "latency_ms_p99", "speedup", "speedup_ci",
-    "sparsity",
+    "sparsity", "positions", "mean_iou", "baseline_mean_iou", "iou", "baseline_iou", "is_baseline_below_chance",
 )  # fmt: skip
 MOST_LISTED = 1000
 
@@ -96,7 +96,7 @@ def model_lines(facts: ModelFacts) -> list[str]:
         f"{facts.name}: {facts.class_name}, {facts.format}, Keras {facts.keras_version}",
         f"inputs: {'; '.join(ports[:split])}",
         f"outputs: {'; '.join(ports[split:])}",
-        f"parameters: {facts.parameters:,}, task: {facts.task or 'not told by the file'}",
+        f"parameters: {facts.parameters:,}, likely task: {facts.task or 'not told by the file'}",
     ]
     width = max((len(layer.path) for layer in facts.layers), default=0)
     for layer in facts.layers:

@@ -21,6 +21,7 @@ from lwdash.measure.layer_error import layer_errors
 from lwdash.measure.layers import LayerTable, layer_table
 from lwdash.measure.operator_time import operator_times
 from lwdash.measure.positions import by_position, compare_positions, compare_positions_without_labels
+from lwdash.measure.readings import doubted, is_below_chance
 from lwdash.measure.runner import Runner
 from lwdash.measure.size import gzip_bytes
 from lwdash.measure.tflite_file import read_tflite
@@ -59,6 +60,7 @@ class Measures:
     agreement: float | None
     fidelity: tuple[OutputFidelity, ...]
     verdict: Verdict
+    is_baseline_below_chance: bool
     flips: tuple[dict[str, Any], ...]
     turned: dict[str, list[int]] | None
     latency: Latency | None
@@ -83,6 +85,7 @@ class Measures:
             "sqnr_db": first.sqnr_db,
             "kl_nats": first.kl_nats,
             "is_identical": all(f.largest_difference == 0 for f in self.fidelity),
+            "is_baseline_below_chance": self.is_baseline_below_chance,
             "outputs": [vars(f) for f in self.fidelity],
             "verdict": self.verdict.verdict,
             "verdict_text": self.verdict.text,
@@ -189,6 +192,12 @@ def measure(
     if detail_seconds > 0:
         progress("layers", 0.9)
         details = _details(tflite, baseline, detail_inputs or inputs, threads, detail_seconds)
+    verdict = _verdict(
+        task, quality, baseline_quality, ours, reference, is_same=tflite == baseline, margin=margin
+    )
+    below_chance = baseline_quality.confusion is not None and is_below_chance(baseline_quality.confusion)
+    if below_chance:
+        verdict = doubted(verdict, baseline_quality.accuracy)
     progress("done", 1.0)
     return Measures(
         size_bytes=len(tflite),
@@ -201,9 +210,8 @@ def measure(
         baseline_quality=baseline_quality,
         agreement=agreed,
         fidelity=fidelity,
-        verdict=_verdict(
-            task, quality, baseline_quality, ours, reference, is_same=tflite == baseline, margin=margin
-        ),
+        verdict=verdict,
+        is_baseline_below_chance=below_chance,
         flips=find_flips(
             task, (quality, ours), (baseline_quality, reference), labels, inputs, is_logit=is_logit
         ),

@@ -25,14 +25,14 @@ from storage.store import Store
 
 FEWEST, MOST = 2, 6
 FIRST_FIGURES = (
-    "size_bytes", "gzip_bytes", "huffman_bytes", "accuracy", "macro_f1", "rmse",
+    "size_bytes", "gzip_bytes", "huffman_bytes", "accuracy", "macro_f1", "mean_iou", "rmse",
     "reconstruction_error", "agreement", "sqnr_db",
     "latency_ms_p50", "latency_ms_p90", "speedup", "arena_bytes", "sparsity", "macs", "parameters",
 )  # fmt: skip
 OF_THE_NETWORK = ("macs", "parameters")
 """Figures that only another network changes; told in one line where all have them alike."""
 OF_THE_TASK = frozenset(
-    {"accuracy", "accuracy_change", "macro_f1", "rmse", "mae", "r2", "reconstruction_error"}
+    {"accuracy", "accuracy_change", "macro_f1", "mean_iou", "rmse", "mae", "r2", "reconstruction_error"}
 )
 """What the verdict is about: these rows may be too few to tell a difference from chance."""
 
