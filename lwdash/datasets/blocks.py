@@ -175,7 +175,7 @@ class Reader:
         text = {index: words[index] for index in self.text_columns}
         result = Block(numbers, text, np.empty(0, np.int64))
         result.lines = self._lines(block, table.num_rows, skipped, result.problems)
-        self._find_bad_cells(result, words)
+        self._find_bad_cells(result, words, block)
         return self._with_infinite(result)
 
     def _numbers(self, words: np.ndarray) -> np.ndarray:
@@ -205,7 +205,15 @@ class Reader:
             )
         return np.array(lines, np.int64)
 
-    def _find_bad_cells(self, block: Block, words: dict[int, np.ndarray]) -> None:
+    def _find_bad_cells(self, block: Block, words: dict[int, np.ndarray], source: TextBlock) -> None:
+        def as_written(row: int, index: int) -> str:
+            """The cell as the file has it: marks such as '?' are gone from a column of numbers."""
+            if index in words:
+                return str(words[index][row])
+            lines = numbered_rows(source.data, self.dialect.delimiter, source.first_line)
+            wanted = int(block.lines[row])
+            return next((cells[index].strip() for line, cells in lines if line == wanted), "")
+
         for index in sorted(self.text_columns):
             rows = np.flatnonzero(block.text[index] == "")
             self._note(block, (rows, np.full(len(rows), index)), lambda row, index: (MISSING, ""))
@@ -221,7 +229,7 @@ class Reader:
         self._note(
             block,
             np.nonzero(missing & ~is_text),
-            lambda row, index: (MISSING, str(words[index][row]) if index in words else ""),
+            lambda row, index: (MISSING, as_written(row, index)),
         )
 
     def _with_infinite(self, block: Block) -> Block:

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from lwdash.datasets.number_hints import number_hint
+
 MISSING, TEXT, INFINITE, RAGGED, REPEATED_NAME = (
     "missing",
     "not a number",
@@ -34,7 +36,8 @@ class Problem:
             return f"{where}: {self.value}"
         if self.kind == REPEATED_NAME:
             return f"column name '{self.column}' occurs more than once"
-        return f"{where}: '{self.value}' is {self.kind}"
+        hint = number_hint(self.value) if self.kind == TEXT else ""
+        return f"{where}: '{self.value}' is {self.kind}" + (f", {hint}" if hint else "")
 
 
 @dataclass

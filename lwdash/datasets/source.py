@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -34,6 +35,16 @@ _FOREIGN = (
     (b"\xfd7zXZ\x00", "compressed with xz", "Decompress it, or compress it with gzip."),
     (b"\x28\xb5\x2f\xfd", "compressed with zstd", "Decompress it, or compress it with gzip."),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "Unpack it and give the CSV inside."),
+    (b"\x7fELF", "a program (ELF)", "The data must be one CSV with one sample a row."),
+    (b"MATLAB 5.0 MAT-file", "a MATLAB file", "In MATLAB: writematrix(…, 'data.csv')."),
+    (b"SQLite format 3\0", "an SQLite database", "Export the table as CSV."),
+    (b"RIFF", "a sound or video file (RIFF)", "The data must be one CSV with one sample a row."),
+    (b"\x80\x04\x95", "a Python pickle", "In Python: pandas.DataFrame(…).to_csv('data.csv', index=False)."),
+    (
+        b"version https://git-lfs.github.com/",
+        "a Git LFS pointer, which stands for the data file in a repository",
+        "Run 'git lfs pull' and give the file itself.",
+    ),
 )
 _UTF16 = "is text in UTF-16 (Excel calls it 'Unicode Text'). Save it as 'CSV UTF-8'."
 _JUNK = "is not text: it holds zero bytes or control characters. Give a CSV with one sample a row."
@@ -75,6 +86,10 @@ def read_bytes(stream: IO[bytes], size: int, name: str) -> bytes:
 def refuse_foreign(head: bytes, path: Path) -> None:
     """Raise DataRefused, naming what the file is, unless `head` (its first bytes) can be text."""
     name = path.name
+    if head and not head.strip(b"\0"):
+        raise DataRefused(
+            f"{name} is filled with zero bytes: a copy or download that was never finished. Copy or download it again."
+        )
     if not head.strip(b"\xef\xbb\xbf \t\r\n\0"):
         raise DataRefused(f"{name} is empty: it holds no rows. Give a CSV with one sample a row.")
     if head.startswith(_ZIP):
@@ -82,17 +97,26 @@ def refuse_foreign(head: bytes, path: Path) -> None:
     for magic, what, way_out in _FOREIGN:
         if head.startswith(magic):
             raise DataRefused(f"{name} is {what}, not a CSV. {way_out}")
+    if head[4:8] == b"TFL3":
+        raise DataRefused(
+            f"{name} is a TensorFlow Lite model, not a CSV. The data must be one CSV with one sample a row."
+        )
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DataRefused(f"{name} {_UTF16}")
     sample = head[:65536]
     zeros = sample.count(b"\0")
-    if zeros and max(sample[0::2].count(b"\0"), sample[1::2].count(b"\0")) > 0.3 * len(sample):
+    halves = sorted((sample[0::2].count(b"\0"), sample[1::2].count(b"\0")))
+    if head.endswith(bytes(64)) and b"\0" not in head.rstrip(b"\0"):
+        raise DataRefused(
+            f"{name} ends in zero bytes: it was not copied or downloaded to its end. Do that again."
+        )
+    if zeros and halves[1] > 0.3 * len(sample) and halves[0] < 0.1 * len(sample):
         raise DataRefused(f"{name} {_UTF16}")
     controls = len(sample) - len(sample.translate(None, bytes(range(9)) + bytes(range(14, 32)) + b"\x7f"))
     if zeros or controls > 0.01 * len(sample):
         raise DataRefused(f"{name} {_JUNK}")
     start = sample.lstrip(b"\xef\xbb\xbf \t\r\n")[:200].lower()
-    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<svg")):
+    if re.match(rb"<(!doctype|!--|\?xml|[a-z]+[ />])", start):
         raise DataRefused(
             f"{name} is a web page or XML, not a CSV: often a download that needed a login. "
             "Open it in a text editor, and download the data itself."
@@ -109,6 +133,8 @@ def _zip_content(path: Path) -> str:
         return "is a zip archive, not a CSV. Unpack it and give the CSV inside."
     if any(member.startswith("xl/") for member in members):
         return "is an Excel workbook (.xlsx), not a CSV. In Excel: Save as → CSV UTF-8."
+    if "content.xml" in members:
+        return "is an OpenDocument spreadsheet (.ods), not a CSV. In LibreOffice: Save as → Text CSV."
     if "config.json" in members and "metadata.json" in members:
         return "is a Keras model (.keras), not a CSV. Upload it as the model."
     if members and all(member.endswith(".npy") for member in members):
