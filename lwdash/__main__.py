@@ -116,17 +116,9 @@ def _begun(options: argparse.Namespace, settings: Settings, store: Store) -> Ite
         for name, (key, factor, _, _) in LIMITS.items()
         if (value := getattr(options, f"max_{name}")) is not None
     }
-    experiment = submit.create_experiment(
-        store,
-        name=options.experiment or options.model.stem,
-        model_row=model_row,
-        data_row=data_row,
-        settings=data_settings,
-        own_parts=own_parts,
-        limits=given or None,
-        threads=options.threads,
-    )
-    fitted = submit.fit(submit.model_facts(model_row), submit.data_facts(data_row), data_settings)
+    model = submit.model_facts(model_row)
+    fitted = submit.fit(model, submit.data_facts(data_row), data_settings)
+    say(f"task: {submit.task_to_measure(model, fitted, data_settings.task)} ({fitted.task_note})")
     for warning in fitted.warnings:
         say(f"note: {warning}")
     with working(settings, store) as engine:
@@ -135,6 +127,18 @@ def _begun(options: argparse.Namespace, settings: Settings, store: Store) -> Ite
         )
         for line in findings.summary_lines(linted):
             say(line)
+        if linted.stop is not None:
+            raise DataRefused(f"{linted.stop.what} No run was started. {linted.stop.advice}")
+        experiment = submit.create_experiment(
+            store,
+            name=options.experiment or options.model.stem,
+            model_row=model_row,
+            data_row=data_row,
+            settings=data_settings,
+            own_parts=own_parts,
+            limits=given or None,
+            threads=options.threads,
+        )
         yield experiment, engine
 
 
@@ -163,6 +167,8 @@ def _read(
         ignored=tuple(options.ignore),
         preprocess=options.preprocess,
         seed=options.seed,
+        task=options.task,
+        trusts_labels=options.trust_labels,
     )
     model_row, data_row = rows.pop("model"), rows.pop("data")
     return model_row, inspect_as(settings, store, data_row, chosen.to_dict()), chosen, rows

@@ -90,6 +90,11 @@ class Workbench:
             tflite = self._packed(tflite, recipe.keras_steps, recipe.tflite_step)
         return Compressed(tflite.data, baseline.data, tuple(self.stages.reports), trail)
 
+    def float_file(self, progress: Progress) -> bytes:
+        """The float .tflite of the model as it is, which every run is compared with. Raises LwdashError."""
+        self.progress = progress
+        return self._exported(()).data
+
     def _trail(self, steps: Sequence[Step], exported: bytes) -> tuple[Mapping[str, str], ...]:
         """The answers of the Keras model and of each step's, kept, and the float .tflite: the waterfall's first stages."""
         trail = [{"stage": "Keras model", "kind": OUTPUTS, "key": self._answers((), exported)}]

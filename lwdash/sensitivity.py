@@ -119,6 +119,7 @@ def analyse(
     *,
     task: str,
     judged: int = 0,
+    is_logit: bool | None = None,
     cores: int = 1,
     progress: Progress = lambda doing, share: None,
     seconds: float = SECONDS,
@@ -126,12 +127,12 @@ def analyse(
     """Measure every layer of the float .tflite `source` that `recipe` quantizes.
 
     rows: calibration rows by input, (rows, *shape); labels: theirs, or None; judged: the
-    number of the output that they are for. cores: files run at the same time.
+    number of the output that they are for. is_logit: as for `measure.run.measure`. cores: files run at the same time.
     Raises ConversionFailed where nothing can be quantized.
     """
     began = time.perf_counter()
     progress("finding the ranges", 0.0)
-    bench = _Bench(source, recipe, rows, labels, task, judged)
+    bench = _Bench(source, recipe, rows, labels, task, judged, is_logit)
     layers = bench.layers
     trials: dict[str, Plan] = {"": bench.plan(bench.format.name, {})}
     for layer in layers:
@@ -200,7 +201,9 @@ class _Bench:
         labels: np.ndarray | None,
         task: str,
         judged: int,
+        is_logit: bool | None = None,
     ):
+        self.known_cut = is_logit
         self.source, self.task, self.labels, self.judged = source, task, labels, judged
         self.facts = read_tflite(source)
         self.format: Format = FORMATS[format_to_try(recipe)]
@@ -223,7 +226,9 @@ class _Bench:
         started = time.perf_counter()
         self.reference = self._answers(self.source)
         self.run_seconds = time.perf_counter() - started
-        self.is_logit = looks_like_logits(self.task, self.reference)
+        self.is_logit = (
+            looks_like_logits(self.task, self.reference) if self.known_cut is None else self.known_cut
+        )
 
     def choose_rows(self, trials: int, seconds: float) -> None:
         """Fewer rows where running every trial on all of them would take longer than `seconds`."""

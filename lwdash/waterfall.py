@@ -34,12 +34,13 @@ def measure_waterfall(
     *,
     task: str,
     judged: int = 0,
+    is_logit: bool | None = None,
 ) -> list[dict[str, Any]]:
     """The stages of a run, JSON-able, as `lwdash.measure.waterfall.Stage` has them.
 
     trail: (stage, OUTPUTS or FILE, content) of what came before `tflite`, the Keras model first, the float .tflite last.
     answers, labels: of all evaluation rows; the trail's outputs are of `rows_to_answer` of them, and so is every stage.
-    judged: the number of the output that the labels are for, which the trail's outputs are.
+    judged: the number of the output that the labels are for, which the trail's outputs are. is_logit: as for `measure`.
     """
     kept = [(stage, read_outputs(data)) for stage, kind, data in trail if kind == OUTPUTS]
     chosen = spread(len(next(iter(answers.inputs.values()))), len(kept[0][1]))
@@ -55,7 +56,7 @@ def measure_waterfall(
     ]
     rows = {name: values[chosen] for name, values in answers.inputs.items()}
     picked = None if labels is None else labels[chosen]
-    return [stage.to_dict() for stage in waterfall(stages, picked, rows, task=task)]
+    return [stage.to_dict() for stage in waterfall(stages, picked, rows, task=task, is_logit=is_logit)]
 
 
 def _taken_apart(source: bytes, tflite: bytes) -> list[tuple[str, bytes]]:

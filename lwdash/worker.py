@@ -18,6 +18,8 @@ from lwdash.link import Link
 
 DETAIL_SECONDS = 0.5
 """Longest time for the figures of single layers."""
+MAX_COMPARED_ROWS, COMPARING_SECONDS = 1000, 10.0
+"""Rows on which labels are held against the model, and the longest time that their outputs may take."""
 FILE_BYTES = 16 << 30
 """Largest file a step may write."""
 
@@ -109,6 +111,7 @@ class Worker:
             labels,
             task=job["task"],
             judged=dataset.judged(_outputs(job)),
+            is_logit=_known_cut(job, dataset),
             threads=threads,
             answers=answers,
             layer_names=layers,
@@ -131,12 +134,12 @@ class Worker:
                 **bulky,
                 "classes": dataset.classes,
                 "deep_compression": coded,
-                "waterfall": self._waterfall(job, tflite, answers, labels, dataset.judged(_outputs(job))),
+                "waterfall": self._waterfall(job, tflite, answers, labels, dataset),
             },
         }
 
     def _waterfall(
-        self, job: Job, tflite: bytes, answers: Any, labels: Any, judged: int
+        self, job: Job, tflite: bytes, answers: Any, labels: Any, dataset: Any
     ) -> list[dict[str, Any]]:
         """What each stage of the run lost; empty where a stage before the file is no longer kept."""
         from lwdash.waterfall import measure_waterfall
@@ -145,7 +148,15 @@ class Worker:
         trail = [(step["stage"], step["kind"], found[0].read_bytes()) for step, found in kept if found]
         if not trail or len(trail) < len(kept):
             return []
-        return measure_waterfall(trail, tflite, answers, labels, task=job["task"], judged=judged)
+        return measure_waterfall(
+            trail,
+            tflite,
+            answers,
+            labels,
+            task=job["task"],
+            judged=dataset.judged(_outputs(job)),
+            is_logit=_known_cut(job, dataset),
+        )
 
     def sensitivity(self, job: Job) -> dict[str, Any]:
         """Which layer of a run's float file is to blame for what quantizing it costs."""
@@ -169,6 +180,7 @@ class Worker:
             labels,
             task=job["task"],
             judged=dataset.judged(_outputs(job)),
+            is_logit=_known_cut(job, dataset),
             cores=this_host().cores,
             progress=self.link.progress,
         )
@@ -196,7 +208,7 @@ class Worker:
 
         model, data = ModelFacts.from_dict(job["model_facts"]), DataFacts.from_dict(job["data_facts"])
         settings = DataSettings.from_dict(job["settings"])
-        fit = fit_to_model(data, settings, *model.ports, task=model.task)
+        fit = fit_to_model(data, settings, *model.ports, task=model.task, labelled_task=model.labelled_task)
         dataset, _ = self._dataset(job)
         expected = {
             s.input: Expected(s.layers, s.scale, s.offset, s.is_learnt)
@@ -207,7 +219,34 @@ class Worker:
         return {
             "findings": [finding.to_dict() for finding in found],
             "rows": {part: len(rows) for part, rows in dataset.parts.items()},
+            "label": dataset.label,
+            "has_classes": dataset.task in ("classification", "binary") and dataset.labels is not None,
+            "task": fit.task,
+            "task_note": fit.task_note,
         }
+
+    def compare_labels(self, job: Job) -> dict[str, Any]:
+        """Holds the labels as they are read against the classes that the model gives; None for other tasks."""
+        from lwdash.datasets.linter import mixed_rows
+        from lwdash.measure.accuracy import looks_like_logits, predicted_classes
+        from lwdash.measure.readings import compare_readings
+        from lwdash.measure.runner import run_within
+
+        dataset, _ = self._dataset(job)
+        labels, task = dataset.labels, dataset.task
+        if labels is None or dataset.classes is None or task not in ("classification", "binary"):
+            return {"comparison": None, "classes": None}
+        rows, inputs = mixed_rows(dataset, MAX_COMPARED_ROWS)
+        float_file = self._workbench(job).float_file(self.link.progress)
+        outputs = run_within(float_file, inputs, seconds=COMPARING_SECONDS)[dataset.judged(_outputs(job))]
+        is_logit = _known_cut(job, dataset)
+        is_logit = looks_like_logits(task, outputs) if is_logit is None else is_logit
+        predicted = predicted_classes(task, outputs, is_logit=is_logit)
+        classes = outputs.shape[-1] if task == "classification" else 2
+        compared = compare_readings(
+            predicted, labels[rows[: len(outputs)]].reshape(predicted.shape), dataset.classes, classes
+        )
+        return {"comparison": compared.to_dict(), "classes": dataset.classes}
 
     def dissect(self, job: Job) -> dict[str, Any]:
         """The graph and the weight histograms of a run's file, for its page."""
@@ -232,12 +271,14 @@ class Worker:
             *facts.ports,
             dataset,
             task=facts.task,
+            labelled_task=facts.labelled_task,
             evaluation_path=Path(own["path"]) if own else None,
         )
         files = [read_tflite(Path(job[which]).read_bytes()) for which in ("tflite", "baseline")]
         write_arrays(Path(job["arrays"]), arrays)
         judged = dataset.judged(facts.ports[1])
-        return {"plan": {**plan, **ports_plan(files[0], files[1], dataset.inputs, judged)}}
+        cut = {"is_logit": _known_cut(job, dataset)}
+        return {"plan": {**plan, **cut, **ports_plan(files[0], files[1], dataset.inputs, judged)}}
 
     def compare(self, job: Job) -> dict[str, Any]:
         """What differs between two .tflite files that should be the same."""
@@ -272,7 +313,7 @@ class Worker:
                 facts=ModelFacts.from_dict(job["model_facts"]),
                 dataset=dataset,
                 dataset_key=key,
-                task=job["task"],
+                task=job.get("task") or dataset.task,
                 seed=job["seed"],
                 cache=self.cache,
             ),
@@ -297,6 +338,7 @@ class Worker:
                 "settings": job["settings"],
                 "ports": [inputs, outputs],
                 "task": facts.task,
+                "labelled_task": facts.labelled_task,
             }
         )
 
@@ -313,6 +355,7 @@ class Worker:
                 inputs,
                 outputs,
                 task=facts.task,
+                labelled_task=facts.labelled_task,
                 facts=DataFacts.from_dict(job["data_facts"]) if "data_facts" in job else None,
                 evaluation_path=own.get("evaluation"),
                 calibration_path=own.get("calibration"),
@@ -335,6 +378,16 @@ def _outputs(job: Job) -> Any:
     from lwdash.keras_models.facts import ModelFacts
 
     return ModelFacts.from_dict(job["model_facts"]).ports[1]
+
+
+def _known_cut(job: Job, dataset: Any) -> bool | None:
+    """Whether yes/no outputs are logits, where the way they were trained tells; see `keras_models.heads.known_cut`."""
+    from lwdash.keras_models.facts import ModelFacts
+    from lwdash.keras_models.heads import known_cut
+
+    is_judged = dataset.judged(_outputs(job)) == 0  # the loss is that of the first output
+    loss = ModelFacts.from_dict(job["model_facts"]).loss if is_judged else None
+    return known_cut(loss, job.get("task") or dataset.task, dataset.classes)
 
 
 def main() -> None:

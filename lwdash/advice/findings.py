@@ -26,6 +26,7 @@ class Finding:
 def findings(evidence: Evidence) -> list[Finding]:
     """Problems first, then what went well, then what explains a figure."""
     found = [
+        *_baseline(evidence),
         *(Finding("problem", text) for text in evidence.figures.get("output_findings") or ()),
         *_micro(evidence),
         *_structure(evidence),
@@ -36,6 +37,16 @@ def findings(evidence: Evidence) -> list[Finding]:
     ]
     order = ("problem", "good", "note")
     return sorted(found, key=lambda finding: order.index(finding.kind))
+
+
+def _baseline(evidence: Evidence) -> Iterator[Finding]:
+    if evidence.figures.get("is_baseline_below_chance"):
+        yield Finding(
+            "problem",
+            "The baseline is right less often than chance: the labels are most likely not read in the order of the model's "
+            "outputs. No accuracy, verdict or advice of this experiment can be relied on. List the classes in the order of "
+            "the outputs in a new experiment.",
+        )
 
 
 def _structure(evidence: Evidence) -> Iterator[Finding]:

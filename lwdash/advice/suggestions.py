@@ -32,8 +32,8 @@ Rule = Callable[[Evidence, Recipe], Iterator[Suggestion]]
 def suggest(evidence: Evidence) -> list[Suggestion]:
     """The most promising recipes first, at most `MOST`, none of them the run's own and none twice."""
     recipe = evidence.recipe
-    if recipe is None:
-        return []
+    if recipe is None or evidence.figures.get("is_baseline_below_chance"):
+        return []  # what was lost cannot be told, so nothing can be advised on it
     found: dict[str, Suggestion] = {}
     for rule in RULES:
         for suggestion in rule(evidence, recipe):

@@ -18,7 +18,7 @@ TASKS = ("classification", "binary", "multi-label", "regression", "reconstructio
 PARTS = ("evaluation", "calibration")
 FIGURES = (
     "size_bytes", "gzip_bytes", "huffman_bytes", "sparsity", "accuracy", "agreement", "mae", "rmse",
-    "reconstruction_error", "sqnr_db",
+    "reconstruction_error", "sqnr_db", "mean_iou",
 )  # fmt: skip
 """Figures that do not depend on the host, so that they can be held against a capsule's."""
 

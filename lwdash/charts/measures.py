@@ -81,6 +81,8 @@ MEASURES: Mapping[str, Measure] = {
         ACCURACY,
         Measure("macro_f1", "Macro F1", "%", 100.0,
                 help="Mean of the classes' F1 scores, each class counting alike however rare it is"),
+        Measure("mean_iou", "Mean IoU", "%", 100.0,
+                help="Mean over classes of intersection / union of their positions (pixels, time steps)"),
         Measure("accuracy_change", "Change of accuracy", "points", 100.0, help="Against the baseline, same rows"),
         WORST_TARGET,
         *ERRORS,

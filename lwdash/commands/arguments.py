@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lwdash.commands import gc
+from lwdash.datasets.settings import TASKS
 from lwdash.search import space
 from lwdash.search.proposals import DEFAULT_SAMPLER, SAMPLERS
 from lwdash.search.space import FORMATS, INTEGER_FORMATS, TUNED
@@ -174,7 +175,13 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--label",
         metavar="COLUMN",
-        help="the label column, or first..last of one-hot columns (found when there are some that look like it)",
+        help="the label column, or first..last of several: one-hot, one for each number that is predicted, or one for "
+        "each time step or pixel (found when there are some that look like it)",
+    )
+    parser.add_argument(
+        "--task",
+        choices=TASKS,
+        help="what the outputs are for (taken from the labels; without labels a guess from the model)",
     )
     parser.add_argument(
         "--no-label", action="store_true", help="the CSV has no labels: compare with the original model"
@@ -209,6 +216,11 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
         default="",
         metavar="SPEC",
         help="e.g. 'resize(500, method=area) + scale(minmax, per=row)'",
+    )
+    parser.add_argument(
+        "--trust-labels",
+        action="store_true",
+        help="go on although the model's outputs contradict the labels as they are read",
     )
     parser.add_argument("--seed", type=int, default=0, help="decides which rows are in which part (0)")
 

@@ -11,6 +11,8 @@ def findings_record(linted: Linted) -> dict[str, Any]:
         "rows": dict(linted.rows or {}),
         "findings": [finding.to_dict() for finding in linted.findings],
         "error": linted.error,
+        "task": linted.task,
+        "task_note": linted.task_note,
     }
 
 

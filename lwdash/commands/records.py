@@ -18,6 +18,7 @@ FIGURES = (
     "sqnr_db", "kl_nats", "verdict", "latency_ms_p50", "latency_ms_p90", "latency_ms_p99", "speedup", "speedup_ci",
     "sparsity", "nrmse", "baseline_nrmse", "worst_r2", "baseline_worst_r2", "worst_target", "variation_sqnr_db",
     "agreement_rows", "answers_per_row", "arena_bytes", "arena_reason", "output_findings",
+    "positions", "mean_iou", "baseline_mean_iou", "iou", "baseline_iou", "is_baseline_below_chance",
 )  # fmt: skip
 MOST_LISTED = 1000
 
@@ -102,7 +103,7 @@ def model_lines(facts: ModelFacts) -> list[str]:
         f"{facts.name}: {facts.class_name}, {facts.format}, Keras {facts.keras_version}",
         f"inputs: {'; '.join(ports[:split])}",
         f"outputs: {'; '.join(ports[split:])}",
-        f"parameters: {facts.parameters:,}, task: {facts.task or 'not told by the file'}",
+        f"parameters: {facts.parameters:,}, likely task: {facts.task or 'not told by the file'}",
     ]
     width = max((len(layer.path) for layer in facts.layers), default=0)
     for layer in facts.layers:

@@ -31,6 +31,7 @@ TOLERANCES: Mapping[str, tuple[str, float]] = {
     "rmse": (RELATIVE, 0.05),
     "reconstruction_error": (RELATIVE, 0.05),
     "sqnr_db": (ABSOLUTE, 1.0),
+    "mean_iou": (ABSOLUTE, 0.02),
 }
 """How far a figure may be from the capsule's to agree with it. Latencies are not compared: they belong to a host."""
 MEMBERS = 3

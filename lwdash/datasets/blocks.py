@@ -1,6 +1,5 @@
 """A CSV as blocks of numbers, several parsed at once, in the order of the file and flat in memory."""
 
-import csv
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -82,7 +81,7 @@ class Reader:
         waiting: deque[Future[T]] = deque()
         with ThreadPoolExecutor(workers, "csv") as pool:
             try:
-                for block in text_blocks(self.path, self.dialect.skip_lines):
+                for block in text_blocks(self.path, self.dialect.skip_lines, self.dialect.delimiter):
                     waiting.append(pool.submit(lambda b=block: then(self.parse(b))))  # type: ignore[misc]
                     if len(waiting) > workers:
                         yield waiting.popleft().result()
@@ -176,7 +175,7 @@ class Reader:
         text = {index: words[index] for index in self.text_columns}
         result = Block(numbers, text, np.empty(0, np.int64))
         result.lines = self._lines(block, table.num_rows, skipped, result.problems)
-        self._find_bad_cells(result, words)
+        self._find_bad_cells(result, words, block)
         return self._with_infinite(result)
 
     def _numbers(self, words: np.ndarray) -> np.ndarray:
@@ -190,24 +189,31 @@ class Reader:
     def _lines(self, block: TextBlock, rows: int, skipped: int, problems: ProblemList) -> np.ndarray:
         """The line of each row that was kept; the rows of another length are added to `problems`."""
         data = block.data
-        plain = not skipped and b'"' not in data and not data.startswith(b"\n") and b"\n\n" not in data
-        if plain:
+        if not skipped and b'"' not in data and data.count(b"\n") == rows:
             return block.first_line + np.arange(rows)
         lines = []
-        try:
-            for line, row in numbered_rows(data, self.dialect.delimiter, block.first_line):
-                if len(row) == self.width:
-                    lines.append(line)
-                else:
-                    problems.add(ragged(line, row, self.width))
-        except csv.Error:
-            lines = []
+        for line, row in numbered_rows(data, self.dialect.delimiter, block.first_line):
+            if len(row) == self.width:
+                lines.append(line)
+            else:
+                problems.add(ragged(line, row, self.width))
         if len(lines) != rows:
-            # Python's reader and pyarrow disagree about a stray quote: the line is then known only roughly.
-            return block.first_line + np.arange(rows)
+            last = block.first_line + data.count(b"\n") - 1
+            raise DataRefused(
+                f"{self.path.name}, lines {block.first_line:,} to {last:,}: {rows:,} rows were read where the lines hold "
+                f"{len(lines):,}. Is there a stray quote or control character? Export the CSV again."
+            )
         return np.array(lines, np.int64)
 
-    def _find_bad_cells(self, block: Block, words: dict[int, np.ndarray]) -> None:
+    def _find_bad_cells(self, block: Block, words: dict[int, np.ndarray], source: TextBlock) -> None:
+        def as_written(row: int, index: int) -> str:
+            """The cell as the file has it: marks such as '?' are gone from a column of numbers."""
+            if index in words:
+                return str(words[index][row])
+            lines = numbered_rows(source.data, self.dialect.delimiter, source.first_line)
+            wanted = int(block.lines[row])
+            return next((cells[index].strip() for line, cells in lines if line == wanted), "")
+
         for index in sorted(self.text_columns):
             rows = np.flatnonzero(block.text[index] == "")
             self._note(block, (rows, np.full(len(rows), index)), lambda row, index: (MISSING, ""))
@@ -223,7 +229,7 @@ class Reader:
         self._note(
             block,
             np.nonzero(missing & ~is_text),
-            lambda row, index: (MISSING, str(words[index][row]) if index in words else ""),
+            lambda row, index: (MISSING, as_written(row, index)),
         )
 
     def _with_infinite(self, block: Block) -> Block:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lwdash.datasets.facts import DataFacts, LabelCandidate, brief_names
 from lwdash.datasets.labels import is_label_name
+from lwdash.datasets.number_hints import number_hint
 from lwdash.datasets.pipeline import output_shape
 from lwdash.datasets.preprocess import Columns, Resize, parse_preprocess
 from lwdash.datasets.settings import DataSettings
@@ -170,18 +171,22 @@ def _refuse_text(facts: DataFacts, columns: Sequence[int], name: str) -> None:
         shown = f" (e.g. '{value}')" if value else ""
         raise DataRefused(
             f"column '{facts.names[text[0]]}' holds text{shown}"
-            + (
-                f", as {'does 1 other' if len(text) == 2 else f'do {len(text) - 1:,} others'},"
-                if len(text) > 1
-                else ""
-            )
+            + _and_others(len(text) - 1)
             + f" but input '{name}' takes numbers. "
             + (
                 "Write them as 1 and 0 (in pandas: astype(int)), or ignore them."
                 if value in ("True", "False")
+                else f"{hint[0].upper()}{hint[1:]}."
+                if (hint := number_hint(str(value or "")))
                 else "Choose it as the label, ignore it, or replace the text by numbers."
             )
         )
+
+
+def _and_others(count: int) -> str:
+    if not count:
+        return ""
+    return ", as does one other," if count == 1 else f", as do {count:,} others,"
 
 
 def _received(

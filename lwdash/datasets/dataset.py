@@ -21,8 +21,9 @@ _PIECE_BYTES = 16 << 20
 
 @dataclass(frozen=True)
 class Dataset:
-    """inputs: model input → (rows, *shape) in the input's dtype. labels: int64 (rows,) output index, float32
-    (rows,) or (rows, targets) for numbers and yes/no answers, None without. parts: "train" | "calibration" |
+    """inputs: model input → (rows, *shape) in the input's dtype. labels: int64 (rows,) output index,
+    int32 (rows, *positions) where each position has a class, float32 (rows,) or (rows, targets) for numbers and yes/no
+    answers, None without. parts: "train" | "calibration" |
     "evaluation" → row indices, ascending and disjoint.
 
     lines: int64 (rows,) line in the CSV that each row came from. preprocess: the steps as text. statistics:

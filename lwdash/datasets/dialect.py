@@ -1,12 +1,15 @@
 """How a CSV is written: delimiter, decimal sign, header, encoding; found from its first megabyte."""
 
 import csv
+import io
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lwdash.datasets.problems import MAX_CELL_CHARACTERS
+from lwdash.datasets.quotes import MAX_LINE_ENDS_IN_CELL
 from lwdash.datasets.source import normal_line_ends, read_head
 from lwdash.errors import DataRefused
 
@@ -14,7 +17,6 @@ DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 MISSING = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NAN", "NULL", "null", "None", "?", "-")
 MOST_COLUMNS = 200_000
 _SAMPLE_ROWS = 200
-_MOST_LINES_IN_CELL = 10
 _POINT = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*|\s*[+-]?(inf|infinity)\s*", re.I)
 _COMMA = re.compile(r"\s*[+-]?(\d+,?\d*|,\d+)([eE][+-]?\d+)?\s*|\s*[+-]?(inf|infinity)\s*", re.I)
 
@@ -124,13 +126,16 @@ def _rows(text: str, delimiter: str, name: str) -> tuple[list[list[str]], list[i
     """The first rows as fields, blank lines left out, and the line on which each ends."""
     rows: list[list[str]] = []
     ends: list[int] = []
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter)
+    csv.field_size_limit(MAX_CELL_CHARACTERS)
+    # Lines end with "\n" alone: splitlines() would also cut at form feeds and Unicode's line separators.
+    reader = csv.reader(io.StringIO(text, newline="\n"), delimiter=delimiter)
     try:
         for row in reader:
-            if any(cell.count("\n") > _MOST_LINES_IN_CELL for cell in row):
+            if any(cell.count("\n") > MAX_LINE_ENDS_IN_CELL for cell in row):
                 raise DataRefused(
-                    f'{name}: a quote (") opened in row {ends[-1] + 1 if ends else 1} is not closed in the '
-                    "lines after it. Remove or close the quote."
+                    f'{name}, row {ends[-1] + 1 if ends else 1}: a quote (") is opened here and not closed in the lines '
+                    "after it, so that all of them would be one cell. Remove the quote, or close it, and give the file "
+                    "again."
                 )
             if row:
                 rows.append(row)

@@ -29,13 +29,15 @@ def evaluation_rows(
     dataset: Dataset,
     *,
     task: str | None = None,
+    labelled_task: str | None = None,
     evaluation_path: Path | None = None,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """(plan, arrays) from which the evaluation part of `dataset` can be read again.
 
     plan, JSON-able: "file" ("data" or "evaluation"), "delimiter", "decimal", "encoding", "label" (column index or
     None), "label_columns" (label text → column index, where the label is one column a class), "targets" (column indices,
-    where it is one column a target), "classes" (label texts in the order of the outputs, or None), and for each input
+    where it is one column a target), "positions" (column indices, where each position of a row has a class) and
+    "label_shape" (theirs), "classes" (label texts in the order of the outputs, or None), and for each input
     its "shape", "dtype", "row_steps" (in float64, then stored as float32 unless "is_whole") and "late_steps" (which use
     figures of the train rows). arrays: "lines" of the file, "columns_<input>", and the figures as
     "statistic_<input>_<step>_offset" and "…_width".
@@ -43,7 +45,7 @@ def evaluation_rows(
     facts = inspect_data(
         path, delimiter=settings.delimiter, has_header=settings.has_header, label=settings.label or None
     )
-    fit = fit_to_model(facts, settings, inputs, outputs, task=task)
+    fit = fit_to_model(facts, settings, inputs, outputs, task=task, labelled_task=labelled_task)
     source = evaluation_path or path
     dialect = sniff(source, delimiter=settings.delimiter, has_header=settings.has_header)
     label = label_places(fit)
@@ -79,7 +81,9 @@ def evaluation_rows(
         "label_columns": {
             name: place[i] for (name, _), i in zip(fit.class_counts, fit.label_columns, strict=False)
         },
-        "targets": [] if fit.class_counts else [place[i] for i in fit.label_columns],
+        "targets": [] if fit.class_counts or fit.label_shape else [place[i] for i in fit.label_columns],
+        "positions": [place[i] for i in fit.label_columns] if fit.label_shape else [],
+        "label_shape": list(fit.label_shape),
         "classes": None if dataset.classes is None else list(dataset.classes),
         "inputs": described,
     }

@@ -32,6 +32,9 @@ CODES = {
     "few-calibration": "Few calibration rows",
     "imbalance": "Uneven classes",
     "number-or-class": "Numbers or classes?",
+    "labels-contradicted": "The model contradicts the labels",
+    "below-chance": "Right less often than chance",
+    "labels-untold": "Labels not confirmed by the model",
 }
 """Every finding there is, by its code, with its title."""
 
@@ -42,6 +45,7 @@ class Finding:
 
     what: the fact, with its figures. where: input, columns, rows or part. why: what it does to the figures.
     advice: what to do. fix: settings of `DataSettings` to change, by name, where one click can do it.
+    stops: no run is started before the user has acted on it.
     """
 
     code: str
@@ -51,6 +55,7 @@ class Finding:
     why: str
     advice: str
     fix: Mapping[str, Any] | None = None
+    stops: bool = False
 
     def __post_init__(self) -> None:
         if self.code not in CODES:

@@ -14,8 +14,16 @@ from lwdash.datasets.facts import (
     pack_indices,
     unpack_indices,
 )
+from lwdash.datasets.label_task import (
+    asked_task,
+    guess_warning,
+    refuse_classes_without_label,
+    refuse_one_label_for_positions,
+    task_note,
+)
 from lwdash.datasets.labels import CERTAIN, is_label_name
 from lwdash.datasets.one_hot import ONE_HOT
+from lwdash.datasets.positions import axes_text, label_shape, position_axes
 from lwdash.datasets.settings import NO_LABEL, DataSettings
 from lwdash.datasets.shapes import shape_text
 from lwdash.datasets.targets import target_candidate
@@ -23,9 +31,11 @@ from lwdash.datasets.task import (
     BINARY,
     CLASSIFICATION,
     MULTI_LABEL,
+    RECONSTRUCTION,
     REGRESSION,
     TARGETS,
     UNCOUNTED,
+    UNDECIDED,
     Tensor,
     choose_task,
     units,
@@ -41,7 +51,8 @@ class Fit:
     with targets there are no `class_counts`.
 
     explanation: one line for the user; warnings: what to check; row_numbers: index columns that were left out
-    unasked.
+    unasked. label_shape: of a row's labels, where each position of it has a class; () where a row has one.
+    task_note: where the task comes from.
     """
 
     task: str
@@ -55,6 +66,8 @@ class Fit:
     explanation: str
     warnings: tuple[str, ...]
     label_columns: tuple[int, ...] = ()
+    label_shape: tuple[int, ...] = ()
+    task_note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         result = asdict(self)
@@ -72,7 +85,9 @@ class Fit:
         )
         counts = tuple((text, rows) for text, rows in stored["class_counts"])
         classes = None if stored["classes"] is None else tuple(stored["classes"])
-        rest = {key: tuple(stored.get(key, ())) for key in ("ignored", "warnings", "label_columns")}
+        rest = {
+            key: tuple(stored.get(key, ())) for key in ("ignored", "warnings", "label_columns", "label_shape")
+        }
         return cls(**{**stored, **rest, "inputs": inputs, "class_counts": counts, "classes": classes})
 
 
@@ -83,23 +98,31 @@ def fit_to_model(
     outputs: Sequence[Tensor],
     *,
     task: str | None = None,
+    labelled_task: str | None = None,
 ) -> Fit:
     """Which columns feed which input in what shape, and which label is which output.
 
-    inputs, outputs: (name, shape without the batch axis, dtype). task: as the model's loss tells, None = from
-    the data. Raises DataRefused that says what the model takes, what the file has, and what could be changed.
+    inputs, outputs: (name, shape without the batch axis, dtype). task: as the model's loss and shapes tell, None = from
+    the data; labelled_task: what labels of its first output are for (`ModelFacts.labelled_task`).
+    Raises DataRefused that says what the model takes, what the file has, and what could be changed.
     """
     ignored = [
         find_column(facts.names, name, facts.has_header, "ignored column") for name in settings.ignored
     ]
-    sizes = {units(o[1]) for o in outputs} if task in (None, CLASSIFICATION) else set()
-    targets = _targets(facts, settings, inputs, outputs, ignored, task)
+    asked = asked_task(settings, task, labelled_task)
+    sizes = {units(o[1]) for o in outputs} if asked in (None, UNDECIDED, CLASSIFICATION) else set()
+    targets = _targets(facts, settings, inputs, outputs, ignored, asked)
+    dense: _Dense | None = None
     if targets and settings.label != NO_LABEL:
-        label: LabelCandidate | None = target_candidate(facts, targets)
+        if asked == UNDECIDED:
+            asked = MULTI_LABEL if all(facts.kinds[i] == "i" for i in targets) else REGRESSION
+        dense = _dense(outputs, asked, len(targets))
+        label: LabelCandidate | None = target_candidate(facts, targets, may_be_text=dense is not None)
         left_out = _left_out(facts, settings, inputs, [*ignored, *targets], _unnamed(facts, ignored))
     else:
         ignored += targets
         label, left_out = _choose_label(facts, settings, inputs, ignored, sizes)
+    refuse_classes_without_label(label.name if label else None, settings)
     ignored_all = {*ignored, *left_out}
     labelling = set(label.own_columns) if label is not None else set()
     free = [i for i in range(facts.columns) if i not in ignored_all and i not in labelling]
@@ -107,16 +130,30 @@ def fit_to_model(
         fits = assign_columns(facts, settings, inputs, free, label)
     except DataRefused as refused:
         answers = units(outputs[0][1]) if outputs else 1
-        if task not in (REGRESSION, MULTI_LABEL) or answers == 1:
+        if task not in (REGRESSION, MULTI_LABEL, RECONSTRUCTION) or answers == 1 or targets:
             raise
         raise DataRefused(
             f"{refused} The model answers {answers} numbers a row: where the CSV has these too, name their columns as the "
             "label, as first..last."
         ) from None
-    task, output, notes = choose_task(task, label, inputs, outputs)
+    found_label = label.name if label else None
+    if dense is not None:
+        task, output, notes = dense.task, dense.output[0], _judged_note(outputs, dense.output)
+    else:
+        task, output, notes = choose_task(asked, label, inputs, outputs)
+        _check_stated(settings, task, label)
+    shape: tuple[int, ...] = ()
     if output is None and label is not None:
         label = None
+    elif label is not None and task in (CLASSIFICATION, BINARY):
+        answering = next(o for o in outputs if o[0] == output)
+        if dense is None:
+            refuse_one_label_for_positions(task, answering, label.name)
+        axes = position_axes(answering[1], task)
+        shape = label_shape(axes, len(targets) or 1, [f.shape for f in fits]) or ()
     warnings = [*notes]
+    if guess := guess_warning(settings, task, found_label):
+        warnings.append(guess)
     for i in left_out:
         what = "is empty" if facts.kinds[i] == "e" else "counts the rows"
         warnings.append(f"column '{facts.names[i]}' {what} and is not fed to the model")
@@ -126,7 +163,7 @@ def fit_to_model(
             f"the labels of '{label.name}' were not counted when the file was inspected: inspect it with "
             f"this label"
         )
-    elif label is not None and task in (CLASSIFICATION, BINARY):
+    elif label is not None and dense is None and task in (CLASSIFICATION, BINARY):
         size = 2 if task == BINARY else next(units(o[1]) for o in outputs if o[0] == output)
         if label.kind == ONE_HOT and settings.classes is None:
             mapping = map_columns(dict(label.classes), size, column=label.name)
@@ -138,6 +175,8 @@ def fit_to_model(
         own = "a number to predict"
         if label.kind == TARGETS:
             own = f"{len(label.columns)} {'yes/no answers' if task == MULTI_LABEL else 'numbers to predict'}"
+        if dense is not None:
+            own = f"a class for {axes_text(shape)}"
         explanation += f"; label '{label.name}': {mapping.explanation if mapping else own}"
     return Fit(
         task=task,
@@ -146,12 +185,52 @@ def fit_to_model(
         label_columns=label.columns if label else (),
         output=output,
         inputs=fits,
-        classes=mapping.classes if mapping else _answers(facts, label),
+        classes=mapping.classes if mapping else settings.classes if dense else _answers(facts, label),
         class_counts=label.classes if label else (),
         ignored=tuple(facts.names[i] for i in sorted(ignored_all)),
         explanation=explanation,
         warnings=tuple(warnings),
+        label_shape=shape,
+        task_note=task_note(settings, task, label.name if label else None),
     )
+
+
+@dataclass(frozen=True)
+class _Dense:
+    """An output whose positions have a class each, one label column a position."""
+
+    output: Tensor
+    task: str
+
+
+def _dense(outputs: Sequence[Tensor], task: str | None, columns: int) -> _Dense | None:
+    """The output that has as many positions as there are label columns; task: the first output's, as asked."""
+    for place, output in enumerate(outputs):
+        own = task if place == 0 else None
+        if own is None and len(output[1]) > 1 and (output[1][-1] or 0) > 1:
+            own = CLASSIFICATION
+        axes = position_axes(output[1], own)
+        if axes and columns > 1 and label_shape(axes, columns) is not None:
+            is_one_number = own != CLASSIFICATION or output[1][-1] == 1
+            return _Dense(output, BINARY if is_one_number else CLASSIFICATION)
+    return None
+
+
+def _judged_note(outputs: Sequence[Tensor], output: Tensor) -> tuple[str, ...]:
+    if len(outputs) == 1:
+        return ()
+    return (f"the model has {len(outputs)} outputs; the labels are compared with '{output[0]}'",)
+
+
+def _check_stated(settings: DataSettings, task: str, label: LabelCandidate | None) -> None:
+    """Raises DataRefused where the labels cannot be of the stated task."""
+    if label is None or settings.task is None or task == settings.task:
+        return
+    if REGRESSION in (settings.task, task):
+        raise DataRefused(
+            f"the task is stated as {settings.task}, but label column '{label.name}' ({label.reason}) can only be for "
+            f"{task}. State another task, or choose another label."
+        )
 
 
 def _answers(facts: DataFacts, label: LabelCandidate | None) -> tuple[str, ...] | None:
@@ -242,24 +321,30 @@ def _targets(
     columns named as labels or, for yes/no questions, of zeros and ones, without which the others feed the model."""
     if settings.label not in (None, NO_LABEL) and settings.label not in facts.names:
         run = facts.candidate(settings.label)
-        if run is None or (run.columns and task in (REGRESSION, MULTI_LABEL)):
-            named_columns = named_run(facts.names, settings.label)
+        named_columns = named_run(facts.names, settings.label)
+        is_dense = _dense(outputs, task, len(named_columns)) is not None
+        if run is None or (run.columns and (is_dense or task in (REGRESSION, MULTI_LABEL))):
             if both := set(named_columns) & set(ignored):
                 raise DataRefused(
                     f"column '{facts.names[min(both)]}' is both the label and ignored. Choose one of the two."
                 )
             return [*named_columns]
-    if settings.label not in (None, NO_LABEL) or task not in (REGRESSION, MULTI_LABEL) or not outputs:
+    if settings.label not in (None, NO_LABEL) or not outputs:
+        return []
+    axes = position_axes(outputs[0][1], task)
+    if task not in (REGRESSION, MULTI_LABEL) and not axes:
         return []
     named = {i for i, name in enumerate(facts.names) if is_label_name(name.rstrip("0123456789"))}
-    if task == MULTI_LABEL and not named:
+    if task == MULTI_LABEL and not axes and not named:
         named = {
             c.index
             for c in facts.candidates
             if c.kind == "integer" and {text for text, _ in c.classes} == {"0", "1"}
         }
     named -= set(ignored)
-    is_each = len(named) == units(outputs[0][1]) > 1
+    is_each = len(named) > 1 and (
+        label_shape(axes, len(named)) is not None if axes else len(named) == units(outputs[0][1])
+    )
     fits = is_each and not can_assign(facts, settings, inputs, ignored)
     return sorted(named) if fits and can_assign(facts, settings, inputs, [*ignored, *named]) else []
 

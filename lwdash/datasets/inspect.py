@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from lwdash.datasets.blocks import Block, Reader
-from lwdash.datasets.dialect import DELIMITERS, Dialect, sniff
+from lwdash.datasets.dialect import DELIMITERS, Dialect, is_number, sniff
 from lwdash.datasets.facts import DataFacts, PreviewRow, brief_names, find_column, named_run
 from lwdash.datasets.labels import CERTAIN, ValueCounts, rank, worth_counting
+from lwdash.datasets.number_hints import is_ambiguous_decimal
 from lwdash.datasets.one_hot import Runs, one_hot_candidates, one_hot_runs
 from lwdash.datasets.preview import PreviewPicker
 from lwdash.datasets.problems import REPEATED_NAME, Problem, ProblemList
@@ -205,7 +206,7 @@ def _notes(dialect: Dialect, counting: Sequence[int], empty: Sequence[int]) -> t
     header = "with a header" if dialect.has_header else "without a header"
     notes = [f"read as {delimiter}-separated, {header}" + (", gzip" if dialect.is_gzip else "")]
     if dialect.decimal == ",":
-        notes.append("numbers are written with a decimal comma")
+        notes.append("numbers are written with a decimal comma" + _ambiguous_words(dialect))
     if dialect.encoding != "utf-8":
         notes.append("the text is not UTF-8 and was read as Latin-1: check names and labels with accents")
     for i in counting:
@@ -214,6 +215,15 @@ def _notes(dialect: Dialect, counting: Sequence[int], empty: Sequence[int]) -> t
         names = brief_names([dialect.names[i] for i in empty])
         notes.append(f"{'columns' if len(empty) > 1 else 'column'} {names} without any value")
     return tuple(notes)
+
+
+def _ambiguous_words(dialect: Dialect) -> str:
+    """A warning where every comma of the first rows may be a thousands separator."""
+    cells = [cell for row in dialect.sample for cell in row if "," in cell and is_number(cell, ",")]
+    if not cells or not all(map(is_ambiguous_decimal, cells)):
+        return ""
+    value = float(cells[0].replace(",", "."))
+    return f": {cells[0].strip()} is read as {value:g}. If the comma separates thousands, write numbers without it"
 
 
 def _as_number(text: str, decimal: str) -> float:

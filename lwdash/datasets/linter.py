@@ -69,3 +69,9 @@ def evenly(indices: np.ndarray, most: int) -> np.ndarray:
     if len(indices) <= most:
         return indices
     return indices[np.linspace(0, len(indices) - 1, most).astype(np.int64)]
+
+
+def mixed_rows(dataset: Dataset, most: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """At most `most` rows spread over all, in a mixed order that is always the same, and their inputs."""
+    rows = np.random.default_rng(0).permutation(evenly(np.arange(dataset.rows), most))
+    return rows, {name: np.ascontiguousarray(values[rows]) for name, values in dataset.inputs.items()}

@@ -41,8 +41,12 @@ def class_findings(dataset: Dataset) -> list[Finding]:
     labels, classes = dataset.labels, dataset.classes
     if labels is None or classes is None or dataset.task not in (CLASSIFICATION, BINARY):
         return [*_few_rows(dataset), *_numbers(dataset)]
-    counts = {name: np.bincount(labels[dataset.parts[name]], minlength=len(classes)) for name in PARTS}
-    totals = np.bincount(labels, minlength=len(classes))
+    counts = {
+        name: np.bincount(labels[dataset.parts[name]].reshape(-1), minlength=len(classes)) for name in PARTS
+    }
+    totals = np.bincount(labels.reshape(-1), minlength=len(classes))
+    if labels[:1].size > 1:
+        return [*_few_rows(dataset), *_missing(dataset, counts, totals)]
     return [
         *_few_rows(dataset),
         *_missing(dataset, counts, totals),
@@ -54,7 +58,8 @@ def class_findings(dataset: Dataset) -> list[Finding]:
 
 def _few_rows(dataset: Dataset) -> list[Finding]:
     count = len(dataset.parts["evaluation"])
-    is_counted = dataset.classes is not None
+    has_positions = dataset.labels is not None and dataset.labels[:1].size > 1
+    is_counted = dataset.classes is not None and not has_positions
     if is_counted and wilson_half_width(count) > WIDE_INTERVAL:
         half, ninety = (100 * wilson_half_width(count, share) for share in (0.5, 0.9))
         effect = (

@@ -82,9 +82,9 @@ def _duplicated(
 
 def _label_copies(view: InputView, names: Sequence[str], flat: np.ndarray, dataset: Dataset) -> list[Finding]:
     """Columns whose value tells the class, and only the class, in every row."""
-    if dataset.labels is None or dataset.labels.ndim > 1 or len(view.values) < FEWEST_FOR_COPY:
+    if dataset.labels is None or dataset.labels[:1].size > 1 or len(view.values) < FEWEST_FOR_COPY:
         return []
-    own = dataset.labels[view.rows]
+    own = dataset.labels[view.rows].reshape(-1)
     if len(np.unique(own)) < 2:
         return []
     if own.dtype == np.float32:

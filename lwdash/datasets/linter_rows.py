@@ -97,8 +97,9 @@ def _shared(dataset: Dataset, same: np.ndarray, own_parts: Sequence[str]) -> lis
 def _torn(dataset: Dataset, same: np.ndarray, distinct: np.ndarray, group: np.ndarray) -> list[Finding]:
     """Equal rows with different classes. distinct, group: the values of `same`, and which of them each row has."""
     labels = dataset.labels
-    if labels is None or labels.dtype == np.float32:
+    if labels is None or labels.dtype == np.float32 or labels[:1].size > 1:
         return []
+    labels = labels.reshape(-1)
     low = np.full(len(distinct), np.iinfo(np.int64).max)
     high = np.full(len(distinct), -1)
     np.minimum.at(low, group, labels)

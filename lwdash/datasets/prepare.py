@@ -15,6 +15,7 @@ from lwdash.datasets.fit import Fit, fit_to_model
 from lwdash.datasets.inspect import inspect_data
 from lwdash.datasets.labels import label_text
 from lwdash.datasets.pipeline import Statistics, apply_steps, chunk_rows, learn_statistics, split_steps
+from lwdash.datasets.positions import code_positions, position_strata
 from lwdash.datasets.preprocess import Cast, Step, parse_preprocess
 from lwdash.datasets.rows import LoadedRows, check_whole, is_whole_dtype, load_rows
 from lwdash.datasets.settings import DataSettings
@@ -33,13 +34,14 @@ def prepare(
     outputs: Sequence[Tensor],
     *,
     task: str | None = None,
+    labelled_task: str | None = None,
     facts: DataFacts | None = None,
     evaluation_path: Path | None = None,
     calibration_path: Path | None = None,
 ) -> Dataset:
     """The rows of `path` as the model takes them, in three disjoint parts.
 
-    inputs, outputs: (name, shape without the batch axis, dtype). task: as for `fit_to_model`.
+    inputs, outputs: (name, shape without the batch axis, dtype). task, labelled_task: as for `fit_to_model`.
     facts: what `inspect_data` found in `path`; without it the file is inspected first (one more pass).
     evaluation_path, calibration_path: CSVs that are these parts as they are; `path` is then split among the
     others. Raises DataRefused, naming row and column where a cell is at fault.
@@ -50,7 +52,7 @@ def prepare(
         facts = inspect_data(
             path, delimiter=settings.delimiter, has_header=settings.has_header, label=settings.label or None
         )
-    fit = fit_to_model(facts, settings, inputs, outputs, task=task)
+    fit = fit_to_model(facts, settings, inputs, outputs, task=task, labelled_task=labelled_task)
     preprocess = parse_preprocess(settings.preprocess)
     steps = [preprocess.for_input(f.name) for f in fit.inputs]
     alone = [split_steps(s)[0] for s in steps]
@@ -140,6 +142,10 @@ def _labels(
     if fit.label is None:
         return None, None, ()
     columns = [rows.labels for rows in loaded.values() if rows.labels is not None]
+    if fit.label_columns and fit.label_shape:
+        size = 2 if fit.task == BINARY else next(o[1][-1] or 1 for o in outputs if o[0] == fit.output)
+        arrays, dense = code_positions(columns, size, column=fit.label, chosen=settings.classes)
+        return np.concatenate(arrays).reshape(-1, *fit.label_shape), dense.classes, dense.warnings
     if fit.task not in (CLASSIFICATION, BINARY):
         if any(column.dtype == object for column in columns):
             raise DataRefused(
@@ -158,7 +164,7 @@ def _labels(
     mapping = map_classes(counts, size, column=fit.label, chosen=chosen)
     place = {text: k for k, text in enumerate(mapping.classes)}
     labels = np.concatenate([np.array([place[t] for t in texts], np.int64)[index] for texts, index in coded])
-    return labels, mapping.classes, mapping.warnings
+    return labels.reshape(-1, *fit.label_shape), mapping.classes, mapping.warnings
 
 
 def _parts(
@@ -177,6 +183,8 @@ def _parts(
         strata = np.zeros(own, np.int64)
     elif labels.dtype == np.float32:
         strata = strata_of_numbers(labels[:own])
+    elif labels.ndim > 1:
+        strata = position_strata(labels[:own])
     else:
         strata = labels[:own]
     parts = split_rows(strata, same[:own], seed=seed, shares=shares)

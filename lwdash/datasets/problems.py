@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from lwdash.datasets.number_hints import number_hint
+
 MISSING, TEXT, INFINITE, RAGGED, REPEATED_NAME = (
     "missing",
     "not a number",
@@ -13,6 +15,8 @@ MISSING, TEXT, INFINITE, RAGGED, REPEATED_NAME = (
     "repeated name",
 )
 _SHOWN_EACH = 5
+MAX_CELL_CHARACTERS = 128 << 20
+"""Python's csv module refuses cells above 128 kB unless it is told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,8 @@ class Problem:
             return f"{where}: {self.value}"
         if self.kind == REPEATED_NAME:
             return f"column name '{self.column}' occurs more than once"
-        return f"{where}: '{self.value}' is {self.kind}"
+        hint = number_hint(self.value) if self.kind == TEXT else ""
+        return f"{where}: '{self.value}' is {self.kind}" + (f", {hint}" if hint else "")
 
 
 @dataclass
@@ -83,6 +88,7 @@ class ProblemList:
 
 def numbered_rows(data: bytes, delimiter: str, first_line: int) -> Iterator[tuple[int, list[str]]]:
     """Each row of a text block with the line on which it starts; blank lines are passed over."""
+    csv.field_size_limit(MAX_CELL_CHARACTERS)
     reader = csv.reader(data.decode("utf-8").split("\n"), delimiter=delimiter)
     start = 0
     while True:

@@ -48,8 +48,9 @@ def load_rows(
     """
     used = list(dict.fromkeys(i for group in columns for i in group))
     adjoin = used == list(range(used[0], used[0] + len(used)))
-    is_one_hot = bool(fit.label_columns and fit.class_counts)
-    label_is_text = len(label) == 1 and dialect.kinds[label[0]] == "t"
+    is_dense = bool(fit.label_columns and fit.label_shape)
+    is_one_hot = bool(fit.label_columns and fit.class_counts) and not is_dense
+    label_is_text = (len(label) == 1 or is_dense) and any(dialect.kinds[i] == "t" for i in label)
     reader = Reader(
         path, dialect, text_columns=label if label_is_text else [], wanted=[*used, *label],
     )  # fmt: skip
@@ -59,6 +60,10 @@ def load_rows(
         labels = None
         if is_one_hot:
             labels = one_hot_labels(block.numbers[:, label], names, block.lines, path.name)
+        elif is_dense and label_is_text:
+            labels = np.stack([block.text[i] for i in label], axis=1)
+        elif is_dense:
+            labels = block.numbers[:, label]
         elif fit.label_columns:
             labels = block.numbers[:, label]
             check_answers(labels, fit.task, block.lines, [dialect.names[i] for i in label], path.name)

@@ -8,6 +8,9 @@ from lwdash.datasets.preprocess import parse_preprocess
 from lwdash.errors import DataRefused
 
 NO_LABEL = ""
+TASKS = ("classification", "binary", "multi-label", "regression", "reconstruction")
+_LEFT_OUT_BY_DEFAULT = {"task": None, "trusts_labels": False}
+"""Settings that stored forms hold only where they are used, so that those of earlier versions are the same text."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,8 @@ class DataSettings:
     ignored: columns that are neither label nor input, e.g. an id.
     delimiter: one character. preprocess: the steps as text, see `preprocess.parse_preprocess`.
     seed: decides which rows are in which part.
+    task: what the outputs are for, one of `TASKS`. trusts_labels: the labels are read right even where the model's own
+    outputs contradict them.
     """
 
     label: str | None = None
@@ -28,6 +33,8 @@ class DataSettings:
     ignored: tuple[str, ...] = ()
     preprocess: str = ""
     seed: int = 0
+    task: str | None = None
+    trusts_labels: bool = False
 
     def __post_init__(self) -> None:
         for key in ("classes", "ignored"):
@@ -39,6 +46,8 @@ class DataSettings:
         if self.classes is not None and len(set(self.classes)) != len(self.classes):
             repeated = next(c for c in self.classes if self.classes.count(c) > 1)
             raise DataRefused(f"class '{repeated}' is listed twice; each label has one output.")
+        if self.task is not None and self.task not in TASKS:
+            raise DataRefused(f"the task must be one of {', '.join(TASKS)}; received {self.task!r}.")
         parse_preprocess(self.preprocess)
 
     def to_dict(self) -> dict[str, Any]:
@@ -46,6 +55,9 @@ class DataSettings:
         for key in ("classes", "ignored"):
             if result[key] is not None:
                 result[key] = list(result[key])
+        for key, default in _LEFT_OUT_BY_DEFAULT.items():
+            if result[key] == default:
+                del result[key]
         return result
 
     @classmethod

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from lwdash.datasets.quotes import last_row_end
 from lwdash.errors import DataRefused
 
 BLOCK_BYTES = 4 << 20
@@ -33,6 +35,16 @@ _FOREIGN = (
     (b"\xfd7zXZ\x00", "compressed with xz", "Decompress it, or compress it with gzip."),
     (b"\x28\xb5\x2f\xfd", "compressed with zstd", "Decompress it, or compress it with gzip."),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "Unpack it and give the CSV inside."),
+    (b"\x7fELF", "a program (ELF)", "The data must be one CSV with one sample a row."),
+    (b"MATLAB 5.0 MAT-file", "a MATLAB file", "In MATLAB: writematrix(…, 'data.csv')."),
+    (b"SQLite format 3\0", "an SQLite database", "Export the table as CSV."),
+    (b"RIFF", "a sound or video file (RIFF)", "The data must be one CSV with one sample a row."),
+    (b"\x80\x04\x95", "a Python pickle", "In Python: pandas.DataFrame(…).to_csv('data.csv', index=False)."),
+    (
+        b"version https://git-lfs.github.com/",
+        "a Git LFS pointer, which stands for the data file in a repository",
+        "Run 'git lfs pull' and give the file itself.",
+    ),
 )
 _UTF16 = "is text in UTF-16 (Excel calls it 'Unicode Text'). Save it as 'CSV UTF-8'."
 _JUNK = "is not text: it holds zero bytes or control characters. Give a CSV with one sample a row."
@@ -74,6 +86,10 @@ def read_bytes(stream: IO[bytes], size: int, name: str) -> bytes:
 def refuse_foreign(head: bytes, path: Path) -> None:
     """Raise DataRefused, naming what the file is, unless `head` (its first bytes) can be text."""
     name = path.name
+    if head and not head.strip(b"\0"):
+        raise DataRefused(
+            f"{name} is filled with zero bytes: a copy or download that was never finished. Copy or download it again."
+        )
     if not head.strip(b"\xef\xbb\xbf \t\r\n\0"):
         raise DataRefused(f"{name} is empty: it holds no rows. Give a CSV with one sample a row.")
     if head.startswith(_ZIP):
@@ -81,17 +97,26 @@ def refuse_foreign(head: bytes, path: Path) -> None:
     for magic, what, way_out in _FOREIGN:
         if head.startswith(magic):
             raise DataRefused(f"{name} is {what}, not a CSV. {way_out}")
+    if head[4:8] == b"TFL3":
+        raise DataRefused(
+            f"{name} is a TensorFlow Lite model, not a CSV. The data must be one CSV with one sample a row."
+        )
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DataRefused(f"{name} {_UTF16}")
     sample = head[:65536]
     zeros = sample.count(b"\0")
-    if zeros and max(sample[0::2].count(b"\0"), sample[1::2].count(b"\0")) > 0.3 * len(sample):
+    halves = sorted((sample[0::2].count(b"\0"), sample[1::2].count(b"\0")))
+    if head.endswith(bytes(64)) and b"\0" not in head.rstrip(b"\0"):
+        raise DataRefused(
+            f"{name} ends in zero bytes: it was not copied or downloaded to its end. Do that again."
+        )
+    if zeros and halves[1] > 0.3 * len(sample) and halves[0] < 0.1 * len(sample):
         raise DataRefused(f"{name} {_UTF16}")
     controls = len(sample) - len(sample.translate(None, bytes(range(9)) + bytes(range(14, 32)) + b"\x7f"))
     if zeros or controls > 0.01 * len(sample):
         raise DataRefused(f"{name} {_JUNK}")
     start = sample.lstrip(b"\xef\xbb\xbf \t\r\n")[:200].lower()
-    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<svg")):
+    if re.match(rb"<(!doctype|!--|\?xml|[a-z]+[ />])", start):
         raise DataRefused(
             f"{name} is a web page or XML, not a CSV: often a download that needed a login. "
             "Open it in a text editor, and download the data itself."
@@ -108,6 +133,8 @@ def _zip_content(path: Path) -> str:
         return "is a zip archive, not a CSV. Unpack it and give the CSV inside."
     if any(member.startswith("xl/") for member in members):
         return "is an Excel workbook (.xlsx), not a CSV. In Excel: Save as → CSV UTF-8."
+    if "content.xml" in members:
+        return "is an OpenDocument spreadsheet (.ods), not a CSV. In LibreOffice: Save as → Text CSV."
     if "config.json" in members and "metadata.json" in members:
         return "is a Keras model (.keras), not a CSV. Upload it as the model."
     if members and all(member.endswith(".npy") for member in members):
@@ -140,56 +167,42 @@ def normal_line_ends(data: bytes) -> bytes:
     return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
-def text_blocks(path: Path, skip_lines: int = 0) -> Iterator[TextBlock]:
+def text_blocks(path: Path, skip_lines: int = 0, delimiter: str = ",") -> Iterator[TextBlock]:
     """The lines after the first `skip_lines`, in pieces of about 4 MB that never cut a row (quoted line ends
-    too)."""
+    too).
+
+    Raises DataRefused for a quote that is never closed, see `quotes.last_row_end`."""
     stream, _ = open_bytes(path)
     with stream:
-        rest, line, at_end = b"", 1, False
+        rest, line, at_end, is_first = b"", 1, False, True
         while not at_end:
-            piece = read_bytes(stream, BLOCK_BYTES, path.name)
-            at_end = len(piece) < BLOCK_BYTES
-            if line == 1 and not rest and piece.startswith(b"\xef\xbb\xbf"):
-                piece = piece[3:]
-            cut = len(piece) if at_end else _last_row_end(rest, piece)
-            if cut == 0 and not at_end:
-                rest += piece
-                if len(rest) > LONGEST_LINE_BYTES:
-                    raise DataRefused(_too_long(path, line))
-                continue
-            whole = b"".join((rest, memoryview(piece)[:cut]))
-            rest = piece[cut:]
-            whole = normal_line_ends(whole)
-            if at_end and whole and not whole.endswith(b"\n"):
-                whole += b"\n"
-            first_line = line
-            line += whole.count(b"\n")
-            while skip_lines and whole:
-                whole = whole[whole.find(b"\n") + 1 :]
-                first_line, skip_lines = first_line + 1, skip_lines - 1
+            piece, at_end = _next_piece(stream, path.name)
+            if is_first:
+                piece, is_first = piece.removeprefix(b"\xef\xbb\xbf"), False
+            data = rest + piece
+            if at_end and data and not data.endswith(b"\n"):
+                data += b"\n"
+            while skip_lines and (end := data.find(b"\n") + 1):
+                data, line, skip_lines = data[end:], line + 1, skip_lines - 1
+            cut = 0
+            if not skip_lines:
+                cut = last_row_end(data, delimiter, first_line=line, name=path.name, at_end=at_end)
+            whole, rest = data[:cut], data[cut:]
+            if len(rest) > LONGEST_LINE_BYTES:
+                raise DataRefused(_too_long(path, line))
             if whole:
-                yield TextBlock(whole, first_line)
+                yield TextBlock(whole, line)
+                line += whole.count(b"\n")
 
 
-def _last_row_end(rest: bytes, piece: bytes) -> int:
-    """Where in `piece` the last whole row ends: after a line end with an even number of quotes before it; 0
-    if nowhere.
-
-    rest: what came before and is not yet a whole row.
-    """
-    end = piece.rfind(b"\n")
-    if end < 0:
-        # A file from an old Mac ends its lines with '\r' alone; a last '\r' may be half of a '\r\n'.
-        end = piece.rfind(b"\r", 0, len(piece) - 1)
-    if end < 0 or (b'"' not in piece and b'"' not in rest):
-        return end + 1
-    mark = piece[end : end + 1]
-    quotes = rest.count(b'"') + piece.count(b'"', 0, end)
-    while end >= 0 and quotes % 2:
-        before = piece.rfind(mark, 0, end)
-        quotes -= piece.count(b'"', max(before, 0), end)
-        end = before
-    return end + 1
+def _next_piece(stream: IO[bytes], name: str) -> tuple[bytes, bool]:
+    """About 4 MB with normal line ends, and whether the file ends with them."""
+    piece = read_bytes(stream, BLOCK_BYTES, name)
+    at_end = len(piece) < BLOCK_BYTES
+    while piece.endswith(b"\r") and not at_end:  # may be half of a '\r\n'
+        more = read_bytes(stream, 1, name)
+        piece, at_end = piece + more, not more
+    return normal_line_ends(piece), at_end
 
 
 def clean_text(block: TextBlock, encoding: str, name: str) -> bytes:

@@ -9,10 +9,14 @@ from lwdash.datasets.task import MULTI_LABEL, TARGETS
 from lwdash.errors import DataRefused
 
 
-def target_candidate(facts: DataFacts, columns: Sequence[int]) -> LabelCandidate:
-    """The label that these columns hold together. Raises DataRefused for a column that is no number."""
+def target_candidate(
+    facts: DataFacts, columns: Sequence[int], *, may_be_text: bool = False
+) -> LabelCandidate:
+    """The label that these columns hold together. may_be_text: they are classes.
+
+    Raises DataRefused for a column that is no number."""
     for i in columns:
-        if facts.kinds[i] not in "if":
+        if facts.kinds[i] not in ("ift" if may_be_text else "if"):
             raise DataRefused(
                 f"label column '{facts.names[i]}' holds {'text' if facts.kinds[i] == 't' else 'nothing'}, but several label "
                 "columns must hold numbers: the targets, or 0 and 1 for yes/no answers."

@@ -14,8 +14,10 @@ CLASSIFICATION, BINARY, REGRESSION, RECONSTRUCTION, UNLABELLED = (
 MULTI_LABEL = "multi-label"
 TARGETS = "targets"
 """Kind of a label candidate of several columns, one for each number that an output has."""
+UNDECIDED = "undecided"
+"""Outputs of a sigmoid or tanh that was trained on a regression loss: two label values are classes, others numbers."""
 UNCOUNTED = 0
-_KNOWN = {None, CLASSIFICATION, BINARY, MULTI_LABEL, REGRESSION, RECONSTRUCTION, UNLABELLED}
+_KNOWN = {None, CLASSIFICATION, BINARY, MULTI_LABEL, REGRESSION, RECONSTRUCTION, UNLABELLED, UNDECIDED}
 
 
 def units(shape: Sequence[int | None]) -> int:
@@ -38,7 +40,7 @@ def choose_task(
         same = any(tuple(o[1]) == tuple(i[1]) for o in outputs for i in inputs)
         return (RECONSTRUCTION if task == RECONSTRUCTION or (task is None and same) else UNLABELLED), None, ()
     if task in (RECONSTRUCTION, UNLABELLED):
-        return task, None, (f"label column '{label.name}' is left out: the task is {task}",)
+        return task, None, ()
     notes: tuple[str, ...] = ()
     is_measured = label.kind == "float" or (not label.classes and label.distinct != UNCOUNTED)
     output = _output_for(label, outputs, is_measured)
@@ -53,7 +55,8 @@ def choose_task(
         raise DataRefused(
             f"the model answers several yes/no questions at once ({size} sigmoid outputs), and one label "
             f"column '{label.name}' cannot hold all answers. Name the columns that do, as first..last, or choose no label: "
-            "the compressed models are then compared with the original."
+            "the compressed models are then compared with the original. If exactly one answer is right in each row, state "
+            "the task as classification (--task classification)."
         )
     if size == 1:
         return _of_one_unit(task, label, is_measured), output[0], notes
@@ -75,7 +78,7 @@ def _of_targets(task: str | None, label: LabelCandidate, output: Tensor) -> str:
     """What several columns of numbers are for an output of as many."""
     if task in (CLASSIFICATION, BINARY):
         raise DataRefused(
-            f"the model tells classes apart, but the columns '{label.name}' are no label of one column a class: they must "
+            f"the task is classification, but the columns '{label.name}' are no label of one column a class: they must "
             "be the first columns of the CSV, an index apart, or the last ones, and in each row one of them must be 1 and "
             "the others 0. Choose the column with the classes, or no label."
         )
@@ -90,7 +93,10 @@ def _of_targets(task: str | None, label: LabelCandidate, output: Tensor) -> str:
 
 def _of_one_unit(task: str | None, label: LabelCandidate, is_measured: bool) -> str:
     """What a label is for a model with a single number as its output: one of two classes, or that number."""
-    if task in (BINARY, CLASSIFICATION) or (task is None and not is_measured and 0 < label.distinct <= 2):
+    is_open = task in (None, UNDECIDED)
+    if task in (BINARY, CLASSIFICATION, MULTI_LABEL) or (
+        is_open and not is_measured and 0 < label.distinct <= 2
+    ):
         if is_measured:
             raise DataRefused(
                 f"label column '{label.name}' has {label.distinct:,}{'+' if not label.classes else ''} "
@@ -98,8 +104,8 @@ def _of_one_unit(task: str | None, label: LabelCandidate, is_measured: bool) -> 
                 "values."
             )
         return BINARY
-    if label.kind == "text" and label.distinct == UNCOUNTED:
-        return BINARY
+    if label.kind == "text" and label.distinct <= 2:
+        return BINARY  # texts are no numbers to predict, whatever the loss is
     if label.kind == "text":
         raise DataRefused(
             f"label column '{label.name}' holds {label.distinct} distinct texts, the model has one output: "

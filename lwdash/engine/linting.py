@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lwdash.datasets.findings import Finding
+from lwdash.datasets.findings import SEVERITIES, Finding
 from lwdash.datasets.settings import DataSettings
+from lwdash.engine.child import Handler
 from lwdash.engine.inspection import ask_child
+from lwdash.engine.label_findings import label_findings
 from lwdash.engine.stage_cache import find_stage, keep_stage
 from lwdash.settings import Settings
 from storage.store import Store
@@ -16,11 +18,18 @@ from storage.store import Store
 @dataclass(frozen=True)
 class Linted:
     """findings: the gravest first. rows: rows of each part. error: why the rows cannot be prepared; then the
-    rest is empty."""
+    rest is empty. task, task_note: what the labels are for, and why."""
 
     findings: tuple[Finding, ...] = ()
     rows: Mapping[str, int] | None = None
     error: str | None = None
+    task: str | None = None
+    task_note: str | None = None
+
+    @property
+    def stop(self) -> Finding | None:
+        """The finding that no run may be started on, None where there is none."""
+        return next((finding for finding in self.findings if finding.stops), None)
 
 
 def lint_data(
@@ -55,7 +64,12 @@ def lint_data(
     answer = _ANSWERS[key]
     if answer.get("error"):
         return Linted(error=answer["error"])
-    return Linted(tuple(Finding.from_dict(found) for found in answer["findings"]), answer["rows"])
+    return Linted(
+        tuple(Finding.from_dict(found) for found in answer["findings"]),
+        answer["rows"],
+        task=answer.get("task"),
+        task_note=answer.get("task_note"),
+    )
 
 
 def _ask(
@@ -77,12 +91,21 @@ def _ask(
         "parts": {part: file(row) for part, row in parts.items()},
         "settings": chosen.to_dict(),
     }
-    return ask_child(
-        settings,
-        "lint",
-        job,
-        {"stage": lambda message: find_stage(store, message), "store": lambda m: keep_stage(store, m)},
+    handlers: dict[str, Handler] = {
+        "stage": lambda message: find_stage(store, message),
+        "store": lambda message: keep_stage(store, message),
+    }
+    answer = ask_child(settings, "lint", job, handlers)
+    if answer.get("error") or not answer.get("has_classes"):
+        return answer
+    compared = ask_child(
+        settings, "compare-labels", {**job, "model": file(model_row), "seed": chosen.seed}, handlers
     )
+    findings = [finding.to_dict() for finding in label_findings(compared, chosen, answer["label"])]
+    ordered = sorted(
+        [*findings, *answer["findings"]], key=lambda finding: SEVERITIES.index(finding["severity"])
+    )
+    return {**answer, "findings": ordered}
 
 
 _ANSWERS: dict[str, dict[str, Any]] = {}

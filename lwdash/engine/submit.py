@@ -69,13 +69,16 @@ def data_facts(row: Mapping[str, Any]) -> DataFacts:
 def fit(model: ModelFacts, data: DataFacts, settings: DataSettings) -> Fit:
     """How the data feeds the model. Raises DataRefused saying what fits and what was received."""
     inputs, outputs = model.ports
-    return fit_to_model(data, settings, inputs, outputs, task=model.task)
+    return fit_to_model(data, settings, inputs, outputs, task=model.task, labelled_task=model.labelled_task)
 
 
-def task_to_measure(model: ModelFacts, fitted: Fit) -> str:
-    """What the outputs mean where the data has no labels: the model's own task, or what its last layer tells."""
+def task_to_measure(model: ModelFacts, fitted: Fit, stated: str | None = None) -> str:
+    """What the outputs mean where the data has no labels: what the user states, the model's own task, or what its last
+    layer tells."""
     if fitted.task != "unlabelled":
         return fitted.task
+    if stated:
+        return stated
     if model.task:
         return model.task
     return {"softmax": "classification", "sigmoid": "multi-label"}.get(
@@ -115,7 +118,7 @@ def create_experiment(
         model=model_row,
         data=data_row,
         settings=settings.to_dict(),
-        task=task_to_measure(model, fitted),
+        task=task_to_measure(model, fitted, settings.task),
         seed=settings.seed,
         own_parts=own_parts,
         limits=limits,

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from lwdash.errors import ModelRefused
+from lwdash.keras_models.heads import labelled_task
 
 Shape = tuple[int | None, ...]
 Port = tuple[str, Shape, str]
@@ -98,6 +99,13 @@ class ModelFacts:
     def ports(self) -> tuple[list[Port], list[Port]]:
         """(name, shape, dtype) of the file's inputs and outputs. Raises ModelRefused where a shape is not told."""
         return _ports(self.inputs, "input", self.layers), _ports(self.outputs, "output", self.layers)
+
+    @property
+    def labelled_task(self) -> str | None:
+        """The first output's task where there are labels for it, see `heads.labelled_task`."""
+        return labelled_task(
+            self.loss, self.output_activation, self.outputs[0].shape if self.outputs else None
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dict; `ModelFacts.from_dict` gives back an equal object, also after JSON."""

@@ -6,34 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from lwdash.keras_models.facts import LayerFacts, TensorFacts
+from lwdash.keras_models.heads import BINARY, CATEGORICAL, REGRESSION
 from lwdash.keras_models.kinds import Unfit, word
 from lwdash.keras_models.weights import snake_case
 
 MAX_LOSS_DEPTH = 10
 """Lists and dicts of outputs around the name of a loss."""
-CATEGORICAL = frozenset(
-    {
-        "categorical_crossentropy",
-        "sparse_categorical_crossentropy",
-        "categorical_focal_crossentropy",
-        "categorical_generalized_cross_entropy",
-        "categorical_hinge",
-        "kl_divergence",
-    }
-)
-BINARY = frozenset({"binary_crossentropy", "binary_focal_crossentropy", "hinge", "squared_hinge"})
-REGRESSION = frozenset(
-    {
-        "mean_squared_error",
-        "mean_absolute_error",
-        "mean_absolute_percentage_error",
-        "mean_squared_logarithmic_error",
-        "huber",
-        "log_cosh",
-        "poisson",
-        "cosine_similarity",
-    }
-)
 ABBREVIATIONS = {
     "mse": "mean_squared_error",
     "mae": "mean_absolute_error",
@@ -92,6 +70,8 @@ def likely_task(
         return None
     shape = outputs[0].shape
     width = shape[-1] if shape else None
+    if output_activation in ("softmax", "log_softmax"):
+        return "classification"
     rebuilds_input = len(inputs) == 1 and inputs[0].shape == shape and (len(shape) > 1 or (width or 0) > 1)
     if loss in REGRESSION or loss in BINARY:
         if rebuilds_input:
@@ -99,7 +79,7 @@ def likely_task(
         if loss in BINARY:
             return "binary" if width == 1 else "multi-label"
         return "regression"
-    if loss in CATEGORICAL or output_activation in ("softmax", "log_softmax"):
+    if loss in CATEGORICAL:
         return "classification"
     if output_activation == "sigmoid" and len(shape) == 1:
         return "reconstruction" if rebuilds_input else "binary" if width == 1 else "multi-label"

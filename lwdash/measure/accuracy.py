@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,8 @@ class Quality:
     targets: mae, rmse and r2 of each, where several numbers a row are predicted.
     nrmse, worst_r2, worst_target: of the target with the largest RMSE in standard deviations of its labels; None for
     a single target. target_errors: (rows, targets) absolute errors.
+    positions, iou, mean_iou: where each position of a row has a class, see `positions.by_position`; accuracy is
+    then the share of right positions.
     row_scores: (rows,) what a paired comparison needs: 1 for a right row, 0 for a wrong one; or the row's
     error.
     predicted: (rows,) or (rows, positions) class indices; None for tasks without classes.
@@ -47,6 +49,9 @@ class Quality:
     nrmse: float | None = None
     worst_r2: float | None = None
     worst_target: int | None = None
+    positions: int | None = None
+    iou: tuple[float | None, ...] | None = None
+    mean_iou: float | None = None
     row_scores: np.ndarray | None = field(default=None, repr=False)
     target_errors: np.ndarray | None = field(default=None, repr=False)
     predicted: np.ndarray | None = field(default=None, repr=False)
@@ -68,6 +73,9 @@ class Quality:
             "nrmse": self.nrmse,
             "worst_r2": self.worst_r2,
             "worst_target": self.worst_target,
+            "positions": self.positions,
+            "iou": None if self.iou is None else list(self.iou),
+            "mean_iou": self.mean_iou,
         }
 
 
@@ -100,7 +108,9 @@ def judge(
     if task == "multi-label":
         return _judge_multi_label(predicted, labels)
     classes = outputs.shape[-1] if task == "classification" and outputs.shape[-1] > 1 else 2
-    return _judge_classes(predicted, labels, classes)
+    quality = _judge_classes(predicted, labels, classes)
+    # Positions of a row are not independent: `positions.by_position` has the interval.
+    return replace(quality, accuracy_ci=None) if predicted.ndim > 1 and predicted[0].size > 1 else quality
 
 
 def predicted_classes(task: str, outputs: np.ndarray, *, is_logit: bool = False) -> np.ndarray:

@@ -22,6 +22,8 @@ from lwdash.measure.layer_error import layer_errors
 from lwdash.measure.layers import LayerTable, layer_table
 from lwdash.measure.micro_runtime import why_not_on_micro
 from lwdash.measure.operator_time import operator_times
+from lwdash.measure.positions import by_position, compare_positions, compare_positions_without_labels
+from lwdash.measure.readings import doubted, is_below_chance
 from lwdash.measure.runner import Runner
 from lwdash.measure.size import gzip_bytes
 from lwdash.measure.target_verdict import (
@@ -58,6 +60,7 @@ class Measures:
     answers_per_row: int | None
     fidelity: tuple[OutputFidelity, ...]
     verdict: Verdict
+    is_baseline_below_chance: bool
     flips: tuple[dict[str, Any], ...]
     turned: dict[str, list[int]] | None
     latency: Latency | None
@@ -86,6 +89,7 @@ class Measures:
             "kl_nats": first.kl_nats,
             "is_identical": all(f.largest_difference == 0 for f in self.fidelity),
             "variation_sqnr_db": first.variation_sqnr_db,
+            "is_baseline_below_chance": self.is_baseline_below_chance,
             "outputs": [f.to_dict() for f in self.fidelity],
             "output_findings": output_findings(self.fidelity),
             "verdict": self.verdict.verdict,
@@ -123,6 +127,8 @@ _BASELINE_FIGURES = (
     "nrmse",
     "worst_r2",
     "worst_target",
+    "iou",
+    "mean_iou",
 )
 
 
@@ -134,6 +140,7 @@ def measure(
     *,
     task: str,
     judged: int = 0,
+    is_logit: bool | None = None,
     threads: int = 1,
     answers: Answers | None = None,
     layer_names: Sequence[str] = (),
@@ -148,7 +155,7 @@ def measure(
     inputs: model input name → (rows, *shape), real numbers; labels: see `accuracy.judge`, None for unlabelled
     rows.
     task: classification, binary, multi-label, regression or reconstruction. judged: number of the baseline's output
-    that the labels are for.
+    that the labels are for. is_logit: whether yes/no outputs are logits, None where the outputs tell.
     answers: of these rows, kept between the runs of a sweep.
     margin: what counts as no difference, as accuracy (0.01 is one percentage point) or share of the error.
     detail_seconds: longest time for each operator's time and SQNR against the baseline, in the layers' rows;
@@ -171,9 +178,9 @@ def measure(
     pairs = _paired_outputs(outputs, reference_outputs)
     pairs.insert(0, pairs.pop(judged))
     _, ours, reference = pairs[0]
-    is_logit = looks_like_logits(task, reference)
-    quality = judge(task, ours, labels, inputs, is_logit=is_logit)
-    baseline_quality = judge(task, reference, labels, inputs, is_logit=is_logit)
+    is_logit = looks_like_logits(task, reference) if is_logit is None else is_logit
+    quality = by_position(judge(task, ours, labels, inputs, is_logit=is_logit))
+    baseline_quality = by_position(judge(task, reference, labels, inputs, is_logit=is_logit))
     fidelity = tuple(
         output_fidelity(task if place == 0 else task_of_output(pair[2]), *pair)
         for place, pair in enumerate(pairs)
@@ -198,6 +205,15 @@ def measure(
         progress("layers", 0.9)
         details = _details(tflite, baseline, detail_inputs or inputs, threads, detail_seconds)
     arena_reason = why_not_on_micro(facts)
+    verdict = with_lost_outputs(
+        _verdict(
+            task, quality, baseline_quality, labels, fidelity[0], is_same=tflite == baseline, margin=margin
+        ),
+        fidelity,
+    )
+    below_chance = baseline_quality.confusion is not None and is_below_chance(baseline_quality.confusion)
+    if below_chance:
+        verdict = doubted(verdict, baseline_quality.accuracy)
     progress("done", 1.0)
     return Measures(
         size_bytes=len(tflite),
@@ -213,18 +229,8 @@ def measure(
         agreement_rows=agreed_rows,
         answers_per_row=answers_per_row,
         fidelity=fidelity,
-        verdict=with_lost_outputs(
-            _verdict(
-                task,
-                quality,
-                baseline_quality,
-                labels,
-                fidelity[0],
-                is_same=tflite == baseline,
-                margin=margin,
-            ),
-            fidelity,
-        ),
+        verdict=verdict,
+        is_baseline_below_chance=below_chance,
         flips=find_flips(
             task, (quality, ours), (baseline_quality, reference), labels, inputs, is_logit=is_logit
         ),
@@ -293,6 +299,8 @@ def _verdict(
         if quality.accuracy is None:
             figure = "reconstruction error" if task == "reconstruction" else "mean absolute error"
             return compare_errors(scores, baseline_scores, figure=figure, margin=margin)
+        if quality.positions is not None:
+            return compare_positions(scores, baseline_scores, quality.positions, margin=margin)
         if np.isin(scores, (0, 1)).all() and np.isin(baseline_scores, (0, 1)).all():
             return compare_right_rows(scores == 1, baseline_scores == 1, margin=margin)
         return compare_errors(
@@ -300,6 +308,8 @@ def _verdict(
         )
     if quality.predicted is not None and baseline.predicted is not None:
         same = (quality.predicted == baseline.predicted).reshape(quality.rows, -1)
+        if task in ("classification", "binary") and same.shape[1] > 1:
+            return compare_positions_without_labels(same.mean(axis=1), same.shape[1], margin=margin)
         answers = (int(same.sum()), same.size) if same.shape[1] > 1 else None
         return compare_without_labels(
             int(same.all(axis=1).sum()), quality.rows, margin=margin, answers=answers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -181,6 +182,20 @@ class Runner:
                 f"{rows} rows, first in row {int(np.argmin(finite))}"
             )
         return real
+
+
+def run_within(data: bytes, inputs: Mapping[str, np.ndarray], *, seconds: float) -> list[np.ndarray]:
+    """Outputs of a file in its order, for as many of the first rows as `seconds` allow, at least one batch.
+
+    inputs: name → (rows, *shape), in a mixed order, so that the first are like the others.
+    """
+    runner, began = Runner(data), time.monotonic()
+    rows, parts = len(next(iter(inputs.values()))), []
+    for start in range(0, rows, _BATCH):
+        parts.append(runner.run({name: values[start : start + _BATCH] for name, values in inputs.items()}))
+        if time.monotonic() - began > seconds:
+            break
+    return [np.concatenate([part[name] for part in parts]) for name in parts[0]]
 
 
 def make_interpreter(data: bytes, threads: int = 1, **options: Any) -> Any:

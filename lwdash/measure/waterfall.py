@@ -92,7 +92,12 @@ def read_outputs(data: bytes) -> np.ndarray:
 
 
 def waterfall(
-    stages: Sequence[Answered], labels: np.ndarray | None, inputs: Mapping[str, np.ndarray], *, task: str
+    stages: Sequence[Answered],
+    labels: np.ndarray | None,
+    inputs: Mapping[str, np.ndarray],
+    *,
+    task: str,
+    is_logit: bool | None = None,
 ) -> list[Stage]:
     """The stages in order, the first of which is the reference. labels, inputs: of just the rows that were answered.
 
@@ -100,7 +105,7 @@ def waterfall(
     first stage, for tasks without classes "sqnr_db" alone, and `value` is None then.
     """
     reference = stages[0].outputs
-    is_logit = looks_like_logits(task, reference)
+    is_logit = looks_like_logits(task, reference) if is_logit is None else is_logit
     found: list[Stage] = []
     before: tuple[Quality, np.ndarray] | None = None
     for answered in stages:

@@ -27,7 +27,7 @@ def show_model(facts: ModelFacts, row: Mapping[str, Any]) -> None:
     )
     cells.metric("Written by", f"Keras {facts.keras_version}", help=f"format {facts.format}")
     cells.metric("Parameters", count(facts.parameters))
-    cells.metric("Likely task", facts.task or "not told")
+    cells.metric("Likely task", facts.task or "not told", help="A guess from the model alone. Labels decide.")
     ports = [(word, t) for word, ts in (("input", facts.inputs), ("output", facts.outputs)) for t in ts]
     lines = [f"{word} **{plain(t.name)}** {plain(shape(t.shape))} {t.dtype}" for word, t in ports]
     st.markdown("  \n".join([*lines, *(f":material/tune: {plain(words)}" for words in scaling_words(facts))]))
@@ -70,10 +70,14 @@ def show_data(facts: DataFacts, fitted: Fit) -> None:
     cells = st.container(horizontal=True, key="figures-data")
     cells.metric("Rows", count(facts.rows))
     cells.metric("Label", fitted.label or "none")
-    cells.metric("Task", fitted.task)
+    cells.metric("Task", fitted.task, help=fitted.task_note or None)
     low, high = (NOTHING if v is None else f"{v:.4g}".replace("-", "−") for v in (facts.low, facts.high))
     cells.metric("Values", f"{low} … {high}", help="smallest and largest number in the input columns")
     st.success(plain(fitted.explanation), icon=":material/check_circle:")
+    if fitted.task_note:
+        st.caption(
+            plain(f"Task: {fitted.task}, {fitted.task_note}. “How the file is read” can state another.")
+        )
     for warning in fitted.warnings:
         st.warning(plain(warning), icon=":material/warning:")
     left, right = st.columns([2, 1])

@@ -53,10 +53,12 @@ def count_words(findings: Sequence[Finding]) -> str:
 
 
 def _setting_words(fix: Mapping[str, Any]) -> str:
+    if "classes" in fix:
+        return f"the classes to {', '.join(fix['classes'])}"
     text = fix.get("preprocess")
     return f"the pre-processing to {text}" if text else "no pre-processing"
 
 
 def _apply(fix: Mapping[str, Any]) -> None:
     for key, value in fix.items():
-        st.session_state[f"data:{key}"] = value
+        st.session_state[f"data:{key}"] = ", ".join(value) if isinstance(value, list) else value

@@ -85,6 +85,9 @@ def show_answers(run: Mapping[str, Any], measured: Mapping[str, Any]) -> None:
     if isinstance(targets, list):
         _show_targets(run, targets, measured)
         return
+    if isinstance(run.get("iou"), list):
+        _show_overlap(run, measured)
+        return
     if not isinstance(recalls, list) or measured.get("confusion"):
         return
     table = pd.DataFrame(
@@ -106,6 +109,37 @@ def show_answers(run: Mapping[str, Any], measured: Mapping[str, Any]) -> None:
             "answer": "Answer",
             "recall": number("Recall (%)", format="%.1f", help="Of the rows with a yes, the share found"),
             "baseline_recall": number("Baseline's recall (%)", format="%.1f"),
+        },
+    )
+
+
+def _show_overlap(run: Mapping[str, Any], measured: Mapping[str, Any]) -> None:
+    """Intersection over union of each class, where each position of a row has one."""
+    shares = run["iou"]
+    table = pd.DataFrame(
+        {
+            "class": names_of(measured.get("classes"), len(shares)),
+            "iou": shares,
+            "baseline_iou": run.get("baseline_iou") or [None] * len(shares),
+        }
+    )
+    st.header("How well each class is covered", anchor=False)
+    st.caption(
+        f"Each row has a class for each of {int(run['positions']):,} positions. The accuracy and the tables above count "
+        "positions; the verdict compares rows, since positions of one row are not independent."
+    )
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        table.assign(**{c: 100 * pd.to_numeric(table[c]) for c in ("iou", "baseline_iou")}),
+        hide_index=True,
+        placeholder=NOTHING,
+        alt=f"IoU of {len(shares)} classes",
+        column_config={
+            "class": "Class",
+            "iou": number(
+                "IoU (%)", format="%.1f", help="Positions of the class in both, of those in either"
+            ),
+            "baseline_iou": number("Baseline's IoU (%)", format="%.1f"),
         },
     )
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from lwdash.datasets.facts import DataFacts
 from lwdash.datasets.fit import Fit
-from lwdash.datasets.settings import NO_LABEL, DataSettings
+from lwdash.datasets.settings import NO_LABEL, TASKS, DataSettings
 from lwdash.engine import submit
 from lwdash.engine.inspection import inspect_as, inspect_file
 from lwdash.engine.linting import Linted, lint_data
@@ -24,6 +24,7 @@ from storage import experiments
 from storage.store import Store
 
 NONE = "there is no label column"
+TRUST = "data:trusts_labels"
 OWN_PARTS = {
     "evaluation": "Every figure is measured on these rows.",
     "calibration": "The ranges of integer files are set on these rows.",
@@ -100,6 +101,19 @@ def data_step(
         return None
     show_parts(linted.rows or {}, own_parts)
     show_findings(linted.findings)
+    if any(f.code in ("labels-contradicted", "below-chance") for f in linted.findings):
+        st.checkbox(
+            "The labels are right as they are read",
+            key=TRUST,
+            help="Goes on although the model's own outputs contradict them. Every verdict will say so.",
+        )
+    if linted.stop is not None:
+        st.error(
+            "No run can be started while the model contradicts the labels: list the classes in the order of the outputs, "
+            "or tick the box above.",
+            icon=":material/block:",
+        )
+        return None
     return ChosenData(chosen, fitted, row, own_parts, linted)
 
 
@@ -149,6 +163,12 @@ def _data_settings(facts: DataFacts) -> DataSettings:
             help="Or first..last, where there is one column for each class or for each number that the model answers",
         )  # fmt: skip
         ignored = middle.multiselect("Columns to leave out", list(facts.names[:200]), key="data:ignored")
+        task = right.selectbox(
+            "Task",
+            [FOUND, *TASKS],
+            key="data:task",
+            help="What the outputs are for. Labels decide it; without labels it is a guess from the model.",
+        )
         seed = right.number_input("Seed of the split", 0, 2**31 - 1, key="data:seed")
         header = left.selectbox("First line", list(HEADERS), key="data:header")
         delimiter = middle.selectbox("Columns are separated by", list(DELIMITERS), key="data:delimiter")
@@ -172,6 +192,8 @@ def _data_settings(facts: DataFacts) -> DataSettings:
         ignored=tuple(ignored),
         preprocess=preprocess,
         seed=int(seed),
+        task=None if task == FOUND else task,
+        trusts_labels=bool(st.session_state.get(TRUST, False)),
     )
 
 

@@ -47,6 +47,7 @@ MEASURE_TRAPS: Mapping[str, str] = {
     "accuracy": "Two runs whose intervals overlap may still differ, and the reverse: the verdict compares them row by row.",
     "accuracy_change": "Below the smallest drop that these rows could have shown, it says nothing; the verdict tells.",
     "macro_f1": "It has no interval here: one row of a class of five moves it by several points. Look at the recalls.",
+    "mean_iou": "A class of few pixels counts as much as the background: one missed object can move it by many points.",
     "rmse": "It is in the unit of the labels, so it cannot be compared between data sets, and single large errors rule it.",
     "reconstruction_error": "A low error can hide that rare events are no longer told apart: look at their rows.",
     "mae": "It hides rare large errors, which the RMSE shows.",
@@ -114,6 +115,10 @@ FINDINGS: Mapping[str, str] = {
     "few-calibration": "So few rows set the ranges that use will exceed them.",
     "imbalance": "One class has most of the rows, or some have hardly any: accuracy hides what happens to the rare ones.",
     "number-or-class": "Labels that could be a number to predict, or classes: what is measured depends on it.",
+    "labels-contradicted": "Under another order of the classes the model is right far more often: the labels are most "
+    "likely not read in the order of the outputs.",
+    "below-chance": "The model is right less often than answers would be that know nothing of the labels.",
+    "labels-untold": "The model's outputs do not show whether each label was read as the right output.",
 }
 
 TERMS: tuple[Word, ...] = (

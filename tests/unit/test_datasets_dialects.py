@@ -179,11 +179,19 @@ GOOD = table("first").to_csv(index=False).encode()
         (GOOD.decode().encode("utf-16-be"), "UTF-16"),
         (zipped("xl/workbook.xml"), "Excel workbook (.xlsx)"),
         (b"\xd0\xcf\x11\xe0" + bytes(600), "Excel workbook of the old kind"),
+        (zipped("content.xml", "mimetype"), "OpenDocument"),
         (zipped("data.csv"), "zip archive (it holds data.csv)"),
         (zipped("config.json", "metadata.json"), "Keras model"),
         (b"\x89HDF\r\n\x1a\n" + bytes(100), "HDF5"),
         (b"PAR1" + bytes(100), "Parquet"),
         (b"<!DOCTYPE html><html></html>", "web page"),
+        (b"<head><title>Sign in, please</title></head>\n", "web page"),
+        (b"<!-- generated -->\n<html><body>a,b</body></html>\n", "web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "Git LFS pointer"),
+        (bytes(5000), "filled with zero bytes"),
+        (GOOD + bytes(5000), "ends in zero bytes"),
+        (b"\x1c\x00\x00\x00TFL3" + bytes(100), "TensorFlow Lite model"),
+        (b"\x7fELF\x02\x01\x01" + bytes(100), "a program (ELF)"),
         (b'{"label": [1, 2]}', "JSON"),
         (np.random.default_rng(0).bytes(5000), "is not text"),
         (gzip.compress(GOOD, mtime=0)[:-40], "incomplete gzip"),
@@ -215,3 +223,30 @@ def test_random_bytes_and_mutilated_files_never_raise_anything_else(tmp_path):
                 messages.append(str(refused))
     assert all("data" in message or "column" in message for message in messages)
     assert len(set(messages)) > 10
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("?", "missing ('?')"),
+        ("N/A", "missing ('N/A')"),
+        ("", "empty"),
+        ('"1,234"', "'1,234' is not a number, write numbers without thousands separators"),
+        ("12 500", "without thousands separators"),
+        ("12%", "write percentages as plain numbers"),
+        ("x", "'x' is not a number)"),
+    ],
+)
+def test_a_bad_cell_is_called_as_it_is_written(tmp_path, cell, said):
+    lines = [f"{i}.5,{i % 3}" for i in range(30)]
+    lines[6] = f"{cell},0"
+    path = write(tmp_path / "data.csv", "value,label\n" + "\n".join(lines) + "\n")
+    text = inspect_data(path).problem_text
+    assert f"row 8, column 'value': {said}" in text or ("row 8" in text and said in text)
+
+
+def test_a_comma_that_may_separate_thousands_is_said_to_be_read_as_a_decimal_sign(tmp_path):
+    path = write(tmp_path / "data.csv", "a;label\n" + "1,234;0\n12,500;1\n" * 5)
+    assert any("1,234 is read as 1.234" in note for note in inspect_data(path).notes)
+    path = write(tmp_path / "data.csv", "a;label\n" + "1,234;0\n12,5;1\n" * 5)
+    assert not any("is read as" in note for note in inspect_data(path).notes)

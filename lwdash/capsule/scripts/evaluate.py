@@ -39,7 +39,8 @@ def main() -> int:
     inputs = [prepare(cells, plan, number, arrays) for number in range(len(plan["inputs"]))]
     model = (HERE / "model.tflite").read_bytes()
     outputs = run(model, [inputs[number] for number in plan["order"]], plan["output"])
-    figures = judge(capsule["task"], outputs, labels_of(cells, plan), inputs, baseline_outputs(plan, inputs))
+    labels, reference = labels_of(cells, plan), baseline_outputs(plan, inputs)
+    figures = judge(capsule["task"], outputs, labels, inputs, reference, plan.get("is_logit"))
     print(f"{len(cells)} evaluation rows of {data.name}")
     is_same = True
     for name, value in figures.items():
@@ -161,7 +162,12 @@ def resize_last(values: np.ndarray, target: int, method: str) -> np.ndarray:
 
 def labels_of(cells: list[list[str]], plan: Plan) -> np.ndarray | None:
     """The output index of each row's label, or its target where a number is to be predicted; (rows, targets) where
-    there are several; None without labels."""
+    there are several; (rows, *label_shape) where each position of a row has a class; None without labels."""
+    if positions := plan.get("positions"):
+        texts = [[row[i].strip() for i in positions] for row in cells]
+        return np.array([[class_of(text, plan) for text in row] for row in texts]).reshape(
+            -1, *plan["label_shape"]
+        )
     if targets := plan.get("targets"):
         return np.array([[number(row[i], plan) for i in targets] for row in cells], np.float32)
     columns = plan.get("label_columns")
@@ -173,8 +179,13 @@ def labels_of(cells: list[list[str]], plan: Plan) -> np.ndarray | None:
         texts = [row[plan["label"]].strip() for row in cells]
     if plan["classes"] is None:
         return np.array([number(text, plan) for text in texts], np.float32)
-    index = {text: place for place, text in enumerate(plan["classes"])}
-    return np.array([index[text if text in index else plain_number(text, plan)] for text in texts])
+    return np.array([class_of(text, plan) for text in texts]).reshape(-1, *plan.get("label_shape", ()))
+
+
+def class_of(text: str, plan: Plan) -> int:
+    """The output index of a label, which may be a number written otherwise than the class is."""
+    classes = plan["classes"]
+    return classes.index(text if text in classes else plain_number(text, plan))
 
 
 def plain_number(text: str, plan: Plan) -> str:
@@ -231,11 +242,14 @@ def baseline_outputs(plan: Plan, inputs: list[np.ndarray]) -> np.ndarray | None:
     return run(path.read_bytes(), [inputs[number] for number in order], plan["baseline_output"])
 
 
-def classes_of(task: str, outputs: np.ndarray, judged: np.ndarray) -> np.ndarray:
+def classes_of(
+    task: str, outputs: np.ndarray, judged: np.ndarray, is_logit: bool | None = None
+) -> np.ndarray:
     """The arg-max, or the side of the cut, which is 0 where `judged` outputs are logits and 0.5 where they are not."""
     if task == "classification" and outputs.ndim > 1 and outputs.shape[-1] > 1:
         return outputs.argmax(axis=-1)
-    is_logit = judged.min() < -1e-3 or judged.max() > 1 + 1e-3
+    if is_logit is None:
+        is_logit = bool(judged.min() < -1e-3 or judged.max() > 1 + 1e-3)
     above = (outputs > (0.0 if is_logit else 0.5)).astype(np.int64)
     if task == "multi-label":
         return above.reshape(len(outputs), -1)
@@ -248,6 +262,7 @@ def judge(
     labels: np.ndarray | None,
     inputs: list[np.ndarray],
     reference: np.ndarray | None,
+    is_logit: bool | None = None,
 ) -> dict[str, float]:
     """The task's figure by name."""
     flat = outputs.reshape(len(outputs), -1).astype(np.float64)
@@ -260,14 +275,25 @@ def judge(
     if task == "regression":
         return {}
     judged = outputs if reference is None else reference
-    predicted = classes_of(task, outputs, judged)
+    predicted = classes_of(task, outputs, judged, is_logit)
     if labels is not None and task == "multi-label":
         return {"accuracy": float((predicted == labels).all(axis=1).mean())}
+    if labels is not None and labels.ndim > 1 and labels[0].size > 1:
+        return {"accuracy": float((predicted == labels).mean()), "mean_iou": mean_iou(predicted, labels)}
     if labels is not None:
         return {"accuracy": float((predicted == labels).mean())}
     if reference is not None:
-        return {"agreement": float((predicted == classes_of(task, reference, reference)).mean())}
+        return {"agreement": float((predicted == classes_of(task, reference, reference, is_logit)).mean())}
     return {}
+
+
+def mean_iou(predicted: np.ndarray, labels: np.ndarray) -> float:
+    """Mean over classes of the positions that are of the class in both, as a share of those that are in either."""
+    shares = []
+    for k in np.union1d(predicted, labels):
+        ours, theirs = predicted == k, labels == k
+        shares.append(np.count_nonzero(ours & theirs) / np.count_nonzero(ours | theirs))
+    return float(np.mean(shares))
 
 
 if __name__ == "__main__":

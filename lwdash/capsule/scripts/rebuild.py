@@ -83,6 +83,7 @@ def rebuild(capsule: dict[str, Any], model: Path, data: Path, own: dict[str, Pat
         inputs,
         outputs,
         task=facts.task,
+        labelled_task=facts.labelled_task,
         evaluation_path=own["evaluation"],
         calibration_path=own["calibration"],
     )

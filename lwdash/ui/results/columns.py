@@ -25,8 +25,8 @@ SHORT = {
     "smaller": "Smaller", "accuracy_change": "Change (pp)", "agreement": "Agreement (%)", "sqnr_db": "SQNR (dB)",
     "latency_ms_p50": "p50 (µs)", "latency_ms_p90": "p90 (µs)", "latency_ms_p99": "p99 (µs)", "speedup": "Speed-up",
     "cold_start_ms": "First (µs)", "sparsity": "Zeros (%)", "kl_nats": "KL (nats)", "run_seconds": "Took (s)",
-    "macro_f1": "F1 (%)", "nrmse": "Worst target", "worst_r2": "Worst R²", "variation_sqnr_db": "Variation (dB)",
-    "rmse": "RMSE", "mae": "MAE", "reconstruction_error": "Reconstruction",
+    "macro_f1": "F1 (%)", "mean_iou": "IoU (%)", "nrmse": "Worst target", "worst_r2": "Worst R²",
+    "variation_sqnr_db": "Variation (dB)", "rmse": "RMSE", "mae": "MAE", "reconstruction_error": "Reconstruction",
 }  # fmt: skip
 OTHERS = {
     "state": "State", "verdict": "Verdict", "limits": "Limits", "tags": "Tags", "note": "Note", "made": "Started",

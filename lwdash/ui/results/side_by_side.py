@@ -25,7 +25,7 @@ from storage.store import Store
 
 FEWEST, MOST = 2, 6
 FIRST_FIGURES = (
-    "size_bytes", "gzip_bytes", "huffman_bytes", "accuracy", "macro_f1", "nrmse", "rmse",
+    "size_bytes", "gzip_bytes", "huffman_bytes", "accuracy", "macro_f1", "mean_iou", "nrmse", "rmse",
     "reconstruction_error", "agreement", "sqnr_db",
     "latency_ms_p50", "latency_ms_p90", "speedup", "arena_bytes", "sparsity", "macs", "parameters",
 )  # fmt: skip
@@ -36,6 +36,7 @@ OF_THE_TASK = frozenset(
         "accuracy",
         "accuracy_change",
         "macro_f1",
+        "mean_iou",
         "nrmse",
         "rmse",
         "mae",

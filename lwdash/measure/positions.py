@@ -1,0 +1,106 @@
+"""A class for each position of a row (time step, pixel): share of right positions, IoU, and the verdict row by row.
+
+Positions of one row are not independent samples: intervals and verdicts resample rows, never positions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from lwdash.measure.accuracy import Quality
+from lwdash.measure.verdict import (
+    BETTER,
+    CANNOT_TELL,
+    EQUIVALENT,
+    MARGIN,
+    WORSE,
+    Verdict,
+    bootstrap_interval,
+)
+
+MIN_ROWS = 5
+"""Fewer rows give no interval."""
+
+
+def by_position(quality: Quality) -> Quality:
+    """`quality` with what a class for each position adds: positions a row, IoU, and an interval over rows.
+
+    iou: for each class intersection / union of its positions over all rows (Jaccard), None for a class in neither;
+    mean_iou: mean of those that are defined. Unchanged where a row has one class, or without labels.
+    """
+    predicted, confusion = quality.predicted, quality.confusion
+    if predicted is None or confusion is None or quality.row_scores is None or predicted[:1].size <= 1:
+        return quality
+    counts = np.array(confusion)
+    both = counts.diagonal()
+    either = counts.sum(axis=0) + counts.sum(axis=1) - both
+    iou = tuple(int(b) / int(e) if e else None for b, e in zip(both, either, strict=True))
+    known = [share for share in iou if share is not None]
+    return replace(
+        quality,
+        positions=int(np.prod(predicted.shape[1:])),
+        iou=iou,
+        mean_iou=float(np.mean(known)) if known else None,
+        accuracy_ci=share_interval(quality.row_scores),
+    )
+
+
+def share_interval(right: np.ndarray) -> tuple[float, float]:
+    """95 % interval of the mean of `right` (rows,), each a share 0-1, by resampling rows."""
+    if len(right) < MIN_ROWS:
+        return 0.0, 1.0
+    low, high = bootstrap_interval(right)
+    return max(0.0, low), min(1.0, high)
+
+
+def compare_positions(
+    right: np.ndarray, baseline_right: np.ndarray, positions: int, *, margin: float = MARGIN
+) -> Verdict:
+    """Verdict on the share of right positions. right, baseline_right: (rows,) share of each row's positions, 0-1."""
+    return _compared(right - baseline_right, positions, "the share of right positions", margin=margin)
+
+
+def compare_positions_without_labels(same: np.ndarray, positions: int, *, margin: float = MARGIN) -> Verdict:
+    """Verdict where only the original's classes are known. same: (rows,) share of positions with its class, 0-1."""
+    low, high = share_interval(same)
+    text = (
+        f"it gives the original's class at {_percent(float(same.mean()))} of the positions (95 % interval {_percent(low)} "
+        f"to {_percent(high)}, {len(same):,} rows of {positions:,} positions)"
+    )
+    if 1 - low <= margin:
+        return Verdict(
+            EQUIVALENT,
+            f"Equivalent: {text}, so the share of right positions cannot have changed by more than {100 * margin:g} points.",
+            margin=margin,
+        )
+    return Verdict(CANNOT_TELL, f"Cannot tell without labels: {text}.", margin=margin)
+
+
+def _compared(differences: np.ndarray, positions: int, metric: str, *, margin: float) -> Verdict:
+    rows, difference = len(differences), float(differences.mean())
+    if rows < MIN_ROWS:
+        text = f"Cannot tell: {rows} rows are too few to compare {metric}; at least {MIN_ROWS} are needed."
+        return Verdict(CANNOT_TELL, text, difference, margin=margin)
+    low, high = bootstrap_interval(differences)
+    inside = f"95 % interval {_points(low)} to {_points(high)} points over {rows:,} rows of {positions:,} positions"
+    change = f"{metric} changed by {_points(difference)} points ({inside})"
+    if -margin < low and high < margin:
+        verdict, text = EQUIVALENT, f"Equivalent: {change}, inside the margin of ±{100 * margin:g}."
+    elif low > 0 or high < 0:
+        verdict = BETTER if low > 0 else WORSE
+        text = f"{verdict.capitalize()}: {change}."
+    else:
+        verdict = CANNOT_TELL
+        text = f"Cannot tell: {change}. A change of {100 * (high - low) / 2:.2g} points would have shown."
+    return Verdict(verdict, text, difference, (low, high), None, margin, (high - low) / 2)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g} %"
+
+
+def _points(share: float) -> str:
+    rounded = round(100 * share, 2)
+    return f"{rounded:+.2f}".replace("-", "−") if rounded else "0.00"
