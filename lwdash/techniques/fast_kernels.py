@@ -7,7 +7,7 @@ measurements behind every limit here.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lwdash.techniques.contract import Skipped
@@ -16,6 +16,8 @@ from lwdash.techniques.readback import Computed
 
 MIN_VALUES = 1024
 """A kernel of fewer values is kept in 16-bit floats: 8 bits would save less than a kilobyte, and cost 3 to 15 dB."""
+MAX_SMALL_SHARE = 0.2
+"""Share of all kernel values that such kernels may have together: a file of small kernels is about bytes."""
 MIN_POINTWISE_VALUES = 5000
 """Products a position from which 8-bit products save the 50 ns that quantizing one position's activations costs."""
 MIN_CHANNELS = 8
@@ -56,11 +58,12 @@ def fitted(operators: Sequence[Computed], asked: Sequence[Format], size_bytes: i
         if operator.weights is not None and not operator.is_inside:
             groups[operator.kernel, format.name].append(index)
     roomy = _given_room(operators, groups, size_bytes)
+    small = "float16" if _has_few_small(operators, groups) else "weight_only"
     for (kernel, name), members in groups.items():
         uses = [operators[i] for i in members]
         for index in members:
             found[index] = _storage(
-                uses, FORMATS[name], has_room=(kernel, name) in roomy, is_whole=readers[kernel] == len(uses)
+                uses, FORMATS[name], small, (kernel, name) in roomy, is_whole=readers[kernel] == len(uses)
             )
     return found
 
@@ -74,11 +77,21 @@ def reported(operators: Sequence[Computed], stored: Sequence[Stored]) -> tuple[S
     )
 
 
-def _storage(uses: Sequence[Computed], format: Format, *, has_room: bool, is_whole: bool) -> Stored:
-    """is_whole: no operator with another format reads this kernel too."""
+def _has_few_small(operators: Sequence[Computed], groups: Mapping[tuple[str, str], list[int]]) -> bool:
+    values = [operators[members[0]].values for members in groups.values()]
+    return sum(count for count in values if count < MIN_VALUES) <= MAX_SMALL_SHARE * sum(values)
+
+
+def _storage(
+    uses: Sequence[Computed], format: Format, small: str, has_room: bool, *, is_whole: bool
+) -> Stored:
+    """small: the format of kernels below MIN_VALUES in `dynamic`. has_room: a 4-bit kernel is to get 8 bits.
+
+    is_whole: no operator with another format reads this kernel too.
+    """
     first = uses[0]
     if format.name == "dynamic" and can_have(first.kind, format):
-        return _in_eight_bits(uses, small="float16")
+        return _in_eight_bits(uses, small)
     if format.name == "dynamic4":
         if not can_have(first.kind, format):
             eight = FORMATS["dynamic"]
@@ -130,7 +143,7 @@ def _slower_quantized(uses: Sequence[Computed]) -> str:
 
 
 def _given_room(
-    operators: Sequence[Computed], groups: dict[tuple[str, str], list[int]], size_bytes: int
+    operators: Sequence[Computed], groups: Mapping[tuple[str, str], list[int]], size_bytes: int
 ) -> set[tuple[str, str]]:
     """The 4-bit kernels that get 8 bits: those that save most time a byte, until MAX_GROWTH is used up."""
     kernels = {key: operators[members[0]].values for key, members in groups.items()}

@@ -124,14 +124,7 @@ def quantized_as(
     asked: the format of every operator by its place in `computed(data)`, which `plan` has asked for already.
     """
     source, operators, formats, told = _fitted(data, asked)
-    for name in dict.fromkeys(format.name for format in formats):
-        changed = [
-            o.scope
-            for o, got, wanted in zip(operators, formats, asked, strict=True)
-            if got is not wanted and got.name == name
-        ]
-        if changed:
-            plan.add(FORMATS[name], changed, per_channel=per_channel)
+    add_changed(plan, operators, asked, formats, per_channel=per_channel)
     tables = [o.scope for o, wanted in zip(operators, asked, strict=True) if _is_table(o, wanted)]
     moments, otherwise = _round_by(plan, algorithm, operators, formats)
     quantized = quantize(source, plan, rows, ranges, moments)
@@ -146,6 +139,25 @@ def quantized_as(
     undone = left_undone(source, quantized, formats)
     facts = {"calibration_rows": len(next(iter(rows.values())))} if rows and plan.needs_ranges else {}
     return Packed(quantized, (*told, *undone, *otherwise), facts)
+
+
+def add_changed(
+    plan: Plan,
+    operators: Sequence[Computed],
+    asked: Sequence[Format],
+    formats: Sequence[Format],
+    *,
+    per_channel: bool,
+) -> None:
+    """Asks for `formats` in the operators that get another one than `asked`."""
+    for name in dict.fromkeys(format.name for format in formats):
+        changed = [
+            operator.scope
+            for operator, got, wanted in zip(operators, formats, asked, strict=True)
+            if got is not wanted and got.name == name
+        ]
+        if changed:
+            plan.add(FORMATS[name], changed, per_channel=per_channel)
 
 
 def _fitted(

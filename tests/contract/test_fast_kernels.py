@@ -8,7 +8,11 @@ import pytest
 
 from lwdash.measure.accuracy import sqnr_db
 from lwdash.measure.delegation import delegation_of
+from lwdash.measure.explain import why_not_faster
+from lwdash.measure.host import this_host
+from lwdash.measure.operator_time import operator_times
 from lwdash.measure.runner import Runner
+from lwdash.measure.tflite_file import read_tflite
 from lwdash.recipe import parse_recipe
 from lwdash.techniques import TECHNIQUES, float32
 from lwdash.techniques.as_fully_connected import write_as_fully_connected
@@ -113,6 +117,25 @@ def test_a_product_written_as_fully_connected_gives_the_same() -> None:
     assert write_as_fully_connected(separable(), []) is separable()
 
 
+def test_a_slow_file_is_explained_by_what_was_measured() -> None:
+    data = packed("weight_only(bits=4)").data
+    facts, found = read_tflite(data), delegation_of(data)
+    shares = {one.index: one.share for one in operator_times(data, seconds=0.05).operators}
+    slow = [o.index for o in found.outside]
+    assert slow
+    told = why_not_faster(facts, this_host(2), delegation=found, time_shares=shares)
+    percent = f"{100 * sum(shares[index] or 0 for index in slow):.0f} % of the time"
+    assert percent in told[0]
+    assert "4-bit weights" in told[0]
+    assert "one thread is the safer choice" in told[1]
+    alike = next(reason for reason in told if "the arithmetic is the same" in reason)
+    unpacked = sum(c.is_stored_only for c in computed(data)) - len(slow)
+    assert f"integer weights of {unpacked} operator" in alike
+    fast = packed("dynamic").data
+    told = why_not_faster(read_tflite(fast), this_host(2), delegation=delegation_of(fast))
+    assert not any("built-in" in reason for reason in told)
+
+
 def operator(kind: str, shape: tuple[int, ...], positions: int = 36, pointwise: bool = False) -> Computed:
     values = int(np.prod(shape))
     return Computed(
@@ -139,10 +162,18 @@ def operator(kind: str, shape: tuple[int, ...], positions: int = 36, pointwise: 
     ],
 )
 def test_the_measured_rule(found: Computed, expected: str) -> None:
-    (stored,) = fitted([found], [FORMATS["dynamic"]], 100_000)
+    rest = operator("FULLY_CONNECTED", (500, 500))
+    stored, _ = fitted([found, rest], [FORMATS["dynamic"]] * 2, 100_000)
     assert stored.format.name == expected
     assert bool(stored.reason) == (expected != "dynamic")
     assert MIN_VALUES < MIN_POINTWISE_VALUES
+
+
+def test_a_file_of_small_kernels_keeps_8_bits() -> None:
+    small, larger = operator("CONV_2D", (12, 1, 9, 8)), operator("CONV_2D", (20, 1, 7, 12))
+    assert (small.values, larger.values) == (864, 1680)
+    stored = fitted([small, larger], [FORMATS["dynamic"]] * 2, 20_000)
+    assert [one.format.name for one in stored] == ["weight_only", "dynamic"]
 
 
 def test_formats_that_are_not_about_hybrid_kernels_stay() -> None:
