@@ -13,6 +13,7 @@ from lwdash.techniques.contract import Packed, Rows, Skipped
 from lwdash.techniques.fast_kernels import MIN_VALUES, fitted, reported
 from lwdash.techniques.flatbuffer import read_model, write_model
 from lwdash.techniques.formats import FLOAT32, FORMATS, WEIGHT_OPERATORS, Format, Plan, can_have
+from lwdash.techniques.lstm_weights import WEIGHT_INPUTS, quantize_lstm_weights
 from lwdash.techniques.masks import with_small_masks
 from lwdash.techniques.operator_codes import kind_of
 from lwdash.techniques.ranges import Ranges, activation_ranges
@@ -125,17 +126,15 @@ def quantized_as(
     """
     source, operators, formats, told = _fitted(data, asked)
     add_changed(plan, operators, asked, formats, per_channel=per_channel)
-    tables = [o.scope for o, wanted in zip(operators, asked, strict=True) if _is_table(o, wanted)]
+    formats = [_own_form(o, wanted) or got for o, wanted, got in zip(operators, asked, formats, strict=True)]
     moments, otherwise = _round_by(plan, algorithm, operators, formats)
     quantized = quantize(source, plan, rows, ranges, moments)
-    if tables:
+    own = [o.scope for o, wanted in zip(operators, asked, strict=True) if _own_form(o, wanted)]
+    if own:
         model = read_model(quantized)
-        quantize_tables(model, tables)
+        quantize_tables(model, own)
+        quantize_lstm_weights(model, own)
         quantized = write_model(model)
-        formats = [
-            FORMATS["weight_only"] if o.scope in tables else got
-            for o, got in zip(operators, formats, strict=True)
-        ]
     undone = left_undone(source, quantized, formats)
     facts = {"calibration_rows": len(next(iter(rows.values())))} if rows and plan.needs_ranges else {}
     return Packed(quantized, (*told, *undone, *otherwise), facts)
@@ -172,15 +171,16 @@ def _fitted(
     return source, found, [one.format for one in stored], reported(operators, stored)
 
 
-def _is_table(operator: Computed, format: Format) -> bool:
-    """Whether it picks rows of a stored table that is worth 8 bits, and is to have integers with float outputs."""
-    return (
-        operator.kind == "GATHER"
-        and operator.values >= MIN_VALUES
-        and not operator.is_inside
-        and format.weights in ("int8", "int4")
-        and not format.is_static
-    )
+def _own_form(operator: Computed, asked: Format) -> Format | None:
+    """What is stored here and not by the library: 8-bit embedding tables, and fused LSTMs of dynamic files."""
+    is_hybrid = asked.weights in ("int8", "int4") and not asked.is_static
+    if not is_hybrid or operator.is_inside or operator.weights != FLOAT32:
+        return None
+    if operator.kind == "GATHER" and operator.values >= MIN_VALUES:
+        return FORMATS["weight_only"]
+    if operator.kind in WEIGHT_INPUTS and not asked.is_stored_only:
+        return FORMATS["dynamic"]
+    return None
 
 
 def some_rows(rows: Rows | None, count: int) -> Rows | None:

@@ -21,8 +21,6 @@ def quantize_tables(model: Any, scopes: Collection[str]) -> int:
     One scale a table. The rows that are picked become floats behind the GATHER. A table that another operator reads too
     stays as it is.
     """
-    from ai_edge_litert import schema_py_generated as schema
-
     wanted = set(scopes)
     graph = model.subgraphs[0]
     picked: dict[int, list[Any]] = {}
@@ -34,17 +32,34 @@ def quantize_tables(model: Any, scopes: Collection[str]) -> int:
     for index, readers in picked.items():
         table = graph.tensors[index]
         uses = sum(index in list(operator.inputs) for operator in graph.operators)
-        if uses != len(readers) or not _is_float_table(model, table):
+        if uses != len(readers) or not is_stored_float(model, table):
             continue
-        values = np.asarray(model.buffers[table.buffer].data, np.uint8).view(np.float32)
-        scale = np.float32(max(float(np.abs(values).max()), SMALLEST) / LARGEST)
-        table.type = schema.TensorType.INT8
-        table.buffer = add_buffer(model, np.rint(values / scale).astype(np.int8))
-        table.quantization = _one_scale(scale)
+        scale = store_as_int8(model, table)
         for operator in readers:
             _dequantize_behind(model, graph, operator, scale)
         changed += 1
     return changed
+
+
+def store_as_int8(model: Any, tensor: Any) -> np.float32:
+    """Makes a stored float32 tensor symmetric int8 with one scale, which is returned."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    values = np.frombuffer(np.asarray(model.buffers[tensor.buffer].data, np.uint8).tobytes(), np.float32)
+    scale = np.float32(max(float(np.abs(values).max()), SMALLEST) / LARGEST)
+    tensor.type = schema.TensorType.INT8
+    tensor.buffer = add_buffer(model, np.rint(values / scale).astype(np.int8))
+    tensor.quantization = _one_scale(scale)
+    return scale
+
+
+def is_stored_float(model: Any, tensor: Any) -> bool:
+    """Whether it holds float32 weights of two axes and more."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    data = model.buffers[tensor.buffer].data
+    is_stored = data is not None and len(data) > 0
+    return is_stored and tensor.type == schema.TensorType.FLOAT32 and len(shape_of(tensor)) > 1
 
 
 def _dequantize_behind(model: Any, graph: Any, operator: Any, scale: np.float32) -> None:
@@ -72,11 +87,3 @@ def _one_scale(scale: np.float32) -> Any:
     found = schema.QuantizationParametersT()
     found.scale, found.zeroPoint = np.array([scale], np.float32), np.array([0], np.int64)
     return found
-
-
-def _is_float_table(model: Any, tensor: Any) -> bool:
-    from ai_edge_litert import schema_py_generated as schema
-
-    data = model.buffers[tensor.buffer].data
-    is_stored = data is not None and len(data) > 0
-    return is_stored and tensor.type == schema.TensorType.FLOAT32 and len(shape_of(tensor)) > 1
