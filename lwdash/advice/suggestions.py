@@ -247,6 +247,11 @@ def _finer_weights(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
             f"{_capital(evidence.loss_words)} with {step.params.bits}-bit weights: GPTQ makes up for each rounding in "
             "the weights that follow, on calibration rows.",
         )  # fmt: skip
+    if step.params.bits == "4" and step.params.algorithm == "minmax":
+        yield from _with_format(
+            recipe, replace(step.params, algorithm="octav"), step.name, "Round with OCTAV",
+            f"{_capital(evidence.loss_words)} with 4-bit weights: OCTAV clips outliers of weights; it needs no rows.",
+        )  # fmt: skip
     if step.params.bits == "4":
         yield from _with_format(
             recipe, replace(step.params, bits="8"), step.name, "8-bit weights",

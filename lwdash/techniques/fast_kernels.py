@@ -146,9 +146,10 @@ def _given_room(
     operators: Sequence[Computed], groups: Mapping[tuple[str, str], list[int]], size_bytes: int
 ) -> set[tuple[str, str]]:
     """The 4-bit kernels that get 8 bits: those that save most time a byte, until MAX_GROWTH is used up."""
-    kernels = {key: operators[members[0]].values for key, members in groups.items()}
-    stored = sum(values * _bits(FORMATS[name]) // 8 for (_, name), values in kernels.items())
-    left = MAX_GROWTH * (size_bytes - 4 * sum(kernels.values()) + stored)
+    kernels = {key: operators[members[0]] for key, members in groups.items()}
+    stored = sum(one.values * _bits(one.kind, FORMATS[name]) // 8 for (_, name), one in kernels.items())
+    floats = 4 * sum(one.values for one in kernels.values())
+    left = MAX_GROWTH * (size_bytes - floats + stored)
     gains = {}
     for key, members in groups.items():
         uses = [operators[i] for i in members]
@@ -179,5 +180,7 @@ def _four_bit_nanoseconds(uses: Sequence[Computed], name: str) -> float:
     return positions * values * SPATIAL_NS_PER_PRODUCT
 
 
-def _bits(format: Format) -> int:
+def _bits(kind: str, format: Format) -> int:
+    if format.weights == "int4" and not can_have(kind, format):
+        return 8
     return {"int4": 4, "int8": 8, "float16": 16, "float32": 32}[format.weights]

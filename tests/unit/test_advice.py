@@ -76,6 +76,7 @@ def test_rounding_that_loses_after_training_asks_for_the_form_of_qat_that_keeps_
         ("float16", GOOD, {}, "int8"),
         ("dynamic", GOOD, {}, "dynamic(bits=4)"),
         ("weight_only(bits=4)", BAD, {}, "weight_only(bits=4, algorithm=gptq)"),
+        ("dynamic(bits=4)", BAD, {}, "dynamic(bits=4, algorithm=octav)"),
         ("dynamic(bits=4, algorithm=gptq)", BAD, {}, "dynamic(algorithm=gptq)"),
         ("int8", GOOD, {}, "prune(sparsity=0.5) + int8"),
         ("float32", {**GOOD, "is_baseline": True, "size_bytes": 10_000}, {}, "int8"),
