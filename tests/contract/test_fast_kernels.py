@@ -23,6 +23,7 @@ from lwdash.techniques.fast_kernels import (
     MIN_VALUES,
     fitted,
 )
+from lwdash.techniques.flatbuffer import write_model
 from lwdash.techniques.formats import FORMATS
 from lwdash.techniques.readback import Computed, computed
 
@@ -233,3 +234,86 @@ def test_a_table_that_another_operator_reads_stays() -> None:
     done = TECHNIQUES["dynamic"].apply(text_file(tied=True), TECHNIQUES["dynamic"].Params(), None, None)
     expected, got = outputs(text_file(tied=True), WORDS), outputs(done.data, WORDS)
     assert sqnr_db(expected, got) > 30
+
+
+# Fused LSTM layers.
+
+STEPS, WIDTH, UNITS = 10, 6, 16
+
+
+def fused_lstm(layers: int = 2) -> bytes:
+    """LSTM layers as TFLiteConverter fuses those of Keras 2, each with kernels of its own."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    rng = np.random.default_rng(3)
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.UNIDIRECTIONAL_SEQUENCE_LSTM
+    model, graph = schema.ModelT(), schema.SubGraphT()
+    model.version, model.buffers, model.operatorCodes = 3, [schema.BufferT()], [code]
+    graph.name, graph.tensors, graph.operators = b"main", [], []
+
+    def tensor(name: str, shape: tuple[int, ...], *, values: bool = False, state: bool = False) -> int:
+        made = schema.TensorT()
+        made.name, made.shape, made.type = name.encode(), list(shape), schema.TensorType.FLOAT32
+        made.buffer, made.isVariable = 0, state
+        if values:
+            buffer = schema.BufferT()
+            buffer.data = np.frombuffer((rng.normal(size=shape) / 4).astype("float32").tobytes(), np.uint8)
+            model.buffers.append(buffer)
+            made.buffer = len(model.buffers) - 1
+        graph.tensors.append(made)
+        return len(graph.tensors) - 1
+
+    flowing = first = tensor("input", (1, STEPS, WIDTH))
+    for layer in range(layers):
+        width = WIDTH if layer == 0 else UNITS
+        kernels = [tensor(f"lstm_{layer}/kernel_{i}", (UNITS, width), values=True) for i in range(4)]
+        recurrent = [tensor(f"lstm_{layer}/recurrent_{i}", (UNITS, UNITS), values=True) for i in range(4)]
+        biases = [tensor(f"lstm_{layer}/bias_{i}", (UNITS,), values=True) for i in range(4)]
+        states = [tensor(f"lstm_{layer}/state_{i}", (1, UNITS), state=True) for i in range(2)]
+        operator, options = schema.OperatorT(), schema.UnidirectionalSequenceLSTMOptionsT()
+        options.fusedActivationFunction = schema.ActivationFunctionType.TANH
+        operator.builtinOptionsType = schema.BuiltinOptions.UnidirectionalSequenceLSTMOptions
+        operator.builtinOptions, operator.opcodeIndex = options, 0
+        operator.inputs = [
+            flowing,
+            *kernels,
+            *recurrent,
+            -1,
+            -1,
+            -1,
+            *biases,
+            -1,
+            -1,
+            *states,
+            -1,
+            -1,
+            -1,
+            -1,
+        ]
+        flowing = tensor(f"lstm_{layer}/output", (1, STEPS, UNITS))
+        operator.outputs = [flowing]
+        graph.operators.append(operator)
+    graph.inputs, graph.outputs, model.subgraphs = [first], [flowing], [graph]
+    model.signatureDefs = model.metadata = []
+    return write_model(model)
+
+
+@pytest.mark.parametrize("recipe", ["dynamic", "dynamic(bits=4)", "mixed(default=dynamic)"])
+def test_the_weights_of_a_fused_lstm_are_stored_in_8_bits(recipe: str) -> None:
+    step = parse_recipe(recipe).tflite_step
+    assert step is not None
+    source = fused_lstm()
+    done = TECHNIQUES[step.name].apply(source, step.params, None, None)
+    assert formats(done.data) == {"lstm_0": "dynamic", "lstm_1": "dynamic"}
+    assert done.skipped == ()
+    values = 4 * (UNITS * WIDTH + UNITS * UNITS) + 4 * 2 * UNITS * UNITS
+    assert len(done.data) < len(source) - 2.5 * values
+    rows = {"input": np.random.default_rng(4).normal(size=(8, STEPS, WIDTH)).astype("float32")}
+    assert sqnr_db(outputs(source, rows), outputs(done.data, rows)) > 30
+
+
+def test_weight_only_leaves_a_fused_lstm_in_floats_and_says_so() -> None:
+    done = TECHNIQUES["weight_only"].apply(fused_lstm(), TECHNIQUES["weight_only"].Params(), None, None)
+    assert set(formats(done.data).values()) == {"float32"}
+    assert {s.layer for s in done.skipped} == {"lstm_0", "lstm_1"}
