@@ -23,8 +23,9 @@ from lwdash.measure.waterfall import spread
 from lwdash.parameters import Overrides
 from lwdash.recipe import Recipe, Step, make_recipe
 from lwdash.techniques import TECHNIQUES
+from lwdash.techniques.fast_kernels import fitted
 from lwdash.techniques.formats import FLOAT32, FORMATS, Format, Plan, can_have
-from lwdash.techniques.quantizer import needs_ranges, quantize_in
+from lwdash.techniques.quantizer import add_changed, needs_ranges, quantize_in
 from lwdash.techniques.ranges import Ranges, activation_ranges
 from lwdash.techniques.readback import Computed, computed
 
@@ -268,10 +269,20 @@ class _Bench:
         for layer, name in overrides.items():
             scopes = [o.scope for o in self.operators_of(layer)]
             plan.add(FORMATS[name], scopes, per_channel=self.per_channel)
+        asked = [FORMATS[overrides.get(o.layer, default)] for o in self.operators]
+        stored = {format.name: self._stored_as(format) for format in asked}
+        formats = [stored[format.name][i] for i, format in enumerate(asked)]
+        add_changed(plan, self.operators, asked, formats, per_channel=self.per_channel)
         border = FORMATS[default] if FORMATS[default].is_static else FORMATS[FLOAT32]
         for operation in ("INPUT", "OUTPUT"):
             plan.add(border, operation=operation)
         return plan
+
+    def _stored_as(self, format: Format) -> list[Format]:
+        """What each operator gets where the whole file is asked for in a format."""
+        return [
+            one.format for one in fitted(self.operators, [format] * len(self.operators), len(self.source))
+        ]
 
     def try_all(
         self, trials: Mapping[str, Plan], cores: int, progress: Callable[[float], None]

@@ -147,6 +147,11 @@ def _steps(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _speed(evidence: Evidence) -> Iterator[Finding]:
+    found = evidence.figures.get("xnnpack")
+    if isinstance(found, dict) and not found["outside"] and found["partitions"] == 1:
+        yield Finding(
+            "good", f"LiteRT's fast kernels (XNNPACK) run all {found['inside']} operators in one part."
+        )
     for reason in evidence.figures.get("why_not_faster") or ():
         yield Finding("note", reason)
 

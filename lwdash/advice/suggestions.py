@@ -15,6 +15,8 @@ MOST = 6
 SPARSEST = 0.95
 FEWEST_CLUSTERS, MOST_CLUSTERS = 4, 128
 MORE_ROWS = 4
+MULTIPLYING = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "BATCH_MATMUL")
+"""Types of operators that take most of the time of a network."""
 
 
 @dataclass(frozen=True)
@@ -215,6 +217,46 @@ def _less_structure(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
             )  # fmt: skip
 
 
+def _fast_kernels(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
+    """Where operators outside of LiteRT's fast kernels make a file slower: the format that these kernels take."""
+    step, found, speedup = (
+        recipe.tflite_step,
+        evidence.figures.get("xnnpack"),
+        evidence.figures.get("speedup"),
+    )
+    if step is None or not isinstance(found, dict) or not found["outside"] or not speedup or speedup >= 1:
+        return
+    types = {one["type"]: one for one in found["outside_operators"]}
+    multiplying = [types[name] for name in MULTIPLYING if name in types]
+    if not multiplying:
+        return
+    named = ", ".join(f"{one['type']} ×{one['count']}" for one in multiplying)
+    reason = f"Measured at {speedup:.2f} times the original's speed: {named} run outside of LiteRT's fast kernels. "
+    backend = getattr(step.params, "backend", "litert")
+    if step.name == "weight_only" and step.params.bits == "4":
+        yield from _with_format(
+            recipe, TECHNIQUES["dynamic"].Params(bits="4", algorithm=step.params.algorithm), "dynamic",
+            "4 bits, quantized while running",
+            reason + "These take 4-bit weights in dense layers and 1 × 1 convolutions whose activations are quantized "
+            "while running.",
+        )  # fmt: skip
+    if step.name in ("weight_only", "dynamic") and step.params.bits == "4":
+        yield from _with_format(
+            recipe, TECHNIQUES["dynamic"].Params(), "dynamic", "8-bit weights, fast kernels",
+            reason + "With 8-bit weights they take convolutions too.",
+        )  # fmt: skip
+    if step.name == "dynamic" and backend == "tflite":
+        yield from _with_format(
+            recipe, replace(step.params, backend="litert"), "dynamic", "Quantize for fast kernels",
+            reason + "backend=litert stores what they cannot take so that they can.",
+        )  # fmt: skip
+    if step.name == "int16x8":
+        yield from _with_format(
+            recipe, TECHNIQUES["int8"].Params(), "int8", "8-bit activations",
+            reason + "They have no form with 16-bit activations.",
+        )  # fmt: skip
+
+
 def _finer_weights(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
     """Where few bits a weight cost accuracy: a better rounding, or more bits."""
     step = recipe.tflite_step
@@ -225,6 +267,11 @@ def _finer_weights(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
             recipe, replace(step.params, algorithm="gptq"), step.name, "Round with GPTQ",
             f"{_capital(evidence.loss_words)} with {step.params.bits}-bit weights: GPTQ makes up for each rounding in "
             "the weights that follow, on calibration rows.",
+        )  # fmt: skip
+    if step.params.bits == "4" and step.params.algorithm == "minmax":
+        yield from _with_format(
+            recipe, replace(step.params, algorithm="octav"), step.name, "Round with OCTAV",
+            f"{_capital(evidence.loss_words)} with 4-bit weights: OCTAV clips outliers of weights; it needs no rows.",
         )  # fmt: skip
     if step.params.bits == "4":
         yield from _with_format(
@@ -282,7 +329,8 @@ def _further(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
 
 
 RULES: tuple[Rule, ...] = (
-    _first_steps, _integer_throughout, _lost_output, _worst_layer, _scales, _finer_weights, _training, _lost_structure,
+    _first_steps, _integer_throughout, _lost_output, _worst_layer, _scales, _fast_kernels, _finer_weights, _training,
+    _lost_structure,
     _less_structure, _ranges, _further,
 )  # fmt: skip
 """In the order of what a person would try first."""

@@ -49,6 +49,7 @@ def run_record(engine: Engine, run_id: int, *, with_layers: bool = False) -> dic
         "rows": figures.get("rows"),
         "verdict_text": figures.get("verdict_text"),
         "host": figures.get("host"),
+        "xnnpack": figures.get("xnnpack"),
     }
     if with_layers:
         layers = (detail["measured"] or {}).get("layers", [])
@@ -83,8 +84,10 @@ def show_lines(record: Mapping[str, Any]) -> list[str]:
     lines = [
         f"{key}: {_value(value)}"
         for key, value in record.items()
-        if key not in ("layers", "stages", "skipped")
+        if key not in ("layers", "stages", "skipped", "xnnpack")
     ]
+    if record.get("xnnpack"):
+        lines.append(f"fast kernels: {xnnpack_words(record['xnnpack'])}")
     lines += [
         f"stage {s['name']}: {s['seconds']:.2f} s{' (cached)' if s['cached'] else ''}"
         for s in record["stages"]
@@ -93,6 +96,18 @@ def show_lines(record: Mapping[str, Any]) -> list[str]:
     for layer in record.get("layers", []):
         lines.append(", ".join(f"{k} {_value(v)}" for k, v in layer.items() if v is not None))
     return lines
+
+
+def xnnpack_words(found: Mapping[str, Any]) -> str:
+    """`XNNPACK runs 12 operators in 2 parts; outside of it: CONV_2D ×2 (conv_1, conv_2)`."""
+    parts = f"{found['partitions']} part{'s' * (found['partitions'] != 1)}"
+    outside = [
+        f"{one['type']} ×{one['count']}" + (f" ({', '.join(one['layers'])})" if one["layers"] else "")
+        for one in found["outside_operators"]
+    ]
+    return (
+        f"XNNPACK runs {found['inside']} operators in {parts}; outside of it: {', '.join(outside) or 'none'}"
+    )
 
 
 def model_lines(facts: ModelFacts) -> list[str]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
+from lwdash.measure.delegation import Delegation, listed
 from lwdash.measure.host import Host
 from lwdash.measure.latency import Latency
 from lwdash.measure.parameters import kernel_of
@@ -16,27 +15,31 @@ from lwdash.shares import as_percent
 _TINY_MS = 0.05
 _MANY_ZEROS = 0.3
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
+_THREADED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "BATCH_MATMUL")
+"""Types whose built-in kernels use several threads."""
 
 
 def why_not_faster(
     facts: TfliteFacts,
     host: Host,
     *,
-    interpreter: Any = None,
+    delegation: Delegation | None = None,
     latency: Latency | None = None,
     sparsity: float | None = None,
+    time_shares: Mapping[int, float | None] | None = None,
 ) -> list[str]:
     """Reasons that this file gives speed away on this host; empty where none is found.
 
-    interpreter: a LiteRT interpreter with this file's tensors allocated, to see what XNNPACK took over.
-    sparsity: share of zeros among the kernels.
+    delegation: what XNNPACK took over of this file. sparsity: share of zeros among the kernels. time_shares: operator of
+    the main graph → its share of the time of all of them, where that was measured.
     """
     operators = [o for o in facts.operators if not facts.unpacks_a_constant(o)]
     reasons = [
+        *_outside_xnnpack(facts, delegation, latency, time_shares or {}),
+        *_waiting_threads(delegation, host),
         *_float_islands(facts, operators),
         *_wide_activations(facts, operators),
-        *_float_arithmetic(facts, operators),
-        *_outside_xnnpack(facts, interpreter),
+        *_float_arithmetic(facts, operators, delegation),
         *_integer_on_plain_host(facts, host, operators),
     ]
     if sparsity is not None and sparsity >= _MANY_ZEROS:
@@ -50,25 +53,6 @@ def why_not_faster(
             "each operator weighs more than the arithmetic."
         )
     return reasons
-
-
-def delegated(facts: TfliteFacts, interpreter: Any) -> frozenset[int]:
-    """Indices of the main graph's operators that XNNPACK took over, seen in an allocated interpreter."""
-    graph = facts.subgraphs[0]
-    producers = {tensor: operator for operator in graph.operators for tensor in operator.outputs}
-    taken: set[int] = set()
-    for details in interpreter._get_ops_details():
-        if details["op_name"] != "DELEGATE":
-            continue
-        given = {int(i) for i in details["inputs"]}
-        wanted = [int(i) for i in details["outputs"]]
-        while wanted:
-            operator = producers.get(wanted.pop())
-            if operator is None or operator.index in taken:
-                continue
-            taken.add(operator.index)
-            wanted.extend(i for i in operator.inputs if i not in given)
-    return frozenset(taken)
 
 
 def float_operators(facts: TfliteFacts) -> list[Operator]:
@@ -87,7 +71,7 @@ def _float_islands(facts: TfliteFacts, operators: Sequence[Operator]) -> list[st
     conversions = sum(o.type in _CONVERSIONS for o in operators)
     return [
         f"{_count(len(islands), 'operator runs', 'operators run')} in float among integer ones "
-        f"({_listed(islands)}), with {_count(conversions, 'conversion', 'conversions')} (QUANTIZE, "
+        f"({listed(islands)}), with {_count(conversions, 'conversion', 'conversions')} (QUANTIZE, "
         "DEQUANTIZE) at the borders."
     ]
 
@@ -97,61 +81,92 @@ def _wide_activations(facts: TfliteFacts, operators: Sequence[Operator]) -> list
     if not wide:
         return []
     return [
-        f"{_count(len(wide), 'operator has', 'operators have')} int16 activations ({_listed(wide)}), for "
+        f"{_count(len(wide), 'operator has', 'operators have')} int16 activations ({listed(wide)}), for "
         "which LiteRT has plain reference kernels: correct, and many times slower than float."
     ]
 
 
-def _float_arithmetic(facts: TfliteFacts, operators: Sequence[Operator]) -> list[str]:
+def _float_arithmetic(
+    facts: TfliteFacts, operators: Sequence[Operator], delegation: Delegation | None
+) -> list[str]:
     unpacked: list[Operator] = []
     hybrid: list[Operator] = []
     half: list[Operator] = []
+    outside = {o.index for o in delegation.outside} if delegation else set()
     for operator in operators:
         kernel = kernel_of(facts, operator)
         if kernel is None or not any(is_float(dtype) for dtype in _activations(facts, operator)):
             continue
+        is_slow = operator.subgraph == 0 and operator.index in outside  # what it costs is told there
         if kernel.dtype == "float16":
-            half.append(operator)
+            half.extend([] if is_slow else [operator])
         elif is_integer(kernel.dtype):
             is_unpacked = all(i != kernel.index for i in operator.inputs)
-            (unpacked if is_unpacked else hybrid).append(operator)
+            if not is_unpacked:
+                hybrid.append(operator)
+            elif not is_slow:
+                unpacked.append(operator)
     reasons = []
     if half:
         reasons.append(
             f"The float16 weights of {_count(len(half), 'operator', 'operators')} are turned into float32 "
-            "before use: the file is smaller, the arithmetic is the same."
+            "when the file is loaded: the file is smaller, the arithmetic is the same."
         )
     if unpacked:
         reasons.append(
             f"The integer weights of {_count(len(unpacked), 'operator', 'operators')} are unpacked to "
-            "float32 before use: the file is smaller, the arithmetic is the same."
+            "float32 when the file is loaded: the file is smaller, the arithmetic is the same."
         )
     if hybrid:
         reasons.append(
             f"{_count(len(hybrid), 'operator quantizes its', 'operators quantize their')} activations anew "
-            f"in every inference ({_listed(hybrid)}): on small layers that costs more than integer "
+            f"in every inference ({listed(hybrid)}): on small layers that costs more than integer "
             "arithmetic saves."
         )
     return reasons
 
 
-def _outside_xnnpack(facts: TfliteFacts, interpreter: Any) -> list[str]:
-    if interpreter is None:
+def _outside_xnnpack(
+    facts: TfliteFacts,
+    delegation: Delegation | None,
+    latency: Latency | None,
+    time_shares: Mapping[int, float | None],
+) -> list[str]:
+    """What runs on built-in kernels, with what that was measured to take."""
+    if delegation is None or not delegation.outside:
         return []
-    inside = delegated(facts, interpreter)
-    outside = [
-        o for o in facts.subgraphs[0].operators if o.index not in inside and not facts.unpacks_a_constant(o)
-    ]
-    if not outside:
-        return []
-    if not inside:
+    outside = delegation.outside
+    taken = [time_shares.get(o.index) for o in outside]
+    share = None if not taken or None in taken else sum(one for one in taken if one is not None)
+    measured = f" Timed one by one, they take {100 * share:.0f} % of the time." if share is not None else ""
+    if latency is not None and latency.speedup < 1:
+        measured += f" The whole file was measured at {latency.speedup:.2f} times the original's speed."
+    four = [o for o in outside if (kernel := kernel_of(facts, o)) is not None and kernel.dtype == "int4"]
+    if four:
+        measured += (
+            f" {_count(len(four), 'of them has', 'of them have')} 4-bit weights: LiteRT's fast kernels take these only in "
+            "FULLY_CONNECTED, with activations quantized while running."
+        )
+    if not delegation.inside:
         return [
             f"XNNPACK, LiteRT's fast kernels, took over none of the {len(outside)} operators; all run on "
-            "the built-in kernels."
+            f"the built-in kernels.{measured}"
         ]
+    parts = _count(delegation.partitions, "part", "parts")
     return [
-        f"XNNPACK, LiteRT's fast kernels, left {_count(len(outside), 'operator', 'operators')} to the "
-        f"built-in kernels ({_listed(outside)})."
+        f"XNNPACK, LiteRT's fast kernels, runs {parts} of the graph and left "
+        f"{_count(len(outside), 'operator', 'operators')} to the built-in kernels ({listed(outside)}).{measured}"
+    ]
+
+
+def _waiting_threads(delegation: Delegation | None, host: Host) -> list[str]:
+    threaded = [o for o in delegation.outside if o.type in _THREADED] if delegation else []
+    if host.threads < 2 or not threaded:
+        return []
+    return [
+        f"The built-in kernels of {_count(len(threaded), 'operator', 'operators')} ({listed(threaded)}) share their "
+        f"work among {host.threads} threads that wait for each other in a loop. Beside another busy process such files "
+        "were measured at up to 100 times their time on one thread: one thread is the safer choice."
     ]
 
 
@@ -182,11 +197,6 @@ def _activations(facts: TfliteFacts, operator: Operator) -> set[str]:
 def _is_integer_operator(facts: TfliteFacts, operator: Operator) -> bool:
     dtypes = _activations(facts, operator)
     return any(is_integer(dtype) for dtype in dtypes) and operator.type not in _CONVERSIONS
-
-
-def _listed(operators: Iterable[Operator]) -> str:
-    counts = Counter(operator.type for operator in operators)
-    return ", ".join(f"{name} ×{count}" if count > 1 else name for name, count in counts.most_common())
 
 
 def _count(number: int, one: str, many: str) -> str:

@@ -13,6 +13,7 @@ from lwdash.errors import DataRefused
 from lwdash.measure.accuracy import Quality, agreement, judge, looks_like_logits, whole_rows
 from lwdash.measure.answers import Answers
 from lwdash.measure.arena import plan_arena
+from lwdash.measure.delegation import Delegation, delegation
 from lwdash.measure.explain import why_not_faster
 from lwdash.measure.fidelity import OutputFidelity, output_fidelity, output_findings, task_of_output
 from lwdash.measure.flips import find_flips, turned_rows
@@ -66,6 +67,7 @@ class Measures:
     latency: Latency | None
     host: Host
     reasons: tuple[str, ...]
+    delegation: Delegation
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
@@ -102,10 +104,20 @@ class Measures:
             "host_id": self.host.id,
             "threads": self.host.threads,
             "why_not_faster": list(self.reasons),
-            "layers": [{**row, **self._detail(row)} for row in self.table.rows],
+            "xnnpack": self.delegation.to_dict([str(row["layer"] or "") for row in self.table.rows]),
+            "layers": [
+                {**row, **self._detail(row), "is_in_xnnpack": self._is_in_xnnpack(row)}
+                for row in self.table.rows
+            ],
             "ledger": dict(self.table.ledger.by_category),
             "seconds": self.seconds,
         }
+
+    def _is_in_xnnpack(self, row: Mapping[str, Any]) -> bool | None:
+        """None for operators that only unpack weights, and for those of inner graphs, which are not looked into."""
+        if row["subgraph"] or row["index"] in self.delegation.inside:
+            return None if row["subgraph"] else True
+        return False if any(o.index == row["index"] for o in self.delegation.outside) else None
 
     def _detail(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         known = self.details.get(row["index"]) if row["subgraph"] == 0 else None
@@ -198,8 +210,7 @@ def measure(
     host = this_host(threads)
     runner = Runner(tflite, threads=threads, facts=facts)
     runner.prepare_row(inputs)
-    sparsity = table.totals()["sparsity"]
-    reasons = why_not_faster(facts, host, interpreter=runner.interpreter, latency=latency, sparsity=sparsity)
+    taken_over = delegation(facts, runner.interpreter)
     details: dict[int, dict[str, Any]] = {}
     if detail_seconds > 0:
         progress("layers", 0.9)
@@ -214,6 +225,14 @@ def measure(
     below_chance = baseline_quality.confusion is not None and is_below_chance(baseline_quality.confusion)
     if below_chance:
         verdict = doubted(verdict, baseline_quality.accuracy)
+    reasons = why_not_faster(
+        facts,
+        host,
+        delegation=taken_over,
+        latency=latency,
+        sparsity=table.totals()["sparsity"],
+        time_shares={index: found["time_share"] for index, found in details.items()},
+    )
     progress("done", 1.0)
     return Measures(
         size_bytes=len(tflite),
@@ -238,6 +257,7 @@ def measure(
         latency=latency,
         host=host,
         reasons=tuple(reasons),
+        delegation=taken_over,
         seconds=time.perf_counter() - began,
     )
 

@@ -9,7 +9,7 @@ BITS = Choice(
     "How many bits each weight is stored in.",
     {
         "8": "practically no loss",
-        "4": "half the bytes, in dense and plain convolution layers; the others get 8",
+        "4": "half the bytes, in dense and plain convolution layers; others, and small ones where that saves time, get 8",
     },
 )
 ALGORITHM = Choice("Rounding", "How weights become integers.", ALGORITHMS)

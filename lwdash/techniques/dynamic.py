@@ -42,9 +42,9 @@ def needs_rows(params: Params) -> bool:
 
 
 def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | None = None) -> Packed:
-    """Weights to integers per channel where the operator has a hybrid kernel; the others are listed as skipped.
+    """Weights to integers per channel where LiteRT has a fast kernel for that; the others are listed as skipped.
 
-    An operator that has no 4-bit kernel gets 8 bits, and is listed.
+    See `fast_kernels` for what these get. An operator that has no 4-bit kernel gets 8 bits, and is listed.
     """
     if params.backend == "tflite":
         converted = require(convert)(dynamic_range, None)

@@ -10,8 +10,8 @@ from lwdash.techniques.borders import with_borders
 from lwdash.techniques.choices import PER_CHANNEL, RANGES, ROWS
 from lwdash.techniques.contract import Convert, Packed, Rows
 from lwdash.techniques.formats import FLOAT32, FORMATS, Format, Plan
-from lwdash.techniques.quantizer import quantize, some_rows
-from lwdash.techniques.readback import Computed, computed, left_undone
+from lwdash.techniques.quantizer import quantized_as, some_rows
+from lwdash.techniques.readback import Computed, computed
 
 NAME = "mixed"
 LABEL = "Mixed precision"
@@ -79,15 +79,14 @@ def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | Non
     for border in ("INPUT", "OUTPUT"):
         plan.add(_border(params), operation=border)
     some = some_rows(rows, params.rows) if needs_rows(params) else None
-    quantized = quantize(data, plan, some, params.ranges)
     asked = [FORMATS[chosen.get(c.layer, params.default)] for c in source]
-    skipped = left_undone(data, quantized, asked)
+    packed = quantized_as(data, plan, asked, some, per_channel=params.per_channel, ranges=params.ranges)
+    quantized = packed.data
     if params.io == "uint8":
         quantized = with_borders(quantized, "uint8")
     facts = {"formats": dict(sorted(chosen.items()))}
-    return Packed(
-        quantized, skipped, facts | ({"calibration_rows": len(next(iter(some.values())))} if some else {})
-    )
+    rows_used = {"calibration_rows": len(next(iter(some.values())))} if some else {}
+    return Packed(quantized, packed.skipped, facts | rows_used)
 
 
 def _border(params: Params) -> Format:

@@ -7,16 +7,20 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from lwdash.errors import ConversionFailed
+from lwdash.techniques.as_fully_connected import write_as_fully_connected
 from lwdash.techniques.bias_range import fit_biases
 from lwdash.techniques.contract import Packed, Rows, Skipped
+from lwdash.techniques.fast_kernels import MIN_VALUES, fitted, reported
 from lwdash.techniques.flatbuffer import read_model, write_model
 from lwdash.techniques.formats import FLOAT32, FORMATS, WEIGHT_OPERATORS, Format, Plan, can_have
 from lwdash.techniques.library_scales import scale_freely
+from lwdash.techniques.lstm_weights import WEIGHT_INPUTS, quantize_lstm_weights
 from lwdash.techniques.masks import with_small_masks
 from lwdash.techniques.operator_codes import kind_of
 from lwdash.techniques.ranges import Ranges, activation_ranges
 from lwdash.techniques.readback import Computed, computed, inner_scopes, left_undone
 from lwdash.techniques.spread import spread
+from lwdash.techniques.tables import quantize_tables
 from lwdash.techniques.unreachable_clamps import drop_unreachable_clamps
 from lwdash.techniques.unused_outputs import complete_outputs
 
@@ -103,15 +107,84 @@ def quantized_throughout(
     ranges: str = "minmax",
     algorithm: str = "minmax",
 ) -> Packed:
-    """Every operator in one format; those that cannot have it, and weights rounded otherwise, are listed as skipped."""
+    """Every operator in one format; those that get another, and weights rounded otherwise, are listed as skipped."""
     plan = Plan()
     plan.add(format, per_channel=per_channel)
-    source = computed(data)
-    moments, otherwise = _round_by(plan, algorithm, format, source)
-    quantized = quantize(data, plan, rows, ranges, moments)
-    skipped = left_undone(data, quantized, [format] * len(source))
+    asked = [format] * len(computed(data))
+    return quantized_as(data, plan, asked, rows, per_channel=per_channel, ranges=ranges, algorithm=algorithm)
+
+
+def quantized_as(
+    data: bytes,
+    plan: Plan,
+    asked: Sequence[Format],
+    rows: Rows | None,
+    *,
+    per_channel: bool = True,
+    ranges: str = "minmax",
+    algorithm: str = "minmax",
+) -> Packed:
+    """`data` as planned, but each operator in the storage that `fast_kernels.fitted` gives it.
+
+    asked: the format of every operator by its place in `computed(data)`, which `plan` has asked for already.
+    """
+    source, operators, formats, told = _fitted(data, asked)
+    add_changed(plan, operators, asked, formats, per_channel=per_channel)
+    formats = [_own_form(o, wanted) or got for o, wanted, got in zip(operators, asked, formats, strict=True)]
+    moments, otherwise = _round_by(plan, algorithm, operators, formats)
+    quantized = quantize(source, plan, rows, ranges, moments)
+    own = [o.scope for o, wanted in zip(operators, asked, strict=True) if _own_form(o, wanted)]
+    if own:
+        model = read_model(quantized)
+        quantize_tables(model, own)
+        quantize_lstm_weights(model, own)
+        quantized = write_model(model)
+    undone = left_undone(source, quantized, formats)
     facts = {"calibration_rows": len(next(iter(rows.values())))} if rows and plan.needs_ranges else {}
-    return Packed(quantized, (*skipped, *otherwise), facts)
+    return Packed(quantized, (*told, *undone, *otherwise), facts)
+
+
+def add_changed(
+    plan: Plan,
+    operators: Sequence[Computed],
+    asked: Sequence[Format],
+    formats: Sequence[Format],
+    *,
+    per_channel: bool,
+) -> None:
+    """Asks for `formats` in the operators that get another one than `asked`."""
+    for name in dict.fromkeys(format.name for format in formats):
+        changed = [
+            operator.scope
+            for operator, got, wanted in zip(operators, formats, asked, strict=True)
+            if got is not wanted and got.name == name
+        ]
+        if changed:
+            plan.add(FORMATS[name], changed, per_channel=per_channel)
+
+
+def _fitted(
+    data: bytes, asked: Sequence[Format]
+) -> tuple[bytes, list[Computed], list[Format], tuple[Skipped, ...]]:
+    """(the float file to quantize, its operators, what each of them gets, the operators that get what nobody asked for)"""
+    operators = computed(data)
+    stored = fitted(operators, asked, len(data))
+    products = [o.scope for o, one in zip(operators, stored, strict=True) if one.as_product]
+    source = write_as_fully_connected(data, products)
+    found = operators if source == data else computed(source)
+    return source, found, [one.format for one in stored], reported(operators, stored)
+
+
+def _own_form(operator: Computed, asked: Format) -> Format | None:
+    """What is stored here and not by the library: 8-bit embedding tables, and fused LSTMs of dynamic files."""
+    is_hybrid = asked.weights in ("int8", "int4") and not asked.is_static
+    if not is_hybrid or operator.is_inside or operator.weights != FLOAT32:
+        return None
+    if operator.kind == "GATHER" and operator.values >= MIN_VALUES:
+        return FORMATS["weight_only"]
+    if operator.kind in WEIGHT_INPUTS and not asked.is_stored_only:
+        return FORMATS["dynamic"]
+    return None
 
 
 def some_rows(rows: Rows | None, count: int) -> Rows | None:
@@ -120,22 +193,26 @@ def some_rows(rows: Rows | None, count: int) -> Rows | None:
 
 
 def _round_by(
-    plan: Plan, algorithm: str, format: Format, source: Sequence[Computed]
+    plan: Plan, algorithm: str, operators: Sequence[Computed], formats: Sequence[Format]
 ) -> tuple[list[str], list[Skipped]]:
     """Asks for an algorithm wherever the library has it: (tensors whose moments it needs, where min-max stays)."""
     moments: list[str] = []
     otherwise: list[Skipped] = []
     if algorithm == "minmax":
         return moments, otherwise
-    for kind in WEIGHT_OPERATORS:
-        chosen = [c for c in source if c.kind == kind and c.weights is not None and can_have(kind, format)]
-        knows = can_have(kind, format, algorithm=algorithm)
-        is_gptq = algorithm == "gptq"
+    is_gptq = algorithm == "gptq"
+    groups: dict[tuple[str, str], list[Computed]] = {}
+    for operator, format in zip(operators, formats, strict=True):
+        is_chosen = operator.kind in WEIGHT_OPERATORS and operator.weights is not None
+        if is_chosen and format.weights in ("int8", "int4") and can_have(operator.kind, format):
+            groups.setdefault((operator.kind, format.name), []).append(operator)
+    for (kind, name), chosen in groups.items():
+        knows = can_have(kind, FORMATS[name], algorithm=algorithm)
         taken = [
             c for c in chosen if knows and not (is_gptq and (c.is_inside or c.input_width > WIDEST_GPTQ))
         ]
         if taken:
-            plan.round_by(algorithm, format, [c.scope for c in taken], kind)
+            plan.round_by(algorithm, FORMATS[name], [c.scope for c in taken], kind)
             moments += [c.input for c in taken] if is_gptq else []
         why = (
             f"{algorithm} takes at most {WIDEST_GPTQ:,} inputs, and nothing inside a loop"

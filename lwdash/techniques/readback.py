@@ -26,7 +26,9 @@ class Computed:
     litert-quantizer's recipes. activations: the type of its first output; weights: of its stored kernel, None where
     it has none; is_stored_only: the kernel passes a DEQUANTIZE first.
     values: how many the kernel has. input: the tensor it reads first, input_width its last axis. is_inside: it runs
-    inside a loop or a branch.
+    inside a loop or a branch. kernel, kernel_shape: empty where it has none. positions: how many times an inference
+    applies the kernel: elements of the first output by its last axis. is_pointwise: a 1 × 1 convolution that skips no
+    position.
     """
 
     kind: str
@@ -40,6 +42,10 @@ class Computed:
     input_width: int
     is_inside: bool
     fused_as: str = ""
+    kernel: str = ""
+    kernel_shape: tuple[int, ...] = ()
+    positions: int = 1
+    is_pointwise: bool = False
 
     @property
     def format(self) -> str:
@@ -79,6 +85,9 @@ def _of_graph(model: Any, graph: Any) -> Iterator[Computed]:
     types = _type_names()
     names = [text(tensor.name) for tensor in graph.tensors]
     unpacked: dict[int, int] = {}
+    dequantized = {
+        int(operator.inputs[0]) for operator in graph.operators if kind_of(model, operator) == "DEQUANTIZE"
+    }
     for operator in graph.operators:
         kind = kind_of(model, operator)
         sources = [unpacked.get(i, i) for i in operator.inputs]
@@ -92,19 +101,36 @@ def _of_graph(model: Any, graph: Any) -> Iterator[Computed]:
         )
         stored = None if kernel is None else graph.tensors[unpacked.get(kernel, kernel)]
         fed = next((i for i in operator.inputs if i >= 0 and not _is_constant(model, graph.tensors[i])), -1)
+        result = int(operator.outputs[0])
+        becomes_float = kind == "GATHER" and stored is not None and result in dequantized
+        kernel_shape = () if stored is None else shape_of(stored)
         yield Computed(
             kind=kind,
             layer=_holder(names, kind, kernel, unpacked) or _layer(names, operator),
             fused_as=_layer(names, operator),
             scope="".join(f"{names[i]};" for i in operator.outputs),
-            activations=types[graph.tensors[operator.outputs[0]].type],
+            activations=FLOAT32 if becomes_float else types[graph.tensors[result].type],
             weights=None if stored is None else types[stored.type],
-            is_stored_only=kernel in unpacked,
-            values=0 if stored is None else int(np.prod(shape_of(stored))),
+            is_stored_only=kernel in unpacked or becomes_float,
+            values=int(np.prod(kernel_shape)) if kernel_shape else 0,
             input=names[fed] if fed >= 0 else "",
             is_inside=graph is not model.subgraphs[0],
             input_width=shape_of(graph.tensors[fed])[-1] if fed >= 0 and shape_of(graph.tensors[fed]) else 0,
+            kernel="" if stored is None else text(stored.name),
+            kernel_shape=kernel_shape,
+            positions=_positions(shape_of(graph.tensors[result])),
+            is_pointwise=kind == "CONV_2D" and is_pointwise(operator.builtinOptions, kernel_shape),
         )
+
+
+def is_pointwise(options: Any, kernel_shape: tuple[int, ...]) -> bool:
+    """Whether a CONV_2D of these options and kernel (outputs, height, width, inputs) multiplies each position alone."""
+    strides = (options.strideH, options.strideW)
+    return len(kernel_shape) == 4 and kernel_shape[1:3] == (1, 1) and strides == (1, 1)
+
+
+def _positions(shape: tuple[int, ...]) -> int:
+    return max(1, int(np.prod(np.abs(shape[:-1]))) if len(shape) > 1 else 1)
 
 
 def left_undone(source: bytes, quantized: bytes, asked: Sequence[Format]) -> tuple[Skipped, ...]:

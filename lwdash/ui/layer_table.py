@@ -40,6 +40,9 @@ COLUMNS: Mapping[str, Any] = {
         "Time (%)", format="%.1f", min_value=0, max_value=100, width=110, help="Share, each operator timed on its own",
     ),
     "ms": _number("Time (µs)", format="%.2f", width=85, help="The operator cut out and timed on its own"),
+    "is_in_xnnpack": st.column_config.CheckboxColumn(
+        "Fast kernel", width=85, help="XNNPACK, LiteRT's fast kernels, runs it; empty for what only unpacks weights",
+    ),
     "weight_dtype": _text("Weight type", width=85),
     "input_dtype": _text("Input type", width=80),
     "output_dtype": _text("Output type", width=90),

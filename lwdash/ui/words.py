@@ -131,6 +131,15 @@ TERMS: tuple[Word, ...] = (
         "fault of a recipe.",
     ),
     Word(
+        "fast-kernels",
+        "Fast kernels (XNNPACK)",
+        TERM,
+        "The part of LiteRT that runs most operators of a file, several times faster than its built-in kernels. A run "
+        "shows how many operators are outside of it, and in how many parts that cuts the graph.",
+        "It takes no depthwise convolution that quantizes its activations while running, no 4-bit convolution and nothing "
+        "with 16-bit activations. dynamic stores weights so that it takes all operators, where that is possible.",
+    ),
+    Word(
         "recipe",
         "Recipe",
         TERM,

@@ -95,6 +95,7 @@ def test_rounding_that_loses_after_training_asks_for_the_form_of_qat_that_keeps_
         ("float16", GOOD, {}, "int8"),
         ("dynamic", GOOD, {}, "dynamic(bits=4)"),
         ("weight_only(bits=4)", BAD, {}, "weight_only(bits=4, algorithm=gptq)"),
+        ("dynamic(bits=4)", BAD, {}, "dynamic(bits=4, algorithm=octav)"),
         ("dynamic(bits=4, algorithm=gptq)", BAD, {}, "dynamic(algorithm=gptq)"),
         ("int8", GOOD, {}, "prune(sparsity=0.5) + int8"),
         ("float32", {**GOOD, "is_baseline": True, "size_bytes": 10_000}, {}, "int8"),
@@ -228,3 +229,46 @@ def test_a_recurrent_network_in_integers_is_told_to_be_written_out_step_by_step(
     assert any("12 steps one after the other" in text and "15.4 kB became 73.3 kB" in text for text in said)
     kept = [{"name": "recurrent layers unrolled", "facts": {"time_steps": 12}}, {"name": "int8", "facts": {}}]
     assert not [f for f in findings(Evidence("int8", figures, {"stages": kept}, {})) if "one after" in f.text]
+
+
+# What LiteRT's fast kernels do not take.
+
+
+def outside(**counts):
+    found = [{"type": kind, "count": count, "layers": []} for kind, count in counts.items()]
+    return {"inside": 3, "outside": sum(counts.values()), "partitions": 2, "outside_operators": found}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "left", "expected"),
+    [
+        ("weight_only(bits=4)", {"CONV_2D": 5}, ["dynamic(bits=4)", "dynamic"]),
+        (
+            "weight_only(bits=4, algorithm=mse)",
+            {"FULLY_CONNECTED": 1},
+            ["dynamic(bits=4, algorithm=mse)", "dynamic"],
+        ),
+        ("dynamic(bits=4)", {"CONV_2D": 2}, ["dynamic"]),
+        ("dynamic(backend=tflite)", {"DEPTHWISE_CONV_2D": 7}, ["dynamic"]),
+        ("int16x8", {"CONV_2D": 5}, ["int8"]),
+        ("int16x8", {"SOFTMAX": 1}, []),
+    ],
+)
+def test_a_file_slowed_down_by_built_in_kernels_leads_to_what_the_fast_ones_take(recipe, left, expected):
+    slow = {**GOOD, "speedup": 0.21, "xnnpack": outside(**left)}
+    found = [s for s in suggest(evidence(recipe, slow)) if "0.21 times" in s.reason]
+    assert [s.recipe for s in found] == expected
+    assert all(f"{kind} ×{count}" in s.reason for s in found for kind, count in left.items())
+    fast = {**slow, "speedup": 1.3}
+    assert not [s for s in suggest(evidence(recipe, fast)) if "fast kernels" in s.reason]
+    assert not [
+        s for s in suggest(evidence(recipe, GOOD)) if "fast kernels" in s.reason
+    ]  # an earlier version's run
+
+
+def test_a_file_that_fast_kernels_run_as_a_whole_is_said_to_be():
+    whole = {"inside": 12, "outside": 0, "partitions": 1, "outside_operators": []}
+    found = findings(evidence("dynamic", {**GOOD, "xnnpack": whole}))
+    assert any(f.kind == "good" and "all 12 operators" in f.text for f in found)
+    cut = findings(evidence("dynamic", {**GOOD, "xnnpack": outside(CONV_2D=2)}))
+    assert not any("fast kernels" in f.text for f in cut)

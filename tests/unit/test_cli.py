@@ -120,8 +120,13 @@ def test_show_gives_one_with_its_layers(finished: Finished, runs: dict[str, Any]
     record = call_lwdash(finished.home, "show", str(number), "--layers", "--json").json
     assert {k: record[k] for k in runs["int8"]} == runs["int8"]
     assert len(record["layers"]) >= 4
+    xnnpack = record["xnnpack"]
+    outside = [one for one in record["layers"] if one["is_in_xnnpack"] is False]
+    assert xnnpack["outside"] == len(outside) == sum(one["count"] for one in xnnpack["outside_operators"])
+    assert xnnpack["inside"] >= sum(one["is_in_xnnpack"] is True for one in record["layers"]) > 0
     lines = call_lwdash(finished.home, "show", str(number), "--layers").out
     assert "verdict:" in lines
+    assert f"fast kernels: XNNPACK runs {xnnpack['inside']} operators in" in lines
     refused(call_lwdash(finished.home, "show", "999", "--json"), "no run 999")
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from measure_models import Model, dense_model, int8_dense_model
 
-from lwdash.measure.explain import delegated, float_operators, why_not_faster
+from lwdash.measure.delegation import delegation
+from lwdash.measure.explain import float_operators, why_not_faster
 from lwdash.measure.host import Host, flags_in, this_host
 from lwdash.measure.latency import _session, compare_latency, ratio_interval
 from lwdash.measure.runner import Runner
@@ -203,10 +204,14 @@ def test_what_xnnpack_took_over_is_seen_in_the_interpreter():
     data = dense_model(np.ones((4, 3)), np.ones(4), softmax=True)
     runner = Runner(data)
     runner.prepare_row({"x": np.ones((1, 3), np.float32)})
-    assert delegated(runner.facts, runner.interpreter) == {0, 1}
+    found = delegation(runner.facts, runner.interpreter)
+    assert (found.inside, found.outside, found.partitions) == ({0, 1}, (), 1)
     wide = Runner(int8_model(activations="int16"))
     wide.prepare_row({"x": np.ones((1, 3), np.float32)})
-    assert delegated(wide.facts, wide.interpreter) == frozenset()
-    assert "took over none of the 1 operators" in reasons_of(
-        int8_model(activations="int16"), interpreter=wide.interpreter
-    )
+    left = delegation(wide.facts, wide.interpreter)
+    assert (left.inside, [o.type for o in left.outside]) == (frozenset(), ["FULLY_CONNECTED"])
+    assert left.to_dict(["dense"]) == {
+        "inside": 0, "outside": 1, "partitions": 0,
+        "outside_operators": [{"type": "FULLY_CONNECTED", "count": 1, "layers": ["dense"]}],
+    }  # fmt: skip
+    assert "took over none of the 1 operators" in reasons_of(int8_model(activations="int16"), delegation=left)

@@ -1,0 +1,82 @@
+"""The operators that XNNPACK, LiteRT's fast kernels, took over, seen in a loaded interpreter."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lwdash.measure.runner import make_interpreter
+from lwdash.measure.tflite_file import Operator, TfliteFacts, read_tflite
+
+MAX_NAMED = 12
+"""Layers that are named for one type."""
+
+
+@dataclass(frozen=True)
+class Delegation:
+    """inside, outside: operators of the main graph by index; those that only unpack stored weights are in neither.
+
+    partitions: connected groups that XNNPACK runs as one each. The values pass between it and the built-in kernels at
+    their borders.
+    """
+
+    inside: frozenset[int]
+    outside: tuple[Operator, ...]
+    partitions: int
+
+    def to_dict(self, layers: Sequence[str] = ()) -> dict[str, Any]:
+        """JSON-able: counts, and the types outside with the layers of some. layers: of every operator, by its index."""
+        types: dict[str, list[str]] = {}
+        for operator in self.outside:
+            types.setdefault(operator.type, []).append(layers[operator.index] if layers else "")
+        return {
+            "inside": len(self.inside),
+            "outside": len(self.outside),
+            "partitions": self.partitions,
+            "outside_operators": [
+                {
+                    "type": kind,
+                    "count": len(found),
+                    "layers": [*dict.fromkeys(filter(None, found))][:MAX_NAMED],
+                }
+                for kind, found in sorted(types.items(), key=lambda item: -len(item[1]))
+            ],
+        }
+
+
+def delegation(facts: TfliteFacts, interpreter: Any) -> Delegation:
+    """What XNNPACK took over in an interpreter of this file whose tensors are allocated."""
+    graph = facts.subgraphs[0]
+    producers = {tensor: operator for operator in graph.operators for tensor in operator.outputs}
+    taken: set[int] = set()
+    partitions = 0
+    for details in interpreter._get_ops_details():
+        if details["op_name"] != "DELEGATE":
+            continue
+        partitions += 1
+        given = {int(i) for i in details["inputs"]}
+        wanted = [int(i) for i in details["outputs"]]
+        while wanted:
+            operator = producers.get(wanted.pop())
+            if operator is None or operator.index in taken:
+                continue
+            taken.add(operator.index)
+            wanted.extend(i for i in operator.inputs if i not in given)
+    unpacking = {o.index for o in graph.operators if facts.unpacks_a_constant(o)}
+    outside = tuple(o for o in graph.operators if o.index not in taken | unpacking)
+    return Delegation(frozenset(taken), outside, partitions)
+
+
+def delegation_of(data: bytes, threads: int = 1) -> Delegation:
+    """`delegation` of a file that no interpreter has loaded yet. Raises ConversionFailed where LiteRT refuses it."""
+    interpreter = make_interpreter(data, threads)
+    interpreter.allocate_tensors()
+    return delegation(read_tflite(data), interpreter)
+
+
+def listed(operators: Iterable[Operator]) -> str:
+    """`CONV_2D ×4, SOFTMAX`, the most frequent type first."""
+    counts = Counter(operator.type for operator in operators)
+    return ", ".join(f"{name} ×{count}" if count > 1 else name for name, count in counts.most_common())
