@@ -25,7 +25,7 @@ class Link:
 
     def __init__(self) -> None:
         if os.environ.pop(DIES_WITH_PARENT, None):
-            _die_with_parent()
+            die_with_parent()
         self._out = os.fdopen(int(os.environ.pop(LINK_FD)), "w", buffering=1)
         self._answers: queue.Queue[dict[str, Any]] = queue.Queue()
         self._last_progress = ("", 0.0)
@@ -55,7 +55,7 @@ class Link:
         os._exit(137)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Asks the kernel for SIGKILL when the thread that started this process ends."""
     import ctypes
 

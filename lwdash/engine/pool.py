@@ -15,12 +15,15 @@ from lwdash.errors import EngineUnavailable
 from lwdash.settings import Settings
 from storage.installation import mark_installation
 from storage.queue import Waiting
-from storage.runs import NEXT_STEP
+from storage.runs import DETAILS, NEXT_STEP
 from storage.store import Store
 
 logger = logging.getLogger(__name__)
 
 MEASURE = "measure"
+OTHERS = "cpu"
+LANES = {MEASURE: MEASURE, DETAILS: DETAILS}
+"""Steps with a place of their own beside the slots: details are short, and nobody waits for a training to see them."""
 CONNECT_S = "5s"
 STUCK_S = 5.0
 ENDED = ("erred", "memory", "forgotten", "released")
@@ -49,8 +52,8 @@ class Pool(Protocol):
     def known(self) -> list[str]:
         """Keys of the batches that were handed out and have not ended."""
 
-    def room(self, known: Sequence[str]) -> Counter[bool]:
-        """How many more batches may be handed out: of measurements under True, of other steps under False."""
+    def room(self, known: Sequence[str]) -> Counter[str]:
+        """How many more batches may be handed out, by `lane`."""
 
     def submit(self, batch: Sequence[Waiting], ended: Callable[[BaseException | None], None]) -> None:
         """Hands a batch out; `ended` is called in another thread."""
@@ -86,9 +89,9 @@ class Embedded:
             protocol="tcp://",
             host="127.0.0.1",
             n_workers=1,
-            threads_per_worker=slots + 1,
+            threads_per_worker=slots + len(LANES),
             dashboard_address="127.0.0.1:0",
-            resources={"cpu": slots, MEASURE: 1},
+            resources={OTHERS: slots, **dict.fromkeys(LANES.values(), 1)},
             memory_limit=0,
             local_directory=str(self.settings.scratch),
             silence_logs=logging.ERROR,
@@ -100,13 +103,13 @@ class Embedded:
         tasks = list(self._cluster.scheduler.tasks.items())
         return [str(key) for key, task in tasks if task.state not in ENDED]
 
-    def room(self, known: Sequence[str]) -> Counter[bool]:
+    def room(self, known: Sequence[str]) -> Counter[str]:
         taken = _taken(known)
-        return Counter({True: 1 - taken[True], False: self.settings.slots - taken[False]})
+        slots = {MEASURE: 1, DETAILS: 1, OTHERS: self.settings.slots}
+        return Counter({name: count - taken[name] for name, count in slots.items()})
 
     def submit(self, batch: Sequence[Waiting], ended: Callable[[BaseException | None], None]) -> None:
-        resource = MEASURE if batch[0].step == MEASURE else "cpu"
-        _submit(self._client, batch, self.settings, {resource: 1}, None, ended)
+        _submit(self._client, batch, self.settings, {lane(batch[0].step): 1}, None, ended)
 
     def close(self) -> None:
         parts, self._client, self._cluster = (self._client, self._cluster), None, None
@@ -172,14 +175,10 @@ class Shared:
         self._drop_stuck(processing)
         return sorted(processing | self._handed.keys())
 
-    def room(self, known: Sequence[str]) -> Counter[bool]:
+    def room(self, known: Sequence[str]) -> Counter[str]:
         taken = _taken(known)
-        return Counter(
-            {
-                True: len(self._cpus) - taken[True],
-                False: int(sum(self._cpus.values())) - taken.total(),
-            }
-        )
+        others = int(sum(self._cpus.values())) - taken.total()
+        return Counter({MEASURE: len(self._cpus) - taken[MEASURE], DETAILS: others, OTHERS: others})
 
     def submit(self, batch: Sequence[Waiting], ended: Callable[[BaseException | None], None]) -> None:
         key = batch_key(batch)
@@ -234,8 +233,13 @@ class Shared:
         )
 
 
-def _taken(known: Sequence[str]) -> Counter[bool]:
-    return Counter(key.partition(":")[0] == MEASURE for key in known if next(members_of(key), None))
+def _taken(known: Sequence[str]) -> Counter[str]:
+    return Counter(lane(key.partition(":")[0]) for key in known if next(members_of(key), None))
+
+
+def lane(step: str) -> str:
+    """What a step takes a place of: one of its own, or a slot."""
+    return LANES.get(step, OTHERS)
 
 
 def _submit(

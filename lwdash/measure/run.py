@@ -93,14 +93,15 @@ class Measures:
             "host_id": self.host.id,
             "threads": self.host.threads,
             "why_not_faster": list(self.reasons),
-            "layers": [{**row, **self._detail(row)} for row in self.table.rows],
+            "layers": [{**row, **_detail(self.details, row)} for row in self.table.rows],
             "ledger": dict(self.table.ledger.by_category),
             "seconds": self.seconds,
         }
 
-    def _detail(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
-        known = self.details.get(row["index"]) if row["subgraph"] == 0 else None
-        return known or dict.fromkeys(_DETAILS)
+
+def _detail(details: Mapping[int, Mapping[str, Any]], row: Mapping[str, Any]) -> Mapping[str, Any]:
+    known = details.get(row["index"]) if row["subgraph"] == 0 else None
+    return known or dict.fromkeys(_DETAILS)
 
 
 _DETAILS = ("weight_sqnr_db", "output_sqnr_db", "is_output_identical", "ms", "time_share", "scaled_ms")
@@ -131,6 +132,7 @@ def measure(
     layer_names: Sequence[str] = (),
     progress: Callable[[str, float], None] = lambda stage, share: None,
     margin: float = MARGIN,
+    latency: Latency | None = None,
     latency_seconds: float = 2.0,
     detail_seconds: float = 0.0,
     detail_inputs: Mapping[str, np.ndarray] | None = None,
@@ -145,7 +147,8 @@ def measure(
     margin: what counts as no difference, as accuracy (0.01 is one percentage point) or share of the error.
     detail_seconds: longest time for each operator's time and SQNR against the baseline, in the layers' rows;
     0 leaves them None. detail_inputs: rows for that SQNR, best the calibration rows; `inputs` by default.
-    latency_seconds: longest time for the latency; 0 leaves it out. progress: called with (stage, share of
+    latency: where it was measured already, in rotation with other files; else it is measured here, for at most
+    latency_seconds; 0 leaves it out. progress: called with (stage, share of
     all, 0–1). Raises ResultRejected where an output is not finite, DataRefused where rows, labels or task do
     not fit.
     """
@@ -172,8 +175,7 @@ def measure(
         if quality.predicted is None or baseline_quality.predicted is None
         else agreement(quality.predicted, baseline_quality.predicted)
     )
-    latency = None
-    if latency_seconds > 0:
+    if latency is None and latency_seconds > 0:
         progress("latency", 0.6)
         latency = compare_latency(tflite, baseline, inputs, threads=threads, seconds=latency_seconds)
     host = this_host(threads)
@@ -209,6 +211,20 @@ def measure(
         reasons=tuple(reasons),
         seconds=time.perf_counter() - began,
     )
+
+
+def detailed_layers(
+    tflite: bytes,
+    baseline: bytes,
+    inputs: Mapping[str, np.ndarray],
+    *,
+    layer_names: Sequence[str] = (),
+    threads: int = 1,
+    seconds: float,
+) -> list[dict[str, Any]]:
+    """The layers' rows of `Measures.to_dict` with each operator's time and SQNR; parameters as for `measure`."""
+    details = _details(tflite, baseline, inputs, threads, seconds)
+    return [{**row, **_detail(details, row)} for row in layer_table(read_tflite(tflite), layer_names).rows]
 
 
 def _details(
