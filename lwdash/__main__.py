@@ -92,6 +92,7 @@ def _search(options: argparse.Namespace, settings: Settings, store: Store) -> in
 @contextlib.contextmanager
 def _begun(options: argparse.Namespace, settings: Settings, store: Store) -> Iterator[tuple[int, Engine]]:
     """The experiment that the options describe, with what the linter says of its rows, and an engine that works."""
+    submit.expect_runs(settings)
     model_row, data_row, data_settings, own_parts = _read(options, settings, store)
     given = {
         key: value * factor
