@@ -32,6 +32,7 @@ from lwdash.warm_parent import SOCKET_FD
 
 logger = logging.getLogger(__name__)
 
+PROGRAM: tuple[str, ...] = ("-m", "lwdash.warm_parent")
 IDLE_SECONDS = 600.0
 POLL_SECONDS = 0.25
 START_SECONDS = 60.0
@@ -70,7 +71,7 @@ class WarmParent:
         log.parent.mkdir(parents=True, exist_ok=True)
         with theirs, log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "lwdash.warm_parent"],
+                [sys.executable, *PROGRAM],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -41,7 +41,9 @@ def test_the_digits_example_from_click_to_chart(tmp_path: Path) -> None:
         ids = newest_runs(store.database, [experiment], 100)
 
         def measured() -> set[str]:
-            return {row["recipe"] for row in runs.get_states(store.database, ids) if row["state"] == "succeeded"}
+            return {
+                row["recipe"] for row in runs.get_states(store.database, ids) if row["state"] == "succeeded"
+            }
 
         poll("the first", measured, 120)
         taken["first measured run"] = time.monotonic() - clicked
@@ -57,6 +59,8 @@ def test_the_digits_example_from_click_to_chart(tmp_path: Path) -> None:
         shutil.copytree(settings.logs, tmp_path / "logs")
         store.database.dispose()
     print("\n" + ", ".join(f"{what} {seconds:.1f} s" for what, seconds in taken.items()))
-    missed = [f"{what} {taken[what]:.1f} s, not {most:g} s" for what, most in TARGETS.items() if taken[what] > most]
+    missed = [
+        f"{what} {taken[what]:.1f} s, not {most:g} s" for what, most in TARGETS.items() if taken[what] > most
+    ]
     if missed:
         pytest.xfail(f"slower than the targets: {'; '.join(missed)}")
