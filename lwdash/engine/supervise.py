@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lwdash.engine.child import Ended, run_child
+from lwdash.engine.child import NEEDS_TENSORFLOW, Ended, keep_warm, run_child
 from lwdash.engine.host import CHANGED, Host, this_host
 from lwdash.engine.journal import step_began, step_ended
 from lwdash.engine.room import Place, place_for
@@ -43,6 +43,8 @@ def run_step(step: str, batch: Sequence[Member], settings: Settings | None = Non
     """
     host = this_host(settings)
     rest = list(batch)
+    if host.is_elsewhere and step in NEEDS_TENSORFLOW:
+        keep_warm(host.settings)  # more steps are likely to follow
     with place_for(alone=step == ALONE, gives_up=host.stops) as place:
         while rest and place is not None and not host.stops():
             rest = _rest_after_child(host, step, rest, place)
