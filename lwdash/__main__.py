@@ -110,6 +110,7 @@ def _begun(options: argparse.Namespace, settings: Settings, store: Store) -> Ite
     """The experiment that the options describe, with what the linter says of its rows, and an engine that works."""
     files = [options.model, options.data, options.eval, options.calibration]
     check_room(settings, files_size_bytes(path for path in files if path is not None))
+    submit.expect_runs(settings)
     model_row, data_row, data_settings, own_parts = _read(options, settings, store)
     given = {
         key: value * factor

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lwdash.errors import InternalFault, LwdashError, ResultRejected
+from lwdash.lean_imports import hide_optional_libraries
 from lwdash.link import Link
 
 DETAIL_SECONDS = 0.5
@@ -89,54 +90,94 @@ class Worker:
         }
 
     def measure(self, job: Job) -> dict[str, Any]:
-        from lwdash.measure.answers import Answers
-        from lwdash.measure.deep_compression import deep_compression
-        from lwdash.measure.host import this_host
+        """The headline metrics of a run: size, accuracy, verdict, latency."""
         from lwdash.measure.run import measure
-        from lwdash.measure.tflite_file import read_tflite
 
         dataset, key = self._dataset(job)
         inputs, labels = self._once(f"evaluation {key}", lambda: dataset.part("evaluation"))
-        threads = job["threads"]
-        answers = self._once(
-            f"answers {key} {threads}",
-            lambda: Answers(inputs, threads=threads, cores=this_host().cores),
-        )
-        layers = [layer["path"] for layer in job["model_facts"]["layers"]]
-        tflite = Path(job["tflite"]).read_bytes()
+        tflite, baseline = (Path(job[file]).read_bytes() for file in ("tflite", "baseline"))
         measures = measure(
             tflite,
-            Path(job["baseline"]).read_bytes(),
+            baseline,
             inputs,
             labels,
             task=job["task"],
             judged=dataset.judged(_outputs(job)),
             is_logit=_known_cut(job, dataset),
-            threads=threads,
-            answers=answers,
-            layer_names=layers,
+            threads=job["threads"],
+            answers=self._answers(job),
+            layer_names=_layer_names(job),
             progress=lambda doing, share: self.link.progress(f"measuring {doing}", share),
-            detail_seconds=DETAIL_SECONDS,
-            detail_inputs=self._once(f"calibration {key}", lambda: dataset.part("calibration")[0]),
+            latency=self._latency(job, tflite, baseline, inputs),
         ).to_dict()
         if dataset.lines is not None:
             lines = dataset.lines[dataset.parts["evaluation"]]
             measures["flips"] = [{**flip, "line": int(lines[flip["row"]])} for flip in measures["flips"]]
-        coded = deep_compression(read_tflite(tflite), layers)
-        self.link.progress("measuring what each stage lost", 0.95)
         bulky = {
             key: measures.pop(key)
             for key in ("layers", "ledger", "flips", "turned", "confusion", "baseline_confusion")
         }
-        return {
-            "figures": measures,
-            "measured": {
-                **bulky,
-                "classes": dataset.classes,
-                "deep_compression": coded,
-                "waterfall": self._waterfall(job, tflite, answers, labels, dataset),
-            },
-        }
+        return {"figures": measures, "measured": {**bulky, "classes": dataset.classes}, "has_details": True}
+
+    def details(self, job: Job) -> dict[str, Any]:
+        """What the page of a measured run shows beside its headline metrics."""
+        from lwdash.measure.deep_compression import deep_compression
+        from lwdash.measure.run import detailed_layers
+        from lwdash.measure.tflite_file import read_tflite
+
+        dataset, key = self._dataset(job)
+        _, labels = self._once(f"evaluation {key}", lambda: dataset.part("evaluation"))
+        tflite = Path(job["tflite"]).read_bytes()
+        self.link.progress("measuring layers", 0.0)
+        layers = detailed_layers(
+            tflite,
+            Path(job["baseline"]).read_bytes(),
+            self._once(f"calibration {key}", lambda: dataset.part("calibration")[0]),
+            layer_names=_layer_names(job),
+            threads=job["threads"],
+            seconds=DETAIL_SECONDS,
+        )
+        coded = deep_compression(read_tflite(tflite), _layer_names(job))
+        self.link.progress("measuring what each stage lost", 0.8)
+        waterfall = self._waterfall(job, tflite, self._answers(job), labels, dataset)
+        return {"measured": {"layers": layers, "deep_compression": coded, "waterfall": waterfall}}
+
+    def _answers(self, job: Job) -> Any:
+        from lwdash.measure.answers import Answers
+        from lwdash.measure.host import this_host
+
+        dataset, key = self._dataset(job)
+        inputs, _ = self._once(f"evaluation {key}", lambda: dataset.part("evaluation"))
+        threads = job["threads"]
+        return self._once(
+            f"answers {key} {threads}",
+            lambda: Answers(inputs, threads=threads, cores=this_host().cores),
+        )
+
+    def _latency(self, job: Job, tflite: bytes, baseline: bytes, inputs: Any) -> Any:
+        """The run's latency: measured in one rotation with those of the runs that this child measures next."""
+        from lwdash.measure.latency import digest, measure_latencies
+
+        threads = job["threads"]
+        known: dict[tuple[str, str, int], Any] = self._once("latencies", dict)
+
+        def key(data: bytes) -> tuple[str, str, int]:
+            return digest(data), digest(baseline), threads
+
+        if key(tflite) not in known:
+            files = [tflite, *(Path(path).read_bytes() for path in job.get("peers", ()))]
+            doing = f"measuring latency of {len(files)} files" if len(files) > 1 else "measuring latency"
+            found = measure_latencies(
+                [data for data in files if key(data) not in known],
+                baseline,
+                inputs,
+                threads=threads,
+                progress=lambda share: self.link.progress(doing, share),
+            )
+            known.update({(name, digest(baseline), threads): latency for name, latency in found.items()})
+        if isinstance(known[key(tflite)], LwdashError):
+            raise known[key(tflite)]
+        return known[key(tflite)]
 
     def _waterfall(
         self, job: Job, tflite: bytes, answers: Any, labels: Any, dataset: Any
@@ -373,6 +414,10 @@ class Worker:
         return self._kept[key]
 
 
+def _layer_names(job: Job) -> list[str]:
+    return [layer["path"] for layer in job["model_facts"]["layers"]]
+
+
 def _outputs(job: Job) -> Any:
     """The model's outputs: (name, shape, dtype) of each."""
     from lwdash.keras_models.facts import ModelFacts
@@ -392,6 +437,7 @@ def _known_cut(job: Job, dataset: Any) -> bool | None:
 
 def main() -> None:
     faulthandler.enable()
+    hide_optional_libraries()
     link = Link()
     worker = Worker(link)
     serve: Callable[[Job], dict[str, Any]] = getattr(worker, sys.argv[1].replace("-", "_"))

@@ -5,7 +5,7 @@ import streamlit as st
 from lwdash.ui import places
 from lwdash.ui.access import can_change
 from lwdash.ui.cards import plain
-from lwdash.ui.context import opened
+from lwdash.ui.context import expect_runs, opened
 from lwdash.ui.more_recipes import show_more_recipes
 from lwdash.ui.pick import absent, chosen_id
 from lwdash.ui.progress import live_runs
@@ -17,6 +17,7 @@ from storage import experiments
 from storage.frames import newest_experiment
 
 settings, store = opened()
+expect_runs(settings)
 experiment_id = chosen_id("experiment", newest_experiment(store.database))
 experiment = experiments.get_experiment(store.database, experiment_id) if experiment_id else None
 if experiment is None or experiment_id is None:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from lwdash.engine import submit
 from lwdash.ui import places
-from lwdash.ui.context import opened
+from lwdash.ui.context import expect_runs, opened
 from lwdash.ui.draft import RECIPES, SEARCH, clear_draft, has_draft, keep_draft, restore_draft
 from lwdash.ui.limits_step import limits_step, threads_field
 from lwdash.ui.progress import follow_all
@@ -17,6 +17,7 @@ from lwdash.ui.steps import recipe_notes, show_steps
 from lwdash.ui.wizard import data_step, model_step
 
 settings, store = opened()
+expect_runs(settings)
 restore_draft(store)
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
     st.title("New experiment", width="content")

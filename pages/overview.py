@@ -4,7 +4,7 @@ import streamlit as st
 
 from lwdash.ui import places
 from lwdash.ui.cards import example_cards, experiment_card, summary_of
-from lwdash.ui.context import opened
+from lwdash.ui.context import expect_runs, opened
 from lwdash.ui.running_now import show_running
 from storage.frames import count_experiments
 from storage.overview import count_found, found_experiments
@@ -22,6 +22,7 @@ total = count_experiments(store.database)
 st.title("Experiments" if total else "How small can your model get, and what does it cost?")
 
 if total == 0:
+    expect_runs(settings)
     st.markdown(
         "Upload a Keras model and a CSV of samples. lwdash quantizes, prunes and clusters the model by the recipes "
         "you choose, measures every resulting `.tflite` on your rows, and shows accuracy against size against "

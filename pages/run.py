@@ -5,6 +5,7 @@ import streamlit as st
 from lwdash.ui import places
 from lwdash.ui.access import can_change
 from lwdash.ui.context import opened
+from lwdash.ui.details_state import show_details_state
 from lwdash.ui.pick import absent, chosen_id
 from lwdash.ui.progress import follow_run
 from lwdash.ui.run_actions import show_changes, show_file_problem, show_results_links
@@ -43,6 +44,7 @@ show_started()
 detail = runs.get_detail(store.database, run_id)
 if run["state"] == "succeeded":
     show_figures(run)
+    show_details_state(store, run_id)
     show_tabs(settings, store, run, detail, experiment, may_start=may_change)
 else:
     if run["state"] in ("queued", "running"):

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, Subquery, and_, case, func, or_, select, update
 
+from storage.runs import DETAILS
 from storage.tables import Run, State
 
 LEAST_MEASURED = 3
@@ -29,6 +30,7 @@ class Waiting:
     submission: str
     is_trained: bool
     owner: str | None = None
+    is_baseline: bool = False
 
     @property
     def share(self) -> str:
@@ -50,7 +52,16 @@ def waiting(engine: Engine, limit: int = 1000) -> list[Waiting]:
     """Queued steps in the order of their turns."""
     turns = _turns()
     query = (
-        select(Run.id, Run.experiment_id, Run.step, Run.attempt, Run.submission, Run.is_trained, Run.owner)
+        select(
+            Run.id,
+            Run.experiment_id,
+            Run.step,
+            Run.attempt,
+            Run.submission,
+            Run.is_trained,
+            Run.owner,
+            Run.is_baseline,
+        )
         .join(turns, turns.c.id == Run.id)
         .order_by(turns.c.turn, Run.id)
         .limit(limit)
@@ -61,7 +72,7 @@ def waiting(engine: Engine, limit: int = 1000) -> list[Waiting]:
 
 def queue_position(engine: Engine, run_id: int) -> Position | None:
     """How many steps come before this run's, and about how long they take; None when it is not queued."""
-    turns = _turns()
+    turns = _turns(Run.kind != DETAILS)
     own = select(turns.c.turn).where(turns.c.id == run_id).scalar_subquery()
     earlier = or_(turns.c.turn < own, and_(turns.c.turn == own, turns.c.id < run_id))
     query = select(func.count(), func.sum(case((turns.c.is_trained, 1), else_=0))).where(earlier)
@@ -89,7 +100,7 @@ def seconds_per_run(engine: Engine) -> dict[bool, float | None]:
     """
     query = (
         select(Run.is_trained, Run.started_at, Run.finished_at)
-        .where(Run.state == State.SUCCEEDED, Run.started_at.is_not(None))
+        .where(Run.state == State.SUCCEEDED, Run.kind != DETAILS, Run.started_at.is_not(None))
         .order_by(Run.id.desc())
         .limit(RECENT)
     )
@@ -120,15 +131,15 @@ def _share() -> ColumnElement[Any]:
     return func.coalesce(Run.owner, Run.submission)
 
 
-def _turns() -> Subquery:
-    """Queued runs with their turn: the how-manieth of their share they are, from 1."""
+def _turns(*conditions: ColumnElement[bool]) -> Subquery:
+    """Queued runs that meet `conditions` with their turn: the how-manieth of their share they are, from 1."""
     turn = func.row_number().over(partition_by=_share(), order_by=Run.id)
     return (
         select(Run.id, Run.is_trained, turn.label("turn"))
-        .where(Run.state == State.QUEUED, Run.cancel_requested.is_(False))
+        .where(Run.state == State.QUEUED, Run.cancel_requested.is_(False), *conditions)
         .subquery()
     )
 
 
 def _running() -> Any:
-    return select(Run.is_trained).where(Run.state == State.RUNNING)
+    return select(Run.is_trained).where(Run.state == State.RUNNING, Run.kind != DETAILS)

@@ -10,7 +10,22 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, Update, case, delete, exists, false, func, insert, or_, select, update
+from sqlalchemy import (
+    JSON,
+    Engine,
+    Insert,
+    Update,
+    case,
+    delete,
+    exists,
+    false,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql.dml import ReturningInsert
@@ -21,7 +36,9 @@ from storage.tables import RECIPE, Run, RunDetail, State
 from storage.visitors import is_run_seen
 
 FIRST_STEP = "compress"
-NEXT_STEP = {"compress": "measure", "measure": None, "sensitivity": None}
+DETAILS = "details"
+"""The analysis that follows each measured run by itself: what its page shows beside the headline metrics."""
+NEXT_STEP = {"compress": "measure", "measure": None, DETAILS: None, "sensitivity": None}
 VANISHINGS = 3
 """How often the worker of a run may vanish before the run has failed."""
 IS_BASELINE = (
@@ -178,10 +195,16 @@ def finish_compress(
 
 
 def finish_measure(
-    engine: Engine, owned: Claim, *, figures: Mapping[str, Any], measured: Mapping[str, Any]
+    engine: Engine,
+    owned: Claim,
+    *,
+    figures: Mapping[str, Any],
+    measured: Mapping[str, Any],
+    has_details: bool = False,
 ) -> bool:
     """Records the measurements and ends the run well, in one transaction. False when no longer ours.
 
+    has_details: an analysis of kind DETAILS is queued, which measures the rest.
     Raises Incomplete when nothing is recorded of its compression; the run is then as it was.
     """
     with engine.begin() as connection:
@@ -203,7 +226,35 @@ def finish_measure(
             ).rowcount
             if recorded != 1:
                 raise Incomplete(f"run {owned.run_id} has no record of its compression; start it again")
+            if has_details:
+                connection.execute(_details_of(engine, owned.run_id))
     return changed == 1
+
+
+def _details_of(engine: Engine, run_id: int) -> Insert:
+    """The statement that queues the DETAILS analysis of a run."""
+    taken_over = (
+        Run.experiment_id, Run.recipe, Run.is_trained, Run.submission, Run.owner, Run.tflite_sha256,
+        Run.baseline_sha256,
+    )  # fmt: skip
+    added = {
+        "kind": literal(DETAILS), "step": literal(DETAILS), "state": literal(State.QUEUED.value), "of_run": Run.id,
+        "is_baseline": false(), "tags": literal([], JSON), "note": literal(""), "attempt": literal(1),
+        "vanished": literal(0), "cancel_requested": false(), "progress": literal(0.0), "created_at": now(engine),
+    }  # fmt: skip
+    source = select(*taken_over, *added.values()).where(Run.id == run_id)
+    return insert(Run).from_select(
+        [*(column.key for column in taken_over), *added], source, include_defaults=False
+    )
+
+
+def pending_details(engine: Engine, run_ids: Sequence[int]) -> list[int]:
+    """The DETAILS analyses of these runs that have not ended."""
+    query = select(Run.id).where(
+        Run.of_run.in_(run_ids), Run.kind == DETAILS, Run.state.in_((State.QUEUED, State.RUNNING))
+    )
+    with engine.connect() as connection:
+        return list(connection.execute(query).scalars())
 
 
 def finish_analysis(engine: Engine, owned: Claim, *, measured: Mapping[str, Any]) -> bool:
@@ -350,14 +401,27 @@ def get_states(engine: Engine, run_ids: Sequence[int]) -> list[Mapping[str, Any]
 
 
 def get_detail(engine: Engine, run_id: int) -> Mapping[str, Any]:
-    """What was recorded while compressing and measuring: {"compressed": …, "measured": …}, each may be None."""
+    """What was recorded while compressing and measuring: {"compressed": …, "measured": …}, each may be None.
+
+    `measured` holds what the run's DETAILS analysis measured too, once it has succeeded.
+    """
+    details = (
+        select(RunDetail.measured)
+        .join(Run, Run.id == RunDetail.run_id)
+        .where(Run.of_run == run_id, Run.kind == DETAILS, Run.state == State.SUCCEEDED)
+        .order_by(Run.id.desc())
+        .limit(1)
+    )
     with engine.connect() as connection:
         row = (
             connection.execute(select(RunDetail.__table__).where(RunDetail.run_id == run_id))
             .mappings()
             .first()
         )
-    return dict(row) if row else {"compressed": None, "measured": None}
+        more = connection.execute(details).scalar()
+    if row is None:
+        return {"compressed": None, "measured": None}
+    return {**row, "measured": {**row["measured"], **more} if row["measured"] and more else row["measured"]}
 
 
 def _owned(owned: Claim) -> tuple[Any, ...]:

@@ -78,8 +78,7 @@ ARROWS: Mapping[str, Allowed] = {
     "lwdash.server": allowed("", "streamlit starlette anyio"),
     "lwdash.engine": allowed(
         "lwdash.recipe lwdash.techniques lwdash.link lwdash.settings lwdash.home lwdash.explanations lwdash.capsule "
-        "lwdash.search "
-        f"lwdash.keras_models.obstacles storage {FACTS}",
+        f"lwdash.search lwdash.keras_models.obstacles lwdash.warm_parent storage {FACTS}",
         "dask distributed psutil prometheus_client pandas",
     ),
     # What to try next is read off figures, judged by limits as the pages judge them.
@@ -87,8 +86,12 @@ ARROWS: Mapping[str, Allowed] = {
         "lwdash.recipe lwdash.techniques lwdash.charts.limits lwdash.charts.measures lwdash.charts.pareto",
         "optuna pandas numpy scipy",
     ),
+    # Imports what children need by name, before it is needed.
+    "lwdash.warm_parent": allowed("lwdash.lean_imports lwdash.link lwdash.worker"),
+    "lwdash.lean_imports": allowed(),
     "lwdash.worker": allowed(
-        "lwdash.link lwdash.pipeline lwdash.stages lwdash.recipe lwdash.measure lwdash.datasets lwdash.keras_models "
+        "lwdash.lean_imports lwdash.link lwdash.pipeline "
+        "lwdash.stages lwdash.recipe lwdash.measure lwdash.datasets lwdash.keras_models "
         "lwdash.waterfall lwdash.sensitivity",
         "ai_edge_litert h5py",
     ),

@@ -154,6 +154,18 @@ def _speed(evidence: Evidence) -> Iterator[Finding]:
         )
     for reason in evidence.figures.get("why_not_faster") or ():
         yield Finding("note", reason)
+    yield from _time_outside_xnnpack(evidence)
+
+
+def _time_outside_xnnpack(evidence: Evidence) -> Iterator[Finding]:
+    outside = [row.get("time_share") for row in evidence.layers if row.get("is_in_xnnpack") is False]
+    shares = [share for share in outside if share is not None]
+    if shares and len(shares) == len(outside):
+        count = f"{len(shares)} operator{'s' * (len(shares) != 1)}"
+        yield Finding(
+            "note",
+            f"Timed one by one, the {count} outside of XNNPACK take {100 * sum(shares):.0f} % of the time.",
+        )
 
 
 def _micro(evidence: Evidence) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from lwdash.errors import EngineUnavailable
 from lwdash.settings import Settings
 from storage import runs, searches
 from storage.store import Store
-from storage.tables import SearchState
+from storage.tables import FINAL, SearchState
 
 PATIENCE_S = 30.0
 """How long `run` waits for an engine that does not work."""
@@ -60,14 +60,23 @@ def _follow(store: Store, engine: Engine, known: Callable[[], tuple[Sequence[int
     ids: Sequence[int] = ()
     try:
         while True:
-            ids, is_whole = known()
-            rows = runs.get_states(store.database, ids)
-            for row in rows:
+            asked, is_whole = known()
+            rows = list(runs.get_states(store.database, asked))
+            details = runs.pending_details(
+                store.database, asked
+            )  # after the states: they are queued with the last
+            ids = [*asked, *details]
+            for row in (*rows, *runs.get_states(store.database, details)):
                 now = (row["state"], row["doing"])
                 if said.get(row["id"]) != now:
                     said[row["id"]] = now
-                    say(f"run {row['id']} {row['recipe']}: {row['error'] or row['doing'] or row['state']}")
-            if is_whole and all(row["state"] in ("succeeded", "failed", "cancelled") for row in rows):
+                    name = (
+                        f"details of {row['recipe']}"
+                        if row["id"] in details
+                        else f"run {row['id']} {row['recipe']}"
+                    )
+                    say(f"{name}: {row['error'] or row['doing'] or row['state']}")
+            if is_whole and not details and all(row["state"] in FINAL for row in rows):
                 return
             if not engine.problem:
                 well_at = time.monotonic()

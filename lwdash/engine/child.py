@@ -13,25 +13,31 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 
 from lwdash.engine.room import Place
 from lwdash.engine.scratch import working_folder
+from lwdash.engine.warm import KEEPER, ForkedChild
 from lwdash.link import CAN_BE_PAUSED, DIES_WITH_PARENT, LINK_FD
-from lwdash.settings import PROJECT
+from lwdash.settings import PROJECT, Settings
 
 logger = logging.getLogger(__name__)
 
-POLL_S = 0.25
+POLL_S = 0.1
 GRACE_S = 3.0
 BACKGROUND_NICENESS = 5
 """About a third of the processor time of a process beside it that is as busy."""
-PROGRAM: tuple[str, ...] = ("-m", "lwdash.worker")
+WORKER = ("-m", "lwdash.worker")
+PROGRAM: tuple[str, ...] = WORKER
 HAS_CHILDREN_LISTED = Path(f"/proc/self/task/{os.getpid()}/children").exists()
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT")
 PASSED_ON_PREFIXES = ("OPENBLAS_", "OMP_", "MKL_")
+NEEDS_TENSORFLOW = ("compress",)
+"""Steps that wait for a warm parent which is still importing: a child of their own would take longer."""
+
+Process = subprocess.Popen[bytes] | ForkedChild
 
 Handler = Callable[[dict[str, Any]], dict[str, Any] | None]
 """Receives a message of the child; what it returns is sent as the answer, None sends nothing."""
@@ -90,7 +96,7 @@ def run_child(
     """Runs `python -m lwdash.worker ARGUMENTS` to its end and serves its messages.
 
     scratch: a folder in which the child gets an empty working directory, removed afterwards.
-    watch(memory_mb): called four times a second; a text ends the child, with that reason: SIGTERM, then
+    watch(memory_mb): called ten times a second; a text ends the child, with that reason: SIGTERM, then
     SIGKILL after 3 s. The whole process group goes, also when this call raises.
     place: held by the caller; the child is paused while another step needs the host alone.
     is_background: it takes the processor when nobody else wants it, so that pages and short steps answer beside it.
@@ -100,13 +106,16 @@ def run_child(
     with working_folder(scratch) as folder:
         read, write = os.pipe()
         with open(log, "ab", opener=_private) as output:
-            process = subprocess.Popen(
+            environment = {**_environment(folder), **(variables or {}), DIES_WITH_PARENT: "1"}
+            process = (
+                None if variables else _forked(arguments, folder, environment, write, output)
+            ) or subprocess.Popen(
                 [sys.executable, *PROGRAM, *arguments],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
                 cwd=folder,
-                env={**_environment(folder), **(variables or {}), DIES_WITH_PARENT: "1", LINK_FD: str(write)},
+                env={**environment, LINK_FD: str(write)},
                 pass_fds=(write,),
                 start_new_session=True,
             )
@@ -135,6 +144,20 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
+def keep_warm(settings: Settings) -> None:
+    """Has a process with the libraries imported ready for the next minutes, from which children are forked."""
+    if PROGRAM == WORKER:
+        KEEPER.want(settings, _environment(settings.scratch))
+
+
+def _forked(
+    arguments: Sequence[str], folder: Path, environment: Mapping[str, str], link: int, log: IO[bytes]
+) -> ForkedChild | None:
+    """A child of the warm parent; None where there is none."""
+    parent = KEEPER.parent(waits=arguments[0] in NEEDS_TENSORFLOW) if PROGRAM == WORKER else None
+    return parent and parent.fork(arguments, folder=folder, environment=environment, link=link, log=log)
+
+
 def _environment(folder: Path) -> dict[str, str]:
     """Nothing of the parent's environment but what programs need to start: no secrets."""
     kept = {k: v for k, v in os.environ.items() if k in PASSED_ON or k.startswith(PASSED_ON_PREFIXES)}
@@ -152,7 +175,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _wait(
-    process: subprocess.Popen[bytes],
+    process: Process,
     server: threading.Thread,
     watch: Callable[[int], str | None],
     place: Place | None,
@@ -179,7 +202,7 @@ def _wait(
     return process.returncode, reason
 
 
-def _make_way(process: subprocess.Popen[bytes], place: Place, is_paused: bool) -> bool:
+def _make_way(process: Process, place: Place, is_paused: bool) -> bool:
     """Pauses the child's group while another step needs the host alone; returns whether it is paused now."""
     if is_paused and place.take():
         _kill(process, signal.SIGCONT)
@@ -191,9 +214,7 @@ def _make_way(process: subprocess.Popen[bytes], place: Place, is_paused: bool) -
     return is_paused
 
 
-def _serve(
-    read: int, process: subprocess.Popen[bytes], handlers: Mapping[str, Handler], faults: list[str]
-) -> None:
+def _serve(read: int, process: Process, handlers: Mapping[str, Handler], faults: list[str]) -> None:
     """Answers messages until the child's end of the pipe closes; a handler that fails ends the child."""
     with os.fdopen(read, "r") as messages:
         for line in messages:
@@ -242,7 +263,7 @@ def _descendants(pid: int) -> Iterator[int]:
                 yield from _descendants(child)
 
 
-def _kill(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+def _kill(process: Process, number: signal.Signals) -> None:
     """Signals the child's whole group, which outlives the child if it started others."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)

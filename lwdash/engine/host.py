@@ -14,6 +14,9 @@ from storage.store import Store, open_store
 STOPPING = threading.Event()
 """Set when this process shuts down: children are ended and their runs go back to the queue."""
 
+CHANGED = threading.Event()
+"""Set when there may be steps to hand out: the engine of this process looks at once."""
+
 
 @dataclass(frozen=True)
 class Host:

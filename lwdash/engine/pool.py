@@ -16,7 +16,7 @@ from lwdash.settings import Settings
 from storage.analyses import SENSITIVITY
 from storage.installation import mark_installation
 from storage.queue import Waiting
-from storage.runs import NEXT_STEP
+from storage.runs import DETAILS, NEXT_STEP
 from storage.store import Store
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ MEASURE = "measure"
 SHORT = "short"
 """Steps of some seconds for which somebody waits at a page: they do not queue behind trainings."""
 WORK = "cpu"
-LANES: Mapping[str, str] = {MEASURE: MEASURE, SENSITIVITY: SHORT}
+LANES: Mapping[str, str] = {MEASURE: MEASURE, DETAILS: DETAILS, SENSITIVITY: SHORT}
 """Step → the lane that it takes; WORK where it is not said."""
 CONNECT_S = "5s"
 STUCK_S = 5.0
@@ -92,9 +92,9 @@ class Embedded:
             protocol="tcp://",
             host="127.0.0.1",
             n_workers=1,
-            threads_per_worker=slots + 2,
+            threads_per_worker=slots + len(set(LANES.values())),
             dashboard_address="127.0.0.1:0",
-            resources={WORK: slots, MEASURE: 1, SHORT: 1},
+            resources={WORK: slots, **dict.fromkeys(LANES.values(), 1)},
             memory_limit=0,
             local_directory=str(self.settings.scratch),
             silence_logs=logging.ERROR,
@@ -108,9 +108,8 @@ class Embedded:
 
     def room(self, known: Sequence[str]) -> Counter[str]:
         taken = _taken(known)
-        return Counter(
-            {MEASURE: 1 - taken[MEASURE], SHORT: 1 - taken[SHORT], WORK: self.settings.slots - taken[WORK]}
-        )
+        places = {**dict.fromkeys(LANES.values(), 1), WORK: self.settings.slots}
+        return Counter({lane: count - taken[lane] for lane, count in places.items()})
 
     def submit(self, batch: Sequence[Waiting], ended: Callable[[BaseException | None], None]) -> None:
         _submit(self._client, batch, self.settings, {lane_of(batch[0].step): 1}, None, ended)
@@ -188,6 +187,7 @@ class Shared:
                 MEASURE: len(self._cpus) - taken[MEASURE],
                 # Beyond what the workers offer, one at a time; where all their threads are taken, it is the next.
                 SHORT: bool(self._cpus) - taken[SHORT],
+                DETAILS: free,
                 WORK: free,
             }
         )

@@ -23,8 +23,8 @@ class Place:
 
     def __init__(self, folder: Path | None = None):
         folder = folder or Path(tempfile.gettempdir())
-        self._door = _lock_file(folder / "lwdash-door.lock")
-        self._room = _lock_file(folder / "lwdash-room.lock")
+        self._door = lock_file(folder / "lwdash-door.lock")
+        self._room = lock_file(folder / "lwdash-room.lock")
         self._left_at: float | None = None
         self._away_s = 0.0
 
@@ -96,7 +96,7 @@ def place_for(*, alone: bool, gives_up: Callable[[], bool]) -> Iterator[Place | 
         place.close()
 
 
-def _lock_file(path: Path) -> int:
+def lock_file(path: Path) -> int:
     """Opens a lock file that every user of the host may share."""
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
     with contextlib.suppress(FileNotFoundError):

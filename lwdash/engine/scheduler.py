@@ -13,11 +13,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lwdash.engine import host
-from lwdash.engine.pool import MEASURE, Embedded, Pool, Shared, batch_key, lane_of, members_of
+from lwdash.engine.pool import MEASURE, WORK, Embedded, Pool, Shared, batch_key, lane_of, members_of
 from lwdash.engine.quota import Quota
 from lwdash.engine.scratch import sweep
 from lwdash.engine.searching import advance_searches
 from lwdash.engine.silence import Silence
+from lwdash.engine.warm import KEEPER
 from lwdash.engine.workers import Worker
 from lwdash.errors import EngineUnavailable
 from lwdash.home import explain_storage
@@ -52,7 +53,7 @@ class Engine:
 
     def __init__(self, settings: Settings, store: Store):
         self.settings, self.store = settings, store
-        self._wake, self._stop = threading.Event(), threading.Event()
+        self._wake, self._stop = host.CHANGED, threading.Event()
         self._pool: Pool | None = None
         self._is_elsewhere = False
         self._after_s = 0.0
@@ -107,6 +108,7 @@ class Engine:
         if self._thread.is_alive():
             self._thread.join(timeout=10)
         self._disconnect()
+        KEEPER.close()
 
     def _loop(self) -> None:
         self._stop.wait(self._after_s)
@@ -148,9 +150,16 @@ class Engine:
         if self._fault:
             words, self._fault = self._fault, None
             raise NoSteps(words)
-        # a run is measured once its batch is through, so that one child measures the whole batch
-        taken = {(run, attempt) for key in known for _, run, attempt in members_of(key)}
-        self._hand_out([w for w in queued if (w.run_id, w.attempt) not in taken], known)
+        # a run is measured once its batch is through, so that one child measures the whole batch; but a baseline at once
+        taken = {member for key in known for member in members_of(key)}
+        under_way = {(run, attempt) for _, run, attempt in taken}
+        free = [
+            w
+            for w in queued
+            if (w.run_id, w.attempt) not in under_way
+            or (w.is_baseline and w.step == MEASURE and (w.step, w.run_id, w.attempt) not in taken)
+        ]
+        self._hand_out(free, known)
 
     def _hand_out(self, queued: Sequence[Waiting], known: Sequence[str]) -> None:
         """As many batches as can start now; who has the fewest under way is next."""
@@ -222,7 +231,7 @@ def batches(queued: Sequence[Waiting]) -> Iterator[list[Waiting]]:
     """
     together: dict[tuple[Any, ...], list[Waiting]] = {}
     for w in queued:
-        is_alone = w.is_trained and w.step != MEASURE
+        is_alone = w.is_trained and lane_of(w.step) == WORK
         together.setdefault((w.step, w.experiment_id, w.run_id if is_alone else None), []).append(w)
     for members in together.values():
         for start in range(0, len(members), BATCH_LIMIT):

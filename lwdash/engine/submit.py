@@ -8,12 +8,15 @@ from typing import Any
 from lwdash.datasets.facts import DataFacts
 from lwdash.datasets.fit import Fit, fit_to_model
 from lwdash.datasets.settings import DataSettings
+from lwdash.engine.child import keep_warm
+from lwdash.engine.host import CHANGED
 from lwdash.errors import DataRefused, ModelRefused, UploadRefused, UserMistake
 from lwdash.keras_models.facts import ModelFacts
 from lwdash.keras_models.obstacles import obstacle
 from lwdash.recipe import Recipe, parse_recipe
 from lwdash.search.proposals import DEFAULT_SAMPLER, SAMPLERS
 from lwdash.search.space import GOALS, make_space
+from lwdash.settings import Settings
 from lwdash.techniques import TECHNIQUES
 from storage import experiments, runs, searches
 from storage.analyses import add_analysis
@@ -37,6 +40,12 @@ STANDARD_SWEEP = (
     "prune(sparsity=0.5) + cluster(clusters=16) + int8",
 )
 """A good first set: each number format, two sparsities, clusters, and all of it together."""
+
+
+def expect_runs(settings: Settings) -> None:
+    """Prepares this host for runs that somebody is likely to start in the next minutes."""
+    if not settings.scheduler:
+        keep_warm(settings)
 
 
 def add_local_file(store: Store, path: Path, kind: str) -> str:
@@ -157,6 +166,7 @@ def _queue(
         is_baseline = text == BASELINE and known is None and not any(e[1] for e in entries)
         entries.append((text, is_baseline, recipe.is_trained))
     ids = runs.add_runs(store.database, experiment_id, entries, uuid.uuid4().hex, owner)
+    CHANGED.set()
     first = next((i for i, entry in zip(ids, entries, strict=True) if entry[1]), known)
     if first is None:
         raise RuntimeError("an experiment without a baseline")

@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lwdash.engine.child import Ended, run_child
-from lwdash.engine.host import Host, this_host
+from lwdash.engine.child import NEEDS_TENSORFLOW, Ended, keep_warm, run_child
+from lwdash.engine.host import CHANGED, Host, this_host
 from lwdash.engine.journal import step_began, step_ended
 from lwdash.engine.room import Place, place_for
 from lwdash.engine.stage_cache import find_stage, keep_stage
@@ -43,6 +43,8 @@ def run_step(step: str, batch: Sequence[Member], settings: Settings | None = Non
     """
     host = this_host(settings)
     rest = list(batch)
+    if host.is_elsewhere and step in NEEDS_TENSORFLOW:
+        keep_warm(host.settings)  # more steps are likely to follow
     with place_for(alone=step == ALONE, gives_up=host.stops) as place:
         while rest and place is not None and not host.stops():
             rest = _rest_after_child(host, step, rest, place)
@@ -189,7 +191,19 @@ class _Supervision:
             job["threads"] = experiment["threads"]
             compressed = runs.get_detail(self.store.database, run["of_run"] or run_id)["compressed"] or {}
             job["trail"] = compressed.get("trail", [])
+        if self.step == ALONE:
+            job["peers"] = self._peers(run["baseline_sha256"])
         return job
+
+    def _peers(self, baseline_sha256: str) -> list[str]:
+        """Files of the runs that this child measures next: their latencies are measured in one rotation."""
+        paths = []
+        for run_id, _ in self.rest:
+            run = runs.get_run(self.store.database, run_id)
+            if run and run["tflite_sha256"] and run["baseline_sha256"] == baseline_sha256:
+                with contextlib.suppress(MissingArtifact):  # said when that run is claimed
+                    paths.append(str(self.store.artifacts.local_path(run["tflite_sha256"])))
+        return paths
 
     def _experiment(self, experiment_id: int) -> Mapping[str, Any]:
         """Read once a child: what runs depend on does not change."""
@@ -222,7 +236,11 @@ class _Supervision:
             elif owned and self.step == "measure":
                 patiently(
                     lambda: runs.finish_measure(
-                        self.store.database, owned, figures=message["figures"], measured=message["measured"]
+                        self.store.database,
+                        owned,
+                        figures=message["figures"],
+                        measured=message["measured"],
+                        has_details=message.get("has_details", False),
                     )
                 )
             elif owned:
@@ -251,6 +269,7 @@ class _Supervision:
             yield owned
             if owned:
                 step_ended(owned, time.monotonic() - self._claimed_at)
+                CHANGED.set()
         except BaseException:
             with self._lock:
                 self._claim = owned

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from lwdash.measure.delegation import Delegation, listed
 from lwdash.measure.host import Host
@@ -26,16 +26,14 @@ def why_not_faster(
     delegation: Delegation | None = None,
     latency: Latency | None = None,
     sparsity: float | None = None,
-    time_shares: Mapping[int, float | None] | None = None,
 ) -> list[str]:
     """Reasons that this file gives speed away on this host; empty where none is found.
 
-    delegation: what XNNPACK took over of this file. sparsity: share of zeros among the kernels. time_shares: operator of
-    the main graph → its share of the time of all of them, where that was measured.
+    delegation: what XNNPACK took over of this file. sparsity: share of zeros among the kernels.
     """
     operators = [o for o in facts.operators if not facts.unpacks_a_constant(o)]
     reasons = [
-        *_outside_xnnpack(facts, delegation, latency, time_shares or {}),
+        *_outside_xnnpack(facts, delegation, latency),
         *_waiting_threads(delegation, host),
         *_float_islands(facts, operators),
         *_wide_activations(facts, operators),
@@ -130,17 +128,14 @@ def _outside_xnnpack(
     facts: TfliteFacts,
     delegation: Delegation | None,
     latency: Latency | None,
-    time_shares: Mapping[int, float | None],
 ) -> list[str]:
     """What runs on built-in kernels, with what that was measured to take."""
     if delegation is None or not delegation.outside:
         return []
     outside = delegation.outside
-    taken = [time_shares.get(o.index) for o in outside]
-    share = None if not taken or None in taken else sum(one for one in taken if one is not None)
-    measured = f" Timed one by one, they take {100 * share:.0f} % of the time." if share is not None else ""
+    measured = ""
     if latency is not None and latency.speedup < 1:
-        measured += f" The whole file was measured at {latency.speedup:.2f} times the original's speed."
+        measured = f" The whole file was measured at {latency.speedup:.2f} times the original's speed."
     four = [o for o in outside if (kernel := kernel_of(facts, o)) is not None and kernel.dtype == "int4"]
     if four:
         measured += (

@@ -1,8 +1,8 @@
-"""How long an inference takes, interleaved with the baseline in one process until the ratio is known."""
+"""Latencies of files in rotation with one baseline, in fresh processes, until the ratios are known."""
 
 from __future__ import annotations
 
-import gc
+import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,45 +11,31 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lwdash.measure.runner import Runner
-from lwdash.measure.tflite_file import TfliteFacts, read_tflite
+from lwdash.errors import LwdashError
+from lwdash.measure.rotation import Session, run_session, warm_up
 
-_WARM_UP = 10
-_WARM_UP_SECONDS = 0.02
-_SESSIONS = 8
-_SESSION_SECONDS = 0.015
-_SESSION_PATIENCE = 0.06
-_SESSION_PAIRS = 7
-# A pair was disturbed where it took that much longer than the thread has worked: 3 % and 5 µs.
-_PREEMPTED = 0.03
-_PREEMPTED_NS = 5000
-_PAIRS_AT_LEAST = 50
-_NARROW = 0.03
-# 97.5 % point of Student's t over that of the normal distribution, by number of sessions: few sessions vary
-# more than resampling them shows.
-_FEW_SESSIONS = {
-    4: 1.62,
-    5: 1.42,
-    6: 1.31,
-    7: 1.25,
-    8: 1.21,
-    9: 1.18,
-    10: 1.15,
-    12: 1.12,
-    16: 1.09,
-    24: 1.06,
-    48: 1.03,
-}
+MIN_SESSIONS = 8
+SESSIONS_OF_A_BASELINE = 4
+"""Where nothing is compared with it."""
+MAX_ROTATION_BYTES = 256 << 20
+"""Files of one rotation together: all of them are loaded at once."""
+MAX_ROTATION_FILES = 16
+NARROW = 0.03
+TRIMMED = 0.125
+"""Share of the sessions left out at either end: another process may have had the core or the caches."""
+MIN_SESSIONS_OF_INTERVAL = 3
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds an inference. speedup: median of the baseline / median of the run, with its 95 % interval.
+    """Milliseconds an inference. speedup: latency of the baseline / latency of the run, with its 95 % interval.
 
-    pairs: how many it was taken from; left_out: how many more were disturbed by another process on the core.
+    baseline_ms_p50: one value for all files of a rotation; ms_p50 is that value over the speed-up.
+    pairs: timed inferences; left_out: those left out, since another process had the core meanwhile.
+    sessions: processes in which they were timed, each with fresh interpreters.
     load_ms: construct the interpreter and allocate its tensors, which packs the weights for the fast kernels.
-    first_ms: the first inference after that. cold_ms: both. All medians over the sessions, each with fresh
-    interpreters; the library itself is already loaded.
+    first_ms: the first inference after that. cold_ms: both. All medians over the sessions; the library itself is
+    already loaded.
     """
 
     ms_p50: float
@@ -102,180 +88,199 @@ class Latency:
 def compare_latency(
     run: bytes, baseline: bytes, inputs: Mapping[str, np.ndarray], *, threads: int = 1, seconds: float = 2.0
 ) -> Latency:
-    """Time `run` against `baseline` on the first row of `inputs`, interleaved: A B A B.
+    """Latency of `run` against `baseline`. Raises LwdashError where LiteRT cannot run it."""
+    (found,) = measure_latencies([run], baseline, inputs, threads=threads, seconds=seconds).values()
+    if isinstance(found, LwdashError):
+        raise found
+    return found
 
-    The pairs are taken in sessions, each with fresh interpreters, the run first in one and the baseline in
-    the next: where an interpreter's memory happens to lie moves its time by several percent, for models that
-    fill the cache by far more, and a single interpreter would measure its own luck. Stops when
-    the interval of the ratio is narrower than ±3 % (after 50 pairs and 8 sessions), or after `seconds`; one
-    pair is always taken.
+
+def measure_latencies(
+    files: Sequence[bytes],
+    baseline: bytes,
+    inputs: Mapping[str, np.ndarray],
+    *,
+    threads: int = 1,
+    seconds: float = 2.0,
+    progress: Callable[[float], None] = lambda share: None,
+) -> dict[str, Latency | LwdashError]:
+    """Latencies of `files` on the first row of `inputs`, by `digest`, all against the same `baseline`.
+
+    Where the memory of an interpreter lies moves its time by several percent, and a new process moves it again. So
+    each session is a process of its own, in which baseline and files take turns (A B C A B C …), and the sessions are the
+    sample that the intervals are computed from. Stops when each interval is narrower than ±3 %, after at least eight
+    sessions, or after `seconds` a file; one session is always run.
+    A file that LiteRT cannot run, or that ends its process, has its error instead of a latency.
     """
-    facts, baseline_facts = read_tflite(run), read_tflite(baseline)
-    sessions: list[np.ndarray] = []
-    starts: list[tuple[tuple[float, ...], tuple[float, ...]]] = []
-    began = time.perf_counter()
-    interval, is_narrow, left_out = None, False, 0
-    was_collecting = gc.isenabled()
-    gc.disable()
-    try:
-        while not is_narrow and (not sessions or time.perf_counter() - began < seconds):
-            is_run_first = len(sessions) % 2 == 0
-            first, second = (run, facts), (baseline, baseline_facts)
-            if not is_run_first:
-                first, second = second, first
-            ours, theirs = _start(*first, inputs, threads), _start(*second, inputs, threads)
-            times, disturbed = _session(
-                ours.runner.interpreter.invoke,
-                theirs.runner.interpreter.invoke,
-                began + seconds,
-                is_alone=threads == 1,
+    warm_up(baseline, inputs, threads)
+    found: dict[str, Latency | LwdashError] = {}
+    others = {digest(data): data for data in files if data != baseline}
+    groups = _groups(others, MAX_ROTATION_BYTES - len(baseline))
+    for number, group in enumerate(groups):
+        rotation = _Rotation(baseline, group)
+        rotation.run(
+            inputs,
+            threads,
+            seconds * max(1, len(group)),
+            lambda share, number=number: progress((number + share) / len(groups)),  # type: ignore[misc]
+        )
+        found |= rotation.latencies()
+    same = {digest(data) for data in files} - found.keys()
+    if same and not groups:
+        rotation = _Rotation(baseline, {})
+        rotation.run(inputs, threads, seconds, progress)
+        found |= dict.fromkeys(same, rotation.of_baseline())
+    elif same:
+        found |= dict.fromkeys(same, rotation.of_baseline())
+    return {digest(data): found[digest(data)] for data in files}
+
+
+def digest(data: bytes) -> str:
+    """SHA-256 of a file."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _groups(files: Mapping[str, bytes], room_bytes: int) -> list[dict[str, bytes]]:
+    """Files that fit into one rotation, in their order."""
+    groups: list[dict[str, bytes]] = []
+    used = 0
+    for key, data in files.items():
+        if not groups or len(groups[-1]) == MAX_ROTATION_FILES or used + len(data) > room_bytes:
+            groups.append({})
+            used = 0
+        groups[-1][key] = data
+        used += len(data)
+    return groups
+
+
+BASELINE = ""
+"""The baseline's key among the files of a rotation."""
+
+
+class _Rotation:
+    """Sessions of one baseline with some files, and what follows from them."""
+
+    def __init__(self, baseline: bytes, files: Mapping[str, bytes]):
+        self.files = {BASELINE: baseline, **files}
+        self.errors: dict[str, LwdashError] = {}
+        self.sessions: list[Session] = []
+        self.seconds = 0.0
+
+    def run(
+        self,
+        inputs: Mapping[str, np.ndarray],
+        threads: int,
+        seconds: float,
+        progress: Callable[[float], None],
+    ) -> None:
+        """Runs sessions until all intervals are narrow, or for `seconds`."""
+        began = time.perf_counter()
+        wide = [key for key in self.files if key != BASELINE]
+        least = MIN_SESSIONS if wide else SESSIONS_OF_A_BASELINE
+        while len(self.sessions) < least or wide:
+            order = [BASELINE, *wide]
+            first = len(self.sessions) % len(order)
+            session = run_session(
+                {key: self.files[key] for key in (*order[first:], *order[:first])},
+                inputs,
+                threads=threads,
+                until=began + seconds,
             )
-            left_out += disturbed
-            sessions.append(times if is_run_first else times[:, ::-1])
-            pair = ours.times_ms, theirs.times_ms
-            starts.append(pair if is_run_first else pair[::-1])
-            enough = len(sessions) >= _SESSIONS and sum(map(len, sessions)) >= _PAIRS_AT_LEAST
-            if enough and not is_run_first:
-                interval = ratio_interval(sessions)
-                is_narrow = _is_narrow(interval)
-    finally:
-        if was_collecting:
-            gc.enable()
-    if not is_narrow:
-        interval = ratio_interval(sessions)
-    times = np.concatenate(sessions)
-    ours_ms, base_ms = ((1e-6 * np.quantile(times[:, side], [0.5, 0.9, 0.99])).tolist() for side in (0, 1))
-    (load_ms, first_ms, cold_ms), baseline_start_ms = np.median(starts, axis=0).tolist()
-    return Latency(
-        ms_p50=ours_ms[0],
-        ms_p90=ours_ms[1],
-        ms_p99=ours_ms[2],
-        baseline_ms_p50=base_ms[0],
-        baseline_ms_p90=base_ms[1],
-        baseline_ms_p99=base_ms[2],
-        speedup=base_ms[0] / ours_ms[0],
-        speedup_ci=interval,
-        pairs=len(times),
-        left_out=left_out,
-        sessions=len(sessions),
-        seconds=time.perf_counter() - began,
-        is_narrow=_is_narrow(interval),
-        load_ms=load_ms,
-        first_ms=first_ms,
-        cold_ms=cold_ms,
-        baseline_load_ms=baseline_start_ms[0],
-        baseline_first_ms=baseline_start_ms[1],
-        baseline_cold_ms=baseline_start_ms[2],
-    )
+            self.errors |= session.errors
+            if BASELINE in self.errors:
+                raise self.errors[BASELINE]
+            if session.times:
+                self.sessions.append(session)
+            wide = [key for key in wide if key not in self.errors]
+            if len(self.sessions) >= least:
+                wide = [key for key in wide if not is_narrow(ratio_interval(self._log_ratios(key)))]
+            progress(min(1.0, len(self.sessions) / (2 * least)))
+            if self.sessions and time.perf_counter() - began >= seconds:
+                break
+        self.seconds = time.perf_counter() - began
+
+    def latencies(self) -> dict[str, Latency | LwdashError]:
+        """Of each file but the baseline."""
+        return {
+            key: self.errors[key] if key in self.errors else self._latency(key, self._log_ratios(key))
+            for key in self.files
+            if key != BASELINE
+        }
+
+    def of_baseline(self) -> Latency:
+        """Of a file that is the baseline: as fast as itself by definition."""
+        return self._latency(BASELINE, np.zeros(len(self.sessions)))
+
+    def _log_ratios(self, key: str) -> np.ndarray:
+        """Logarithms of (median of the baseline / median of the file), one a session that has the file."""
+        return np.array([s.log_median(BASELINE) - s.log_median(key) for s in self.sessions if key in s.times])
+
+    def _latency(self, key: str, log_ratios: np.ndarray) -> Latency:
+        speedup = math.exp(trimmed_mean(log_ratios))
+        interval = ratio_interval(log_ratios)
+        base_ms = 1e-6 * math.exp(trimmed_mean(np.array([s.log_median(BASELINE) for s in self.sessions])))
+        taken = [s for s in self.sessions if key in s.times]
+        ours, base = (self._tails(name) for name in (key, BASELINE))
+        (load, first, cold), base_start = (
+            np.median([s.starts_ms[name] for s in self.sessions if name in s.times], axis=0).tolist()
+            for name in (key, BASELINE)
+        )
+        return Latency(
+            ms_p50=base_ms / speedup,
+            ms_p90=base_ms / speedup * ours[0],
+            ms_p99=base_ms / speedup * ours[1],
+            baseline_ms_p50=base_ms,
+            baseline_ms_p90=base_ms * base[0],
+            baseline_ms_p99=base_ms * base[1],
+            speedup=speedup,
+            speedup_ci=interval,
+            pairs=sum(len(s.times[key]) for s in taken),
+            left_out=sum(s.left_out[key] for s in taken),
+            sessions=len(taken),
+            seconds=self.seconds / len(self.files),
+            is_narrow=is_narrow(interval),
+            load_ms=load,
+            first_ms=first,
+            cold_ms=cold,
+            baseline_load_ms=base_start[0],
+            baseline_first_ms=base_start[1],
+            baseline_cold_ms=base_start[2],
+        )
+
+    def _tails(self, key: str) -> tuple[float, float]:
+        """90 % and 99 % points of a file's times over their median, all sessions together."""
+        times = np.concatenate([s.times[key] for s in self.sessions if key in s.times])
+        median, p90, p99 = np.quantile(times, [0.5, 0.9, 0.99]).tolist()
+        return p90 / median, p99 / median
 
 
-def ratio_interval(sessions: Sequence[np.ndarray], *, seed: int = 0) -> tuple[float, float] | None:
-    """95 % bootstrap interval of the ratio of medians, second column over first; None below six pairs.
+def trimmed_mean(values: np.ndarray) -> float:
+    """Mean without the `TRIMMED` share of the smallest and of the largest values."""
+    cut = int(TRIMMED * len(values))
+    return float(np.sort(values)[cut : len(values) - cut].mean())
 
-    sessions: arrays (pairs, 2), each in the order taken. Sessions are resampled, and within each the pairs in
-    blocks of n^(1/3) neighbours (Hall, Horowitz and Jing, Biometrika 82, 1995), since a disturbance of the
-    machine lasts longer than one pair. Fewer than four sessions count as one.
+
+def ratio_interval(log_ratios: np.ndarray) -> tuple[float, float] | None:
+    """95 % interval of a ratio from its logarithm in each session, (sessions,); None below three sessions.
+
+    A session is a process: its value holds what varies within and between processes. Student's t for a trimmed mean,
+    with the winsorized variance (Tukey and McLaughlin, Sankhya A 25, 1963).
     """
-    if len(sessions) < 4:
-        sessions = [np.concatenate(list(sessions))]
-    total = sum(map(len, sessions))
-    if total < 6:
+    from scipy import stats
+
+    count = len(log_ratios)
+    if count < MIN_SESSIONS_OF_INTERVAL:
         return None
-    resamples = int(np.clip(2_000_000 // total, 200, 1000))
-    ratios = _resampled_ratios(sessions, resamples, np.random.default_rng(seed))
-    if len(sessions) == 1:
-        low, high = np.quantile(ratios, [0.025, 0.975])
-        return float(low), float(high)
-    factor = next((f for count, f in reversed(_FEW_SESSIONS.items()) if len(sessions) >= count), 1.0)
-    factor *= math.sqrt(len(sessions) / (len(sessions) - 1))
-    centre = math.log(_median_ratio(np.concatenate(list(sessions))))
-    low, high = np.quantile(np.log(ratios), [0.025, 0.975])
-    return math.exp(centre + factor * (low - centre)), math.exp(centre + factor * (high - centre))
+    cut = int(TRIMMED * count)
+    ordered = np.sort(log_ratios)
+    winsorized = np.clip(ordered, ordered[cut], ordered[count - 1 - cut])
+    kept = count - 2 * cut
+    error = float(winsorized.std(ddof=1)) * math.sqrt(count - 1) / math.sqrt(kept * (kept - 1))
+    half = float(stats.t.ppf(0.975, kept - 1)) * error
+    centre = trimmed_mean(log_ratios)
+    return math.exp(centre - half), math.exp(centre + half)
 
 
-def _median_ratio(times: np.ndarray) -> float:
-    ours, base = np.median(times, axis=0)
-    return float(base / ours)
-
-
-def _resampled_ratios(
-    sessions: Sequence[np.ndarray], resamples: int, generator: np.random.Generator
-) -> np.ndarray:
-    """Ratio of medians of `resamples` samples, each of as many sessions, and of each session as many blocks."""
-    times = np.concatenate(list(sessions))
-    lengths = np.array([len(session) for session in sessions])
-    offsets = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    size = max(1, round(float(lengths.min()) ** (1 / 3)))
-    blocks = math.ceil(lengths.mean() / size)
-    at_once = int(np.clip(1_000_000 // len(times), 1, resamples))
-    ratios = []
-    for _ in range(0, resamples, at_once):
-        chosen = generator.integers(0, len(sessions), (at_once, len(sessions), 1))
-        within = generator.random((at_once, len(sessions), blocks)) * (lengths[chosen] - size + 1)
-        starts = (offsets[chosen] + within.astype(np.int64))[..., None]
-        middles = np.median(times[(starts + np.arange(size)).reshape(at_once, -1)], axis=1)
-        ratios.append(middles[:, 1] / middles[:, 0])
-    return np.concatenate(ratios)[:resamples]
-
-
-def _is_narrow(interval: tuple[float, float] | None) -> bool:
-    return interval is not None and interval[1] - interval[0] <= _NARROW * (interval[0] + interval[1])
-
-
-def _session(
-    invoke_first: Callable[[], None], invoke_second: Callable[[], None], until: float, *, is_alone: bool
-) -> tuple[np.ndarray, int]:
-    """Nanoseconds (first, second) of each pair, (pairs, 2): at least 7 pairs and 15 ms, or up to `until`.
-
-    And how many pairs were left out: where another process took the core in between, the time that passed is more
-    than this thread has worked, and the pair says nothing of the models. Where that hits nearly all, none is left out,
-    nor where the work is not this thread's alone.
-    """
-    clock = time.perf_counter_ns
-    last = int(1e9 * until)
-    warm = clock() + int(1e9 * _WARM_UP_SECONDS)
-    for _ in range(_WARM_UP):
-        invoke_first()
-        invoke_second()
-        if clock() > min(last, warm):
-            break
-    taken: list[tuple[int, int]] = []
-    is_calm: list[bool] = []
-    enough = clock() + int(1e9 * _SESSION_SECONDS)
-    patience = clock() + int(1e9 * _SESSION_PATIENCE)
-    while True:
-        worked = time.thread_time_ns()
-        start = clock()
-        invoke_first()
-        middle = clock()
-        invoke_second()
-        end = clock()
-        worked = time.thread_time_ns() - worked
-        taken.append((middle - start, end - middle))
-        away = end - start - worked
-        is_calm.append(not is_alone or away <= _PREEMPTED_NS + _PREEMPTED * (end - start))
-        is_enough = end >= enough and sum(is_calm) >= _SESSION_PAIRS
-        if end >= last or is_enough or (end >= patience and len(taken) >= _SESSION_PAIRS):
-            break
-    times = np.asarray(taken, np.float64)
-    calm = times[is_calm] if sum(is_calm) >= _SESSION_PAIRS else times
-    return calm, len(times) - len(calm)
-
-
-@dataclass(frozen=True)
-class _Started:
-    """A runner that has answered once, and how long that took: (load, first inference, both), in ms."""
-
-    runner: Runner
-    times_ms: tuple[float, float, float]
-
-
-def _start(data: bytes, facts: TfliteFacts, inputs: Mapping[str, np.ndarray], threads: int) -> _Started:
-    """Construct, allocate, run once."""
-    start = time.perf_counter()
-    runner = Runner(data, threads=threads, facts=facts)
-    runner.prepare_row(inputs)
-    loaded = time.perf_counter()
-    runner.interpreter.invoke()
-    end = time.perf_counter()
-    return _Started(runner, (1e3 * (loaded - start), 1e3 * (end - loaded), 1e3 * (end - start)))
+def is_narrow(interval: tuple[float, float] | None) -> bool:
+    """Whether an interval is within ±3 % of its middle."""
+    return interval is not None and interval[1] - interval[0] <= NARROW * (interval[0] + interval[1])

@@ -13,7 +13,7 @@ from lwdash.errors import DataRefused
 from lwdash.measure.accuracy import Quality, agreement, judge, looks_like_logits, whole_rows
 from lwdash.measure.answers import Answers
 from lwdash.measure.arena import plan_arena
-from lwdash.measure.delegation import Delegation, delegation
+from lwdash.measure.delegation import Delegation, delegation, delegation_of
 from lwdash.measure.explain import why_not_faster
 from lwdash.measure.fidelity import OutputFidelity, output_fidelity, output_findings, task_of_output
 from lwdash.measure.flips import find_flips, turned_rows
@@ -105,23 +105,28 @@ class Measures:
             "threads": self.host.threads,
             "why_not_faster": list(self.reasons),
             "xnnpack": self.delegation.to_dict([str(row["layer"] or "") for row in self.table.rows]),
-            "layers": [
-                {**row, **self._detail(row), "is_in_xnnpack": self._is_in_xnnpack(row)}
-                for row in self.table.rows
-            ],
+            "layers": _rows(self.table, self.details, self.delegation),
             "ledger": dict(self.table.ledger.by_category),
             "seconds": self.seconds,
         }
 
-    def _is_in_xnnpack(self, row: Mapping[str, Any]) -> bool | None:
-        """None for operators that only unpack weights, and for those of inner graphs, which are not looked into."""
-        if row["subgraph"] or row["index"] in self.delegation.inside:
-            return None if row["subgraph"] else True
-        return False if any(o.index == row["index"] for o in self.delegation.outside) else None
 
-    def _detail(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
-        known = self.details.get(row["index"]) if row["subgraph"] == 0 else None
-        return known or dict.fromkeys(_DETAILS)
+def _rows(
+    table: LayerTable, details: Mapping[int, Mapping[str, Any]], delegation: Delegation
+) -> list[dict[str, Any]]:
+    """The layers' rows with what was measured of each operator of the main graph, and whether XNNPACK runs it.
+
+    `is_in_xnnpack` is None for operators that only unpack weights, and for those of inner graphs, which are not looked into.
+    """
+    place = dict.fromkeys(delegation.inside, True) | {
+        operator.index: False for operator in delegation.outside
+    }
+    nothing = dict.fromkeys(_DETAILS)
+    rows = []
+    for row in table.rows:
+        index = row["index"] if row["subgraph"] == 0 else None
+        rows.append({**row, **details.get(index, nothing), "is_in_xnnpack": place.get(index)})
+    return rows
 
 
 _DETAILS = ("weight_sqnr_db", "output_sqnr_db", "is_output_identical", "ms", "time_share", "scaled_ms")
@@ -158,6 +163,7 @@ def measure(
     layer_names: Sequence[str] = (),
     progress: Callable[[str, float], None] = lambda stage, share: None,
     margin: float = MARGIN,
+    latency: Latency | None = None,
     latency_seconds: float = 2.0,
     detail_seconds: float = 0.0,
     detail_inputs: Mapping[str, np.ndarray] | None = None,
@@ -172,7 +178,8 @@ def measure(
     margin: what counts as no difference, as accuracy (0.01 is one percentage point) or share of the error.
     detail_seconds: longest time for each operator's time and SQNR against the baseline, in the layers' rows;
     0 leaves them None. detail_inputs: rows for that SQNR, best the calibration rows; `inputs` by default.
-    latency_seconds: longest time for the latency; 0 leaves it out. progress: called with (stage, share of
+    latency: where it was measured already, in rotation with other files; else it is measured here, for at most
+    latency_seconds; 0 leaves it out. progress: called with (stage, share of
     all, 0–1). Raises ResultRejected where an output is not finite, DataRefused where rows, labels or task do
     not fit.
     """
@@ -203,8 +210,7 @@ def measure(
         else agreement(quality.predicted, baseline_quality.predicted)
     )
     agreed_rows, answers_per_row = whole_rows(quality.predicted, baseline_quality.predicted)
-    latency = None
-    if latency_seconds > 0:
+    if latency is None and latency_seconds > 0:
         progress("latency", 0.6)
         latency = compare_latency(tflite, baseline, inputs, threads=threads, seconds=latency_seconds)
     host = this_host(threads)
@@ -231,7 +237,6 @@ def measure(
         delegation=taken_over,
         latency=latency,
         sparsity=table.totals()["sparsity"],
-        time_shares={index: found["time_share"] for index, found in details.items()},
     )
     progress("done", 1.0)
     return Measures(
@@ -260,6 +265,21 @@ def measure(
         delegation=taken_over,
         seconds=time.perf_counter() - began,
     )
+
+
+def detailed_layers(
+    tflite: bytes,
+    baseline: bytes,
+    inputs: Mapping[str, np.ndarray],
+    *,
+    layer_names: Sequence[str] = (),
+    threads: int = 1,
+    seconds: float,
+) -> list[dict[str, Any]]:
+    """The layers' rows of `Measures.to_dict` with each operator's time and SQNR; parameters as for `measure`."""
+    facts = read_tflite(tflite)
+    details = _details(tflite, baseline, inputs, threads, seconds)
+    return _rows(layer_table(facts, layer_names), details, delegation_of(tflite, threads))
 
 
 def _details(

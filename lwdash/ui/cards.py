@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -126,9 +128,16 @@ def example_cards(settings: Settings, store: Store) -> None:
 
 def start_example(settings: Settings, store: Store, example: Example) -> int:
     """Enters an example with the standard sweep; returns the experiment's id."""
-    rows = {}
-    for kind, path in (("model", example.model_path), ("data", example.data_path)):
-        rows[kind] = inspect_file(settings, store, submit.add_local_file(store, path, kind), kind)
+
+    def inspected(kind: str, path: Path) -> Mapping[str, Any]:
+        return inspect_file(settings, store, submit.add_local_file(store, path, kind), kind)
+
+    with ThreadPoolExecutor(2) as pool:
+        asked = {
+            kind: pool.submit(inspected, kind, path)
+            for kind, path in (("model", example.model_path), ("data", example.data_path))
+        }
+        rows = {kind: answer.result() for kind, answer in asked.items()}
     experiment = submit.create_experiment(
         store,
         name=example.title,

@@ -4,11 +4,19 @@ from dataclasses import replace
 
 import streamlit as st
 
+from lwdash.dashboard import serving
+from lwdash.engine import submit
 from lwdash.home import open_home
 from lwdash.settings import Settings, load_settings
 from lwdash.ui.access import visitor
 from storage.store import Store
 from storage.visitors import bound_to
+
+
+def expect_runs(settings: Settings) -> None:
+    """For pages from which runs are started: a server prepares for them. A page drawn without one does nothing."""
+    if serving() is not None:
+        submit.expect_runs(settings)
 
 
 def opened() -> tuple[Settings, Store]:

@@ -10,7 +10,6 @@ from lwdash.measure.accuracy import sqnr_db
 from lwdash.measure.delegation import delegation_of
 from lwdash.measure.explain import why_not_faster
 from lwdash.measure.host import this_host
-from lwdash.measure.operator_time import operator_times
 from lwdash.measure.runner import Runner
 from lwdash.measure.tflite_file import read_tflite
 from lwdash.recipe import parse_recipe
@@ -121,12 +120,10 @@ def test_a_product_written_as_fully_connected_gives_the_same() -> None:
 def test_a_slow_file_is_explained_by_what_was_measured() -> None:
     data = packed("weight_only(bits=4)").data
     facts, found = read_tflite(data), delegation_of(data)
-    shares = {one.index: one.share for one in operator_times(data, seconds=0.05).operators}
     slow = [o.index for o in found.outside]
     assert slow
-    told = why_not_faster(facts, this_host(2), delegation=found, time_shares=shares)
-    percent = f"{100 * sum(shares[index] or 0 for index in slow):.0f} % of the time"
-    assert percent in told[0]
+    told = why_not_faster(facts, this_host(2), delegation=found)
+    assert f"left {len(slow)} operator" in told[0]
     assert "4-bit weights" in told[0]
     assert "one thread is the safer choice" in told[1]
     alike = next(reason for reason in told if "the arithmetic is the same" in reason)

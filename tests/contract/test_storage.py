@@ -15,6 +15,7 @@ from sqlalchemy import create_engine, select, text, update
 from storage import experiments, frames, queue, runs, stages
 from storage.database import connect, now, ping, upgrade
 from storage.errors import NewerDatabase
+from storage.frames import progress_of
 from storage.overview import found_experiments
 from storage.result_frames import figures_of, standing
 from storage.runs import Beat, Claim
@@ -96,6 +97,37 @@ def test_a_run_goes_through_its_steps(store: Store, queued: Queued) -> None:
     assert row["figures"]["verdict"] == "equivalent"
     assert row["created_at"] <= row["started_at"] <= row["finished_at"]
     assert runs.get_detail(store.database, run)["measured"] == {"layers": [1]}
+
+
+def test_details_follow_a_measured_run_and_are_read_with_it(store: Store, queued: Queued) -> None:
+    (run,) = queued("int8")
+    assert compressed(store, claimed(store, run))
+    owned = claimed(store, run, "measure")
+    measured_now = {"layers": [1], "classes": ["a"]}
+    assert runs.finish_measure(
+        store.database, owned, figures={"size_bytes": 900}, measured=measured_now, has_details=True
+    )
+    assert state_of(store, run) == "succeeded"
+    assert runs.get_detail(store.database, run)["measured"] == measured_now
+    (details,) = runs.pending_details(store.database, [run])
+    whole, of = row_of(store, details), row_of(store, run)
+    for column in ("experiment_id", "recipe", "submission", "tflite_sha256", "baseline_sha256"):
+        assert whole[column] == of[column]
+    assert (whole["of_run"], whole["kind"], whole["attempt"], whole["tags"]) == (run, "details", 1, [])
+    assert [(w.run_id, w.step) for w in queue.waiting(store.database)] == [(details, "details")]
+    assert queue.queue_position(store.database, details) is None, "it is nobody's turn"
+
+    owned = claimed(store, details, "details")
+    assert runs.finish_analysis(store.database, owned, measured={"layers": [2], "waterfall": []})
+    assert runs.get_detail(store.database, run)["measured"] == {
+        "layers": [2], "classes": ["a"], "waterfall": []
+    }  # fmt: skip
+    assert runs.pending_details(store.database, [run]) == []
+    assert count_experiments_runs(store, of["experiment_id"]) == 1
+
+
+def count_experiments_runs(store: Store, experiment_id: int) -> int:
+    return sum(progress_of(store.database, experiment_id).values())
 
 
 def test_of_many_workers_one_gets_a_step(store: Store, queued: Queued) -> None:

@@ -19,23 +19,31 @@ from lwdash.ui.results.limits import show_best
 from lwdash.ui.results.side_by_side import show_side_by_side
 from lwdash.ui.results.table import show_table
 from lwdash.ui.results.view import adopt_address, selected, settle_selection, write_address
-from storage.frames import is_busy
+from storage.frames import is_busy, progress_of
 from storage.store import Store
 
 MOST_NAMED = 8
+FIRST_SECONDS, NEXT_SECONDS = 0.4, 2.0
+"""How often the page looks for the first measured run, and for more."""
 
 
 def show_results(store: Store, experiment: Mapping[str, Any], *, can_change: bool) -> None:
-    """Everything below the progress: redrawn by itself, and every two seconds as long as something runs.
+    """Everything below the progress: redrawn by itself as long as something runs.
 
     experiment: a row of `get_experiment`.
     """
     adopt_address(experiment["id"])
-    every = 2.0 if is_busy(store.database, experiment["id"]) else None
-    st.fragment(_body, run_every=every)(store, experiment, can_change)
+    every, is_first = None, False
+    if is_busy(store.database, experiment["id"]):
+        is_first = progress_of(store.database, experiment["id"])["succeeded"] == 0
+        every = FIRST_SECONDS if is_first else NEXT_SECONDS
+    st.fragment(_body, run_every=every)(store, experiment, can_change, is_first)
 
 
-def _body(store: Store, experiment: Mapping[str, Any], can_change: bool) -> None:
+def _body(store: Store, experiment: Mapping[str, Any], can_change: bool, is_first: bool) -> None:
+    """is_first: nothing was measured when the page was drawn; it is drawn anew, at its usual pace, when something is."""
+    if is_first and progress_of(store.database, experiment["id"])["succeeded"]:
+        st.rerun()
     number, limits = experiment["id"], experiment["limits"] or {}
     runs = results_frame(store, number)
     settle_selection(runs["id"])

@@ -45,7 +45,7 @@ def report_of(store: Store, experiment: Mapping[str, Any], runs: pd.DataFrame, a
         sections,
         "Made by lwdash. Sizes in kB are 1,000 bytes. Accuracy has Wilson's 95 % interval with "
         "continuity correction; speed-ups are measured "
-        "interleaved with the baseline on the same host and have a bootstrap 95 % interval.",
+        "in rotation with the baseline on the same host, in several processes, and have Student's 95 % interval.",
     )
 
 

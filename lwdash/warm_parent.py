@@ -1,0 +1,143 @@
+"""A process with the libraries imported, from which the children of steps are forked: `python -m lwdash.warm_parent`.
+
+It never sees a job. It takes requests on a socket, forks a child for each, and reports how each child ended. A child
+serves one family of jobs, as one that is started anew does, and exits.
+"""
+
+import array
+import contextlib
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import tempfile
+import traceback
+from typing import Any, NoReturn
+
+from lwdash.lean_imports import hide_optional_libraries
+from lwdash.link import LINK_FD, die_with_parent
+
+SOCKET_FD = "LWDASH_WARM_FD"
+MAX_REQUEST_BYTES = 1 << 16
+LIBRARIES = (
+    "lwdash.worker",
+    "lwdash.datasets.prepare",
+    "lwdash.keras_models.inspect",
+    "lwdash.measure.run",
+    "lwdash.waterfall",
+    "ai_edge_litert.interpreter",
+    "ai_edge_litert.schema_py_generated",
+    "tensorflow",
+    "tf_keras",
+    "lwdash.pipeline",
+    "litert_quantizer",
+    "tensorflow_model_optimization",
+)
+
+
+def main() -> None:
+    die_with_parent()
+    requests = socket.socket(fileno=int(os.environ.pop(SOCKET_FD)))
+    hide_optional_libraries()
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+    ended, wakes = os.pipe()
+    for descriptor in (ended, wakes):
+        os.set_blocking(descriptor, False)
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    signal.set_wakeup_fd(wakes)
+    _tell(requests, ready=True)
+    while True:
+        for source in select.select([requests, ended], [], [])[0]:
+            if source == ended:
+                os.read(ended, 4096)
+                _report_ended(requests)
+            elif not _serve(requests, (ended, wakes)):
+                return
+
+
+def _serve(requests: socket.socket, own: tuple[int, ...]) -> bool:
+    """Forks a child for the next request; False when the other side is gone."""
+    data, descriptors = _receive(requests)
+    if not data:
+        return False
+    request = json.loads(data)
+    started, starts = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        os.close(starts)
+        for descriptor in (*own, started):
+            os.close(descriptor)
+        requests.close()
+        _become_child(request, descriptors)
+    os.close(starts)
+    os.read(started, 1)  # ends when the child leads a session of its own
+    for descriptor in (started, *descriptors):
+        os.close(descriptor)
+    _tell(requests, started=pid)
+    return True
+
+
+def _receive(requests: socket.socket) -> tuple[bytes, list[int]]:
+    descriptors = array.array("i")
+    data, ancillary, _, _ = requests.recvmsg(MAX_REQUEST_BYTES, socket.CMSG_SPACE(3 * descriptors.itemsize))
+    for level, kind, content in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
+    return data, list(descriptors)
+
+
+def _become_child(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
+    """Runs a step's child in this forked process, with the environment and the files of a child started anew."""
+    code = 1
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        answers, link, log = descriptors
+        os.environ.clear()
+        os.environ.update({**request["environment"], LINK_FD: str(link)})
+        for target, source in enumerate((answers, log, log)):
+            os.dup2(source, target)
+        os.close(answers)
+        os.close(log)
+        os.chdir(request["folder"])
+        tempfile.tempdir = None
+        sys.argv = ["lwdash.worker", *request["arguments"]]
+        from lwdash.worker import main as serve
+
+        serve()
+        code = 0
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def _report_ended(requests: socket.socket) -> None:
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            _tell(requests, ended=pid, returncode=os.waitstatus_to_exitcode(status))
+
+
+def _tell(requests: socket.socket, **message: Any) -> None:
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        requests.send(json.dumps(message).encode())
+
+
+if __name__ == "__main__":
+    main()

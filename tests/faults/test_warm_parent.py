@@ -1,0 +1,173 @@
+"""Children that are forked from a warm parent: a real one, which imports less, so that it is there at once."""
+
+import dataclasses
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from conftest import poll
+
+from lwdash.engine import child, warm
+from lwdash.engine.inspection import ask_child
+from lwdash.engine.room import Place
+from lwdash.engine.warm import WarmKeeper
+from lwdash.settings import Settings, load_settings
+
+LEAN = """
+import lwdash.warm_parent as warm_parent
+warm_parent.LIBRARIES = ("lwdash.worker",)
+warm_parent.main()
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return dataclasses.replace(load_settings(tmp_path / "home"), job_memory=8192, scheduler=None)
+
+
+@pytest.fixture
+def keeper(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[WarmKeeper]:
+    """A keeper whose warm parent is ready; locks are this test's own."""
+    locks = tmp_path / "locks"
+    locks.mkdir()
+    monkeypatch.setattr(warm.tempfile, "gettempdir", lambda: str(locks))
+    monkeypatch.setattr(warm, "PROGRAM", ("-c", LEAN))
+    made = WarmKeeper()
+    monkeypatch.setattr(child, "KEEPER", made)
+    child.keep_warm(settings)
+    poll("the warm parent", lambda: made.parent(waits=True), 60)
+    yield made
+    made.close()
+
+
+def parent_of(keeper: WarmKeeper) -> warm.WarmParent:
+    found = keeper.parent(waits=False)
+    assert found is not None
+    return found
+
+
+def run(
+    settings: Settings, watch=lambda memory_mb: None, answer=lambda message: {"job": None}
+) -> child.Ended:
+    """A child of the step `check`; answer: to its first question."""
+    return child.run_child(
+        ["check"],
+        scratch=settings.scratch,
+        log=settings.logs / "check.log",
+        handlers={"next": answer},
+        watch=watch,
+    )
+
+
+def test_a_child_is_forked_serves_its_job_and_leaves_nothing(keeper: WarmKeeper, settings: Settings) -> None:
+    parent = psutil.Process(parent_of(keeper).pid)
+    assert ask_child(settings, "check", {})["starts"]
+    poll("no child", lambda: not parent.children(), 5)
+    assert list(settings.scratch.iterdir()) == []
+
+
+def test_a_forked_child_has_no_secrets_a_session_of_its_own_and_its_folder(
+    keeper: WarmKeeper, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LWDASH_METRICS_TOKEN", "secret")
+    parent = psutil.Process(parent_of(keeper).pid)
+    seen = {}
+
+    def look(message: dict[str, object]) -> dict[str, object]:
+        (found,) = parent.children()
+        seen.update(folder=found.cwd(), leads=os.getsid(found.pid) == found.pid, token=found.environ())
+        return {"job": None}
+
+    assert run(settings, answer=look) == child.Ended(0, None)
+    assert seen["leads"]
+    assert seen["folder"].startswith(str(settings.scratch))
+    assert "secret" not in str(seen["token"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT])
+def test_how_a_forked_child_ended_is_known(keeper: WarmKeeper, settings: Settings, number: int) -> None:
+    parent = psutil.Process(parent_of(keeper).pid)
+
+    def kill(message: dict[str, object]) -> None:
+        (found,) = parent.children()
+        os.kill(found.pid, number)
+
+    ended = run(settings, answer=kill)
+    assert ended.returncode == -number
+    assert signal.Signals(number).name in ended.words
+    assert parent.is_running(), "the next child is forked from it"
+    assert ask_child(settings, "check", {})["starts"]
+
+
+def test_a_forked_child_is_stopped_from_outside(keeper: WarmKeeper, settings: Settings) -> None:
+    began = time.monotonic()
+    ended = run(settings, watch=lambda memory_mb: "cancelled", answer=lambda message: None)
+    assert ended.reason == "cancelled"
+    assert time.monotonic() - began < 3
+
+
+def test_a_warm_parent_that_dies_takes_its_children_along_and_steps_go_on(
+    keeper: WarmKeeper, settings: Settings
+) -> None:
+    parent = psutil.Process(parent_of(keeper).pid)
+    children: list[psutil.Process] = []
+
+    def kill(message: dict[str, object]) -> None:
+        children.extend(parent.children())
+        parent.kill()
+
+    assert run(settings, answer=kill).returncode == -signal.SIGKILL
+    poll("no orphan", lambda: not any(process.is_running() for process in children), 5)
+    assert ask_child(settings, "check", {})["starts"], "in a child started anew"
+
+
+def test_a_host_has_one_warm_parent(keeper: WarmKeeper, settings: Settings) -> None:
+    other = WarmKeeper()
+    other.want(settings, {})
+    poll("it gives up", lambda: other._thread is None, 10)
+    assert other.parent(waits=True) is None
+
+
+def test_it_goes_when_nobody_wants_it_or_memory_is_short(
+    keeper: WarmKeeper, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = psutil.Process(parent_of(keeper).pid)
+    monkeypatch.setattr(warm, "_free_mb", lambda: warm.MIN_FREE_MB - 1)
+    poll("its end", lambda: not process.is_running(), 10)
+    poll("the keeper is free", lambda: keeper._thread is None, 10)
+    child.keep_warm(settings)
+    poll("it is not started again", lambda: keeper._thread is None, 10)
+    monkeypatch.undo()
+
+
+def test_it_goes_after_idle_time(keeper: WarmKeeper) -> None:
+    process = psutil.Process(parent_of(keeper).pid)
+    keeper._wanted_until = time.monotonic()
+    poll("its end", lambda: not process.is_running(), 10)
+
+
+def test_it_is_not_kept_where_a_step_may_use_little_memory(settings: Settings) -> None:
+    keeper = WarmKeeper()
+    keeper.want(dataclasses.replace(settings, job_memory=1024), {})
+    assert keeper._thread is None
+
+
+def test_importing_makes_way_for_a_measurement(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warm.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(warm, "PROGRAM", ("-c", "import time; time.sleep(60)"))
+    keeper = WarmKeeper()
+    keeper.want(settings, {})
+    poll("its start", lambda: keeper._parent, 10)
+    place = Place(tmp_path)
+    try:
+        assert place.take_alone(lambda: False)
+        assert psutil.Process(keeper._parent.pid).status() == psutil.STATUS_STOPPED  # type: ignore[union-attr]
+    finally:
+        place.close()
+        keeper.close()
