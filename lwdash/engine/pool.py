@@ -89,9 +89,9 @@ class Embedded:
             protocol="tcp://",
             host="127.0.0.1",
             n_workers=1,
-            threads_per_worker=slots + len(LANES),
+            threads_per_worker=sum(_places(slots).values()),
             dashboard_address="127.0.0.1:0",
-            resources={OTHERS: slots, **dict.fromkeys(LANES.values(), 1)},
+            resources=_places(slots),
             memory_limit=0,
             local_directory=str(self.settings.scratch),
             silence_logs=logging.ERROR,
@@ -105,8 +105,8 @@ class Embedded:
 
     def room(self, known: Sequence[str]) -> Counter[str]:
         taken = _taken(known)
-        slots = {MEASURE: 1, DETAILS: 1, OTHERS: self.settings.slots}
-        return Counter({name: count - taken[name] for name, count in slots.items()})
+        slots = _places(self.settings.slots)
+        return Counter({name: int(count) - taken[name] for name, count in slots.items()})
 
     def submit(self, batch: Sequence[Waiting], ended: Callable[[BaseException | None], None]) -> None:
         _submit(self._client, batch, self.settings, {lane(batch[0].step): 1}, None, ended)
@@ -235,6 +235,11 @@ class Shared:
 
 def _taken(known: Sequence[str]) -> Counter[str]:
     return Counter(lane(key.partition(":")[0]) for key in known if next(members_of(key), None))
+
+
+def _places(slots: int) -> dict[str, float]:
+    """How many batches run at once on a host, by `lane`."""
+    return {MEASURE: 1, DETAILS: min(2, slots), OTHERS: slots}
 
 
 def lane(step: str) -> str:
