@@ -83,7 +83,7 @@ def run_child(
         read, write = os.pipe()
         with log.open("ab") as output:
             environment = {**_environment(folder), **(variables or {}), **paused}
-            process = (
+            process: Process = (
                 None if variables else _forked(arguments, folder, environment, write, output)
             ) or subprocess.Popen(
                 [sys.executable, *PROGRAM, *arguments],
@@ -123,7 +123,9 @@ def _forked(
 ) -> ForkedChild | None:
     """A child of the warm parent; None where there is none."""
     parent = KEEPER.parent(waits=arguments[0] in NEEDS_TENSORFLOW) if PROGRAM == WORKER else None
-    return parent and parent.fork(arguments, folder=folder, environment=environment, link=link, log=log)
+    if parent is None:
+        return None
+    return parent.fork(arguments, folder=folder, environment=environment, link=link, log=log)
 
 
 def _environment(folder: Path) -> dict[str, str]:
