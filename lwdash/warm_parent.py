@@ -54,7 +54,7 @@ def main() -> None:
     signal.set_wakeup_fd(wakes)
     _tell(requests, ready=True)
     while True:
-        for source in select.select([requests, ended], [], [])[0]:
+        for source in select.select([requests.fileno(), ended], [], [])[0]:
             if source == ended:
                 os.read(ended, 4096)
                 _report_ended(requests)

@@ -233,11 +233,11 @@ def finish_measure(
 
 def _details_of(engine: Engine, run_id: int) -> Insert:
     """The statement that queues the DETAILS analysis of a run."""
-    taken_over = (
+    taken_over: tuple[Any, ...] = (
         Run.experiment_id, Run.recipe, Run.is_trained, Run.submission, Run.owner, Run.tflite_sha256,
         Run.baseline_sha256,
     )  # fmt: skip
-    added = {
+    added: dict[str, Any] = {
         "kind": literal(DETAILS), "step": literal(DETAILS), "state": literal(State.QUEUED.value), "of_run": Run.id,
         "is_baseline": false(), "tags": literal([], JSON), "note": literal(""), "attempt": literal(1),
         "vanished": literal(0), "cancel_requested": false(), "progress": literal(0.0), "created_at": now(engine),

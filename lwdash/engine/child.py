@@ -107,7 +107,7 @@ def run_child(
         read, write = os.pipe()
         with open(log, "ab", opener=_private) as output:
             environment = {**_environment(folder), **(variables or {}), DIES_WITH_PARENT: "1"}
-            process = (
+            process: Process = (
                 None if variables else _forked(arguments, folder, environment, write, output)
             ) or subprocess.Popen(
                 [sys.executable, *PROGRAM, *arguments],
@@ -155,7 +155,9 @@ def _forked(
 ) -> ForkedChild | None:
     """A child of the warm parent; None where there is none."""
     parent = KEEPER.parent(waits=arguments[0] in NEEDS_TENSORFLOW) if PROGRAM == WORKER else None
-    return parent and parent.fork(arguments, folder=folder, environment=environment, link=link, log=log)
+    if parent is None:
+        return None
+    return parent.fork(arguments, folder=folder, environment=environment, link=link, log=log)
 
 
 def _environment(folder: Path) -> dict[str, str]:

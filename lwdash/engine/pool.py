@@ -92,9 +92,9 @@ class Embedded:
             protocol="tcp://",
             host="127.0.0.1",
             n_workers=1,
-            threads_per_worker=slots + len(set(LANES.values())),
+            threads_per_worker=int(sum(_places(slots).values())),
             dashboard_address="127.0.0.1:0",
-            resources={WORK: slots, **dict.fromkeys(LANES.values(), 1)},
+            resources=_places(slots),
             memory_limit=0,
             local_directory=str(self.settings.scratch),
             silence_logs=logging.ERROR,
@@ -108,8 +108,8 @@ class Embedded:
 
     def room(self, known: Sequence[str]) -> Counter[str]:
         taken = _taken(known)
-        places = {**dict.fromkeys(LANES.values(), 1), WORK: self.settings.slots}
-        return Counter({lane: count - taken[lane] for lane, count in places.items()})
+        slots = _places(self.settings.slots)
+        return Counter({name: int(count) - taken[name] for name, count in slots.items()})
 
     def submit(self, batch: Sequence[Waiting], ended: Callable[[BaseException | None], None]) -> None:
         _submit(self._client, batch, self.settings, {lane_of(batch[0].step): 1}, None, ended)
@@ -253,6 +253,11 @@ def lane_of(step: str) -> str:
 
 def _taken(known: Sequence[str]) -> Counter[str]:
     return Counter(lane_of(key.partition(":")[0]) for key in known if next(members_of(key), None))
+
+
+def _places(slots: int) -> dict[str, float]:
+    """How many batches run at once on a host, by lane."""
+    return {MEASURE: 1, SHORT: 1, DETAILS: min(2, slots), WORK: slots}
 
 
 def _submit(

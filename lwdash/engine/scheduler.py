@@ -25,6 +25,7 @@ from lwdash.home import explain_storage
 from lwdash.settings import Settings
 from storage import queue, runs
 from storage.queue import Waiting
+from storage.runs import DETAILS
 from storage.store import Store
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,8 @@ GONE_AFTER_S = 6.0
 """Silence of a step whose worker has left the cluster: two heartbeats and some."""
 BATCH_LIMIT = 25
 """Runs that share a child at most, so that one result list does not wait for a hundred runs."""
+DETAILS_LIMIT = 5
+"""The same for details, which nothing shares but the rows: two children do them faster than one."""
 
 
 class NoSteps(EngineUnavailable):
@@ -234,5 +237,6 @@ def batches(queued: Sequence[Waiting]) -> Iterator[list[Waiting]]:
         is_alone = w.is_trained and lane_of(w.step) == WORK
         together.setdefault((w.step, w.experiment_id, w.run_id if is_alone else None), []).append(w)
     for members in together.values():
-        for start in range(0, len(members), BATCH_LIMIT):
-            yield members[start : start + BATCH_LIMIT]
+        limit = DETAILS_LIMIT if members[0].step == DETAILS else BATCH_LIMIT
+        for start in range(0, len(members), limit):
+            yield members[start : start + limit]

@@ -25,6 +25,7 @@ from typing import IO, Any
 
 import psutil
 
+from lwdash.engine.host import STOPPING
 from lwdash.engine.room import Place, lock_file
 from lwdash.link import CAN_BE_PAUSED, DIES_WITH_PARENT
 from lwdash.settings import PROJECT, Settings
@@ -207,7 +208,9 @@ class WarmKeeper:
         if parent is None:
             return None
         until = time.monotonic() + START_SECONDS
-        while waits and not parent.ready.is_set() and not parent.gone.is_set() and time.monotonic() < until:
+        while waits and not (parent.ready.is_set() or parent.gone.is_set() or STOPPING.is_set()):
+            if time.monotonic() > until:
+                break
             parent.ready.wait(0.05)
         if not parent.ready.is_set() or parent.gone.is_set():
             return None
@@ -247,6 +250,9 @@ class WarmKeeper:
                 parent.pause()
             while not self._stop.wait(POLL_SECONDS) and not parent.gone.is_set():
                 if parent.ready.is_set():
+                    if is_paused:  # it was ready in the moment in which it was paused
+                        parent.resume()
+                        is_paused = False
                     place.leave()
                 elif is_paused and place.take():
                     parent.resume()

@@ -42,6 +42,16 @@ def test_a_batch_is_done_once_each(drill: Site) -> None:
     assert all(drill.did(run) == ONCE for run in ids)
 
 
+def test_a_baseline_is_measured_while_its_batch_goes_on(drill: Site) -> None:
+    drill.start()
+    entries = [("work", True, False), ("work(seconds=4)", False, False), ("work", False, False)]
+    first, slow, last = runs.add_runs(drill.store.database, drill.experiment, entries, "submission")
+    drill.wait(first, lambda row: row["state"] == "succeeded")
+    assert drill.states([slow, last]) == ["running", "queued"]
+    assert drill.wait_until_ended([slow, last]) == ["succeeded"] * 2
+    assert [drill.did(run) for run in (first, slow, last)] == [ONCE] * 3
+
+
 def test_native_code_that_aborts_is_said(drill: Site) -> None:
     drill.start()
     bad, good = drill.queue("abort", "work")
