@@ -209,8 +209,9 @@ def _fast_kernels(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
     multiplying = [types[name] for name in MULTIPLYING if name in types]
     if not multiplying:
         return
-    named = ", ".join(f"{one['type']} ×{one['count']}" for one in multiplying)
-    reason = f"Measured at {speedup:.2f} times the original's speed: {named} run outside of LiteRT's fast kernels. "
+    named = ", ".join(one["type"] + (f" ×{one['count']}" if one["count"] > 1 else "") for one in multiplying)
+    runs = "runs" if sum(one["count"] for one in multiplying) == 1 else "run"
+    reason = f"Measured at {speedup:.2f} times the original's speed: {named} {runs} outside of LiteRT's fast kernels. "
     backend = getattr(step.params, "backend", "litert")
     if step.name == "weight_only" and step.params.bits == "4":
         yield from _with_format(
