@@ -203,7 +203,10 @@ def _fast_kernels(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
         evidence.figures.get("xnnpack"),
         evidence.figures.get("speedup"),
     )
-    if step is None or not isinstance(found, dict) or not found["outside"] or not speedup or speedup >= 1:
+    if step is None or not isinstance(found, dict) or not found["outside"] or not speedup:
+        return
+    between = evidence.figures.get("speedup_ci")
+    if (between[1] if isinstance(between, (list, tuple)) else speedup) >= 1:
         return
     types = {one["type"]: one for one in found["outside_operators"]}
     multiplying = [types[name] for name in MULTIPLYING if name in types]
