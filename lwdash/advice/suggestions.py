@@ -224,14 +224,18 @@ def _fast_kernels(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
         evidence.figures.get("xnnpack"),
         evidence.figures.get("speedup"),
     )
-    if step is None or not isinstance(found, dict) or not found["outside"] or not speedup or speedup >= 1:
+    if step is None or not isinstance(found, dict) or not found["outside"] or not speedup:
+        return
+    between = evidence.figures.get("speedup_ci")
+    if (between[1] if isinstance(between, (list, tuple)) else speedup) >= 1:
         return
     types = {one["type"]: one for one in found["outside_operators"]}
     multiplying = [types[name] for name in MULTIPLYING if name in types]
     if not multiplying:
         return
-    named = ", ".join(f"{one['type']} ×{one['count']}" for one in multiplying)
-    reason = f"Measured at {speedup:.2f} times the original's speed: {named} run outside of LiteRT's fast kernels. "
+    named = ", ".join(one["type"] + (f" ×{one['count']}" if one["count"] > 1 else "") for one in multiplying)
+    runs = "runs" if sum(one["count"] for one in multiplying) == 1 else "run"
+    reason = f"Measured at {speedup:.2f} times the original's speed: {named} {runs} outside of LiteRT's fast kernels. "
     backend = getattr(step.params, "backend", "litert")
     if step.name == "weight_only" and step.params.bits == "4":
         yield from _with_format(

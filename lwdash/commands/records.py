@@ -102,7 +102,9 @@ def xnnpack_words(found: Mapping[str, Any]) -> str:
     """`XNNPACK runs 12 operators in 2 parts; outside of it: CONV_2D ×2 (conv_1, conv_2)`."""
     parts = f"{found['partitions']} part{'s' * (found['partitions'] != 1)}"
     outside = [
-        f"{one['type']} ×{one['count']}" + (f" ({', '.join(one['layers'])})" if one["layers"] else "")
+        one["type"]
+        + (f" ×{one['count']}" if one["count"] > 1 else "")
+        + (f" ({', '.join(one['layers'])})" if one["layers"] else "")
         for one in found["outside_operators"]
     ]
     return (

@@ -66,7 +66,7 @@ def delegation(facts: TfliteFacts, interpreter: Any) -> Delegation:
             wanted.extend(i for i in operator.inputs if i not in given)
     unpacking = {o.index for o in graph.operators if facts.unpacks_a_constant(o)}
     outside = tuple(o for o in graph.operators if o.index not in taken | unpacking)
-    return Delegation(frozenset(taken), outside, partitions)
+    return Delegation(frozenset(taken - unpacking), outside, partitions)
 
 
 def delegation_of(data: bytes, threads: int = 1) -> Delegation:

@@ -105,7 +105,7 @@ def _storage(
 
 
 def _with_room(stored: Stored) -> Stored:
-    reason = "4-bit weights of it run on slow built-in kernels, and 8 bits cost few bytes here"
+    reason = "LiteRT runs it slower with 4-bit weights, and 8 bits cost few bytes here"
     return Stored(stored.format, reason=reason)
 
 
