@@ -137,6 +137,7 @@ def fit_to_model(
             "label, as first..last."
         ) from None
     found_label = label.name if label else None
+    output: str | None
     if dense is not None:
         task, output, notes = dense.task, dense.output[0], _judged_note(outputs, dense.output)
     else:

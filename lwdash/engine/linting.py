@@ -103,7 +103,7 @@ def _ask(
     )
     findings = [finding.to_dict() for finding in label_findings(compared, chosen, answer["label"])]
     ordered = sorted(
-        [*findings, *answer["findings"]], key=lambda finding: SEVERITIES.index(finding["severity"])
+        [*answer["findings"], *findings], key=lambda finding: SEVERITIES.index(finding["severity"])
     )
     return {**answer, "findings": ordered}
 

@@ -45,7 +45,6 @@ CHOICES: Mapping[str, Choice] = {
     "delimiter": Choice("data:delimiter", FOUND),
     "classes": Choice("data:classes", ""),
     "task": Choice("data:task", FOUND),
-    "trusts_labels": Choice("data:trusts_labels", False, bool),
     "preprocess": Choice("data:preprocess", ""),
     "size_bytes": Choice("limit:size_bytes", None, float),
     "accuracy_drop": Choice("limit:accuracy_drop", None, float),

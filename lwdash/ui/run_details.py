@@ -131,6 +131,13 @@ def _quality(run: Mapping[str, Any], rows: str) -> None:
             "Accuracy", percent(run["accuracy"], 2), below, shown,
             is_good="higher", is_sure=run.get("verdict") in ("better", "worse"), help=rows,
         )  # fmt: skip
+        if not is_missing(run.get("mean_iou")):
+            _figure(
+                "Mean IoU",
+                percent(run["mean_iou"], 2),
+                "over classes",
+                help="Intersection over union of each class; see Predictions",
+            )
         return
     for key, name in ERRORS.items():
         if not is_missing(run.get(key)):

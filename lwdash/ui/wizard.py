@@ -1,7 +1,8 @@
 """The steps of the page that starts an experiment: model, data, recipes."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
@@ -24,7 +25,6 @@ from storage import experiments
 from storage.store import Store
 
 NONE = "there is no label column"
-TRUST = "data:trusts_labels"
 OWN_PARTS = {
     "evaluation": "Every figure is measured on these rows.",
     "calibration": "The ranges of integer files are set on these rows.",
@@ -82,6 +82,9 @@ def data_step(
     try:
         facts = submit.data_facts(row)
         chosen = _data_settings(facts)
+        # The tick counts for these files read in this way, and for no others.
+        trust = f"trust:{model_row['sha256']}:{row['sha256']}:{json.dumps(chosen.to_dict())}"
+        chosen = replace(chosen, trusts_labels=bool(st.session_state.get(trust, False)))
         row = inspect_as(settings, store, row, chosen.to_dict())
         facts = submit.data_facts(row)
         fitted = submit.fit(model, facts, chosen)
@@ -104,7 +107,7 @@ def data_step(
     if any(f.code in ("labels-contradicted", "below-chance") for f in linted.findings):
         st.checkbox(
             "The labels are right as they are read",
-            key=TRUST,
+            key=trust,
             help="Goes on although the model's own outputs contradict them. Every verdict will say so.",
         )
     if linted.stop is not None:
@@ -193,7 +196,6 @@ def _data_settings(facts: DataFacts) -> DataSettings:
         preprocess=preprocess,
         seed=int(seed),
         task=None if task == FOUND else task,
-        trusts_labels=bool(st.session_state.get(TRUST, False)),
     )
 
 

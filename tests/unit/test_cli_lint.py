@@ -69,6 +69,25 @@ def test_how_the_file_is_read_can_be_said(tmp_path: Path) -> None:
     assert "No row at all is of class d4." in [finding["what"] for finding in listed.json["findings"]]
 
 
+def test_a_run_stops_where_the_model_contradicts_the_order_of_the_labels(tmp_path: Path) -> None:
+    example = find_example("digits")
+    rows = pd.read_csv(example.data_path, nrows=300)
+    rows["label"] = [
+        f"d{9 - digit}" for digit in rows["label"]
+    ]  # sorted, they are d0 … d9: the reverse of the outputs
+    rows.to_csv(tmp_path / "odd.csv", index=False)
+    asked = [example.model_path, "--data", tmp_path / "odd.csv", "--label", "label", "--json"]
+    stopped = call_lwdash(tmp_path / "home", "run", *asked, "--recipe", "int8")
+    assert stopped.code == 2
+    assert "No run was started" in stopped.json["error"]
+    assert "--classes d9,d8,d7,d6,d5,d4,d3,d2,d1,d0" in stopped.json["error"]
+    assert call_lwdash(tmp_path / "home", "runs", "--json").json["runs"] == []
+    linted = call_lwdash(tmp_path / "home", "lint", *asked).json["findings"][0]
+    assert (linted["code"], linted["severity"], linted["stops"]) == ("labels-contradicted", "error", True)
+    insisted = call_lwdash(tmp_path / "home", "lint", *asked, "--trust-labels").json["findings"]
+    assert not any(finding["stops"] for finding in insisted)
+
+
 @pytest.mark.parametrize("sign", ["", "commas", ";;"])
 def test_a_delimiter_is_one_sign(capsys: pytest.CaptureFixture[str], sign: str) -> None:
     with pytest.raises(SystemExit) as ended:

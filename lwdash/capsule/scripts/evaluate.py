@@ -164,10 +164,8 @@ def labels_of(cells: list[list[str]], plan: Plan) -> np.ndarray | None:
     """The output index of each row's label, or its target where a number is to be predicted; (rows, targets) where
     there are several; (rows, *label_shape) where each position of a row has a class; None without labels."""
     if positions := plan.get("positions"):
-        texts = [[row[i].strip() for i in positions] for row in cells]
-        return np.array([[class_of(text, plan) for text in row] for row in texts]).reshape(
-            -1, *plan["label_shape"]
-        )
+        classes = [[class_of(row[i].strip(), plan) for i in positions] for row in cells]
+        return np.array(classes).reshape(-1, *plan["label_shape"])
     if targets := plan.get("targets"):
         return np.array([[number(row[i], plan) for i in targets] for row in cells], np.float32)
     columns = plan.get("label_columns")
