@@ -14,7 +14,13 @@ from lwdash.measure.accuracy import Quality, agreement, judge, looks_like_logits
 from lwdash.measure.answers import Answers
 from lwdash.measure.arena import plan_arena
 from lwdash.measure.explain import why_not_faster
-from lwdash.measure.fidelity import OutputFidelity, output_fidelity, output_findings, task_of_output
+from lwdash.measure.fidelity import (
+    OutputFidelity,
+    fits_16_bits,
+    output_fidelity,
+    output_findings,
+    task_of_output,
+)
 from lwdash.measure.flips import find_flips, turned_rows
 from lwdash.measure.host import Host, this_host
 from lwdash.measure.latency import Latency, compare_latency
@@ -88,6 +94,9 @@ class Measures:
             "variation_sqnr_db": first.variation_sqnr_db,
             "outputs": [f.to_dict() for f in self.fidelity],
             "output_findings": output_findings(self.fidelity),
+            "outputs_fit_16_bits": all(
+                fits_16_bits(f.reach, [t.spread for t in f.targets]) for f in self.fidelity
+            ),
             "verdict": self.verdict.verdict,
             "verdict_text": self.verdict.text,
             "verdict_details": self.verdict.to_dict(),
