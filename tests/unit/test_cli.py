@@ -120,6 +120,8 @@ def test_show_gives_one_with_its_layers(finished: Finished, runs: dict[str, Any]
     record = call_lwdash(finished.home, "show", str(number), "--layers", "--json").json
     assert {k: record[k] for k in runs["int8"]} == runs["int8"]
     assert len(record["layers"]) >= 4
+    assert record["layer_bytes"] + record["overhead_bytes"] == record["size_bytes"]
+    assert sum(record["bytes_by_kind"].values()) == record["size_bytes"]
     lines = call_lwdash(finished.home, "show", str(number), "--layers").out
     assert "verdict:" in lines
     refused(call_lwdash(finished.home, "show", "999", "--json"), "no run 999")
