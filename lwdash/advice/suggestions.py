@@ -90,10 +90,11 @@ def _lost_output(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
             recipe, mixed, "mixed", f"Keep {last} in float",
             f"{lost} The last layer and the output in float32 need no common scale; all layers before stay in 8 bits.",
         )  # fmt: skip
-    yield from _with_format(
-        recipe, TECHNIQUES["int16x8"].Params(), "int16x8", "16-bit activations",
-        f"{lost} 16 bits have 256 steps where 8 bits have one.",
-    )  # fmt: skip
+    if evidence.figures.get("outputs_fit_16_bits", True):
+        yield from _with_format(
+            recipe, TECHNIQUES["int16x8"].Params(), "int16x8", "16-bit activations",
+            f"{lost} 16 bits have 256 steps where 8 bits have one.",
+        )  # fmt: skip
 
 
 def _worst_layer(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:

@@ -29,6 +29,8 @@ def target_findings(dataset: Dataset) -> list[Finding]:
     widest = int(np.argmax(np.abs(values).max(axis=0)))
     named = ", ".join(str(i + 1) for i in small[:6]) + (", …" if len(small) > 6 else "")
     one = len(small) == 1
+    has_16_bits = (4 * spreads[small] >= MIN_LEVELS * step * STEPS / 2**15).all()
+    wide = "; int16x8 is fine enough too" if has_16_bits else ", since 16 bits are not enough"
     return [
         Finding(
             "uneven-targets",
@@ -39,7 +41,7 @@ def target_findings(dataset: Dataset) -> list[Finding]:
             "labels",
             f"In an int8 file fewer than {MIN_LEVELS} different values are left of {'it' if one else 'each of them'}, or "
             "one constant. A mean error over all targets hides that.",
-            "Give each unit of measure an output of its own (split heads), train on targets of the same spread, or use "
-            "int16x8 or a last layer in float32: mixed(default=int8, overrides=<last layer>=float32, io=float32).",
+            "Give each unit of measure an output of its own (split heads), train on targets of the same spread, or keep the "
+            f"last layer in float32: mixed(default=int8, <last layer>=float32, io=float32){wide}.",
         )
     ]

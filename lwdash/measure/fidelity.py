@@ -24,6 +24,8 @@ MIN_CLASS_SPREAD = 1e-2
 """Class outputs that vary by less than this share of their size give every row the same answer: 8 bits hold three steps."""
 MIN_NUMBER_SPREAD = 1e-5
 """Numbers that vary by less than this share of their size vary by a hundred roundings of a float32."""
+MIN_LEVELS = 8
+"""Different values that the usual range of a number, two standard deviations to each side, needs at least."""
 MAX_TARGETS = 32
 """An output of more numbers is a curve or a picture and is judged as a whole."""
 CLASS_TASKS = ("classification", "binary", "multi-label")
@@ -48,7 +50,7 @@ class OutputFidelity:
 
     sqnr_db: over all numbers. variation_sqnr_db: of the worst target, or of the whole output where `targets` is empty; None
     where nothing differs or nothing varies. worst_target: index of that target. relative_spread: of the reference from
-    row to row, as a share of its largest value. task: what the output is for.
+    row to row, as a share of its largest value, which is `reach`. task: what the output is for.
     """
 
     name: str
@@ -59,6 +61,7 @@ class OutputFidelity:
     worst_target: int | None = None
     is_constant: bool = False
     relative_spread: float | None = None
+    reach: float | None = None
     targets: tuple[TargetFidelity, ...] = ()
     task: str = "regression"
 
@@ -108,6 +111,7 @@ def output_fidelity(task: str, name: str, outputs: np.ndarray, reference: np.nda
         worst_target=worst,
         is_constant=bool(is_flat.any() if is_by_target else is_flat.size and is_flat.all()) and rows > 1,
         relative_spread=float(spread.max(initial=0.0)) / level if level > 0 and rows > 1 else None,
+        reach=level,
         targets=targets,
         task=task,
     )
@@ -167,13 +171,20 @@ def _finding(output: OutputFidelity, name: str) -> str | None:
 def _remedy(output: OutputFidelity) -> str:
     """What keeps the output; numbers of one output share one scale in an integer file."""
     if output.targets:
+        wide = "int16x8, a" if fits_16_bits(output.reach, [t.spread for t in output.targets]) else "A"
         return (
-            "In an integer file the numbers of one output share one scale. int16x8, a last layer in float32 (mixed) or an "
+            f"In an integer file the numbers of one output share one scale. {wide} last layer in float32 (mixed) or an "
             "output of its own for each unit of measure keeps them apart."
         )
     return (
         "int16x8, or a last layer in float32 (mixed), keeps more of it; so does a recipe that removes less."
     )
+
+
+def fits_16_bits(reach: float | None, spreads: Sequence[float]) -> bool:
+    """Whether a 16-bit scale that holds `reach` leaves each number, by its standard deviation, MIN_LEVELS values."""
+    step = (reach or 0.0) / 2**15
+    return all(4 * spread >= MIN_LEVELS * step for spread in spreads if spread > 0)
 
 
 def _share(decibels: float) -> str:

@@ -15,7 +15,13 @@ from lwdash.measure.answers import Answers
 from lwdash.measure.arena import plan_arena
 from lwdash.measure.delegation import Delegation, delegation, delegation_of
 from lwdash.measure.explain import why_not_faster
-from lwdash.measure.fidelity import OutputFidelity, output_fidelity, output_findings, task_of_output
+from lwdash.measure.fidelity import (
+    OutputFidelity,
+    fits_16_bits,
+    output_fidelity,
+    output_findings,
+    task_of_output,
+)
 from lwdash.measure.flips import find_flips, turned_rows
 from lwdash.measure.host import Host, this_host
 from lwdash.measure.latency import Latency, compare_latency
@@ -94,6 +100,9 @@ class Measures:
             "is_baseline_below_chance": self.is_baseline_below_chance,
             "outputs": [f.to_dict() for f in self.fidelity],
             "output_findings": output_findings(self.fidelity),
+            "outputs_fit_16_bits": all(
+                fits_16_bits(f.reach, [t.spread for t in f.targets]) for f in self.fidelity
+            ),
             "verdict": self.verdict.verdict,
             "verdict_text": self.verdict.text,
             "verdict_details": self.verdict.to_dict(),

@@ -124,6 +124,8 @@ def test_show_gives_one_with_its_layers(finished: Finished, runs: dict[str, Any]
     outside = [one for one in record["layers"] if one["is_in_xnnpack"] is False]
     assert xnnpack["outside"] == len(outside) == sum(one["count"] for one in xnnpack["outside_operators"])
     assert xnnpack["inside"] == sum(one["is_in_xnnpack"] is True for one in record["layers"]) > 0
+    assert record["layer_bytes"] + record["overhead_bytes"] == record["size_bytes"]
+    assert sum(record["bytes_by_kind"].values()) == record["size_bytes"]
     lines = call_lwdash(finished.home, "show", str(number), "--layers").out
     assert "verdict:" in lines
     assert f"fast kernels: XNNPACK runs {xnnpack['inside']} operators in" in lines
