@@ -130,7 +130,10 @@ def _moved(layer: Any, config: dict[str, Any], layout: int, rank: int) -> dict[s
         return {**config, "data_format": "channels_last"}
     if name in ALONG_AXIS:
         axis = config["axis"]
-        return {**config, "axis": _moved_axis(axis if isinstance(axis, int) else list(axis)[0], layout, rank)}
+        return {
+            **config,
+            "axis": _moved_axis(axis if isinstance(axis, int) else next(iter(axis)), layout, rank),
+        }
     if name == "PReLU" and config.get("shared_axes"):
         return {
             **config,
