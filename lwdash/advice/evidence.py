@@ -58,6 +58,19 @@ class Evidence:
         return self.compressed.get("stages") or ()
 
     @property
+    def unrolled_steps(self) -> int:
+        """Time steps that the recurrent layers of an integer file were unrolled to, 0 where they are loops."""
+        facts = [stage["facts"] for stage in self.stages]
+        is_unrolled = any("unrolled" in str(f.get("made_by", "")) for f in facts)
+        return next((int(f["time_steps"]) for f in facts if f.get("time_steps")), 0) if is_unrolled else 0
+
+    @property
+    def growth(self) -> float | None:
+        """Size of the file as a multiple of its float baseline's; None where one was not measured."""
+        size, before = self.figures.get("size_bytes"), self.figures.get("baseline_size_bytes")
+        return size / before if size and before else None
+
+    @property
     def difference(self) -> float | None:
         """How much better than the baseline, as a share: accuracy, or agreement − 1 without labels."""
         accuracy, baseline = self.figures.get("accuracy"), self.figures.get("baseline_accuracy")

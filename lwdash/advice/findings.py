@@ -32,6 +32,7 @@ def findings(evidence: Evidence) -> list[Finding]:
         *_structure(evidence),
         *_floats(evidence),
         *_packing(evidence),
+        *_canonical_form(evidence),
         *_steps(evidence),
         *_speed(evidence),
     ]
@@ -133,17 +134,37 @@ def _packing(evidence: Evidence) -> Iterator[Finding]:
 
 def _steps(evidence: Evidence) -> Iterator[Finding]:
     """Why the integer file of a recurrent network can be several times as large as its float one."""
-    facts = [stage["facts"] for stage in evidence.stages]
-    steps = next((f["time_steps"] for f in facts if f.get("time_steps")), None)
-    if steps and any("unrolled" in str(f.get("made_by", "")) for f in facts):
-        size, before = evidence.figures.get("size_bytes"), evidence.figures.get("baseline_size_bytes")
-        became = f" {_kb(before)} became {_kb(size)}." if size and before and size > before else ""
-        yield Finding(
-            "note",
-            f"The recurrent layers stand in the file as {steps:,} steps one after the other, since loops have no integer "
-            f"form. Each step brings operators of its own, while the weights are stored once.{became} With dynamic the "
-            "layers stay loops.",
-        )
+    steps = evidence.unrolled_steps
+    if not steps:
+        return
+    size, before, growth = (
+        evidence.figures.get("size_bytes"),
+        evidence.figures.get("baseline_size_bytes"),
+        evidence.growth,
+    )
+    is_larger = growth is not None and growth > 1
+    became = (
+        f" {_kb(before)} became {_kb(size)}, {growth:.1f} times as much."
+        if is_larger and size and before
+        else ""
+    )
+    yield Finding(
+        "problem" if is_larger else "note",
+        f"The recurrent layers stand in the file as {steps:,} steps one after the other, since loops have no integer "
+        f"form. Each step brings operators of its own, while the weights are stored once.{became} "
+        + (
+            "Use dynamic for this network: its weights become 8-bit too, and the layers stay loops."
+            if is_larger
+            else "With dynamic the layers stay loops."
+        ),
+    )
+
+
+def _canonical_form(evidence: Evidence) -> Iterator[Finding]:
+    """What had to be changed of the model before anything else, such as a batch size or a layout."""
+    for stage in evidence.stages:
+        for change in (stage["facts"].get("canonical_form") or {}).get("changes", ()):
+            yield Finding("note", str(change))
 
 
 def _speed(evidence: Evidence) -> Iterator[Finding]:

@@ -44,6 +44,17 @@ def suggest(evidence: Evidence) -> list[Suggestion]:
     return list(found.values())[:MOST]
 
 
+def _loops(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
+    """An integer file of unrolled recurrent layers that is larger than the float one: keep the loops."""
+    growth = evidence.growth
+    if evidence.unrolled_steps and growth is not None and growth > 1:
+        yield from _with_format(
+            recipe, TECHNIQUES["dynamic"].Params(), "dynamic", "Keep the loops",
+            f"The {evidence.unrolled_steps:,} unrolled time steps made the file {growth:.1f} times as large as the float "
+            "one; dynamic stores the same weights in 8 bits and keeps the layers as loops.",
+        )  # fmt: skip
+
+
 def _first_steps(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
     """From the float file: the number formats."""
     if recipe.keras_steps or recipe.tflite_step:
@@ -334,8 +345,8 @@ def _further(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
 
 
 RULES: tuple[Rule, ...] = (
-    _first_steps, _integer_throughout, _lost_output, _worst_layer, _scales, _fast_kernels, _finer_weights, _training,
-    _lost_structure,
+    _loops, _first_steps, _integer_throughout, _lost_output, _worst_layer, _scales, _fast_kernels, _finer_weights,
+    _training, _lost_structure,
     _less_structure, _ranges, _further,
 )  # fmt: skip
 """In the order of what a person would try first."""

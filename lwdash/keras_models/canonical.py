@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from lwdash.keras_models.bridge_graph import legal_name
 from lwdash.keras_models.channels_last import has_channels_first, with_channels_last
 from lwdash.keras_models.learnt_state import learnt_config
 from lwdash.keras_models.structure import HALVES, OTHERS, library_of, with_flat_ports
@@ -56,9 +57,10 @@ def canonical_form(model: Any, rows: Sequence[np.ndarray] | None = None) -> Cano
     """
     if not _is_graph(model):
         return Canonical(model)
+    renamed = _with_legal_names(model)
     reasons = list(_reasons(model))
     if not reasons:
-        return Canonical(with_flat_ports(model))
+        return Canonical(with_flat_ports(model), renamed)
     try:
         copy = _rebuilt(model)
         if has_channels_first(copy):
@@ -72,7 +74,37 @@ def canonical_form(model: Any, rows: Sequence[np.ndarray] | None = None) -> Cano
     if not difference <= tolerance * max(scale, MIN_SCALE):  # also NaN
         reason = f"its outputs then differ by up to {difference:.2g} where the original's reach {scale:.2g}"
         return Canonical(with_flat_ports(model), (_left(reasons, reason),))
-    return Canonical(copy, tuple(reasons), difference, scale)
+    return Canonical(copy, (*renamed, *reasons), difference, scale)
+
+
+def _with_legal_names(model: Any) -> tuple[str, ...]:
+    """Renames layers of a Keras 3 model, in place, that TensorFlow has no scope for; what was renamed, as a sentence."""
+    if library_of(model).__name__ != "keras":
+        return ()
+    renamed: dict[str, str] = {}
+    for layers in _levels(model):
+        taken = {layer.name for layer in layers}
+        for layer in layers:
+            legal = base = legal_name(layer.name)
+            number = 1
+            while legal != layer.name and legal in taken:
+                legal, number = f"{base}_{number}", number + 1
+            if legal != layer.name and not _is_input(layer):
+                renamed[layer.name] = legal
+                taken.add(legal)
+                layer.name = legal
+    if not renamed:
+        return ()
+    pairs = ", ".join(f"'{old}' is '{new}' here" for old, new in list(renamed.items())[:5])
+    return (f"{len(renamed)} layer names have signs that TensorFlow does not take: {pairs}.",)
+
+
+def _levels(model: Any) -> Iterator[list[Any]]:
+    """The layers of a model, then those of each nested one: names are unique within a level."""
+    yield list(model.layers)
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            yield from _levels(layer)
 
 
 def _reasons(model: Any) -> Iterator[str]:
@@ -224,10 +256,23 @@ def _outputs(model: Any, columns: Sequence[np.ndarray]) -> list[np.ndarray]:
             for values, tensor in zip(columns, flat.inputs, strict=True)
         ]
         _forget(flat)
-        outputs = flat(batch if len(batch) > 1 else batch[0], training=False)
+        outputs = _call(flat, batch)
         outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
         parts.append([np.asarray(_as_float(values))[: count - start] for values in outputs])
     return [np.concatenate(values) for values in zip(*parts, strict=True)]
+
+
+def _call(model: Any, batch: Sequence[Any]) -> Any:
+    """The outputs for one batch; compiled by XLA where TensorFlow has no kernel, as for channels_first on a CPU."""
+    import tensorflow as tf
+
+    def call(*tensors: Any) -> Any:
+        return model(list(tensors) if len(tensors) > 1 else tensors[0], training=False)
+
+    try:
+        return call(*batch)
+    except tf.errors.OpError:
+        return tf.function(call, jit_compile=True)(*batch)
 
 
 def _as_float(values: Any) -> Any:

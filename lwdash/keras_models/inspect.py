@@ -84,6 +84,7 @@ def network_facts(
     layers = _layers(network, counts, shapes)
     inputs = tuple(_input(network, ref, shapes) for ref in network.inputs)
     _refuse_text(inputs, layers)
+    _refuse_hashes(layers)
     outputs = tuple(_output(network, ref, output_shapes.get(ref)) for ref in network.outputs)
     last = _producer(network, network.outputs[0]) if network.outputs else None
     activation = output_activation(layers, last)
@@ -116,6 +117,19 @@ def _refuse_text(inputs: Sequence[TensorFacts], layers: Sequence[LayerFacts]) ->
         f"the input '{port.name}' takes text, which TensorFlow Lite files cannot look up. Save the model that begins "
         f"after {after}, and give the rows as the numbers that it makes of the words"
     )
+
+
+HASHING = frozenset({"Hashing", "HashedCrossing"})
+
+
+def _refuse_hashes(layers: Sequence[LayerFacts]) -> None:
+    """Raises ModelRefused for a standard layer that TensorFlow Lite has no operators for: it hashes numbers as text."""
+    layer = next((layer for layer in layers if layer.class_name in HASHING), None)
+    if layer is not None:
+        raise ModelRefused(
+            f"the layer '{layer.path}' ({layer.class_name}) hashes its input as text, which TensorFlow Lite files cannot "
+            "do. Save the model that begins after it, and give the rows as the numbers that it makes of its input"
+        )
 
 
 def _layers(

@@ -204,7 +204,13 @@ def _scan_record(record: dict[str, Any]) -> None:
     where = "'{}' ({})".format(*(_printable(str(part)[:100]) for part in named))
     if record["kind"] == "_tf_keras_metric":
         # Metrics are revived also when a model is loaded uncompiled.
-        scan_object_config({**entry, "module": "keras.metrics"}, f"metric {where}")
+        try:
+            scan_object_config({**entry, "module": "keras.metrics"}, f"metric {where}")
+        except ModelRefused as refused:
+            raise ModelRefused(
+                f"the SavedModel was compiled with the metric {where}, which is not one of Keras's. No metric is needed "
+                "here: load the model with compile=False, save it again, and give that"
+            ) from refused
         return
     if not record["kind"].startswith("_tf_keras_"):
         raise ModelRefused(

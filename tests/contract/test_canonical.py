@@ -177,6 +177,21 @@ def test_a_batch_size_inside_the_graph_leaves_the_model_as_it_was(keras: ModuleT
     assert "left as it was saved" in form.changes[0]
 
 
+def test_names_that_tensorflow_does_not_take_are_made_legal() -> None:
+    import keras
+
+    inputs = keras.Input((4,), name="x")
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="a<b")], name="in ner")
+    model = keras.Model(inputs, keras.layers.Dense(2, name="a b:c")(inner(inputs)))
+    values = rows(4)
+    expected = np.asarray(model.layers[-1](model.layers[1](values)))
+    form = canonical_form(model, [values])
+    assert [layer.name for layer in form.model.layers] == ["x", "in_ner", "a_b_c"]
+    assert "'a<b' is 'a_b' here" in form.changes[0]
+    float32.apply(form.model, ["x"], [(4,)])
+    np.testing.assert_allclose(form.model.predict(values, verbose=0), expected, atol=1e-6)
+
+
 def test_a_canonical_model_is_left_alone(keras: ModuleType) -> None:
     inputs = keras.Input((8, 8, 1))
     model = keras.Model(inputs, keras.layers.Conv2D(2, 3)(inputs))

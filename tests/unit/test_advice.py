@@ -227,8 +227,38 @@ def test_a_recurrent_network_in_integers_is_told_to_be_written_out_step_by_step(
     ]
     said = [f.text for f in findings(Evidence("int8", figures, {"stages": stages}, {"layers": []}))]
     assert any("12 steps one after the other" in text and "15.4 kB became 73.3 kB" in text for text in said)
+    larger = Evidence("prune(sparsity=0.5) + int8", figures, {"stages": stages}, {"layers": []})
+    assert [
+        (f.kind, "4.8 times" in f.text, "Use dynamic" in f.text)
+        for f in findings(larger)
+        if "one after" in f.text
+    ] == [("problem", True, True)]
+    assert suggest(larger)[0].recipe == "prune(sparsity=0.5) + dynamic"
+    smaller = Evidence("int8", {**figures, "size_bytes": 9_000}, {"stages": stages}, {"layers": []})
+    assert "dynamic" not in recipes(smaller)[:1]
     kept = [{"name": "recurrent layers unrolled", "facts": {"time_steps": 12}}, {"name": "int8", "facts": {}}]
     assert not [f for f in findings(Evidence("int8", figures, {"stages": kept}, {})) if "one after" in f.text]
+
+
+def test_what_was_changed_of_the_model_is_said():
+    changed = "The model was saved for 32 rows at once, the file takes one row at a time."
+    stages = [{"name": "float32", "facts": {"canonical_form": {"changes": [changed]}}}]
+    assert changed in [f.text for f in findings(Evidence("float32", GOOD, {"stages": stages}, {}))]
+
+
+def test_what_runs_outside_of_the_fast_kernels_is_told_with_its_time():
+    rows = [
+        {"is_in_xnnpack": True, "time_share": 0.25},
+        {"is_in_xnnpack": False, "time_share": 0.5},
+        {"is_in_xnnpack": False, "time_share": 0.2},
+        {"is_in_xnnpack": None, "time_share": None},
+    ]
+    found = findings(Evidence("int8", GOOD, {}, {"layers": rows}))
+    assert any("the 2 operators outside of XNNPACK take 70 % of the time" in f.text for f in found)
+    rows[1]["time_share"] = None  # not timed yet
+    assert not any(
+        "Timed one by one" in f.text for f in findings(Evidence("int8", GOOD, {}, {"layers": rows}))
+    )
 
 
 # What LiteRT's fast kernels do not take.
