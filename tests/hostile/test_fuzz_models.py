@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from mutations import Base, change_bytes, change_member, change_metadata, change_value
-from zoo import Zoo
+from zoo import Zoo, zoo  # noqa: F401
 
 from lwdash.errors import ModelRefused
 from lwdash.keras_models.facts import ModelFacts
