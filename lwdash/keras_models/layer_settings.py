@@ -193,7 +193,7 @@ SETTINGS: dict[str, Kind] = {
 }
 """Settings that mean the same in every layer that has them."""
 
-IMAGE_SIZE = dict.fromkeys(("height", "width"), count)
+IMAGE_SIZE: dict[str, Kind] = dict.fromkeys(("height", "width"), count)
 BORDERS: dict[str, Kind] = {"padding": borders}
 
 SETTINGS_OF: dict[str, dict[str, Kind]] = {

@@ -28,8 +28,8 @@ MAX_JSON_VALUES = 1_000_000
 VERSION = re.compile(r"[0-9]{1,4}(\.[0-9]{1,6}){0,3}[A-Za-z0-9.+_-]{0,40}", re.ASCII)
 KERAS_MEMBERS = frozenset({"metadata.json", "config.json", "model.weights.h5"})
 ASSETS = "assets/"
-JSON_MARKS = (",", "[", "{")
-JSON_MARK_BYTES = (b",", b"[", b"{")
+JSON_MARKS = (b",", b"[", b"{")
+"""There are at most as many values as these and one."""
 NORMALIZATION = re.compile(r"(^|/)(batch_)?normalization(_\d+)?/vars/\d+$")
 NORMALIZATION_LEAF = re.compile(r"/(moving_)?(mean|variance)(:0)?$")
 """The statistics of a normalization, in a `.weights.h5` and in a legacy `.h5`."""
@@ -158,7 +158,8 @@ def read_json(text: str | bytes, what: str) -> dict[str, Any]:
     """The JSON object in `text`, of bounded size; `what` is how a refusal calls it."""
     if len(text) > MAX_JSON_BYTES:
         raise ModelRefused(f"the file's {what} has {len(text):,} bytes; the limit is {MAX_JSON_BYTES:,}")
-    values = sum(text.count(mark) for mark in (JSON_MARKS if isinstance(text, str) else JSON_MARK_BYTES))
+    raw = text.encode("utf-8", "replace") if isinstance(text, str) else text
+    values = sum(raw.count(mark) for mark in JSON_MARKS)
     if values > MAX_JSON_VALUES:
         raise ModelRefused(
             f"the file's {what} holds about {values:,} values; the limit is {MAX_JSON_VALUES:,}. Numbers belong among "

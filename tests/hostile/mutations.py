@@ -8,6 +8,7 @@ import random
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,11 @@ class Base:
                 names = ("model_config", "training_config", "keras_version")
                 texts = {name: _value(file.attrs[name]) for name in names if name in file.attrs}
         return cls(path.name, path.read_bytes(), texts)
+
+    @cached_property
+    def places(self) -> dict[str, list[tuple[Any, ...]]]:
+        """The path of every value in each of the texts."""
+        return {name: list(places(value)) for name, value in self.texts.items()}
 
     def with_text(self, name: str, value: Any, path: Path) -> None:
         """Writes the file with one of its texts changed."""
@@ -93,7 +99,7 @@ DELETED = object()
 def change_value(base: Base, generator: random.Random, path: Path) -> str:
     """Replaces one value of a config by another type, or leaves it out; returns what was done."""
     name = generator.choice([name for name in base.texts for _ in range(8 if "config" in name else 1)])
-    place = generator.choice(list(places(base.texts[name])))
+    place = generator.choice(base.places[name])
     other = generator.choice((*STRANGE, DELETED)) if place else generator.choice(STRANGE)
     base.with_text(name, replaced(base.texts[name], place, other), path)
     return f"{name} {place} = {'left out' if other is DELETED else repr(other)[:80]}"

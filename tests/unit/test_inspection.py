@@ -45,3 +45,15 @@ def test_what_another_version_found_or_refused_is_looked_for_anew_once(
             assert look()["facts"]["rows"] == 7, "experiments stand on it"
     monkeypatch.setattr(inspection, "ask_child", lambda *_: pytest.fail("it was looked into already"))
     assert look()["facts"]["rows"] == 7
+
+
+def test_looking_into_a_model_has_limits_of_its_own(
+    sqlite_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "model.keras"
+    path.write_bytes(b"never read")
+    sha256 = submit.add_local_file(sqlite_store, path, "model")
+    monkeypatch.setattr(inspection, "MODEL_LIMITS", inspection.Limits(seconds=0, memory_mb=2048))
+    row = inspection.inspect_file(load_settings(), sqlite_store, sha256, "model")
+    assert row["facts"] is None
+    assert "reading it took longer than 0 s" in row["error"]
