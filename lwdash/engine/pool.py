@@ -199,7 +199,7 @@ class Shared:
             self._handed.pop(key, None)
             ended(error)
 
-        resources = {} if lane_of(batch[0].step) == SHORT else {WORK: 1}
+        resources: dict[str, float] = {} if lane_of(batch[0].step) == SHORT else {WORK: 1}
         future = _submit(self._client, batch, None, resources, sorted(self._cpus), forget)
         if not future.done():
             self._handed[key] = (future, time.monotonic())

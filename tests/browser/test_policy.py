@@ -85,11 +85,15 @@ def test_parallel_coordinates(watched: Any, server: Dashboard) -> None:
     assert "could not be drawn" not in watched.content()
 
 
-@pytest.mark.parametrize("tab", ["Overview", "Layers", "Bytes", "Weights"])
+@pytest.mark.parametrize("tab", ["Bytes", "Weights", "Predictions"])
 def test_figures_of_a_run(watched: Any, server: Dashboard, tab: str) -> None:
     opened(watched, server, f"run?run={INT8}&tab={tab}", "my beats")
-    if tab != "Overview":
-        is_drawn(watched)
+    is_drawn(watched)
+
+
+@pytest.mark.parametrize(("tab", "words"), [("Overview", "Worse"), ("Layers", "Which layers are to blame")])
+def test_tables_of_a_run(watched: Any, server: Dashboard, tab: str, words: str) -> None:
+    opened(watched, server, f"run?run={INT8}&tab={tab}", words)
 
 
 def test_the_graph_of_a_run_is_drawn_and_saved(watched: Any, server: Dashboard) -> None:

@@ -14,6 +14,7 @@ from lwdash.ui import access, dissection, places
 from lwdash.ui.layer_table import FIRST, layer_frame
 from lwdash.ui.stages_log import fact_words
 from storage import runs
+from storage.store import Store
 from storage.tables import Run, RunDetail, State
 from storage.visitors import Visitor
 
@@ -241,3 +242,18 @@ def test_who_may_not_change_an_experiment_finds_no_button_that_does(home, monkey
         app = opened(id=str(run))
         assert {b.label for b in app.button} <= {"Measure each layer", "Run it"}, "only what is disabled"
         assert all(b.disabled for b in app.button)
+
+
+def test_a_damaged_file_is_said_and_can_be_made_again(home: Store) -> None:
+    seed_experiment(home, "beats", 3)
+    row = runs.get_run(home.database, 2)
+    assert row is not None
+    assert "Make the file again" not in words(shown(places.RUN, run="2"))
+    home.artifacts.local_path(row["tflite_sha256"]).write_bytes(b"something else")
+    app = shown(places.RUN, run="2")
+    assert "The file of run 2 is damaged" in words(app)
+    next(button for button in app.button if button.label == "Make the file again").click().run()
+    assert not app.exception
+    started = runs.get_run(home.database, 4)
+    assert started is not None
+    assert (started["recipe"], started["state"]) == (row["recipe"], "queued")
