@@ -110,7 +110,7 @@ def test_a_person_signs_in_sees_what_is_theirs_or_open_and_leaves(page: Any, das
 def test_after_the_sign_in_comes_the_page_that_was_asked_for(page: Any, dashboard: Dashboard) -> None:
     sign_in(page, dashboard, BOB, "experiment?id=2")
     expect(page.get_by_role("heading", name="open beats")).to_be_visible()
-    assert page.url.endswith("/experiment?experiment=2")
+    expect(page).to_have_url(f"{dashboard.url}experiment?experiment=2")
 
 
 def test_a_share_link_shows_one_experiment_and_is_dead_once_revoked(
