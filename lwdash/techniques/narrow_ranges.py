@@ -6,13 +6,14 @@ a layer that always gives the same, such as a dead ReLU. How large or small the 
 matter, so a network that computes in billionths keeps its ranges.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
 from lwdash.techniques.flatbuffer import text
 from lwdash.techniques.formats import WEIGHT_OPERATORS
+from lwdash.techniques.masks import padding_constants
 from lwdash.techniques.operator_codes import kind_of
 from lwdash.techniques.readback import shape_of
 
@@ -44,8 +45,9 @@ def usable_ranges(model: Any, limits: Limits) -> dict[str, tuple[float, float]]:
         name: (low, high) if name in made or _width((low, high)) > 0 else (low, low + usual)
         for name, (low, high) in limits.items()
     }
+    padding = padding_constants(model, graph)
     for operator in graph.operators:
-        least = _least_width(model, graph, operator, names, usable)
+        least = _least_width(model, graph, operator, names, usable, padding)
         for index in operator.outputs:
             name = names[int(index)]
             if name not in usable:
@@ -57,14 +59,20 @@ def usable_ranges(model: Any, limits: Limits) -> dict[str, tuple[float, float]]:
     return usable
 
 
-def _least_width(model: Any, graph: Any, operator: Any, names: list[str], limits: Limits) -> float:
-    """The width that the operator's output needs at least; 0 where its kind does not tell."""
+def _least_width(
+    model: Any, graph: Any, operator: Any, names: list[str], limits: Limits, padding: Collection[int]
+) -> float:
+    """The width that the operator's output needs at least; 0 where its kind does not tell.
+
+    padding: constants that the integer file holds as small ones.
+    """
     kind = kind_of(model, operator)
     inputs = [int(i) for i in operator.inputs if i >= 0]
     come = [width for i in inputs if names[i] in limits and (width := _width(limits[names[i]])) > 0]
     stored = [
-        k for i in inputs if names[i] not in limits and (k := _largest(model, graph.tensors[i])) is not None
-    ]
+        k for i in inputs
+        if names[i] not in limits and i not in padding and (k := _largest(model, graph.tensors[i])) is not None
+    ]  # fmt: skip
     if not come:
         return 0.0
     if kind in WEIGHT_OPERATORS and kind != "EMBEDDING_LOOKUP":
