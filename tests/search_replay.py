@@ -75,13 +75,7 @@ def _world(metrics: dict[str, Metrics]) -> World:
 
 def strengths(recipe: Recipe) -> list[float]:
     """How strongly a recipe treats the weights, in units in which 1 is a clear difference."""
-    found = dict.fromkeys(ORDER, 0.0) | {
-        "channels.ratio": 0.0,
-        "energy": 0.0,
-        "sparsity": 0.0,
-        "scope": 0.0,
-        "clusters": 0.0,
-    }
+    found = dict.fromkeys((*ORDER, "ratio", "energy", "sparsity", "scope", "clusters"), 0.0)
     for step in recipe.keras_steps:
         params = step.params
         found[step.name] = OTHER_TECHNIQUE

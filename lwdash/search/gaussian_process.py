@@ -13,7 +13,7 @@ LENGTHS = (1.5, 4.0)
 AMPLITUDES = (0.2, 0.7)
 SLOPES = (0.1, 0.4)
 NOISES = (0.03, 0.12, 0.4)
-MIN_FITTED = 4
+MIN_FITTED = 8
 """With fewer values the scales are not fitted."""
 
 

@@ -22,7 +22,7 @@ STORED_BITS: Mapping[str, int] = {"float16": 16, "int8": 8, "int16x8": 8, "dynam
 COMPUTED_BITS: Mapping[str, int] = {"int8": 8, "int16x8": 16}
 """Bits of an activation."""
 FORMAT_DROP: Mapping[str, float] = {"int8": 0.002, "int16x8": 0.001, "dynamic": 0.002, "weight_only": 0.001}
-FOUR_BIT_DROP = 0.01
+FOUR_BIT_DROP = 0.012
 """Accuracy that a number format usually costs, 0–1."""
 ZERO_SAVING = 0.85
 """Share of its room that a zero weight saves in a gzipped file."""
@@ -139,9 +139,9 @@ def expected_drop(known: Traits) -> np.ndarray:
     """Accuracy that a candidate may cost, 0–1."""
     return (
         known.format_drop
-        + 0.05 * (1 - known.channels) ** 2
+        + 0.12 * (1 - known.channels) ** 2
         + 0.06 * (1 - known.energy)
-        + 0.0015 * (1 / known.dense - 1)
-        + 0.08 / known.clusters
+        + 0.002 * (1 / known.dense - 1)
+        + 0.1 / known.clusters
         - 0.001 * known.is_qat
     )

@@ -25,11 +25,11 @@ STRONG: Mapping[str, Mapping[str, Any]] = {
     "qat": {},
 }
 COMBINATIONS: tuple[tuple[tuple[str, ...], Mapping[str, Mapping[str, Any]], bool], ...] = (
-    ((), LIGHT, False),
     (("prune", "cluster"), STRONG, False),
     (("channels", "prune", "cluster"), LIGHT, False),
     ((), LIGHT, True),
     (("channels", "qat"), STRONG, False),
+    ((), LIGHT, False),
     (("channels", "low_rank"), LIGHT, False),
     (("low_rank", "prune", "cluster"), STRONG, False),
     (("prune",), LIGHT, True),

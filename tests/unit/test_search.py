@@ -82,13 +82,11 @@ def test_a_training_for_integers_goes_with_integers_only() -> None:
 @pytest.mark.parametrize("budget", [1, 4, 12, 24, 48, 500])
 def test_few_runs_are_starts_and_strong_combinations_come_early(budget: int) -> None:
     texts = [str(recipe) for recipe in starts(EVERYTHING, budget)]
-    assert texts[0] == "int8"
+    assert texts[0] == "prune(sparsity=0.75) + cluster(clusters=12) + int8"
     assert len(set(texts)) == len(texts) <= max(1, budget // 4)
-    if budget >= 12:
-        assert "prune(sparsity=0.75) + cluster(clusters=12) + int8" in texts[:3]
     if budget >= 24:
         assert {step.name for text in texts for step in parse_recipe(text).keras_steps} == set(ORDER)
-        assert "dynamic(bits=4)" in texts
+        assert {"int8", "dynamic(bits=4)"} <= set(texts)
 
 
 @pytest.mark.parametrize("goal", GOALS)
@@ -97,7 +95,7 @@ def test_starts_are_recipes_of_the_space(goal: str) -> None:
         for formats in (("float16",), GOALS[goal].formats):
             space = make_space(formats, techniques)
             found = starts(space, 100)
-            assert str(found[0]) == formats[0]
+            assert str(found[0]).endswith(formats[0])
             assert all(space.choices(recipe) is not None for recipe in found)
 
 
@@ -295,15 +293,17 @@ def test_what_was_tried_is_not_tried_again_and_a_small_space_ends(sampler: str) 
 
 def test_runs_of_others_teach_and_those_outside_of_the_space_do_no_harm() -> None:
     found = [Outcome(1, "float32", 0.9, 9.0, {}), Outcome(2, "prune(sparsity=0.51) + int8", 0.9, 3.0, {})]
-    assert str(propose(task(), found, {"float32"}, 2)[0]) == "int8"
-    assert len(propose(task(), found, {"float32", "int8"}, 6)) == 6
+    first = starts(EVERYTHING, 40)[0]
+    assert propose(task(), found, {"float32"}, 2)[0] == first
+    assert len(propose(task(), found, {"float32", str(first)}, 6)) == 6
 
 
 def test_what_others_have_run_takes_the_place_of_starts() -> None:
     known = [f"cluster(clusters={k}) + float16" for k in TUNED["cluster"]["clusters"]]
     found = [Outcome(n, text, 0.9, 50.0 + n, {"accuracy_drop": -0.5}) for n, text in enumerate(known)]
-    assert "int8" not in map(str, propose(task(budget=12), found, known, 1))
-    assert str(propose(task(budget=12), [], (), 1)[0]) == "int8"
+    planned = starts(EVERYTHING, 12)
+    assert propose(task(budget=12), [], (), 3) == planned
+    assert not {*propose(task(budget=12), found, known, 1)} & {*planned}
 
 
 @pytest.mark.parametrize(
