@@ -187,7 +187,7 @@ def _wait(
     is_paused = False
     while True:
         try:
-            process.wait(timeout=POLL_S)
+            returncode = process.wait(timeout=POLL_S)
             break
         except subprocess.TimeoutExpired:
             if reason is None:
@@ -201,7 +201,7 @@ def _wait(
             elif time.monotonic() - asked_at > GRACE_S:
                 _kill(process, signal.SIGKILL)
     server.join(timeout=10)
-    return process.returncode, reason
+    return returncode, reason
 
 
 def _make_way(process: Process, place: Place, is_paused: bool) -> bool:

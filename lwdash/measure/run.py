@@ -133,7 +133,7 @@ def _rows(
     nothing = dict.fromkeys(_DETAILS)
     rows = []
     for row in table.rows:
-        index = row["index"] if row["subgraph"] == 0 else None
+        index = row["index"] if row["subgraph"] == 0 else -1
         rows.append({**row, **details.get(index, nothing), "is_in_xnnpack": place.get(index)})
     return rows
 
