@@ -155,6 +155,7 @@ def _quality(record: Mapping[str, Any]) -> str:
         "nrmse": "worst target {:.4g} σ",
         "mae": "MAE {:.4g}",
         "agreement": "agrees {:.2%}",
+        "variation_sqnr_db": "{:.1f} dB",
     }
     return next((form.format(record[key]) for key, form in forms.items() if record[key] is not None), "–")
 

@@ -80,7 +80,8 @@ class OutputFidelity:
 def output_fidelity(task: str, name: str, outputs: np.ndarray, reference: np.ndarray) -> OutputFidelity:
     """outputs, reference: (rows, *shape) real numbers of one output of both files. task: what this output is for."""
     rows = len(reference)
-    theirs, ours = (values.reshape(rows, -1).astype(np.float64) for values in (reference, outputs))
+    theirs: np.ndarray = reference.reshape(rows, -1).astype(np.float64)
+    ours: np.ndarray = outputs.reshape(rows, -1).astype(np.float64)
     signal, noise = variation(theirs, ours)
     level = float(np.abs(theirs).max(initial=0.0))
     spread = np.sqrt(signal / max(rows, 1))

@@ -64,6 +64,7 @@ def test_run_gives_one_object_with_a_record_a_recipe(finished: Finished, runs: d
         ({"reconstruction_error": 0.0312345, "mae": 0.1}, "MSE 0.03123"),
         ({"mae": 1079.0, "nrmse": 1.0234}, "worst target 1.023 σ"),
         ({"agreement": 0.975}, "agrees 97.50%"),
+        ({"variation_sqnr_db": 31.72}, "31.7 dB"),
         ({}, "–"),
     ],
 )
