@@ -54,8 +54,8 @@ ARROWS: Mapping[str, Allowed] = {
         "lwdash.commands lwdash.engine lwdash.recipe lwdash.search lwdash.settings lwdash.datasets.settings storage"
     ),
     "lwdash.commands": allowed(
-        "lwdash.engine lwdash.settings lwdash.keras_models.facts lwdash.datasets.settings lwdash.capsule lwdash.search "
-        "storage",
+        "lwdash.advice lwdash.engine lwdash.settings lwdash.keras_models.facts lwdash.datasets.settings lwdash.capsule "
+        "lwdash.search storage",
         "sqlalchemy",
     ),
     "lwdash.ui": allowed(

@@ -5,6 +5,8 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from lwdash.advice.evidence import Evidence
+from lwdash.advice.findings import findings
 from lwdash.errors import NotFound
 from lwdash.keras_models.facts import ModelFacts
 from storage import runs
@@ -40,6 +42,7 @@ def run_record(engine: Engine, run_id: int, *, with_layers: bool = False) -> dic
         "artifact": row["tflite_sha256"] if row["state"] == "succeeded" else None,
         **{key: figures.get(key) for key in FIGURES},
         "skipped": compressed.get("skipped", []),
+        "findings": _findings(row["recipe"], figures, compressed, detail["measured"] or {}),
         "stages": stages,
         "seconds": row["finished_at"] - row["started_at"]
         if row["finished_at"] and row["started_at"]
@@ -51,6 +54,17 @@ def run_record(engine: Engine, run_id: int, *, with_layers: bool = False) -> dic
     if with_layers:
         record["layers"] = (detail["measured"] or {}).get("layers", [])
     return record
+
+
+def _findings(
+    recipe: str, figures: Mapping[str, Any], compressed: Mapping[str, Any], measured: Mapping[str, Any]
+) -> list[dict[str, str]]:
+    """What stands out in a run, as on its page; empty for one that has not been measured."""
+    if not figures:
+        return []
+    return [
+        {"kind": f.kind, "text": f.text} for f in findings(Evidence(recipe, figures, compressed, measured))
+    ]
 
 
 def run_records(engine: Engine, experiment: str | None) -> list[dict[str, Any]]:
@@ -68,7 +82,13 @@ def table_lines(records: Sequence[Mapping[str, Any]]) -> list[str]:
     rows = [head, *(_cells(r) for r in records)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return [*lines, *(f"run {r['id']}: {r['error']}" for r in records if r["error"])]
+    problems = [
+        f"run {r['id']}: {found['text']}"
+        for r in records
+        for found in r.get("findings", ())
+        if found["kind"] == "problem"
+    ]
+    return [*lines, *(f"run {r['id']}: {r['error']}" for r in records if r["error"]), *problems]
 
 
 def show_lines(record: Mapping[str, Any]) -> list[str]:
@@ -76,13 +96,14 @@ def show_lines(record: Mapping[str, Any]) -> list[str]:
     lines = [
         f"{key}: {_value(value)}"
         for key, value in record.items()
-        if key not in ("layers", "stages", "skipped")
+        if key not in ("layers", "stages", "skipped", "findings")
     ]
     lines += [
         f"stage {s['name']}: {s['seconds']:.2f} s{' (cached)' if s['cached'] else ''}"
         for s in record["stages"]
     ]
     lines += [f"skipped {s['layer']}: {s['reason']}" for s in record["skipped"]]
+    lines += [f"{found['kind']}: {found['text']}" for found in record.get("findings", ())]
     for layer in record.get("layers", []):
         lines.append(", ".join(f"{k} {_value(v)}" for k, v in layer.items() if v is not None))
     return lines
