@@ -7,8 +7,8 @@ from types import ModuleType
 from typing import Any
 
 from lwdash.agreement import Rows, check_packed
-from lwdash.errors import ConversionFailed, InternalFault, RecipeError
-from lwdash.measure.runner import make_interpreter
+from lwdash.errors import InternalFault, RecipeError
+from lwdash.measure.runner import check_kernels
 from lwdash.techniques import needs_rows
 from lwdash.techniques.contract import Convert, Packed
 from lwdash.techniques.input_types import rows_as_taken
@@ -131,24 +131,6 @@ def _last_way(
     except RecipeError:  # TFLiteConverter does not have these parameters
         return
     yield LAST, partial(technique.apply, source, asked, rows, convert)
-
-
-def check_kernels(data: bytes) -> None:
-    """Raises ConversionFailed for a file that LiteRT's built-in kernels refuse, though XNNPACK may take it.
-
-    Such a file runs on one kind of processor only, and its layers cannot be watched.
-    """
-    from ai_edge_litert.interpreter import OpResolverType
-
-    interpreter = make_interpreter(
-        data, experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    )
-    try:
-        interpreter.allocate_tensors()
-    except (RuntimeError, ValueError) as error:
-        raise ConversionFailed(
-            f"LiteRT's own kernels refuse the file: {' '.join(str(error).split())[:300]}"
-        ) from error
 
 
 def _failure(failed: Mapping[str, InternalFault]) -> InternalFault:

@@ -55,8 +55,8 @@ ARROWS: Mapping[str, Allowed] = {
         "lwdash.datasets.settings storage"
     ),
     "lwdash.commands": allowed(
-        "lwdash.engine lwdash.settings lwdash.keras_models.facts lwdash.datasets.settings lwdash.capsule lwdash.search "
-        "storage",
+        "lwdash.advice lwdash.engine lwdash.settings lwdash.keras_models.facts lwdash.datasets.settings lwdash.capsule "
+        "lwdash.search storage",
         "sqlalchemy",
     ),
     "lwdash.ui": allowed(

@@ -5,6 +5,8 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from lwdash.advice.evidence import Evidence
+from lwdash.advice.findings import findings
 from lwdash.errors import NotFound
 from lwdash.keras_models.facts import ModelFacts
 from storage import runs
@@ -42,6 +44,7 @@ def run_record(engine: Engine, run_id: int, *, with_layers: bool = False) -> dic
         "artifact": row["tflite_sha256"] if row["state"] == "succeeded" else None,
         **{key: figures.get(key) for key in FIGURES},
         "skipped": compressed.get("skipped", []),
+        "findings": _findings(row["recipe"], figures, compressed, detail["measured"] or {}),
         "stages": stages,
         "seconds": row["finished_at"] - row["started_at"]
         if row["finished_at"] and row["started_at"]
@@ -60,6 +63,17 @@ def run_record(engine: Engine, run_id: int, *, with_layers: bool = False) -> dic
     return record
 
 
+def _findings(
+    recipe: str, figures: Mapping[str, Any], compressed: Mapping[str, Any], measured: Mapping[str, Any]
+) -> list[dict[str, str]]:
+    """What stands out in a run, as on its page; empty for one that has not been measured."""
+    if not figures:
+        return []
+    return [
+        {"kind": f.kind, "text": f.text} for f in findings(Evidence(recipe, figures, compressed, measured))
+    ]
+
+
 def run_records(engine: Engine, experiment: str | None) -> list[dict[str, Any]]:
     """The newest runs, at most MOST_LISTED, of one experiment by name or of all. Raises NotFound for an unknown name."""
     ids = None if experiment is None else find_experiments(engine, experiment)
@@ -75,8 +89,13 @@ def table_lines(records: Sequence[Mapping[str, Any]]) -> list[str]:
     rows = [head, *(_cells(r) for r in records)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-    lines += [f"run {r['id']}: {r['error']}" for r in records if r["error"]]
-    return [*lines, *(f"run {r['id']}: {text}" for r in records for text in r.get("output_findings") or ())]
+    problems = [
+        f"run {r['id']}: {found['text']}"
+        for r in records
+        for found in r.get("findings", ())
+        if found["kind"] == "problem"
+    ]
+    return [*lines, *(f"run {r['id']}: {r['error']}" for r in records if r["error"]), *problems]
 
 
 def show_lines(record: Mapping[str, Any]) -> list[str]:
@@ -84,7 +103,7 @@ def show_lines(record: Mapping[str, Any]) -> list[str]:
     lines = [
         f"{key}: {_value(value)}"
         for key, value in record.items()
-        if key not in ("layers", "stages", "skipped", "xnnpack")
+        if key not in ("layers", "stages", "skipped", "xnnpack", "findings")
     ]
     if record.get("xnnpack"):
         lines.append(f"fast kernels: {xnnpack_words(record['xnnpack'])}")
@@ -93,6 +112,7 @@ def show_lines(record: Mapping[str, Any]) -> list[str]:
         for s in record["stages"]
     ]
     lines += [f"skipped {s['layer']}: {s['reason']}" for s in record["skipped"]]
+    lines += [f"{found['kind']}: {found['text']}" for found in record.get("findings", ())]
     for layer in record.get("layers", []):
         lines.append(", ".join(f"{k} {_value(v)}" for k, v in layer.items() if v is not None))
     return lines

@@ -208,6 +208,24 @@ def make_interpreter(data: bytes, threads: int = 1, **options: Any) -> Any:
         raise ConversionFailed(f"LiteRT refuses this .tflite: {_first_line(error)}") from error
 
 
+def check_kernels(data: bytes) -> None:
+    """Raises ConversionFailed for a file that LiteRT's built-in kernels refuse, though XNNPACK may take it.
+
+    Such a file runs on one kind of processor only, and its layers cannot be watched.
+    """
+    from ai_edge_litert.interpreter import OpResolverType
+
+    interpreter = make_interpreter(
+        data, experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    )
+    try:
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        raise ConversionFailed(
+            f"LiteRT's own kernels refuse the file: {' '.join(str(error).split())[:300]}"
+        ) from error
+
+
 def match_inputs(facts: TfliteFacts, inputs: Mapping[str, np.ndarray]) -> dict[str, str]:
     """Which of `inputs` feeds which input of the file: by name, else by what is left where only one fits."""
     ports, left = list(facts.inputs), list(inputs)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lwdash.packing import check_kernels
+from lwdash.measure.runner import check_kernels
 from lwdash.techniques import float32, int8, int16x8
 from lwdash.techniques.flatbuffer import read_model
 from lwdash.techniques.unreachable_clamps import drop_unreachable_clamps
