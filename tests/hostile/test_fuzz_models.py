@@ -26,7 +26,7 @@ TIMES_SLOW = 12
 Change = Callable[[Base, random.Random, Path], str]
 SAVED_MODELS = ("dictionary_inputs", "nested_twice")
 """Few, since each takes seconds to write."""
-MODELS = (
+MODELS = ("nested_twice", "rarer_layers", "recurrent_cells", "slicing")
     "residual",
     "nested_twice",
     "dictionary_inputs",
