@@ -104,7 +104,8 @@ def _promises(surrogate: Surrogate, weights: Values, rows: np.ndarray) -> np.nda
         mean, deviation = predicted[name]
         promise += CAUTION * log_ndtr(-mean / deviation)
     mean = np.sum([weight * predicted[name][0] for name, weight in weights.items()], axis=0)
-    deviation = np.sqrt(sum((weight * predicted[name][1]) ** 2 for name, weight in weights.items()))
+    variance = np.sum([(weight * predicted[name][1]) ** 2 for name, weight in weights.items()], axis=0)
+    deviation = np.sqrt(variance)
     able = [_weighed(values, weights) for values in surrogate.values if surrogate.keeps_limits(values)]
     best = min(able, default=float(np.max(mean)))
     return promise + _log_improvement((best - mean) / deviation) + np.log(deviation)
