@@ -27,14 +27,6 @@ Change = Callable[[Base, random.Random, Path], str]
 SAVED_MODELS = ("dictionary_inputs", "nested_twice")
 """Few, since each takes seconds to write."""
 MODELS = ("nested_twice", "rarer_layers", "recurrent_cells", "slicing")
-    "residual",
-    "nested_twice",
-    "dictionary_inputs",
-    "rarer_layers",
-    "recurrent_cells",
-    "preprocessing",
-    "slicing",
-)
 KINDS: dict[str, tuple[Change, int, tuple[tuple[str, str], ...]]] = {
     "values of .keras": (change_value, 700, (("keras", ".keras"), ("tf_keras", ".keras"))),
     "values of .h5": (change_value, 500, (("tf_keras", ".h5"), ("keras", ".h5"))),
