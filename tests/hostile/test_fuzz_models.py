@@ -26,15 +26,7 @@ TIMES_SLOW = 12
 Change = Callable[[Base, random.Random, Path], str]
 SAVED_MODELS = ("dictionary_inputs", "nested_twice")
 """Few, since each takes seconds to write."""
-MODELS = (
-    "residual",
-    "nested_twice",
-    "dictionary_inputs",
-    "rarer_layers",
-    "recurrent_cells",
-    "preprocessing",
-    "slicing",
-)
+MODELS = ("nested_twice", "rarer_layers", "recurrent_cells", "slicing")
 KINDS: dict[str, tuple[Change, int, tuple[tuple[str, str], ...]]] = {
     "values of .keras": (change_value, 700, (("keras", ".keras"), ("tf_keras", ".keras"))),
     "values of .h5": (change_value, 500, (("tf_keras", ".h5"), ("keras", ".h5"))),
