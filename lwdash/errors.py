@@ -1,5 +1,10 @@
 """What can go wrong, in two families: mistakes a user can mend, and faults that are ours."""
 
+import re
+
+MAX_CHARACTERS = 1000
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
 
 class LwdashError(Exception):
     """Something went wrong."""
@@ -18,6 +23,13 @@ class InternalFault(LwdashError):
 
 class ModelRefused(UserMistake):
     """This model file cannot be used."""
+
+    def __init__(self, message: str | None = None):
+        """message: may repeat names out of the file; control characters and the middle of long texts are left out."""
+        text = CONTROL.sub("\ufffd", message or "")
+        if len(text) > MAX_CHARACTERS:
+            text = f"{text[: MAX_CHARACTERS // 2]} … {text[-MAX_CHARACTERS // 2 :]}"
+        super().__init__(text or None)
 
 
 class DataRefused(UserMistake):

@@ -25,7 +25,7 @@ ZIP_MAGIC = b"PK\x03\x04"
 MAX_JSON_BYTES = 32 << 20
 MAX_JSON_VALUES = 1_000_000
 """Values in a config: the largest networks of keras.applications have 30,000, and each takes a microsecond or more."""
-VERSION = re.compile(r"[0-9]{1,4}(\.[0-9]{1,6}){0,3}[A-Za-z0-9.+_-]{0,40}", re.ASCII)
+VERSION = re.compile(r"[0-9]{1,4}(\.[A-Za-z0-9+_-]{1,20}){0,5}", re.ASCII)
 KERAS_MEMBERS = frozenset({"metadata.json", "config.json", "model.weights.h5"})
 ASSETS = "assets/"
 JSON_MARKS = (b",", b"[", b"{")

@@ -102,6 +102,16 @@ def version_that_is_none(folder: Path, trace: Path) -> Path:
     return metadata_of(keras_file(folder / "m.keras", sequential(dense())), "3a.²")
 
 
+@forger("keras_version is '1e308', not a version")
+def version_that_is_a_float(folder: Path, trace: Path) -> Path:
+    return metadata_of(keras_file(folder / "m.keras", sequential(dense())), "1e308")
+
+
+@forger("^.{,1010}$")
+def zip_member_with_a_name_of_kilobytes(folder: Path, trace: Path) -> Path:
+    return keras_file(folder / "m.keras", sequential(dense()), more={"\x1b[31m" + "x" * 40_000: b""})
+
+
 @forger("the name of a layer .Dense. of the model 'sequential' has to be a text")
 def name_with_half_a_character(folder: Path, trace: Path) -> Path:
     return keras_file(folder / "m.keras", sequential(dense(name="\ud800")))
