@@ -4,17 +4,18 @@ Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), chapte
 a constant, a linear and a squared-exponential part, and noise. The scales are the likeliest of a small grid.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 
 LENGTHS = (1.5, 4.0)
-AMPLITUDES = (0.2, 0.7)
+AMPLITUDES = (0.3, 1.0)
 SLOPES = (0.1, 0.4)
-NOISES = (0.03, 0.12, 0.4)
-MIN_FITTED = 8
-"""With fewer values the scales are not fitted."""
+USUAL = (3.0, 0.6, 0.4)
+MIN_FITTED = 5
+"""With fewer values length, amplitude and slope are not fitted, but `USUAL`."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,11 @@ class Scales:
     """Distance over which values change, how much they change, change per unit of a feature, noise of a value, and
     uncertainty of the whole level; the last four in the unit of the values."""
 
-    length: float = 3.0
-    amplitude: float = 0.4
-    slope: float = 0.4
-    noise: float = 0.15
-    level: float = 3.0
+    length: float
+    amplitude: float
+    slope: float
+    noise: float
+    level: float
 
     def covariance(self, some: np.ndarray, others: np.ndarray) -> np.ndarray:
         """(some, others): of the values without noise at two arrays of points."""
@@ -59,11 +60,12 @@ class Process:
         return self.weights @ between, np.sqrt(np.maximum(variance - (explained**2).sum(axis=0), 1e-9))
 
 
-def fit(points: np.ndarray, values: np.ndarray, level: float) -> Scales:
-    """The likeliest scales of values at points, which are expected to be 0 ± `level` before anything is known."""
+def fit(points: np.ndarray, values: np.ndarray, *, level: float, noises: Sequence[float]) -> Scales:
+    """The likeliest scales of values at points, with one of `noises`; the values are expected to be 0 ± `level` before
+    anything is known."""
     if len(values) < MIN_FITTED:
-        return Scales(level=level)
-    options = [Scales(*each, level) for each in product(LENGTHS, AMPLITUDES, SLOPES, NOISES)]
+        return Scales(*USUAL, noises[-1], level)
+    options = [Scales(*each, level) for each in product(LENGTHS, AMPLITUDES, SLOPES, noises)]
     return max(options, key=lambda scales: _log_likelihood(points, values, scales))
 
 

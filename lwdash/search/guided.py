@@ -21,8 +21,6 @@ DRAWN = 600
 LEADERS = 6
 """So many of the best candidates, and of the best runs so far, have their neighbours compared too."""
 CLIMBS = 2
-CAUTION = 2.0
-"""Exponent of the probability that a recipe keeps a limit. Above 1, since predictions are too bold beyond what was tried."""
 
 
 def guided(
@@ -102,7 +100,7 @@ def _promises(surrogate: Surrogate, weights: Values, rows: np.ndarray) -> np.nda
     promise = np.zeros(len(rows))
     for name in bounds:
         mean, deviation = predicted[name]
-        promise += CAUTION * log_ndtr(-mean / deviation)
+        promise += log_ndtr(-mean / deviation)
     mean = np.sum([weight * predicted[name][0] for name, weight in weights.items()], axis=0)
     variance = np.sum([(weight * predicted[name][1]) ** 2 for name, weight in weights.items()], axis=0)
     deviation = np.sqrt(variance)

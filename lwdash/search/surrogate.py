@@ -15,6 +15,10 @@ MAX_EXCESS = 4.0
 COST_LEVEL = 3.0
 LEVELS: Mapping[str, float] = {LOSS: 0.7, DROP: 0.7, FAILED: 0.3}
 """How far a prior expectation may be off for all recipes alike; `COST_LEVEL` for costs, whose unit it does not know."""
+COST_NOISES = (0.03, 0.12)
+NOISES: Mapping[str, tuple[float, ...]] = {LOSS: (0.3,), DROP: (0.3,), FAILED: (0.1,)}
+"""Deviation of a value when a recipe is trained again. That of accuracy is known to be large against a usual limit, and
+few runs cannot tell it."""
 
 Values = dict[str, float]
 """Metrics of a recipe, each in a unit in which effects add up, and less is better: the logarithm of the cost, the loss of
@@ -94,7 +98,8 @@ class Surrogate:
             points = np.array([self._points[number] for number in chosen])
             values = np.array([self.values[n][name] - self._expectations[n][name] for n in chosen])
             if name not in self._scales:
-                self._scales[name] = fit(points, values, LEVELS.get(name, COST_LEVEL))
+                level, noises = LEVELS.get(name, COST_LEVEL), NOISES.get(name, COST_NOISES)
+                self._scales[name] = fit(points, values, level=level, noises=noises)
             self._processes[name] = given(points, values, self._scales[name])
         return self._processes[name]
 
