@@ -8,7 +8,7 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, cast
 import h5py
 
 from lwdash.errors import ModelRefused
+from lwdash.keras_models.hdf5_heaps import check_heaps
 from lwdash.keras_models.hdf5_scan import check_finite, dataset_sizes, small_values, text_attribute
 from lwdash.keras_models.strange_files import HEAD_BYTES, strange_file, strange_folder, strange_zip
 from lwdash.keras_models.zip_scan import LOCAL_HEADER_BYTES, check_contents, check_members, open_zip
@@ -177,6 +178,8 @@ def read_json(text: str | bytes, what: str) -> dict[str, Any]:
 @contextmanager
 def _open_hdf5(source: Path | BinaryIO) -> Iterator[h5py.File]:
     try:
+        with source.open("rb") if isinstance(source, Path) else nullcontext(source) as raw:
+            check_heaps(raw)
         with h5py.File(source, "r") as file:
             yield file
     except (

@@ -146,6 +146,25 @@ def config_of_a_terabyte_of_zeros(folder: Path, trace: Path) -> Path:
     return h5_file(folder / "m.h5", sequential(dense(), version=2), change)
 
 
+@forger("the texts stored at byte [0-9,]+ do not follow one another")
+def texts_of_length_zero(folder: Path, trace: Path) -> Path:
+    """The HDF5 library goes on from a free space of 0 bytes to itself, for ever."""
+
+    def change(file: h5py.File) -> None:
+        file.attrs.create("keras_version", "2.15.0", dtype=h5py.string_dtype())
+
+    path = h5_file(folder / "m.h5", sequential(dense(), version=2), change)
+    data = bytearray(path.read_bytes())
+    first = data.index(b"GCOL") + 16
+    size = int.from_bytes(data[first + 8 : first + 16], "little")
+    free = first + 16 + -(-size // 8) * 8
+    while int.from_bytes(data[free : free + 2], "little"):
+        free += 16 + -(-int.from_bytes(data[free + 8 : free + 16], "little") // 8) * 8
+    data[free + 8 : free + 16] = bytes(8)
+    path.write_bytes(data)
+    return path
+
+
 @forger("deeper than Keras does")
 def groups_without_end(folder: Path, trace: Path) -> Path:
     def change(file: h5py.File) -> None:
