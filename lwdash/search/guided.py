@@ -16,6 +16,8 @@ from lwdash.search.surrogate import COST, DROP, LOSS, Surrogate, Values
 
 MAX_LEARNT = 300
 """The newest outcomes that are learnt from: the work grows with the cube of their number."""
+MAX_IMAGINED = 16
+"""So many recipes that were not measured are taken for waiting; all others were cancelled, or are long ago."""
 DRAWN = 600
 """Random candidates that are compared."""
 LEADERS = 6
@@ -40,12 +42,15 @@ def guided(
     surrogate = Surrogate(candidates, goal, limits, [*weights], found[-MAX_LEARNT:])
     measured = {outcome.recipe for outcome in found}
     taken = set[bytes]()
+    waiting = list[np.ndarray]()
     for text in sorted(known):
         row = candidates.encode(text)
         if row is not None:
             taken.add(row.tobytes())
             if text not in measured:
-                surrogate.imagine(row, chance)
+                waiting.append(row)
+    for row in waiting[:MAX_IMAGINED]:
+        surrogate.imagine(row, chance)
     rows = _pool(surrogate, weights, chance)
     rows = rows[[row.tobytes() not in taken for row in rows]]
     while len(rows):

@@ -12,6 +12,7 @@ from lwdash.search.priors import Traits, expected_drop, expected_log_cost, featu
 COST, LOSS, DROP = "cost", "loss", "accuracy_drop"
 USUAL_DROP = 0.01
 MAX_EXCESS = 4.0
+MIN_COST = 1e-9
 COST_LEVEL = 3.0
 LEVELS: Mapping[str, float] = {LOSS: 0.7, DROP: 0.7, FAILED: 0.3}
 """How far a prior expectation may be off for all recipes alike; `COST_LEVEL` for costs, whose unit it does not know."""
@@ -76,7 +77,7 @@ class Surrogate:
             values: Values = {FAILED: 1.0}
             if FAILED not in outcome.excess:
                 values = {
-                    COST: float(np.log(outcome.cost)), LOSS: float(np.arcsinh(loss / usual)), FAILED: -1.0,
+                    COST: float(np.log(max(outcome.cost, MIN_COST))), LOSS: float(np.arcsinh(loss / usual)), FAILED: -1.0,
                     **{
                         key: float(_drop_excess(excess) if key == DROP else np.log1p(max(excess, -0.999)))
                         for key in self.limits

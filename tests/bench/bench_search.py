@@ -47,7 +47,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_search_against_chance_and_the_standard_sweep(swept: Path, tmp_path: Path) -> None:
-    found: dict[str, list[float]] = {"tpe": [], "random": []}
+    found: dict[str, list[float]] = {"guided": [], "random": []}
     for seed in SEEDS:
         for sampler in found:
             home = tmp_path / f"{sampler}-{seed}"
@@ -72,7 +72,7 @@ def test_a_search_against_chance_and_the_standard_sweep(swept: Path, tmp_path: P
     print(f"smallest gzipped file within 1 point, bytes: sweep {before:,.0f}, {RUNS} runs more each: {found}")
     for sampler, sizes in found.items():
         print(f"{sampler}: {before / mean(sizes):.2f}x smaller than the standard sweep's")
-    print(f"tpe against random: {mean(found['random']) / mean(found['tpe']):.2f}x smaller")
+    print(f"guided against random: {mean(found['random']) / mean(found['guided']):.2f}x smaller")
 
 
 def test_luck_against_rows_that_were_kept_apart(swept: Path, tmp_path: Path) -> None:

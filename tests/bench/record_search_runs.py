@@ -1,11 +1,14 @@
-"""Records real runs for the replayed search test: `python tests/bench/record_search_runs.py NETWORK …`.
+"""Records real runs for the replayed search test: `python tests/bench/record_search_runs.py --folder F NETWORK …`.
 
 Each network of `search_networks` is trained. Then all recipes of `recipes()` are made and measured with lwdash's own
-code: every number format after each stack of training steps. Fine-tuning is shortened to `EPOCHS` epochs a step, which
-the recorded recipes leave out. A network takes about 4 minutes of one core.
+code: four number formats after each stack of training steps. Fine-tuning is shortened to `EPOCHS` epochs a step, which
+the recorded recipes leave out. A network takes about 2 minutes of one core.
 
-A recording goes on where it stopped: `--seconds N` ends it after N seconds, and `--folder` keeps the stages.
-The columns of the table are those of `COLUMNS`; a run that failed has empty values and the reason.
+The runs are added to `fixtures/search_runs.csv`. A recording goes on where it stopped: `--seconds N` ends it after N
+seconds, and `--folder` keeps the stages. A run that failed has no values, but the reason.
+
+The table at hand has the networks dense, convolutional, one_dimensional, residual and table; convolutional and
+one_dimensional with `--more`. The priors of the search were set before table and residual were recorded.
 """
 
 import argparse
