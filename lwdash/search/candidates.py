@@ -69,10 +69,10 @@ class Candidates:
         return self._settled(rows)
 
     def neighbours(self, row: np.ndarray) -> np.ndarray:
-        """Rows that differ from `row` in the format, in one technique, or in one parameter by a few values; all of `among`
-        where it says which there are."""
+        """Rows that differ from `row` in the format, in one technique, or in one parameter by a few values; `row` alone
+        where `among` says which there are."""
         if self.among:
-            return self._listed
+            return row[None]
         changes: list[dict[str, int]] = [{"format": number} for number in range(len(self.space.formats))]
         for name in self.space.techniques:
             values = {f"{name}.{key}": len(values) for key, values in TUNED[name].items()}

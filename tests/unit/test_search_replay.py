@@ -29,7 +29,7 @@ def test_it_beats_random_recipes_on_most_networks(goal: str, budget: int) -> Non
     }
     won = sum(guided < random for guided, random in found.values())
     assert won >= MIN_SHARE_WON * len(WORLDS), found
-    assert all(guided < 1.1 * random for guided, random in found.values()), found
+    assert all(guided < 1.2 * random for guided, random in found.values()), found
 
 
 def test_the_recorded_runs_are_many_and_some_keep_the_limit() -> None:
