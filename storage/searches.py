@@ -213,6 +213,7 @@ def _of(search: Mapping[str, Any]) -> tuple[ColumnElement[bool], ...]:
     return (
         Run.experiment_id == search["experiment_id"],
         Run.submission == search["submission"],
+        Run.kind == RECIPE,
         Run.is_baseline.is_(False),
     )
 

@@ -18,7 +18,7 @@ from typing import IO, Any
 import psutil
 
 from lwdash.engine.room import Place
-from lwdash.engine.scratch import working_folder
+from lwdash.engine.scratch import private, working_folder
 from lwdash.engine.warm import KEEPER, ForkedChild
 from lwdash.link import CAN_BE_PAUSED, DIES_WITH_PARENT, LINK_FD
 from lwdash.settings import PROJECT, Settings
@@ -105,7 +105,7 @@ def run_child(
     place = place if CAN_BE_PAUSED else None
     with working_folder(scratch) as folder:
         read, write = os.pipe()
-        with open(log, "ab", opener=_private) as output:
+        with open(log, "ab", opener=private) as output:
             environment = {**_environment(folder), **(variables or {}), DIES_WITH_PARENT: "1"}
             process: Process = (
                 None if variables else _forked(arguments, folder, environment, write, output)
@@ -137,11 +137,6 @@ def run_child(
             if process.stdin:
                 with contextlib.suppress(BrokenPipeError):
                     process.stdin.close()
-
-
-def _private(path: str, flags: int) -> int:
-    """Opens a file that only its owner may read, where it is new."""
-    return os.open(path, flags, 0o600)
 
 
 def keep_warm(settings: Settings) -> None:

@@ -46,3 +46,8 @@ def sweep(scratch: Path) -> int:
         finally:
             os.close(descriptor)
     return swept
+
+
+def private(path: str, flags: int) -> int:
+    """Opens a file that only its owner may read, where it is new."""
+    return os.open(path, flags, 0o600)

@@ -27,6 +27,7 @@ import psutil
 
 from lwdash.engine.host import STOPPING
 from lwdash.engine.room import Place, lock_file
+from lwdash.engine.scratch import private
 from lwdash.link import CAN_BE_PAUSED, DIES_WITH_PARENT
 from lwdash.settings import PROJECT, Settings
 from lwdash.warm_parent import SOCKET_FD
@@ -69,8 +70,8 @@ class WarmParent:
 
     def __init__(self, environment: Mapping[str, str], log: Path):
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with theirs, log.open("ab") as output:
+        log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with theirs, open(log, "ab", opener=private) as output:
             self._process = subprocess.Popen(
                 [sys.executable, *PROGRAM],
                 stdin=subprocess.DEVNULL,

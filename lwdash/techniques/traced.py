@@ -40,12 +40,21 @@ def traced_function(model: Any, input_shapes: Sequence[Sequence[int]]) -> tuple[
 
     with _weights_as_constants():
         function = tf.function(call, autograph=False).get_concrete_function(*specifications)
-    handles = {id(tensor) for tensor in function.captured_inputs}
+    handles = {id(tensor) for tensor in function.captured_inputs if tensor.dtype == tf.resource}
+    variables = {id(v.handle): v for v in _variables(model)}
     trackable = tf.Module()
-    trackable.variables_in_use = [v for v in function.graph.variables if id(v.handle) in handles]
-    if len(trackable.variables_in_use) < len(handles):
+    trackable.variables_in_use = [variables[handle] for handle in handles & variables.keys()]
+    if handles - variables.keys():
         raise ConversionFailed("the model uses resources that are not variables")
     return function, trackable
+
+
+def _variables(model: Any) -> Iterator[Any]:
+    """TensorFlow's variables of a model; those of Keras 3 hold theirs."""
+    import tensorflow as tf
+
+    for variable in model.variables:
+        yield variable if isinstance(variable, tf.Variable) else variable.value
 
 
 @contextmanager

@@ -248,10 +248,10 @@ def test_what_was_changed_of_the_model_is_said():
 
 def test_what_runs_outside_of_the_fast_kernels_is_told_with_its_time():
     rows = [
-        {"is_in_xnnpack": True, "time_share": 0.25},
-        {"is_in_xnnpack": False, "time_share": 0.5},
-        {"is_in_xnnpack": False, "time_share": 0.2},
-        {"is_in_xnnpack": None, "time_share": None},
+        {"type": "CONV_2D", "is_in_xnnpack": True, "time_share": 0.25},
+        {"type": "CONV_2D", "is_in_xnnpack": False, "time_share": 0.5},
+        {"type": "SOFTMAX", "is_in_xnnpack": False, "time_share": 0.2},
+        {"type": "DEQUANTIZE", "is_in_xnnpack": None, "time_share": None},
     ]
     found = findings(Evidence("int8", GOOD, {}, {"layers": rows}))
     assert any("the 2 operators outside of XNNPACK take 70 % of the time" in f.text for f in found)

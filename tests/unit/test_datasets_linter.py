@@ -418,10 +418,14 @@ def test_whole_numbers_as_a_regression_target(tmp_path: Path) -> None:
     assert "number-or-class" not in found(tmp_path, **reading, labels=grades + RNG.normal(0, 0.1, 200))
 
 
+HELD_AGAINST_THE_MODEL = {"labels-contradicted", "labels-untold", "below-chance"}
+"""Findings that need the model's outputs; test_measure_readings.py raises them."""
+
+
 def test_every_finding_has_been_raised_above() -> None:
     """Runs last in this file: a finding without a test that raises it fails here."""
     if len(TRIGGERED) > 5:  # not when a single test is run
-        assert set(CODES) == TRIGGERED
+        assert set(CODES) == TRIGGERED | HELD_AGAINST_THE_MODEL
 
 
 # Findings as objects

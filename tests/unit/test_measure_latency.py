@@ -100,14 +100,14 @@ def test_a_file_that_ends_its_process_is_named_and_the_others_go_on(monkeypatch:
 
 
 def test_turns_in_which_the_core_was_taken_away_are_left_out():
-    """Every twentieth call sleeps, as if another process had the core: its time is not the model's."""
+    """Every seventh call sleeps, as if another process had the core: its time is not the model's."""
     calls = iter(range(1_000_000))
 
     def work() -> None:
         end = time.thread_time_ns() + 200_000
         while time.thread_time_ns() < end:
             pass
-        if next(calls) % 20 == 0:
+        if next(calls) % 7 == 0:
             time.sleep(0.002)
 
     times, left_out = take_turns({"a": work, "b": work}, time.perf_counter() + 5, is_alone=True)

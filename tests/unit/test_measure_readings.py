@@ -98,6 +98,13 @@ def test_less_often_right_than_chance_is_told_even_by_a_little():
     assert not is_below_chance([[5, 195], [0, 0]])
 
 
+def test_a_model_below_chance_is_a_finding_that_stops():
+    truth = np.random.default_rng(7).integers(0, 2, 4000)
+    found = compare_readings(answers(1 - truth, 0.09, 2), truth, ("a", "b"), 2).to_dict()
+    (finding,) = label_findings({"comparison": found, "classes": ["a", "b"]}, DataSettings(), "state")
+    assert (finding.code, finding.severity, finding.stops) == ("below-chance", ERROR, True)
+
+
 def test_no_verdict_stands_on_a_baseline_below_chance():
     right, wrong = np.ones(200, bool), np.zeros(200, bool)
     verdict = doubted(compare_right_rows(right, wrong), 0.03)
