@@ -1,4 +1,4 @@
-"""Whether one scale holds all targets: numbers of one output share it in an integer file, whatever their units are."""
+"""Check of the targets' units: numbers of one output share one scale in an integer file."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What is read of a serialised layer or call: each setting with the kind that its value is checked against, once.
+"""Settings that are read of a serialised layer or call, each with the kind that its value is checked against.
 
 A setting that is not declared here is not read from files at all. One whose value does not fit its kind refuses the
 model by name, except in calls of operations, where the value may also be a tensor: it is then not told.

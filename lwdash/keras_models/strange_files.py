@@ -1,4 +1,4 @@
-"""What a file that is no Keras model seems to be, and what to give instead: told by its first bytes or its members."""
+"""Names files that are no Keras models by their first bytes or their members, and says what to give instead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether TensorFlow Lite Micro runs a file: for one that it refuses, no RAM can be planned.
+"""Rules of TensorFlow Lite Micro: for a file that it refuses, no RAM can be planned.
 
 The rules were found by loading files in its own interpreter (tflite-micro 0.dev20261023): it has no operators on mixed
 floats and integers, unpacks no float16 and no 4-bit constants, and takes one scale where it unpacks 8-bit ones.

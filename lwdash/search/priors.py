@@ -1,4 +1,4 @@
-"""What is known of the techniques before any run: how much smaller a file gets, and how much accuracy it may cost.
+"""Prior expectations of each technique: how much smaller a file gets, and how much accuracy it may cost.
 
 A search starts from these expectations and corrects them by what it measures. They are rules of thumb of the field
 (an 8-bit weight has a quarter of the bits; half of the channels leave a third of the multiplications), not values

@@ -1,4 +1,4 @@
-"""Whether the details of a measured run are there yet: layers, operators, what each stage lost."""
+"""Notice on a run's page while its details are measured: layers, operators, what each stage lost."""
 
 import streamlit as st
 
