@@ -38,7 +38,7 @@ def quantize_with_tensorflow(data: bytes, rows: Rows, *, per_channel: bool) -> b
     with tempfile.TemporaryDirectory(prefix="quantize-") as name:
         source, calibration, target = (Path(name) / part for part in ("source", "rows.npz", "target"))
         source.write_bytes(data)
-        stored: dict[str, Any] = {f"row {name}": values for name, values in rows_as_taken(data, rows).items()}
+        stored: dict[str, Any] = {f"row {name}": values for name, values in rows.items()}
         np.savez(calibration, **stored)
         command = [
             sys.executable,
@@ -85,8 +85,10 @@ def _quantize(source: Path, calibration: Path, target: Path, per_channel: bool) 
 
     data = source.read_bytes()
     graph = read_model(data).subgraphs[0]
+    names = [text(graph.tensors[index].name) for index in graph.inputs]
     with np.load(calibration, allow_pickle=False) as stored:
-        columns = [stored[f"row {text(graph.tensors[index].name)}"] for index in graph.inputs]
+        rows = rows_as_taken(data, {name: stored[f"row {name}"] for name in names})
+    columns = [rows[name] for name in names]
 
     def one_by_one() -> Iterator[list[np.ndarray]]:
         for i in range(len(columns[0])):

@@ -150,7 +150,7 @@ def test_from_two_files_to_a_smaller_one(home, page):
         expect(page.get_by_text("Searching for the smallest .tflite")).to_be_visible()
         expect(page.get_by_text("all 2 runs were made")).to_be_visible(timeout=3 * MINUTES)
         expect(page.get_by_role("figure", name=re.compile("^2 runs of the search"))).to_be_visible()
-        expect(cell(page, "dynamic")).to_be_attached()
+        expect(cell(page, re.escape("qat + int8"))).to_be_attached()
         shoot(page, "6 searched")
     finally:
         server.stop()
