@@ -106,7 +106,7 @@ def test_the_overview_says_what_it_cost_and_starts_the_next_run_with_one_click(s
     expect(main.get_by_text("Run 51 is queued")).to_be_visible()
     main.get_by_role("link", name="Open it").click()
     expect(page.get_by_role("heading", level=1, name="mixed(default=int8, dense=int16x8)")).to_be_visible()
-    page.wait_for_url(re.compile("id=51"))
+    page.wait_for_url(re.compile("run=51"))
     opened(page, server, f"run?id={INT8}")
     expect(main.get_by_role("heading", name="What to try next")).to_be_visible()
 
@@ -128,7 +128,7 @@ def test_the_open_tab_is_in_the_address_and_back_leads_to_the_page_before(server
     expect(main.get_by_role("tab", name="Layers")).to_have_attribute("aria-selected", "true")
     page.go_back()
     expect(page.get_by_role("heading", level=1, name="float32")).to_be_visible()
-    page.wait_for_url(re.compile(f"id={FLOAT}"))
+    page.wait_for_url(re.compile(f"run={FLOAT}"))
 
 
 def test_the_graph_shows_each_operator_with_the_chosen_quantity(server, page):

@@ -296,8 +296,8 @@ def test_a_short_analysis_does_not_wait_behind_trainings(drill: Site) -> None:
     assert time.monotonic() - asked < 15
     assert drill.states(trainings) == ["running", "running", "queued", "queued"]
     niceness = [child.nice() for child in drill.children if child.status() != psutil.STATUS_ZOMBIE]
-    assert niceness
-    assert min(niceness) > 0, "trainings leave the processor to what somebody waits for"
+    trains = [nice for nice in niceness if nice > 0]  # the analysis' own child may still be on its way out
+    assert len(trains) == 2, "trainings leave the processor to what somebody waits for"
     for run in trainings:
         runs.cancel(drill.store.database, run)
     drill.wait_until_ended(trainings)

@@ -1,5 +1,6 @@
 """What is kept of a file that was looked into, and when it is looked into again."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,9 @@ def test_looking_into_a_model_has_limits_of_its_own(
     path = tmp_path / "model.keras"
     path.write_bytes(b"never read")
     sha256 = submit.add_local_file(sqlite_store, path, "model")
+    endless = tmp_path / "endless.keras"
+    os.mkfifo(endless)  # a reader waits for a writer that never comes
+    monkeypatch.setattr(type(sqlite_store.artifacts), "local_path", lambda *_: endless)
     monkeypatch.setattr(inspection, "MODEL_LIMITS", inspection.Limits(seconds=0, memory_mb=2048))
     row = inspection.inspect_file(load_settings(), sqlite_store, sha256, "model")
     assert row["facts"] is None
