@@ -108,21 +108,21 @@ class Site:
         database = self.folder / home / "lwdash.sqlite"
         started, headline_at = time.perf_counter(), 0.0
         known = _measured(database)
-        process = subprocess.Popen(
-            [*map(str, command), "--label", "label", *asked, "--json"],
-            cwd=ROOT,
-            env=environment({"LWDASH_HOME": str(self.folder / home), "TMPDIR": str(locks)}),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+        answer = self.folder / "answer.json"
+        with answer.open("w") as file:  # a pipe would be full before the process ends
+            process = subprocess.Popen(
+                [*map(str, command), "--label", "label", *asked, "--json"],
+                cwd=ROOT,
+                env=environment({"LWDASH_HOME": str(self.folder / home), "TMPDIR": str(locks)}),
+                stdout=file,
+                stderr=subprocess.DEVNULL,
+            )
         while process.poll() is None:
             if not headline_at and _measured(database) - known >= len(recipes):
                 headline_at = time.perf_counter()
             time.sleep(0.02)
         everything_s = time.perf_counter() - started
-        assert process.stdout is not None
-        found = json.loads(process.stdout.read())
+        found = json.loads(answer.read_text())
         assert process.returncode == 0, found
         return Sweep((headline_at or time.perf_counter()) - started, everything_s, found)
 
