@@ -17,7 +17,7 @@ from lwdash.measure import rotation
 from lwdash.measure.delegation import delegation
 from lwdash.measure.explain import float_operators, why_not_faster
 from lwdash.measure.host import Host, flags_in, this_host
-from lwdash.measure.latency import compare_latency, digest, measure_latencies, ratio_interval
+from lwdash.measure.latency import DRIFT, compare_latency, digest, measure_latencies, ratio_interval
 from lwdash.measure.rotation import take_turns
 from lwdash.measure.runner import Runner
 from lwdash.measure.tflite_file import read_tflite
@@ -135,12 +135,22 @@ def test_the_interval_of_the_ratio_covers_what_varies_between_processes(sessions
 
 
 def test_the_interval_is_students_for_few_sessions_and_trimmed_for_many():
-    low, high = ratio_interval(np.log([1.0, 1.1, 1.21]))
+    low, high = ratio_interval(np.log([1.0, 1.1, 1.21]), drift=0.0)
     assert math.log(high / low) / 2 == pytest.approx(4.302653 * math.log(1.1) / math.sqrt(3))
     assert ratio_interval(np.array([0.0, 0.0])) is None
     calm = np.zeros(8)
     calm[3] = 5.0
-    assert ratio_interval(calm) == (1.0, 1.0)
+    assert ratio_interval(calm, drift=0.0) == (1.0, 1.0)
+    assert ratio_interval(calm) == pytest.approx((math.exp(-1.959964 * DRIFT), math.exp(1.959964 * DRIFT)))
+
+
+def test_the_interval_covers_what_all_sessions_of_a_measurement_share():
+    generator = np.random.default_rng(0)
+    covered, repeats = 0, 1000
+    for _ in range(repeats):
+        low, high = ratio_interval(generator.normal(0, DRIFT) + generator.normal(0, 0.005, 8))
+        covered += low <= 1.0 <= high
+    assert covered >= 0.94 * repeats - 2 * np.sqrt(repeats * 0.94 * 0.06)
 
 
 def test_flags_that_matter_are_read_from_cpuinfo():
