@@ -13,7 +13,7 @@ import lwdash
 from lwdash import dashboard
 from lwdash.engine.scheduler import Engine
 from lwdash.errors import UserMistake
-from lwdash.metrics import metrics_text
+from lwdash.prometheus import metrics_text
 from lwdash.server.access import upload_token
 from lwdash.server.gate import Gate, local_names
 from lwdash.server.heap import spare_what_stays

@@ -23,7 +23,6 @@ from lwdash.keras_models.saved_function import load_saved_function
 from lwdash.keras_models.stored_model import kernels, read_model, write_model
 from lwdash.keras_models.transfer import ALIKE, can_transfer, transfer_weights
 from lwdash.keras_models.twin import Twin, find_twin
-from lwdash.measure.tflite_file import read_tflite
 from lwdash.measure.waterfall import rows_to_answer, write_outputs
 from lwdash.packing import pack
 from lwdash.recipe import Recipe, Step
@@ -32,6 +31,7 @@ from lwdash.techniques import TECHNIQUES, needs_rows
 from lwdash.techniques.audit import Finding, as_facts, audit, lost_structure
 from lwdash.techniques.contract import Configure, Progress, Rows, Skipped, Training
 from lwdash.techniques.loops import MOST_STEPS, RECURRENT, longest_sequence, refuse_loops, without_loops
+from lwdash.tflite.reader import read_tflite
 from lwdash.waterfall import FILE, FLOAT_FILE, OUTPUTS
 
 COMPARED_ROWS = 16

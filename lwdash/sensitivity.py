@@ -18,7 +18,6 @@ from lwdash.errors import ConversionFailed, RecipeError, ResultRejected
 from lwdash.measure.accuracy import agreement, judge, looks_like_logits, predicted_classes, sqnr_db
 from lwdash.measure.ports import judged_output
 from lwdash.measure.runner import Runner
-from lwdash.measure.tflite_file import read_tflite
 from lwdash.measure.waterfall import spread
 from lwdash.parameters import Overrides
 from lwdash.recipe import Recipe, Step, make_recipe
@@ -28,6 +27,7 @@ from lwdash.techniques.formats import FLOAT32, FORMATS, Format, Plan, can_have
 from lwdash.techniques.quantizer import add_changed, needs_ranges, quantize_in
 from lwdash.techniques.ranges import Ranges, activation_ranges
 from lwdash.techniques.readback import Computed, computed
+from lwdash.tflite.reader import read_tflite
 
 MOST_ROWS, LEAST_ROWS = 200, 16
 SECONDS = 20.0

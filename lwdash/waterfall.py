@@ -7,7 +7,6 @@ import numpy as np
 
 from lwdash.measure.answers import Answers
 from lwdash.measure.ports import judged_output
-from lwdash.measure.tflite_file import read_tflite
 from lwdash.measure.waterfall import (
     ACTIVATIONS,
     BORDERS,
@@ -19,7 +18,8 @@ from lwdash.measure.waterfall import (
     waterfall,
     with_weights_of,
 )
-from lwdash.techniques.borders import with_borders
+from lwdash.tflite.reader import read_tflite
+from lwdash.tflite.rewrites.input_output_types import with_borders
 
 FLOAT_FILE = "float .tflite"
 OUTPUTS, FILE = "outputs", "tflite"

@@ -123,7 +123,7 @@ class Worker:
         """What the page of a measured run shows beside its headline metrics."""
         from lwdash.measure.deep_compression import deep_compression
         from lwdash.measure.run import detailed_layers
-        from lwdash.measure.tflite_file import read_tflite
+        from lwdash.tflite.reader import read_tflite
 
         dataset, key = self._dataset(job)
         _, labels = self._once(f"evaluation {key}", lambda: dataset.part("evaluation"))
@@ -302,7 +302,7 @@ class Worker:
         from lwdash.datasets.settings import DataSettings
         from lwdash.keras_models.facts import ModelFacts
         from lwdash.measure.ports import ports_plan
-        from lwdash.measure.tflite_file import read_tflite
+        from lwdash.tflite.reader import read_tflite
 
         facts, own = ModelFacts.from_dict(job["model_facts"]), job["parts"].get("evaluation")
         dataset, _ = self._dataset(job)

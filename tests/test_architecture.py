@@ -40,15 +40,17 @@ FACTS = (
 )
 ARROWS: Mapping[str, Allowed] = {
     "app": allowed(
-        "lwdash.ui lwdash.engine lwdash.server lwdash.settings lwdash.home lwdash.dashboard lwdash.metrics storage",
+        "lwdash.ui lwdash.engine lwdash.server lwdash.settings lwdash.home lwdash.dashboard lwdash.prometheus storage",
         "streamlit starlette anyio",
     ),
     # What routes and the System page ask for: the server's parts joined with the storage.
     "lwdash.dashboard": allowed(
         "lwdash.ui.downloads lwdash.engine lwdash.report lwdash.server lwdash.settings storage", "starlette"
     ),
-    "lwdash.metrics": allowed("lwdash.dashboard lwdash.engine storage", "psutil prometheus_client"),
-    "pages": allowed("lwdash.ui lwdash.charts lwdash.engine.submit storage", "streamlit pandas"),
+    "lwdash.prometheus": allowed("lwdash.dashboard lwdash.engine storage", "psutil prometheus_client"),
+    "pages": allowed(
+        "lwdash.ui lwdash.charts lwdash.metrics lwdash.engine.submit storage", "streamlit pandas"
+    ),
     "storage": allowed("", "sqlalchemy alembic fsspec pandas"),
     "lwdash.__main__": allowed(
         "lwdash.commands lwdash.engine lwdash.recipe lwdash.search lwdash.settings lwdash.home "
@@ -60,7 +62,8 @@ ARROWS: Mapping[str, Allowed] = {
         "sqlalchemy",
     ),
     "lwdash.ui": allowed(
-        "lwdash.recipe lwdash.parameters lwdash.techniques lwdash.charts lwdash.report lwdash.advice lwdash.engine.submit "
+        "lwdash.recipe lwdash.parameters lwdash.techniques lwdash.charts lwdash.metrics lwdash.report lwdash.advice "
+        "lwdash.engine.submit "
         "lwdash.engine.inspection lwdash.engine.linting lwdash.settings lwdash.home lwdash.dashboard lwdash.commands.doctor "
         f"lwdash.server.access lwdash.server.identity lwdash.server.journal lwdash.examples storage {FACTS} "
         "lwdash.keras_models.obstacles lwdash.search.space lwdash.search.outcomes lwdash.search.story",
@@ -72,7 +75,9 @@ ARROWS: Mapping[str, Allowed] = {
     ),
     # Advice is read off figures: it writes recipes, and touches neither files nor the database.
     "lwdash.advice": allowed("lwdash.recipe lwdash.parameters lwdash.techniques"),
-    "lwdash.charts": allowed("", "pandas numpy plotly"),
+    # Data → figure; what is best, and what a limit admits, is decided in metrics.
+    "lwdash.charts": allowed("lwdash.metrics", "pandas numpy plotly"),
+    "lwdash.metrics": allowed("", "pandas numpy"),
     # One HTML file of figures and tables, whoever hands them in: it knows neither pages nor storage.
     "lwdash.report": allowed("", "pandas plotly"),
     "lwdash.server": allowed("", "streamlit starlette anyio"),
@@ -83,7 +88,7 @@ ARROWS: Mapping[str, Allowed] = {
     ),
     # What to try next is read off figures, judged by limits as the pages judge them.
     "lwdash.search": allowed(
-        "lwdash.recipe lwdash.techniques lwdash.charts.limits lwdash.charts.measures lwdash.charts.pareto",
+        "lwdash.recipe lwdash.techniques lwdash.metrics",
         "optuna pandas numpy scipy",
     ),
     # Imports what children need by name, before it is needed.
@@ -91,32 +96,34 @@ ARROWS: Mapping[str, Allowed] = {
     "lwdash.lean_imports": allowed(),
     "lwdash.worker": allowed(
         "lwdash.lean_imports lwdash.link lwdash.pipeline "
-        "lwdash.stages lwdash.recipe lwdash.measure lwdash.datasets lwdash.keras_models "
+        "lwdash.stages lwdash.recipe lwdash.measure lwdash.tflite lwdash.datasets lwdash.keras_models "
         "lwdash.waterfall lwdash.sensitivity",
         "ai_edge_litert h5py",
     ),
     "lwdash.pipeline": allowed(
         "lwdash.agreement lwdash.packing lwdash.recipe lwdash.techniques lwdash.keras_models lwdash.datasets "
-        "lwdash.measure lwdash.stages lwdash.waterfall",
+        "lwdash.measure lwdash.tflite lwdash.stages lwdash.waterfall",
         "numpy",
     ),
     "lwdash.stages": allowed(),
     "lwdash.agreement": allowed("lwdash.measure lwdash.techniques", "numpy"),
     "lwdash.packing": allowed("lwdash.agreement lwdash.measure lwdash.techniques", "numpy"),
     # Takes a file apart with what puts it together, and measures the parts.
-    "lwdash.waterfall": allowed("lwdash.measure lwdash.techniques", "numpy"),
+    "lwdash.waterfall": allowed("lwdash.measure lwdash.tflite", "numpy"),
     # Writes recipes and quantizes layer by layer, to measure what each of them costs.
     "lwdash.sensitivity": allowed(
-        "lwdash.measure lwdash.parameters lwdash.recipe lwdash.techniques", "numpy"
+        "lwdash.measure lwdash.parameters lwdash.recipe lwdash.techniques lwdash.tflite", "numpy"
     ),
     "lwdash.recipe": allowed("lwdash.parameters lwdash.techniques"),
     # A process that a technique starts ends with it, as the child itself does (link).
     "lwdash.techniques": allowed(
-        "lwdash.parameters lwdash.keras_models lwdash.explanations lwdash.link", "numpy flatbuffers", HEAVY
+        "lwdash.parameters lwdash.keras_models lwdash.tflite lwdash.explanations lwdash.link", "numpy", HEAVY
     ),
     "lwdash.keras_models": allowed("", "numpy h5py", TRAINING),
     "lwdash.datasets": allowed("", "numpy pandas pyarrow"),
-    "lwdash.measure": allowed("", "numpy scipy flatbuffers ai_edge_litert"),
+    "lwdash.measure": allowed("lwdash.tflite", "numpy scipy flatbuffers ai_edge_litert"),
+    # The file format alone: no model, no data, no interpreter.
+    "lwdash.tflite": allowed("", "numpy flatbuffers ai_edge_litert"),
     "lwdash.examples": allowed("", "numpy sklearn keras tensorflow"),
     "lwdash.settings": allowed("", "dotenv psutil"),
     "lwdash.home": allowed("lwdash.settings storage"),

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lwdash.charts.limits import best
 from lwdash.charts.sketch import Sketch, sketch_tradeoff
+from lwdash.metrics.limits import best
 
 WITHIN = 0.01
 """Without limits of its own, the best run of an experiment is the smallest that loses at most this much accuracy."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lwdash.charts.layer_quantities import QUANTITIES, Quantity, colour_of
+from lwdash.metrics.layer_metrics import QUANTITIES, Quantity, colour_of
 
 EDGE = "#8794a0"
 

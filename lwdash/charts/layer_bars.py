@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from lwdash.charts.layer_quantities import QUANTITIES, by_layer
 from lwdash.charts.literal import literal, names_as_text
+from lwdash.metrics.layer_metrics import QUANTITIES, by_layer
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 PATTERNS = ("", "/", "x", ".", "\\", "+")

@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from lwdash.charts.layer_quantities import layer_of
 from lwdash.charts.literal import names_as_text
+from lwdash.metrics.layer_metrics import layer_of
 
 CATEGORIES = {
     "weights": ("Weights", "#0072B2", "Trained values, as stored."),

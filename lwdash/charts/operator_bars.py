@@ -3,8 +3,8 @@
 import pandas as pd
 import plotly.graph_objects as go
 
-from lwdash.charts.layer_quantities import Quantity
 from lwdash.charts.literal import names_as_text
+from lwdash.metrics.layer_metrics import Quantity
 
 COLOUR = "#0072B2"
 MOST_LAYERS = 40

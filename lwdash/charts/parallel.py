@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from lwdash.charts.families import FAMILIES
 from lwdash.charts.literal import names_as_text
-from lwdash.charts.measures import Measure
-from lwdash.charts.pareto import pareto
 from lwdash.charts.tradeoff import GREY
+from lwdash.metrics.pareto_front import pareto
+from lwdash.metrics.run_metrics import Measure
+from lwdash.metrics.technique_families import FAMILIES
 
 BETTER_TO_WORSE = ("#3f8fd0", "#9b8f9b", "#e07b1a")
 """Blue to orange by way of grey: lines of one pixel that read on light and dark pages alike."""

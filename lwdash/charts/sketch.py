@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lwdash.charts.families import FAMILIES
-from lwdash.charts.measures import quality_of
-from lwdash.charts.pareto import pareto
+from lwdash.metrics.pareto_front import pareto
+from lwdash.metrics.run_metrics import quality_of
+from lwdash.metrics.technique_families import FAMILIES
 
 WIDTH, HEIGHT = 220, 106
 PAD, ABOVE, BELOW = 9, 20, 22

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from lwdash.charts.families import FAMILIES, family, short_recipe
 from lwdash.charts.labels import Label, place
-from lwdash.charts.limits import best, keeps_all, limit_on
 from lwdash.charts.literal import literal, names_as_text
-from lwdash.charts.measures import INTERVALS, Measure
-from lwdash.charts.pareto import pareto
+from lwdash.metrics.limits import best, keeps_all, limit_on
+from lwdash.metrics.pareto_front import pareto
+from lwdash.metrics.run_metrics import INTERVALS, Measure
+from lwdash.metrics.technique_families import FAMILIES, family, short_recipe
 
 COLOURS = ("#fde725", "#7ad151", "#22a884", "#2a788e", "#4f3f91")
 """Viridis without its darkest end, which a dark page would swallow."""

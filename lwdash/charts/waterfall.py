@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from lwdash.charts.literal import names_as_text
-from lwdash.charts.measures import ACCURACY, AGREEMENT, ERRORS, SQNR, Measure
+from lwdash.metrics.run_metrics import ACCURACY, AGREEMENT, ERRORS, SQNR, Measure
 
 MEASURES: dict[str, Measure] = {m.column: m for m in (ACCURACY, AGREEMENT, *ERRORS, SQNR)}
 LEVEL, GAIN, LOSS = "#7f7f7f", "#0072B2", "#D55E00"

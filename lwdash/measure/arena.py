@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lwdash.measure.tensor import Tensor, bits_of
-from lwdash.measure.tflite_file import TfliteFacts
+from lwdash.tflite.reader import TfliteFacts
+from lwdash.tflite.tensor import Tensor, bits_of
 
 ALIGNMENT = 16
 _BODIES = (

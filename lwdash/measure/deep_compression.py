@@ -15,10 +15,10 @@ import numpy as np
 
 from lwdash.errors import InternalFault
 from lwdash.measure.layers import LayerNames, operator_names
-from lwdash.measure.parameters import KERNEL, find_owners
 from lwdash.measure.size import huffman_lengths
-from lwdash.measure.tensor import Tensor, bits_of
-from lwdash.measure.tflite_file import TfliteFacts
+from lwdash.tflite.reader import TfliteFacts
+from lwdash.tflite.tensor import Tensor, bits_of
+from lwdash.tflite.trained_parameters import KERNEL, find_owners
 
 INDEX_BITS = range(1, 9)
 FLOAT_BITS = 32

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lwdash.measure.runner import make_interpreter
-from lwdash.measure.tflite_file import Operator, TfliteFacts, read_tflite
+from lwdash.tflite.reader import Operator, TfliteFacts, read_tflite
 
 MAX_NAMED = 12
 """Layers that are named for one type."""

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from lwdash.measure.tensor import Tensor
-from lwdash.measure.tflite_file import TfliteFacts, read_tflite
+from lwdash.tflite.reader import TfliteFacts, read_tflite
+from lwdash.tflite.tensor import Tensor
 
 MOST_TENSORS = 20
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from lwdash.measure.layer_error import match_operators
 from lwdash.measure.layers import LayerNames, operator_names
-from lwdash.measure.parameters import KERNEL, Owners, find_owners
 from lwdash.measure.size import distinct_values
-from lwdash.measure.tensor import Tensor
-from lwdash.measure.tflite_file import TfliteFacts, read_tflite
+from lwdash.tflite.reader import TfliteFacts, read_tflite
+from lwdash.tflite.tensor import Tensor
+from lwdash.tflite.trained_parameters import KERNEL, Owners, find_owners
 
 BINS = 64
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from lwdash.measure.delegation import Delegation, listed
 from lwdash.measure.host import Host
 from lwdash.measure.latency import Latency
-from lwdash.measure.parameters import kernel_of
-from lwdash.measure.tensor import is_float, is_integer
-from lwdash.measure.tflite_file import Operator, TfliteFacts
 from lwdash.shares import as_percent
+from lwdash.tflite.reader import Operator, TfliteFacts
+from lwdash.tflite.tensor import is_float, is_integer
+from lwdash.tflite.trained_parameters import kernel_of
 
 _TINY_MS = 0.05
 _MANY_ZEROS = 0.3

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from lwdash.measure.accuracy import decibels, sqnr_db
-from lwdash.measure.parameters import kernel_of
 from lwdash.measure.runner import Runner, from_stored, make_interpreter
-from lwdash.measure.tensor import Tensor
-from lwdash.measure.tflite_file import Operator, TfliteFacts, read_tflite
+from lwdash.tflite.reader import Operator, TfliteFacts, read_tflite
+from lwdash.tflite.tensor import Tensor
+from lwdash.tflite.trained_parameters import kernel_of
 
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from lwdash.measure.ledger import Ledger, byte_ledger
 from lwdash.measure.macs import operator_macs
-from lwdash.measure.parameters import BIAS, KERNEL, Owners, find_owners, kernel_of
 from lwdash.measure.size import Statistics, tensor_statistics
-from lwdash.measure.tensor import bits_of
-from lwdash.measure.tflite_file import Operator, TfliteFacts
+from lwdash.tflite.reader import Operator, TfliteFacts
+from lwdash.tflite.tensor import bits_of
+from lwdash.tflite.trained_parameters import BIAS, KERNEL, Owners, find_owners, kernel_of
 
 
 @dataclass(frozen=True, eq=False)

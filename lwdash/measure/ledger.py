@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from lwdash.measure.parameters import OperatorKey, Owners, find_owners
-from lwdash.measure.schema_shape import TABLES
-from lwdash.measure.tensor import TfliteUnreadable
-from lwdash.measure.tflite_file import TfliteFacts, names_in
+from lwdash.tflite.reader import TfliteFacts, names_in
+from lwdash.tflite.schema import TABLES
+from lwdash.tflite.tensor import TfliteUnreadable
+from lwdash.tflite.trained_parameters import OperatorKey, Owners, find_owners
 
 CATEGORIES = (
     "weights", "constants", "quantization", "names", "graph", "metadata", "padding", "unreferenced",

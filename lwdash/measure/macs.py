@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from lwdash.measure.parameters import KERNEL_INPUTS
-from lwdash.measure.tensor import Tensor
-from lwdash.measure.tflite_file import Operator, TfliteFacts
+from lwdash.tflite.reader import Operator, TfliteFacts
+from lwdash.tflite.tensor import Tensor
+from lwdash.tflite.trained_parameters import KERNEL_INPUTS
 
 
 def operator_macs(facts: TfliteFacts, operator: Operator) -> int | None:

@@ -6,9 +6,9 @@ floats and integers, unpacks no float16 and no 4-bit constants, and takes one sc
 
 from __future__ import annotations
 
-from lwdash.measure.parameters import KERNEL_INPUTS
-from lwdash.measure.tensor import Tensor, is_float
-from lwdash.measure.tflite_file import Operator, TfliteFacts
+from lwdash.tflite.reader import Operator, TfliteFacts
+from lwdash.tflite.tensor import Tensor, is_float
+from lwdash.tflite.trained_parameters import KERNEL_INPUTS
 
 OPERATORS = frozenset((
     "ABS", "ADD", "ADD_N", "ARG_MAX", "ARG_MIN", "ASSIGN_VARIABLE", "AVERAGE_POOL_2D", "BATCH_MATMUL",

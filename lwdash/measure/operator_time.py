@@ -11,8 +11,8 @@ import numpy as np
 
 from lwdash.errors import ConversionFailed
 from lwdash.measure.runner import make_interpreter
-from lwdash.measure.tensor import Tensor
-from lwdash.measure.tflite_file import Operator, TfliteFacts, read_tflite, tflite_schema
+from lwdash.tflite.reader import Operator, TfliteFacts, read_tflite, tflite_schema
+from lwdash.tflite.tensor import Tensor
 
 _RUNS_OTHER_GRAPHS = ("WHILE", "IF", "CALL", "CALL_ONCE", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE")
 _ROUNDS_AT_LEAST, _ROUNDS_AT_MOST = 3, 100

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.measure.runner import match_inputs
-from lwdash.measure.tflite_file import TfliteFacts
+from lwdash.tflite.reader import TfliteFacts
 
 
 def input_order(facts: TfliteFacts, inputs: Mapping[str, np.ndarray]) -> list[int]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from lwdash.errors import ConversionFailed, LwdashError
 from lwdash.measure.runner import Runner
-from lwdash.measure.tflite_file import read_tflite
+from lwdash.tflite.reader import read_tflite
 
 WARM_UP = 10
 WARM_UP_SECONDS = 0.01

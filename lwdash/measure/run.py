@@ -38,7 +38,6 @@ from lwdash.measure.target_verdict import (
     compare_targets,
     with_lost_outputs,
 )
-from lwdash.measure.tflite_file import read_tflite
 from lwdash.measure.verdict import (
     MARGIN,
     Verdict,
@@ -47,6 +46,7 @@ from lwdash.measure.verdict import (
     compare_without_labels,
     same_file,
 )
+from lwdash.tflite.reader import read_tflite
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from lwdash.errors import ConversionFailed, DataRefused, ResultRejected
-from lwdash.measure.tensor import Quantization, Tensor, is_integer
-from lwdash.measure.tflite_file import Port, TfliteFacts, read_tflite
+from lwdash.tflite.reader import Port, TfliteFacts, read_tflite
+from lwdash.tflite.tensor import Quantization, Tensor, is_integer
 
 _BATCH = 64
 _STEPS_A_WORKER = 32

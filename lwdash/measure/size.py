@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lwdash.measure.tensor import Tensor
+from lwdash.tflite.tensor import Tensor
 
 
 def gzip_bytes(data: bytes) -> int:

@@ -19,10 +19,10 @@ from lwdash.measure.accuracy import (
     sqnr_db,
 )
 from lwdash.measure.layer_error import match_operators
-from lwdash.measure.parameters import BIAS, role_of
-from lwdash.measure.tensor import Tensor, is_float, is_integer
-from lwdash.measure.tflite_file import Operator, TfliteFacts, read_tflite
 from lwdash.measure.verdict import Verdict, compare_errors, compare_right_rows, same_file
+from lwdash.tflite.reader import Operator, TfliteFacts, read_tflite
+from lwdash.tflite.tensor import Tensor, is_float, is_integer
+from lwdash.tflite.trained_parameters import BIAS, role_of
 
 MOST_ROWS = 1000
 MOST_VALUES = 16 << 20

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lwdash.charts.limits import excess
-from lwdash.charts.measures import MEASURES, quality_of
-from lwdash.charts.pareto import pareto
+from lwdash.metrics.limits import excess
+from lwdash.metrics.pareto_front import pareto
+from lwdash.metrics.run_metrics import MEASURES, quality_of
 from lwdash.recipe import parse_recipe
 from lwdash.search.space import Space
 
@@ -36,7 +36,7 @@ class Outcome:
 def outcomes(runs: pd.DataFrame, goal: str, limits: Mapping[str, float]) -> list[Outcome]:
     """The measured runs of a frame, oldest first, without those of which quality or the goal's column was not measured.
 
-    runs: `id`, `recipe`, and the columns of figures (see charts.measures); goal: one of those columns.
+    runs: `id`, `recipe`, and the columns of figures (see metrics.run_metrics); goal: one of those columns.
     """
     if runs.empty or goal not in runs:
         return []

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from lwdash.charts.measures import MEASURES, Measure, quality_of
+from lwdash.metrics.run_metrics import MEASURES, Measure, quality_of
 from lwdash.search.luck import LIMIT, Luck, Turned, luck_of_best
 from lwdash.search.outcomes import Outcome, best, eligible, measured, outcomes
 from lwdash.search.space import Space

@@ -4,9 +4,9 @@ import copy
 from collections.abc import Collection
 from typing import Any
 
-from lwdash.techniques.flatbuffer import read_model, text, write_model
-from lwdash.techniques.operator_codes import drop_unused_codes, kind_of, operator_code
 from lwdash.techniques.readback import is_pointwise, shape_of
+from lwdash.tflite.flatbuffer import read_model, text, write_model
+from lwdash.tflite.operator_codes import drop_unused_codes, kind_of, operator_code
 
 KEEPS_DIMENSIONS_SINCE = 5
 """The version of FULLY_CONNECTED that knows `keep_num_dims`."""

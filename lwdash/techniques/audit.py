@@ -14,8 +14,8 @@ import numpy as np
 
 from lwdash.shares import as_percent
 from lwdash.techniques.contract import Skipped
-from lwdash.techniques.flatbuffer import read_model
 from lwdash.techniques.structure import structure_of
+from lwdash.tflite.flatbuffer import read_model
 
 KEPT_ZEROS = 0.95
 """Share of the zeros that has to be left for the pruning to count as kept."""

@@ -8,9 +8,9 @@ import numpy as np
 from lwdash.errors import ConversionFailed
 from lwdash.keras_models.saved_function import SavedFunction
 from lwdash.techniques.contract import Configure, Convert, Rows
-from lwdash.techniques.flatbuffer import read_model
 from lwdash.techniques.float32 import clean_names, converter_for, named_inputs
 from lwdash.techniques.traced import ARGUMENT
+from lwdash.tflite.flatbuffer import read_model
 
 
 def convert_with(

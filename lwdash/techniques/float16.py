@@ -6,12 +6,12 @@ import numpy as np
 
 from lwdash.parameters import parameter
 from lwdash.techniques.choices import BACKEND
-from lwdash.techniques.constants import add_buffer
 from lwdash.techniques.contract import Convert, Packed, Rows, Skipped
 from lwdash.techniques.converter import half_precision, require
-from lwdash.techniques.flatbuffer import read_model, write_model
-from lwdash.techniques.operator_codes import operator_code
 from lwdash.techniques.readback import float_weights, layer_of
+from lwdash.tflite.constants import add_buffer
+from lwdash.tflite.flatbuffer import read_model, write_model
+from lwdash.tflite.operator_codes import operator_code
 
 NAME = "float16"
 LABEL = "Half precision"

@@ -12,16 +12,16 @@ from lwdash.errors import ConversionFailed
 from lwdash.explanations import explain_failure
 from lwdash.keras_models.saved_function import SavedFunction
 from lwdash.keras_models.structure import library_of
-from lwdash.techniques.as_products import write_as_products
-from lwdash.techniques.bounded_exponents import bound_unselected_exponents
-from lwdash.techniques.copied_constants import fit_copied_constants
-from lwdash.techniques.equal_splits import write_equal_splits
-from lwdash.techniques.flatbuffer import read_model, text, write_model
 from lwdash.techniques.fused_names import name_fused_layers
 from lwdash.techniques.kernel_names import name_kernels
 from lwdash.techniques.lite_forms import in_lite_forms
-from lwdash.techniques.reversals import write_reversals_as_gathers
 from lwdash.techniques.traced import traced_function
+from lwdash.tflite.flatbuffer import read_model, text, write_model
+from lwdash.tflite.rewrites.bounded_exponents import bound_unselected_exponents
+from lwdash.tflite.rewrites.copied_constants import fit_copied_constants
+from lwdash.tflite.rewrites.equal_splits import write_equal_splits
+from lwdash.tflite.rewrites.products import write_as_products
+from lwdash.tflite.rewrites.reversals import write_reversals_as_gathers
 
 NAME = "float32"
 LABEL = "Float export"

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.techniques.contract import Rows
-from lwdash.techniques.flatbuffer import read_model, text
+from lwdash.tflite.flatbuffer import read_model, text
 
 
 def rows_as_taken(data: bytes, rows: Rows) -> dict[str, np.ndarray]:

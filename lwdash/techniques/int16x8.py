@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 
 from lwdash.errors import RecipeError
 from lwdash.parameters import Choice, parameter
-from lwdash.techniques.borders import with_borders
 from lwdash.techniques.choices import BACKEND, PER_CHANNEL, RANGES, ROWS
 from lwdash.techniques.contract import Convert, Packed, Rows
 from lwdash.techniques.converter import full_integer, require
 from lwdash.techniques.formats import FORMATS
 from lwdash.techniques.quantizer import quantized_throughout, some_rows
 from lwdash.techniques.readback import float_operators
+from lwdash.tflite.rewrites.input_output_types import with_borders
 
 NAME = "int16x8"
 LABEL = "16-bit activations"

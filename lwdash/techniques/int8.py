@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 from lwdash.errors import RecipeError
 from lwdash.parameters import Choice, parameter
-from lwdash.techniques.borders import with_borders
 from lwdash.techniques.choices import BACKEND, PER_CHANNEL, RANGES, ROWS
 from lwdash.techniques.contract import Convert, Packed, Rows
 from lwdash.techniques.converter import full_integer, require
@@ -14,6 +13,7 @@ from lwdash.techniques.loops import LOOPS
 from lwdash.techniques.quantizer import quantized_throughout, some_rows
 from lwdash.techniques.readback import computed, float_operators
 from lwdash.techniques.tensorflow_quantizer import quantize_with_tensorflow
+from lwdash.tflite.rewrites.input_output_types import with_borders
 
 NAME = "int8"
 LABEL = "Full integer"

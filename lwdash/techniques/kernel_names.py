@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from lwdash.techniques.flatbuffer import text
 from lwdash.techniques.formats import WEIGHT_OPERATORS
-from lwdash.techniques.operator_codes import kind_of
 from lwdash.techniques.selection import leaf_layers
+from lwdash.tflite.flatbuffer import text
+from lwdash.tflite.operator_codes import kind_of
 
 
 def name_kernels(data: Any, model: Any, mark: str) -> int:

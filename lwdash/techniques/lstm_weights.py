@@ -3,9 +3,9 @@
 from collections.abc import Collection
 from typing import Any
 
-from lwdash.techniques.flatbuffer import text
-from lwdash.techniques.operator_codes import kind_of
 from lwdash.techniques.tables import is_stored_float, store_as_int8
+from lwdash.tflite.flatbuffer import text
+from lwdash.tflite.operator_codes import kind_of
 
 WEIGHT_INPUTS = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM": (*range(1, 9), 16),

@@ -6,12 +6,12 @@ from fnmatch import fnmatchcase
 
 from lwdash.errors import RecipeError
 from lwdash.parameters import Choice, Overrides, nearest, parameter
-from lwdash.techniques.borders import with_borders
 from lwdash.techniques.choices import PER_CHANNEL, RANGES, ROWS
 from lwdash.techniques.contract import Convert, Packed, Rows
 from lwdash.techniques.formats import FLOAT32, FORMATS, Format, Plan
 from lwdash.techniques.quantizer import quantized_as, some_rows
 from lwdash.techniques.readback import Computed, computed
+from lwdash.tflite.rewrites.input_output_types import with_borders
 
 NAME = "mixed"
 LABEL = "Mixed precision"

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from lwdash.techniques.flatbuffer import text
 from lwdash.techniques.formats import WEIGHT_OPERATORS
-from lwdash.techniques.masks import padding_constants
-from lwdash.techniques.operator_codes import kind_of
 from lwdash.techniques.readback import shape_of
+from lwdash.tflite.flatbuffer import text
+from lwdash.tflite.operator_codes import kind_of
+from lwdash.tflite.rewrites.padding_constants import padding_constants
 
 MAX_MULTIPLIER = 128.0
 """Half of what the kernels of XNNPACK take."""

@@ -8,21 +8,21 @@ from typing import Any
 
 from lwdash.errors import ConversionFailed
 from lwdash.techniques.as_fully_connected import write_as_fully_connected
-from lwdash.techniques.bias_range import fit_biases
 from lwdash.techniques.contract import Packed, Rows, Skipped
 from lwdash.techniques.fast_kernels import MIN_VALUES, fitted, reported
-from lwdash.techniques.flatbuffer import read_model, write_model
 from lwdash.techniques.formats import FLOAT32, FORMATS, WEIGHT_OPERATORS, Format, Plan, can_have
 from lwdash.techniques.library_scales import scale_freely
 from lwdash.techniques.lstm_weights import WEIGHT_INPUTS, quantize_lstm_weights
-from lwdash.techniques.masks import with_small_masks
-from lwdash.techniques.operator_codes import kind_of
 from lwdash.techniques.ranges import Ranges, activation_ranges
 from lwdash.techniques.readback import Computed, computed, inner_scopes, left_undone
 from lwdash.techniques.spread import spread
 from lwdash.techniques.tables import quantize_tables
-from lwdash.techniques.unreachable_clamps import drop_unreachable_clamps
-from lwdash.techniques.unused_outputs import complete_outputs
+from lwdash.tflite.flatbuffer import read_model, write_model
+from lwdash.tflite.operator_codes import kind_of
+from lwdash.tflite.rewrites.bias_range import fit_biases
+from lwdash.tflite.rewrites.padding_constants import with_small_masks
+from lwdash.tflite.rewrites.unreachable_clamps import drop_unreachable_clamps
+from lwdash.tflite.rewrites.unused_outputs import complete_outputs
 
 WIDEST_GPTQ = 4096
 """GPTQ keeps and inverts a matrix of inputs × inputs: 64 MB at this width."""

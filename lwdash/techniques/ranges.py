@@ -11,11 +11,11 @@ import numpy as np
 
 from lwdash.errors import ConversionFailed
 from lwdash.techniques.contract import Rows
-from lwdash.techniques.flatbuffer import read_model, text
 from lwdash.techniques.input_types import rows_as_taken
-from lwdash.techniques.masks import BELOW, LARGEST, padded_activations
 from lwdash.techniques.narrow_ranges import usable_ranges
 from lwdash.techniques.readback import shape_of
+from lwdash.tflite.flatbuffer import read_model, text
+from lwdash.tflite.rewrites.padding_constants import BELOW, LARGEST, padded_activations
 
 Ranges = Mapping[str, Mapping[str, Any]]
 """Tensor name → what litert-quantizer calls its quantization statistics: "min", "max", and "hessian" for GPTQ."""

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from lwdash.techniques.contract import Skipped
-from lwdash.techniques.flatbuffer import read_model, text
 from lwdash.techniques.formats import FLOAT32, FORMATS, WEIGHT_OPERATORS, Format, can_have
-from lwdash.techniques.operator_codes import kind_of
+from lwdash.tflite.flatbuffer import read_model, text
+from lwdash.tflite.operator_codes import kind_of
 
 CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 OTHER_HOLDERS = ("GATHER", "SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN")

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from lwdash.techniques.constants import add_buffer
-from lwdash.techniques.flatbuffer import text
-from lwdash.techniques.operator_codes import kind_of, operator_code
 from lwdash.techniques.readback import shape_of
+from lwdash.tflite.constants import add_buffer
+from lwdash.tflite.flatbuffer import text
+from lwdash.tflite.operator_codes import kind_of, operator_code
 
 LARGEST = 127
 SMALLEST = 1e-30

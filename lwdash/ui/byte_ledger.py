@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from lwdash.charts.layer_quantities import layer_of
 from lwdash.charts.ledger_treemap import CATEGORIES, describe_ledger, ledger_parts, plot_ledger
+from lwdash.metrics.layer_metrics import layer_of
 from lwdash.ui.deep_compression import show_deep_compression
 from lwdash.ui.figure import show_figure
 from lwdash.ui.formats import NOTHING, is_missing, size

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from lwdash.charts.graph_view import describe_graph, graph_dot, operator_facts, operator_values
-from lwdash.charts.layer_quantities import QUANTITIES, SEQUENTIAL, measured_quantities
+from lwdash.metrics.layer_metrics import QUANTITIES, SEQUENTIAL, measured_quantities
 from lwdash.ui.cards import plain
 
 HEIGHT = 680

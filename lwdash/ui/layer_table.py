@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from lwdash.charts.layer_quantities import QUANTITIES, by_layer, layer_of, measured_quantities
 from lwdash.charts.operator_bars import describe_operator_bars, plot_operator_bars
+from lwdash.metrics.layer_metrics import QUANTITIES, by_layer, layer_of, measured_quantities
 from lwdash.ui.figure import show_figure
 from lwdash.ui.formats import NOTHING, counted
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from lwdash.charts.limits import LIMITS
 from lwdash.engine.submit import MOST_THREADS
 from lwdash.keras_models.facts import ModelFacts
+from lwdash.metrics.limits import LIMITS
 from lwdash.ui.formats import size
 
 SMALLEST_BITS = 4

@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from lwdash.charts.hosts import words_of
+from lwdash.metrics.hosts import words_of
 from lwdash.ui.cards import plain
 from lwdash.ui.formats import count, is_missing, milliseconds, percent, points, seconds, size, times
 from lwdash.ui.run_actions import show_neighbours

@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from lwdash.charts.measures import Measure
 from lwdash.charts.search_progress import describe_search, plot_search
 from lwdash.engine import submit
 from lwdash.errors import LwdashError
+from lwdash.metrics.run_metrics import Measure
 from lwdash.search.outcomes import Outcome, best
 from lwdash.search.space import GOALS
 from lwdash.search.story import LOOKED_AT, Story, luck_words, tell

@@ -20,10 +20,10 @@ from lwdash.keras_models.inspect import inspect_model
 from lwdash.measure.accuracy import Quality, judge
 from lwdash.measure.deep_compression import deep_compression
 from lwdash.measure.runner import Runner
-from lwdash.measure.tflite_file import read_tflite
 from lwdash.measure.verdict import WORSE, Verdict, compare_right_rows
 from lwdash.pipeline import Compressed, Workbench
 from lwdash.recipe import parse_recipe
+from lwdash.tflite.reader import read_tflite
 
 TASK = "classification"
 PARTS = ("train", "calibration", "evaluation")

@@ -7,8 +7,8 @@ import pytest
 from seeding import seed_experiment
 
 from browser.axes import names_apart
-from lwdash.charts.measures import ACCURACY, MEASURES, SIZES
 from lwdash.charts.tradeoff import Axes
+from lwdash.metrics.run_metrics import ACCURACY, MEASURES, SIZES
 from lwdash.ui.results.frame import results_frame
 from lwdash.ui.results.report import report_of
 from storage import experiments

@@ -14,7 +14,7 @@ from unit.measure_models import dense_model, int8_dense_model
 
 from browser.served import Dashboard, shoot
 from lwdash.measure.layers import layer_table
-from lwdash.measure.tflite_file import read_tflite
+from lwdash.tflite.reader import read_tflite
 from storage.store import Store, open_store
 from storage.tables import Run, RunDetail
 

@@ -11,7 +11,6 @@ from lwdash.measure.delegation import delegation_of
 from lwdash.measure.explain import why_not_faster
 from lwdash.measure.host import this_host
 from lwdash.measure.runner import Runner
-from lwdash.measure.tflite_file import read_tflite
 from lwdash.recipe import parse_recipe
 from lwdash.techniques import TECHNIQUES, float32
 from lwdash.techniques.as_fully_connected import write_as_fully_connected
@@ -22,9 +21,10 @@ from lwdash.techniques.fast_kernels import (
     MIN_VALUES,
     fitted,
 )
-from lwdash.techniques.flatbuffer import write_model
 from lwdash.techniques.formats import FORMATS
 from lwdash.techniques.readback import Computed, computed
+from lwdash.tflite.flatbuffer import write_model
+from lwdash.tflite.reader import read_tflite
 
 SHAPE = (24, 24, 3)
 ROWS = {"input": np.random.default_rng(0).normal(size=(16, *SHAPE)).astype("float32")}

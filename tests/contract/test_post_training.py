@@ -12,14 +12,14 @@ import pytest
 import lwdash.examples
 from lwdash.errors import ConversionFailed, RecipeError
 from lwdash.measure.runner import Runner
-from lwdash.measure.tflite_file import read_tflite
 from lwdash.recipe import parse_recipe
 from lwdash.techniques import TECHNIQUES, float32, needs_rows
 from lwdash.techniques.contract import Configure, Packed, Rows
 from lwdash.techniques.converter import convert_with
-from lwdash.techniques.flatbuffer import read_model, write_model
 from lwdash.techniques.ranges import activation_ranges
 from lwdash.techniques.readback import Computed, computed
+from lwdash.tflite.flatbuffer import read_model, write_model
+from lwdash.tflite.reader import read_tflite
 
 FOLDER = Path(lwdash.examples.__file__).parent
 SHAPE = (8, 8, 1)

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from lwdash.errors import RecipeError
-from lwdash.measure.tflite_file import read_tflite
 from lwdash.recipe import parse_recipe
 from lwdash.techniques import TECHNIQUES, float32
 from lwdash.techniques.contract import Packed, Training, Treated
+from lwdash.tflite.reader import read_tflite
 
 SHAPE = (8, 8, 1)
 LIBRARIES = ["tf_keras", "keras"]

@@ -15,10 +15,10 @@ from lwdash.keras_models.restructure import with_structure_of
 from lwdash.keras_models.stored_model import read_model, write_model
 from lwdash.keras_models.transfer import transfer_weights
 from lwdash.measure.runner import Runner
-from lwdash.measure.tflite_file import read_tflite
 from lwdash.recipe import parse_recipe
 from lwdash.techniques import TECHNIQUES, channels, float32, low_rank
 from lwdash.techniques.contract import Skipped, Training, Treated
+from lwdash.tflite.reader import read_tflite
 
 Network = tuple[tuple[int, ...], Callable[[Any, Any], Any]]
 

@@ -12,12 +12,12 @@ import pytest
 
 from lwdash.errors import RecipeError
 from lwdash.measure.runner import Runner
-from lwdash.measure.tflite_file import TfliteFacts, read_tflite
 from lwdash.parameters import Choice, Flag, Integer, Names, Number, Overrides, described
 from lwdash.recipe import STAGES, Step, make_recipe, parse_recipe
 from lwdash.techniques import TECHNIQUES, float32
 from lwdash.techniques.contract import Packed, Training, Treated
 from lwdash.techniques.readback import computed
+from lwdash.tflite.reader import TfliteFacts, read_tflite
 
 SETTINGS = {
     "prune": {"sparsity": 0.6, "epochs": 2, "batch_size": 16},

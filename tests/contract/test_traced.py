@@ -17,9 +17,9 @@ from zoo_models import SMALL
 from lwdash.errors import ConversionFailed
 from lwdash.keras_models.canonical import canonical_form
 from lwdash.measure.runner import Runner
-from lwdash.measure.tflite_file import TfliteFacts, read_tflite
 from lwdash.recipe import parse_recipe
 from lwdash.techniques import float32, traced
+from lwdash.tflite.reader import TfliteFacts, read_tflite
 
 QUICK = frozenset(
     {

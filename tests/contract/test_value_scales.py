@@ -8,8 +8,8 @@ import pytest
 
 from lwdash.measure.accuracy import sqnr_db
 from lwdash.measure.runner import Runner
-from lwdash.measure.tflite_file import read_tflite
 from lwdash.techniques import TECHNIQUES, float32
+from lwdash.tflite.reader import read_tflite
 
 LARGE, SMALL = 2.0**30, 2.0**-30
 SCALES = [
@@ -91,8 +91,8 @@ def test_a_bias_far_above_its_products_is_kept_in_16_bits(large: float) -> None:
 def test_a_mask_before_a_softmax_is_padding_and_a_large_factor_is_not() -> None:
     import keras
 
-    from lwdash.techniques.flatbuffer import read_model
-    from lwdash.techniques.masks import padding_constants
+    from lwdash.tflite.flatbuffer import read_model
+    from lwdash.tflite.rewrites.padding_constants import padding_constants
 
     def constants(model: Any, shape: tuple[int, ...]) -> int:
         graph_of = read_model(float32.apply(model, [model.inputs[0].name], [shape]))

@@ -13,7 +13,7 @@ from visit import shown, words
 from lwdash import dashboard
 from lwdash.engine import journal
 from lwdash.engine.workers import Worker, of_cluster
-from lwdash.metrics import metrics_text
+from lwdash.prometheus import metrics_text
 from lwdash.settings import load_settings
 from lwdash.ui import access, places
 from storage import runs, sharing

@@ -7,20 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lwdash.charts.families import FAMILIES, family, short_recipe
 from lwdash.charts.labels import Label, _box, place
 from lwdash.charts.layer_bars import layer_values, most_different, plot_layer_bars
-from lwdash.charts.limits import best, keeps_all, kept, limit_on
-from lwdash.charts.measures import (
-    ACCURACY,
-    AGREEMENT,
-    ERRORS,
-    MEASURES,
-    SIZES,
-    SQNR,
-    is_log_possible,
-    quality_of,
-)
 from lwdash.charts.parallel import (
     MOST_LINES,
     TECHNIQUE,
@@ -30,7 +18,6 @@ from lwdash.charts.parallel import (
     plot_parallel,
     thinned_lines,
 )
-from lwdash.charts.pareto import pareto
 from lwdash.charts.samples import plot_class_counts, plot_curves, plot_images
 from lwdash.charts.tradeoff import (
     MOST_DRAWN,
@@ -40,6 +27,19 @@ from lwdash.charts.tradeoff import (
     thinned,
     tradeoff_points,
 )
+from lwdash.metrics.limits import best, keeps_all, kept, limit_on
+from lwdash.metrics.pareto_front import pareto
+from lwdash.metrics.run_metrics import (
+    ACCURACY,
+    AGREEMENT,
+    ERRORS,
+    MEASURES,
+    SIZES,
+    SQNR,
+    is_log_possible,
+    quality_of,
+)
+from lwdash.metrics.technique_families import FAMILIES, family, short_recipe
 
 AXES = Axes(SIZES[0], ACCURACY, MEASURES["latency_ms_p50"])
 

@@ -14,7 +14,6 @@ from lwdash.charts.confusion import (
     plot_confusion_change,
 )
 from lwdash.charts.flips import is_image, plot_flips
-from lwdash.charts.hosts import host_id, words_of
 from lwdash.charts.sensitivity import (
     MOST_LAYERS,
     describe_sensitivity,
@@ -23,6 +22,7 @@ from lwdash.charts.sensitivity import (
 )
 from lwdash.charts.waterfall import change_words, plot_waterfall, waterfall_bars
 from lwdash.measure.flips import shrunk
+from lwdash.metrics.hosts import host_id, words_of
 from lwdash.ui.waterfall import most_noise, worst_stage
 
 

@@ -5,7 +5,7 @@ import pytest
 from measure_models import Model
 
 from lwdash.measure.deep_compression import code_kernel, decode, deep_compression, encode
-from lwdash.measure.tflite_file import read_tflite
+from lwdash.tflite.reader import read_tflite
 
 
 def dense(values: np.ndarray) -> bytes:

@@ -9,8 +9,8 @@ from measure_models import Model, dense_model, int8_dense_model
 from lwdash.measure.differences import differences
 from lwdash.measure.dissect import BINS, dissect
 from lwdash.measure.ports import input_order, judged_output
-from lwdash.measure.tensor import TfliteUnreadable
-from lwdash.measure.tflite_file import read_tflite
+from lwdash.tflite.reader import read_tflite
+from lwdash.tflite.tensor import TfliteUnreadable
 
 KERNEL = np.array([[0.0, 1.0, -1.0, 0.5], [0.0, 0.0, 0.25, 2.0]], np.float32)
 BIAS = np.zeros(2, np.float32)

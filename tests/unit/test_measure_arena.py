@@ -7,7 +7,7 @@ import pytest
 from measure_models import Model
 
 from lwdash.measure.arena import plan_arena
-from lwdash.measure.tflite_file import read_tflite
+from lwdash.tflite.reader import read_tflite
 
 
 def chain(*widths: int, dtype: str = "int8") -> bytes:

@@ -11,9 +11,9 @@ from ai_edge_litert import schema_py_generated as schema
 from measure_models import Model, dense_model, int8_dense_model, packed
 
 from lwdash.measure.ledger import byte_ledger
-from lwdash.measure.schema_shape import TABLES
-from lwdash.measure.tensor import TfliteUnreadable
-from lwdash.measure.tflite_file import read_tflite
+from lwdash.tflite.reader import read_tflite
+from lwdash.tflite.schema import TABLES
+from lwdash.tflite.tensor import TfliteUnreadable
 
 
 def test_operators_tensors_and_names_are_read():

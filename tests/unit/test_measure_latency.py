@@ -20,7 +20,7 @@ from lwdash.measure.host import Host, flags_in, this_host
 from lwdash.measure.latency import DRIFT, compare_latency, digest, measure_latencies, ratio_interval
 from lwdash.measure.rotation import take_turns
 from lwdash.measure.runner import Runner
-from lwdash.measure.tflite_file import read_tflite
+from lwdash.tflite.reader import read_tflite
 
 PLAIN_HOST = Host("Old Chip", "x86_64", 2, ("avx2",), 1, "2.3.0", "Linux")
 

@@ -11,7 +11,7 @@ from measure_models import Model, dense_model, int8_dense_model, packed
 
 from lwdash.measure.layers import LayerTable, layer_table
 from lwdash.measure.ledger import Ledger
-from lwdash.measure.tflite_file import read_tflite
+from lwdash.tflite.reader import read_tflite
 
 
 def table_of(data: bytes, layer_names=()):

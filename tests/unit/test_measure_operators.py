@@ -14,7 +14,7 @@ from lwdash.measure.layer_error import layer_errors, match_operators, spread_ord
 from lwdash.measure.operator_time import cut_out, operator_times
 from lwdash.measure.run import measure
 from lwdash.measure.runner import Runner
-from lwdash.measure.tflite_file import read_tflite
+from lwdash.tflite.reader import read_tflite
 
 KERNEL = np.array([[1.0, -2.0, 0.5], [0.0, 3.0, 1.0]])
 ROWS = {"x": np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)}

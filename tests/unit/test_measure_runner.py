@@ -8,7 +8,7 @@ from measure_models import Model, dense_model, int8_dense_model
 
 from lwdash.errors import ConversionFailed, DataRefused, ResultRejected
 from lwdash.measure.runner import Runner, match_inputs
-from lwdash.measure.tflite_file import read_tflite
+from lwdash.tflite.reader import read_tflite
 
 KERNEL = np.array([[1.0, -2.0, 0.5], [0.0, 3.0, 1.0]])
 BIAS = np.array([0.5, -1.0])

@@ -18,7 +18,7 @@ from lwdash.measure.size import (
     tensor_statistics,
     value_counts,
 )
-from lwdash.measure.tflite_file import read_tflite
+from lwdash.tflite.reader import read_tflite
 
 
 def test_gzip_bytes_is_zlib_level_9_with_a_gzip_frame():

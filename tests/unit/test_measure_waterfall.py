@@ -9,7 +9,6 @@ from scipy import special
 
 from lwdash.measure.answers import Answers
 from lwdash.measure.runner import Runner
-from lwdash.measure.tflite_file import read_tflite
 from lwdash.measure.waterfall import (
     Answered,
     formats_of,
@@ -20,6 +19,7 @@ from lwdash.measure.waterfall import (
     with_weights_of,
     write_outputs,
 )
+from lwdash.tflite.reader import read_tflite
 from lwdash.waterfall import FILE, FLOAT_FILE, OUTPUTS, measure_waterfall
 
 KERNEL = np.array([[0.5, -1.0, 0.25], [1.0, 0.75, -0.5]])

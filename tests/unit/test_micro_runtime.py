@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from measure_models import Model
 
-from lwdash.charts.limits import excess, keeps_all, kept
 from lwdash.measure.micro_runtime import why_not_on_micro
-from lwdash.measure.tflite_file import read_tflite
+from lwdash.metrics.limits import excess, keeps_all, kept
+from lwdash.tflite.reader import read_tflite
 
 KERNEL = np.arange(8, dtype=np.int8).reshape(2, 4)
 

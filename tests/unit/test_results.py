@@ -10,8 +10,8 @@ import pytest
 from seeding import seed_experiment
 from sqlalchemy import update
 
-from lwdash.charts.measures import ACCURACY, MEASURES, SIZES
 from lwdash.charts.tradeoff import Axes
+from lwdash.metrics.run_metrics import ACCURACY, MEASURES, SIZES
 from lwdash.report.page import Drawing, Section, Table, Words, to_html
 from lwdash.ui.results.classes_apart import rows_apart
 from lwdash.ui.results.filters import matching, tags_of

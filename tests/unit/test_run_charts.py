@@ -5,7 +5,10 @@ import re
 import pytest
 
 from lwdash.charts.graph_view import describe_graph, flow_words, graph_dot, operator_facts
-from lwdash.charts.layer_quantities import (
+from lwdash.charts.ledger_treemap import NO_LAYER, describe_ledger, ledger_parts, plot_ledger
+from lwdash.charts.operator_bars import MOST_LAYERS, describe_operator_bars, plot_operator_bars, shortened
+from lwdash.charts.weight_histograms import plot_weights, weight_words
+from lwdash.metrics.layer_metrics import (
     NO_VALUE,
     QUANTITIES,
     SEQUENTIAL,
@@ -13,9 +16,6 @@ from lwdash.charts.layer_quantities import (
     colour_of,
     measured_quantities,
 )
-from lwdash.charts.ledger_treemap import NO_LAYER, describe_ledger, ledger_parts, plot_ledger
-from lwdash.charts.operator_bars import MOST_LAYERS, describe_operator_bars, plot_operator_bars, shortened
-from lwdash.charts.weight_histograms import plot_weights, weight_words
 
 LAYERS = [
     {"index": 0, "subgraph": 0, "type": "CONV_2D", "layer": "conv", "parameters": 30, "bytes": 100, "weight_bytes": 60,

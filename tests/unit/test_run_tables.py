@@ -9,8 +9,8 @@ import numpy as np
 from measure_models import dense_model
 
 from lwdash.measure.layers import layer_table
-from lwdash.measure.tflite_file import read_tflite
 from lwdash.report.run_tables import run_tables, to_json, to_zip
+from lwdash.tflite.reader import read_tflite
 
 TABLE = layer_table(read_tflite(dense_model(np.ones((3, 8), np.float32), np.zeros(3, np.float32))), ["dense"])
 RUN = {"id": 7, "recipe": "int8", "accuracy": 0.9, "accuracy_ci": [0.8, 0.95], "rmse": None}

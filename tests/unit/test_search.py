@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from lwdash.charts.measures import MEASURES
 from lwdash.charts.search_progress import describe_search, plot_search
 from lwdash.errors import UserMistake
+from lwdash.metrics.run_metrics import MEASURES
 from lwdash.recipe import Recipe, parse_recipe
 from lwdash.search.outcomes import FAILED, Outcome, best, eligible, failures, front, measured, outcomes
 from lwdash.search.proposals import SAMPLERS, Task, propose

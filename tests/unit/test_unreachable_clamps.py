@@ -5,8 +5,8 @@ import pytest
 
 from lwdash.measure.runner import check_kernels
 from lwdash.techniques import float32, int8, int16x8
-from lwdash.techniques.flatbuffer import read_model
-from lwdash.techniques.unreachable_clamps import drop_unreachable_clamps
+from lwdash.tflite.flatbuffer import read_model
+from lwdash.tflite.rewrites.unreachable_clamps import drop_unreachable_clamps
 
 ROWS = {"input": np.random.default_rng(0).uniform(-1, 1, (24, 8, 8, 2)).astype("float32")}
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from lwdash.charts.layer_quantities import QUANTITIES
-from lwdash.charts.measures import MEASURES
 from lwdash.datasets.findings import CODES
+from lwdash.metrics.layer_metrics import QUANTITIES
+from lwdash.metrics.run_metrics import MEASURES
 from lwdash.parameters import described
 from lwdash.techniques import TECHNIQUES
 from lwdash.ui.glossary_list import words_html

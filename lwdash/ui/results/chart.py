@@ -6,7 +6,6 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from lwdash.charts.measures import MEASURES, available, is_log_possible, quality_of
 from lwdash.charts.parallel import (
     MOST_LINES,
     brushed_runs,
@@ -16,6 +15,7 @@ from lwdash.charts.parallel import (
     thinned_lines,
 )
 from lwdash.charts.tradeoff import MOST_DRAWN, Axes, describe_tradeoff, plot_tradeoff, tradeoff_points
+from lwdash.metrics.run_metrics import MEASURES, available, is_log_possible, quality_of
 from lwdash.ui.cards import plain
 from lwdash.ui.figure import Spec, show_figure, written
 from lwdash.ui.results.frame import known_measures

@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from lwdash.charts.families import short_recipe
-from lwdash.charts.limits import LIMITS, keeps_all, kept
-from lwdash.charts.measures import MEASURES, Measure, quality_of
+from lwdash.metrics.limits import LIMITS, keeps_all, kept
+from lwdash.metrics.run_metrics import MEASURES, Measure, quality_of
+from lwdash.metrics.technique_families import short_recipe
 from lwdash.ui.downloads import download_url, run_url
 from lwdash.ui.formats import utc
 from lwdash.ui.results.frame import known_measures

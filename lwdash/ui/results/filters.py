@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
-from lwdash.charts.families import techniques_of
-from lwdash.charts.limits import keeps_all
+from lwdash.metrics.limits import keeps_all
+from lwdash.metrics.technique_families import techniques_of
 from lwdash.techniques import TECHNIQUES
 from lwdash.ui.results.memo import remembered
 from lwdash.ui.results.view import settle

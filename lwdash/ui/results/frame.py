@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from lwdash.charts.families import family
-from lwdash.charts.hosts import host_id, words_of
-from lwdash.charts.measures import INTERVALS, MEASURES, Measure, available
+from lwdash.metrics.hosts import host_id, words_of
+from lwdash.metrics.run_metrics import INTERVALS, MEASURES, Measure, available
+from lwdash.metrics.technique_families import family
 from lwdash.ui.results.memo import remembered
 from storage.result_frames import STANDING, ended_mark, figures_of, standing, under_way_mark
 from storage.store import Store

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
-from lwdash.charts.limits import LIMITS, best, keeps_all, kept
-from lwdash.charts.measures import MEASURES, quality_of
+from lwdash.metrics.limits import LIMITS, best, keeps_all, kept
+from lwdash.metrics.run_metrics import MEASURES, quality_of
 from lwdash.ui import places
 from lwdash.ui.cards import plain
 from lwdash.ui.downloads import download_url

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from lwdash.charts.measures import INTERVALS, MEASURES
+from lwdash.metrics.run_metrics import INTERVALS, MEASURES
 from lwdash.report.cells import neutralised
 
 PLAIN = ("id", "recipe", "title", "tags", "note", "state", "error", "is_baseline", "attempt")

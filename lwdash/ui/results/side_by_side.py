@@ -6,10 +6,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from lwdash.charts.families import short_recipe
 from lwdash.charts.layer_bars import layer_values, most_different, plot_layer_bars
-from lwdash.charts.layer_quantities import QUANTITIES, measured_quantities
-from lwdash.charts.measures import INTERVALS, MEASURES, Measure, available
+from lwdash.metrics.layer_metrics import QUANTITIES, measured_quantities
+from lwdash.metrics.run_metrics import INTERVALS, MEASURES, Measure, available
+from lwdash.metrics.technique_families import short_recipe
 from lwdash.ui.cards import plain
 from lwdash.ui.downloads import download_url, run_url
 from lwdash.ui.figure import show_figure, written

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from lwdash.techniques.constants import add_buffer
-from lwdash.techniques.flatbuffer import text
-from lwdash.techniques.operator_codes import kind_of
+from lwdash.tflite.constants import add_buffer
+from lwdash.tflite.flatbuffer import text
+from lwdash.tflite.operator_codes import kind_of
 
 LARGEST = {8: 2**30, 16: 2**46}
 """Bits of the activations → largest bias that is stored: half of what the sum may be, since the products of the row are

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from lwdash.techniques.constants import add_buffer
-from lwdash.techniques.operator_codes import kind_of
+from lwdash.tflite.constants import add_buffer
+from lwdash.tflite.operator_codes import kind_of
 
 COPIED = {
     "ONE_HOT": (2, 3),

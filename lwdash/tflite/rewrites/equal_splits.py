@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lwdash.techniques.operator_codes import drop_unused_codes, kind_of, operator_code
+from lwdash.tflite.operator_codes import drop_unused_codes, kind_of, operator_code
 
 
 def write_equal_splits(model: Any) -> int:

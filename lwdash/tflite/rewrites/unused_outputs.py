@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lwdash.techniques.operator_codes import kind_of
+from lwdash.tflite.operator_codes import kind_of
 
 ONE_SCALE = ("SPLIT", "SPLIT_V", "UNPACK")
 """Operators whose outputs all have the scale of the input."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lwdash.techniques.operator_codes import drop_unused_codes, kind_of, operator_code
+from lwdash.tflite.operator_codes import drop_unused_codes, kind_of, operator_code
 
 MAX_BOUND = 2**30
 """Largest bound in steps of the output scale that is left as it is; int32 holds twice as much."""

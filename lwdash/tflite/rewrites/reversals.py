@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from lwdash.techniques.constants import add_constant
-from lwdash.techniques.operator_codes import drop_unused_codes, kind_of, operator_code
+from lwdash.tflite.constants import add_constant
+from lwdash.tflite.operator_codes import drop_unused_codes, kind_of, operator_code
 
 
 def write_reversals_as_gathers(model: Any) -> int:

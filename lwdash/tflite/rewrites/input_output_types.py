@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from lwdash.techniques.flatbuffer import read_model, write_model
-from lwdash.techniques.operator_codes import operator_code
+from lwdash.tflite.flatbuffer import read_model, write_model
+from lwdash.tflite.operator_codes import operator_code
 
 
 def with_borders(data: bytes, io: str) -> bytes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lwdash.charts.measures import Measure, quality_of
+from lwdash.metrics.run_metrics import Measure, quality_of
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lwdash.techniques.operator_codes import kind_of, operator_code
+from lwdash.tflite.operator_codes import kind_of, operator_code
 
 MOST_BETWEEN = 4
 """Operators from the EXP to the SELECT."""

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from lwdash.techniques.constants import add_buffer
-from lwdash.techniques.flatbuffer import read_model, write_model
-from lwdash.techniques.operator_codes import kind_of
+from lwdash.tflite.constants import add_buffer
+from lwdash.tflite.flatbuffer import read_model, write_model
+from lwdash.tflite.operator_codes import kind_of
 
 LARGEST = 1e8
 """Beyond it a value of a padded tensor is padding."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lwdash.measure.tensor import Tensor, bits_of, is_float
-from lwdash.measure.tflite_file import Operator, TfliteFacts
+from lwdash.tflite.reader import Operator, TfliteFacts
+from lwdash.tflite.tensor import Tensor, bits_of, is_float
 
 KERNEL, BIAS, OTHER, CONSTANT = "kernel", "bias", "other", "constant"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lwdash.measure.tensor import Quantization, Tensor, TfliteUnreadable
+from lwdash.tflite.tensor import Quantization, Tensor, TfliteUnreadable
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,1 @@
+"""Passes over a .tflite graph; each keeps what the graph computes."""
