@@ -14,7 +14,7 @@ from typing import Any
 from lwdash.commands import analyses, doctor, findings, gc, records, search_records, takeaway, verify
 from lwdash.commands.arguments import GOALS, LIMITS, command_parser
 from lwdash.commands.waiting import say, wait, wait_for_search, working
-from lwdash.datasets.settings import DataSettings
+from lwdash.datasets.data_settings import DataSettings
 from lwdash.engine import submit
 from lwdash.engine.inspection import inspect_as, inspect_file
 from lwdash.engine.linting import lint_data

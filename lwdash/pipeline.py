@@ -15,14 +15,14 @@ import numpy as np
 from lwdash.agreement import check_export, match_outputs, predict
 from lwdash.datasets.dataset import Dataset
 from lwdash.errors import BridgeRefused, ConversionFailed, RecipeError, ResultRejected
-from lwdash.keras_models.canonical import Canonical, canonical_form
-from lwdash.keras_models.facts import ModelFacts
+from lwdash.keras_models.bridge.restructure import with_structure_of
+from lwdash.keras_models.bridge.transfer import ALIKE, can_transfer, transfer_weights
+from lwdash.keras_models.bridge.twin import Twin, find_twin
+from lwdash.keras_models.canonical.form import Canonical, canonical_form
 from lwdash.keras_models.load import load_model
-from lwdash.keras_models.restructure import with_structure_of
-from lwdash.keras_models.saved_function import load_saved_function
+from lwdash.keras_models.model_facts import ModelFacts
+from lwdash.keras_models.saved_model.function import load_saved_function
 from lwdash.keras_models.stored_model import kernels, read_model, write_model
-from lwdash.keras_models.transfer import ALIKE, can_transfer, transfer_weights
-from lwdash.keras_models.twin import Twin, find_twin
 from lwdash.measure.waterfall import rows_to_answer, write_outputs
 from lwdash.packing import pack
 from lwdash.recipe import Recipe, Step

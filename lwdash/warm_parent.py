@@ -26,7 +26,7 @@ MAX_REQUEST_BYTES = 1 << 16
 LIBRARIES = (
     "lwdash.worker",
     "lwdash.datasets.prepare",
-    "lwdash.keras_models.inspect",
+    "lwdash.keras_models.inspection",
     "lwdash.measure.run",
     "lwdash.waterfall",
     "ai_edge_litert.interpreter",

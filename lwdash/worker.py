@@ -228,24 +228,24 @@ class Worker:
         return {"measured": found_out.to_dict()}
 
     def inspect_model(self, job: Job) -> dict[str, Any]:
-        from lwdash.keras_models.inspect import inspect_model
+        from lwdash.keras_models.inspection import inspect_model
 
         return {"facts": inspect_model(Path(job["path"])).to_dict()}
 
     def inspect_data(self, job: Job) -> dict[str, Any]:
-        from lwdash.datasets.inspect import inspect_data
+        from lwdash.datasets.csv_inspection import inspect_data
 
         reading = {key: job.get(key) for key in ("label", "delimiter", "has_header")}
         return {"facts": inspect_data(Path(job["path"]), **reading).to_dict()}
 
     def lint(self, job: Job) -> dict[str, Any]:
         """What the linter finds in the rows that this model would be measured on."""
-        from lwdash.datasets.facts import DataFacts
+        from lwdash.datasets.data_facts import DataFacts
+        from lwdash.datasets.data_settings import DataSettings
         from lwdash.datasets.fit import fit_to_model
-        from lwdash.datasets.linter import lint
-        from lwdash.datasets.linter_scaling import Expected
-        from lwdash.datasets.settings import DataSettings
-        from lwdash.keras_models.facts import ModelFacts
+        from lwdash.datasets.linter.checks import lint
+        from lwdash.datasets.linter.scaling_check import Expected
+        from lwdash.keras_models.model_facts import ModelFacts
 
         model, data = ModelFacts.from_dict(job["model_facts"]), DataFacts.from_dict(job["data_facts"])
         settings = DataSettings.from_dict(job["settings"])
@@ -268,7 +268,7 @@ class Worker:
 
     def compare_labels(self, job: Job) -> dict[str, Any]:
         """Holds the labels as they are read against the classes that the model gives; None for other tasks."""
-        from lwdash.datasets.linter import mixed_rows
+        from lwdash.datasets.linter.checks import mixed_rows
         from lwdash.measure.accuracy import looks_like_logits, predicted_classes
         from lwdash.measure.readings import compare_readings
         from lwdash.measure.runner import run_within
@@ -298,9 +298,9 @@ class Worker:
 
     def evaluation_rows(self, job: Job) -> dict[str, Any]:
         """How to read the evaluation rows without lwdash; the arrays of it are written to the file that `arrays` names."""
+        from lwdash.datasets.data_settings import DataSettings
         from lwdash.datasets.evaluation_rows import evaluation_rows, write_arrays
-        from lwdash.datasets.settings import DataSettings
-        from lwdash.keras_models.facts import ModelFacts
+        from lwdash.keras_models.model_facts import ModelFacts
         from lwdash.measure.ports import ports_plan
         from lwdash.tflite.reader import read_tflite
 
@@ -342,7 +342,7 @@ class Worker:
         }
 
     def _workbench(self, job: Job) -> Any:
-        from lwdash.keras_models.facts import ModelFacts
+        from lwdash.keras_models.model_facts import ModelFacts
         from lwdash.pipeline import Workbench
 
         dataset, key = self._dataset(job)
@@ -362,11 +362,11 @@ class Worker:
 
     def _dataset(self, job: Job) -> tuple[Any, str]:
         """The rows as arrays, and the key of all that decides them."""
+        from lwdash.datasets.data_facts import DataFacts
+        from lwdash.datasets.data_settings import DataSettings
         from lwdash.datasets.dataset import Dataset
-        from lwdash.datasets.facts import DataFacts
         from lwdash.datasets.prepare import prepare
-        from lwdash.datasets.settings import DataSettings
-        from lwdash.keras_models.facts import ModelFacts
+        from lwdash.keras_models.model_facts import ModelFacts
         from lwdash.stages import content_key
 
         facts = ModelFacts.from_dict(job["model_facts"])
@@ -420,15 +420,15 @@ def _layer_names(job: Job) -> list[str]:
 
 def _outputs(job: Job) -> Any:
     """The model's outputs: (name, shape, dtype) of each."""
-    from lwdash.keras_models.facts import ModelFacts
+    from lwdash.keras_models.model_facts import ModelFacts
 
     return ModelFacts.from_dict(job["model_facts"]).ports[1]
 
 
 def _known_cut(job: Job, dataset: Any) -> bool | None:
     """Whether yes/no outputs are logits, where the way they were trained tells; see `keras_models.heads.known_cut`."""
-    from lwdash.keras_models.facts import ModelFacts
-    from lwdash.keras_models.heads import known_cut
+    from lwdash.keras_models.model_facts import ModelFacts
+    from lwdash.keras_models.output_heads import known_cut
 
     is_judged = dataset.judged(_outputs(job)) == 0  # the loss is that of the first output
     loss = ModelFacts.from_dict(job["model_facts"]).loss if is_judged else None

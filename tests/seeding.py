@@ -5,7 +5,7 @@ import uuid
 
 from sqlalchemy import insert, update
 
-from lwdash.keras_models.facts import LayerFacts, ModelFacts, TensorFacts
+from lwdash.keras_models.model_facts import LayerFacts, ModelFacts, TensorFacts
 from lwdash.search.space import FORMATS
 from storage import experiments, searches
 from storage.store import Store

@@ -35,8 +35,8 @@ def allowed(ours: str = "", libraries: str = "", more: frozenset[str] = frozense
 # An entry allows a module and all below it. Storage knows no technique, techniques know no storage; the child
 # (worker) has no database; of models and data, what runs in the server sees facts and settings only.
 FACTS = (
-    "lwdash.keras_models.facts lwdash.datasets.facts lwdash.datasets.fit lwdash.datasets.settings "
-    "lwdash.datasets.findings"
+    "lwdash.keras_models.model_facts lwdash.datasets.data_facts lwdash.datasets.fit lwdash.datasets.data_settings "
+    "lwdash.datasets.linter.findings"
 )
 ARROWS: Mapping[str, Allowed] = {
     "app": allowed(
@@ -54,11 +54,11 @@ ARROWS: Mapping[str, Allowed] = {
     "storage": allowed("", "sqlalchemy alembic fsspec pandas"),
     "lwdash.__main__": allowed(
         "lwdash.commands lwdash.engine lwdash.recipe lwdash.search lwdash.settings lwdash.home "
-        "lwdash.datasets.settings storage"
+        "lwdash.datasets.data_settings storage"
     ),
     "lwdash.commands": allowed(
-        "lwdash.advice lwdash.engine lwdash.settings lwdash.keras_models.facts lwdash.datasets.settings lwdash.capsule "
-        "lwdash.search storage",
+        "lwdash.advice lwdash.engine lwdash.settings lwdash.keras_models.model_facts lwdash.datasets.data_settings "
+        "lwdash.capsule lwdash.search storage",
         "sqlalchemy",
     ),
     "lwdash.ui": allowed(
@@ -203,7 +203,7 @@ def test_the_rule_can_fail() -> None:
     assert not is_allowed("storage.runs", "lwdash.worker")
     assert not is_allowed("tensorflow", "lwdash.measure")
     assert not is_allowed("lwdash.keras_models.load", "lwdash.ui")
-    assert is_allowed("lwdash.keras_models.facts", "lwdash.ui")
+    assert is_allowed("lwdash.keras_models.model_facts", "lwdash.ui")
 
 
 def test_every_rule_has_its_part() -> None:

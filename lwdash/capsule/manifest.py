@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import PurePath
 from typing import Any
 
-from lwdash.datasets.settings import DataSettings
+from lwdash.datasets.data_settings import DataSettings
 from lwdash.errors import LwdashError, UserMistake
 from lwdash.recipe import parse_recipe
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lwdash.commands import gc
-from lwdash.datasets.settings import TASKS
+from lwdash.datasets.data_settings import TASKS
 from lwdash.search import space
 from lwdash.search.proposals import DEFAULT_SAMPLER, SAMPLERS
 from lwdash.search.space import FORMATS, INTEGER_FORMATS, TUNED

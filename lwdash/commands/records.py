@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from lwdash.advice.evidence import Evidence
 from lwdash.advice.findings import findings
 from lwdash.errors import NotFound
-from lwdash.keras_models.facts import ModelFacts
+from lwdash.keras_models.model_facts import ModelFacts
 from storage import runs
 from storage.experiments import experiment_names, find_experiments
 from storage.frames import newest_runs

@@ -8,7 +8,7 @@ from typing import Any
 
 from lwdash.capsule import archive
 from lwdash.capsule.manifest import FIGURES, CapsuleRefused, Manifest, Origin
-from lwdash.datasets.settings import DataSettings
+from lwdash.datasets.data_settings import DataSettings
 from lwdash.engine import submit
 from lwdash.engine.inspection import ask_child, inspect_as, inspect_file
 from lwdash.errors import UserMistake

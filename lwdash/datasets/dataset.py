@@ -11,8 +11,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from lwdash.datasets.spill import release_pages
-from lwdash.datasets.task import Tensor
+from lwdash.datasets.labels.task import Tensor
+from lwdash.datasets.spilled_arrays import release_pages
 from lwdash.errors import DataRefused
 
 _FORMAT = 1

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from lwdash.datasets.csv_inspection import inspect_data
+from lwdash.datasets.data_settings import DataSettings
 from lwdash.datasets.dataset import Dataset
-from lwdash.datasets.dialect import sniff
 from lwdash.datasets.fit import fit_to_model
-from lwdash.datasets.inspect import inspect_data
-from lwdash.datasets.pipeline import split_steps
+from lwdash.datasets.labels.task import Tensor
 from lwdash.datasets.prepare import label_places, places_of
-from lwdash.datasets.preprocess import Cast, Columns, parse_preprocess
-from lwdash.datasets.rows import is_whole_dtype
-from lwdash.datasets.settings import DataSettings
-from lwdash.datasets.task import Tensor
+from lwdash.datasets.preprocessing.language import Cast, Columns, parse_preprocess
+from lwdash.datasets.preprocessing.steps import split_steps
+from lwdash.datasets.readers.csv_dialect import sniff
+from lwdash.datasets.readers.row_reader import is_whole_dtype
 
 
 def evaluation_rows(

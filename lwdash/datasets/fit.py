@@ -4,9 +4,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lwdash.datasets.classes import ClassMapping, map_classes, map_columns
-from lwdash.datasets.columns import InputFit, assign_columns, can_assign
-from lwdash.datasets.facts import (
+from lwdash.datasets.column_roles import InputFit, assign_columns, can_assign
+from lwdash.datasets.data_facts import (
     DataFacts,
     LabelCandidate,
     find_column,
@@ -14,20 +13,20 @@ from lwdash.datasets.facts import (
     pack_indices,
     unpack_indices,
 )
-from lwdash.datasets.label_task import (
+from lwdash.datasets.data_settings import NO_LABEL, DataSettings
+from lwdash.datasets.labels.candidates import CERTAIN, is_label_name
+from lwdash.datasets.labels.classes import ClassMapping, map_classes, map_columns
+from lwdash.datasets.labels.label_task import (
     asked_task,
     guess_warning,
     refuse_classes_without_label,
     refuse_one_label_for_positions,
     task_note,
 )
-from lwdash.datasets.labels import CERTAIN, is_label_name
-from lwdash.datasets.one_hot import ONE_HOT
-from lwdash.datasets.positions import axes_text, label_shape, position_axes
-from lwdash.datasets.settings import NO_LABEL, DataSettings
-from lwdash.datasets.shapes import shape_text
-from lwdash.datasets.targets import target_candidate
-from lwdash.datasets.task import (
+from lwdash.datasets.labels.one_hot import ONE_HOT
+from lwdash.datasets.labels.position_classes import axes_text, label_shape, position_axes
+from lwdash.datasets.labels.targets import target_candidate
+from lwdash.datasets.labels.task import (
     BINARY,
     CLASSIFICATION,
     MULTI_LABEL,
@@ -40,6 +39,7 @@ from lwdash.datasets.task import (
     choose_task,
     units,
 )
+from lwdash.datasets.sample_shapes import shape_text
 from lwdash.errors import DataRefused
 
 

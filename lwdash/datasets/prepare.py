@@ -6,22 +6,28 @@ from pathlib import Path
 
 import numpy as np
 
-from lwdash.datasets.classes import canonical, map_classes
-from lwdash.datasets.columns import InputFit
+from lwdash.datasets.column_roles import InputFit
+from lwdash.datasets.csv_inspection import inspect_data
+from lwdash.datasets.data_facts import DataFacts, brief_names, named_run
+from lwdash.datasets.data_settings import DataSettings
 from lwdash.datasets.dataset import Dataset
-from lwdash.datasets.dialect import Dialect, sniff
-from lwdash.datasets.facts import DataFacts, brief_names, named_run
 from lwdash.datasets.fit import Fit, fit_to_model
-from lwdash.datasets.inspect import inspect_data
-from lwdash.datasets.labels import label_text
-from lwdash.datasets.pipeline import Statistics, apply_steps, chunk_rows, learn_statistics, split_steps
-from lwdash.datasets.positions import code_positions, position_strata
-from lwdash.datasets.preprocess import Cast, Step, parse_preprocess
-from lwdash.datasets.rows import LoadedRows, check_whole, is_whole_dtype, load_rows
-from lwdash.datasets.settings import DataSettings
-from lwdash.datasets.spill import empty_rows, release_pages
+from lwdash.datasets.labels.candidates import label_text
+from lwdash.datasets.labels.classes import canonical, map_classes
+from lwdash.datasets.labels.position_classes import code_positions, position_strata
+from lwdash.datasets.labels.task import BINARY, CLASSIFICATION, Tensor, units
+from lwdash.datasets.preprocessing.language import Cast, Step, parse_preprocess
+from lwdash.datasets.preprocessing.steps import (
+    Statistics,
+    apply_steps,
+    chunk_rows,
+    learn_statistics,
+    split_steps,
+)
+from lwdash.datasets.readers.csv_dialect import Dialect, sniff
+from lwdash.datasets.readers.row_reader import LoadedRows, check_whole, is_whole_dtype, load_rows
+from lwdash.datasets.spilled_arrays import empty_rows, release_pages
 from lwdash.datasets.split import PARTS, SHARES, split_rows, strata_of_numbers
-from lwdash.datasets.task import BINARY, CLASSIFICATION, Tensor, units
 from lwdash.errors import DataRefused
 
 FEWEST_ROWS = 5

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lwdash.datasets.blocks import Block
-from lwdash.datasets.facts import Preview, PreviewRow
-from lwdash.datasets.labels import label_text
+from lwdash.datasets.data_facts import Preview, PreviewRow
+from lwdash.datasets.labels.candidates import label_text
+from lwdash.datasets.readers.csv_blocks import Block
 
 MOST_ROWS = 64
 ROWS_PER_CLASS = 8

@@ -4,8 +4,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lwdash.datasets.findings import ERROR, NOTE, WARNING, Finding
-from lwdash.datasets.settings import DataSettings
+from lwdash.datasets.data_settings import DataSettings
+from lwdash.datasets.linter.findings import ERROR, NOTE, WARNING, Finding
 
 INSIST = "If the labels are right as they are read, say so: --trust-labels on the command line, a tick on the page."
 

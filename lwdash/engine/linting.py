@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lwdash.datasets.findings import SEVERITIES, Finding
-from lwdash.datasets.settings import DataSettings
+from lwdash.datasets.data_settings import DataSettings
+from lwdash.datasets.linter.findings import SEVERITIES, Finding
 from lwdash.engine.child import Handler
 from lwdash.engine.inspection import ask_child
 from lwdash.engine.label_findings import label_findings

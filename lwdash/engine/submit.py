@@ -5,13 +5,13 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lwdash.datasets.facts import DataFacts
+from lwdash.datasets.data_facts import DataFacts
+from lwdash.datasets.data_settings import DataSettings
 from lwdash.datasets.fit import Fit, fit_to_model
-from lwdash.datasets.settings import DataSettings
 from lwdash.engine.child import keep_warm
 from lwdash.engine.host import CHANGED
 from lwdash.errors import DataRefused, ModelRefused, UploadRefused, UserMistake
-from lwdash.keras_models.facts import ModelFacts
+from lwdash.keras_models.model_facts import ModelFacts
 from lwdash.keras_models.obstacles import obstacle
 from lwdash.recipe import Recipe, parse_recipe
 from lwdash.search.proposals import DEFAULT_SAMPLER, SAMPLERS

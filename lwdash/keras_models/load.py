@@ -8,8 +8,8 @@ from typing import Any
 
 from lwdash.errors import ModelRefused
 from lwdash.keras_models.application_layers import application_classes
-from lwdash.keras_models.facts import ModelFacts
-from lwdash.keras_models.inspect import inspect_model
+from lwdash.keras_models.inspection import inspect_model
+from lwdash.keras_models.model_facts import ModelFacts
 
 SUFFIXES = {"keras": ".keras", "h5": ".h5"}
 
@@ -66,7 +66,7 @@ def _loader(library: str) -> Any:
 def _load_saved_model(path: Path) -> Any:
     import tf_keras
 
-    from lwdash.keras_models.saved_model import unpack_saved_model
+    from lwdash.keras_models.saved_model.archive import unpack_saved_model
 
     with tempfile.TemporaryDirectory(prefix="lwdash-load-") as folder:
         model = tf_keras.models.load_model(str(unpack_saved_model(path, Path(folder))), compile=False)

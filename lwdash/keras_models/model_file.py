@@ -16,10 +16,10 @@ from typing import Any, BinaryIO, cast
 import h5py
 
 from lwdash.errors import ModelRefused
-from lwdash.keras_models.hdf5_heaps import check_heaps
-from lwdash.keras_models.hdf5_scan import check_finite, dataset_sizes, small_values, text_attribute
-from lwdash.keras_models.strange_files import HEAD_BYTES, strange_file, strange_folder, strange_zip
-from lwdash.keras_models.zip_scan import LOCAL_HEADER_BYTES, check_contents, check_members, open_zip
+from lwdash.keras_models.scan.hdf5_heaps import check_heaps
+from lwdash.keras_models.scan.hdf5_scan import check_finite, dataset_sizes, small_values, text_attribute
+from lwdash.keras_models.scan.other_files import HEAD_BYTES, strange_file, strange_folder, strange_zip
+from lwdash.keras_models.scan.zip_scan import LOCAL_HEADER_BYTES, check_contents, check_members, open_zip
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 ZIP_MAGIC = b"PK\x03\x04"

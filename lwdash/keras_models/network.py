@@ -11,10 +11,10 @@ from functools import cached_property
 from typing import Any
 
 from lwdash.errors import ModelRefused
-from lwdash.keras_models.allowed import LAYERS, MODELS, OPERATIONS, TF_LAMBDA_LAYERS
-from lwdash.keras_models.facts import Shape
-from lwdash.keras_models.kinds import Unfit, items, natural, optional, shape, word
-from lwdash.keras_models.layer_settings import CallOptions, LayerSettings, call_options, layer_settings
+from lwdash.keras_models.model_facts import Shape
+from lwdash.keras_models.scan.allowed_classes import LAYERS, MODELS, OPERATIONS, TF_LAMBDA_LAYERS
+from lwdash.keras_models.scan.layer_settings import CallOptions, LayerSettings, call_options, layer_settings
+from lwdash.keras_models.scan.value_kinds import Unfit, items, natural, optional, shape, word
 
 NETWORK_CLASSES = MODELS
 """Class names of models made of layers; "Model" is what Keras before 2.3 called a Functional."""

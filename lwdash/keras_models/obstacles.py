@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lwdash.keras_models.allowed import names
-from lwdash.keras_models.facts import ModelFacts
+from lwdash.keras_models.model_facts import ModelFacts
+from lwdash.keras_models.scan.allowed_classes import names
 
 WITHOUT_TWIN = names(
     """

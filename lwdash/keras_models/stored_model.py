@@ -32,11 +32,11 @@ def read_model(data: bytes) -> Any:
     import keras
     import tf_keras
 
-    from lwdash.keras_models import bridge_operations
+    from lwdash.keras_models.bridge import operations
 
     stored = np.load(io.BytesIO(data), allow_pickle=False)
     structure = json.loads(stored[STRUCTURE].tobytes())
-    bridge_operations.register()
+    operations.register()
     library = tf_keras if structure["library"] == "tf_keras" else keras
     model = library.models.model_from_json(structure["config"])
     for path, layer in _leaves(model):

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lwdash.keras_models.allowed import names
-from lwdash.keras_models.facts import LayerFacts, Support
+from lwdash.keras_models.model_facts import LayerFacts, Support
+from lwdash.keras_models.scan.allowed_classes import names
 
 CONVOLUTIONS = names("Conv1D Conv2D Conv2DTranspose Conv3D Conv3DTranspose")
 SEPARABLE = frozenset({"SeparableConv1D", "SeparableConv2D"})

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lwdash.keras_models.structure import library_of
+from lwdash.keras_models.ports import library_of
 from lwdash.techniques.contract import Training
 from lwdash.techniques.finetune import training_targets
 from lwdash.techniques.selection import leaf_layers

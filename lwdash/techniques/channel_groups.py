@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lwdash.keras_models.allowed import names
+from lwdash.keras_models.scan.allowed_classes import names
 
 DENSE = frozenset({"Dense"})
 CONVOLUTIONS = names(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.errors import ConversionFailed
-from lwdash.keras_models.saved_function import SavedFunction
+from lwdash.keras_models.saved_model.function import SavedFunction
 from lwdash.techniques.contract import Configure, Convert, Rows
 from lwdash.techniques.float32 import clean_names, converter_for, named_inputs
 from lwdash.techniques.traced import ARGUMENT

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.errors import InternalFault, RecipeError
-from lwdash.keras_models.structure import library_of
+from lwdash.keras_models.ports import library_of
 from lwdash.parameters import Integer, Number, parameter
 from lwdash.techniques import distill
 from lwdash.techniques.contract import Training

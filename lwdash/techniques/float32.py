@@ -10,8 +10,8 @@ from typing import Any
 
 from lwdash.errors import ConversionFailed
 from lwdash.explanations import explain_failure
-from lwdash.keras_models.saved_function import SavedFunction
-from lwdash.keras_models.structure import library_of
+from lwdash.keras_models.ports import library_of
+from lwdash.keras_models.saved_model.function import SavedFunction
 from lwdash.techniques.fused_names import name_fused_layers
 from lwdash.techniques.kernel_names import name_kernels
 from lwdash.techniques.lite_forms import in_lite_forms

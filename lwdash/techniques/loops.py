@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lwdash.errors import ConversionFailed
-from lwdash.keras_models.facts import ModelFacts
+from lwdash.keras_models.model_facts import ModelFacts
 from lwdash.techniques.clone import clone_with
 from lwdash.techniques.readback import computed
 

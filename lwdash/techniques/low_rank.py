@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from lwdash.errors import RecipeError
-from lwdash.keras_models.flatten import flatten_model
-from lwdash.keras_models.structure import library_of
+from lwdash.keras_models.bridge.flatten import flatten_model
+from lwdash.keras_models.ports import library_of
 from lwdash.parameters import Names, Number, parameter
 from lwdash.techniques import distill, finetune
 from lwdash.techniques.batch_norm import settle_batch_norm

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.errors import InternalFault, RecipeError
-from lwdash.keras_models.structure import library_of
+from lwdash.keras_models.ports import library_of
 from lwdash.parameters import Choice, Flag, Integer, Names, Number, parameter
 from lwdash.techniques import distill, finetune
 from lwdash.techniques.batch_norm import settle_batch_norm

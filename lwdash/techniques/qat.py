@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from lwdash.errors import BridgeRefused
-from lwdash.keras_models.flatten import flatten_model, is_nested
-from lwdash.keras_models.structure import library_of
+from lwdash.keras_models.bridge.flatten import flatten_model, is_nested
+from lwdash.keras_models.ports import library_of
 from lwdash.parameters import Names, parameter
 from lwdash.techniques import distill, fake_quant, finetune
 from lwdash.techniques.as_2d import as_2d, weights_back

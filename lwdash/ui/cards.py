@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from lwdash.charts.experiment_summary import ExperimentSummary, summarize
-from lwdash.datasets.settings import DataSettings
+from lwdash.datasets.data_settings import DataSettings
 from lwdash.engine import submit
 from lwdash.engine.inspection import inspect_file
 from lwdash.examples import EXAMPLES, Example

@@ -8,9 +8,9 @@ import pandas as pd
 import streamlit as st
 
 from lwdash.charts.samples import plot_class_counts, plot_curves, plot_images
-from lwdash.datasets.facts import DataFacts
+from lwdash.datasets.data_facts import DataFacts
 from lwdash.datasets.fit import Fit
-from lwdash.keras_models.facts import ModelFacts
+from lwdash.keras_models.model_facts import ModelFacts
 from lwdash.ui.cards import plain
 from lwdash.ui.figure import show_figure
 from lwdash.ui.formats import NOTHING, count, shape, size

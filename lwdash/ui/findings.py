@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from lwdash.datasets.findings import ERROR, NOTE, WARNING, Finding
+from lwdash.datasets.linter.findings import ERROR, NOTE, WARNING, Finding
 from lwdash.ui.cards import plain
 
 ICONS = {

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from lwdash.engine.submit import MOST_THREADS
-from lwdash.keras_models.facts import ModelFacts
+from lwdash.keras_models.model_facts import ModelFacts
 from lwdash.metrics.limits import LIMITS
 from lwdash.ui.formats import size
 

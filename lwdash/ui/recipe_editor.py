@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from lwdash.errors import RecipeError
-from lwdash.keras_models.facts import ModelFacts
+from lwdash.keras_models.model_facts import ModelFacts
 from lwdash.keras_models.obstacles import obstacle
 from lwdash.parameters import Choice, Flag, Integer, Names, Number, Overrides, Parameter
 from lwdash.recipe import EXAMPLE, Recipe, Step, make_recipe, parse_recipe

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from lwdash.engine.submit import MOST_SEARCHED, usable_techniques
-from lwdash.keras_models.facts import ModelFacts
+from lwdash.keras_models.model_facts import ModelFacts
 from lwdash.search.space import GOALS, INTEGER_FORMATS
 from lwdash.techniques import TECHNIQUES
 from lwdash.ui.formats import seconds

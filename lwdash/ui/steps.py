@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from lwdash.datasets.findings import ERROR, NOTE, Finding
+from lwdash.datasets.linter.findings import ERROR, NOTE, Finding
 from lwdash.recipe import Recipe
 from lwdash.ui.findings import count_words
 

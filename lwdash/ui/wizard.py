@@ -7,14 +7,14 @@ from typing import Any
 
 import streamlit as st
 
-from lwdash.datasets.facts import DataFacts
+from lwdash.datasets.data_facts import DataFacts
+from lwdash.datasets.data_settings import NO_LABEL, TASKS, DataSettings
 from lwdash.datasets.fit import Fit
-from lwdash.datasets.settings import NO_LABEL, TASKS, DataSettings
 from lwdash.engine import submit
 from lwdash.engine.inspection import inspect_as, inspect_file
 from lwdash.engine.linting import Linted, lint_data
 from lwdash.errors import UserMistake
-from lwdash.keras_models.facts import ModelFacts
+from lwdash.keras_models.model_facts import ModelFacts
 from lwdash.settings import Settings
 from lwdash.ui.cards import plain
 from lwdash.ui.draft import FOUND

@@ -6,7 +6,7 @@ What a technique, a measure or a quantity is comes from its own table; the traps
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from lwdash.datasets.findings import CODES
+from lwdash.datasets.linter.findings import CODES
 from lwdash.metrics.layer_metrics import QUANTITIES
 from lwdash.metrics.run_metrics import MEASURES
 from lwdash.parameters import Choice, Flag, Parameter

@@ -16,9 +16,9 @@ MOST_MEMORY_MB = 1000
 OURS = """
 import resource, sys, time
 from pathlib import Path
-from lwdash.datasets.inspect import inspect_data
+from lwdash.datasets.csv_inspection import inspect_data
 from lwdash.datasets.prepare import prepare
-from lwdash.datasets.settings import DataSettings
+from lwdash.datasets.data_settings import DataSettings
 path, width = Path(sys.argv[1]), int(sys.argv[2])
 facts = inspect_data(path, label="label")
 started = time.perf_counter()

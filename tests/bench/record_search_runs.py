@@ -28,7 +28,7 @@ from search_networks import NETWORKS, SEED
 from lwdash.datasets.dataset import Dataset
 from lwdash.errors import LwdashError
 from lwdash.examples.training import import_keras, train
-from lwdash.keras_models.inspect import inspect_model
+from lwdash.keras_models.inspection import inspect_model
 from lwdash.measure.answers import Answers
 from lwdash.measure.run import measure
 from lwdash.pipeline import Workbench

@@ -21,7 +21,7 @@ from s3 import S3
 import lwdash
 from cluster.team import Team, free_port
 from lwdash.commands.doctor import look_at_cluster
-from lwdash.datasets.settings import DataSettings
+from lwdash.datasets.data_settings import DataSettings
 from lwdash.engine import submit
 from lwdash.engine.inspection import inspect_file
 from lwdash.engine.scheduler import Engine

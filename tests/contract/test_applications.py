@@ -12,11 +12,11 @@ import pytest
 
 from lwdash.agreement import check_export, predict
 from lwdash.errors import ModelRefused
-from lwdash.keras_models.canonical import canonical_form
-from lwdash.keras_models.config_scan import scan_model_config
-from lwdash.keras_models.inspect import inspect_model
+from lwdash.keras_models.bridge.twin import find_twin
+from lwdash.keras_models.canonical.form import canonical_form
+from lwdash.keras_models.inspection import inspect_model
 from lwdash.keras_models.load import load_model
-from lwdash.keras_models.twin import find_twin
+from lwdash.keras_models.scan.config_scan import scan_model_config
 from lwdash.measure.accuracy import sqnr_db
 from lwdash.measure.runner import Runner
 from lwdash.packing import pack

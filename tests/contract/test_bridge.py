@@ -12,12 +12,12 @@ import pytest
 from zoo import KERAS_3_ONLY, Zoo, parameters, random_inputs, zoo  # noqa: F401
 
 from lwdash.errors import BridgeRefused
-from lwdash.keras_models import bridge_graph, bridge_operations
-from lwdash.keras_models.bridge import to_tf_keras
-from lwdash.keras_models.flatten import flatten_model
-from lwdash.keras_models.inspect import inspect_model
+from lwdash.keras_models.bridge import graph, operations
+from lwdash.keras_models.bridge.flatten import flatten_model
+from lwdash.keras_models.bridge.model import to_tf_keras
+from lwdash.keras_models.bridge.transfer import ALIKE, can_transfer
+from lwdash.keras_models.inspection import inspect_model
 from lwdash.keras_models.load import load_model
-from lwdash.keras_models.transfer import ALIKE, can_transfer
 
 NAMED_DIFFERENTLY = frozenset({"odd_names"})
 
@@ -112,20 +112,20 @@ def test_rows_on_which_the_model_is_silent_do_not_count_as_agreement(
     model = keras.Model(inputs, keras.layers.Dense(3, use_bias=False)(inputs))
     silent = [np.zeros((5, 4), "float32")]
     assert to_tf_keras(model, rows=silent).scale > 0
-    monkeypatch.setattr(bridge_graph, "copy_weights", lambda layer, twin: None)
+    monkeypatch.setattr(graph, "copy_weights", lambda layer, twin: None)
     with pytest.raises(BridgeRefused, match="computes something else"):
         to_tf_keras(model, rows=silent)
 
 
 def test_a_twin_that_computes_something_else_is_refused(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
-    copy = bridge_graph.copy_weights
+    copy = graph.copy_weights
 
     def forget_one(layer: Any, twin: Any) -> None:
         copy(layer, twin)
         if layer.name == "dense":
             twin.set_weights([value * 1.01 for value in twin.get_weights()])
 
-    monkeypatch.setattr(bridge_graph, "copy_weights", forget_one)
+    monkeypatch.setattr(graph, "copy_weights", forget_one)
     with pytest.raises(BridgeRefused, match="computes something else"):
         to_tf_keras(zoo.model("keras", "residual"))
 
@@ -134,13 +134,13 @@ def test_a_model_that_gives_nan_on_the_rows_of_only_one_library_is_refused(
     zoo: Zoo,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    copy = bridge_graph.copy_weights
+    copy = graph.copy_weights
 
     def spoil(layer: Any, twin: Any) -> None:
         copy(layer, twin)
         twin.set_weights([value * np.nan for value in twin.get_weights()])
 
-    monkeypatch.setattr(bridge_graph, "copy_weights", spoil)
+    monkeypatch.setattr(graph, "copy_weights", spoil)
     with pytest.raises(BridgeRefused, match="computes something else"):
         to_tf_keras(zoo.model("keras", "autoencoder"))
 
@@ -155,7 +155,7 @@ def test_a_bridged_model_with_operations_survives_saving_and_cloning(zoo: Zoo, t
         twin.save(str(tmp_path / f"{name}.keras"))
         clone = tf_keras.models.clone_model(twin)
         clone.set_weights(twin.get_weights())
-        for copy in (bridge_operations.load_bridged(tmp_path / f"{name}.keras"), clone):
+        for copy in (operations.load_bridged(tmp_path / f"{name}.keras"), clone):
             for ours, theirs in zip(outputs(copy, inputs), outputs(model, inputs), strict=True):
                 np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 

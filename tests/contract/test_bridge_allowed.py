@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from lwdash.keras_models import allowed
-from lwdash.keras_models.allowed_operators import OPERATORS, REASONS, SAVER
+from lwdash.keras_models.scan import allowed_classes
+from lwdash.keras_models.scan.allowed_operators import OPERATORS, REASONS, SAVER
 
 LEFT_OUT = frozenset(
     {
-        *allowed.CODE_LAYERS,
+        *allowed_classes.CODE_LAYERS,
         "Layer",
         "Wrapper",
         "Pipeline",
@@ -38,20 +38,20 @@ def test_every_layer_of_both_libraries_is_allowed_or_left_out_on_purpose() -> No
     import keras
     import tf_keras
 
-    assert layer_classes(keras) | layer_classes(tf_keras) <= allowed.LAYERS | LEFT_OUT
+    assert layer_classes(keras) | layer_classes(tf_keras) <= allowed_classes.LAYERS | LEFT_OUT
 
 
 def test_no_layer_that_carries_code_is_allowed() -> None:
-    assert not allowed.LAYERS & set(allowed.CODE_LAYERS)
-    assert not any(classes & set(allowed.CODE_LAYERS) for classes in allowed.CLASSES.values())
+    assert not allowed_classes.LAYERS & set(allowed_classes.CODE_LAYERS)
+    assert not any(classes & set(allowed_classes.CODE_LAYERS) for classes in allowed_classes.CLASSES.values())
 
 
-@pytest.mark.parametrize("module", sorted(allowed.OPERATIONS))
+@pytest.mark.parametrize("module", sorted(allowed_classes.OPERATIONS))
 def test_operations_exist_and_take_no_function(module: str) -> None:
     from keras.src.ops.operation import Operation
 
     namespace = importlib.import_module(f"keras.src.ops.{module}")
-    for name in allowed.OPERATIONS[module]:
+    for name in allowed_classes.OPERATIONS[module]:
         operation = getattr(namespace, name)
         assert issubclass(operation, Operation)
         arguments = {
@@ -69,7 +69,7 @@ def test_activations_are_those_of_keras() -> None:
 
     theirs = {name for name, value in vars(keras.activations).items() if inspect.isfunction(value)}
     theirs |= {name for name, value in vars(tf_keras.activations).items() if inspect.isfunction(value)}
-    assert theirs - {"get", "serialize", "deserialize"} >= allowed.ACTIVATIONS
+    assert theirs - {"get", "serialize", "deserialize"} >= allowed_classes.ACTIVATIONS
 
 
 def test_operators_exist_and_none_of_them_is_known_to_do_harm() -> None:

@@ -13,9 +13,9 @@ import pytest
 from zoo import KERAS_3_ONLY, RELOAD_FAILS_H5, Zoo, parameters, zoo  # noqa: F401
 
 from lwdash.errors import ModelRefused
-from lwdash.keras_models.facts import LayerFacts, ModelFacts
-from lwdash.keras_models.inspect import inspect_model
+from lwdash.keras_models.inspection import inspect_model
 from lwdash.keras_models.load import load_model
+from lwdash.keras_models.model_facts import LayerFacts, ModelFacts
 
 KINDS = [("keras", ".keras"), ("keras", ".h5"), ("tf_keras", ".keras"), ("tf_keras", ".h5")]
 SAVED_MODELS = [
@@ -182,7 +182,7 @@ def test_inspection_imports_no_tensorflow_and_is_quick_for_100_mb(zoo: Zoo, tmp_
     assert path.stat().st_size > 100e6
     program = (
         "import sys, time, pathlib\n"
-        "from lwdash.keras_models.inspect import inspect_model\n"
+        "from lwdash.keras_models.inspection import inspect_model\n"
         "facts = inspect_model(pathlib.Path(sys.argv[1]))\n"
         "heavy = {'tensorflow', 'keras', 'tf_keras'} & set(sys.modules)\n"
         "print(facts.parameters, time.process_time(), heavy or '')\n"

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lwdash.keras_models.canonical import canonical_form
-from lwdash.keras_models.channels_last import has_channels_first
+from lwdash.keras_models.canonical.channels_last import has_channels_first
+from lwdash.keras_models.canonical.form import canonical_form
 from lwdash.techniques import float32
 from lwdash.techniques.readback import computed
 

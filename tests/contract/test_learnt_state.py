@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lwdash.keras_models.bridge import to_tf_keras
-from lwdash.keras_models.restructure import with_structure_of
+from lwdash.keras_models.bridge.model import to_tf_keras
+from lwdash.keras_models.bridge.restructure import with_structure_of
+from lwdash.keras_models.bridge.transfer import transfer_weights
 from lwdash.keras_models.stored_model import read_model, write_model
-from lwdash.keras_models.transfer import transfer_weights
 from lwdash.techniques import low_rank
 from lwdash.techniques.clone import clone_live
 from lwdash.techniques.contract import Training

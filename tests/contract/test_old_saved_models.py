@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lwdash.errors import ModelRefused
-from lwdash.keras_models.inspect import inspect_model
+from lwdash.keras_models.inspection import inspect_model
 from lwdash.keras_models.load import load_model
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lwdash.keras_models.canonical import canonical_form
+from lwdash.keras_models.canonical.form import canonical_form
 
 ROWS = np.random.default_rng(0).normal(size=(8, 12, 3)).astype("float32")
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lwdash.errors import ModelRefused
-from lwdash.keras_models.inspect import inspect_model
+from lwdash.keras_models.inspection import inspect_model
 
 
 @pytest.mark.parametrize("library", ["keras", "tf_keras"])

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lwdash.keras_models.facts import InputScaling
-from lwdash.keras_models.inspect import inspect_model
+from lwdash.keras_models.inspection import inspect_model
+from lwdash.keras_models.model_facts import InputScaling
 
 
 def rescaling(keras: ModuleType) -> Any:

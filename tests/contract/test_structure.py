@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from lwdash.errors import InternalFault, RecipeError
-from lwdash.keras_models.flatten import flatten_model
-from lwdash.keras_models.restructure import with_structure_of
+from lwdash.keras_models.bridge.flatten import flatten_model
+from lwdash.keras_models.bridge.restructure import with_structure_of
+from lwdash.keras_models.bridge.transfer import transfer_weights
 from lwdash.keras_models.stored_model import read_model, write_model
-from lwdash.keras_models.transfer import transfer_weights
 from lwdash.measure.runner import Runner
 from lwdash.recipe import parse_recipe
 from lwdash.techniques import TECHNIQUES, channels, float32, low_rank
@@ -406,7 +406,7 @@ def test_a_nested_model_whose_input_would_shrink_is_exported_as_treated() -> Non
     """A nested Keras 3 model has an input of its own, of the old width; the treated twin has none."""
     import keras
 
-    from lwdash.keras_models.bridge import to_tf_keras
+    from lwdash.keras_models.bridge.model import to_tf_keras
 
     inputs = keras.Input((6,))
     head = keras.Sequential([keras.Input((8,)), keras.layers.Dense(3, name="answer")], name="head")
@@ -467,7 +467,7 @@ def test_a_narrower_model_is_kept_and_then_pruned_and_quantized(library: str, tm
 
 def bench_of(library: str, folder: Path) -> Any:
     from lwdash.datasets.dataset import Dataset
-    from lwdash.keras_models.inspect import inspect_model
+    from lwdash.keras_models.inspection import inspect_model
     from lwdash.pipeline import Workbench
 
     path = folder / f"{library}.keras"

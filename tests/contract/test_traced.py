@@ -15,7 +15,7 @@ from zoo import Zoo, random_inputs, zoo  # noqa: F401
 from zoo_models import SMALL
 
 from lwdash.errors import ConversionFailed
-from lwdash.keras_models.canonical import canonical_form
+from lwdash.keras_models.canonical.form import canonical_form
 from lwdash.measure.runner import Runner
 from lwdash.recipe import parse_recipe
 from lwdash.techniques import float32, traced

@@ -16,8 +16,8 @@ from mutations import Base, change_bytes, change_member, change_metadata, change
 from zoo import Zoo, zoo  # noqa: F401
 
 from lwdash.errors import ModelRefused
-from lwdash.keras_models.facts import ModelFacts
-from lwdash.keras_models.inspect import inspect_model
+from lwdash.keras_models.inspection import inspect_model
+from lwdash.keras_models.model_facts import ModelFacts
 
 SECONDS = 2.0
 SHORTEST_WORDS = 20

@@ -19,10 +19,10 @@ from forge import FORGERS, dense, h5_file, keras_file, sequential
 from forge_saved_model import node, saved_model
 
 from lwdash.errors import ModelRefused
-from lwdash.keras_models.facts import ModelFacts
-from lwdash.keras_models.inspect import inspect_model
+from lwdash.keras_models.inspection import inspect_model
 from lwdash.keras_models.load import load_model
-from lwdash.keras_models.saved_model import unpack_saved_model
+from lwdash.keras_models.model_facts import ModelFacts
+from lwdash.keras_models.saved_model.archive import unpack_saved_model
 
 SECRET = b"SECRET-CONTENT-OF-A-LOCAL-FILE--"
 

@@ -16,9 +16,9 @@ import pytest
 from lwdash.capsule import archive
 from lwdash.capsule.c_array import PIECE, c_name, header, source
 from lwdash.capsule.manifest import CapsuleRefused, Manifest, Origin, read_manifest
+from lwdash.datasets.data_settings import DataSettings
 from lwdash.datasets.evaluation_rows import evaluation_rows, write_arrays
 from lwdash.datasets.prepare import prepare
-from lwdash.datasets.settings import DataSettings
 
 NOTES = {"Recipe": "int8", "Model": "ends in a backslash\\", "Name": "two\nlines */ // ??/"}
 CONTENT = bytes(range(256)) * 5 + b"odd"

@@ -7,7 +7,7 @@ import pytest
 from conftest import Finished, call_lwdash
 
 from lwdash.__main__ import main
-from lwdash.datasets.findings import CODES
+from lwdash.datasets.linter.findings import CODES
 from lwdash.engine import submit
 from lwdash.errors import UserMistake
 from lwdash.examples import find_example
@@ -110,7 +110,7 @@ def test_a_limit_that_cannot_be_is_refused(capsys: pytest.CaptureFixture[str], l
 
 def test_limits_judge_and_threads_tell_experiments_apart(sqlite_store: Store) -> None:
     example = find_example("digits")
-    from lwdash.datasets.settings import DataSettings
+    from lwdash.datasets.data_settings import DataSettings
     from lwdash.engine.inspection import inspect_file
     from lwdash.settings import load_settings
 

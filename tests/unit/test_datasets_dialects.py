@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lwdash.datasets.inspect import inspect_data
+from lwdash.datasets.csv_inspection import inspect_data
+from lwdash.datasets.data_settings import DataSettings
 from lwdash.datasets.prepare import prepare
-from lwdash.datasets.settings import DataSettings
-from lwdash.datasets.source import text_blocks
+from lwdash.datasets.readers.source import text_blocks
 from lwdash.errors import DataRefused
 
 ROWS, COLUMNS = 30, 6
@@ -141,7 +141,7 @@ def test_blocks_never_cut_a_row_and_number_the_lines(tmp_path, monkeypatch):
     text = "a,b\n" + "".join(f'{i},"x{i}\ny"\n' for i in range(200))
     path = write(tmp_path / "data.csv", text)
     for size in (17, 64, 1000):
-        monkeypatch.setattr("lwdash.datasets.source.BLOCK_BYTES", size)
+        monkeypatch.setattr("lwdash.datasets.readers.source.BLOCK_BYTES", size)
         blocks = list(text_blocks(path, 1))
         assert b"".join(block.data for block in blocks) == text[4:].encode()
         for block in blocks:
@@ -152,7 +152,7 @@ def test_blocks_never_cut_a_row_and_number_the_lines(tmp_path, monkeypatch):
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_small_blocks_give_the_same_dataset(tmp_path, monkeypatch, end):
     path = write(tmp_path / "data.csv", table("first").to_csv(index=False).replace("\n", end))
-    monkeypatch.setattr("lwdash.datasets.source.BLOCK_BYTES", 101)
+    monkeypatch.setattr("lwdash.datasets.readers.source.BLOCK_BYTES", 101)
     assert_same_rows(path)
 
 

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from lwdash.datasets.classes import map_classes
+from lwdash.datasets.csv_inspection import inspect_data
+from lwdash.datasets.data_settings import DataSettings
 from lwdash.datasets.fit import Fit, fit_to_model
-from lwdash.datasets.inspect import inspect_data
-from lwdash.datasets.settings import DataSettings
-from lwdash.datasets.shapes import fitting_shape
+from lwdash.datasets.labels.classes import map_classes
+from lwdash.datasets.sample_shapes import fitting_shape
 from lwdash.errors import DataRefused
 
 RANDOM = np.random.default_rng(3)

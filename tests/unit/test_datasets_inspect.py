@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lwdash.datasets.blocks import Reader
-from lwdash.datasets.dialect import sniff
-from lwdash.datasets.facts import DataFacts, pack_indices, pack_names, unpack_indices, unpack_names
-from lwdash.datasets.inspect import inspect_data
+from lwdash.datasets.csv_inspection import inspect_data
+from lwdash.datasets.data_facts import DataFacts, pack_indices, pack_names, unpack_indices, unpack_names
+from lwdash.datasets.readers.csv_blocks import Reader
+from lwdash.datasets.readers.csv_dialect import sniff
 
 RANDOM = np.random.default_rng(11)
 
@@ -104,7 +104,7 @@ def test_repeated_names_are_told_apart_and_reported(tmp_path):
 
 
 def test_preview_has_rows_of_every_class_even_if_the_file_is_sorted(tmp_path, monkeypatch):
-    monkeypatch.setattr("lwdash.datasets.source.BLOCK_BYTES", 2000)
+    monkeypatch.setattr("lwdash.datasets.readers.source.BLOCK_BYTES", 2000)
     frame, _ = beats(300)
     frame.insert(0, "label", np.repeat([1, 2, 3], [280, 15, 5]))
     preview = inspect_data(write(tmp_path / "d.csv", frame.to_csv(index=False))).preview

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lwdash.datasets.csv_inspection import inspect_data
+from lwdash.datasets.data_settings import DataSettings
 from lwdash.datasets.fit import fit_to_model
-from lwdash.datasets.inspect import inspect_data
-from lwdash.datasets.settings import DataSettings
 from lwdash.errors import DataRefused
-from lwdash.keras_models.heads import UNDECIDED, known_cut, labelled_task
+from lwdash.keras_models.output_heads import UNDECIDED, known_cut, labelled_task
 
 FOUR = [("x", (4,), "float32")], [("y", (4,), "float32")]
 ONE = [("x", (4,), "float32")], [("y", (1,), "float32")]

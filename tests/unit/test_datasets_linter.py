@@ -9,16 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lwdash.datasets.csv_inspection import inspect_data
+from lwdash.datasets.data_settings import DataSettings
 from lwdash.datasets.dataset import Dataset
-from lwdash.datasets.findings import CODES, ERROR, NOTE, WARNING, Finding, by_severity
 from lwdash.datasets.fit import fit_to_model
-from lwdash.datasets.inspect import inspect_data
-from lwdash.datasets.linter import lint
-from lwdash.datasets.linter_scaling import Expected
+from lwdash.datasets.linter.checks import lint
+from lwdash.datasets.linter.findings import CODES, ERROR, NOTE, WARNING, Finding, by_severity
+from lwdash.datasets.linter.scaling_check import Expected
 from lwdash.datasets.prepare import prepare
-from lwdash.datasets.settings import DataSettings
 from lwdash.examples import find_example
-from lwdash.keras_models.inspect import inspect_model
+from lwdash.keras_models.inspection import inspect_model
 
 RNG = np.random.default_rng(7)
 BY_255 = Expected(("scale",), (1 / 255,), (0.0,), False)
@@ -452,8 +452,8 @@ def test_a_fix_changes_only_the_steps_of_its_own_input() -> None:
         labels=None, classes=None, warnings=(), preprocess="divide(2); x: reshape(12x12) + cast(float32)",
         parts={"train": np.arange(20), "calibration": np.arange(20, 40), "evaluation": np.arange(40, 60)},
     )  # fmt: skip
-    from lwdash.datasets.linter import input_view
-    from lwdash.datasets.linter_scaling import scaling_findings
+    from lwdash.datasets.linter.checks import input_view
+    from lwdash.datasets.linter.scaling_check import scaling_findings
 
     view = input_view(data, "x", [f"p{i}" for i in range(144)])
     fix = scaling_findings(view, NOTHING)[0].fix

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 from lwdash.capsule.scripts import evaluate
+from lwdash.datasets.csv_inspection import inspect_data
+from lwdash.datasets.data_facts import DataFacts
+from lwdash.datasets.data_settings import DataSettings
 from lwdash.datasets.evaluation_rows import evaluation_rows
-from lwdash.datasets.facts import DataFacts
 from lwdash.datasets.fit import Fit, fit_to_model
-from lwdash.datasets.inspect import inspect_data
 from lwdash.datasets.prepare import prepare
-from lwdash.datasets.settings import DataSettings
 from lwdash.errors import DataRefused
 
 INPUTS = [("x", (6,), "float32")]

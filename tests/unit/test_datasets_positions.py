@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 from lwdash.capsule.scripts import evaluate
+from lwdash.datasets.csv_inspection import inspect_data
+from lwdash.datasets.data_settings import DataSettings
 from lwdash.datasets.evaluation_rows import evaluation_rows
 from lwdash.datasets.fit import Fit, fit_to_model
-from lwdash.datasets.inspect import inspect_data
-from lwdash.datasets.linter import lint
-from lwdash.datasets.positions import label_shape, position_axes
+from lwdash.datasets.labels.position_classes import label_shape, position_axes
+from lwdash.datasets.linter.checks import lint
 from lwdash.datasets.prepare import prepare
-from lwdash.datasets.settings import DataSettings
 from lwdash.errors import DataRefused
 from lwdash.measure.accuracy import judge
 from lwdash.measure.positions import by_position, compare_positions, compare_positions_without_labels

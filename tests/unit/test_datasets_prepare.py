@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lwdash.datasets.csv_inspection import inspect_data
+from lwdash.datasets.data_settings import DataSettings
 from lwdash.datasets.dataset import Dataset
-from lwdash.datasets.inspect import inspect_data
 from lwdash.datasets.prepare import prepare
-from lwdash.datasets.settings import DataSettings
 from lwdash.errors import DataRefused
 
 RANDOM = np.random.default_rng(8)
@@ -227,9 +227,9 @@ def test_rows_beyond_the_memory_limit_give_the_same_arrays(tmp_path, monkeypatch
     beats(tmp_path / "d.csv", rows=200)
     reading = (tmp_path / "d.csv", DataSettings(preprocess=preprocess), [("x", (20, 1), "float32")], OUTPUTS)
     expected = prepare(*reading)
-    monkeypatch.setattr("lwdash.datasets.source.BLOCK_BYTES", 3000)
-    monkeypatch.setattr("lwdash.datasets.spill.MEMORY_BYTES", 5000)
-    monkeypatch.setattr("lwdash.datasets.pipeline.CHUNK_BYTES", 1000)
+    monkeypatch.setattr("lwdash.datasets.readers.source.BLOCK_BYTES", 3000)
+    monkeypatch.setattr("lwdash.datasets.spilled_arrays.MEMORY_BYTES", 5000)
+    monkeypatch.setattr("lwdash.datasets.preprocessing.steps.CHUNK_BYTES", 1000)
     spilled = prepare(*reading)
     assert isinstance(spilled.inputs["x"], np.memmap)
     np.testing.assert_allclose(spilled.inputs["x"], expected.inputs["x"], rtol=1e-6)
@@ -267,7 +267,7 @@ def test_memory_stays_flat_while_the_file_grows(tmp_path):
     code = (
         "import re, sys; from pathlib import Path; from lwdash.datasets import pipeline, source, "
         "spill; "
-        "from lwdash.datasets.prepare import prepare; from lwdash.datasets.settings import DataSettings; "
+        "from lwdash.datasets.prepare import prepare; from lwdash.datasets.data_settings import DataSettings; "
         "spill.MEMORY_BYTES = source.BLOCK_BYTES = pipeline.CHUNK_BYTES = 1 << 19; "
         "d = prepare(Path(sys.argv[1]), DataSettings(preprocess='scale(zscore, per=column)'), "
         "[('x', (200,), 'float32')], [('y', (3,), 'float32')]); d.save(Path(sys.argv[1] + '.npz')); "

@@ -5,9 +5,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from lwdash.datasets.pipeline import apply_steps, learn_statistics, output_shape
-from lwdash.datasets.preprocess import parse_preprocess
-from lwdash.datasets.resize import resize_last, resize_plane
+from lwdash.datasets.preprocessing.language import parse_preprocess
+from lwdash.datasets.preprocessing.resize import resize_last, resize_plane
+from lwdash.datasets.preprocessing.steps import apply_steps, learn_statistics, output_shape
 from lwdash.errors import DataRefused
 
 RANDOM = np.random.default_rng(5)
@@ -147,7 +147,7 @@ def test_fixed_range_and_division():
 @pytest.mark.parametrize("per", ["column", "all"])
 @pytest.mark.parametrize("method", ["minmax", "zscore"])
 def test_statistics_come_from_the_train_rows_alone(monkeypatch, per, method):
-    monkeypatch.setattr("lwdash.datasets.pipeline.CHUNK_BYTES", 100)  # several chunks
+    monkeypatch.setattr("lwdash.datasets.preprocessing.steps.CHUNK_BYTES", 100)  # several chunks
     rows = RANDOM.normal(size=(50, 4)).astype(np.float32)
     rows[:, 2] = 3
     train = np.arange(0, 50, 3)

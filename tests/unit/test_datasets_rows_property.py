@@ -10,11 +10,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lwdash.datasets.blocks import Reader
-from lwdash.datasets.dialect import sniff
-from lwdash.datasets.inspect import inspect_data
-from lwdash.datasets.problems import RAGGED
-from lwdash.datasets.quotes import MAX_LINE_ENDS_IN_CELL
+from lwdash.datasets.csv_inspection import inspect_data
+from lwdash.datasets.readers.csv_blocks import Reader
+from lwdash.datasets.readers.csv_dialect import sniff
+from lwdash.datasets.readers.csv_problems import RAGGED
+from lwdash.datasets.readers.csv_quotes import MAX_LINE_ENDS_IN_CELL
 from lwdash.errors import DataRefused
 
 WIDTH = 3
@@ -67,7 +67,7 @@ def test_rows_read_and_rows_left_out_are_all_rows(text, block_bytes):
     good = [(line, row) for line, row in expected if len(row) == WIDTH]
     with (
         tempfile.TemporaryDirectory() as folder,
-        mock.patch("lwdash.datasets.source.BLOCK_BYTES", block_bytes),
+        mock.patch("lwdash.datasets.readers.source.BLOCK_BYTES", block_bytes),
     ):
         path = Path(folder) / "data.csv"
         path.write_text(text, encoding="utf-8", newline="")
@@ -101,7 +101,7 @@ def test_numbers_are_those_of_python_whatever_is_between_the_rows(table, blank_a
         lines += [""] * (number in blank_after)
     with (
         tempfile.TemporaryDirectory() as folder,
-        mock.patch("lwdash.datasets.source.BLOCK_BYTES", block_bytes),
+        mock.patch("lwdash.datasets.readers.source.BLOCK_BYTES", block_bytes),
     ):
         path = Path(folder) / "data.csv"
         path.write_text("\n".join(lines), encoding="utf-8")

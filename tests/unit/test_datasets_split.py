@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from lwdash.datasets.linter_classes import FEWEST_FLIPS, wilson_half_width
+from lwdash.datasets.linter.classes_check import FEWEST_FLIPS, wilson_half_width
 from lwdash.datasets.split import PARTS, split_rows, strata_of_numbers
 
 RANDOM = np.random.default_rng(2)
@@ -64,7 +64,7 @@ def test_rows_are_the_same_in_another_process_with_another_hash_seed(tmp_path):
     csv.write_text("label,a,b\n" + "".join(f"{i % 3},{i % 40}.5,{i % 7}\n" for i in range(120)))
     code = (
         "import sys; from pathlib import Path; from lwdash.datasets.prepare import prepare; "
-        "from lwdash.datasets.settings import DataSettings; "
+        "from lwdash.datasets.data_settings import DataSettings; "
         "d = prepare(Path(sys.argv[1]), DataSettings(), [('x', (2,), 'float32')], [('y', (3,), 'float32')]); "
         "print({k: v.tolist() for k, v in d.parts.items()})"
     )

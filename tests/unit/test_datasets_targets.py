@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 
 from lwdash.capsule.scripts import evaluate
+from lwdash.datasets.csv_inspection import inspect_data
+from lwdash.datasets.data_facts import DataFacts, named_run
+from lwdash.datasets.data_settings import DataSettings
 from lwdash.datasets.dataset import Dataset
 from lwdash.datasets.evaluation_rows import evaluation_rows
-from lwdash.datasets.facts import DataFacts, named_run
 from lwdash.datasets.fit import fit_to_model
-from lwdash.datasets.inspect import inspect_data
-from lwdash.datasets.linter import lint
+from lwdash.datasets.linter.checks import lint
 from lwdash.datasets.prepare import prepare
-from lwdash.datasets.settings import DataSettings
 from lwdash.errors import DataRefused
 from lwdash.measure.accuracy import judge
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import lwdash
-from lwdash.datasets.facts import DataFacts
+from lwdash.datasets.data_facts import DataFacts
 from lwdash.engine import inspection, submit
 from lwdash.settings import load_settings
 from storage import experiments

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from lwdash.errors import ModelRefused
-from lwdash.keras_models.facts import ModelFacts
-from lwdash.keras_models.inspect import inspect_model, library_of
+from lwdash.keras_models.inspection import inspect_model, library_of
+from lwdash.keras_models.model_facts import ModelFacts
 from lwdash.keras_models.network import read_network, walk
-from lwdash.keras_models.weights import count_archive, count_legacy, snake_case
+from lwdash.keras_models.weight_counts import count_archive, count_legacy, snake_case
 
 
 @pytest.mark.parametrize(

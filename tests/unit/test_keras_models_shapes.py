@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from lwdash.errors import ModelRefused
-from lwdash.keras_models.allowed import LAYERS
-from lwdash.keras_models.facts import LayerFacts, ModelFacts, TensorFacts
-from lwdash.keras_models.layer_settings import call_options, layer_settings
-from lwdash.keras_models.layer_shapes import RULES, broadcast, output_shapes
-from lwdash.keras_models.operation_shapes import operation_shape
+from lwdash.keras_models.model_facts import LayerFacts, ModelFacts, TensorFacts
+from lwdash.keras_models.scan.allowed_classes import LAYERS
+from lwdash.keras_models.scan.layer_settings import call_options, layer_settings
+from lwdash.keras_models.shapes.layer_shapes import RULES, broadcast, output_shapes
+from lwdash.keras_models.shapes.operation_shapes import operation_shape
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lwdash.keras_models.facts import LayerFacts, Support
+from lwdash.keras_models.model_facts import LayerFacts, Support
 from lwdash.keras_models.support import support
 
 

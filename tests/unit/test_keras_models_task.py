@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from lwdash.keras_models.facts import LayerFacts, TensorFacts
-from lwdash.keras_models.task import likely_task, loss_name, output_activation
+from lwdash.keras_models.model_facts import LayerFacts, TensorFacts
+from lwdash.keras_models.model_task import likely_task, loss_name, output_activation
 
 
 def tensors(*shape: int | None) -> tuple[TensorFacts, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lwdash.keras_models.wire import Malformed, Message
+from lwdash.keras_models.saved_model.protobuf_wire import Malformed, Message
 
 
 def test_fields_of_every_kind() -> None:

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from lwdash.datasets.findings import ERROR, WARNING
-from lwdash.datasets.settings import DataSettings
+from lwdash.datasets.data_settings import DataSettings
+from lwdash.datasets.linter.findings import ERROR, WARNING
 from lwdash.engine.label_findings import label_findings
 from lwdash.measure.readings import (
     BELOW_CHANCE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from streamlit.testing.v1 import AppTest
 
-from lwdash.keras_models.facts import LayerFacts, ModelFacts, Support, TensorFacts
+from lwdash.keras_models.model_facts import LayerFacts, ModelFacts, Support, TensorFacts
 from lwdash.keras_models.obstacles import obstacle
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lwdash.datasets.findings import CODES
+from lwdash.datasets.linter.findings import CODES
 from lwdash.metrics.layer_metrics import QUANTITIES
 from lwdash.metrics.run_metrics import MEASURES
 from lwdash.parameters import described

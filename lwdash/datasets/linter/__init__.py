@@ -1,0 +1,1 @@
+"""The calibration linter: checks of prepared rows before any run."""

@@ -1,0 +1,1 @@
+"""Pre-processing of rows: its language, and its steps."""

@@ -1,0 +1,1 @@
+"""Reading of data files: bounded in memory, every row read or reported."""

@@ -1,0 +1,197 @@
+"""The bridge: a Keras 3 model becomes the same model in Keras 2 (tf_keras), which TFMOT can treat.
+
+The live graph of the Keras 3 model is replayed on tf_keras tensors, layer by layer (bridge_graph.py,
+bridge_layers.py), the weights are copied, and the outputs of the two models are compared. Only a model that
+agrees leaves this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lwdash.errors import BridgeRefused
+
+ROWS_COMPARED = 32
+FLOAT32_TOLERANCE = 1e-4
+HALF_TOLERANCE = 2e-2
+SMALLEST_SCALE = 1e-2
+FREE_AXIS = 16
+
+
+@dataclass(frozen=True)
+class Bridged:
+    """A tf_keras model and how far its outputs were from the original's, on the same rows.
+
+    largest_difference: largest absolute difference of any output value; scale: largest absolute value of the
+    original's; compared_on: which rows. Both figures are 0 for a model that was tf_keras from the start.
+    """
+
+    model: Any
+    largest_difference: float
+    scale: float
+    compared_on: str
+
+
+def to_tf_keras(model: Any, *, rows: Sequence[np.ndarray] | None = None) -> Bridged:
+    """The tf_keras twin of `model`; a tf_keras model comes back as it is.
+
+    rows: one array (n, *input shape) per model input, in the order of `model.inputs`, on which the outputs
+    are compared; random rows when None. Layers keep their names: recipes and reports refer to them.
+    Raises BridgeRefused, with the layer and the reason, for models that Keras 2 cannot express or that come
+    out different.
+    """
+    import tf_keras
+
+    if isinstance(model, tf_keras.Model):
+        _reserve_names(model)
+        return Bridged(model, 0.0, 0.0, "nothing: it is the file's own model")
+    import keras
+
+    if not isinstance(model, keras.Model):
+        raise BridgeRefused(f"this is a {type(model).__name__}, not a Keras model")
+    if keras.backend.backend() != "tensorflow":
+        raise BridgeRefused(
+            f"Keras 3 runs on '{keras.backend.backend()}' here; the bridge needs KERAS_BACKEND=tensorflow"
+        )
+    from lwdash.keras_models.bridge.graph import convert
+
+    try:
+        twin = convert(model)
+    except BridgeRefused:
+        raise
+    except Exception as fault:  # a layer of tf_keras raises whatever it likes when it is called
+        words = " ".join(str(fault).split())[:300]
+        raise BridgeRefused(
+            f"'{model.name}' cannot be rebuilt in Keras 2: {type(fault).__name__} {words}"
+        ) from fault
+    return _compared(model, twin, rows)
+
+
+def _compared(model: Any, twin: Any, rows: Sequence[np.ndarray] | None) -> Bridged:
+    """The hard gate: `twin`, if its outputs are those of `model`."""
+    batches = list(_random_rows(model) if rows is None else _given_rows(model, rows))
+    kind = "random" if rows is None else "calibration"
+    difference, scale = _compare(model, twin, batches)
+    if scale == 0 and rows is not None:  # a model that is silent on these rows would agree with anything
+        batches, kind = list(_random_rows(model)), "random"
+        difference, scale = _compare(model, twin, batches)
+    tolerance = HALF_TOLERANCE if _computes_in_half(model) else FLOAT32_TOLERANCE
+    if not difference <= tolerance * max(scale, SMALLEST_SCALE):  # also refuses NaN
+        raise BridgeRefused(
+            f"the Keras 2 twin of '{model.name}' computes something else: outputs differ by up to "
+            f"{difference:.2g} where the original's reach {scale:.2g}. Pruning and clustering can still be done "
+            "on the Keras 3 model itself."
+        )
+    _reserve_names(twin)
+    return Bridged(twin, difference, scale, f"{sum(len(batch[0]) for batch in batches)} {kind} rows")
+
+
+def _compare(model: Any, twin: Any, batches: Iterable[list[np.ndarray]]) -> tuple[float, float]:
+    """Largest difference between the outputs of the two models, and the largest output of the original."""
+    import keras
+
+    from lwdash.keras_models.bridge.graph import functional
+
+    structure = functional(model)._inputs_struct
+    difference = scale = 0.0
+    for batch in batches:
+        packed = keras.tree.pack_sequence_as(structure, batch)
+        expected = keras.tree.flatten(model(packed, training=False))
+        received = keras.tree.flatten(twin(packed, training=False))
+        if len(expected) != len(received):
+            raise BridgeRefused(
+                f"'{model.name}' has {len(expected)} outputs, its Keras 2 twin {len(received)}"
+            )
+        for one, other in zip(expected, received, strict=True):
+            a, b = np.asarray(one, np.float64), np.asarray(other, np.float64)
+            if a.shape != b.shape:
+                raise BridgeRefused(f"an output of '{model.name}' has shape {a.shape}, in Keras 2 {b.shape}")
+            # Infinities and NaN in both are alike; where only one has them the difference is NaN, which is
+            # refused.
+            gap = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
+            difference = _largest(difference, gap)
+            scale = max(scale, _largest(0.0, np.abs(a[np.isfinite(a)])))
+    return difference, scale
+
+
+def _largest(so_far: float, values: np.ndarray) -> float:
+    return float(np.maximum(so_far, values.max())) if values.size else so_far
+
+
+def _given_rows(model: Any, rows: Sequence[np.ndarray]) -> Iterator[list[np.ndarray]]:
+    if len(rows) != len(model.inputs):
+        raise BridgeRefused(f"'{model.name}' has {len(model.inputs)} inputs, rows were given for {len(rows)}")
+    count = min([ROWS_COMPARED, *(len(part) for part in rows)])
+    fixed = next((tensor.shape[0] for tensor in model.inputs if tensor.shape[0] is not None), None)
+    size = fixed or count
+    if not count or count < size:
+        raise BridgeRefused(
+            f"'{model.name}' takes {size} rows at once, {count} were given to compare the outputs on"
+        )
+    for start in range(0, count - size + 1, size):
+        yield [
+            np.asarray(part[start : start + size], dtype=tensor.dtype)
+            for part, tensor in zip(rows, model.inputs, strict=True)
+        ]
+
+
+def _random_rows(model: Any) -> Iterator[list[np.ndarray]]:
+    """Two batches, normal around 0 and uniform in 0–1: one alone may leave a saturated model silent."""
+    generator = np.random.default_rng(0)
+    codes = _vocabulary(model)
+    for is_normal in (True, False):
+        batch = []
+        for tensor in model.inputs:
+            first, *rest = tensor.shape
+            shape = (first or 4, *(size or FREE_AXIS for size in rest))
+            if "int" in tensor.dtype or tensor.dtype == "bool":
+                values: np.ndarray = generator.integers(0, codes, shape)
+            elif is_normal:
+                values = generator.normal(0, 1, shape)
+            else:
+                values = generator.uniform(0, 1, shape)
+            batch.append(values.astype(tensor.dtype))
+        yield batch
+
+
+def _vocabulary(model: Any) -> int:
+    """How many integer codes every embedding of the model knows; 2 when it has none."""
+    sizes = [layer.input_dim for layer in model._flatten_layers() if type(layer).__name__ == "Embedding"]
+    return min(sizes, default=2)
+
+
+def _computes_in_half(model: Any) -> bool:
+    return any(str(layer.compute_dtype) in ("float16", "bfloat16") for layer in model._flatten_layers())
+
+
+def _reserve_names(model: Any) -> None:
+    """Moves tf_keras's name counters past the names in `model`.
+
+    TFMOT splits a SeparableConv2D into layers named automatically, "depthwise_conv2d" and "conv2d"; a model
+    that already has a layer of that name would then fail with "The name is used 2 times".
+    """
+    import tf_keras
+
+    names = [layer.name for layer in model._flatten_layers()]
+    for layer_class in (tf_keras.layers.DepthwiseConv2D, tf_keras.layers.Conv2D):
+        arguments = (
+            {"kernel_size": 1}
+            if layer_class is tf_keras.layers.DepthwiseConv2D
+            else {"filters": 1, "kernel_size": 1}
+        )
+        stem = "depthwise_conv2d" if layer_class is tf_keras.layers.DepthwiseConv2D else "conv2d"
+        highest = max((_number(name, stem) for name in names), default=-1)
+        while highest >= 0 and _number(layer_class(**arguments).name, stem) <= highest:
+            pass
+
+
+def _number(name: str, stem: str) -> int:
+    """The number of an automatic name: "conv2d" is 0, "conv2d_3" is 3, anything else -1."""
+    if name == stem:
+        return 0
+    tail = name.removeprefix(stem + "_")
+    return int(tail) if tail != name and tail.isdigit() else -1

@@ -1,0 +1,1 @@
+"""SavedModels: described from their files, and served as functions."""

@@ -1,0 +1,1 @@
+"""Output shapes of the layers of a network, computed without Keras."""
