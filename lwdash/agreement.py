@@ -34,7 +34,7 @@ def check_export(expected: Sequence[np.ndarray], data: bytes, rows: Rows) -> tup
 
     Raises ResultRejected where the two disagree.
     """
-    from lwdash.techniques.float32 import with_output_order
+    from lwdash.export.float_file import with_output_order
 
     got = list(Runner(data).run(rows).values())
     order, difference = match_outputs(expected, got)

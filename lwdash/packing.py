@@ -7,13 +7,13 @@ from types import ModuleType
 from typing import Any
 
 from lwdash.agreement import Rows, check_packed
+from lwdash.contract import Convert, Packed
 from lwdash.errors import InternalFault, RecipeError
+from lwdash.export.unrolled_loops import LOOPS
 from lwdash.measure.runner import check_kernels
+from lwdash.quantize.input_types import rows_as_taken
+from lwdash.quantize.read_back import computed, float_operators
 from lwdash.techniques import needs_rows
-from lwdash.techniques.contract import Convert, Packed
-from lwdash.techniques.input_types import rows_as_taken
-from lwdash.techniques.loops import LOOPS
-from lwdash.techniques.readback import computed, float_operators
 
 WRONG_SQNR_DB = 10.0
 """An integer file below this is not taken where another way gives a better one."""

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from lwdash.agreement import check_export, match_outputs, predict
+from lwdash.contract import Configure, Progress, Rows, Skipped, Training
 from lwdash.datasets.dataset import Dataset
 from lwdash.errors import BridgeRefused, ConversionFailed, RecipeError, ResultRejected
+from lwdash.export.unrolled_loops import MOST_STEPS, RECURRENT, longest_sequence, refuse_loops, without_loops
 from lwdash.keras_models.bridge.restructure import with_structure_of
 from lwdash.keras_models.bridge.transfer import ALIKE, can_transfer, transfer_weights
 from lwdash.keras_models.bridge.twin import Twin, find_twin
@@ -25,12 +27,10 @@ from lwdash.keras_models.saved_model.function import load_saved_function
 from lwdash.keras_models.stored_model import kernels, read_model, write_model
 from lwdash.measure.waterfall import rows_to_answer, write_outputs
 from lwdash.packing import pack
+from lwdash.quantize.structure_audit import Finding, as_facts, audit, lost_structure
 from lwdash.recipe import Recipe, Step
 from lwdash.stages import Cache, Made, StageReport, Stages, content_key, library_versions
 from lwdash.techniques import TECHNIQUES, needs_rows
-from lwdash.techniques.audit import Finding, as_facts, audit, lost_structure
-from lwdash.techniques.contract import Configure, Progress, Rows, Skipped, Training
-from lwdash.techniques.loops import MOST_STEPS, RECURRENT, longest_sequence, refuse_loops, without_loops
 from lwdash.tflite.reader import read_tflite
 from lwdash.waterfall import FILE, FLOAT_FILE, OUTPUTS
 
@@ -248,9 +248,9 @@ class Workbench:
         self, source: bytes, steps: Sequence[Step], configure: Configure, rows: Rows | None
     ) -> bytes:
         """The model after keras-stage `steps` through TFLiteConverter, its outputs in the order of `source`."""
+        from lwdash.export.float_file import with_output_order
+        from lwdash.export.keras_converter import convert_with
         from lwdash.measure.runner import Runner
-        from lwdash.techniques.converter import convert_with
-        from lwdash.techniques.float32 import with_output_order
 
         if rows is not None:
             refuse_loops(source)

@@ -20,13 +20,13 @@ from lwdash.measure.ports import judged_output
 from lwdash.measure.runner import Runner
 from lwdash.measure.waterfall import spread
 from lwdash.parameters import Overrides
+from lwdash.quantize.activation_ranges import Ranges, activation_ranges
+from lwdash.quantize.fast_kernels import fitted
+from lwdash.quantize.litert_quantizer import add_changed, needs_ranges, quantize_in
+from lwdash.quantize.number_formats import FLOAT32, FORMATS, Format, Plan, can_have
+from lwdash.quantize.read_back import Computed, computed
 from lwdash.recipe import Recipe, Step, make_recipe
 from lwdash.techniques import TECHNIQUES
-from lwdash.techniques.fast_kernels import fitted
-from lwdash.techniques.formats import FLOAT32, FORMATS, Format, Plan, can_have
-from lwdash.techniques.quantizer import add_changed, needs_ranges, quantize_in
-from lwdash.techniques.ranges import Ranges, activation_ranges
-from lwdash.techniques.readback import Computed, computed
 from lwdash.tflite.reader import read_tflite
 
 MOST_ROWS, LEAST_ROWS = 200, 16

@@ -96,8 +96,8 @@ def try_recipes(path: Path, folder: Path) -> dict[str, Any]:
 def try_recipe(bench: Any, name: str) -> dict[str, Any]:
     """`state` works, partly (`floats`: operators left in float), nothing (to treat) or fails (`why`)."""
     from lwdash.errors import LwdashError
+    from lwdash.quantize.read_back import computed
     from lwdash.recipe import parse_recipe
-    from lwdash.techniques.readback import computed
 
     try:
         made = bench.compress(parse_recipe(RECIPES[name]), lambda doing, share: None)

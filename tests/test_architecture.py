@@ -101,24 +101,44 @@ ARROWS: Mapping[str, Allowed] = {
         "ai_edge_litert h5py",
     ),
     "lwdash.pipeline": allowed(
-        "lwdash.agreement lwdash.packing lwdash.recipe lwdash.techniques lwdash.keras_models lwdash.datasets "
-        "lwdash.measure lwdash.tflite lwdash.stages lwdash.waterfall",
+        "lwdash.agreement lwdash.packing lwdash.contract lwdash.recipe lwdash.techniques lwdash.export lwdash.quantize "
+        "lwdash.keras_models lwdash.datasets lwdash.measure lwdash.tflite lwdash.stages lwdash.waterfall",
         "numpy",
     ),
     "lwdash.stages": allowed(),
-    "lwdash.agreement": allowed("lwdash.measure lwdash.techniques", "numpy"),
-    "lwdash.packing": allowed("lwdash.agreement lwdash.measure lwdash.techniques", "numpy"),
+    "lwdash.agreement": allowed("lwdash.measure lwdash.export", "numpy"),
+    "lwdash.packing": allowed(
+        "lwdash.agreement lwdash.contract lwdash.measure lwdash.techniques lwdash.export lwdash.quantize",
+        "numpy",
+    ),
     # Takes a file apart with what puts it together, and measures the parts.
     "lwdash.waterfall": allowed("lwdash.measure lwdash.tflite", "numpy"),
     # Writes recipes and quantizes layer by layer, to measure what each of them costs.
     "lwdash.sensitivity": allowed(
-        "lwdash.measure lwdash.parameters lwdash.recipe lwdash.techniques lwdash.tflite", "numpy"
+        "lwdash.measure lwdash.parameters lwdash.recipe lwdash.techniques lwdash.quantize lwdash.tflite",
+        "numpy",
     ),
     "lwdash.recipe": allowed("lwdash.parameters lwdash.techniques"),
-    # A process that a technique starts ends with it, as the child itself does (link).
+    # The list of what a recipe can name; what several of them need is in the three folders below.
     "lwdash.techniques": allowed(
-        "lwdash.parameters lwdash.keras_models lwdash.tflite lwdash.explanations lwdash.link", "numpy", HEAVY
+        "lwdash.contract lwdash.parameters lwdash.export lwdash.quantize lwdash.training lwdash.keras_models "
+        "lwdash.tflite",
+        "numpy",
+        HEAVY,
     ),
+    "lwdash.export": allowed(
+        "lwdash.contract lwdash.quantize lwdash.training lwdash.keras_models lwdash.tflite lwdash.explanations",
+        "numpy",
+        HEAVY,
+    ),
+    # A process that a quantizer starts ends with it, as the child itself does (link).
+    "lwdash.quantize": allowed(
+        "lwdash.contract lwdash.parameters lwdash.training lwdash.tflite lwdash.explanations lwdash.link",
+        "numpy",
+        HEAVY,
+    ),
+    "lwdash.training": allowed("lwdash.contract lwdash.parameters lwdash.keras_models", "numpy", HEAVY),
+    "lwdash.contract": allowed("", "numpy"),
     "lwdash.keras_models": allowed("", "numpy h5py", TRAINING),
     "lwdash.datasets": allowed("", "numpy pandas pyarrow"),
     "lwdash.measure": allowed("lwdash.tflite", "numpy scipy flatbuffers ai_edge_litert"),

@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from lwdash.contract import Skipped, Training, Treated
 from lwdash.errors import InternalFault, RecipeError
 from lwdash.keras_models.bridge.flatten import flatten_model
 from lwdash.keras_models.ports import library_of
 from lwdash.parameters import Choice, Names, Number, parameter
-from lwdash.techniques import distill, finetune
-from lwdash.techniques.batch_norm import settle_batch_norm
-from lwdash.techniques.channel_groups import MAKERS, ChannelGraph, LayerChannels, narrow, silence
-from lwdash.techniques.contract import Skipped, Training, Treated
-from lwdash.techniques.kernel_macs import structure_facts
-from lwdash.techniques.selection import leaf_layers, matches, refuse_unknown
+from lwdash.training import distillation, fine_tuning
+from lwdash.training.batch_norm import settle_batch_norm
+from lwdash.training.channel_groups import MAKERS, ChannelGraph, LayerChannels, narrow, silence
+from lwdash.training.kernel_macs import structure_facts
+from lwdash.training.layer_selection import leaf_layers, matches, refuse_unknown
 
 NAME = "channels"
 LABEL = "Channel pruning"
@@ -56,11 +56,11 @@ class Params:
             },
         ),
     )
-    epochs: int = finetune.epochs(STEPS)
-    learning_rate: float = finetune.learning_rate(0.002)
-    batch_size: int = finetune.batch_size()
-    teacher: float = distill.teacher()
-    temperature: float = distill.temperature()
+    epochs: int = fine_tuning.epochs(STEPS)
+    learning_rate: float = fine_tuning.learning_rate(0.002)
+    batch_size: int = fine_tuning.batch_size()
+    teacher: float = distillation.teacher()
+    temperature: float = distillation.temperature()
     skip: tuple[str, ...] = parameter((), Names("Leave alone", "Layers that keep all their channels."))
 
 
@@ -70,10 +70,10 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
     Before the fine-tuning its outputs are compared with those of the original whose layers no longer hear the
     removed channels: they have to be the same.
     """
-    finetune.seed_everything(training.seed)
+    fine_tuning.seed_everything(training.seed)
     if library_of(model).__name__ == "keras":
         raise RecipeError("channels works on a Keras 2 twin of the model, and this model has none")
-    training = distill.taught(training, params)
+    training = distillation.taught(training, params)
     flat = flatten_model(model)
     graph = graph_of(flat, params.skip)
     removed, unscaled = choose(graph, params)
@@ -84,10 +84,10 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
         )
     narrowed = cut(flat, graph, removed)
     difference = compare(silenced(flat, graph, removed), narrowed, training)
-    facts = finetune.finetune(
+    facts = fine_tuning.finetune(
         narrowed,
         training,
-        epochs=finetune.epochs_for(params.epochs, STEPS, training.rows, params.batch_size),
+        epochs=fine_tuning.epochs_for(params.epochs, STEPS, training.rows, params.batch_size),
         learning_rate=params.learning_rate,
         batch_size=params.batch_size,
         what="channel pruning",

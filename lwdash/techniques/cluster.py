@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 
+from lwdash.contract import Skipped, Training, Treated
 from lwdash.errors import InternalFault, RecipeError
 from lwdash.keras_models.ports import library_of
 from lwdash.parameters import Choice, Flag, Integer, Names, parameter
-from lwdash.techniques import distill, finetune
-from lwdash.techniques.batch_norm import settle_batch_norm
-from lwdash.techniques.clone import clone_live, clone_with
-from lwdash.techniques.contract import Skipped, Training, Treated
-from lwdash.techniques.kernels import DEPTHWISE_STAYS, Kernel, beyond, choose, only_depthwise
-from lwdash.techniques.selection import Selection, select
-from lwdash.techniques.sharing import Sharing
-from lwdash.techniques.structure import structure_of
+from lwdash.training import distillation, fine_tuning
+from lwdash.training.batch_norm import settle_batch_norm
+from lwdash.training.kernel_structure import structure_of
+from lwdash.training.kernels import DEPTHWISE_STAYS, Kernel, beyond, choose, only_depthwise
+from lwdash.training.layer_selection import Selection, select
+from lwdash.training.model_copies import clone_live, clone_with
+from lwdash.training.weight_sharing import Sharing
 
 NAME = "cluster"
 LABEL = "Clustering"
@@ -62,11 +62,11 @@ class Params:
             "They have few weights a channel to share; TFMOT leaves them as they are.",
         ),
     )
-    epochs: int = finetune.epochs(STEPS)
-    learning_rate: float = finetune.learning_rate(0.0005)
-    batch_size: int = finetune.batch_size()
-    teacher: float = distill.teacher()
-    temperature: float = distill.temperature()
+    epochs: int = fine_tuning.epochs(STEPS)
+    learning_rate: float = fine_tuning.learning_rate(0.0005)
+    batch_size: int = fine_tuning.batch_size()
+    teacher: float = distillation.teacher()
+    temperature: float = distillation.temperature()
     skip: tuple[str, ...] = parameter((), Names("Leave alone", "Layers that are not clustered."))
 
 
@@ -83,8 +83,8 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
 
     Biases and normalizations are never clustered; kernels that are not are listed as skipped with the reason.
     """
-    finetune.seed_everything(training.seed)
-    training = distill.taught(training, params)
+    fine_tuning.seed_everything(training.seed)
+    training = distillation.taught(training, params)
     is_twin = library_of(model).__name__ == "tf_keras"
     by_tfmot = (
         is_twin
@@ -145,10 +145,10 @@ def _with_sharing(model: Any, params: Params, training: Training) -> Treated:
 
 
 def _finetune(model: Any, params: Params, training: Training, *callbacks: Any) -> dict[str, Any]:
-    return finetune.finetune(
+    return fine_tuning.finetune(
         model,
         training,
-        epochs=finetune.epochs_for(params.epochs, STEPS, training.rows, params.batch_size),
+        epochs=fine_tuning.epochs_for(params.epochs, STEPS, training.rows, params.batch_size),
         learning_rate=params.learning_rate,
         batch_size=params.batch_size,
         what="clustering",

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
+from lwdash.contract import Convert, Packed, Rows
 from lwdash.errors import RecipeError
+from lwdash.export.keras_converter import dynamic_range, require
 from lwdash.parameters import parameter
-from lwdash.techniques.choices import ALGORITHM, BACKEND, BITS, GPTQ_ROWS
-from lwdash.techniques.contract import Convert, Packed, Rows
-from lwdash.techniques.converter import dynamic_range, require
-from lwdash.techniques.formats import FORMATS
-from lwdash.techniques.quantizer import quantized_throughout, some_rows
-from lwdash.techniques.readback import float_weights
+from lwdash.quantize.litert_quantizer import quantized_throughout, some_rows
+from lwdash.quantize.number_formats import FORMATS
+from lwdash.quantize.read_back import float_weights
+from lwdash.quantize.shared_parameters import ALGORITHM, BACKEND, BITS, GPTQ_ROWS
 
 NAME = "dynamic"
 LABEL = "Dynamic range"

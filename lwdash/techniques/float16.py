@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lwdash.contract import Convert, Packed, Rows, Skipped
+from lwdash.export.keras_converter import half_precision, require
 from lwdash.parameters import parameter
-from lwdash.techniques.choices import BACKEND
-from lwdash.techniques.contract import Convert, Packed, Rows, Skipped
-from lwdash.techniques.converter import half_precision, require
-from lwdash.techniques.readback import float_weights, layer_of
+from lwdash.quantize.read_back import float_weights, layer_of
+from lwdash.quantize.shared_parameters import BACKEND
 from lwdash.tflite.constants import add_buffer
 from lwdash.tflite.flatbuffer import read_model, write_model
 from lwdash.tflite.operator_codes import operator_code

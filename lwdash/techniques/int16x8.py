@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, replace
 
+from lwdash.contract import Convert, Packed, Rows
 from lwdash.errors import RecipeError
+from lwdash.export.keras_converter import full_integer, require
 from lwdash.parameters import Choice, parameter
-from lwdash.techniques.choices import BACKEND, PER_CHANNEL, RANGES, ROWS
-from lwdash.techniques.contract import Convert, Packed, Rows
-from lwdash.techniques.converter import full_integer, require
-from lwdash.techniques.formats import FORMATS
-from lwdash.techniques.quantizer import quantized_throughout, some_rows
-from lwdash.techniques.readback import float_operators
+from lwdash.quantize.litert_quantizer import quantized_throughout, some_rows
+from lwdash.quantize.number_formats import FORMATS
+from lwdash.quantize.read_back import float_operators
+from lwdash.quantize.shared_parameters import BACKEND, PER_CHANNEL, RANGES, ROWS
 from lwdash.tflite.rewrites.input_output_types import with_borders
 
 NAME = "int16x8"

@@ -3,16 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from lwdash.contract import Convert, Packed, Rows
 from lwdash.errors import RecipeError
+from lwdash.export.keras_converter import full_integer, require
+from lwdash.export.unrolled_loops import LOOPS
 from lwdash.parameters import Choice, parameter
-from lwdash.techniques.choices import BACKEND, PER_CHANNEL, RANGES, ROWS
-from lwdash.techniques.contract import Convert, Packed, Rows
-from lwdash.techniques.converter import full_integer, require
-from lwdash.techniques.formats import FORMATS
-from lwdash.techniques.loops import LOOPS
-from lwdash.techniques.quantizer import quantized_throughout, some_rows
-from lwdash.techniques.readback import computed, float_operators
-from lwdash.techniques.tensorflow_quantizer import quantize_with_tensorflow
+from lwdash.quantize.litert_quantizer import quantized_throughout, some_rows
+from lwdash.quantize.number_formats import FORMATS
+from lwdash.quantize.read_back import computed, float_operators
+from lwdash.quantize.shared_parameters import BACKEND, PER_CHANNEL, RANGES, ROWS
+from lwdash.quantize.tensorflow_quantizer import quantize_with_tensorflow
 from lwdash.tflite.rewrites.input_output_types import with_borders
 
 NAME = "int8"

@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from lwdash.contract import Skipped, Training, Treated
 from lwdash.errors import RecipeError
 from lwdash.keras_models.bridge.flatten import flatten_model
 from lwdash.keras_models.ports import library_of
 from lwdash.parameters import Names, Number, parameter
-from lwdash.techniques import distill, finetune
-from lwdash.techniques.batch_norm import settle_batch_norm
-from lwdash.techniques.contract import Skipped, Training, Treated
-from lwdash.techniques.kernel_macs import structure_facts
-from lwdash.techniques.selection import select
+from lwdash.training import distillation, fine_tuning
+from lwdash.training.batch_norm import settle_batch_norm
+from lwdash.training.kernel_macs import structure_facts
+from lwdash.training.layer_selection import select
 
 NAME = "low_rank"
 LABEL = "Low rank"
@@ -46,11 +46,11 @@ class Params:
                low_open=True, high_open=True),
         always=True,
     )  # fmt: skip
-    epochs: int = finetune.epochs(STEPS)
-    learning_rate: float = finetune.learning_rate(0.001)
-    batch_size: int = finetune.batch_size()
-    teacher: float = distill.teacher()
-    temperature: float = distill.temperature()
+    epochs: int = fine_tuning.epochs(STEPS)
+    learning_rate: float = fine_tuning.learning_rate(0.001)
+    batch_size: int = fine_tuning.batch_size()
+    teacher: float = distillation.teacher()
+    temperature: float = distillation.temperature()
     skip: tuple[str, ...] = parameter((), Names("Leave alone", "Layers that are not split."))
 
 
@@ -83,10 +83,10 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
     Each layer takes the chain with the fewest MACs whose product keeps `energy`; where that saves nothing the layer
     is skipped. Raises RecipeError when no layer is left.
     """
-    finetune.seed_everything(training.seed)
+    fine_tuning.seed_everything(training.seed)
     if library_of(model).__name__ == "keras":
         raise RecipeError("low_rank works on a Keras 2 twin of the model, and this model has none")
-    training = distill.taught(training, params)
+    training = distillation.taught(training, params)
     flat = flatten_model(model)
     factors: dict[str, Factors] = {}
 
@@ -99,10 +99,10 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
 
     chosen = select(flat, kernels_of, params.skip)
     split = flatten_model(flat, lambda layer, path: chain(layer, factors[path]) if path in factors else None)
-    facts = finetune.finetune(
+    facts = fine_tuning.finetune(
         split,
         training,
-        epochs=finetune.epochs_for(params.epochs, STEPS, training.rows, params.batch_size),
+        epochs=fine_tuning.epochs_for(params.epochs, STEPS, training.rows, params.batch_size),
         learning_rate=params.learning_rate,
         batch_size=params.batch_size,
         what="low rank",

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from lwdash.contract import Convert, Packed, Rows
 from lwdash.errors import RecipeError
 from lwdash.parameters import Choice, Overrides, nearest, parameter
-from lwdash.techniques.choices import PER_CHANNEL, RANGES, ROWS
-from lwdash.techniques.contract import Convert, Packed, Rows
-from lwdash.techniques.formats import FLOAT32, FORMATS, Format, Plan
-from lwdash.techniques.quantizer import quantized_as, some_rows
-from lwdash.techniques.readback import Computed, computed
+from lwdash.quantize.litert_quantizer import quantized_as, some_rows
+from lwdash.quantize.number_formats import FLOAT32, FORMATS, Format, Plan
+from lwdash.quantize.read_back import Computed, computed
+from lwdash.quantize.shared_parameters import PER_CHANNEL, RANGES, ROWS
 from lwdash.tflite.rewrites.input_output_types import with_borders
 
 NAME = "mixed"

@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from lwdash.contract import Skipped, Training, Treated
 from lwdash.errors import InternalFault, RecipeError
 from lwdash.keras_models.ports import library_of
 from lwdash.parameters import Choice, Flag, Integer, Names, Number, parameter
-from lwdash.techniques import distill, finetune
-from lwdash.techniques.batch_norm import settle_batch_norm
-from lwdash.techniques.clone import clone_live, clone_with
-from lwdash.techniques.contract import Skipped, Training, Treated
-from lwdash.techniques.kernels import DEPTHWISE_STAYS, Kernel, beyond, choose, only_depthwise
-from lwdash.techniques.masking import TWO_OF_FOUR, Masks, fits_two_of_four
-from lwdash.techniques.selection import Selection, select
+from lwdash.training import distillation, fine_tuning
+from lwdash.training.batch_norm import settle_batch_norm
+from lwdash.training.kernels import DEPTHWISE_STAYS, Kernel, beyond, choose, only_depthwise
+from lwdash.training.layer_selection import Selection, select
+from lwdash.training.model_copies import clone_live, clone_with
+from lwdash.training.pruning_masks import TWO_OF_FOUR, Masks, fits_two_of_four
 
 NAME = "prune"
 LABEL = "Pruning"
@@ -127,11 +127,11 @@ class Params:
         False,
         Flag("Depthwise kernels too", "They have few weights a channel to spare; TFMOT leaves them dense."),
     )
-    epochs: int = finetune.epochs(STEPS)
-    learning_rate: float = finetune.learning_rate(0.002)
-    batch_size: int = finetune.batch_size()
-    teacher: float = distill.teacher()
-    temperature: float = distill.temperature()
+    epochs: int = fine_tuning.epochs(STEPS)
+    learning_rate: float = fine_tuning.learning_rate(0.002)
+    batch_size: int = fine_tuning.batch_size()
+    teacher: float = distillation.teacher()
+    temperature: float = distillation.temperature()
     skip: tuple[str, ...] = parameter((), Names("Leave alone", "Layers that are not pruned."))
 
 
@@ -154,9 +154,9 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
 
     What is not pruned is listed as skipped with the reason.
     """
-    finetune.seed_everything(training.seed)
-    training = distill.taught(training, params)
-    epochs = finetune.epochs_for(params.epochs, STEPS, training.rows, params.batch_size)
+    fine_tuning.seed_everything(training.seed)
+    training = distillation.taught(training, params)
+    epochs = fine_tuning.epochs_for(params.epochs, STEPS, training.rows, params.batch_size)
     by_tfmot = (
         params == replace(params, **DONE_BY_TFMOT)
         and library_of(model).__name__ == "tf_keras"
@@ -170,7 +170,7 @@ def _with_tfmot(model: Any, params: Params, training: Training, epochs: int) -> 
     from tensorflow_model_optimization.sparsity import keras as sparsity
 
     chosen = select_layers(model, params.skip)
-    schedule = _schedule(params, finetune.steps_in_all(training.rows, params.batch_size, epochs))
+    schedule = _schedule(params, fine_tuning.steps_in_all(training.rows, params.batch_size, epochs))
 
     def wrap(layer: Any) -> Any:
         if layer.name not in chosen.names:
@@ -203,7 +203,7 @@ def _with_masks(model: Any, params: Params, training: Training, epochs: int) -> 
     if params.rewind == "early":
         _finetune(pruned, params, training, 1, "fine-tuning to the early weights")
     early = pruned.get_weights()
-    ramp = _ramp(finetune.steps_in_all(training.rows, params.batch_size, epochs))
+    ramp = _ramp(fine_tuning.steps_in_all(training.rows, params.batch_size, epochs))
     before, facts = 0.0, {}
     for number in range(1, params.rounds + 1):
         after = 1 - (1 - params.sparsity) ** (number / params.rounds)
@@ -227,7 +227,7 @@ def _with_masks(model: Any, params: Params, training: Training, epochs: int) -> 
 def _finetune(
     model: Any, params: Params, training: Training, epochs: int, doing: str, *callbacks: Any
 ) -> dict[str, Any]:
-    return finetune.finetune(
+    return fine_tuning.finetune(
         model,
         training,
         epochs=epochs,

@@ -14,17 +14,17 @@ from typing import Any
 
 import numpy as np
 
+from lwdash.contract import Skipped, Training, Treated
 from lwdash.errors import BridgeRefused
 from lwdash.keras_models.bridge.flatten import flatten_model, is_nested
 from lwdash.keras_models.ports import library_of
 from lwdash.parameters import Names, parameter
-from lwdash.techniques import distill, fake_quant, finetune
-from lwdash.techniques.as_2d import as_2d, weights_back
-from lwdash.techniques.batch_norm import settle_batch_norm
-from lwdash.techniques.clone import clone_with
-from lwdash.techniques.contract import Skipped, Training, Treated
-from lwdash.techniques.selection import Selection, leaf_layers, matches, select, weight_name
-from lwdash.techniques.structure import Structure, keeping, structure_of
+from lwdash.training import distillation, fake_quantization, fine_tuning
+from lwdash.training.batch_norm import settle_batch_norm
+from lwdash.training.conv1d_as_conv2d import as_2d, weights_back
+from lwdash.training.kernel_structure import Structure, keeping, structure_of
+from lwdash.training.layer_selection import Selection, leaf_layers, matches, select, weight_name
+from lwdash.training.model_copies import clone_with
 
 NAME = "qat"
 LABEL = "Quantization-aware training"
@@ -52,11 +52,11 @@ Place = tuple[str, int]
 
 @dataclass(frozen=True)
 class Params:
-    epochs: int = finetune.epochs(STEPS)
-    learning_rate: float = finetune.learning_rate(0.0001)
-    batch_size: int = finetune.batch_size()
-    teacher: float = distill.teacher()
-    temperature: float = distill.temperature()
+    epochs: int = fine_tuning.epochs(STEPS)
+    learning_rate: float = fine_tuning.learning_rate(0.0001)
+    batch_size: int = fine_tuning.batch_size()
+    teacher: float = distillation.teacher()
+    temperature: float = distillation.temperature()
     skip: tuple[str, ...] = parameter(
         (), Names("Leave alone", "Layers that are trained in float; the export quantizes them all the same.")
     )
@@ -69,25 +69,25 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
     quantizes them by their ranges.
     Raises BridgeRefused for a Keras 3 model, RecipeError when no layer is left, ConversionFailed when TFMOT fails.
     """
-    finetune.seed_everything(training.seed)
+    fine_tuning.seed_everything(training.seed)
     if library_of(model).__name__ == "keras":
         raise BridgeRefused(
             "qat: this model has no Keras 2 twin, and TFMOT trains no other; int8 quantizes it after training"
         )
-    training = distill.taught(training, params)
+    training = distillation.taught(training, params)
     flat = flatten_model(model) if is_nested(model) else model
     rewritten = as_2d(flat, [values[:COMPARED_ROWS] for values in training.inputs])
-    why = fake_quant.reasons(rewritten.model, _left_alone(model, rewritten.parts, params.skip))
+    why = fake_quantization.reasons(rewritten.model, _left_alone(model, rewritten.parts, params.skip))
     chosen = _choose(model, rewritten.parts, why, params.skip)
-    emulating = fake_quant.annotated(
+    emulating = fake_quantization.annotated(
         rewritten.model, {name for name, reason in why.items() if reason is None}
     )
-    fake_quant.settle_ranges(emulating, training.inputs, params.batch_size)
+    fake_quantization.settle_ranges(emulating, training.inputs, params.batch_size)
     kernels, structures = _structured(emulating, rewritten.model)
-    facts = finetune.finetune(
+    facts = fine_tuning.finetune(
         emulating,
         training,
-        epochs=finetune.epochs_for(params.epochs, STEPS, training.rows, params.batch_size),
+        epochs=fine_tuning.epochs_for(params.epochs, STEPS, training.rows, params.batch_size),
         learning_rate=params.learning_rate,
         batch_size=params.batch_size,
         what="quantization-aware training",
@@ -95,14 +95,16 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
     )
     shared = {place for place, found in structures.items() if found.is_clustered}
     treated = clone_with(model, lambda layer: layer)
-    weights_back(rewritten.parts, fake_quant.learnt_weights(emulating, rewritten.model, shared), treated)
+    weights_back(
+        rewritten.parts, fake_quantization.learnt_weights(emulating, rewritten.model, shared), treated
+    )
     settled = settle_batch_norm(treated, training)
     form = FORMS[
         any(found.is_pruned for found in structures.values()),
         any(found.is_clustered for found in structures.values()),
     ]
     trained = {f"{path}/{name}": len(np.unique(v)) for path, name, v in chosen.kernels(treated) if v.ndim > 1}
-    without = [Skipped(name, reason) for name, reason in fake_quant.weightless(rewritten.model, why)]
+    without = [Skipped(name, reason) for name, reason in fake_quantization.weightless(rewritten.model, why)]
     return Treated(
         treated,
         (*chosen.skipped, *without),
@@ -137,7 +139,7 @@ def _choose(
 def _structured(emulating: Any, model: Any) -> tuple[dict[Place, Any], dict[Place, Structure]]:
     """The kernels with zeros or clusters to keep, and which of the two each has."""
     kernels, structures = {}, {}
-    for name, _, own in fake_quant.variables(emulating, model):
+    for name, _, own in fake_quantization.variables(emulating, model):
         for i, variable in enumerate(own):
             found = structure_of(variable.numpy())
             if found and "bias" not in weight_name(variable):

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
+from lwdash.contract import Convert, Packed, Rows
 from lwdash.parameters import parameter
-from lwdash.techniques.choices import ALGORITHM, BITS, GPTQ_ROWS
-from lwdash.techniques.contract import Convert, Packed, Rows
-from lwdash.techniques.formats import FORMATS
-from lwdash.techniques.quantizer import quantized_throughout, some_rows
+from lwdash.quantize.litert_quantizer import quantized_throughout, some_rows
+from lwdash.quantize.number_formats import FORMATS
+from lwdash.quantize.shared_parameters import ALGORITHM, BITS, GPTQ_ROWS
 
 NAME = "weight_only"
 LABEL = "Weights only"

@@ -17,9 +17,9 @@ from lwdash.errors import LwdashError
 from lwdash.measure.accuracy import sqnr_db
 from lwdash.measure.delegation import Delegation, delegation_of
 from lwdash.measure.runner import Runner
+from lwdash.quantize.activation_ranges import activation_ranges
 from lwdash.recipe import parse_recipe
 from lwdash.techniques import TECHNIQUES, needs_rows
-from lwdash.techniques.ranges import activation_ranges
 
 FORMATS: Mapping[str, tuple[str, str]] = {
     "float32": ("", ""),

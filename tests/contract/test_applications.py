@@ -12,6 +12,7 @@ import pytest
 
 from lwdash.agreement import check_export, predict
 from lwdash.errors import ModelRefused
+from lwdash.export.keras_converter import convert_with
 from lwdash.keras_models.bridge.twin import find_twin
 from lwdash.keras_models.canonical.form import canonical_form
 from lwdash.keras_models.inspection import inspect_model
@@ -21,7 +22,6 @@ from lwdash.measure.accuracy import sqnr_db
 from lwdash.measure.runner import Runner
 from lwdash.packing import pack
 from lwdash.techniques import TECHNIQUES, float32
-from lwdash.techniques.converter import convert_with
 
 LIBRARIES = ["keras", "tf_keras"]
 FAMILIES = {

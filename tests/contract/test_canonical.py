@@ -9,8 +9,8 @@ import pytest
 
 from lwdash.keras_models.canonical.channels_last import has_channels_first
 from lwdash.keras_models.canonical.form import canonical_form
+from lwdash.quantize.read_back import computed
 from lwdash.techniques import float32
-from lwdash.techniques.readback import computed
 
 LIBRARIES = ["keras", "tf_keras"]
 FIRST = {"data_format": "channels_first"}

@@ -6,23 +6,23 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lwdash.contract import Packed
 from lwdash.measure.accuracy import sqnr_db
 from lwdash.measure.delegation import delegation_of
 from lwdash.measure.explain import why_not_faster
 from lwdash.measure.host import this_host
 from lwdash.measure.runner import Runner
-from lwdash.recipe import parse_recipe
-from lwdash.techniques import TECHNIQUES, float32
-from lwdash.techniques.as_fully_connected import write_as_fully_connected
-from lwdash.techniques.contract import Packed
-from lwdash.techniques.fast_kernels import (
+from lwdash.quantize.fast_kernels import (
     MAX_GROWTH,
     MIN_POINTWISE_VALUES,
     MIN_VALUES,
     fitted,
 )
-from lwdash.techniques.formats import FORMATS
-from lwdash.techniques.readback import Computed, computed
+from lwdash.quantize.number_formats import FORMATS
+from lwdash.quantize.pointwise_convolutions import write_as_fully_connected
+from lwdash.quantize.read_back import Computed, computed
+from lwdash.recipe import parse_recipe
+from lwdash.techniques import TECHNIQUES, float32
 from lwdash.tflite.flatbuffer import write_model
 from lwdash.tflite.reader import read_tflite
 

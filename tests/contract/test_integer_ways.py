@@ -8,10 +8,10 @@ import pytest
 
 from lwdash.agreement import check_export, check_packed, predict
 from lwdash.errors import ConversionFailed
+from lwdash.export.unrolled_loops import LOOPS, recurrent_layers, refuse_loops, without_loops
+from lwdash.quantize.read_back import computed, float_operators
+from lwdash.quantize.tensorflow_quantizer import quantize_with_tensorflow
 from lwdash.techniques import float32, int8
-from lwdash.techniques.loops import LOOPS, recurrent_layers, refuse_loops, without_loops
-from lwdash.techniques.readback import computed, float_operators
-from lwdash.techniques.tensorflow_quantizer import quantize_with_tensorflow
 
 STEPS, FEATURES = 4, 3
 

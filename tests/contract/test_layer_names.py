@@ -6,8 +6,8 @@ import pytest
 from lwdash.agreement import check_packed
 from lwdash.errors import ResultRejected
 from lwdash.measure.layers import layer_table
+from lwdash.quantize.read_back import computed
 from lwdash.techniques import TECHNIQUES, float32
-from lwdash.techniques.readback import computed
 from lwdash.tflite.reader import read_tflite
 
 ROWS = {"x": np.random.default_rng(0).normal(size=(8, 8, 8, 3)).astype("float32")}

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lwdash.contract import Training
 from lwdash.keras_models.bridge.model import to_tf_keras
 from lwdash.keras_models.bridge.restructure import with_structure_of
 from lwdash.keras_models.bridge.transfer import transfer_weights
 from lwdash.keras_models.stored_model import read_model, write_model
 from lwdash.techniques import low_rank
-from lwdash.techniques.clone import clone_live
-from lwdash.techniques.contract import Training
+from lwdash.training.model_copies import clone_live
 
 RANDOM = np.random.default_rng(0)
 UNEVEN = (RANDOM.normal(size=(64, 5)) * [1, 10, 100, 5, 0.1] + [0, 40, 500, 2, 1]).astype("float32")

@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 
 import lwdash.examples
+from lwdash.contract import Configure, Packed, Rows
 from lwdash.errors import ConversionFailed, RecipeError
+from lwdash.export.keras_converter import convert_with
 from lwdash.measure.runner import Runner
+from lwdash.quantize.activation_ranges import activation_ranges
+from lwdash.quantize.read_back import Computed, computed
 from lwdash.recipe import parse_recipe
 from lwdash.techniques import TECHNIQUES, float32, needs_rows
-from lwdash.techniques.contract import Configure, Packed, Rows
-from lwdash.techniques.converter import convert_with
-from lwdash.techniques.ranges import activation_ranges
-from lwdash.techniques.readback import Computed, computed
 from lwdash.tflite.flatbuffer import read_model, write_model
 from lwdash.tflite.reader import read_tflite
 

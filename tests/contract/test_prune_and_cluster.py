@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lwdash.contract import Packed, Training, Treated
 from lwdash.errors import RecipeError
 from lwdash.recipe import parse_recipe
 from lwdash.techniques import TECHNIQUES, float32
-from lwdash.techniques.contract import Packed, Training, Treated
 from lwdash.tflite.reader import read_tflite
 
 SHAPE = (8, 8, 1)
@@ -78,7 +78,7 @@ def stirred(model: Any, training: Training, *, callbacks: Sequence[Any] = (), **
 @pytest.fixture(autouse=True)
 def _is_stirred(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if "trained" not in request.fixturenames:
-        monkeypatch.setattr("lwdash.techniques.finetune.finetune", stirred)
+        monkeypatch.setattr("lwdash.training.fine_tuning.finetune", stirred)
 
 
 @pytest.fixture
@@ -298,7 +298,7 @@ def test_rewinding_sets_what_is_left_to_early_values(rewind: str, monkeypatch: p
             callback.on_train_batch_end(0)
         return {}
 
-    monkeypatch.setattr("lwdash.techniques.finetune.finetune", add_one)
+    monkeypatch.setattr("lwdash.training.fine_tuning.finetune", add_one)
     recipe = f"prune(sparsity=0.75, schedule=constant, rounds=2, rewind={rewind})"
     params = parse_recipe(recipe).steps[0].params
     done = TECHNIQUES["prune"].apply(model_of("tf_keras"), params, training_for("tf_keras"))

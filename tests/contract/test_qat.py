@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lwdash.contract import Training, Treated
 from lwdash.errors import BridgeRefused, RecipeError
+from lwdash.quantize.read_back import float_operators
+from lwdash.quantize.structure_audit import Finding, audit, lost_structure
 from lwdash.recipe import parse_recipe
 from lwdash.techniques import TECHNIQUES, float32, int8
-from lwdash.techniques.audit import Finding, audit, lost_structure
-from lwdash.techniques.contract import Training, Treated
-from lwdash.techniques.readback import float_operators
-from lwdash.techniques.selection import leaf_layers
+from lwdash.training.layer_selection import leaf_layers
 
 SPARSITY, CLUSTERS = 0.6, 6
 
@@ -187,7 +187,7 @@ def test_what_is_not_emulated_is_listed_with_the_reason() -> None:
 def test_an_operation_between_layers_is_called_so() -> None:
     import tf_keras
 
-    from lwdash.techniques.fake_quant import reasons
+    from lwdash.training.fake_quantization import reasons
 
     inputs = tf_keras.Input((4,))
     x = tf_keras.layers.Dense(4, name="dense")(inputs)

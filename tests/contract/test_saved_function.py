@@ -7,8 +7,8 @@ import pytest
 from support_matrix import workbench
 
 from lwdash.errors import ConversionFailed, RecipeError
+from lwdash.quantize.read_back import float_operators
 from lwdash.recipe import parse_recipe
-from lwdash.techniques.readback import float_operators
 
 
 @pytest.fixture(scope="module")

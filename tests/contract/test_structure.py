@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lwdash.contract import Skipped, Training, Treated
 from lwdash.errors import InternalFault, RecipeError
 from lwdash.keras_models.bridge.flatten import flatten_model
 from lwdash.keras_models.bridge.restructure import with_structure_of
@@ -17,7 +18,6 @@ from lwdash.keras_models.stored_model import read_model, write_model
 from lwdash.measure.runner import Runner
 from lwdash.recipe import parse_recipe
 from lwdash.techniques import TECHNIQUES, channels, float32, low_rank
-from lwdash.techniques.contract import Skipped, Training, Treated
 from lwdash.tflite.reader import read_tflite
 
 Network = tuple[tuple[int, ...], Callable[[Any, Any], Any]]

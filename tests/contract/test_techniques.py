@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lwdash.contract import Packed, Training, Treated
 from lwdash.errors import RecipeError
 from lwdash.measure.runner import Runner
 from lwdash.parameters import Choice, Flag, Integer, Names, Number, Overrides, described
+from lwdash.quantize.read_back import computed
 from lwdash.recipe import STAGES, Step, make_recipe, parse_recipe
 from lwdash.techniques import TECHNIQUES, float32
-from lwdash.techniques.contract import Packed, Training, Treated
-from lwdash.techniques.readback import computed
 from lwdash.tflite.reader import TfliteFacts, read_tflite
 
 SETTINGS = {

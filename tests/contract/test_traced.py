@@ -15,10 +15,11 @@ from zoo import Zoo, random_inputs, zoo  # noqa: F401
 from zoo_models import SMALL
 
 from lwdash.errors import ConversionFailed
+from lwdash.export import float_file, traced_function
 from lwdash.keras_models.canonical.form import canonical_form
 from lwdash.measure.runner import Runner
 from lwdash.recipe import parse_recipe
-from lwdash.techniques import float32, traced
+from lwdash.techniques import float32
 from lwdash.tflite.reader import TfliteFacts, read_tflite
 
 QUICK = frozenset(
@@ -85,8 +86,8 @@ def test_large_weights_are_tracked_instead_of_copied(monkeypatch: pytest.MonkeyP
     """A limit of 100 values leaves the larger kernels as variables; the file is the same."""
     model = zoo.model("keras", "sequential_cnn")
     constant = float32.apply(model, ["input"], [(28, 28, 1)])
-    monkeypatch.setattr(traced, "MAX_CONSTANT_VALUES", 100)
-    _, trackable = traced.traced_function(model, [(28, 28, 1)])
+    monkeypatch.setattr(traced_function, "MAX_CONSTANT_VALUES", 100)
+    _, trackable = traced_function.traced_function(model, [(28, 28, 1)])
     assert len(trackable.variables_in_use) == 2  # the second convolution's kernel and the dense layer's
     tracked = float32.apply(model, ["input"], [(28, 28, 1)])
     assert operators(read_tflite(tracked)) == operators(read_tflite(constant))
@@ -101,7 +102,7 @@ def test_large_weights_are_tracked_instead_of_copied(monkeypatch: pytest.MonkeyP
 def test_a_model_whose_function_is_no_use_goes_through_a_saved_model(
     fault: str, zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    traced_function = traced.traced_function
+    trace = traced_function.traced_function
 
     def other_function(model: Any, shapes: Any) -> Any:
         if fault == "fails":
@@ -109,11 +110,11 @@ def test_a_model_whose_function_is_no_use_goes_through_a_saved_model(
         kept = model.get_weights()
         model.set_weights([values + 1 for values in kept])
         try:
-            return traced_function(model, shapes)
+            return trace(model, shapes)
         finally:
             model.set_weights(kept)
 
-    monkeypatch.setattr(float32, "traced_function", other_function)
+    monkeypatch.setattr(float_file, "traced_function", other_function)
     bench = support_matrix.workbench(zoo.file("keras", "autoencoder"), tmp_path)
     made = bench.compress(parse_recipe("float32"), lambda doing, share: None)
     stage = next(stage for stage in made.stages if stage.name == "float32")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lwdash.errors import BridgeRefused
-from lwdash.techniques.as_2d import Rewritten, as_2d, weights_back
+from lwdash.training.conv1d_as_conv2d import Rewritten, as_2d, weights_back
 
 ROWS = np.random.default_rng(1).normal(size=(6, 24, 3)).astype("float32")
 
@@ -110,7 +110,7 @@ def test_the_model_itself_is_left_alone() -> None:
 
 
 def test_a_2d_form_that_computes_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lwdash.techniques import as_2d as module
+    from lwdash.training import conv1d_as_conv2d as module
 
     monkeypatch.setattr(module, "_causal", lambda layer: [])
     from tf_keras import layers

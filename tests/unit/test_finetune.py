@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lwdash.contract import Training
 from lwdash.errors import RecipeError
-from lwdash.techniques.contract import Training
-from lwdash.techniques.distill import softened
-from lwdash.techniques.finetune import finetune, training_targets
+from lwdash.training.distillation import softened
+from lwdash.training.fine_tuning import finetune, training_targets
 
 ROWS, CLASSES = 7, 4
 CHANCE = np.random.default_rng(5)

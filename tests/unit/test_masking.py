@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lwdash.techniques.kernels import Kernel, kernels_of
-from lwdash.techniques.masking import Masks
+from lwdash.training.kernels import Kernel, kernels_of
+from lwdash.training.pruning_masks import Masks
 
 CHANCE = np.random.default_rng(7)
 

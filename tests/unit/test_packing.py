@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from lwdash import packing
+from lwdash.contract import Packed
 from lwdash.errors import ConversionFailed, RecipeError, ResultRejected
-from lwdash.techniques.contract import Packed
 
 ROWS = {"input": np.zeros((1, 1), np.float32)}
 SOURCE, STRAIGHT = b"source", b"source without loops"

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from lwdash.techniques.batch_norm import settle_batch_norm
-from lwdash.techniques.contract import Training
-from lwdash.techniques.quantizer import some_rows
-from lwdash.techniques.spread import spread
+from lwdash.contract import Training
+from lwdash.quantize.litert_quantizer import some_rows
+from lwdash.training.batch_norm import settle_batch_norm
+from lwdash.training.spread_rows import spread
 
 
 def test_indices_reach_from_the_first_row_to_the_last() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lwdash.techniques.contract import Rows
+from lwdash.contract import Rows
 from lwdash.tflite.flatbuffer import read_model, text
 
 

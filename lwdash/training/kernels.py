@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from lwdash.contract import Skipped
 from lwdash.errors import RecipeError
-from lwdash.techniques.contract import Skipped
-from lwdash.techniques.selection import leaf_layers, matches, refuse_unknown
+from lwdash.training.layer_selection import leaf_layers, matches, refuse_unknown
 
 UNTREATED = (
     "Normalization",

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from lwdash.contract import Rows
 from lwdash.errors import ConversionFailed
-from lwdash.techniques.contract import Rows
-from lwdash.techniques.input_types import rows_as_taken
-from lwdash.techniques.narrow_ranges import usable_ranges
-from lwdash.techniques.readback import shape_of
+from lwdash.quantize.input_types import rows_as_taken
+from lwdash.quantize.narrow_ranges import usable_ranges
+from lwdash.quantize.read_back import shape_of
 from lwdash.tflite.flatbuffer import read_model, text
 from lwdash.tflite.rewrites.padding_constants import BELOW, LARGEST, padded_activations
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from lwdash.errors import ConversionFailed
 from lwdash.keras_models.model_facts import ModelFacts
-from lwdash.techniques.clone import clone_with
-from lwdash.techniques.readback import computed
+from lwdash.quantize.read_back import computed
+from lwdash.training.model_copies import clone_with
 
 RECURRENT = frozenset(
     {

@@ -1,8 +1,8 @@
 """Parameters that several post-training techniques have."""
 
 from lwdash.parameters import Choice, Flag, Integer
-from lwdash.techniques.formats import ALGORITHMS
-from lwdash.techniques.ranges import HOW
+from lwdash.quantize.activation_ranges import HOW
+from lwdash.quantize.number_formats import ALGORITHMS
 
 BITS = Choice(
     "Bits a weight",

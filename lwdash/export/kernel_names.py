@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from lwdash.techniques.formats import WEIGHT_OPERATORS
-from lwdash.techniques.selection import leaf_layers
+from lwdash.quantize.number_formats import WEIGHT_OPERATORS
 from lwdash.tflite.flatbuffer import text
 from lwdash.tflite.operator_codes import kind_of
+from lwdash.training.layer_selection import leaf_layers
 
 
 def name_kernels(data: Any, model: Any, mark: str) -> int:

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from lwdash.techniques.kernels import Kernel
-from lwdash.techniques.structure import structure_of
+from lwdash.training.kernel_structure import structure_of
+from lwdash.training.kernels import Kernel
 
 ROUNDS = 30
 """Of k-means at most; it has mostly settled after ten."""

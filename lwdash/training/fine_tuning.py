@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from lwdash.contract import Training
 from lwdash.errors import InternalFault, RecipeError
 from lwdash.keras_models.ports import library_of
 from lwdash.parameters import Integer, Number, parameter
-from lwdash.techniques import distill
-from lwdash.techniques.contract import Training
+from lwdash.training import distillation
 
 EPOCHS = Integer(
     "Epochs",
@@ -103,7 +103,7 @@ def training_targets(training: Training, library: Any) -> tuple[list[np.ndarray]
     """What each output should be, its loss, and where that comes from: labels, the teacher, or both."""
     if training.labels is None or len(training.teacher) > 1:
         kinds = [_kind(answers, training.task, len(training.teacher)) for answers in training.teacher]
-        losses = [distill.softened(kind, training.temperature) for kind in kinds]
+        losses = [distillation.softened(kind, training.temperature) for kind in kinds]
         return list(training.teacher), losses, "the original model's outputs"
     answers, labels = training.teacher[0], training.labels
     kind, share = _kind(answers, training.task, 1), training.teacher_share
@@ -119,7 +119,7 @@ def training_targets(training: Training, library: Any) -> tuple[list[np.ndarray]
         labels = labels.reshape(answers.shape).astype("float32")
     if not share:
         return [labels], [hard], source
-    soft = distill.softened(kind, training.temperature)
+    soft = distillation.softened(kind, training.temperature)
     if share == 1:
         return [answers], [soft], "the original model's outputs"
     if answers.ndim != 2:
@@ -127,12 +127,12 @@ def training_targets(training: Training, library: Any) -> tuple[list[np.ndarray]
             f"teacher={share:g} needs one row of outputs a sample, but the model answers in shape {answers.shape[1:]}; "
             "write teacher=0 for the labels alone or teacher=1 for the original model alone"
         )
-    target, loss = distill.both(share, soft, hard, answers, labels)
+    target, loss = distillation.both(share, soft, hard, answers, labels)
     return [target], [loss], f"{source} and the original model's outputs"
 
 
 def _kind(answers: np.ndarray, task: str, outputs: int) -> str:
-    """What an output's numbers are, as `distill.softened` takes them."""
+    """What an output's numbers are, as `distillation.softened` takes them."""
     if is_distribution(answers):
         return "softmax"
     if outputs == 1 and task in ("binary", "multi-label"):

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from lwdash.techniques.selection import leaf_layers
 from lwdash.tflite.operator_codes import kind_of
+from lwdash.training.layer_selection import leaf_layers
 
 FUSED = {"UNIDIRECTIONAL_SEQUENCE_LSTM": 4, "UNIDIRECTIONAL_SEQUENCE_RNN": 1}
 """Operator → gates, whose kernels are its inputs from the second on."""

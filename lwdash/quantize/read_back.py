@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from lwdash.techniques.contract import Skipped
-from lwdash.techniques.formats import FLOAT32, FORMATS, WEIGHT_OPERATORS, Format, can_have
+from lwdash.contract import Skipped
+from lwdash.quantize.number_formats import FLOAT32, FORMATS, WEIGHT_OPERATORS, Format, can_have
 from lwdash.tflite.flatbuffer import read_model, text
 from lwdash.tflite.operator_codes import kind_of
 

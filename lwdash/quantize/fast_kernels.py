@@ -10,9 +10,9 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lwdash.techniques.contract import Skipped
-from lwdash.techniques.formats import FORMATS, Format, can_have
-from lwdash.techniques.readback import Computed
+from lwdash.contract import Skipped
+from lwdash.quantize.number_formats import FORMATS, Format, can_have
+from lwdash.quantize.read_back import Computed
 
 MIN_VALUES = 1024
 """A kernel of fewer values is kept in 16-bit floats: 8 bits would save less than a kilobyte, and cost 3 to 15 dB."""

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from lwdash.contract import Rows
 from lwdash.errors import ConversionFailed
 from lwdash.explanations import explain_crash
 from lwdash.link import die_with_parent
-from lwdash.techniques.contract import Rows
-from lwdash.techniques.input_types import rows_as_taken
+from lwdash.quantize.input_types import rows_as_taken
 from lwdash.tflite.flatbuffer import read_model, text, write_model
 from lwdash.tflite.rewrites.copied_constants import fit_copied_constants
 from lwdash.tflite.rewrites.unreachable_clamps import drop_unreachable_clamps

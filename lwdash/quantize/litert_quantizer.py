@@ -6,23 +6,23 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 from typing import Any
 
+from lwdash.contract import Packed, Rows, Skipped
 from lwdash.errors import ConversionFailed
-from lwdash.techniques.as_fully_connected import write_as_fully_connected
-from lwdash.techniques.contract import Packed, Rows, Skipped
-from lwdash.techniques.fast_kernels import MIN_VALUES, fitted, reported
-from lwdash.techniques.formats import FLOAT32, FORMATS, WEIGHT_OPERATORS, Format, Plan, can_have
-from lwdash.techniques.library_scales import scale_freely
-from lwdash.techniques.lstm_weights import WEIGHT_INPUTS, quantize_lstm_weights
-from lwdash.techniques.ranges import Ranges, activation_ranges
-from lwdash.techniques.readback import Computed, computed, inner_scopes, left_undone
-from lwdash.techniques.spread import spread
-from lwdash.techniques.tables import quantize_tables
+from lwdash.quantize.activation_ranges import Ranges, activation_ranges
+from lwdash.quantize.embedding_tables import quantize_tables
+from lwdash.quantize.fast_kernels import MIN_VALUES, fitted, reported
+from lwdash.quantize.library_scales import scale_freely
+from lwdash.quantize.lstm_weights import WEIGHT_INPUTS, quantize_lstm_weights
+from lwdash.quantize.number_formats import FLOAT32, FORMATS, WEIGHT_OPERATORS, Format, Plan, can_have
+from lwdash.quantize.pointwise_convolutions import write_as_fully_connected
+from lwdash.quantize.read_back import Computed, computed, inner_scopes, left_undone
 from lwdash.tflite.flatbuffer import read_model, write_model
 from lwdash.tflite.operator_codes import kind_of
 from lwdash.tflite.rewrites.bias_range import fit_biases
 from lwdash.tflite.rewrites.padding_constants import with_small_masks
 from lwdash.tflite.rewrites.unreachable_clamps import drop_unreachable_clamps
 from lwdash.tflite.rewrites.unused_outputs import complete_outputs
+from lwdash.training.spread_rows import spread
 
 WIDEST_GPTQ = 4096
 """GPTQ keeps and inverts a matrix of inputs × inputs: 64 MB at this width."""
@@ -33,7 +33,7 @@ def quantize(
 ) -> bytes:
     """`data` quantized as planned; `rows` set the ranges of activations where the plan needs them.
 
-    ranges: how, as in `lwdash.techniques.ranges.HOW`. The library's own calibration is a moving average over the
+    ranges: how, as in `lwdash.quantize.activation_ranges.HOW`. The library's own calibration is a moving average over the
     rows' ranges, which clips and forgets: on three small models it cost 3 to 18 dB of SQNR.
     moments: tensors whose second moments GPTQ reads. Raises ConversionFailed with the library's reason.
     """

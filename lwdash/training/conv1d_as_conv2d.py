@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.errors import BridgeRefused
-from lwdash.techniques.selection import leaf_layers
+from lwdash.training.layer_selection import leaf_layers
 
 TOLERANCE = 1e-4
 SMALLEST_SCALE = 1e-2

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from lwdash.contract import Skipped
 from lwdash.errors import RecipeError
 from lwdash.parameters import nearest
-from lwdash.techniques.contract import Skipped
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from lwdash.contract import Configure, Convert, Rows
 from lwdash.errors import ConversionFailed
+from lwdash.export.float_file import clean_names, converter_for, named_inputs
+from lwdash.export.traced_function import ARGUMENT
 from lwdash.keras_models.saved_model.function import SavedFunction
-from lwdash.techniques.contract import Configure, Convert, Rows
-from lwdash.techniques.float32 import clean_names, converter_for, named_inputs
-from lwdash.techniques.traced import ARGUMENT
 from lwdash.tflite.flatbuffer import read_model
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lwdash.techniques.readback import shape_of
+from lwdash.quantize.read_back import shape_of
 from lwdash.tflite.constants import add_buffer
 from lwdash.tflite.flatbuffer import text
 from lwdash.tflite.operator_codes import kind_of, operator_code

@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from lwdash.contract import Training
 from lwdash.keras_models.ports import library_of
-from lwdash.techniques.contract import Training
-from lwdash.techniques.finetune import training_targets
-from lwdash.techniques.selection import leaf_layers
-from lwdash.techniques.spread import spread
+from lwdash.training.fine_tuning import training_targets
+from lwdash.training.layer_selection import leaf_layers
+from lwdash.training.spread_rows import spread
 
 RECALIBRATION_ROWS = 1024
 BATCH = 256

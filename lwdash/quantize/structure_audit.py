@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from lwdash.contract import Skipped
 from lwdash.shares import as_percent
-from lwdash.techniques.contract import Skipped
-from lwdash.techniques.structure import structure_of
 from lwdash.tflite.flatbuffer import read_model
+from lwdash.training.kernel_structure import structure_of
 
 KEPT_ZEROS = 0.95
 """Share of the zeros that has to be left for the pruning to count as kept."""

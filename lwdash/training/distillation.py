@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from lwdash.contract import Training
 from lwdash.parameters import Number, parameter
-from lwdash.techniques.contract import Training
 
 SMALLEST = 1e-7
 """Probabilities are at least this, so that their logarithm is finite."""

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from lwdash.techniques.formats import WEIGHT_OPERATORS
-from lwdash.techniques.readback import shape_of
+from lwdash.quantize.number_formats import WEIGHT_OPERATORS
+from lwdash.quantize.read_back import shape_of
 from lwdash.tflite.flatbuffer import text
 from lwdash.tflite.operator_codes import kind_of
 from lwdash.tflite.rewrites.padding_constants import padding_constants

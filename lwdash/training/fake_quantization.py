@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from lwdash.errors import ConversionFailed
-from lwdash.techniques.clone import clone_with
-from lwdash.techniques.selection import weight_name
+from lwdash.training.layer_selection import weight_name
+from lwdash.training.model_copies import clone_with
 
 FOLDING = {"Conv2D", "DepthwiseConv2D", "Dense"}
 """Layers into which a batch normalization right after them is folded."""

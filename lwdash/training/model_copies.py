@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lwdash.keras_models.learnt_state import learnt_config
-from lwdash.techniques.selection import leaf_layers
+from lwdash.training.layer_selection import leaf_layers
 
 
 def clone_with(model: Any, wrap: Callable[[Any], Any]) -> Any:

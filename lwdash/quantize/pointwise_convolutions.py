@@ -4,7 +4,7 @@ import copy
 from collections.abc import Collection
 from typing import Any
 
-from lwdash.techniques.readback import is_pointwise, shape_of
+from lwdash.quantize.read_back import is_pointwise, shape_of
 from lwdash.tflite.flatbuffer import read_model, text, write_model
 from lwdash.tflite.operator_codes import drop_unused_codes, kind_of, operator_code
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lwdash.techniques.kernels import Kernel
+from lwdash.training.kernels import Kernel
 
 TWO_OF_FOUR = "2:4"
 GROUP = 4

@@ -1,0 +1,1 @@
+"""The way from a live Keras model to a float .tflite."""
