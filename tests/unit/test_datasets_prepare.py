@@ -265,10 +265,10 @@ def test_too_few_rows_are_refused(tmp_path):
 def test_memory_stays_flat_while_the_file_grows(tmp_path):
     line = ",".join(["2.5"] * 199)
     code = (
-        "import re, sys; from pathlib import Path; from lwdash.datasets import pipeline, source, "
-        "spill; "
+        "import re, sys; from pathlib import Path; from lwdash.datasets import spilled_arrays; "
+        "from lwdash.datasets.preprocessing import steps; from lwdash.datasets.readers import source; "
         "from lwdash.datasets.prepare import prepare; from lwdash.datasets.data_settings import DataSettings; "
-        "spill.MEMORY_BYTES = source.BLOCK_BYTES = pipeline.CHUNK_BYTES = 1 << 19; "
+        "spilled_arrays.MEMORY_BYTES = source.BLOCK_BYTES = steps.CHUNK_BYTES = 1 << 19; "
         "d = prepare(Path(sys.argv[1]), DataSettings(preprocess='scale(zscore, per=column)'), "
         "[('x', (200,), 'float32')], [('y', (3,), 'float32')]); d.save(Path(sys.argv[1] + '.npz')); "
         "print(int(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1]) / 1024)"
