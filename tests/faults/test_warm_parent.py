@@ -167,7 +167,8 @@ def test_importing_makes_way_for_a_measurement(
     place = Place(tmp_path)
     try:
         assert place.take_alone(lambda: False)
-        assert psutil.Process(keeper._parent.pid).status() == psutil.STATUS_STOPPED  # type: ignore[union-attr]
+        process = psutil.Process(keeper._parent.pid)  # type: ignore[union-attr]
+        poll("it stands still", lambda: process.status() == psutil.STATUS_STOPPED, 5)
     finally:
         place.close()
         keeper.close()
