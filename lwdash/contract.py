@@ -1,4 +1,4 @@
-"""What techniques receive and return."""
+"""Types that techniques receive and return."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What the server's routes and its System page know: files by run, who may have them, health, what is going on."""
+"""Data for the server's routes and its System page: files of runs, permissions, health, activity."""
 
 import contextlib
 import logging

@@ -1,4 +1,4 @@
-"""What can go wrong, in two families: mistakes a user can mend, and faults that are ours."""
+"""Errors in two families: mistakes that a user can correct, and faults of lwdash."""
 
 import re
 

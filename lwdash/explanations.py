@@ -1,4 +1,4 @@
-"""What a failed conversion or the log of a process that died says about why, for people. Needs no TensorFlow."""
+"""Causes of failed conversions and dead processes, read from messages and logs. Needs no TensorFlow."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Which way to an integer file is taken: the quantizers have different gaps, and neither names its own."""
+"""Tries the quantizers in turn and keeps the best file."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace

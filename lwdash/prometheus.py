@@ -1,4 +1,4 @@
-"""What `/metrics` says, in Prometheus' text format: read from the database and the host at the moment of asking."""
+"""The text of `/metrics` in Prometheus' format, read from the database and the host at each request."""
 
 import logging
 import shutil

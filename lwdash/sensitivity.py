@@ -1,4 +1,4 @@
-"""Which layer is to blame: each one quantized alone, each one left out, and what keeping the worst in floats brings.
+"""Layer sensitivity: each layer quantized alone, each left out, and the gain from keeping the worst in float.
 
 Everything is measured on calibration rows: a choice made on evaluation rows would flatter the figures it leads to.
 """

@@ -1,4 +1,4 @@
-"""How the installation is doing: engine, queue, workers, storage, versions, log."""
+"""The state of the installation: engine, queue, workers, storage, versions, log."""
 
 import streamlit as st
 

@@ -1,4 +1,4 @@
-"""What people write on runs and experiments: titles, tags, notes, limits, and choices of their own for the pages.
+"""Annotations of runs and experiments: titles, tags, notes, limits, and preferences for the pages.
 
 None of it is a measurement, so it may change after a run has ended.
 """

@@ -1,4 +1,4 @@
-"""What the storage refuses; its callers say it to people."""
+"""Errors of the storage, which its callers report to users."""
 
 
 class StorageError(Exception):

@@ -1,4 +1,4 @@
-"""What pages read: rows and counts, bounded so that ten thousand runs cost no more than a hundred.
+"""Rows and counts for the pages, bounded so that ten thousand runs cost no more than a hundred.
 
 Runs are those of recipes here: analyses of runs (`storage.analyses`) are left out everywhere.
 """

@@ -1,4 +1,4 @@
-"""What tells an installation from another: a mark in its database and in its artifact store.
+"""The identity of an installation: a mark in its database and in its artifact store.
 
 A worker on another host shows by it that it was given the same two.
 """

@@ -1,4 +1,4 @@
-"""What a run's page asks about the runs around it."""
+"""Queries of a run's page about the other runs of its experiment."""
 
 from collections.abc import Sequence
 

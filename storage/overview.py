@@ -1,4 +1,4 @@
-"""What the overview reads: experiments found by name, with their runs counted, and the few figures that cards show."""
+"""Queries of the overview: experiments found by name, their runs counted, and the metrics on cards."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

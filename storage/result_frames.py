@@ -1,4 +1,4 @@
-"""What the results page reads: all runs of an experiment, the small columns each time, the figures only once.
+"""Queries of the results page: all runs of an experiment, small columns each time, metrics only once.
 
 A run that has succeeded never changes, so its figures may be kept; what does change (state, progress, tags) is small.
 """

@@ -1,4 +1,4 @@
-"""What nobody needs any more: found first, said, and only then removed.
+"""Removal of what is no longer needed: found first, reported, and only then removed.
 
 Never what a run needs: files of experiments and the results of runs stay, and cached stages stay while any
 step runs, since it may be about to start from one. A run that is still queued makes them again.

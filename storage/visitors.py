@@ -1,4 +1,4 @@
-"""Who looks at the dashboard, what they see and what they may change; a database engine can be bound to a visitor."""
+"""Visitors of the dashboard and their rights; a database engine can be bound to a visitor."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -278,7 +278,10 @@ def test_files_are_named_after_their_subject() -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_every_file_says_what_it_is_about(path: Path) -> None:
-    assert ast.get_docstring(tree_of(path)), f"{name_of(path)} has no docstring"
+    """It begins with what the file holds or does, in the field's terms, and not with a question."""
+    subject = ast.get_docstring(tree_of(path)) or ""
+    assert subject, f"{name_of(path)} has no docstring"
+    assert subject.split()[0] not in {"What", "Which", "Where", "When", "Whether", "How", "Who", "Why"}
 
 
 def test_every_technique_is_listed_and_whole() -> None:

@@ -1,1 +1,1 @@
-"""What a finished run tells, in sentences, and which recipes its figures call for next. Needs no TensorFlow."""
+"""Findings on a finished run, and recipes that its metrics suggest next. Needs no TensorFlow."""

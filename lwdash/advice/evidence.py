@@ -1,4 +1,4 @@
-"""What was measured of one run, read for advice: what it lost, where, and what its recipe asked for."""
+"""The metrics of one run in the form that advice reads: its losses, their layers, its recipe's parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands out in a run, in sentences: what was kept, what was lost, and what people take for a fault."""
+"""Findings on a run as sentences: what was kept, what was lost, and what is often mistaken for a fault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to try next: recipes that the figures of a run call for, each with the figure that calls for it."""
+"""Recipes to try next, each with the metric of the run that suggests it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a capsule says of itself: `capsule.json`, checked when it is read, since capsules come from anywhere."""
+"""The manifest of a capsule, `capsule.json`. It is checked when it is read, since a capsule may come from anywhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which classes are taken for which: the confusion matrix, its change against the baseline, and figures of each class."""
+"""The confusion matrix, its change against the baseline, and the metrics of each class."""
 
 from collections.abc import Sequence
 from typing import Any

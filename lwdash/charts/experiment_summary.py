@@ -1,4 +1,4 @@
-"""What an experiment's card says: its baseline and its best run."""
+"""Summary of an experiment for its card: the baseline, the best run, and the trade-off as a sketch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

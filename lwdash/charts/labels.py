@@ -1,4 +1,4 @@
-"""Where the names of points are written so that they do not cover each other."""
+"""Positions for the names of points, so that they do not cover each other."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How a search went: what each of its runs came to, in their order, and the best until then."""
+"""The progress of a search: the metric of each run in order, and the best value until then."""
 
 import pandas as pd
 import plotly.graph_objects as go

@@ -1,4 +1,4 @@
-"""Which layer is to blame: the noise of each layer quantized alone, and what leaving it in floats wins back."""
+"""Layer sensitivity as bars: the noise of each layer quantized alone, and the gain from leaving it in float."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""One measured quantity against another, coloured by a third: the picture that the whole product is about."""
+"""The trade-off chart: one metric against another, coloured by a third."""
 
 import math
 from collections.abc import Mapping, Sequence

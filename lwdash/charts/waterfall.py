@@ -1,4 +1,4 @@
-"""Which stage of a run lost what: the task's figure step by step, and the outputs' SQNR below it."""
+"""The accuracy waterfall of a run: the task's metric after each stage, with the outputs' SQNR below it."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,1 +1,1 @@
-"""What the command line says: records for programs, lines for people."""
+"""Output of the command line: records for programs, lines for people."""

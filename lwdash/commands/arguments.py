@@ -1,4 +1,4 @@
-"""What the commands take: names, options, and the help for each."""
+"""Arguments of the commands: names, options, and the help for each."""
 
 import argparse
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""What a person needs to know when something does not work."""
+"""The `doctor` command: checks of the installation, for when something does not work."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""Which columns of a CSV feed which input of the model, and what to say when they do not fit."""
+"""Assignment of CSV columns to the inputs of a model, and the errors when they do not fit."""
 
 import difflib
 import math

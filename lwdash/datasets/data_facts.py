@@ -1,4 +1,4 @@
-"""What a CSV holds, before any model: the facts that the data page shows, small enough for a database row."""
+"""Facts of a CSV without a model: they are shown on the data page and are small enough for a database row."""
 
 import difflib
 import re

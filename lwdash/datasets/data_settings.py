@@ -1,4 +1,4 @@
-"""What the user decides about a data file; stored with the experiment."""
+"""The user's settings for a data file, stored with the experiment."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields

@@ -1,4 +1,4 @@
-"""Which cells of a CSV the evaluation rows are, and every step from there to the model: for a script without lwdash."""
+"""The CSV cells of the evaluation rows, and every step from there to the model, for a script without lwdash."""
 
 from __future__ import annotations
 

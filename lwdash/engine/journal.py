@@ -1,4 +1,4 @@
-"""Says when a step of a run begins and ends: in the log, with run and attempt, and in a histogram of its seconds."""
+"""Log lines and a histogram of seconds for the start and the end of a run's steps."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Where steps run: a dask scheduler and worker embedded in this process, or a shared scheduler with its workers."""
+"""Pools that run steps: a dask scheduler and worker embedded in this process, or a shared scheduler with its workers."""
 
 import contextlib
 import fcntl

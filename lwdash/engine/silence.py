@@ -1,4 +1,4 @@
-"""Which running steps are silent, by a stopwatch of our own.
+"""Detection of running steps that no longer report, by this process's own clock.
 
 Clocks jump: a laptop sleeps, somebody sets the time. So no time stamp is compared with a clock; what counts is for how
 long a heartbeat has stayed the same while this process watched.

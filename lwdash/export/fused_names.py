@@ -1,4 +1,4 @@
-"""Names for recurrent layers that the converter fuses into one operator, and whose names it forgets on the way."""
+"""Layer names for recurrent layers that the converter fuses into one operator and leaves without a name."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Names of kernels after the Keras layers that hold them: the converter calls a folded one after what was folded into it."""
+"""Layer names for kernels: the converter names a folded kernel after the layer that was folded into it."""
 
 import re
 from collections.abc import Iterator

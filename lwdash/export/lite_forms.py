@@ -1,4 +1,4 @@
-"""What TensorFlow Lite has no operator for, built from what it has: categories counted, volumes pooled."""
+"""Replacements for functions without a TensorFlow Lite operator: category counts, pooling of volumes."""
 
 import importlib
 from collections.abc import Callable, Iterator, Sequence

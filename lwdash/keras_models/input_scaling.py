@@ -1,4 +1,4 @@
-"""What a model itself does to its inputs before it computes: Rescaling, Normalization, x / 255, a first batch norm.
+"""The scaling that a model applies to its own inputs: Rescaling, Normalization, x / 255, a first batch norm.
 
 Only its config and the statistics stored with its normalizations are read. The linter holds the data against it.
 """

@@ -1,4 +1,4 @@
-"""What is known of a model from its file alone: plain data, the same for every format and Keras version."""
+"""Facts of a model, read from its file alone: plain data, the same for every format and Keras version."""
 
 from __future__ import annotations
 

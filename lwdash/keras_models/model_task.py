@@ -1,4 +1,4 @@
-"""What a model is for, as far as its loss, its last activation and its output shape tell."""
+"""The task of a model, as far as its loss, its last activation and its output shape show it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a technique cannot do with a model, told from its file before anything is run."""
+"""Reasons why a technique cannot treat a model, found in the model's file before anything is run."""
 
 from __future__ import annotations
 

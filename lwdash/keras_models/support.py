@@ -1,4 +1,4 @@
-"""Which layers pruning, clustering and QAT treat, told from their classes and their place in the graph.
+"""The layers that pruning, clustering and QAT can treat, by their classes and their place in the graph.
 
 Pure functions of LayerFacts. The tables follow TFMOT 0.8's registries (contract tests compare them with the
 real ones) and what lwdash adds to it: Conv1D is quantized by way of Conv2D(1, k), nested models are flattened

@@ -1,4 +1,4 @@
-"""How good the outputs are: against labels, against the original model, or against the input itself.
+"""The quality of outputs: against labels, against the original model, or against the input itself.
 
 Tasks: classification, binary, multi-label, regression, reconstruction. Definitions are those of the field:
 accuracy is a share of rows, SQNR in dB, KL divergence in nats.

@@ -1,4 +1,4 @@
-"""What files answer on one set of rows, each file run once: the runs of a sweep share their baseline and more."""
+"""A cache of outputs for one set of rows: each file runs once, and the runs of a sweep share their baseline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What differs between two .tflite files that should be the same: operators, and the values of tensors."""
+"""Differences between two .tflite files that should be the same: operators, and the values of tensors."""
 
 from __future__ import annotations
 

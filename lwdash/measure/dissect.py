@@ -1,4 +1,4 @@
-"""What a run's pages draw of its .tflite: the graph, and each kernel's weights beside the baseline's."""
+"""Data for the graph view of a .tflite, and the histograms of each kernel's weights beside the baseline's."""
 
 from __future__ import annotations
 

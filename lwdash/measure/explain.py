@@ -1,4 +1,4 @@
-"""Why is the compressed model not faster here? Facts of the file and the host, in sentences."""
+"""Reasons why a compressed model is not faster on this host, from facts of the file and the host."""
 
 from __future__ import annotations
 

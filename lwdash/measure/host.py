@@ -1,4 +1,4 @@
-"""Which machine a figure was taken on: what makes one latency comparable with another."""
+"""Facts of the machine that a latency was measured on; latencies of different machines are not comparable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the signal is lost: each operator's weights and output against its twin in the float model."""
+"""Errors of single layers: each operator's weights and output against its counterpart in the float model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where every byte of a .tflite goes: what the root leads to, and what nothing points to."""
+"""The byte ledger of a .tflite: every byte by its use, and the bytes that nothing refers to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long each operator takes: cut out into a model of its own and timed in turn with the whole."""
+"""The time of each operator: cut out into a model of its own, and timed alternately with the whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rows go into which input of a .tflite, and which of its outputs is judged: for who runs it without lwdash."""
+"""The assignment of rows to a .tflite's inputs, and its judged output, for a script without lwdash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many bytes, and how few they could be: gzip, Huffman code, entropy, sparsity, distinct values."""
+"""Sizes of a file and of its weights: gzip, Huffman code, entropy, sparsity, distinct values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is the difference to the baseline real? Better, worse, equivalent, or: these rows cannot tell.
+"""The verdict on a difference to the baseline: better, worse, equivalent, or not significant.
 
 Both models saw the same rows, so the comparison is paired. Rows right or wrong: exact McNemar test (McNemar,
 1947) and Tango's score interval (Statistics in Medicine 17, 1998) widened by half a row on each side. Errors:

@@ -1,4 +1,4 @@
-"""Which stage of a run lost what: every stage from the Keras model to the file, on the same evaluation rows."""
+"""The loss of each stage of a run, from the Keras model to the file, on the same evaluation rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be drawn of each operator of a .tflite: quantities, how they add up, and the colours they get."""
+"""Metrics of a .tflite's operators: their units, how they add up over a layer, and their colours."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

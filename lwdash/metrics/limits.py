@@ -1,4 +1,4 @@
-"""Which runs keep an experiment's limits, and which of them is the best."""
+"""The limits of an experiment: the runs that keep them, and the best of those."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

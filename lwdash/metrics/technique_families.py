@@ -1,4 +1,4 @@
-"""Which group of techniques made a run, with the shape and the colour that it has on every chart."""
+"""Families of techniques, each with the symbol and the colour that its runs have on every chart."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What a quantized .tflite really computes in, operator by operator, and what that leaves undone."""
+"""The number formats in which a quantized .tflite computes, operator by operator, and those that were not reached."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Whether zeros and shared values that an earlier step made are still there, on the numbers a .tflite stores.
+"""An audit of the zeros and shared values of earlier steps, on the numbers that a .tflite stores.
 
 Kernels are found in the file by their contents: converters rename, transpose and fold (a batch normalization scales
 each channel, and may turn its sign), but the direction of a channel stays what it was.

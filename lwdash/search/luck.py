@@ -1,4 +1,4 @@
-"""How much choosing the best of many runs on the same rows flatters it.
+"""Selection bias: the expected overestimate from choosing the best of many runs on the same rows.
 
 Efron's .632 bootstrap (Journal of the American Statistical Association 78, 1983), with the choice made anew in every
 resampling: rows are drawn with replacement, the best run is chosen on them as `outcomes.best` would, and what it loses

@@ -1,4 +1,4 @@
-"""What came of the runs so far, as a search sees it: quality, what was to be small, and by how much limits are broken."""
+"""Results of the runs so far in the form that a search reads: quality, goal, and broken limits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a search may choose between: recipes as choices, and choices as recipes."""
+"""The search space: recipes as choices, and choices as recipes."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""What a search found, told from the runs of its experiment, whoever started them."""
+"""The report of a search, made from all runs of its experiment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""What the server adds to Streamlit's own routes: uploads straight to disk, downloads, health."""
+"""Additions to Streamlit's routes: uploads straight to disk, downloads, health."""

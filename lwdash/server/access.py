@@ -1,4 +1,4 @@
-"""Who may upload: this server's own pages, shown by a token and by what the browser says of the origin."""
+"""The check that an upload comes from this server's own pages: a token, and the origin that the browser states."""
 
 from __future__ import annotations
 

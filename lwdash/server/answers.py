@@ -1,4 +1,4 @@
-"""What the routes answer alike: where they are, the headers of downloads, and why there is none."""
+"""Responses shared by all routes: places, headers of downloads, refusals."""
 
 from __future__ import annotations
 

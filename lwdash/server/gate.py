@@ -1,4 +1,4 @@
-"""Before every route, Streamlit's own included: which name the server is called by, from where, and by whom."""
+"""A check of every request, before any route: the server's name in it, its origin, its sender."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether people sign in here, and who sent a request: read from the cookie that Streamlit signs."""
+"""Sign-in: whether it is on, and the sender of a request by the cookie that Streamlit signs."""
 
 import json
 import logging

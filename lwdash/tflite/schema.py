@@ -1,4 +1,4 @@
-"""Where each table of the .tflite schema points: the fields that are not plain numbers, by slot.
+"""The references between tables of the .tflite schema: the fields that are not plain numbers, by slot.
 
 A slot is the field's place in the table's vtable. Kinds: "text"; "bytes1" … "bytes8", a vector with elements
 of that many bytes; "Name", a table; "[Name]", a vector of tables; "union Enumeration", a table whose type

@@ -1,4 +1,4 @@
-"""Which constants of a .tflite are trained parameters, what for, and which operator they belong to."""
+"""The constants of a .tflite that are trained parameters, with their role and their operator."""
 
 from __future__ import annotations
 

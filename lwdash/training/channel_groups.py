@@ -1,4 +1,4 @@
-"""Which channels of a model stand and fall together: every tensor's last axis, followed through the graph.
+"""Groups of channels that can only be removed together: every tensor's last axis, followed through the graph.
 
 Each channel that a layer makes has a number, and every tensor is known by the numbers along its last axis.
 An addition makes numbers equal, a concatenation puts them side by side, a flattening repeats them; what is

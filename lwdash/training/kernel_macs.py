@@ -1,4 +1,4 @@
-"""What a change of structure saves: parameters and multiply-accumulates of a live tf_keras model."""
+"""Savings of a change of structure: parameters and multiply-accumulates of a live tf_keras model."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What pruning and clustering have made of a kernel, and a callback that keeps it while the weights are trained on.
+"""The zeros and shared values of a kernel, and a callback that keeps them during training.
 
 TFMOT's own schemes for this (PrunePreserve, ClusterPreserve) treat Conv2D and Dense only, take a convolution that was
 clustered as a whole for one clustered channel by channel when all channels use as many values, and lose the zeros

@@ -1,4 +1,4 @@
-"""Which layers a keras-stage technique treats, which it leaves alone, and why."""
+"""The selection of layers that a keras-stage technique treats, with reasons for those that it skips."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence

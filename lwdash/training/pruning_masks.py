@@ -1,4 +1,4 @@
-"""Which weights a pruning takes, as masks that are kept while the others are trained, on a model of either Keras.
+"""Pruning masks: chosen by a criterion and kept while the other weights are trained, in either Keras.
 
 TFMOT treats one kernel at a time, by magnitude. This knows one threshold for all kernels, chance as the control, and
 patterns in kernels of any rank: 2:4 as in NVIDIA's "Accelerating Sparse Deep Neural Networks" (arXiv 2104.08378), along

@@ -1,4 +1,4 @@
-"""Which rows stand for all of them where a technique looks at some: files are often sorted by class, or by patient."""
+"""A sample of rows spread over a whole file, since files are often sorted by class or by patient."""
 
 import numpy as np
 

@@ -1,1 +1,1 @@
-"""What the pages share: the shell, forms made from technique parameters, widgets."""
+"""Parts of the pages: the shell, forms made from technique parameters, widgets."""

@@ -1,4 +1,4 @@
-"""Who looks at this page, and what the page may therefore show and offer."""
+"""The visitor of a page, and the rights that decide what the page shows and offers."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What every page needs: the settings and the opened store, once a process, bound to who looks."""
+"""The settings and the opened store of every page: made once a process, bound to the visitor."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What a person has chosen for a new experiment: kept in the address and in the session, so that it can be left.
+"""The draft of a new experiment, kept in the address and in the session, so that the page can be left.
 
 Each choice is a widget's value under its key in the session; the address has those that differ from the default. A
 page that is opened cold takes the address, one that is come back to takes what was left.

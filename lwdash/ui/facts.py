@@ -1,4 +1,4 @@
-"""What was understood of an uploaded file, shown before anything is run."""
+"""The facts of an uploaded file, shown before anything is run."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the linter found, each with where, why, what to do, and a button where one click does it."""
+"""Findings of the linter on a page: place, reason, remedy, and a button where one click applies it."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Which experiment or run a page is about: `experiment` or `run` in its address.
+"""The experiment or run that a page shows: `experiment` or `run` in its address.
 
 Each has a name of its own: a browser keeps addresses of both pages in one history, where one page's number must not be
 read as the other's. Links of older versions say `id` on both pages; they are read, and rewritten.

@@ -1,4 +1,4 @@
-"""Where the pages are, as Streamlit wants it said: relative to the shell."""
+"""Paths of the pages relative to the shell, in the form that Streamlit takes."""
 
 OVERVIEW = "../../pages/overview.py"
 NEW = "../../pages/new.py"

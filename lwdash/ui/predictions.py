@@ -1,4 +1,4 @@
-"""What a run predicts: its confusion matrix or its answers beside the baseline's, and the rows that changed their class."""
+"""Predictions of a run: its confusion matrix or outputs beside the baseline's, and the rows that changed class."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

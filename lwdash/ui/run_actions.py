@@ -1,4 +1,4 @@
-"""What can be done with one run on its page: go to its neighbours, compare it, name it, make another of its recipe."""
+"""Actions on one run's page: go to its neighbours, compare it, name it, repeat its recipe with changes."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What runs now, over all experiments, with its progress; redrawn every second while there is something."""
+"""Running work of all experiments with its progress, redrawn every second while there is some."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What a search may do: its goal, how many runs, and what it leaves out."""
+"""The form of a search: its goal, its number of runs, and the techniques it leaves out."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Who sees an experiment: everybody who signs in, or its owner alone, and whoever has its share link."""
+"""Access to an experiment: for everybody who signs in or its owner alone, and by its share link."""
 
 from collections.abc import Mapping
 from typing import Any

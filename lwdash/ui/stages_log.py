@@ -1,4 +1,4 @@
-"""How a run was made: its stages, what they left as it is, and the log."""
+"""The stages of a run, the layers that they skipped, and the log."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What one takes away of a run: the .tflite, a C array, its tables, a capsule."""
+"""Downloads of a run: the .tflite, a C array, its tables, a capsule."""
 
 import streamlit as st
 

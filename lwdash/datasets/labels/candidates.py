@@ -1,4 +1,4 @@
-"""Which column of a CSV holds the labels: every plausible one, ranked, with the reason."""
+"""Candidates for the label column of a CSV: every plausible column, ranked, with the reason."""
 
 import re
 from collections import Counter

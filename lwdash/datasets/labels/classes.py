@@ -1,4 +1,4 @@
-"""Which label is which output of the model."""
+"""Assignment of labels to the outputs of a model."""
 
 import difflib
 from collections.abc import Mapping, Sequence

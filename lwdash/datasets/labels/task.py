@@ -1,4 +1,4 @@
-"""What the label column is for the model: classes, a number to predict, or nothing."""
+"""The task that a label column sets: classes, a number to predict, or none."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Whether the labels can carry the figures: missing and rare classes, uneven ones, too few rows, numbers as classes."""
+"""Checks of the labels: missing, rare and uneven classes, too few rows, numbers taken for classes."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What the linter says about data: where, why it matters, what to do about it."""
+"""Findings of the linter: the place in the data, why it matters, what to do about it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""What the checks of one input look at: some rows as the model takes them, and how they came about."""
+"""The sample of rows that the checks of one input read: as the model takes them, with how they were made."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

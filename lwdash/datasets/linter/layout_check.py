@@ -1,4 +1,4 @@
-"""Whether the numbers of a row are in the order the model's shape says: images and signals are smooth that way only."""
+"""A check of the order of a row's numbers: images and signals are smooth only in the order of the model's shape."""
 
 import math
 import re

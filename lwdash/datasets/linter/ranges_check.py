@@ -1,4 +1,4 @@
-"""What the calibration rows do to the int8 range of an input: outliers, uneven units, rows beyond it.
+"""Checks of the calibration rows' effect on an input's int8 range: outliers, uneven units, rows beyond it.
 
 An input tensor has one scale: 256 levels from the smallest to the largest value of the calibration rows.
 """

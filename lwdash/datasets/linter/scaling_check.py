@@ -1,4 +1,4 @@
-"""Whether the values are those that the model's own first layers expect: scaled twice, never, or in other units."""
+"""A check of the values' scale against the model's own first layers: scaled twice, never, or in other units."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

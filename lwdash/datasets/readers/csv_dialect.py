@@ -1,4 +1,4 @@
-"""How a CSV is written: delimiter, decimal sign, header, encoding; found from its first megabyte."""
+"""The dialect of a CSV: delimiter, decimal sign, header and encoding, found from its first megabyte."""
 
 import csv
 import io

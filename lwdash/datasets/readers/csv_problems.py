@@ -1,4 +1,4 @@
-"""What is wrong in a CSV and where: missing, non-numeric, infinite values, rows of the wrong length."""
+"""Problems of a CSV with their lines: missing, non-numeric or infinite values, rows of the wrong length."""
 
 import csv
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What tf_keras borrows from Keras 3: `keras.ops` operations as layers, and activations that differ.
+"""Parts of Keras 3 in tf_keras: `keras.ops` operations as layers, and activations that differ.
 
 Both are serialised with the model by name or by config, so that a bridged model can be saved, cloned and
 loaded again (`load_bridged`). They are registered with tf_keras under "lwdash>…" when a model first needs

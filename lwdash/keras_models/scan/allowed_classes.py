@@ -1,4 +1,4 @@
-"""What a model's config may name: exact (module, class) pairs and functions. Anything else is refused.
+"""The allow-list for a model's config: exact (module, class) pairs and functions. Anything else is refused.
 
 Layers that run code or read files of their own (Lambda, TFSMLayer, TorchModuleWrapper, JaxLayer, FlaxLayer,
 DenseFeatures) are left out on purpose, as are operations that take a function (Map, Scan, Cond, WhileLoop …).

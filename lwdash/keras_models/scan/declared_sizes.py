@@ -1,4 +1,4 @@
-"""What a config declares against what the file holds: a few bytes must not ask for gigabytes when it is built."""
+"""A check of the sizes in a config against the size of the file: a few bytes must not ask for gigabytes."""
 
 from __future__ import annotations
 

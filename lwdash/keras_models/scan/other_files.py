@@ -1,4 +1,4 @@
-"""Names files that are no Keras models by their first bytes or their members, and says what to give instead."""
+"""Recognizes files that are no Keras models, by first bytes or members, and tells what to give instead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be done with the selected runs, one or many at once."""
+"""Actions on the selected runs, one or many at once."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""Which classes the compared runs take for which, and the rows on which they do not agree."""
+"""Differences between the compared runs' confusion matrices, and the rows on which the runs disagree."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

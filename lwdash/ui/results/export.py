@@ -1,4 +1,4 @@
-"""What a person takes home of the results: the table as CSV or JSON, and the report."""
+"""Exports of the results: the table as CSV or JSON, and the report."""
 
 from collections.abc import Mapping
 from typing import Any

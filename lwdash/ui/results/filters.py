@@ -1,4 +1,4 @@
-"""Which runs are shown: a search, and choices of state, technique, tag and limits."""
+"""Filters of the runs: a search, and choices of state, technique, tag and limits."""
 
 from collections.abc import Mapping
 

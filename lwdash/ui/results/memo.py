@@ -1,4 +1,4 @@
-"""What was made in the last run of the page and is the same in this one: a selection redraws no chart."""
+"""A memo of parts that did not change since the last run of the page: a selection redraws no chart."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar

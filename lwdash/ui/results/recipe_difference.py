@@ -1,4 +1,4 @@
-"""What differs between recipes: the steps and parameters that not all of them have alike."""
+"""The difference of recipes: the steps and parameters that are not the same in all of them."""
 
 from collections.abc import Collection, Sequence
 

@@ -1,4 +1,4 @@
-"""What is shown of an experiment and what is selected in it: kept in the session, and in the address, so that a link
+"""The state of the results page, shown runs and selection: kept in the session, and in the address, so that a link
 shows the same to whoever opens it and the back button undoes the last change."""
 
 from collections.abc import Callable, Mapping, Sequence
