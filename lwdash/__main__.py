@@ -23,7 +23,7 @@ from lwdash.errors import DataRefused, LwdashError, NotFound, UserMistake
 from lwdash.home import DiskFull, check_room, explain_storage, files_size_bytes, open_home
 from lwdash.recipe import parse_recipe
 from lwdash.settings import Settings, load_settings
-from storage import runs
+from storage import run_rows, runs
 from storage.analyses import SENSITIVITY
 from storage.errors import StorageError
 from storage.run_files import REMEDY, file_problem, tflite_path
@@ -196,7 +196,7 @@ def _runs(options: argparse.Namespace, settings: Settings, store: Store) -> int:
 def _show(options: argparse.Namespace, settings: Settings, store: Store) -> int:
     record = records.run_record(store.database, options.run, with_layers=options.layers)
     lines = records.show_lines(record)
-    problem = file_problem(store, runs.get_run(store.database, options.run) or {"tflite_sha256": None})
+    problem = file_problem(store, run_rows.get_run(store.database, options.run) or {"tflite_sha256": None})
     record["file_problem"] = problem
     _print(options, record, lambda: [*lines, *([f"{problem}; {REMEDY}"] if problem else [])])
     return DONE
@@ -212,7 +212,7 @@ def _sensitivity(options: argparse.Namespace, settings: Settings, store: Store) 
 
 
 def _export(options: argparse.Namespace, settings: Settings, store: Store) -> int:
-    row = runs.get_run(store.database, options.run)
+    row = run_rows.get_run(store.database, options.run)
     if row is None or row["tflite_sha256"] is None or row["state"] != "succeeded":
         raise NotFound(
             f"run {options.run} has no file to export" if row else f"there is no run {options.run}"
@@ -250,7 +250,7 @@ def _verify(options: argparse.Namespace, settings: Settings, store: Store) -> in
 
 
 def _cancel(options: argparse.Namespace, settings: Settings, store: Store) -> int:
-    row = runs.get_run(store.database, options.run)
+    row = run_rows.get_run(store.database, options.run)
     if row is None:
         raise NotFound(f"there is no run {options.run}")
     if not runs.cancel(store.database, options.run):

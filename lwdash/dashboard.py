@@ -20,7 +20,7 @@ from lwdash.server.identity import is_sign_in_on, sender
 from lwdash.server.takeaway import Made
 from lwdash.settings import Settings
 from lwdash.ui.downloads import c_file_name, file_name
-from storage import experiments, runs
+from storage import experiments, run_rows
 from storage.analyses import SENSITIVITY, analysis_of
 from storage.database import ping
 from storage.errors import MissingArtifact
@@ -103,7 +103,7 @@ class Dashboard:
         figures = run_row(self.store.database, run["id"]) or {}
         analysis = analysis_of(self.store.database, run["id"], SENSITIVITY) or {}
         tables = run_tables.run_tables(
-            figures, runs.get_detail(self.store.database, run["id"]), analysis.get("measured")
+            figures, run_rows.get_detail(self.store.database, run["id"]), analysis.get("measured")
         )
         return file_name(experiment["name"], run["recipe"], run["id"]).removesuffix(".tflite"), tables
 
@@ -147,7 +147,7 @@ class Dashboard:
             raise SignInNeeded
         database = bound_to(self.store.database, visitor)
         is_number = run_id.isdecimal() and len(run_id) <= LONGEST_NUMBER
-        run = runs.get_run(database, int(run_id)) if is_number else None
+        run = run_rows.get_run(database, int(run_id)) if is_number else None
         experiment = experiments.get_experiment(database, run["experiment_id"]) if run else None
         if run is None or experiment is None:
             raise NotFound(f"there is no run {run_id}")

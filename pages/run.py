@@ -14,7 +14,7 @@ from lwdash.ui.run_tabs import show_tabs
 from lwdash.ui.stages_log import show_log, show_stages
 from lwdash.ui.takeaway import show_takeaway
 from lwdash.ui.try_recipe import show_started
-from storage import experiments, runs
+from storage import experiments, run_rows
 from storage.frames import newest_run, run_row
 
 settings, store = opened()
@@ -28,7 +28,7 @@ if run is None or run_id is None:
 
 experiment = experiments.get_experiment(store.database, run["experiment_id"]) or {"name": "?"}
 may_change = can_change(experiment)
-whole = runs.get_run(store.database, run_id) or run
+whole = run_rows.get_run(store.database, run_id) or run
 show_name(store, whole, experiment)
 show_file_problem(store, whole, may_start=may_change)
 if run["state"] == "succeeded":
@@ -41,7 +41,7 @@ with st.container(horizontal=True, vertical_alignment="center"):
     show_results_links(store, run)
 
 show_started()
-detail = runs.get_detail(store.database, run_id)
+detail = run_rows.get_detail(store.database, run_id)
 if run["state"] == "succeeded":
     show_figures(run)
     show_details_state(store, run_id)

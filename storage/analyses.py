@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from storage.database import now
 from storage.errors import StorageError
-from storage.runs import get_run
+from storage.run_rows import get_run
 from storage.tables import RECIPE, Run, RunDetail, State
 from storage.visitors import is_run_seen, visitor_of
 

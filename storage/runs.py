@@ -6,7 +6,7 @@ of two workers one wins, and a worker that was given up for dead cannot overwrit
 A final run never changes; `retry` makes a new attempt of a failed or cancelled one.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,6 @@ from sqlalchemy import (
     func,
     insert,
     literal,
-    or_,
     select,
     update,
 )
@@ -33,14 +32,11 @@ from sqlalchemy.sql.dml import ReturningInsert
 from storage.database import now
 from storage.errors import StorageError
 from storage.tables import RECIPE, Run, RunDetail, State
-from storage.visitors import is_run_seen
 
 FIRST_STEP = "compress"
 DETAILS = "details"
 """The analysis that follows each measured run by itself: what its page shows beside the headline metrics."""
 NEXT_STEP = {"compress": "measure", "measure": None, DETAILS: None, "sensitivity": None}
-VANISHINGS = 3
-"""How often the worker of a run may vanish before the run has failed."""
 IS_BASELINE = (
     Run.kind == RECIPE,
     Run.is_baseline.is_(True),
@@ -57,16 +53,6 @@ class Claim:
     run_id: int
     attempt: int
     step: str
-
-
-@dataclass(frozen=True)
-class Beat:
-    """The last sign of life of a running step: `heartbeat_at` in the database's seconds since 1970."""
-
-    run_id: int
-    attempt: int
-    heartbeat_at: float
-    worker: str
 
 
 class BaselineExists(StorageError):
@@ -248,15 +234,6 @@ def _details_of(engine: Engine, run_id: int) -> Insert:
     )
 
 
-def pending_details(engine: Engine, run_ids: Sequence[int]) -> list[int]:
-    """The DETAILS analyses of these runs that have not ended."""
-    query = select(Run.id).where(
-        Run.of_run.in_(run_ids), Run.kind == DETAILS, Run.state.in_((State.QUEUED, State.RUNNING))
-    )
-    with engine.connect() as connection:
-        return list(connection.execute(query).scalars())
-
-
 def finish_analysis(engine: Engine, owned: Claim, *, measured: Mapping[str, Any]) -> bool:
     """Records what an analysis found and ends it well, in one transaction. False when no longer ours."""
     with engine.begin() as connection:
@@ -342,86 +319,6 @@ def retry(engine: Engine, run_id: int) -> bool:
         return _changes_one(engine, again)
     except IntegrityError:  # replaced, or about to be, by one that was a moment faster
         return False
-
-
-def heartbeats(engine: Engine) -> list[Beat]:
-    """The last heartbeat of every running step."""
-    query = select(Run.id, Run.attempt, Run.heartbeat_at, Run.worker).where(Run.state == State.RUNNING)
-    with engine.connect() as connection:
-        rows = connection.execute(query)
-        return [Beat(row.id, row.attempt, row.heartbeat_at or 0.0, row.worker or "") for row in rows]
-
-
-def recover(engine: Engine, silent: Collection[Beat]) -> list[int]:
-    """Queues running steps whose heartbeats stopped as a new attempt; after the third time they fail.
-
-    silent: what was last heard of them; a step that was heard since is left alone. Returns the runs that were changed.
-    """
-    last_heard = [
-        (Run.id == beat.run_id) & (Run.attempt == beat.attempt) & (Run.heartbeat_at == beat.heartbeat_at)
-        for beat in silent
-    ]
-    stale = (Run.state == State.RUNNING) & or_(false(), *last_heard)
-    cancelled, again = Run.cancel_requested.is_(True), Run.vanished + 1 < VANISHINGS
-    words = f"the worker vanished {VANISHINGS} times while it worked on this run; its log may say why"
-    recovered = (
-        update(Run)
-        .where(stale)
-        .values(
-            state=case((cancelled, State.CANCELLED), (again, State.QUEUED), else_=State.FAILED),
-            error=case((cancelled | again, None), else_=words),
-            finished_at=case((again & ~cancelled, None), else_=now(engine)),
-            attempt=Run.attempt + 1,
-            vanished=Run.vanished + 1,
-            doing=None,
-        )
-        .returning(Run.id)
-    )
-    with engine.begin() as connection:
-        return sorted(connection.execute(recovered).scalars())
-
-
-def get_run(engine: Engine, run_id: int) -> Mapping[str, Any] | None:
-    """All columns of a run by name; None where there is none, or none that this engine's visitor sees."""
-    query = select(Run.__table__).where(Run.id == run_id, is_run_seen(engine))
-    with engine.connect() as connection:
-        row = connection.execute(query).mappings().first()
-    return dict(row) if row else None
-
-
-def get_states(engine: Engine, run_ids: Sequence[int]) -> list[Mapping[str, Any]]:
-    """Where runs stand: id, recipe, state, doing and error of each that there is, oldest first."""
-    query = (
-        select(Run.id, Run.recipe, Run.state, Run.doing, Run.error)
-        .where(Run.id.in_(run_ids), is_run_seen(engine))
-        .order_by(Run.id)
-    )
-    with engine.connect() as connection:
-        return [dict(row) for row in connection.execute(query).mappings()]
-
-
-def get_detail(engine: Engine, run_id: int) -> Mapping[str, Any]:
-    """What was recorded while compressing and measuring: {"compressed": …, "measured": …}, each may be None.
-
-    `measured` holds what the run's DETAILS analysis measured too, once it has succeeded.
-    """
-    details = (
-        select(RunDetail.measured)
-        .join(Run, Run.id == RunDetail.run_id)
-        .where(Run.of_run == run_id, Run.kind == DETAILS, Run.state == State.SUCCEEDED)
-        .order_by(Run.id.desc())
-        .limit(1)
-    )
-    with engine.connect() as connection:
-        row = (
-            connection.execute(select(RunDetail.__table__).where(RunDetail.run_id == run_id))
-            .mappings()
-            .first()
-        )
-        more = connection.execute(details).scalar()
-    if row is None:
-        return {"compressed": None, "measured": None}
-    return {**row, "measured": {**row["measured"], **more} if row["measured"] and more else row["measured"]}
 
 
 def _owned(owned: Claim) -> tuple[Any, ...]:

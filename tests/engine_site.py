@@ -16,7 +16,7 @@ from lwdash.engine import child
 from lwdash.engine.scheduler import Engine
 from lwdash.engine.submit import submit_runs
 from lwdash.settings import Settings, load_settings
-from storage import experiments, runs
+from storage import experiments, run_rows, runs
 from storage.store import Store, open_store
 
 SIMULATED = (str(Path(__file__).parent / "faults" / "simulated.py"),)
@@ -52,7 +52,7 @@ class Site:
         return path.read_text().splitlines() if path.exists() else []
 
     def row(self, run_id: int) -> dict[str, Any]:
-        found = runs.get_run(self.store.database, run_id)
+        found = run_rows.get_run(self.store.database, run_id)
         assert found is not None
         return dict(found)
 

@@ -9,7 +9,7 @@ from lwdash.advice.evidence import Evidence
 from lwdash.advice.findings import findings
 from lwdash.errors import NotFound
 from lwdash.keras_models.model_facts import ModelFacts
-from storage import runs
+from storage import run_rows
 from storage.experiments import experiment_names, find_experiments
 from storage.frames import newest_runs
 
@@ -27,10 +27,10 @@ MOST_LISTED = 1000
 
 def run_record(engine: Engine, run_id: int, *, with_layers: bool = False) -> dict[str, Any]:
     """One run as in design §7. Raises NotFound."""
-    row = runs.get_run(engine, run_id)
+    row = run_rows.get_run(engine, run_id)
     if row is None:
         raise NotFound(f"there is no run {run_id}")
-    detail = runs.get_detail(engine, run_id)
+    detail = run_rows.get_detail(engine, run_id)
     compressed, figures = detail["compressed"] or {}, row["figures"] or {}
     stages = [
         {"name": s["name"], "seconds": s["seconds"], "cached": s["cached"], "facts": s["facts"]}

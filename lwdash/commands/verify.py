@@ -13,7 +13,7 @@ from lwdash.engine import submit
 from lwdash.engine.inspection import ask_child, inspect_as, inspect_file
 from lwdash.errors import UserMistake
 from lwdash.settings import Settings
-from storage import runs
+from storage import run_rows
 from storage.store import Store, open_store
 
 Work = Callable[[Settings, Store, Sequence[int]], None]
@@ -127,8 +127,8 @@ def _start(settings: Settings, store: Store, manifest: Manifest, originals: Mapp
 def _report(
     settings: Settings, store: Store, capsule: Path, manifest: Manifest, expected: Path, run_id: int
 ) -> dict[str, Any]:
-    run = dict(runs.get_run(store.database, run_id) or {})
-    compressed = runs.get_detail(store.database, run_id)["compressed"] or {}
+    run = dict(run_rows.get_run(store.database, run_id) or {})
+    compressed = run_rows.get_detail(store.database, run_id)["compressed"] or {}
     report: dict[str, Any] = {
         "capsule": str(capsule),
         "recipe": manifest.recipe,

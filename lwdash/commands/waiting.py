@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from lwdash.engine.scheduler import Engine
 from lwdash.errors import EngineUnavailable
 from lwdash.settings import Settings
-from storage import runs, searches
+from storage import run_rows, runs, searches
 from storage.store import Store
 from storage.tables import FINAL, SearchState
 
@@ -61,12 +61,12 @@ def _follow(store: Store, engine: Engine, known: Callable[[], tuple[Sequence[int
     try:
         while True:
             asked, is_whole = known()
-            rows = list(runs.get_states(store.database, asked))
-            details = runs.pending_details(
+            rows = list(run_rows.get_states(store.database, asked))
+            details = run_rows.pending_details(
                 store.database, asked
             )  # after the states: they are queued with the last
             ids = [*asked, *details]
-            for row in (*rows, *runs.get_states(store.database, details)):
+            for row in (*rows, *run_rows.get_states(store.database, details)):
                 now = (row["state"], row["doing"])
                 if said.get(row["id"]) != now:
                     said[row["id"]] = now

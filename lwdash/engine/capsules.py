@@ -14,7 +14,7 @@ from lwdash.engine.inspection import ask_child
 from lwdash.engine.stage_cache import find_stage, keep_stage
 from lwdash.errors import NotFound
 from lwdash.settings import Settings
-from storage import experiments, runs
+from storage import experiments, run_rows
 from storage.errors import MissingArtifact
 from storage.run_files import tflite_path
 from storage.store import Store
@@ -64,7 +64,7 @@ def c_source(store: Store, run_id: int, header_name: str) -> Iterator[str]:
 
 
 def _finished(store: Store, run_id: int) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    run = runs.get_run(store.database, run_id)
+    run = run_rows.get_run(store.database, run_id)
     if run is None:
         raise NotFound(f"there is no run {run_id}")
     if run["state"] != "succeeded" or run["tflite_sha256"] is None:
@@ -79,7 +79,7 @@ def _manifest(
     store: Store, run: Mapping[str, Any], experiment: Mapping[str, Any], plan: Mapping[str, Any] | None
 ) -> Manifest:
     figures = run["figures"] or {}
-    compressed = runs.get_detail(store.database, run["id"])["compressed"] or {}
+    compressed = run_rows.get_detail(store.database, run["id"])["compressed"] or {}
     more = ("rows", "accuracy_ci", "baseline_accuracy", "verdict", "latency_ms_p50", "speedup", "speedup_ci")
     finished = datetime.fromtimestamp(run["finished_at"], UTC)
 

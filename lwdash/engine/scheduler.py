@@ -23,7 +23,7 @@ from lwdash.engine.workers import Worker
 from lwdash.errors import EngineUnavailable
 from lwdash.home import explain_storage
 from lwdash.settings import Settings
-from storage import queue, runs
+from storage import lost_workers, queue
 from storage.queue import Waiting
 from storage.runs import DETAILS
 from storage.store import Store
@@ -140,8 +140,10 @@ class Engine:
         known = self._pool.known()
         if time.monotonic() - self._looked_at > LOOK_S:
             self._looked_at = time.monotonic()
-            beats = runs.heartbeats(self.store.database)
-            for run_id in runs.recover(self.store.database, self._silence.silent(beats, self._pool.workers)):
+            beats = lost_workers.heartbeats(self.store.database)
+            for run_id in lost_workers.recover(
+                self.store.database, self._silence.silent(beats, self._pool.workers)
+            ):
                 logger.warning("run %s: its worker vanished", run_id)
         self._shares = {key: share for key, share in self._shares.items() if key in set(known)}
         advance_searches(self.store)
@@ -206,7 +208,7 @@ class Engine:
     def _requeue_abandoned(self) -> None:
         """Nobody else runs steps of this home while the lock is ours: what is still running there is dead."""
         if self.store.database.dialect.name == "sqlite":
-            runs.recover(self.store.database, runs.heartbeats(self.store.database))
+            lost_workers.recover(self.store.database, lost_workers.heartbeats(self.store.database))
 
     def _say(self, words: str | None) -> None:
         """Keeps why no steps are handed out, and writes it on the runs that wait."""

@@ -7,7 +7,7 @@ long a heartbeat has stayed the same while this process watched.
 import time
 from collections.abc import Callable, Collection, Sequence
 
-from storage.runs import Beat
+from storage.lost_workers import Beat
 
 
 class Silence:

@@ -20,7 +20,7 @@ from lwdash.engine.room import Place, place_for
 from lwdash.engine.stage_cache import find_stage, keep_stage
 from lwdash.explanations import explain_log
 from lwdash.settings import Settings
-from storage import experiments, runs
+from storage import experiments, run_rows, runs
 from storage.errors import MissingArtifact
 from storage.logs import keep_log, log_file
 from storage.patience import Unanswered, patiently
@@ -150,7 +150,7 @@ class _Supervision:
         return {"job": None}
 
     def _job(self, run_id: int) -> dict[str, Any]:
-        run = runs.get_run(self.store.database, run_id)
+        run = run_rows.get_run(self.store.database, run_id)
         if run is None:
             raise MissingArtifact(f"run {run_id} is gone")
         experiment = self._experiment(run["experiment_id"])
@@ -189,7 +189,7 @@ class _Supervision:
             job["tflite"] = str(path(run["tflite_sha256"], "start the run again"))
             job["baseline"] = str(path(run["baseline_sha256"], "start the run again"))
             job["threads"] = experiment["threads"]
-            compressed = runs.get_detail(self.store.database, run["of_run"] or run_id)["compressed"] or {}
+            compressed = run_rows.get_detail(self.store.database, run["of_run"] or run_id)["compressed"] or {}
             job["trail"] = compressed.get("trail", [])
         if self.step == ALONE:
             job["peers"] = self._peers(run["baseline_sha256"])
@@ -199,7 +199,7 @@ class _Supervision:
         """Files of the runs that this child measures next: their latencies are measured in one rotation."""
         paths = []
         for run_id, _ in self.rest:
-            run = runs.get_run(self.store.database, run_id)
+            run = run_rows.get_run(self.store.database, run_id)
             if run and run["tflite_sha256"] and run["baseline_sha256"] == baseline_sha256:
                 with contextlib.suppress(MissingArtifact):  # said when that run is claimed
                     paths.append(str(self.store.artifacts.local_path(run["tflite_sha256"])))

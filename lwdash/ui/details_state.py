@@ -3,7 +3,7 @@
 import streamlit as st
 
 from lwdash.ui.cards import plain
-from storage import runs
+from storage import run_rows, runs
 from storage.analyses import analysis_of
 from storage.store import Store
 
@@ -25,7 +25,7 @@ def show_details_state(store: Store, run_id: int) -> None:
 
 @st.fragment(run_every=1.0)
 def _follow(_store: Store, details_id: int) -> None:
-    details = runs.get_run(_store.database, details_id)
+    details = run_rows.get_run(_store.database, details_id)
     if details is None or details["state"] not in ("queued", "running"):
         st.rerun()
     st.caption(":material/progress_activity: Times and errors of single layers are being measured.")

@@ -8,7 +8,7 @@ import streamlit as st
 from lwdash.engine.inspection import ask_child
 from lwdash.settings import Settings
 from lwdash.ui.cards import plain
-from storage import runs
+from storage import run_rows
 from storage.errors import MissingArtifact
 from storage.store import Store
 
@@ -20,7 +20,7 @@ def dissected(
     settings: Settings, store: Store, run_id: int, experiment: Mapping[str, Any]
 ) -> dict[str, Any] | None:
     """What `measure.dissect.dissect` says of a succeeded run; None, with the reason shown, where it cannot be had."""
-    run = runs.get_run(store.database, run_id) or {}
+    run = run_rows.get_run(store.database, run_id) or {}
     names = tuple(layer["path"] for layer in (experiment.get("model_facts") or {}).get("layers", ()))
     try:
         with st.spinner("Reading the file…", show_time=True):

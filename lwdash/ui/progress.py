@@ -8,7 +8,7 @@ import streamlit as st
 from lwdash.ui.cards import plain
 from lwdash.ui.formats import seconds
 from lwdash.ui.searches import search_line
-from storage import runs
+from storage import run_rows, runs
 from storage.frames import active_runs, count_states, is_busy, progress_of
 from storage.queue import Position, queue_position
 from storage.searches import get_searches, stop_searches
@@ -97,7 +97,7 @@ def turn_words(position: Position | None) -> str:
 @st.fragment(run_every=1.0)
 def follow_run(_store: Store, run_id: int, *, can_cancel: bool) -> None:
     """Progress of one run with a cancel button; the page is redrawn when it ends."""
-    run = runs.get_run(_store.database, run_id)
+    run = run_rows.get_run(_store.database, run_id)
     if run is None or run["state"] not in ("queued", "running"):
         st.rerun()
     with st.container(border=True):

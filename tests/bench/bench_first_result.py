@@ -17,7 +17,7 @@ from lwdash.engine.warm import KEEPER
 from lwdash.examples import find_example
 from lwdash.settings import load_settings
 from lwdash.ui.cards import start_example
-from storage import runs
+from storage import run_rows
 from storage.frames import active_runs, newest_runs
 from storage.store import open_store
 
@@ -42,7 +42,9 @@ def test_the_digits_example_from_click_to_chart(tmp_path: Path) -> None:
 
         def measured() -> set[str]:
             return {
-                row["recipe"] for row in runs.get_states(store.database, ids) if row["state"] == "succeeded"
+                row["recipe"]
+                for row in run_rows.get_states(store.database, ids)
+                if row["state"] == "succeeded"
             }
 
         poll("the first", measured, 120)
@@ -51,7 +53,7 @@ def test_the_digits_example_from_click_to_chart(tmp_path: Path) -> None:
         taken["post-training recipes"] = time.monotonic() - clicked
         poll("all", lambda: not active_runs(store.database, experiment, 1), 300)
         taken["whole sweep"] = time.monotonic() - clicked
-        poll("all details", lambda: not runs.pending_details(store.database, ids), 120)
+        poll("all details", lambda: not run_rows.pending_details(store.database, ids), 120)
         taken["all details"] = time.monotonic() - clicked
         assert len(measured()) == len(ids)
     finally:

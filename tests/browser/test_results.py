@@ -16,7 +16,7 @@ from sqlalchemy import update
 from browser.axes import names_apart
 from browser.painted import DRAWN, RINGS, settled, tick, timed_clicks
 from browser.served import Dashboard, shoot
-from storage import annotations, runs
+from storage import annotations, run_rows
 from storage.store import Store, open_store
 from storage.tables import Run
 
@@ -198,7 +198,11 @@ def test_runs_are_tagged_named_hidden_and_copied(visit, store):
     page.get_by_role("textbox", name="Title").fill("the <b>small</b> one")
     page.get_by_role("textbox", name="Note").fill("for the watch")
     page.get_by_role("button", name="Save", exact=True).last.click()
-    poll("the title is kept", lambda: runs.get_run(store.database, 9)["title"] == "the <b>small</b> one", 30)
+    poll(
+        "the title is kept",
+        lambda: run_rows.get_run(store.database, 9)["title"] == "the <b>small</b> one",
+        30,
+    )
     annotations.add_tags(store.database, [9, 10], ["watch"])
     search = visit("experiment?id=2&q=watch")
     found = search.get_by_text("2 of 200 runs pass the filters")
@@ -211,11 +215,11 @@ def test_runs_are_tagged_named_hidden_and_copied(visit, store):
 
     poll("the tags are seen", is_seen, 60)
     page.get_by_role("button", name="Hide", exact=True).click()
-    poll("it is hidden", lambda: runs.get_run(store.database, 9)["tags"] == ["watch", "hidden"], 30)
+    poll("it is hidden", lambda: run_rows.get_run(store.database, 9)["tags"] == ["watch", "hidden"], 30)
     expect(page.get_by_text("199 of 200 runs pass the filters")).to_be_visible(timeout=PATIENCE)
     page.get_by_role("button", name="Edit recipes").click()
     expect(page.get_by_role("textbox", name="Recipes, one a line")).to_have_value(
-        runs.get_run(store.database, 9)["recipe"]
+        run_rows.get_run(store.database, 9)["recipe"]
     )
 
 
@@ -226,7 +230,7 @@ def test_failed_runs_say_why_and_are_tried_again_together(visit, store):
     page.get_by_role("button", name="Try again (3)").click()
     poll(
         "all are tried again",
-        lambda: all(runs.get_run(store.database, i)["attempt"] > 1 for i in (10208, 10209, 10210)),
+        lambda: all(run_rows.get_run(store.database, i)["attempt"] > 1 for i in (10208, 10209, 10210)),
         30,
     )
 

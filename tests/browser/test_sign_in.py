@@ -12,7 +12,7 @@ from server.provider import Provider, secrets_for
 from sqlalchemy import update
 
 from browser.served import Dashboard, shoot
-from storage import annotations, experiments, runs, sharing
+from storage import annotations, experiments, run_rows, sharing
 from storage.store import Store, open_store
 from storage.tables import Run
 
@@ -179,7 +179,7 @@ def test_what_a_person_starts_is_theirs(page: Any, dashboard: Dashboard, store: 
     page.get_by_role("button", name="Start", exact=True).click()
 
     def newest() -> Any:
-        return runs.get_run(store.database, 13)
+        return run_rows.get_run(store.database, 13)
 
     assert poll("the run is there", newest)["owner"] == BOB
     assert experiments.get_experiment(store.database, 3)["owner"] is None  # type: ignore[index]

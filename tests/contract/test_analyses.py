@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from storage import frames, queue, runs
+from storage import frames, queue, run_rows, runs
 from storage.analyses import SENSITIVITY, NotAnalysable, add_analysis, analysis_of
 from storage.overview import found_experiments
 from storage.result_frames import standing
@@ -92,7 +92,7 @@ def test_no_list_or_count_of_runs_knows_analyses(store: Store, queued: Queued) -
     run, other = queued("float32", "int8")
     succeed(store, run)
     succeed(store, other)
-    experiment = (runs.get_run(store.database, run) or {})["experiment_id"]
+    experiment = (run_rows.get_run(store.database, run) or {})["experiment_id"]
     before = _all_lists(store, experiment)
     analysis = add_analysis(store.database, other, SENSITIVITY)
     assert _all_lists(store, experiment) == before

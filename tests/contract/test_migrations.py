@@ -18,7 +18,7 @@ from fixtures.write_schema import SCHEMAS, migrate_to
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 
-from storage import backup, database, experiments, queue, runs, sharing
+from storage import backup, database, experiments, queue, run_rows, runs, sharing
 from storage.database import MIGRATIONS, connect, ping, upgrade
 from storage.errors import NewerDatabase, UpgradeFailed
 from storage.frames import baseline_run
@@ -102,13 +102,13 @@ def test_an_older_database_keeps_every_value_and_gets_the_newest_tables(
 def test_what_came_later_has_its_default(engine: Engine) -> None:
     fill(engine.url.render_as_string(hide_password=False), "0001")
     upgrade(engine)
-    experiment, run = experiments.get_experiment(engine, 3), runs.get_run(engine, 12)
+    experiment, run = experiments.get_experiment(engine, 3), run_rows.get_run(engine, 12)
     assert experiment is not None
     assert run is not None
     assert {key: experiment[key] for key in DEFAULTS["experiments"]} == DEFAULTS["experiments"]
     assert {key: run[key] for key in DEFAULTS["runs"]} == DEFAULTS["runs"]
     assert experiment["name"] == "beats & <b>noise</b>"
-    assert runs.get_detail(engine, 11)["measured"] == {"layers": [{"type": "CONV_2D", "bytes": 12}]}
+    assert run_rows.get_detail(engine, 11)["measured"] == {"layers": [{"type": "CONV_2D", "bytes": 12}]}
 
 
 def test_a_share_link_works_on_and_its_token_is_nowhere_in_the_upgraded_database(engine: Engine) -> None:
@@ -165,7 +165,7 @@ def test_what_was_made_twice_stays_and_becomes_one_of_its_kind(engine: Engine) -
         6: "stopped",
     }
     assert runs.retry(engine, 23)
-    assert not (runs.get_run(engine, 23) or {})["is_baseline"], "another is the baseline by now"
+    assert not (run_rows.get_run(engine, 23) or {})["is_baseline"], "another is the baseline by now"
 
 
 @pytest.mark.parametrize("revision", REVISIONS)

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from lwdash.engine.submit import submit_runs
-from storage import experiments, runs, searches, sharing
+from storage import experiments, run_rows, runs, searches, sharing
 from storage.analyses import SENSITIVITY, add_analysis
 from storage.frames import baseline_run
 from storage.store import Store
@@ -94,7 +94,7 @@ def test_a_failed_baseline_is_replaced_and_comes_back_as_an_ordinary_run(store: 
     second, _ = submit_runs(store, experiment, ["int8"])
     assert second != first
     assert runs.retry(store.database, first)
-    row = runs.get_run(store.database, first)
+    row = run_rows.get_run(store.database, first)
     assert row is not None
     assert (row["state"], row["is_baseline"]) == ("queued", False)
     assert baseline_run(store.database, experiment) == second

@@ -7,9 +7,9 @@ from sqlalchemy import insert, update
 
 from lwdash.engine.silence import Silence
 from lwdash.ui.progress import turn_words
-from storage import queue, runs
+from storage import queue, run_rows, runs
+from storage.lost_workers import Beat
 from storage.queue import Position
-from storage.runs import Beat
 from storage.store import Store
 from storage.tables import Run, State
 
@@ -90,10 +90,10 @@ def test_why_runs_wait_is_written_on_them_and_taken_back(store: Store, queued: Q
     waiting, running = queued("int8", "float16")
     runs.claim(store.database, running, "compress", 1, "host:1")
     queue.explain_wait(store.database, "waits: no worker")
-    rows = [runs.get_run(store.database, run) for run in (waiting, running)]
+    rows = [run_rows.get_run(store.database, run) for run in (waiting, running)]
     assert [row["doing"] for row in rows if row] == ["waits: no worker", "starting"]
     queue.explain_wait(store.database, None, "waits: no worker")
-    assert (runs.get_run(store.database, waiting) or {})["doing"] is None
+    assert (run_rows.get_run(store.database, waiting) or {})["doing"] is None
 
 
 @pytest.mark.parametrize(

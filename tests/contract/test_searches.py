@@ -11,7 +11,7 @@ from lwdash.engine import searching
 from lwdash.engine.searching import AT_ONCE, FAILED_AT_FIRST, advance_searches
 from lwdash.search.proposals import DEFAULT_SAMPLER, SAMPLERS
 from lwdash.search.space import Space
-from storage import annotations, frames, runs, searches
+from storage import annotations, frames, run_rows, runs, searches
 from storage.searches import SearchRefused
 from storage.store import Store
 from storage.tables import RunDetail, SearchState
@@ -45,7 +45,7 @@ def found(store: Store, search: int) -> dict[str, object]:
 
 def finish(store: Store, run_id: int, *, fails: bool = False) -> None:
     """What a worker does with a run."""
-    row = runs.get_run(store.database, run_id)
+    row = run_rows.get_run(store.database, run_id)
     assert row is not None
     owned = runs.claim(store.database, run_id, "compress", row["attempt"], "here")
     assert owned is not None
@@ -64,7 +64,7 @@ def waiting(store: Store) -> list[int]:
 
 
 def recipes(store: Store, ids: Sequence[int]) -> list[str]:
-    return [row["recipe"] for row in runs.get_states(store.database, ids)]
+    return [row["recipe"] for row in run_rows.get_states(store.database, ids)]
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)

@@ -12,13 +12,14 @@ from alembic.runtime.migration import MigrationContext
 from conftest import add_experiment
 from sqlalchemy import create_engine, select, text, update
 
-from storage import experiments, frames, queue, runs, stages
+from storage import experiments, frames, lost_workers, queue, run_rows, runs, stages
 from storage.database import connect, now, ping, upgrade
 from storage.errors import NewerDatabase
 from storage.frames import progress_of
+from storage.lost_workers import Beat
 from storage.overview import found_experiments
 from storage.result_frames import figures_of, standing
-from storage.runs import Beat, Claim
+from storage.runs import Claim
 from storage.store import Store
 from storage.tables import Base, Run, RunDetail, State
 
@@ -32,7 +33,7 @@ def state_of(store: Store, run_id: int) -> str:
 
 
 def row_of(store: Store, run_id: int) -> Any:
-    row = runs.get_run(store.database, run_id)
+    row = run_rows.get_run(store.database, run_id)
     assert row is not None
     return row
 
@@ -62,8 +63,8 @@ def vanish(store: Store, *run_ids: int) -> None:
 
 def recovered(store: Store, *run_ids: int) -> list[int]:
     """Recovers these runs, of which nothing was heard any more."""
-    return runs.recover(
-        store.database, [beat for beat in runs.heartbeats(store.database) if beat.run_id in run_ids]
+    return lost_workers.recover(
+        store.database, [beat for beat in lost_workers.heartbeats(store.database) if beat.run_id in run_ids]
     )
 
 
@@ -96,7 +97,7 @@ def test_a_run_goes_through_its_steps(store: Store, queued: Queued) -> None:
     assert row["size_bytes"] == 900
     assert row["figures"]["verdict"] == "equivalent"
     assert row["created_at"] <= row["started_at"] <= row["finished_at"]
-    assert runs.get_detail(store.database, run)["measured"] == {"layers": [1]}
+    assert run_rows.get_detail(store.database, run)["measured"] == {"layers": [1]}
 
 
 def test_details_follow_a_measured_run_and_are_read_with_it(store: Store, queued: Queued) -> None:
@@ -108,8 +109,8 @@ def test_details_follow_a_measured_run_and_are_read_with_it(store: Store, queued
         store.database, owned, figures={"size_bytes": 900}, measured=measured_now, has_details=True
     )
     assert state_of(store, run) == "succeeded"
-    assert runs.get_detail(store.database, run)["measured"] == measured_now
-    (details,) = runs.pending_details(store.database, [run])
+    assert run_rows.get_detail(store.database, run)["measured"] == measured_now
+    (details,) = run_rows.pending_details(store.database, [run])
     whole, of = row_of(store, details), row_of(store, run)
     for column in ("experiment_id", "recipe", "submission", "tflite_sha256", "baseline_sha256"):
         assert whole[column] == of[column]
@@ -119,10 +120,10 @@ def test_details_follow_a_measured_run_and_are_read_with_it(store: Store, queued
 
     owned = claimed(store, details, "details")
     assert runs.finish_analysis(store.database, owned, measured={"layers": [2], "waterfall": []})
-    assert runs.get_detail(store.database, run)["measured"] == {
+    assert run_rows.get_detail(store.database, run)["measured"] == {
         "layers": [2], "classes": ["a"], "waterfall": []
     }  # fmt: skip
-    assert runs.pending_details(store.database, [run]) == []
+    assert run_rows.pending_details(store.database, [run]) == []
     assert count_experiments_runs(store, of["experiment_id"]) == 1
 
 
@@ -215,10 +216,10 @@ def test_a_cancelled_run_is_not_queued_again(
 
 def test_a_cancelled_run_whose_worker_vanished_is_cancelled(store: Store, queued: Queued) -> None:
     (run,) = queued("int8")
-    for _ in range(runs.VANISHINGS):
+    for _ in range(lost_workers.MAX_LOSSES):
         claimed(store, run)
         vanish(store, run)
-        if row_of(store, run)["vanished"] == runs.VANISHINGS - 1:
+        if row_of(store, run)["vanished"] == lost_workers.MAX_LOSSES - 1:
             runs.cancel(store.database, run)
         recovered(store, run)
     row = row_of(store, run)
@@ -236,7 +237,7 @@ def test_a_final_run_does_not_change(store: Store, queued: Queued, state: State)
     assert not runs.fail(store.database, Claim(run, before["attempt"], before["step"]), "late")
     assert not runs.fail_waiting(store.database, run, before["attempt"], "late")
     heard = Beat(run, before["attempt"], before["heartbeat_at"], "host:1")
-    assert runs.recover(store.database, [heard]) == []
+    assert lost_workers.recover(store.database, [heard]) == []
     assert row_of(store, run) == before
 
 
@@ -264,7 +265,7 @@ def test_what_has_not_failed_is_not_retried(store: Store, queued: Queued) -> Non
 def test_stale_steps_are_queued_again_and_fail_after_the_last_time(store: Store, queued: Queued) -> None:
     lost, alive = queued("int8", "int8")
     claimed(store, alive)
-    for number in range(1, runs.VANISHINGS):
+    for number in range(1, lost_workers.MAX_LOSSES):
         claimed(store, lost)
         vanish(store, lost)
         assert recovered(store, lost) == [lost]
@@ -273,7 +274,7 @@ def test_stale_steps_are_queued_again_and_fail_after_the_last_time(store: Store,
     vanish(store, lost)
     assert recovered(store, lost) == [lost]
     assert state_of(store, lost) == "failed"
-    assert f"vanished {runs.VANISHINGS} times" in row_of(store, lost)["error"]
+    assert f"vanished {lost_workers.MAX_LOSSES} times" in row_of(store, lost)["error"]
     assert state_of(store, alive) == "running"
 
 
@@ -311,7 +312,7 @@ def test_times_are_the_databases(store: Store, queued: Queued, monkeypatch: pyte
         clock = connection.execute(select(now(store.database))).scalar_one()
     row = row_of(store, run)
     assert clock - 30 < row["created_at"] <= row["started_at"] <= row["heartbeat_at"] <= clock
-    assert abs(runs.heartbeats(store.database)[0].heartbeat_at - clock) < 30
+    assert abs(lost_workers.heartbeats(store.database)[0].heartbeat_at - clock) < 30
 
 
 def test_the_databases_clock_runs(store: Store) -> None:

@@ -6,7 +6,7 @@ import pytest
 from conftest import add_experiment
 from sqlalchemy import Engine, update
 
-from storage import analyses, annotations, experiments, frames, runs, searches, sharing, statistics
+from storage import analyses, annotations, experiments, frames, run_rows, runs, searches, sharing, statistics
 from storage.overview import found_experiments
 from storage.store import Store
 from storage.tables import Experiment, Run
@@ -46,7 +46,7 @@ def test_each_sees_what_is_theirs_or_open(team: Store, visitor: Visitor, seen: s
     engine = bound_to(team.database, visitor)
     numbers = range(1, 5)
     assert {n for n in numbers if experiments.get_experiment(engine, n)} == seen
-    assert {n for n in numbers if runs.get_run(engine, n)} == seen
+    assert {n for n in numbers if run_rows.get_run(engine, n)} == seen
     assert {n for n in numbers if frames.run_row(engine, n)} == seen
     assert set(found_experiments(engine)["id"]) == seen
     assert frames.count_experiments(engine) == len(seen)
@@ -87,7 +87,7 @@ def state_of(store: Store) -> dict[int, object]:
     """All of each experiment and its runs."""
     found: dict[int, object] = {}
     for number in range(1, 5):
-        rows = [runs.get_run(store.database, i) for i in range(1, 9)]
+        rows = [run_rows.get_run(store.database, i) for i in range(1, 9)]
         mine = [row for row in rows if row and row["experiment_id"] == number]
         sought = searches.get_searches(store.database, number)
         found[number] = (experiments.get_experiment(store.database, number), mine, sought)

@@ -13,7 +13,7 @@ from engine_site import Site
 from lwdash.engine.scheduler import batch_key, batches, members_of
 from lwdash.engine.scratch import sweep, working_folder
 from lwdash.measure.runner import Runner
-from storage import runs
+from storage import run_rows, runs
 from storage.queue import Waiting
 
 LONG = "prune(sparsity=0.5, epochs=1000)"
@@ -25,7 +25,7 @@ def test_runs_go_through_to_a_measured_file(site: Site) -> None:
     ids = site.submit("float16", "dynamic")
     assert site.wait_until_ended(ids) == ["succeeded", "succeeded"]
     for run in ids:
-        row, detail = site.row(run), runs.get_detail(site.store.database, run)
+        row, detail = site.row(run), run_rows.get_detail(site.store.database, run)
         Runner(site.store.artifacts.read(row["tflite_sha256"]))
         assert row["accuracy"] > 0.9
         assert row["attempt"] == 1

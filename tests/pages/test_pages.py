@@ -15,7 +15,7 @@ from lwdash.engine.searching import advance_searches
 from lwdash.recipe import parse_recipe
 from lwdash.techniques import TECHNIQUES
 from lwdash.ui import places
-from storage import runs, searches
+from storage import run_rows, runs, searches
 from storage.annotations import set_limits
 from storage.tables import Run, RunDetail, State
 
@@ -99,7 +99,7 @@ def test_a_failed_run_says_why_and_can_be_tried_again(home):
     [again] = [button for button in run.button if button.label == "Try again"]
     again.click()
     sound(run.run())
-    assert runs.get_run(home.database, 50)["state"] == "queued"
+    assert run_rows.get_run(home.database, 50)["state"] == "queued"
 
 
 def test_the_same_failure_of_many_runs_is_said_once(home):
@@ -133,7 +133,7 @@ def test_waiting_runs_are_shown_and_cancelled(home):
 
     app.button(key="cancel-all").click()
     sound(app.run())
-    assert {runs.get_run(home.database, i)["state"] for i in ids} == {"cancelled"}
+    assert {run_rows.get_run(home.database, i)["state"] for i in ids} == {"cancelled"}
     assert "This run was cancelled" in words(shown(places.RUN, id=str(ids[0])))
 
 
@@ -286,7 +286,7 @@ def test_a_search_is_started_followed_stopped_and_told(home):
     sound(app.run())
     [search] = searches.get_searches(home.database, experiment)
     assert search["state"] == "stopped", "or it would go on"
-    assert not runs.get_states(home.database, searches.search_runs(home.database, search))[0]["doing"]
+    assert not run_rows.get_states(home.database, searches.search_runs(home.database, search))[0]["doing"]
     text = words(shown(places.EXPERIMENT, id=str(experiment))).replace("**", "")
     assert "For the smallest gzipped file, 4 runs in" in text
     assert "stopped by hand" in text
@@ -312,5 +312,5 @@ def test_a_search_names_what_is_best_and_warns_of_the_best_of_many(home):
 
 
 def frames_of(home):
-    found = [runs.get_run(home.database, i) for i in range(1, 41)]
+    found = [run_rows.get_run(home.database, i) for i in range(1, 41)]
     return [run for run in found if run and run["figures"]]

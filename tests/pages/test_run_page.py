@@ -13,7 +13,7 @@ from visit import shown, words
 from lwdash.ui import access, dissection, places
 from lwdash.ui.layer_table import FIRST, layer_frame
 from lwdash.ui.stages_log import fact_words
-from storage import runs
+from storage import run_rows, runs
 from storage.store import Store
 from storage.tables import Run, RunDetail, State
 from storage.visitors import Visitor
@@ -86,7 +86,7 @@ def test_one_click_queues_the_suggested_recipe_and_says_so(home):
     app.run()
     assert not app.exception
     assert f"Run 7 is queued: **{recipe}**" in words(app)
-    started = runs.get_run(home.database, 7)
+    started = run_rows.get_run(home.database, 7)
     assert (started["recipe"], started["state"]) == (recipe, "queued")
     again = opened(id="6")
     assert "Run 7 is queued" not in words(again)
@@ -200,7 +200,7 @@ def test_a_failed_run_shows_no_tabs(home):
     app = opened(id="50", tab="Graph")
     assert not app.tabs
     assert "Try again" in words(app)
-    assert runs.get_run(home.database, 50)["state"] == State.FAILED
+    assert run_rows.get_run(home.database, 50)["state"] == State.FAILED
 
 
 def test_a_run_that_a_person_has_named_keeps_its_recipe_in_sight(home):
@@ -226,7 +226,7 @@ def test_a_run_is_named_and_noted_and_its_recipe_edited_from_its_own_page(home):
     note.set_value("try it on the board")
     next(b for b in app.button if b.label == "Save").click().run()
     assert not app.exception
-    run = runs.get_run(home.database, 2)
+    run = run_rows.get_run(home.database, 2)
     assert (run["title"], run["note"]) == ("for the *watch*", "try it on the board")
     assert "try it on the board" in words(app)
     next(b for b in app.button if b.label == "Edit recipe").click().run()
@@ -246,7 +246,7 @@ def test_who_may_not_change_an_experiment_finds_no_button_that_does(home, monkey
 
 def test_a_damaged_file_is_said_and_can_be_made_again(home: Store) -> None:
     seed_experiment(home, "beats", 3)
-    row = runs.get_run(home.database, 2)
+    row = run_rows.get_run(home.database, 2)
     assert row is not None
     assert "Make the file again" not in words(shown(places.RUN, run="2"))
     home.artifacts.local_path(row["tflite_sha256"]).write_bytes(b"something else")
@@ -254,6 +254,6 @@ def test_a_damaged_file_is_said_and_can_be_made_again(home: Store) -> None:
     assert "The file of run 2 is damaged" in words(app)
     next(button for button in app.button if button.label == "Make the file again").click().run()
     assert not app.exception
-    started = runs.get_run(home.database, 4)
+    started = run_rows.get_run(home.database, 4)
     assert started is not None
     assert (started["recipe"], started["state"]) == (row["recipe"], "queued")

@@ -19,7 +19,7 @@ from seeding import seed_experiment
 from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
 
 from server.provider import Provider, secrets_for
-from storage import runs, sharing
+from storage import run_rows, sharing
 from storage.store import Store, open_store
 from storage.visitors import EVERYBODY
 
@@ -315,5 +315,5 @@ def test_every_route_of_the_server_is_known_to_be_open_or_closed(tmp_path: Path)
 
 
 def test_the_store_itself_keeps_what_nobody_may_see(team: Team) -> None:
-    assert runs.get_run(team.store.database, 1) is not None
+    assert run_rows.get_run(team.store.database, 1) is not None
     assert EVERYBODY.can_see({"id": 1})

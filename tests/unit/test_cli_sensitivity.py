@@ -6,7 +6,7 @@ from pathlib import Path
 from conftest import Finished, call_lwdash
 
 from lwdash.recipe import parse_recipe
-from storage import runs
+from storage import run_rows
 from storage.store import open_store
 
 
@@ -48,7 +48,7 @@ def test_a_run_is_analysed_once_and_its_waterfall_is_measured(finished: Finished
     assert "only a run that has succeeded can be analysed" in refused.json["error"]
 
     store = open_store(f"sqlite:///{home / 'lwdash.sqlite'}", str(home / "artifacts"), tmp_path / "cache")
-    measured = runs.get_detail(store.database, records[pruned]["id"])["measured"] or {}
+    measured = run_rows.get_detail(store.database, records[pruned]["id"])["measured"] or {}
     store.database.dispose()
     stages = measured["waterfall"]
     assert [stage["stage"] for stage in stages] == [

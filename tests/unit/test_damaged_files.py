@@ -16,7 +16,7 @@ from lwdash.engine.scheduler import Engine
 from lwdash.server.routes import routes
 from lwdash.server.takeaway import takeaway_routes
 from lwdash.settings import load_settings
-from storage import runs
+from storage import run_rows, runs
 from storage.errors import DamagedArtifact
 from storage.run_files import file_problem
 from storage.store import Store
@@ -37,7 +37,7 @@ def damage(store: Store, sha256: str) -> None:
 def damaged(home: Store, tmp_path: Path) -> Store:
     """A home with one experiment of two runs, whose file is damaged."""
     seed_experiment(home, "beats", 2)
-    row = runs.get_run(home.database, 1)
+    row = run_rows.get_run(home.database, 1)
     assert row is not None
     damage(home, row["tflite_sha256"])
     return home
@@ -89,7 +89,7 @@ def test_show_says_it(damaged: Store, tmp_path: Path) -> None:
 
 def test_a_whole_file_has_no_problem(home: Store) -> None:
     seed_experiment(home, "beats", 2)
-    row = runs.get_run(home.database, 1)
+    row = run_rows.get_run(home.database, 1)
     assert row is not None
     assert file_problem(home, row) is None
     os.remove(home.artifacts.local_path(row["tflite_sha256"]))

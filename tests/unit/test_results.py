@@ -21,7 +21,7 @@ from lwdash.ui.results.records import to_csv, to_json
 from lwdash.ui.results.report import report_of
 from lwdash.ui.results.side_by_side import change_words
 from lwdash.ui.run_words import tags_in, words_of
-from storage import annotations, experiments, runs
+from storage import annotations, experiments, run_rows, runs
 from storage.errors import NotWritten
 from storage.result_frames import standing
 from storage.tables import Run, State
@@ -192,12 +192,16 @@ def test_tags_titles_notes_and_limits_are_kept_and_bounded(store):
     annotations.add_tags(database, [1, 2], [" for  review ", "x", "x"])
     annotations.add_tags(database, [2], ["y"])
     annotations.remove_tags(database, [1, 2, 3], ["x"])
-    assert [runs.get_run(database, i)["tags"] for i in (1, 2, 3)] == [["for review"], ["for review", "y"], []]
+    assert [run_rows.get_run(database, i)["tags"] for i in (1, 2, 3)] == [
+        ["for review"],
+        ["for review", "y"],
+        [],
+    ]
     annotations.set_title(database, 1, "  mine ")
     annotations.set_note(database, 1, "good\n")
-    assert (runs.get_run(database, 1)["title"], runs.get_run(database, 1)["note"]) == ("mine", "good")
+    assert (run_rows.get_run(database, 1)["title"], run_rows.get_run(database, 1)["note"]) == ("mine", "good")
     annotations.set_title(database, 1, " ")
-    assert runs.get_run(database, 1)["title"] is None
+    assert run_rows.get_run(database, 1)["title"] is None
     annotations.set_limits(database, experiment, {"size_bytes": 10, "latency_ms": None})
     assert experiments.get_experiment(database, experiment)["limits"] == {"size_bytes": 10.0}
     for refused in (
@@ -212,7 +216,7 @@ def test_tags_titles_notes_and_limits_are_kept_and_bounded(store):
     ):
         with pytest.raises(NotWritten):
             refused()
-    assert runs.get_run(database, 3)["tags"] == []
+    assert run_rows.get_run(database, 3)["tags"] == []
 
 
 def test_preferences_are_of_a_person_and_the_last_one_counts(store):

@@ -19,7 +19,7 @@ from lwdash.ui.formats import NOTHING, counted, is_missing, utc
 from lwdash.ui.results.columns import limits_words
 from lwdash.ui.results.limits import words
 from lwdash.ui.results.records import records_of
-from storage import runs as stored
+from storage import run_rows
 from storage.store import Store
 
 MOST_LAYERED = 6
@@ -175,7 +175,7 @@ def _layers(store: Store, done: pd.DataFrame) -> list[Section]:
         return []
     layers = {
         f"{run.id} · {short_recipe(run.name)}": (
-            stored.get_detail(store.database, int(run.id))["measured"] or {}
+            run_rows.get_detail(store.database, int(run.id))["measured"] or {}
         ).get("layers", [])
         for run in done.itertuples(index=False)
     }

@@ -19,7 +19,7 @@ from lwdash.ui.results.columns import limits_words
 from lwdash.ui.results.memo import remembered
 from lwdash.ui.results.recipe_difference import recipe_difference
 from lwdash.ui.results.view import settle
-from storage import runs as stored
+from storage import run_rows
 from storage.frames import run_row
 from storage.store import Store
 
@@ -75,7 +75,7 @@ def show_side_by_side(
         + " Latencies are of the moment at which each was measured: the speed-up, measured interleaved with the baseline, "
         "compares them."
     )
-    details = [stored.get_detail(store.database, int(run))["measured"] or {} for run in chosen["id"]]
+    details = [run_rows.get_detail(store.database, int(run))["measured"] or {} for run in chosen["id"]]
     verdicts = [(run_row(store.database, int(run)) or {}).get("verdict_details") for run in chosen["id"]]
     st.table(_figures(chosen, verdicts, limits), border="horizontal")
     alike = _alike(chosen)
