@@ -82,8 +82,9 @@ ARROWS: Mapping[str, Allowed] = {
     "lwdash.report": allowed("", "pandas plotly"),
     "lwdash.server": allowed("", "streamlit starlette anyio"),
     "lwdash.engine": allowed(
-        "lwdash.recipe lwdash.techniques lwdash.link lwdash.settings lwdash.home lwdash.explanations lwdash.capsule "
-        f"lwdash.search lwdash.keras_models.obstacles lwdash.warm_parent storage {FACTS}",
+        "lwdash.recipe lwdash.techniques lwdash.child.link lwdash.process_lifetime lwdash.settings lwdash.home "
+        "lwdash.explanations lwdash.capsule "
+        f"lwdash.search lwdash.keras_models.obstacles lwdash.child.warm_parent storage {FACTS}",
         "dask distributed psutil prometheus_client pandas",
     ),
     # What to try next is read off figures, judged by limits as the pages judge them.
@@ -91,13 +92,10 @@ ARROWS: Mapping[str, Allowed] = {
         "lwdash.recipe lwdash.techniques lwdash.metrics",
         "optuna pandas numpy scipy",
     ),
-    # Imports what children need by name, before it is needed.
-    "lwdash.warm_parent": allowed("lwdash.lean_imports lwdash.link lwdash.worker"),
-    "lwdash.lean_imports": allowed(),
-    "lwdash.worker": allowed(
-        "lwdash.lean_imports lwdash.link lwdash.pipeline "
-        "lwdash.stages lwdash.recipe lwdash.measure lwdash.tflite lwdash.datasets lwdash.keras_models "
-        "lwdash.waterfall lwdash.sensitivity",
+    # The child has no database and no secrets; the process that forks it imports its libraries by name.
+    "lwdash.child": allowed(
+        "lwdash.process_lifetime lwdash.pipeline lwdash.stages lwdash.recipe lwdash.measure lwdash.tflite "
+        "lwdash.datasets lwdash.keras_models lwdash.waterfall lwdash.sensitivity",
         "ai_edge_litert h5py",
     ),
     "lwdash.pipeline": allowed(
@@ -131,9 +129,9 @@ ARROWS: Mapping[str, Allowed] = {
         "numpy",
         HEAVY,
     ),
-    # A process that a quantizer starts ends with it, as the child itself does (link).
+    # A process that a quantizer starts ends with it, as the child itself does (process_lifetime).
     "lwdash.quantize": allowed(
-        "lwdash.contract lwdash.parameters lwdash.training lwdash.tflite lwdash.explanations lwdash.link",
+        "lwdash.contract lwdash.parameters lwdash.training lwdash.tflite lwdash.explanations lwdash.process_lifetime",
         "numpy",
         HEAVY,
     ),
@@ -149,7 +147,7 @@ ARROWS: Mapping[str, Allowed] = {
     "lwdash.home": allowed("lwdash.settings storage"),
     "lwdash.parameters": allowed(),
     "lwdash.explanations": allowed(),
-    "lwdash.link": allowed(),
+    "lwdash.process_lifetime": allowed(),
     "lwdash.errors": allowed(),
     "lwdash.shares": allowed(),
     "lwdash": allowed(),
@@ -220,7 +218,7 @@ def test_imports_go_along_the_allowed_arrows(path: Path) -> None:
 
 def test_the_rule_can_fail() -> None:
     assert not is_allowed("lwdash.techniques.prune", "storage")
-    assert not is_allowed("storage.runs", "lwdash.worker")
+    assert not is_allowed("storage.runs", "lwdash.child")
     assert not is_allowed("tensorflow", "lwdash.measure")
     assert not is_allowed("lwdash.keras_models.load", "lwdash.ui")
     assert is_allowed("lwdash.keras_models.model_facts", "lwdash.ui")

@@ -17,10 +17,11 @@ from typing import IO, Any
 
 import psutil
 
+from lwdash.child.link import LINK_FD
 from lwdash.engine.room import Place
 from lwdash.engine.scratch import private, working_folder
 from lwdash.engine.warm import KEEPER, ForkedChild
-from lwdash.link import CAN_BE_PAUSED, DIES_WITH_PARENT, LINK_FD
+from lwdash.process_lifetime import CAN_BE_PAUSED, DIES_WITH_PARENT
 from lwdash.settings import PROJECT, Settings
 
 logger = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ POLL_S = 0.1
 GRACE_S = 3.0
 BACKGROUND_NICENESS = 5
 """About a third of the processor time of a process beside it that is as busy."""
-WORKER = ("-m", "lwdash.worker")
+WORKER = ("-m", "lwdash.child")
 PROGRAM: tuple[str, ...] = WORKER
 HAS_CHILDREN_LISTED = Path(f"/proc/self/task/{os.getpid()}/children").exists()
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT")
@@ -93,7 +94,7 @@ def run_child(
     variables: Mapping[str, str] | None = None,
     is_background: bool = False,
 ) -> Ended:
-    """Runs `python -m lwdash.worker ARGUMENTS` to its end and serves its messages.
+    """Runs `python -m lwdash.child ARGUMENTS` to its end and serves its messages.
 
     scratch: a folder in which the child gets an empty working directory, removed afterwards.
     watch(memory_mb): called ten times a second; a text ends the child, with that reason: SIGTERM, then

@@ -1,7 +1,7 @@
 """The warm parent of this host: who starts it, when it goes, and how a child is forked from it.
 
 Importing TensorFlow takes seconds. While somebody is likely to start runs, one process with the libraries imported
-waits on this host, and children are forked from it in milliseconds (`lwdash.warm_parent`). There is never more than
+waits on this host, and children are forked from it in milliseconds (`lwdash.child.warm_parent`). There is never more than
 one: a lock file holds the place for all processes of the host. It goes after some idle minutes, or when memory is short.
 """
 
@@ -25,16 +25,16 @@ from typing import IO, Any
 
 import psutil
 
+from lwdash.child.warm_parent import SOCKET_FD
 from lwdash.engine.host import STOPPING
 from lwdash.engine.room import Place, lock_file
 from lwdash.engine.scratch import private
-from lwdash.link import CAN_BE_PAUSED, DIES_WITH_PARENT
+from lwdash.process_lifetime import CAN_BE_PAUSED, DIES_WITH_PARENT
 from lwdash.settings import PROJECT, Settings
-from lwdash.warm_parent import SOCKET_FD
 
 logger = logging.getLogger(__name__)
 
-PROGRAM: tuple[str, ...] = ("-m", "lwdash.warm_parent")
+PROGRAM: tuple[str, ...] = ("-m", "lwdash.child.warm_parent")
 IDLE_SECONDS = 600.0
 POLL_SECONDS = 0.25
 START_SECONDS = 60.0
@@ -60,7 +60,7 @@ class ForkedChild:
     def wait(self, timeout: float | None = None) -> int:
         """Raises subprocess.TimeoutExpired."""
         if not self._ended.wait(timeout):
-            raise subprocess.TimeoutExpired("lwdash.worker", timeout or 0.0)
+            raise subprocess.TimeoutExpired("lwdash.child", timeout or 0.0)
         assert self.returncode is not None
         return self.returncode
 
@@ -112,7 +112,7 @@ class WarmParent:
         link: int,
         log: IO[bytes],
     ) -> ForkedChild | None:
-        """A child that runs `lwdash.worker ARGUMENTS` in `folder`; None where the warm parent has gone."""
+        """A child that runs `lwdash.child ARGUMENTS` in `folder`; None where the warm parent has gone."""
         variables = {**environment, DIES_WITH_PARENT: "1"}
         request = {"arguments": list(arguments), "folder": str(folder), "environment": variables}
         answers, stdin = os.pipe()

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lwdash.link import Link
+from lwdash.child.link import Link
 
 
 def write(content: bytes) -> str:

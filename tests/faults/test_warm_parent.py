@@ -18,8 +18,8 @@ from lwdash.engine.warm import WarmKeeper
 from lwdash.settings import Settings, load_settings
 
 LEAN = """
-import lwdash.warm_parent as warm_parent
-warm_parent.LIBRARIES = ("lwdash.worker",)
+import lwdash.child.warm_parent as warm_parent
+warm_parent.LIBRARIES = ("lwdash.child.__main__",)
 warm_parent.main()
 """
 

@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 from conftest import ROOT, poll
 
+from lwdash.child.link import LINK_FD
 from lwdash.engine.stage_cache import find_stage, keep_stage
-from lwdash.link import LINK_FD
 from storage.store import Store, open_store
 
 CHILD = """
 import sys, time
 from pathlib import Path
-from lwdash.link import Link
-from lwdash.worker import LinkCache
+from lwdash.child.link import Link
+from lwdash.child.stage_link import LinkCache
 
 link, seconds = Link(), float(sys.argv[1])
 cache = LinkCache(link)

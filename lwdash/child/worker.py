@@ -1,75 +1,20 @@
-"""The child's entry: `python -m lwdash.worker STEP`; work comes from the supervisor over the link."""
+"""The jobs of a child process: each step of a run, and the looks into files that pages ask for."""
 
-import faulthandler
-import fcntl
-import os
-import resource
-import sys
 import tempfile
 import time
-import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lwdash.errors import InternalFault, LwdashError, ResultRejected
-from lwdash.lean_imports import hide_optional_libraries
-from lwdash.link import Link
+from lwdash.child.link import Link
+from lwdash.child.stage_link import LinkCache, write_scratch
+from lwdash.errors import LwdashError, ResultRejected
 
 DETAIL_SECONDS = 0.5
 """Longest time for the figures of single layers."""
 MAX_COMPARED_ROWS, COMPARING_SECONDS = 1000, 10.0
 """Rows on which labels are held against the model, and the longest time that their outputs may take."""
-FILE_BYTES = 16 << 30
-"""Largest file a step may write."""
-
 Job = Mapping[str, Any]
-
-
-class LinkCache:
-    """Stages kept by the supervisor."""
-
-    def __init__(self, link: Link):
-        self.link = link
-
-    def get(self, key: str) -> tuple[Path, dict[str, Any]] | None:
-        answer = self.link.ask("stage", key=key)
-        return (Path(answer["path"]), answer["facts"]) if answer["path"] else None
-
-    @contextmanager
-    def making(self, key: str) -> Iterator[None]:
-        """Holds a lock file, which the kernel frees when this process dies: then the next that waits makes the stage.
-
-        Nobody waits in a circle: a stage is asked for by the stages that follow it in a recipe, never the other way.
-        """
-        path = self.link.ask("stage", key=key).get("lock")
-        if path is None:  # made since it was looked up
-            yield
-            return
-        with open(path, "w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self.link.progress("waiting for another run that is making the same", 0.0)
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            try:
-                yield
-            finally:
-                Path(path).unlink(missing_ok=True)
-
-    def put(self, key: str, kind: str, data: bytes | Path, facts: Mapping[str, Any], seconds: float) -> None:
-        path = data if isinstance(data, Path) else write_scratch(data)
-        self.link.ask("store", key=key, kind=kind, path=str(path), facts=dict(facts), seconds=seconds)
-        path.unlink()
-
-
-def write_scratch(data: bytes) -> Path:
-    """A new file in the child's own folder."""
-    descriptor, name = tempfile.mkstemp()
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-    return Path(name)
 
 
 class Worker:
@@ -433,62 +378,3 @@ def _known_cut(job: Job, dataset: Any) -> bool | None:
     is_judged = dataset.judged(_outputs(job)) == 0  # the loss is that of the first output
     loss = ModelFacts.from_dict(job["model_facts"]).loss if is_judged else None
     return known_cut(loss, job.get("task") or dataset.task, dataset.classes)
-
-
-def main() -> None:
-    faulthandler.enable()
-    hide_optional_libraries()
-    link = Link()
-    worker = Worker(link)
-    serve: Callable[[Job], dict[str, Any]] = getattr(worker, sys.argv[1].replace("-", "_"))
-    while job := link.ask("next")["job"]:
-        _limit(job)
-        _log_to(job.get("log"))
-        try:
-            answer = serve(job)
-        except LwdashError as error:
-            traceback.print_exc()
-            link.ask("failed", error=_words(error, job), is_fault=isinstance(error, InternalFault))
-        except MemoryError:
-            traceback.print_exc()
-            link.ask("failed", error="there was not enough memory for this step", is_fault=True)
-        except Exception as error:
-            traceback.print_exc()
-            words = f"an error that lwdash did not expect: {type(error).__name__}: {str(error)[:500]}"
-            link.ask("failed", error=f"{words}. The log has the details.", is_fault=True)
-        else:
-            link.ask("done", **answer)
-
-
-def _words(error: LwdashError, job: Job) -> str:
-    """The message with files called as the user calls them: in the store they are named by their hash."""
-    words = f"{error}. The run's log has the details." if isinstance(error, InternalFault) else str(error)
-    for file in (job, job.get("model"), job.get("data"), *job.get("parts", {}).values()):
-        if file and "name" in file:
-            words = words.replace(Path(file["path"]).name, file["name"])
-    return words
-
-
-def _limit(job: Job) -> None:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
-    seconds = job.get("limits", {}).get("seconds")
-    if seconds:
-        used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-        most = int(used + seconds * (os.cpu_count() or 1)) + 60
-        resource.setrlimit(resource.RLIMIT_CPU, (most, resource.getrlimit(resource.RLIMIT_CPU)[1]))
-
-
-def _log_to(path: str | None) -> None:
-    """From here on, everything printed goes to this run's log, native code's too."""
-    if path:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.dup2(descriptor, 1)
-        os.dup2(descriptor, 2)
-        os.close(descriptor)
-
-
-if __name__ == "__main__":
-    main()

@@ -14,11 +14,9 @@ import threading
 import time
 from typing import Any
 
+from lwdash.process_lifetime import DIES_WITH_PARENT, die_with_parent
+
 LINK_FD = "LWDASH_LINK_FD"
-DIES_WITH_PARENT = "LWDASH_DIES_WITH_PARENT"
-CAN_BE_PAUSED = sys.platform == "linux"
-"""A stopped process, whoever stopped it, cannot see that its supervisor is gone: there the kernel ends it. Elsewhere no
-child may be paused."""
 
 
 class Link:
@@ -54,13 +52,3 @@ class Link:
         if os.getpgrp() == os.getpid():
             os.killpg(0, signal.SIGKILL)
         os._exit(137)
-
-
-def die_with_parent() -> None:
-    """Asks the kernel, where it is Linux, for SIGKILL when the thread that started this process ends."""
-    if not CAN_BE_PAUSED:
-        return
-    import ctypes
-
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)

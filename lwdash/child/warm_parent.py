@@ -1,4 +1,4 @@
-"""A process with the libraries imported, from which the children of steps are forked: `python -m lwdash.warm_parent`.
+"""A process with the libraries imported, from which the children of steps are forked: `python -m lwdash.child.warm_parent`.
 
 It never sees a job. It takes requests on a socket, forks a child for each, and reports how each child ended. A child
 serves one family of jobs, as one that is started anew does, and exits.
@@ -18,13 +18,14 @@ import tempfile
 import traceback
 from typing import Any, NoReturn
 
-from lwdash.lean_imports import hide_optional_libraries
-from lwdash.link import LINK_FD, die_with_parent
+from lwdash.child.lean_imports import hide_optional_libraries
+from lwdash.child.link import LINK_FD
+from lwdash.process_lifetime import die_with_parent
 
 SOCKET_FD = "LWDASH_WARM_FD"
 MAX_REQUEST_BYTES = 1 << 16
 LIBRARIES = (
-    "lwdash.worker",
+    "lwdash.child.__main__",
     "lwdash.datasets.prepare",
     "lwdash.keras_models.inspection",
     "lwdash.measure.run",
@@ -109,8 +110,8 @@ def _become_child(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
         os.close(log)
         os.chdir(request["folder"])
         tempfile.tempdir = None
-        sys.argv = ["lwdash.worker", *request["arguments"]]
-        from lwdash.worker import main as serve
+        sys.argv = ["lwdash.child", *request["arguments"]]
+        from lwdash.child.__main__ import main as serve
 
         serve()
         code = 0
