@@ -26,8 +26,8 @@ from lwdash.server.routes import routes
 from lwdash.server.takeaway import takeaway_routes
 from lwdash.server.uploads import remove_partial_uploads
 from lwdash.settings import load_settings
-from lwdash.ui import glossary_list
-from lwdash.ui.context import installed
+from lwdash.ui.glossary import entry_list
+from lwdash.ui.shared.context import installed
 from storage.errors import StorageError
 
 try:
@@ -92,7 +92,7 @@ app = st.App(
             allowed_origins=frozenset(o.lower() for o in st.get_option("server.corsAllowedOrigins"))
             or (frozenset() if st.get_option("server.enableCORS") else frozenset({"*"})),
             base_url=base_url,
-            policy=page_policy([*inline_scripts(), *glossary_list.INLINE_SCRIPTS]),
+            policy=page_policy([*inline_scripts(), *entry_list.INLINE_SCRIPTS]),
         ),
     ],
 )

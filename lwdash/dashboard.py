@@ -19,7 +19,7 @@ from lwdash.server.answers import FileLost, SignInNeeded
 from lwdash.server.identity import is_sign_in_on, sender
 from lwdash.server.takeaway import Made
 from lwdash.settings import Settings
-from lwdash.ui.downloads import c_file_name, file_name
+from lwdash.ui.shared.addresses import c_file_name, file_name
 from storage import experiments, run_rows
 from storage.analyses import SENSITIVITY, analysis_of
 from storage.database import ping

@@ -2,17 +2,17 @@
 
 import streamlit as st
 
-from lwdash.ui import places
-from lwdash.ui.access import can_change
-from lwdash.ui.cards import plain
-from lwdash.ui.context import expect_runs, opened
-from lwdash.ui.more_recipes import show_more_recipes
-from lwdash.ui.pick import absent, chosen_id
-from lwdash.ui.progress import live_runs
-from lwdash.ui.results.body import show_results
-from lwdash.ui.results.limits import edit_limits
-from lwdash.ui.searches import show_searches
-from lwdash.ui.sharing import show_sharing
+from lwdash.ui.results.limits_panel import edit_limits
+from lwdash.ui.results.page_body import show_results
+from lwdash.ui.results.searches import show_searches
+from lwdash.ui.results.share_link import show_sharing
+from lwdash.ui.shared import page_paths
+from lwdash.ui.shared.access import can_change
+from lwdash.ui.shared.address_ids import absent, chosen_id
+from lwdash.ui.shared.context import expect_runs, opened
+from lwdash.ui.shared.markdown_text import plain
+from lwdash.ui.shared.more_recipes import show_more_recipes
+from lwdash.ui.shared.progress import live_runs
 from storage import experiments
 from storage.frames import newest_experiment
 
@@ -23,8 +23,8 @@ experiment = experiments.get_experiment(store.database, experiment_id) if experi
 if experiment is None or experiment_id is None:
     st.title("Results")
     st.info(f"{absent('experiment')} Start one to see its results here.", icon=":material/science:")
-    st.page_link(places.NEW, label="New experiment", icon=":material/add_circle:")
-    st.page_link(places.OVERVIEW, label="All experiments", icon=":material/science:")
+    st.page_link(page_paths.NEW, label="New experiment", icon=":material/add_circle:")
+    st.page_link(page_paths.OVERVIEW, label="All experiments", icon=":material/science:")
     st.stop()
 
 is_changeable = can_change(experiment)

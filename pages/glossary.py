@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from lwdash.ui.glossary_list import show_words
-from lwdash.ui.words import GROUPS, glossary
+from lwdash.ui.glossary.entries import GROUPS, glossary
+from lwdash.ui.glossary.entry_list import show_words
 
 st.title("Glossary")
 words = glossary()

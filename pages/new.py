@@ -6,15 +6,15 @@ from pathlib import Path
 import streamlit as st
 
 from lwdash.engine import submit
-from lwdash.ui import places
-from lwdash.ui.context import expect_runs, opened
-from lwdash.ui.draft import RECIPES, SEARCH, clear_draft, has_draft, keep_draft, restore_draft
-from lwdash.ui.limits_step import limits_step, threads_field
-from lwdash.ui.progress import follow_all
-from lwdash.ui.recipe_editor import clear_recipes, recipe_editor
-from lwdash.ui.search_form import search_form
-from lwdash.ui.steps import recipe_notes, show_steps
-from lwdash.ui.wizard import data_step, model_step
+from lwdash.ui.new.draft import RECIPES, SEARCH, clear_draft, has_draft, keep_draft, restore_draft
+from lwdash.ui.new.limits_step import limits_step, threads_field
+from lwdash.ui.new.steps import recipe_notes, show_steps
+from lwdash.ui.new.wizard import data_step, model_step
+from lwdash.ui.shared import page_paths
+from lwdash.ui.shared.context import expect_runs, opened
+from lwdash.ui.shared.progress import follow_all
+from lwdash.ui.shared.recipe_editor import clear_recipes, recipe_editor
+from lwdash.ui.shared.search_form import search_form
 
 settings, store = opened()
 expect_runs(settings)
@@ -74,5 +74,5 @@ if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=not
         submit.start_search(store, experiment, **asdict(search))
     clear_recipes(RECIPES)
     keep_draft()
-    st.switch_page(places.EXPERIMENT, query_params={"experiment": str(experiment)})
+    st.switch_page(page_paths.EXPERIMENT, query_params={"experiment": str(experiment)})
 keep_draft()

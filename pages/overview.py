@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from lwdash.ui import places
-from lwdash.ui.cards import example_cards, experiment_card, summary_of
-from lwdash.ui.context import expect_runs, opened
-from lwdash.ui.running_now import show_running
+from lwdash.ui.overview.cards import example_cards, experiment_card, summary_of
+from lwdash.ui.overview.running_now import show_running
+from lwdash.ui.shared import page_paths
+from lwdash.ui.shared.context import expect_runs, opened
 from storage.frames import count_experiments
 from storage.overview import count_found, found_experiments
 
@@ -29,14 +29,14 @@ if total == 0:
         "latency, layer by layer."
     )
     if st.button("New experiment", type="primary", icon=":material/add_circle:"):
-        st.switch_page(places.NEW)
+        st.switch_page(page_paths.NEW)
     st.header("Or start with an example")
     example_cards(settings, store)
     st.stop()
 
 with st.container(horizontal=True, vertical_alignment="bottom"):
     if st.button("New experiment", type="primary", icon=":material/add_circle:"):
-        st.switch_page(places.NEW)
+        st.switch_page(page_paths.NEW)
     words = st.text_input(
         "Search", key="search", bind="query-params", placeholder="name, model or data file", width=300
     )

@@ -2,18 +2,18 @@
 
 import streamlit as st
 
-from lwdash.ui import places
-from lwdash.ui.access import can_change
-from lwdash.ui.context import opened
-from lwdash.ui.details_state import show_details_state
-from lwdash.ui.pick import absent, chosen_id
-from lwdash.ui.progress import follow_run
-from lwdash.ui.run_actions import show_changes, show_file_problem, show_results_links
-from lwdash.ui.run_details import show_figures, show_name, show_state, summary, waiting_words
-from lwdash.ui.run_tabs import show_tabs
-from lwdash.ui.stages_log import show_log, show_stages
-from lwdash.ui.takeaway import show_takeaway
-from lwdash.ui.try_recipe import show_started
+from lwdash.ui.run.actions import show_changes, show_file_problem, show_results_links
+from lwdash.ui.run.details_state import show_details_state
+from lwdash.ui.run.downloads_panel import show_takeaway
+from lwdash.ui.run.overview_tab import show_figures, show_name, show_state, summary, waiting_words
+from lwdash.ui.run.stages_log import show_log, show_stages
+from lwdash.ui.run.tabs import show_tabs
+from lwdash.ui.run.try_recipe import show_started
+from lwdash.ui.shared import page_paths
+from lwdash.ui.shared.access import can_change
+from lwdash.ui.shared.address_ids import absent, chosen_id
+from lwdash.ui.shared.context import opened
+from lwdash.ui.shared.progress import follow_run
 from storage import experiments, run_rows
 from storage.frames import newest_run, run_row
 
@@ -23,7 +23,7 @@ run = run_row(store.database, run_id) if run_id else None
 if run is None or run_id is None:
     st.title("Run")
     st.info(absent("run"), icon=":material/layers:")
-    st.page_link(places.OVERVIEW, label="All experiments", icon=":material/science:")
+    st.page_link(page_paths.OVERVIEW, label="All experiments", icon=":material/science:")
     st.stop()
 
 experiment = experiments.get_experiment(store.database, run["experiment_id"]) or {"name": "?"}

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from lwdash.ui.context import opened
-from lwdash.ui.system import show_now, show_parts, show_server_log, show_storage, show_versions
+from lwdash.ui.shared.context import opened
+from lwdash.ui.system.panels import show_now, show_parts, show_server_log, show_storage, show_versions
 
 settings, store = opened()
 st.title("System")

@@ -45,7 +45,8 @@ ARROWS: Mapping[str, Allowed] = {
     ),
     # What routes and the System page ask for: the server's parts joined with the storage.
     "lwdash.dashboard": allowed(
-        "lwdash.ui.downloads lwdash.engine lwdash.report lwdash.server lwdash.settings storage", "starlette"
+        "lwdash.ui.shared.addresses lwdash.engine lwdash.report lwdash.server lwdash.settings storage",
+        "starlette",
     ),
     "lwdash.prometheus": allowed("lwdash.dashboard lwdash.engine storage", "psutil prometheus_client"),
     "pages": allowed(
@@ -249,7 +250,7 @@ def test_the_servers_process_never_holds_tensorflow(tmp_path: Path) -> None:
     """A fresh interpreter imports all that app.py, the pages and the shell import, wherever in the file."""
     files = [ROOT / "app.py", ROOT / "lwdash" / "ui" / "shell.py", *(ROOT / "pages").glob("*.py")]
     modules = {m for path in files for m in imported(ast.walk(tree_of(path)))}
-    modules |= {module_of(p) for p in (ROOT / "lwdash" / "ui").glob("*.py") if p.name != "shell.py"}
+    modules |= {module_of(p) for p in (ROOT / "lwdash" / "ui").rglob("*.py") if p.name != "shell.py"}
     modules |= {module_of(p) for p in (ROOT / "lwdash" / "charts").glob("*.py")}
     program = (
         f"import importlib, sys\nfor name in {sorted(modules)!r}: importlib.import_module(name)\n"

@@ -56,7 +56,7 @@ def tradeoff_points(
 
     is_able: keeps all limits; name: what is written at the point, "" where it is not on the front or there is no
     room, `place` is where (plotly's textposition); hover: missing for points that are not drawn (see `thinned`).
-    runs: as `lwdash.ui.results.frame` makes them, or any frame with the axes' columns, id, recipe and is_baseline.
+    runs: as `lwdash.ui.results.run_frame` makes them, or any frame with the axes' columns, id, recipe and is_baseline.
     """
     limits = limits or {}
     if runs.empty or axes.x.column not in runs or axes.y.column not in runs:

@@ -8,10 +8,10 @@ import streamlit as st
 
 from lwdash.home import explain_storage
 from lwdash.settings import load_settings
-from lwdash.ui import places
-from lwdash.ui.cards import plain
-from lwdash.ui.context import installed
-from lwdash.ui.sign_in import account_page, admit
+from lwdash.ui.shared import page_paths
+from lwdash.ui.shared.context import installed
+from lwdash.ui.shared.markdown_text import plain
+from lwdash.ui.shared.sign_in import account_page, admit
 
 FOLDER = Path(__file__).parent
 
@@ -27,15 +27,15 @@ st.html(FOLDER / "shell.css")
 
 visitor = admit(*installed())
 shared = [
-    st.Page(places.EXPERIMENT, title="Results", icon=":material/scatter_plot:", url_path="experiment"),
-    st.Page(places.RUN, title="Run", icon=":material/layers:", url_path="run"),
+    st.Page(page_paths.EXPERIMENT, title="Results", icon=":material/scatter_plot:", url_path="experiment"),
+    st.Page(page_paths.RUN, title="Run", icon=":material/layers:", url_path="run"),
 ]
 pages = [
-    st.Page(places.OVERVIEW, title="Experiments", icon=":material/science:", default=True),
-    st.Page(places.NEW, title="New experiment", icon=":material/add_circle:", url_path="new"),
+    st.Page(page_paths.OVERVIEW, title="Experiments", icon=":material/science:", default=True),
+    st.Page(page_paths.NEW, title="New experiment", icon=":material/add_circle:", url_path="new"),
     *shared,
-    st.Page(places.GLOSSARY, title="Glossary", icon=":material/menu_book:", url_path="glossary"),
-    st.Page(places.SYSTEM, title="System", icon=":material/monitor_heart:", url_path="system"),
+    st.Page(page_paths.GLOSSARY, title="Glossary", icon=":material/menu_book:", url_path="glossary"),
+    st.Page(page_paths.SYSTEM, title="System", icon=":material/monitor_heart:", url_path="system"),
 ]
 if visitor.email:
     pages.append(st.Page(account_page, title="Account", icon=":material/account_circle:", url_path="account"))

@@ -16,7 +16,7 @@ from lwdash.engine.submit import expect_runs
 from lwdash.engine.warm import KEEPER
 from lwdash.examples import find_example
 from lwdash.settings import load_settings
-from lwdash.ui.cards import start_example
+from lwdash.ui.overview.cards import start_example
 from storage import run_rows
 from storage.frames import active_runs, newest_runs
 from storage.store import open_store

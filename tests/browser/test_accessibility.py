@@ -13,7 +13,7 @@ from browser.painted import SETTLED
 from browser.served import Dashboard
 from lwdash.engine import submit
 from lwdash.examples import find_example
-from lwdash.ui.words import glossary
+from lwdash.ui.glossary.entries import glossary
 from storage.annotations import set_limits
 from storage.store import open_store
 

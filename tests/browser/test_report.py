@@ -9,8 +9,8 @@ from seeding import seed_experiment
 from browser.axes import names_apart
 from lwdash.charts.tradeoff import Axes
 from lwdash.metrics.run_metrics import ACCURACY, MEASURES, SIZES
-from lwdash.ui.results.frame import results_frame
-from lwdash.ui.results.report import report_of
+from lwdash.ui.results.experiment_report import report_of
+from lwdash.ui.results.run_frame import results_frame
 from storage import experiments
 from storage.store import Store
 

@@ -46,7 +46,7 @@ SHELL = """
 import streamlit as st
 
 def upload_page():
-    from lwdash.ui.uploader import uploader
+    from lwdash.ui.new.uploader import uploader
     st.title("New experiment")
     left, right = st.columns(2)
     with left:

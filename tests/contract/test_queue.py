@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import insert, update
 
 from lwdash.engine.silence import Silence
-from lwdash.ui.progress import turn_words
+from lwdash.ui.shared.progress import turn_words
 from storage import queue, run_rows, runs
 from storage.lost_workers import Beat
 from storage.queue import Position

@@ -9,12 +9,12 @@ from visit import shown, words
 from lwdash.engine import submit
 from lwdash.examples import find_example
 from lwdash.settings import load_settings
-from lwdash.ui import places
+from lwdash.ui.shared import page_paths
 from storage import searches
 from storage.overview import found_experiments
 from storage.store import Store, open_store
 
-opened = partial(shown, places.NEW)
+opened = partial(shown, page_paths.NEW)
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +93,9 @@ def test_a_search_can_follow_the_recipes_or_stand_alone(store: Store) -> None:
 def test_what_was_chosen_is_there_after_a_visit_elsewhere_and_gone_after_starting_over(store: Store) -> None:
     app = opened(**digits(store))
     app.number_input(key="limit:size_bytes").set_value(40.0).run()
-    app.switch_page(places.OVERVIEW).run()
+    app.switch_page(page_paths.OVERVIEW).run()
     app.query_params.clear()
-    app.switch_page(places.NEW).run()
+    app.switch_page(page_paths.NEW).run()
     assert app.number_input(key="limit:size_bytes").value == 40
     assert app.query_params["size_bytes"] == "40"
     next(button for button in app.button if button.label == "Start over").click().run()

@@ -14,7 +14,7 @@ from visit import shown, sound, words
 from lwdash.engine.searching import advance_searches
 from lwdash.recipe import parse_recipe
 from lwdash.techniques import TECHNIQUES
-from lwdash.ui import places
+from lwdash.ui.shared import page_paths
 from storage import run_rows, runs, searches
 from storage.annotations import set_limits
 from storage.tables import Run, RunDetail, State
@@ -23,17 +23,17 @@ from storage.tables import Run, RunDetail, State
 @pytest.mark.parametrize(
     ("page", "expected"),
     [
-        (places.OVERVIEW, "Try handwritten digits"),
-        (places.NEW, "1 · Model"),
-        (places.EXPERIMENT, "There are no experiments yet. Start one"),
-        (places.RUN, "There are no runs yet"),
+        (page_paths.OVERVIEW, "Try handwritten digits"),
+        (page_paths.NEW, "1 · Model"),
+        (page_paths.EXPERIMENT, "There are no experiments yet. Start one"),
+        (page_paths.RUN, "There are no runs yet"),
     ],
 )
 def test_an_empty_database_says_what_to_do(home, page, expected):
     assert expected in words(shown(page))
 
 
-@pytest.mark.parametrize("page", [places.EXPERIMENT, places.RUN])
+@pytest.mark.parametrize("page", [page_paths.EXPERIMENT, page_paths.RUN])
 @pytest.mark.parametrize("wrong", ["99", "-1", "abc", "1 OR 1=1", "", "9" * 40, "²"])
 def test_a_nonsense_address_is_answered_in_words(home, page, wrong):
     seed_experiment(home, "beats", 2)
@@ -44,10 +44,10 @@ def test_a_nonsense_address_is_answered_in_words(home, page, wrong):
 
 def test_one_experiment_is_shown_on_every_page(home):
     experiment = seed_experiment(home, "my_beats", 3)
-    overview = words(shown(places.OVERVIEW))
+    overview = words(shown(page_paths.OVERVIEW))
     assert all(word in overview for word in ("my_beats", "100.0 kB", "accuracy 95.0 %", "all done"))
 
-    results = shown(places.EXPERIMENT, id=str(experiment))
+    results = shown(page_paths.EXPERIMENT, id=str(experiment))
     assert results.title[0].value.replace("\\", "") == "my_beats"
     table = results.dataframe[0].value
     assert list(table["recipe"]) == ["float32  (baseline)", "float16", "dynamic"]
@@ -55,10 +55,10 @@ def test_one_experiment_is_shown_on_every_page(home):
     assert "Select two to six finished runs" in words(results)
     assert "failed" not in words(results)
 
-    run = words(shown(places.RUN, id="2"))
+    run = words(shown(page_paths.RUN, id="2"))
     assert "smaller" in run
     assert all(word in run for word in ("Cannot tell.", "Gzip", "Capsule", "C array"))
-    made = words(shown(places.RUN, id="2", tab="Stages and log"))
+    made = words(shown(page_paths.RUN, id="2", tab="Stages and log"))
     assert all(
         word in made for word in ("1 stage,", "Left as they are: 1", "There is no log of the run here")
     )
@@ -67,15 +67,15 @@ def test_one_experiment_is_shown_on_every_page(home):
 def test_without_an_id_the_newest_is_shown(home):
     seed_experiment(home, "old", 2)
     seed_experiment(home, "new", 2)
-    results = shown(places.EXPERIMENT)
+    results = shown(page_paths.EXPERIMENT)
     assert results.title[0].value == "new"
     assert results.query_params["experiment"] == "2"
-    assert "run 4 of new" in words(shown(places.RUN))
+    assert "run 4 of new" in words(shown(page_paths.RUN))
 
 
 def test_two_selected_runs_are_shown_side_by_side(home):
     seed_experiment(home, "beats", 4)
-    app = shown(places.EXPERIMENT, id="1", runs="3,1,99")
+    app = shown(page_paths.EXPERIMENT, id="1", runs="3,1,99")
     assert "2 selected" in words(app)
     figures, recipes = (element.value for element in app.table)
     assert [heading.partition("]")[0] for heading in figures.columns] == ["[1", "[3"]
@@ -90,11 +90,11 @@ def test_two_selected_runs_are_shown_side_by_side(home):
 
 def test_a_failed_run_says_why_and_can_be_tried_again(home):
     seed_experiment(home, "beats", 50)
-    assert "1 failed" in words(shown(places.OVERVIEW))
-    results = shown(places.EXPERIMENT, id="1")
+    assert "1 failed" in words(shown(page_paths.OVERVIEW))
+    results = shown(page_paths.EXPERIMENT, id="1")
     assert "failed: it failed <b>on purpose</b> *here*" in words(results).replace("**", "")
 
-    run = shown(places.RUN, id="50")
+    run = shown(page_paths.RUN, id="50")
     assert "It failed <b>on purpose</b> *here*" in words(run)
     [again] = [button for button in run.button if button.label == "Try again"]
     again.click()
@@ -104,7 +104,7 @@ def test_a_failed_run_says_why_and_can_be_tried_again(home):
 
 def test_the_same_failure_of_many_runs_is_said_once(home):
     seed_experiment(home, "beats", 150)
-    [error] = shown(places.EXPERIMENT, id="1").error
+    [error] = shown(page_paths.EXPERIMENT, id="1").error
     assert error.value.startswith("**Runs 50, 100, 150 failed:**")
 
 
@@ -113,7 +113,7 @@ def test_an_experiment_in_which_everything_failed_has_no_empty_figures(home):
     gone = {"state": State.FAILED, "error": "broken", "figures": None, "size_bytes": None, "accuracy": None}
     with home.database.begin() as connection:
         connection.execute(update(Run).values({**gone, "latency_ms_p50": None, "speedup": None}))
-    app = shown(places.EXPERIMENT, id="1")
+    app = shown(page_paths.EXPERIMENT, id="1")
     assert "Runs 1, 2 failed: broken" in words(app).replace("**", "")
     assert list(app.dataframe[0].value.columns) == ["run", "recipe", "state"]
     assert "The chart appears" not in words(app)
@@ -124,31 +124,31 @@ def test_waiting_runs_are_shown_and_cancelled(home):
     ids = runs.add_runs(
         home.database, experiment, [("int8", False, False), ("float16", False, False)], "later"
     )
-    app = shown(places.EXPERIMENT, id=str(experiment))
+    app = shown(page_paths.EXPERIMENT, id=str(experiment))
     assert "0 running, 2 waiting" in words(app).replace("**", "")
     assert "waits for its turn" in words(app)
     assert "1 of 3 ended" in words(app)
-    assert "0 running, 2 waiting" in words(shown(places.OVERVIEW))
-    assert "waits for its turn" in words(shown(places.RUN, id=str(ids[0])))
+    assert "0 running, 2 waiting" in words(shown(page_paths.OVERVIEW))
+    assert "waits for its turn" in words(shown(page_paths.RUN, id=str(ids[0])))
 
     app.button(key="cancel-all").click()
     sound(app.run())
     assert {run_rows.get_run(home.database, i)["state"] for i in ids} == {"cancelled"}
-    assert "This run was cancelled" in words(shown(places.RUN, id=str(ids[0])))
+    assert "This run was cancelled" in words(shown(page_paths.RUN, id=str(ids[0])))
 
 
 def test_ten_thousand_runs_are_all_on_the_page(home):
     seed_experiment(home, "big", 10_000)
     began = time.monotonic()
-    app = shown(places.EXPERIMENT, id="1")
+    app = shown(page_paths.EXPERIMENT, id="1")
     print(f"10,000 runs: results in {time.monotonic() - began:.2f} s")
     assert len(app.dataframe[0].value) == 10_000
     began = time.monotonic()
     app.text_input(key="results:search").set_value("cluster 105").run()
     print(f"10,000 runs: searched in {time.monotonic() - began:.2f} s")
     assert [int(url.rpartition("=")[2]) for url in sound(app).dataframe[0].value["run"]] == [105]
-    assert "10,000" in words(shown(places.OVERVIEW))
-    assert "run 10000 of big" in words(shown(places.RUN))
+    assert "10,000" in words(shown(page_paths.OVERVIEW))
+    assert "run 10000 of big" in words(shown(page_paths.RUN))
 
 
 def test_axes_that_nobody_chose_follow_what_is_measured(home):
@@ -161,7 +161,7 @@ def test_axes_that_nobody_chose_follow_what_is_measured(home):
             update(Run).where(Run.is_baseline).values(figures={**figures[1], **without}, accuracy=None)
         )
         connection.execute(update(Run).where(Run.id > 1).values(state=State.RUNNING, figures=None))
-    results = shown(places.EXPERIMENT, id=str(experiment))
+    results = shown(page_paths.EXPERIMENT, id=str(experiment))
     assert results.session_state["results:y"] == "latency_ms_p50"
     with home.database.begin() as connection:
         ended = {"state": State.SUCCEEDED, "figures": {**figures[2], **without, "agreement": 0.97}}
@@ -176,7 +176,7 @@ def test_axes_that_nobody_chose_follow_what_is_measured(home):
 def test_many_experiments_come_in_pages(home):
     for i in range(23):
         seed_experiment(home, f"experiment {i:02}", 1)
-    app = shown(places.OVERVIEW)
+    app = shown(page_paths.OVERVIEW)
     assert [f"experiment {i:02}" in words(app) for i in (22, 11, 10)] == [True, True, False]
     app.number_input[0].set_value(2)
     app.run()
@@ -185,7 +185,7 @@ def test_many_experiments_come_in_pages(home):
 
 EDITOR = """
 import streamlit as st
-from lwdash.ui.recipe_editor import recipe_editor
+from lwdash.ui.shared.recipe_editor import recipe_editor
 recipes = recipe_editor({start}, key="r")
 st.text("nothing" if recipes is None else " | ".join(map(str, recipes)))
 """
@@ -253,7 +253,7 @@ def test_a_mistake_in_a_field_is_said_below_it(editor):
 
 def test_a_search_is_started_followed_stopped_and_told(home):
     experiment = seed_experiment(home, "beats", 4)
-    app = shown(places.EXPERIMENT, id=str(experiment))
+    app = shown(page_paths.EXPERIMENT, id=str(experiment))
     assert "Search" not in [header.value for header in app.header]
     app.session_state[f"search:{experiment}:open"] = True
     sound(app.run())
@@ -277,7 +277,7 @@ def test_a_search_is_started_followed_stopped_and_told(home):
         "techniques": ["channels", "low_rank", "cluster", "qat"],
     }
     advance_searches(home)
-    app = shown(places.EXPERIMENT, id=str(experiment))
+    app = shown(page_paths.EXPERIMENT, id=str(experiment))
     assert "Searching for the smallest gzipped file" in words(app).replace("**", "")
     assert "4 of at most 9 runs started" in words(app)
     assert f"search:{experiment}:start" not in [button.key for button in app.button], "one at a time"
@@ -287,7 +287,7 @@ def test_a_search_is_started_followed_stopped_and_told(home):
     [search] = searches.get_searches(home.database, experiment)
     assert search["state"] == "stopped", "or it would go on"
     assert not run_rows.get_states(home.database, searches.search_runs(home.database, search))[0]["doing"]
-    text = words(shown(places.EXPERIMENT, id=str(experiment))).replace("**", "")
+    text = words(shown(page_paths.EXPERIMENT, id=str(experiment))).replace("**", "")
     assert "For the smallest gzipped file, 4 runs in" in text
     assert "stopped by hand" in text
     assert "Without limits it maps the whole trade-off" in text
@@ -297,7 +297,7 @@ def test_a_search_names_what_is_best_and_warns_of_the_best_of_many(home):
     experiment = seed_experiment(home, "beats", 40)
     set_limits(home.database, experiment, {"accuracy_drop": 0.02})
     seed_search(home, experiment, 20)
-    text = words(shown(places.EXPERIMENT, id=str(experiment))).replace("**", "")
+    text = words(shown(page_paths.EXPERIMENT, id=str(experiment))).replace("**", "")
     rows = [run for run in frames_of(home) if run["figures"]["accuracy"] >= 0.93 and not run["is_baseline"]]
     smallest = min(rows, key=lambda run: run["figures"]["size_bytes"])
     assert f"Best under your limits: {smallest['recipe']}" in text
@@ -306,7 +306,7 @@ def test_a_search_names_what_is_best_and_warns_of_the_best_of_many(home):
     assert "chosen so, a run loses" in text
     with home.database.begin() as connection:
         connection.execute(update(RunDetail).values(measured={"layers": []}))  # as older versions measured
-    text = words(shown(places.EXPERIMENT, id=str(experiment))).replace("**", "")
+    text = words(shown(page_paths.EXPERIMENT, id=str(experiment))).replace("**", "")
     assert "It is the best of 39 on the same 200 rows" in text
     assert "check it on rows that no run was measured on" in text
 

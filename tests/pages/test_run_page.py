@@ -10,9 +10,10 @@ from seeding import seed_experiment
 from sqlalchemy import select, update
 from visit import shown, words
 
-from lwdash.ui import access, dissection, places
-from lwdash.ui.layer_table import FIRST, layer_frame
-from lwdash.ui.stages_log import fact_words
+from lwdash.ui.run import graph_loading
+from lwdash.ui.run.layers_tab import FIRST, layer_frame
+from lwdash.ui.run.stages_log import fact_words
+from lwdash.ui.shared import access, page_paths
 from storage import run_rows, runs
 from storage.store import Store
 from storage.tables import Run, RunDetail, State
@@ -20,7 +21,7 @@ from storage.visitors import Visitor
 
 TABS = ("Overview", "Bytes", "Layers", "Weights", "Graph", "Predictions", "Stages and log")
 
-opened = partial(shown, places.RUN)
+opened = partial(shown, page_paths.RUN)
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +37,7 @@ def child(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     st.cache_data.clear()
     answers = {"dissect": {"dissected": {"graph": graph, "weights": [kernel]}}}
-    monkeypatch.setattr(dissection, "ask_child", lambda settings, step, job: answers[step])
+    monkeypatch.setattr(graph_loading, "ask_child", lambda settings, step, job: answers[step])
 
 
 @pytest.mark.parametrize("tab", TABS)
@@ -67,7 +68,7 @@ def test_only_the_open_tab_is_computed(home, monkeypatch):
     seed_experiment(home, "beats", 2)
     asked = []
     monkeypatch.setattr(
-        dissection, "ask_child", lambda *call: asked.append(call) or {"error": "it is damaged"}
+        graph_loading, "ask_child", lambda *call: asked.append(call) or {"error": "it is damaged"}
     )
     for tab in ("Overview", "Bytes", "Stages and log"):
         opened(id="2", tab=tab)
@@ -248,9 +249,9 @@ def test_a_damaged_file_is_said_and_can_be_made_again(home: Store) -> None:
     seed_experiment(home, "beats", 3)
     row = run_rows.get_run(home.database, 2)
     assert row is not None
-    assert "Make the file again" not in words(shown(places.RUN, run="2"))
+    assert "Make the file again" not in words(shown(page_paths.RUN, run="2"))
     home.artifacts.local_path(row["tflite_sha256"]).write_bytes(b"something else")
-    app = shown(places.RUN, run="2")
+    app = shown(page_paths.RUN, run="2")
     assert "The file of run 2 is damaged" in words(app)
     next(button for button in app.button if button.label == "Make the file again").click().run()
     assert not app.exception

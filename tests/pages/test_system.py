@@ -15,7 +15,7 @@ from lwdash.engine import journal
 from lwdash.engine.workers import Worker, of_cluster
 from lwdash.prometheus import metrics_text
 from lwdash.settings import load_settings
-from lwdash.ui import access, places
+from lwdash.ui.shared import access, page_paths
 from storage import runs, sharing
 from storage.runs import Claim
 from storage.store import Store
@@ -48,7 +48,7 @@ def serve(store: Store, engine: Any) -> dashboard.Dashboard:
 
 def test_an_idle_laptop_is_told_in_a_few_figures(home: Store) -> None:
     serve(home, LAPTOP)
-    text = words(shown(places.SYSTEM))
+    text = words(shown(page_paths.SYSTEM))
     for expected in ("Engine: Running", "Steps running: 0", "of 2 slots", "Steps waiting: 0", "the queue is empty",
                      "Runs: 0", "Memory free: ", "Disk free: ", "Nothing runs and nothing waits"):  # fmt: skip
         assert expected in text
@@ -56,7 +56,7 @@ def test_an_idle_laptop_is_told_in_a_few_figures(home: Store) -> None:
 
 
 def test_a_process_that_serves_nothing_says_so(home: Store) -> None:
-    assert "Engine: Elsewhere" in words(shown(places.SYSTEM))
+    assert "Engine: Elsewhere" in words(shown(page_paths.SYSTEM))
 
 
 def test_a_cluster_lists_its_workers_and_why_one_is_refused(home: Store) -> None:
@@ -67,7 +67,7 @@ def test_a_cluster_lists_its_workers_and_why_one_is_refused(home: Store) -> None
     }
     workers = of_cluster(info, {"tcp://c:1": "worker tcp://c:1 on c has keras 1, this server has keras 2"})
     serve(home, Watched("down", workers, "the scheduler tcp://s:8786 does not answer"))
-    app = shown(places.SYSTEM)
+    app = shown(page_paths.SYSTEM)
     text = words(app)
     assert "Engine: Down" in text
     assert "the scheduler tcp://s:8786 does not answer" in text.replace("\u2060", "")
@@ -91,7 +91,7 @@ def test_the_queue_hides_what_is_private(home: Store, monkeypatch: pytest.Monkey
 
     def table_for(visitor: Visitor) -> Any:
         monkeypatch.setattr(access, "_signed_in", lambda settings: visitor)
-        return shown(places.SYSTEM).dataframe[0].value
+        return shown(page_paths.SYSTEM).dataframe[0].value
 
     own = table_for(Visitor(email="ada@example.org"))
     assert list(own["experiment"]) == ["secret beats", "open beats"]

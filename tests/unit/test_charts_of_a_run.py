@@ -23,7 +23,7 @@ from lwdash.charts.sensitivity import (
 from lwdash.charts.waterfall import change_words, plot_waterfall, waterfall_bars
 from lwdash.measure.flips import shrunk
 from lwdash.metrics.hosts import host_id, words_of
-from lwdash.ui.waterfall import most_noise, worst_stage
+from lwdash.ui.run.waterfall_panel import most_noise, worst_stage
 
 
 def stage(name: str, value: float | None, change: float | None, **others) -> dict:

@@ -10,7 +10,7 @@ import pytest
 
 from lwdash.report import run_tables
 from lwdash.report.cells import neutralised
-from lwdash.ui.results.records import to_csv
+from lwdash.ui.results.plain_records import to_csv
 
 FORMULAS = (
     "=cmd|' /C calc'!A0", "@SUM(1+1)*cmd|' /C calc'!A0", "+1+1", "-2+3+cmd|' /C calc'!A0", "\t=1+1", "\r=1+1",

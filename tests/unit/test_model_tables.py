@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
-from lwdash.ui.model_tables import layer_table
+from lwdash.ui.new.model_tables import layer_table
 
 
 def layer(path: str, parameters: int) -> Any:

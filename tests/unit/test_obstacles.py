@@ -44,7 +44,7 @@ def test_the_recipe_list_says_it_once_for_all_recipes_with_the_step() -> None:
     def page() -> None:
         import streamlit as st
 
-        from lwdash.ui.recipe_editor import recipe_editor
+        from lwdash.ui.shared.recipe_editor import recipe_editor
 
         recipe_editor(["qat + int8", "prune + qat + int8"], key="r", facts=st.session_state["facts"])
 

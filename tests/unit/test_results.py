@@ -13,14 +13,14 @@ from sqlalchemy import update
 from lwdash.charts.tradeoff import Axes
 from lwdash.metrics.run_metrics import ACCURACY, MEASURES, SIZES
 from lwdash.report.page import Drawing, Section, Table, Words, to_html
-from lwdash.ui.results.classes_apart import rows_apart
+from lwdash.ui.results.class_differences import rows_apart
+from lwdash.ui.results.experiment_report import report_of
 from lwdash.ui.results.filters import matching, tags_of
-from lwdash.ui.results.frame import forget_notes, results_frame
+from lwdash.ui.results.plain_records import to_csv, to_json
 from lwdash.ui.results.recipe_difference import recipe_difference
-from lwdash.ui.results.records import to_csv, to_json
-from lwdash.ui.results.report import report_of
+from lwdash.ui.results.run_frame import forget_notes, results_frame
 from lwdash.ui.results.side_by_side import change_words
-from lwdash.ui.run_words import tags_in, words_of
+from lwdash.ui.shared.run_notes import tags_in, words_of
 from storage import annotations, experiments, run_rows, runs
 from storage.errors import NotWritten
 from storage.result_frames import standing
@@ -167,7 +167,7 @@ def test_a_run_that_ends_while_the_frame_is_read_is_in_it_once(sqlite_store, mon
                 connection.execute(update(Run).where(Run.id == 2).values(state=State.SUCCEEDED))
         return rows
 
-    monkeypatch.setattr("lwdash.ui.results.frame.standing", read_and_end)
+    monkeypatch.setattr("lwdash.ui.results.run_frame.standing", read_and_end)
     frame = results_frame(sqlite_store, experiment)
     assert frame["id"].tolist() == [1, 2, 3]
     assert frame["state"].tolist() == ["succeeded", "succeeded", "running"]

@@ -7,7 +7,7 @@ import pandas as pd
 
 from lwdash.charts.sketch import BEST, HEIGHT, MOST_DOTS, WIDTH, sketch_curves, sketch_images, sketch_tradeoff
 from lwdash.examples import EXAMPLES
-from lwdash.ui.sketches import example_sketch
+from lwdash.ui.overview.sketches import example_sketch
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -8,37 +8,37 @@ import pytest
 from lwdash.__main__ import COMMANDS
 from lwdash.settings import PROJECT, Settings
 from lwdash.techniques import TECHNIQUES
-from lwdash.ui import formats
-from lwdash.ui.cards import code, plain
-from lwdash.ui.downloads import file_name
-from lwdash.ui.run_details import duration, summary
+from lwdash.ui.run.overview_tab import duration, summary
+from lwdash.ui.shared import number_text
+from lwdash.ui.shared.addresses import file_name
+from lwdash.ui.shared.markdown_text import code, plain
 
 
 @pytest.mark.parametrize(
     ("write", "value", "expected"),
     [
-        (formats.size, 0, "0 B"),
-        (formats.size, 999, "999 B"),
-        (formats.size, 1000, "1.0 kB"),
-        (formats.size, 93_412, "93.4 kB"),
-        (formats.size, 999_949, "999.9 kB"),
-        (formats.size, 999_999, "1.00 MB"),
-        (formats.size, 1_234_567, "1.23 MB"),
-        (formats.percent, 0.9876, "98.8 %"),
-        (formats.points, -0.004, "−0.4 points"),
-        (formats.points, 0.012, "+1.2 points"),
-        (formats.points, -0.0001, "±0.0 points"),
-        (formats.milliseconds, 0.0123, "12.3 µs"),
-        (formats.milliseconds, 0.9999, "1 ms"),
-        (formats.milliseconds, 12.345, "12.3 ms"),
-        (formats.milliseconds, 2345.6, "2,346 ms"),
-        (formats.times, 3.456, "3.46×"),
-        (formats.seconds, 3.21, "3.2 s"),
-        (formats.seconds, 59.7, "1 min 0 s"),
-        (formats.seconds, 125.0, "2 min 5 s"),
-        (formats.seconds, 7300.0, "2 h 1 min"),
-        (formats.seconds, 9.96, "10 s"),
-        (formats.count, 12345, "12,345"),
+        (number_text.size, 0, "0 B"),
+        (number_text.size, 999, "999 B"),
+        (number_text.size, 1000, "1.0 kB"),
+        (number_text.size, 93_412, "93.4 kB"),
+        (number_text.size, 999_949, "999.9 kB"),
+        (number_text.size, 999_999, "1.00 MB"),
+        (number_text.size, 1_234_567, "1.23 MB"),
+        (number_text.percent, 0.9876, "98.8 %"),
+        (number_text.points, -0.004, "−0.4 points"),
+        (number_text.points, 0.012, "+1.2 points"),
+        (number_text.points, -0.0001, "±0.0 points"),
+        (number_text.milliseconds, 0.0123, "12.3 µs"),
+        (number_text.milliseconds, 0.9999, "1 ms"),
+        (number_text.milliseconds, 12.345, "12.3 ms"),
+        (number_text.milliseconds, 2345.6, "2,346 ms"),
+        (number_text.times, 3.456, "3.46×"),
+        (number_text.seconds, 3.21, "3.2 s"),
+        (number_text.seconds, 59.7, "1 min 0 s"),
+        (number_text.seconds, 125.0, "2 min 5 s"),
+        (number_text.seconds, 7300.0, "2 h 1 min"),
+        (number_text.seconds, 9.96, "10 s"),
+        (number_text.count, 12345, "12,345"),
     ],
 )
 def test_numbers_have_their_units(write, value, expected):
@@ -48,17 +48,17 @@ def test_numbers_have_their_units(write, value, expected):
 @pytest.mark.parametrize("missing", [None, math.nan])
 @pytest.mark.parametrize(
     "write",
-    [formats.size, formats.percent, formats.points, formats.milliseconds, formats.times, formats.seconds,
-     formats.count],
+    [number_text.size, number_text.percent, number_text.points, number_text.milliseconds, number_text.times,
+     number_text.seconds, number_text.count],
 )  # fmt: skip
 def test_what_was_not_measured_is_a_dash(write, missing):
-    assert write(missing) == formats.NOTHING
+    assert write(missing) == number_text.NOTHING
 
 
 def test_shapes():
-    assert formats.shape((140, 1)) == "(140, 1)"
-    assert formats.shape((None, 3)) == "(?, 3)"
-    assert formats.shape(None) == formats.NOTHING
+    assert number_text.shape((140, 1)) == "(140, 1)"
+    assert number_text.shape((None, 3)) == "(?, 3)"
+    assert number_text.shape(None) == number_text.NOTHING
 
 
 @pytest.mark.parametrize(

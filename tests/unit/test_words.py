@@ -12,9 +12,9 @@ from lwdash.metrics.layer_metrics import QUANTITIES
 from lwdash.metrics.run_metrics import MEASURES
 from lwdash.parameters import described
 from lwdash.techniques import TECHNIQUES
-from lwdash.ui.glossary_list import words_html
-from lwdash.ui.results.limits import words as limits_words
-from lwdash.ui.words import FINDINGS, GROUPS, MEASURE_TRAPS, QUANTITY_TRAPS, Word, glossary
+from lwdash.ui.glossary.entries import FINDINGS, GROUPS, MEASURE_TRAPS, QUANTITY_TRAPS, Word, glossary
+from lwdash.ui.glossary.entry_list import words_html
+from lwdash.ui.results.limits_panel import words as limits_words
 
 WORDS = {word.slug: word for word in glossary()}
 

@@ -8,8 +8,8 @@ import streamlit as st
 from lwdash.metrics.limits import keeps_all
 from lwdash.metrics.technique_families import techniques_of
 from lwdash.techniques import TECHNIQUES
-from lwdash.ui.results.memo import remembered
-from lwdash.ui.results.view import settle
+from lwdash.ui.results.view_state import settle
+from lwdash.ui.shared.memo import remembered
 
 HIDDEN = "hidden"
 """Runs with this tag are shown only where it is asked for."""

@@ -10,15 +10,15 @@ from lwdash.charts.layer_bars import layer_values, most_different, plot_layer_ba
 from lwdash.metrics.layer_metrics import QUANTITIES, measured_quantities
 from lwdash.metrics.run_metrics import INTERVALS, MEASURES, Measure, available
 from lwdash.metrics.technique_families import short_recipe
-from lwdash.ui.cards import plain
-from lwdash.ui.downloads import download_url, run_url
-from lwdash.ui.figure import show_figure, written
-from lwdash.ui.formats import NOTHING, counted, is_missing
-from lwdash.ui.results.classes_apart import show_classes
-from lwdash.ui.results.columns import limits_words
-from lwdash.ui.results.memo import remembered
+from lwdash.ui.results.class_differences import show_classes
 from lwdash.ui.results.recipe_difference import recipe_difference
-from lwdash.ui.results.view import settle
+from lwdash.ui.results.table_columns import limits_words
+from lwdash.ui.results.view_state import settle
+from lwdash.ui.shared.addresses import download_url, run_url
+from lwdash.ui.shared.figure import show_figure, written
+from lwdash.ui.shared.markdown_text import plain
+from lwdash.ui.shared.memo import remembered
+from lwdash.ui.shared.number_text import NOTHING, counted, is_missing
 from storage import run_rows
 from storage.frames import run_row
 from storage.store import Store

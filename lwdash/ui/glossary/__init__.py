@@ -1,0 +1,1 @@
+"""The glossary: every term and metric, explained once."""

@@ -1,0 +1,1 @@
+"""The page for a new experiment: model, data, limits, recipes."""

@@ -1,0 +1,1 @@
+"""The overview: experiments and examples as cards, and running work."""

@@ -1,0 +1,127 @@
+"""Actions on the selected runs, one or many at once."""
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+import streamlit as st
+
+from lwdash.ui.results.filters import HIDDEN, tags_of
+from lwdash.ui.results.run_frame import forget_notes
+from lwdash.ui.results.view_state import select, selected
+from lwdash.ui.shared.markdown_text import plain
+from lwdash.ui.shared.more_recipes import offer_recipes
+from lwdash.ui.shared.run_notes import edit_words, tags_in
+from storage import annotations, runs
+from storage.errors import StorageError
+from storage.store import Store
+
+
+def show_actions(
+    store: Store, frame: pd.DataFrame, shown: pd.DataFrame, *, experiment_id: int, can_change: bool
+) -> None:
+    """The row of actions for the selected runs of `frame`; `shown`: those that pass the filters.
+
+    can_change: whether this visitor may.
+    """
+    chosen = frame[frame["id"].isin(selected())]
+    if chosen.empty:
+        st.caption(
+            "Select runs with the boxes at the left of the table, or on the chart, to compare, tag or repeat them."
+        )
+        return
+    ids = [int(i) for i in chosen["id"]]
+    beside = int((~chosen["id"].isin(shown["id"])).sum())
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{len(ids):,} selected**" + (f" ({beside:,} not shown)" if beside else ""))
+        st.button("Clear", key="results:clear", icon=":material/deselect:", on_click=select, args=([],))
+        if not can_change:
+            return
+        _stop_and_repeat(store, chosen)
+        if len(ids) == 1:
+            edit_words(store, chosen.iloc[0].to_dict(), scope="fragment")
+        else:
+            _tags(store, chosen, tags_of(frame))
+        if st.button(
+            "Edit recipes", key="results:duplicate", icon=":material/content_copy:",
+            help="Copies the recipes into the editor below, to be changed and started as new runs",
+        ):  # fmt: skip
+            offer_recipes(experiment_id, list(dict.fromkeys(chosen["recipe"])))
+            st.rerun()
+        _hide(store, chosen)
+
+
+def _stop_and_repeat(store: Store, chosen: pd.DataFrame) -> None:
+    active = chosen.loc[chosen["state"].isin(["queued", "running"]), "id"]
+    again = chosen.loc[chosen["state"].isin(["failed", "cancelled"]), "id"]
+    for ids, word, icon, act in (
+        (active, "Cancel", ":material/stop_circle:", runs.cancel),
+        (again, "Try again", ":material/replay:", runs.retry),
+    ):
+        if len(ids):
+            label = word if len(ids) == 1 else f"{word} ({len(ids):,})"
+            st.button(
+                label,
+                key=f"results:{word}",
+                icon=icon,
+                on_click=_each,
+                args=(store, act, [int(i) for i in ids]),
+            )
+
+
+def _each(store: Store, act: Callable[..., bool], ids: Sequence[int]) -> None:
+    done = sum(act(store.database, run) for run in ids)
+    if done < len(ids):
+        st.toast(
+            f"{len(ids) - done:,} of {len(ids):,} had changed in the meantime and were left as they are."
+        )
+
+
+def _tags(store: Store, chosen: pd.DataFrame, known: list[str]) -> None:
+    own = tags_of(chosen)
+    others = [tag for tag in known if tag not in own and tag != HIDDEN]
+    ids = [int(i) for i in chosen["id"]]
+    with st.popover("Tags", icon=":material/sell:"):
+        with (
+            st.form("results:tag_form", border=False, clear_on_submit=True),
+            st.container(horizontal=True, vertical_alignment="bottom"),
+        ):
+            text = st.text_input(
+                f"Tags for these {len(ids):,} runs",
+                placeholder="candidate, board B",
+                help="Commas part them",
+                width=260,
+            )
+            if st.form_submit_button("Add", icon=":material/add:"):
+                _write(lambda: annotations.add_tags(store.database, ids, tags_in(text)))
+        for tags, does, icon, change in (
+            (others, "Used on other runs: a click puts it on these", ":material/add:", annotations.add_tags),
+            (own, "On these runs: a click takes it off", ":material/close:", annotations.remove_tags),
+        ):
+            if tags:
+                st.caption(does)
+            with st.container(horizontal=True):
+                for tag in tags:
+                    if st.button(plain(tag), key=f"results:tag:{does[:2]}:{tag}", icon=icon):
+                        _write(lambda tag=tag, change=change: change(store.database, ids, [tag]))  # type: ignore[misc]
+
+
+def _hide(store: Store, chosen: pd.DataFrame) -> None:
+    """A finished run never changes and is never deleted; it can be put out of sight."""
+    ids = [int(i) for i in chosen["id"]]
+    is_hidden = chosen["tags"].map(lambda own: HIDDEN in (own or ())).all()
+    word, icon = ("Show", ":material/visibility:") if is_hidden else ("Hide", ":material/visibility_off:")
+    if st.button(
+        word, key="results:hide", icon=icon, help=f"Puts the tag “{HIDDEN}” on them: filter by it to see them"
+    ):
+        change = annotations.remove_tags if is_hidden else annotations.add_tags
+        _write(lambda: change(store.database, ids, [HIDDEN]))
+
+
+def _write(act: Callable[[], None]) -> None:
+    try:
+        act()
+    except StorageError as refused:
+        st.error(plain(str(refused)), icon=":material/error:")
+        return
+    forget_notes()
+    st.rerun(scope="fragment")

@@ -1,0 +1,212 @@
+"""The columns that the table of runs can have: what they are called, how they are written, which a person chose."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from lwdash.metrics.limits import LIMITS, keeps_all, kept
+from lwdash.metrics.run_metrics import MEASURES, Measure, quality_of
+from lwdash.metrics.technique_families import short_recipe
+from lwdash.ui.results.run_frame import known_measures
+from lwdash.ui.shared.addresses import download_url, run_url
+from lwdash.ui.shared.memo import remembered
+from lwdash.ui.shared.number_text import utc
+from storage.annotations import get_preference, set_preference
+from storage.store import Store
+from storage.visitors import NotAllowed
+
+PREFERENCE = "results:columns"
+_OWN = "results:own_columns"
+SHORT = {
+    "size_bytes": "Size (kB)", "gzip_bytes": "Gzip (kB)", "huffman_bytes": "Huffman (kB)", "weight_bytes": "Weights (kB)",
+    "smaller": "Smaller", "accuracy_change": "Change (pp)", "agreement": "Agreement (%)", "sqnr_db": "SQNR (dB)",
+    "latency_ms_p50": "p50 (µs)", "latency_ms_p90": "p90 (µs)", "latency_ms_p99": "p99 (µs)", "speedup": "Speed-up",
+    "cold_start_ms": "First (µs)", "sparsity": "Zeros (%)", "kl_nats": "KL (nats)", "run_seconds": "Took (s)",
+    "macro_f1": "F1 (%)", "mean_iou": "IoU (%)", "nrmse": "Worst target", "worst_r2": "Worst R²",
+    "variation_sqnr_db": "Variation (dB)", "rmse": "RMSE", "mae": "MAE", "reconstruction_error": "Reconstruction",
+}  # fmt: skip
+OTHERS = {
+    "state": "State", "verdict": "Verdict", "limits": "Limits", "tags": "Tags", "note": "Note", "made": "Started",
+    "host": "Host", "file": "File",
+}  # fmt: skip
+"""Column → its heading, for what is not a measure."""
+
+
+def default_columns(runs: pd.DataFrame, limits: Mapping[str, float]) -> list[str]:
+    """What the table has before anybody chose: what differs in state and place only where it does."""
+    known = {measure.column for measure in known_measures(runs)}
+    wanted = ["state"] if (runs["state"] != "succeeded").any() else []
+    wanted += [
+        "size_bytes",
+        "smaller",
+        "gzip_bytes",
+        quality_of(runs).column,
+        "accuracy_change",
+        "verdict",
+        "limits",
+    ]
+    wanted += [
+        "latency_ms_p50",
+        "speedup",
+        *(["arena_bytes"] if "arena_bytes" in limits else []),
+        "sparsity",
+        "tags",
+        "note",
+        "host",
+        "file",
+    ]
+    absent = {
+        "limits": not limits,
+        "tags": not runs["tags"].map(bool).any(),
+        "note": not runs["note"].map(bool).any(),
+        "host": runs["host_name"].nunique() < 2,
+        "file": not known,
+        "verdict": not known,
+    }
+    return [column for column in wanted if not absent.get(column, column in MEASURES and column not in known)]
+
+
+def choose_columns(store: Store, owner: str, runs: pd.DataFrame, limits: Mapping[str, float]) -> list[str]:
+    """The menu of columns; what is chosen is kept for the person, on every experiment."""
+    names = {**{measure.column: _heading(measure) for measure in known_measures(runs)}, **OTHERS}
+    saved = st.session_state.get(_OWN) or _saved(store, owner)
+    usual = remembered("usual", (runs, tuple(limits.items())), lambda: default_columns(runs, limits))
+    start = [column for column in saved or usual if column in names]
+    key = "results:chosen_columns"
+
+    def keep(columns: list[str]) -> None:
+        st.session_state[_OWN] = columns
+        # Who looks on by a share link can write nothing: the choice is then for this visit.
+        with suppress(NotAllowed):
+            set_preference(store.database, owner, PREFERENCE, {"columns": columns})
+
+    with st.popover("Columns", icon=":material/view_column:"):
+        st.session_state[key] = start
+        st.multiselect(
+            "Columns, in this order",
+            list(names),
+            key=key,
+            format_func=names.__getitem__,
+            on_change=lambda: keep(st.session_state[key]),
+            width=420,
+        )
+        st.button("As at first", key="results:reset_columns", on_click=keep, args=([],), disabled=not saved)
+    return [column for column in st.session_state[key] if column in names] or start
+
+
+def _saved(store: Store, owner: str) -> list[str]:
+    return list((get_preference(store.database, owner, PREFERENCE) or {}).get("columns") or [])
+
+
+def runs_table(runs: pd.DataFrame, columns: Sequence[str], limits: Mapping[str, float]) -> pd.DataFrame:
+    """What the table shows, in the units of its headings; run and recipe come first."""
+    base = runs["is_baseline"].astype(bool)
+    table: dict[str, Any] = {"run": _addresses(run_url, runs["id"]), "recipe": _names(runs)}
+    for column in columns:
+        if column in MEASURES:
+            measure = MEASURES[column]
+            values = pd.to_numeric(runs[column], errors="coerce") * measure.factor
+            table[column] = (
+                values.mask(base) if column in ("smaller", "accuracy_change", "speedup") else values
+            )
+        elif column == "state":
+            table[column] = _states(runs)
+        elif column == "verdict":
+            table[column] = runs["verdict"].mask(base)
+        elif column == "limits":
+            table[column] = limits_words(runs, limits)
+        elif column == "tags":
+            table[column] = runs["tags"].map(list)
+        elif column == "note":
+            table[column] = runs["note"]
+        elif column == "made":
+            table[column] = runs["created_at"].map(utc)
+        elif column == "host":
+            table[column] = runs["host_name"]
+        elif column == "file":
+            done = runs["state"] == "succeeded"
+            table[column] = _addresses(download_url, runs["id"]).where(done, None)
+    return pd.DataFrame(table, index=runs.index)
+
+
+def limits_words(runs: pd.DataFrame, limits: Mapping[str, float]) -> pd.Series:
+    """For each measured run `keeps all`, `breaks size, latency`, or `not measured: arena`."""
+    if not limits:
+        return pd.Series(None, index=runs.index, dtype=object)
+    table = kept(runs, limits)
+    words = {key: LIMITS[key].short for key in table}
+    all_kept, done = keeps_all(runs, limits), runs["state"] == "succeeded"
+    said = []
+    for ok, is_done, row in zip(all_kept, done, table.to_dict("records"), strict=True):
+        broken = [words[key] for key, value in row.items() if value == 0.0]
+        missing = [words[key] for key, value in row.items() if value != value]
+        said.append(
+            None if not is_done
+            else "✓ keeps all" if ok
+            else f"breaks {', '.join(broken)}" if broken
+            else f"not measured: {', '.join(missing)}"
+        )  # fmt: skip
+    return pd.Series(said, index=runs.index, dtype=object)
+
+
+def column_config(runs: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
+    """How Streamlit writes them."""
+    text, number = st.column_config.TextColumn, st.column_config.NumberColumn
+    config: dict[str, Any] = {
+        "run": st.column_config.LinkColumn(
+            "Run", display_text=r"run=(\d+)", width=64, help="Opens the run's page: stages, layers, log"
+        ),
+        "recipe": text("Recipe", width=230, help="Or the run's title; shortened: a run's page has it in full"),
+        "state": text("State", width=130),
+        "verdict": text("Verdict", width=92, help="Whether these rows show a real difference in quality to the baseline"),
+        "limits": text("Limits", width=150, help="Which of the experiment's limits the run keeps"),
+        "tags": st.column_config.ListColumn("Tags", width=130),
+        "note": text("Note", width=180),
+        "made": text("Started (UTC)", width=130),
+        "host": text("Host", width=180, help="Times are comparable on one host only"),
+        "file": st.column_config.LinkColumn(
+            "File", display_text=":material/download:", width=48, help="Downloads the .tflite"
+        ),
+    }  # fmt: skip
+    for column in columns:
+        if column in MEASURES:
+            measure = MEASURES[column]
+            sign = "%+" if column == "accuracy_change" else "%"
+            unit = "×" if measure.unit == "×" else ""
+            whole = measure.digits == 0
+            config[column] = number(
+                _heading(measure), help=measure.help or None, width=max(70, int(6.5 * len(_heading(measure))) + 18),
+                format="localized" if whole else f"{sign}.{measure.digits}f{unit}",
+            )  # fmt: skip
+    return {key: value for key, value in config.items() if key in ("run", "recipe", *columns)}
+
+
+def _heading(measure: Measure) -> str:
+    return SHORT.get(measure.column, measure.title)
+
+
+def _names(runs: pd.DataFrame) -> list[str]:
+    """Title or shortened recipe, with what a person must know of it."""
+    short = {recipe: short_recipe(recipe) for recipe in runs["recipe"].unique()}
+    marks = zip(runs["title"], runs["recipe"], runs["is_baseline"], strict=True)
+    return [
+        (title if isinstance(title, str) and title else short[recipe]) + ("  (baseline)" if is_base else "")
+        for title, recipe, is_base in marks
+    ]
+
+
+def _addresses(of: Callable[[int], str], ids: pd.Series) -> pd.Series:
+    """`of` for each id; it is called once, since ten thousand calls take a while."""
+    mark = 987_654_321_000
+    before, after = of(mark).split(str(mark))
+    return before + ids.astype(str) + after
+
+
+def _states(runs: pd.DataFrame) -> list[str]:
+    return [
+        f"{state} {100 * progress:.0f} %" + (f", {doing}" if doing else "") if state == "running" else state
+        for state, progress, doing in zip(runs["state"], runs["progress"], runs["doing"], strict=True)
+    ]

@@ -1,0 +1,1 @@
+"""The page of one run: its headline, and a tab for each subject."""

@@ -1,0 +1,146 @@
+"""The stages of a run, the layers that they skipped, and the log."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from lwdash.settings import Settings
+from lwdash.ui.shared.addresses import log_url
+from lwdash.ui.shared.markdown_text import plain
+from lwdash.ui.shared.number_text import NOTHING, counted, percent, seconds
+from storage.logs import find_log
+from storage.store import Store
+
+LOG_BYTES = 200_000
+FACTS_WITH_UNITS: Mapping[str, Callable[[float], str]] = {
+    "sqnr_db": lambda value: f"{value:.1f} dB",
+    "sparsity": percent,
+}
+
+
+def show_stages(compressed: Mapping[str, Any]) -> None:
+    """Every stage with its seconds, whether it came from the cache, and what was skipped."""
+    stages = compressed.get("stages", [])
+    st.header("Stages", anchor=False)
+    cached = sum(bool(s["cached"]) for s in stages)
+    st.caption(
+        f"{counted(len(stages), 'stage')}, {cached} from the cache, {seconds(sum(s['seconds'] for s in stages))} of work. "
+        "What another run has already made of the same model, data and parameters is not made again."
+    )
+    table = pd.DataFrame(
+        [
+            {
+                "Stage": f"**{plain(s['name'])}**" + ("  \n:small[from the cache]" if s["cached"] else ""),
+                "Time": NOTHING if s["cached"] else seconds(s["seconds"]),
+                "Memory": NOTHING if s.get("peak_memory_mb") is None else f"{s['peak_memory_mb']:,.0f} MB",
+                "What was reached": plain(fact_words(s.get("facts") or {})),
+            }
+            for s in stages
+        ]
+    )
+    if stages:
+        # A table of the page, not of the grid: what was reached is a sentence or two, which the grid would cut.
+        st.table(
+            table,
+            border="horizontal",
+            hide_index=True,
+            alt=f"{counted(len(stages), 'stage')} with time and memory",
+        )
+        st.caption("Memory is the most that the process had used until then.")
+    _audit(stages)
+    skipped = compressed.get("skipped", [])
+    if skipped:
+        with st.expander(
+            f"Left as they are: {len(skipped)} of the layers or operators", icon=":material/rule:"
+        ):
+            st.dataframe(
+                pd.DataFrame(skipped),
+                hide_index=True,
+                alt="Layers left as they are, with the reason",
+                column_config={"layer": "Layer", "reason": st.column_config.TextColumn("Reason", width=800)},
+            )
+
+
+def fact_words(facts: Mapping[str, Any]) -> str:
+    """What a stage reached, without the audit, which has its own table."""
+    return ", ".join(f"{_called(key)}: {_fact(value, key)}" for key, value in facts.items() if key != "audit")
+
+
+def _called(key: str) -> str:
+    """`sqnr_db` is the SQNR; its unit goes with the number."""
+    name = key.removesuffix("_db").replace("_", " ")
+    return {"sqnr": "SQNR", "keras 2 twin": "Keras 2 twin"}.get(name, name)
+
+
+def _audit(stages: Any) -> None:
+    found = [f for s in stages for f in (s.get("facts") or {}).get("audit", ())]
+    if not found:
+        return
+    table = pd.DataFrame(found)
+    table["zeros_kept"] = pd.to_numeric(table["zeros_kept"]) * 100
+    with st.expander(
+        f"Audit of zeros and shared values: {counted(len(found), 'kernel')}", icon=":material/fact_check:"
+    ):
+        st.dataframe(
+            table.dropna(axis="columns", how="all"),
+            hide_index=True,
+            placeholder=NOTHING,
+            alt="What the file kept of zeros and shared values, kernel by kernel",
+            column_config={
+                "kernel": "Kernel",
+                "is_found": st.column_config.CheckboxColumn(
+                    "Recognized", help="The kernel was found in the file"
+                ),
+                "zeros": st.column_config.NumberColumn("Zeros made", format="localized"),
+                "zeros_kept": st.column_config.NumberColumn("Zeros kept (%)", format="%.1f"),
+                "distinct": st.column_config.NumberColumn("Distinct before", format="localized"),
+                "distinct_stored": st.column_config.NumberColumn("Distinct in the file", format="localized"),
+                "distinct_in_channel": st.column_config.NumberColumn(
+                    "in a channel",
+                    format="localized",
+                    help="Distinct values in the file in the kernel's fullest output channel: scales of each channel give "
+                    "equal weights different integers",
+                ),
+            },
+        )
+
+
+def _fact(value: Any, key: str) -> str:
+    """key: what it is called, which tells its unit; of a table of layers it is the table's."""
+    if isinstance(value, Mapping):
+        # A path of a layer keeps its letters.
+        named = {(k if "/" in k else _called(k)): (k, v) for k, v in value.items()}
+        return "; ".join(
+            f"{name} {_fact(v, k if k in FACTS_WITH_UNITS else key)}" for name, (k, v) in named.items()
+        )
+    if isinstance(value, (list, tuple)):
+        return "; ".join(_fact(v, key) for v in value)
+    if value is None:
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return FACTS_WITH_UNITS[key](value) if key in FACTS_WITH_UNITS else f"{value:.4g}"
+    return str(value)
+
+
+def show_log(settings: Settings, store: Store, run_id: int) -> None:
+    """The end of the run's log with a download of all of it, or why there is none."""
+    st.header("Log", anchor=False)
+    path = find_log(store.artifacts, settings.logs, run_id)
+    if not path.is_file():
+        st.caption("There is no log of the run here: it has not begun, or its log was lost with its host.")
+        return
+    whole = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(max(0, whole - LOG_BYTES))
+        text = file.read().decode("utf-8", errors="replace")
+    if not text.strip():
+        st.caption("The log is empty: the libraries had nothing to say.")
+        return
+    st.link_button("Download the log", log_url(run_id), icon=":material/download:")
+    if whole > LOG_BYTES:
+        st.caption(f"The last {LOG_BYTES // 1000:,} kB of {whole // 1000:,} kB.")
+    st.code(text, language=None, height=420 if text.count("\n") > 16 else "content")

@@ -1,0 +1,96 @@
+"""The accuracy waterfall on a run's page: what each stage lost, drawn and as a table."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from lwdash.charts.waterfall import MEASURES, change_words, plot_waterfall
+from lwdash.ui.shared.figure import show_figure
+from lwdash.ui.shared.number_text import NOTHING, count, percent
+
+
+def show_waterfall(measured: Mapping[str, Any]) -> None:
+    """Chart, one sentence and table; nothing for runs measured before there was a waterfall."""
+    stages = measured.get("waterfall")
+    if not stages:
+        return
+    st.header("What each stage lost")
+    st.caption(
+        f"Every stage answered the same {count(stages[0]['rows'])} evaluation rows. SQNR is how much stronger the "
+        "outputs are than their difference to the Keras model's: 20 dB is one part noise to a hundred."
+    )
+    st.markdown(worst_stage(stages))
+    show_figure(
+        plot_waterfall(stages), alt=worst_stage(stages), key="run:waterfall", file_name="what-each-stage-lost"
+    )
+    with st.expander("As a table"):
+        st.dataframe(
+            pd.DataFrame([_row(stage) for stage in stages]),
+            hide_index=True,
+            placeholder=NOTHING,
+            column_config={
+                "SQNR (dB)": st.column_config.NumberColumn(format="%.1f", help="Against the Keras model"),
+                "Agreement": st.column_config.TextColumn(help="Rows with the Keras model's class"),
+                "Lost": st.column_config.NumberColumn(
+                    help="Rows that were right before this stage and are wrong after it"
+                ),
+                "Gained": st.column_config.NumberColumn(help="Rows that this stage put right"),
+            },
+        )
+
+
+def worst_stage(stages: Sequence[Mapping[str, Any]]) -> str:
+    """A sentence on the stage that lost most of the figure, or that none lost any."""
+    measure = MEASURES[stages[0]["measure"]]
+    sign = -1 if measure.is_higher_better else 1
+    lossy = [s for s in stages[1:] if s["change"] is not None and sign * s["change"] > 0]
+    if not lossy:
+        noisiest = most_noise(stages)
+        if noisiest is None:
+            return "No stage changed the outputs."
+        kept = "" if stages[0]["value"] is None else f"No stage lost {measure.label.lower()} on these rows. "
+        return (
+            f"{kept}Most of the outputs' difference comes with *{noisiest['stage']}*, which leaves "
+            f"{noisiest['sqnr_db']:.1f} dB."
+        )
+    worst = max(lossy, key=lambda s: sign * s["change"])
+    flips = f", {count(worst['lost'])} rows lost and {count(worst['gained'])} gained" if worst["lost"] else ""
+    return f"*{worst['stage']}* costs most: {change_words(worst)}{flips}{_is_real(worst)}."
+
+
+def most_noise(stages: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The stage that added most to the noise in the outputs; None where no stage changed any."""
+    noise = [0.0 if s["sqnr_db"] is None else 10 ** (-s["sqnr_db"] / 10) for s in stages]
+    added = [after - before for before, after in pairwise(noise)]
+    most = max(added, default=0.0)
+    return stages[1 + added.index(most)] if most > 0 else None
+
+
+def _is_real(stage: Mapping[str, Any]) -> str:
+    return {
+        "worse": ", which is more than chance",
+        "equivalent": ", which is inside the margin of no difference",
+        "cannot tell": ", which these rows cannot tell from chance",
+    }.get(stage["verdict"] or "", "")
+
+
+def _row(stage: Mapping[str, Any]) -> dict[str, Any]:
+    measure = MEASURES[stage["measure"]]
+    shown = None if stage["value"] is None else stage["value"] * measure.factor
+    interval = stage["change_ci"]
+    scale = measure.factor
+    return {
+        "Stage": stage["stage"],
+        measure.title: shown,
+        "Change": None if stage["change"] is None else change_words(stage),
+        "95 % interval": None
+        if interval is None
+        else f"{scale * interval[0]:+.3g} to {scale * interval[1]:+.3g}".replace("-", "−"),
+        "Lost": stage["lost"],
+        "Gained": stage["gained"],
+        "Agreement": None if stage["agreement"] is None else percent(stage["agreement"]),
+        "SQNR (dB)": stage["sqnr_db"],
+    }

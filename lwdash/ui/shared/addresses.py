@@ -1,0 +1,79 @@
+"""Names and addresses: of the files that a user takes home, of a run's page, of a shared experiment."""
+
+import re
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from lwdash.ui.shared.access import share_token
+
+
+def file_name(experiment: str, recipe: str, run_id: int) -> str:
+    """`ecg_cnn-prune-0.8-int8-run12.tflite`: what is inside, in letters every file system takes."""
+    plain = re.sub(r"\b\w+=", "", recipe)
+    parts = [re.sub(r"[^A-Za-z0-9._]+", "-", part).strip("-._") for part in (experiment, plain)]
+    return ("-".join(part for part in parts if part)[:120] or "model") + f"-run{run_id}.tflite"
+
+
+def experiment_file_name(experiment: str) -> str:
+    """The beginning of the names of files about a whole experiment, in letters every file system takes."""
+    return re.sub(r"[^A-Za-z0-9._]+", "-", experiment).strip("-._")[:80] or "experiment"
+
+
+def c_file_name(experiment: str, run_id: int, suffix: str) -> str:
+    """`ecg_cnn_run12.cc`: letters that an #include takes everywhere."""
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", experiment).strip("_").lower()[:60] or "model"
+    return f"{plain}_run{run_id}{suffix}"
+
+
+def download_url(run_id: int) -> str:
+    """The route that serves a run's .tflite, relative to the server's root."""
+    return _address(f"download/run/{run_id}.tflite")
+
+
+def log_url(run_id: int) -> str:
+    """The route that serves a run's whole log as text."""
+    return _address(f"download/run/{run_id}.log")
+
+
+def c_source_url(run_id: int) -> str:
+    """The route that writes a run's file as a C array."""
+    return _address(f"download/run/{run_id}.cc")
+
+
+def c_header_url(run_id: int) -> str:
+    """The route that writes the header of the C array."""
+    return _address(f"download/run/{run_id}.h")
+
+
+def json_url(run_id: int) -> str:
+    """The route that writes everything that was measured of a run."""
+    return _address(f"download/run/{run_id}.json")
+
+
+def tables_url(run_id: int) -> str:
+    """The route that writes the same as a zip of CSVs."""
+    return _address(f"download/run/{run_id}.tables.zip")
+
+
+def capsule_url(run_id: int, *, with_originals: bool = False) -> str:
+    """The route that makes a run's capsule."""
+    return _address(f"download/run/{run_id}.zip", **({"files": "1"} if with_originals else {}))
+
+
+def run_url(run_id: int) -> str:
+    """The page of a run, for links in tables."""
+    return _address("run", run=str(run_id))
+
+
+def share_url(experiment_id: int, token: str) -> str:
+    """The read-only page of an experiment for whoever has its share link."""
+    return _address("experiment", experiment=str(experiment_id), share=token)
+
+
+def _address(path: str, **query: str) -> str:
+    """Below the server's root; who came by a share link goes on by it."""
+    base = st.get_option("server.baseUrlPath").strip("/")
+    if token := share_token():
+        query = {"share": token, **query}
+    return (f"/{base}" if base else "") + f"/{path}" + (f"?{urlencode(query)}" if query else "")

@@ -1,0 +1,1 @@
+"""The System page: queue, workers, disk, versions, log."""

@@ -1,0 +1,235 @@
+"""The System page's parts: what runs and waits, where it runs, the disk, the versions, the log."""
+
+import os
+import platform
+import shutil
+import time
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import streamlit as st
+
+import lwdash
+from lwdash.commands.doctor import LIBRARIES, LOW_DISK_GB, OPTIONAL
+from lwdash.dashboard import Dashboard, serving
+from lwdash.server.journal import recent_lines
+from lwdash.settings import Settings
+from lwdash.ui.shared.addresses import run_url
+from lwdash.ui.shared.markdown_text import plain
+from lwdash.ui.shared.number_text import seconds, size
+from storage.statistics import Active, active_steps, queue_by_step, runs_by_state
+from storage.store import Store
+
+MOST_STEPS = 50
+FIGURE_WIDTH = 172
+REDRAW_SECONDS = 2.0
+ENGINES = {
+    "embedded": ("Running", "Steps run on this host, started by this server."),
+    "cluster": ("Cluster", "Steps run on the workers of a dask scheduler."),
+    "elsewhere": (
+        "Elsewhere",
+        "Another process on this home runs the steps: the command line, or another server.",
+    ),
+    "starting": ("Starting", "The engine connects to where steps run."),
+    "down": ("Down", "No steps are handed out; runs wait. Below is why."),
+}
+PARTS = {"s3fs": "artifacts in an S3 bucket"}
+
+
+@st.fragment(run_every=REDRAW_SECONDS)
+def show_now(_settings: Settings, _store: Store) -> None:
+    """Engine, queue, memory and disk at this moment, redrawn every two seconds."""
+    dashboard = serving()
+    steps, runs = queue_by_step(_store.database), runs_by_state(_store.database)
+    running, waiting = (sum(steps[key].values()) for key in ("running", "queued"))
+    memory, disk = psutil.virtual_memory(), shutil.disk_usage(_settings.home)
+    state = dashboard.engine.state if dashboard else "elsewhere"
+    word, words = ENGINES[state]
+    with st.container(horizontal=True, key="figures-system"):
+        _figure("Engine", word, f"up {_uptime()}", words)
+        slots = sum(worker.slots for worker in dashboard.engine.workers()) if dashboard else 0
+        _figure(
+            "Steps running", f"{running:,}", f"of {slots:,} slots" if slots else "", "Slots: LWDASH_SLOTS"
+        )
+        _figure("Steps waiting", f"{waiting:,}", _by_step(steps["queued"]) or "the queue is empty")
+        ended = f"{runs['succeeded']:,} succeeded, {runs['failed']:,} failed"
+        _figure("Runs", f"{sum(runs.values()):,}", ended)
+        _figure("Memory free", _gb(memory.available), f"of {_gb(memory.total)}", "Of this host")
+        _figure("Disk free", _gb(disk.free), f"of {_gb(disk.total)}", f"Of the disk with {_settings.home}")
+    if dashboard and dashboard.engine.problem:
+        st.error(plain(dashboard.engine.problem), icon=":material/error:")
+    if disk.free < LOW_DISK_GB * 1e9:
+        st.warning(f"Only {_gb(disk.free)} are left on the disk.", icon=":material/hard_drive:")
+    _show_workers(dashboard)
+    _show_steps(active_steps(_store.database, MOST_STEPS), running + waiting)
+
+
+def _figure(label: str, value: str, below: str, help: str | None = None) -> None:
+    with st.container(border=True, width=FIGURE_WIDTH, height="stretch", gap=None):
+        st.metric(label, value, help=help)
+        st.caption(plain(below) or "\u00a0")
+
+
+def _gb(value: float) -> str:
+    return f"{value / 1e9:,.1f} GB"
+
+
+def _by_step(steps: Mapping[str, int]) -> str:
+    return ", ".join(f"{number:,} {step}" for step, number in sorted(steps.items()))
+
+
+def _uptime() -> str:
+    return seconds(time.time() - psutil.Process().create_time())
+
+
+def _show_workers(dashboard: Dashboard | None) -> None:
+    workers = dashboard.engine.workers() if dashboard else []
+    if len(workers) < 2 and all(worker.refused is None for worker in workers):
+        return  # one process on one host: the figures above say it all
+    st.header("Workers", anchor=False)
+    table = pd.DataFrame(
+        [
+            {
+                "worker": worker.address,
+                "host": worker.host,
+                "slots": worker.slots,
+                "memory": worker.memory_bytes / 1e6 if worker.memory_bytes else None,
+                "state": worker.refused or "takes steps",
+            }
+            for worker in workers
+        ]
+    )
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        table,
+        hide_index=True,
+        column_config={
+            "worker": "Worker",
+            "host": "Host",
+            "slots": number("Slots", help="Steps that it runs at once: its dask resource cpu"),
+            "memory": number("Memory (MB)", format="%.0f", help="Of the worker; the work is in its children"),
+            "state": st.column_config.TextColumn("State", width="large"),
+        },
+    )
+
+
+def _show_steps(steps: list[Active], total: int) -> None:
+    st.header("Queue", anchor=False)
+    if not steps:
+        st.caption("Nothing runs and nothing waits.")
+        return
+    table = pd.DataFrame(
+        [
+            {
+                "run": run_url(step.run_id) if step.recipe is not None else None,
+                "experiment": step.experiment or "(private)",
+                "recipe": step.recipe or "",
+                "step": step.step,
+                "progress": 100 * step.progress if step.state == "running" else None,
+                "doing": (step.doing or "") if step.state == "running" else "waits",
+                "seconds": time.time() - step.started_at
+                if step.started_at and step.state == "running"
+                else None,
+                "attempt": step.attempt,
+                "owner": step.owner,
+                "worker": step.worker if step.state == "running" else None,
+            }
+            for step in steps
+        ]
+    )
+    if table["owner"].isna().all():
+        table = table.drop(columns="owner")
+    st.dataframe(
+        table,
+        hide_index=True,
+        placeholder="",
+        column_config={
+            "run": st.column_config.LinkColumn("Run", display_text=r"run=(\d+)", width=60),
+            "experiment": "Experiment",
+            "recipe": st.column_config.TextColumn("Recipe", width=290),
+            "step": st.column_config.TextColumn("Step", width=75),
+            "progress": st.column_config.ProgressColumn("Progress", min_value=0, max_value=100, format="%.0f %%", width=110),
+            "doing": st.column_config.TextColumn("Doing", width=210),
+            "seconds": st.column_config.NumberColumn("Since (s)", format="%.0f", width=75, help="Since the run began"),
+            "attempt": st.column_config.NumberColumn(
+                "Attempt", width=65, help="More than 1: its worker vanished, or it was retried"
+            ),
+            "owner": "Owner",
+            "worker": "Worker",
+        },
+    )  # fmt: skip
+    if total > len(steps):
+        st.caption(f"and {total - len(steps):,} more")
+
+
+def show_storage(settings: Settings, store: Store) -> None:
+    """What lies where, and how large it is."""
+    st.header("Storage", anchor=False)
+    database = store.database.url
+    rows = [
+        ("Database", store.database.dialect.name, database.database or "", _file_bytes(database.database))
+        if store.database.dialect.name == "sqlite"
+        else ("Database", store.database.dialect.name, database.render_as_string(hide_password=True), None),
+        ("Artifacts", "folder" if store.artifacts.is_local else "remote", settings.artifacts,
+         _folder_bytes(settings.artifacts) if store.artifacts.is_local else None),
+        ("Logs", "folder", str(settings.logs), _folder_bytes(str(settings.logs))),
+    ]  # fmt: skip
+    st.dataframe(
+        pd.DataFrame(
+            [
+                (what, kind, place, size(number) if number is not None else "")
+                for what, kind, place, number in rows
+            ],
+            columns=["What", "Kind", "Where", "Size"],
+        ),
+        hide_index=True,
+    )
+
+
+def _file_bytes(path: str | None) -> int:
+    """With its write-ahead log."""
+    return sum(os.path.getsize(f"{path}{end}") for end in ("", "-wal") if os.path.exists(f"{path}{end}"))
+
+
+@st.cache_data(ttl=60, show_spinner=False)
+def _folder_bytes(folder: str) -> int:
+    return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+
+
+def show_versions() -> None:
+    """The libraries that decide results."""
+    st.header("Versions", anchor=False)
+    rows = [("lwdash", lwdash.__version__), ("Python", platform.python_version())]
+    rows += [(name, _version(name) or "not installed") for name in LIBRARIES]
+    table = pd.DataFrame(rows, columns=["Part", "Version"])
+    st.dataframe(table, hide_index=True, height="content")
+    st.caption(plain(platform.platform()))
+
+
+def show_parts() -> None:
+    """The optional parts, whether they are here, and what is missing without them."""
+    st.header("Optional parts", anchor=False)
+    rows = [(name, _version(name) or "not installed", PARTS[name]) for name in OPTIONAL]
+    st.dataframe(
+        pd.DataFrame(rows, columns=["Part", "Version", "What it is for"]), hide_index=True, height="content"
+    )
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def show_server_log() -> None:
+    """The newest lines of this server's log."""
+    st.header("Log of the server", anchor=False)
+    lines = recent_lines()
+    if not lines:
+        st.caption("Nothing was logged since the server started.")
+        return
+    st.code("\n".join(lines), language=None, height=320 if len(lines) > 12 else "content", wrap_lines=True)
