@@ -77,8 +77,8 @@ def random_dataset(facts: Any, rows: int = ROWS) -> Any:
 
 def workbench(path: Path, folder: Path, rows: int = ROWS) -> Any:
     """A workbench for a model file and random rows."""
+    from lwdash.compress.workbench import Workbench
     from lwdash.keras_models.inspection import inspect_model
-    from lwdash.pipeline import Workbench
 
     facts = inspect_model(path)
     return Workbench(

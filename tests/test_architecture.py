@@ -72,7 +72,7 @@ ARROWS: Mapping[str, Allowed] = {
     ),
     # A capsule is files and hashes; its scripts, which lwdash never runs, use what makes a .tflite.
     "lwdash.capsule": allowed(
-        "lwdash.recipe lwdash.pipeline lwdash.datasets lwdash.keras_models", "numpy ai_edge_litert"
+        "lwdash.recipe lwdash.compress lwdash.datasets lwdash.keras_models", "numpy ai_edge_litert"
     ),
     # Advice is read off figures: it writes recipes, and touches neither files nor the database.
     "lwdash.advice": allowed("lwdash.recipe lwdash.parameters lwdash.techniques"),
@@ -95,25 +95,17 @@ ARROWS: Mapping[str, Allowed] = {
     ),
     # The child has no database and no secrets; the process that forks it imports its libraries by name.
     "lwdash.child": allowed(
-        "lwdash.process_lifetime lwdash.pipeline lwdash.stages lwdash.recipe lwdash.measure lwdash.tflite "
-        "lwdash.datasets lwdash.keras_models lwdash.waterfall lwdash.sensitivity",
+        "lwdash.process_lifetime lwdash.compress lwdash.analyses lwdash.recipe lwdash.measure lwdash.tflite "
+        "lwdash.datasets lwdash.keras_models",
         "ai_edge_litert h5py",
     ),
-    "lwdash.pipeline": allowed(
-        "lwdash.agreement lwdash.packing lwdash.contract lwdash.recipe lwdash.techniques lwdash.export lwdash.quantize "
-        "lwdash.keras_models lwdash.datasets lwdash.measure lwdash.tflite lwdash.stages lwdash.waterfall",
+    "lwdash.compress": allowed(
+        "lwdash.analyses lwdash.contract lwdash.recipe lwdash.techniques lwdash.export lwdash.quantize "
+        "lwdash.keras_models lwdash.datasets lwdash.measure lwdash.tflite",
         "numpy",
     ),
-    "lwdash.stages": allowed(),
-    "lwdash.agreement": allowed("lwdash.measure lwdash.export", "numpy"),
-    "lwdash.packing": allowed(
-        "lwdash.agreement lwdash.contract lwdash.measure lwdash.techniques lwdash.export lwdash.quantize",
-        "numpy",
-    ),
-    # Takes a file apart with what puts it together, and measures the parts.
-    "lwdash.waterfall": allowed("lwdash.measure lwdash.tflite", "numpy"),
-    # Writes recipes and quantizes layer by layer, to measure what each of them costs.
-    "lwdash.sensitivity": allowed(
+    # Analyses take a file apart with what puts it together, and measure the parts.
+    "lwdash.analyses": allowed(
         "lwdash.measure lwdash.parameters lwdash.recipe lwdash.techniques lwdash.quantize lwdash.tflite",
         "numpy",
     ),

@@ -88,8 +88,8 @@ class Worker:
         return {"measured": {"layers": layers, "deep_compression": coded, "waterfall": waterfall}}
 
     def _answers(self, job: Job) -> Any:
-        from lwdash.measure.answers import Answers
-        from lwdash.measure.host import this_host
+        from lwdash.measure.output_cache import Answers
+        from lwdash.measure.timing.host_facts import this_host
 
         dataset, key = self._dataset(job)
         inputs, _ = self._once(f"evaluation {key}", lambda: dataset.part("evaluation"))
@@ -101,7 +101,7 @@ class Worker:
 
     def _latency(self, job: Job, tflite: bytes, baseline: bytes, inputs: Any) -> Any:
         """The run's latency: measured in one rotation with those of the runs that this child measures next."""
-        from lwdash.measure.latency import digest, measure_latencies
+        from lwdash.measure.timing.latency import digest, measure_latencies
 
         threads = job["threads"]
         known: dict[tuple[str, str, int], Any] = self._once("latencies", dict)
@@ -128,7 +128,7 @@ class Worker:
         self, job: Job, tflite: bytes, answers: Any, labels: Any, dataset: Any
     ) -> list[dict[str, Any]]:
         """What each stage of the run lost; empty where a stage before the file is no longer kept."""
-        from lwdash.waterfall import measure_waterfall
+        from lwdash.analyses.accuracy_waterfall import measure_waterfall
 
         kept = [(step, self.cache.get(step["key"])) for step in job["trail"]]
         trail = [(step["stage"], step["kind"], found[0].read_bytes()) for step, found in kept if found]
@@ -146,9 +146,9 @@ class Worker:
 
     def sensitivity(self, job: Job) -> dict[str, Any]:
         """Which layer of a run's float file is to blame for what quantizing it costs."""
-        from lwdash.measure.host import this_host
+        from lwdash.analyses.layer_sensitivity import analyse
+        from lwdash.measure.timing.host_facts import this_host
         from lwdash.recipe import parse_recipe
-        from lwdash.sensitivity import analyse
 
         dataset, _ = self._dataset(job)
         recipe = parse_recipe(job["recipe"])
@@ -215,7 +215,7 @@ class Worker:
         """Holds the labels as they are read against the classes that the model gives; None for other tasks."""
         from lwdash.datasets.linter.checks import mixed_rows
         from lwdash.measure.accuracy import looks_like_logits, predicted_classes
-        from lwdash.measure.readings import compare_readings
+        from lwdash.measure.label_readings import compare_readings
         from lwdash.measure.runner import run_within
 
         dataset, _ = self._dataset(job)
@@ -236,7 +236,7 @@ class Worker:
 
     def dissect(self, job: Job) -> dict[str, Any]:
         """The graph and the weight histograms of a run's file, for its page."""
-        from lwdash.measure.dissect import dissect
+        from lwdash.analyses.graph_data import dissect
 
         files = [Path(job[which]).read_bytes() for which in ("tflite", "baseline")]
         return {"dissected": dissect(files[0], files[1], job["layer_names"])}
@@ -268,7 +268,7 @@ class Worker:
 
     def compare(self, job: Job) -> dict[str, Any]:
         """What differs between two .tflite files that should be the same."""
-        from lwdash.measure.differences import differences
+        from lwdash.tflite.differences import differences
 
         return {
             "differences": differences(*(Path(job[which]).read_bytes() for which in ("expected", "found")))
@@ -287,8 +287,8 @@ class Worker:
         }
 
     def _workbench(self, job: Job) -> Any:
+        from lwdash.compress.workbench import Workbench
         from lwdash.keras_models.model_facts import ModelFacts
-        from lwdash.pipeline import Workbench
 
         dataset, key = self._dataset(job)
         return self._once(
@@ -307,12 +307,12 @@ class Worker:
 
     def _dataset(self, job: Job) -> tuple[Any, str]:
         """The rows as arrays, and the key of all that decides them."""
+        from lwdash.compress.stages import content_key
         from lwdash.datasets.data_facts import DataFacts
         from lwdash.datasets.data_settings import DataSettings
         from lwdash.datasets.dataset import Dataset
         from lwdash.datasets.prepare import prepare
         from lwdash.keras_models.model_facts import ModelFacts
-        from lwdash.stages import content_key
 
         facts = ModelFacts.from_dict(job["model_facts"])
         inputs, outputs = facts.ports

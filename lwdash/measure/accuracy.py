@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.errors import DataRefused
-from lwdash.measure.targets import with_own_spread, worst_target
+from lwdash.measure.target_errors import with_own_spread, worst_target
 
 TASKS = ("classification", "binary", "multi-label", "regression", "reconstruction")
 _Z = 1.959963984540054  # the 97.5 % point of the normal distribution

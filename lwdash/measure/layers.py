@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lwdash.measure.ledger import Ledger, byte_ledger
+from lwdash.measure.byte_ledger import Ledger, byte_ledger
 from lwdash.measure.macs import operator_macs
 from lwdash.measure.size import Statistics, tensor_statistics
 from lwdash.tflite.reader import Operator, TfliteFacts

@@ -11,10 +11,7 @@ import numpy as np
 
 from lwdash.errors import DataRefused
 from lwdash.measure.accuracy import Quality, agreement, judge, looks_like_logits, whole_rows
-from lwdash.measure.answers import Answers
 from lwdash.measure.arena import plan_arena
-from lwdash.measure.delegation import Delegation, delegation, delegation_of
-from lwdash.measure.explain import why_not_faster
 from lwdash.measure.fidelity import (
     OutputFidelity,
     fits_16_bits,
@@ -23,14 +20,12 @@ from lwdash.measure.fidelity import (
     task_of_output,
 )
 from lwdash.measure.flips import find_flips, turned_rows
-from lwdash.measure.host import Host, this_host
-from lwdash.measure.latency import Latency, compare_latency
+from lwdash.measure.label_readings import doubted, is_below_chance
 from lwdash.measure.layer_error import layer_errors
 from lwdash.measure.layers import LayerTable, layer_table
 from lwdash.measure.micro_runtime import why_not_on_micro
-from lwdash.measure.operator_time import operator_times
-from lwdash.measure.positions import by_position, compare_positions, compare_positions_without_labels
-from lwdash.measure.readings import doubted, is_below_chance
+from lwdash.measure.output_cache import Answers
+from lwdash.measure.position_accuracy import by_position, compare_positions, compare_positions_without_labels
 from lwdash.measure.runner import Runner
 from lwdash.measure.size import gzip_bytes
 from lwdash.measure.target_verdict import (
@@ -38,6 +33,11 @@ from lwdash.measure.target_verdict import (
     compare_targets,
     with_lost_outputs,
 )
+from lwdash.measure.timing.delegation import Delegation, delegation, delegation_of
+from lwdash.measure.timing.host_facts import Host, this_host
+from lwdash.measure.timing.latency import Latency, compare_latency
+from lwdash.measure.timing.operator_time import operator_times
+from lwdash.measure.timing.speed_reasons import why_not_faster
 from lwdash.measure.verdict import (
     MARGIN,
     Verdict,

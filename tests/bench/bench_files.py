@@ -15,8 +15,8 @@ from networks import LARGE_NETWORKS, NETWORKS, built, rows_for
 
 from lwdash.errors import LwdashError
 from lwdash.measure.accuracy import sqnr_db
-from lwdash.measure.delegation import Delegation, delegation_of
 from lwdash.measure.runner import Runner
+from lwdash.measure.timing.delegation import Delegation, delegation_of
 from lwdash.quantize.activation_ranges import activation_ranges
 from lwdash.recipe import parse_recipe
 from lwdash.techniques import TECHNIQUES, needs_rows

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from lwdash.measure.latency import compare_latency
+from lwdash.measure.timing.latency import compare_latency
 from lwdash.techniques import TECHNIQUES
 
 REPEATS = 10
@@ -25,7 +25,7 @@ COVERED = 0.93
 ONCE = """
 import json, sys
 import numpy as np
-from lwdash.measure.latency import compare_latency
+from lwdash.measure.timing.latency import compare_latency
 run, baseline = (open(path, "rb").read() for path in sys.argv[1:3])
 found = compare_latency(run, baseline, dict(np.load(sys.argv[3])))
 print(json.dumps([found.speedup, *found.speedup_ci, found.seconds]))

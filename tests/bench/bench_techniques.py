@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lwdash.compress.workbench import Compressed, Workbench
 from lwdash.datasets.dataset import Dataset
 from lwdash.examples.heartbeat import heartbeats
 from lwdash.examples.training import import_keras, train
@@ -21,7 +22,6 @@ from lwdash.measure.accuracy import Quality, judge
 from lwdash.measure.deep_compression import deep_compression
 from lwdash.measure.runner import Runner
 from lwdash.measure.verdict import WORSE, Verdict, compare_right_rows
-from lwdash.pipeline import Compressed, Workbench
 from lwdash.recipe import parse_recipe
 from lwdash.tflite.reader import read_tflite
 

@@ -25,13 +25,13 @@ from typing import Any
 import numpy as np
 from search_networks import NETWORKS, SEED
 
+from lwdash.compress.workbench import Workbench
 from lwdash.datasets.dataset import Dataset
 from lwdash.errors import LwdashError
 from lwdash.examples.training import import_keras, train
 from lwdash.keras_models.inspection import inspect_model
-from lwdash.measure.answers import Answers
+from lwdash.measure.output_cache import Answers
 from lwdash.measure.run import measure
-from lwdash.pipeline import Workbench
 from lwdash.recipe import Recipe, make_recipe, parse_recipe
 
 TABLE = Path(__file__).parents[1] / "fixtures" / "search_runs.csv"

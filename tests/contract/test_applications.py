@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lwdash.agreement import check_export, predict
+from lwdash.compress.agreement import check_export, predict
+from lwdash.compress.quantizer_choice import pack
 from lwdash.errors import ModelRefused
 from lwdash.export.keras_converter import convert_with
 from lwdash.keras_models.bridge.twin import find_twin
@@ -20,7 +21,6 @@ from lwdash.keras_models.load import load_model
 from lwdash.keras_models.scan.config_scan import scan_model_config
 from lwdash.measure.accuracy import sqnr_db
 from lwdash.measure.runner import Runner
-from lwdash.packing import pack
 from lwdash.techniques import TECHNIQUES, float32
 
 LIBRARIES = ["keras", "tf_keras"]

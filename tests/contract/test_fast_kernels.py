@@ -8,10 +8,10 @@ import pytest
 
 from lwdash.contract import Packed
 from lwdash.measure.accuracy import sqnr_db
-from lwdash.measure.delegation import delegation_of
-from lwdash.measure.explain import why_not_faster
-from lwdash.measure.host import this_host
 from lwdash.measure.runner import Runner
+from lwdash.measure.timing.delegation import delegation_of
+from lwdash.measure.timing.host_facts import this_host
+from lwdash.measure.timing.speed_reasons import why_not_faster
 from lwdash.quantize.fast_kernels import (
     MAX_GROWTH,
     MIN_POINTWISE_VALUES,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lwdash.agreement import check_export, check_packed, predict
+from lwdash.compress.agreement import check_export, check_packed, predict
 from lwdash.errors import ConversionFailed
 from lwdash.export.unrolled_loops import LOOPS, recurrent_layers, refuse_loops, without_loops
 from lwdash.quantize.read_back import computed, float_operators

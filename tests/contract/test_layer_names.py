@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lwdash.agreement import check_packed
+from lwdash.compress.agreement import check_packed
 from lwdash.errors import ResultRejected
 from lwdash.measure.layers import layer_table
 from lwdash.quantize.read_back import computed

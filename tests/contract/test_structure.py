@@ -466,9 +466,9 @@ def test_a_narrower_model_is_kept_and_then_pruned_and_quantized(library: str, tm
 
 
 def bench_of(library: str, folder: Path) -> Any:
+    from lwdash.compress.workbench import Workbench
     from lwdash.datasets.dataset import Dataset
     from lwdash.keras_models.inspection import inspect_model
-    from lwdash.pipeline import Workbench
 
     path = folder / f"{library}.keras"
     model_of("residual", library).save(path)

@@ -16,7 +16,7 @@ from lwdash.datasets.linter.checks import lint
 from lwdash.datasets.prepare import prepare
 from lwdash.errors import DataRefused
 from lwdash.measure.accuracy import judge
-from lwdash.measure.positions import by_position, compare_positions, compare_positions_without_labels
+from lwdash.measure.position_accuracy import by_position, compare_positions, compare_positions_without_labels
 
 SEQUENCE = [("x", (6, 2), "float32")], [("y", (6, 3), "float32")]
 IMAGE = [("x", (4, 5, 1), "float32")], [("y", (4, 5, 1), "float32")]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from measure_models import Model, dense_model, int8_dense_model
 
-from lwdash.measure.differences import differences
-from lwdash.measure.dissect import BINS, dissect
+from lwdash.analyses.graph_data import BINS, dissect
 from lwdash.measure.ports import input_order, judged_output
+from lwdash.tflite.differences import differences
 from lwdash.tflite.reader import read_tflite
 from lwdash.tflite.tensor import TfliteUnreadable
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from measure_models import dense_model
 
-from lwdash.measure import answers as kept
-from lwdash.measure.answers import Answers
+from lwdash.measure import output_cache as kept
+from lwdash.measure.output_cache import Answers
 from lwdash.measure.runner import Runner
 
 ROWS = {"x": np.random.default_rng(0).normal(size=(90, 4)).astype(np.float32)}

@@ -10,7 +10,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from measure_models import Model, dense_model, int8_dense_model, packed
 
-from lwdash.measure.ledger import byte_ledger
+from lwdash.measure.byte_ledger import byte_ledger
 from lwdash.tflite.reader import read_tflite
 from lwdash.tflite.schema import TABLES
 from lwdash.tflite.tensor import TfliteUnreadable

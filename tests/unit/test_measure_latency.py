@@ -13,13 +13,13 @@ import pytest
 from measure_models import Model, dense_model, int8_dense_model
 
 from lwdash.errors import LwdashError
-from lwdash.measure import rotation
-from lwdash.measure.delegation import delegation
-from lwdash.measure.explain import float_operators, why_not_faster
-from lwdash.measure.host import Host, flags_in, this_host
-from lwdash.measure.latency import DRIFT, compare_latency, digest, measure_latencies, ratio_interval
-from lwdash.measure.rotation import take_turns
 from lwdash.measure.runner import Runner
+from lwdash.measure.timing import rotation
+from lwdash.measure.timing.delegation import delegation
+from lwdash.measure.timing.host_facts import Host, flags_in, this_host
+from lwdash.measure.timing.latency import DRIFT, compare_latency, digest, measure_latencies, ratio_interval
+from lwdash.measure.timing.rotation import take_turns
+from lwdash.measure.timing.speed_reasons import float_operators, why_not_faster
 from lwdash.tflite.reader import read_tflite
 
 PLAIN_HOST = Host("Old Chip", "x86_64", 2, ("avx2",), 1, "2.3.0", "Linux")

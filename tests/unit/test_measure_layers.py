@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from measure_models import Model, dense_model, int8_dense_model, packed
 
+from lwdash.measure.byte_ledger import Ledger
 from lwdash.measure.layers import LayerTable, layer_table
-from lwdash.measure.ledger import Ledger
 from lwdash.tflite.reader import read_tflite
 
 

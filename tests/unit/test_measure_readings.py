@@ -8,7 +8,7 @@ import pytest
 from lwdash.datasets.data_settings import DataSettings
 from lwdash.datasets.linter.findings import ERROR, WARNING
 from lwdash.engine.label_findings import label_findings
-from lwdash.measure.readings import (
+from lwdash.measure.label_readings import (
     BELOW_CHANCE,
     CANNOT_TELL,
     CONTRADICTED,

@@ -12,7 +12,7 @@ from measure_models import Model, dense_model
 from scipy import special
 
 from lwdash.errors import DataRefused, ResultRejected
-from lwdash.measure.answers import Answers
+from lwdash.measure.output_cache import Answers
 from lwdash.measure.run import measure
 
 CONTRACT = {

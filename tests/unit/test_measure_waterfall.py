@@ -7,9 +7,8 @@ import pytest
 from measure_models import Model, dense_model, int8_dense_model
 from scipy import special
 
-from lwdash.measure.answers import Answers
-from lwdash.measure.runner import Runner
-from lwdash.measure.waterfall import (
+from lwdash.analyses.accuracy_waterfall import FILE, FLOAT_FILE, OUTPUTS, measure_waterfall
+from lwdash.analyses.stage_losses import (
     Answered,
     formats_of,
     read_outputs,
@@ -19,8 +18,9 @@ from lwdash.measure.waterfall import (
     with_weights_of,
     write_outputs,
 )
+from lwdash.measure.output_cache import Answers
+from lwdash.measure.runner import Runner
 from lwdash.tflite.reader import read_tflite
-from lwdash.waterfall import FILE, FLOAT_FILE, OUTPUTS, measure_waterfall
 
 KERNEL = np.array([[0.5, -1.0, 0.25], [1.0, 0.75, -0.5]])
 SCALES = np.array([0.01, 0.02])

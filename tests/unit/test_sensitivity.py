@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from measure_models import Model
 
+from lwdash.analyses.layer_sensitivity import WORTH_IT_DB, Figure, Kept, advise, analyse, format_to_try
 from lwdash.recipe import parse_recipe
-from lwdash.sensitivity import WORTH_IT_DB, Figure, Kept, advise, analyse, format_to_try
 
 WIDTH = 16
 

@@ -69,10 +69,10 @@ def main() -> int:
 
 def rebuild(capsule: dict[str, Any], model: Path, data: Path, own: dict[str, Path | None]) -> bytes:
     """The .tflite that the recipe makes of these files, with the capsule's settings and seed."""
+    from lwdash.compress.workbench import Workbench
     from lwdash.datasets.data_settings import DataSettings
     from lwdash.datasets.prepare import prepare
     from lwdash.keras_models.inspection import inspect_model
-    from lwdash.pipeline import Workbench
     from lwdash.recipe import parse_recipe
 
     facts = inspect_model(model)

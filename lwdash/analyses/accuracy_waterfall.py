@@ -5,9 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lwdash.measure.answers import Answers
-from lwdash.measure.ports import judged_output
-from lwdash.measure.waterfall import (
+from lwdash.analyses.stage_losses import (
     ACTIVATIONS,
     BORDERS,
     WEIGHTS,
@@ -18,6 +16,8 @@ from lwdash.measure.waterfall import (
     waterfall,
     with_weights_of,
 )
+from lwdash.measure.output_cache import Answers
+from lwdash.measure.ports import judged_output
 from lwdash.tflite.reader import read_tflite
 from lwdash.tflite.rewrites.input_output_types import with_borders
 
@@ -36,7 +36,7 @@ def measure_waterfall(
     judged: int = 0,
     is_logit: bool | None = None,
 ) -> list[dict[str, Any]]:
-    """The stages of a run, JSON-able, as `lwdash.measure.waterfall.Stage` has them.
+    """The stages of a run, JSON-able, as `lwdash.analyses.stage_losses.Stage` has them.
 
     trail: (stage, OUTPUTS or FILE, content) of what came before `tflite`, the Keras model first, the float .tflite last.
     answers, labels: of all evaluation rows; the trail's outputs are of `rows_to_answer` of them, and so is every stage.

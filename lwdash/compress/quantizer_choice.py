@@ -6,7 +6,7 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
-from lwdash.agreement import Rows, check_packed
+from lwdash.compress.agreement import Rows, check_packed
 from lwdash.contract import Convert, Packed
 from lwdash.errors import InternalFault, RecipeError
 from lwdash.export.unrolled_loops import LOOPS

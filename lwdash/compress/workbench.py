@@ -12,7 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from lwdash.agreement import check_export, match_outputs, predict
+from lwdash.analyses.accuracy_waterfall import FILE, FLOAT_FILE, OUTPUTS
+from lwdash.analyses.stage_losses import rows_to_answer, write_outputs
+from lwdash.compress.agreement import check_export, match_outputs, predict
+from lwdash.compress.quantizer_choice import pack
+from lwdash.compress.stages import Cache, Made, StageReport, Stages, content_key, library_versions
 from lwdash.contract import Configure, Progress, Rows, Skipped, Training
 from lwdash.datasets.dataset import Dataset
 from lwdash.errors import BridgeRefused, ConversionFailed, RecipeError, ResultRejected
@@ -25,14 +29,10 @@ from lwdash.keras_models.load import load_model
 from lwdash.keras_models.model_facts import ModelFacts
 from lwdash.keras_models.saved_model.function import load_saved_function
 from lwdash.keras_models.stored_model import kernels, read_model, write_model
-from lwdash.measure.waterfall import rows_to_answer, write_outputs
-from lwdash.packing import pack
 from lwdash.quantize.structure_audit import Finding, as_facts, audit, lost_structure
 from lwdash.recipe import Recipe, Step
-from lwdash.stages import Cache, Made, StageReport, Stages, content_key, library_versions
 from lwdash.techniques import TECHNIQUES, needs_rows
 from lwdash.tflite.reader import read_tflite
-from lwdash.waterfall import FILE, FLOAT_FILE, OUTPUTS
 
 COMPARED_ROWS = 16
 STRUCTURING = ("prune", "cluster")

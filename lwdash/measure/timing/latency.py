@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lwdash.errors import LwdashError
-from lwdash.measure.rotation import Session, run_session, warm_up
+from lwdash.measure.timing.rotation import Session, run_session, warm_up
 
 MIN_SESSIONS = 8
 SESSIONS_OF_A_BASELINE = 4

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lwdash import packing
+from lwdash.compress import quantizer_choice
 from lwdash.contract import Packed
 from lwdash.errors import ConversionFailed, RecipeError, ResultRejected
 
@@ -32,12 +32,12 @@ def files(monkeypatch: pytest.MonkeyPatch) -> dict[bytes, tuple[list[str], float
             raise ResultRejected("its error is larger than its signal")
         return known[packed][1]
 
-    monkeypatch.setattr(packing, "check_packed", check)
-    monkeypatch.setattr(packing, "check_kernels", lambda data: None)
-    monkeypatch.setattr(packing, "rows_as_taken", lambda data, rows: rows)
-    monkeypatch.setattr(packing, "float_operators", lambda data, reason: known[data][0])
+    monkeypatch.setattr(quantizer_choice, "check_packed", check)
+    monkeypatch.setattr(quantizer_choice, "check_kernels", lambda data: None)
+    monkeypatch.setattr(quantizer_choice, "rows_as_taken", lambda data, rows: rows)
+    monkeypatch.setattr(quantizer_choice, "float_operators", lambda data, reason: known[data][0])
     monkeypatch.setattr(
-        packing, "computed", lambda data: [SimpleNamespace(kind=kind) for kind in known[data][0]]
+        quantizer_choice, "computed", lambda data: [SimpleNamespace(kind=kind) for kind in known[data][0]]
     )
     return known
 
@@ -72,7 +72,7 @@ def technique(
 
 
 def pack(one: Any, straight: bytes | None = None) -> tuple[Packed, float | None]:
-    return packing.pack(
+    return quantizer_choice.pack(
         one,
         Params(),
         SOURCE,
@@ -136,7 +136,7 @@ def test_a_file_that_the_builtin_kernels_refuse_is_not_taken(
         if data == b"a":
             raise ConversionFailed("LiteRT's own kernels refuse the file")
 
-    monkeypatch.setattr(packing, "check_kernels", check)
+    monkeypatch.setattr(quantizer_choice, "check_kernels", check)
     files[b"a"], files[b"b"] = ([], 40.0), ([], 30.0)
     assert pack(technique(b"a", {"other": b"b"}))[0].data == b"b"
 

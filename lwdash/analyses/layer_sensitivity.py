@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from lwdash.analyses.stage_losses import spread
 from lwdash.errors import ConversionFailed, RecipeError, ResultRejected
 from lwdash.measure.accuracy import agreement, judge, looks_like_logits, predicted_classes, sqnr_db
 from lwdash.measure.ports import judged_output
 from lwdash.measure.runner import Runner
-from lwdash.measure.waterfall import spread
 from lwdash.parameters import Overrides
 from lwdash.quantize.activation_ranges import Ranges, activation_ranges
 from lwdash.quantize.fast_kernels import fitted

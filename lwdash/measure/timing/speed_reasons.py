@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lwdash.measure.delegation import Delegation, listed
-from lwdash.measure.host import Host
-from lwdash.measure.latency import Latency
+from lwdash.measure.timing.delegation import Delegation, listed
+from lwdash.measure.timing.host_facts import Host
+from lwdash.measure.timing.latency import Latency
 from lwdash.shares import as_percent
 from lwdash.tflite.reader import Operator, TfliteFacts
 from lwdash.tflite.tensor import is_float, is_integer

@@ -1,0 +1,1 @@
+"""Latency: of whole files in rotation, of single operators, and the reasons for it."""
