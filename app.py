@@ -10,20 +10,20 @@ from anyio import to_thread
 from starlette.middleware import Middleware
 
 import lwdash
-from lwdash import dashboard
 from lwdash.engine.scheduler import Engine
 from lwdash.errors import UserMistake
-from lwdash.prometheus import metrics_text
-from lwdash.server.access import upload_token
+from lwdash.server import backend
 from lwdash.server.gate import Gate, local_names
 from lwdash.server.heap import spare_what_stays
 from lwdash.server.identity import check_sign_in, is_sign_in_on
-from lwdash.server.journal import set_up_logging
+from lwdash.server.logs import set_up_logging
 from lwdash.server.opening import inline_scripts, page_routes
 from lwdash.server.plotly_js import plotly_route
 from lwdash.server.policy import page_policy
+from lwdash.server.prometheus import metrics_text
 from lwdash.server.routes import routes
-from lwdash.server.takeaway import takeaway_routes
+from lwdash.server.run_downloads import takeaway_routes
+from lwdash.server.upload_access import upload_token
 from lwdash.server.uploads import remove_partial_uploads
 from lwdash.settings import load_settings
 from lwdash.ui.glossary import entry_list
@@ -42,7 +42,7 @@ logging.getLogger(__name__).info(
     settings.home,
     "people sign in" if is_sign_in_on(settings.auth) else "nobody has to sign in",
 )
-serving = dashboard.serve(settings, store, Engine(settings, store))
+serving = backend.serve(settings, store, Engine(settings, store))
 FIRST_PAGE_S = 2.0
 """The first page is drawn in this time; importing dask beside it would make it wait."""
 base_url = st.get_option("server.baseUrlPath")

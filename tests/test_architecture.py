@@ -22,7 +22,7 @@ TRAINING = HEAVY - {"ai_edge_litert", "litert_quantizer"}
 
 
 class Allowed(NamedTuple):
-    """What a part may import besides itself, `lwdash`, `lwdash.errors`, `lwdash.shares` and the standard library."""
+    """What a part may import besides itself, `lwdash`, `lwdash.errors`, `lwdash.percent_text` and the standard library."""
 
     ours: frozenset[str] = frozenset()
     libraries: frozenset[str] = frozenset()
@@ -40,33 +40,24 @@ FACTS = (
 )
 ARROWS: Mapping[str, Allowed] = {
     "app": allowed(
-        "lwdash.ui lwdash.engine lwdash.server lwdash.settings lwdash.home lwdash.dashboard lwdash.prometheus storage",
+        "lwdash.ui lwdash.engine lwdash.server lwdash.settings lwdash.home storage",
         "streamlit starlette anyio",
     ),
-    # What routes and the System page ask for: the server's parts joined with the storage.
-    "lwdash.dashboard": allowed(
-        "lwdash.ui.shared.addresses lwdash.engine lwdash.report lwdash.server lwdash.settings storage",
-        "starlette",
-    ),
-    "lwdash.prometheus": allowed("lwdash.dashboard lwdash.engine storage", "psutil prometheus_client"),
     "pages": allowed(
         "lwdash.ui lwdash.charts lwdash.metrics lwdash.engine.submit storage", "streamlit pandas"
     ),
     "storage": allowed("", "sqlalchemy alembic fsspec pandas"),
-    "lwdash.__main__": allowed(
-        "lwdash.commands lwdash.engine lwdash.recipe lwdash.search lwdash.settings lwdash.home "
-        "lwdash.datasets.data_settings storage"
-    ),
-    "lwdash.commands": allowed(
-        "lwdash.advice lwdash.engine lwdash.settings lwdash.keras_models.model_facts lwdash.datasets.data_settings "
-        "lwdash.capsule lwdash.search storage",
+    "lwdash.__main__": allowed("lwdash.cli"),
+    "lwdash.cli": allowed(
+        "lwdash.advice lwdash.capsule lwdash.datasets.data_settings lwdash.engine lwdash.home "
+        "lwdash.keras_models.model_facts lwdash.recipe lwdash.search lwdash.settings storage",
         "sqlalchemy",
     ),
     "lwdash.ui": allowed(
         "lwdash.recipe lwdash.parameters lwdash.techniques lwdash.charts lwdash.metrics lwdash.report lwdash.advice "
         "lwdash.engine.submit "
-        "lwdash.engine.inspection lwdash.engine.linting lwdash.settings lwdash.home lwdash.dashboard lwdash.commands.doctor "
-        f"lwdash.server.access lwdash.server.identity lwdash.server.journal lwdash.examples storage {FACTS} "
+        "lwdash.engine.inspection lwdash.engine.linting lwdash.settings lwdash.home lwdash.server.backend lwdash.cli.doctor "
+        f"lwdash.server.upload_access lwdash.server.identity lwdash.server.logs lwdash.examples storage {FACTS} "
         "lwdash.keras_models.obstacles lwdash.search.space lwdash.search.outcomes lwdash.search.story",
         "streamlit pandas numpy plotly psutil",
     ),
@@ -81,10 +72,14 @@ ARROWS: Mapping[str, Allowed] = {
     "lwdash.metrics": allowed("", "pandas numpy"),
     # One HTML file of figures and tables, whoever hands them in: it knows neither pages nor storage.
     "lwdash.report": allowed("", "pandas plotly"),
-    "lwdash.server": allowed("", "streamlit starlette anyio"),
+    # The routes, and what they answer with from storage and engine; never a page.
+    "lwdash.server": allowed(
+        "lwdash.engine lwdash.report lwdash.settings storage",
+        "streamlit starlette anyio psutil prometheus_client",
+    ),
     "lwdash.engine": allowed(
         "lwdash.recipe lwdash.techniques lwdash.child.link lwdash.process_lifetime lwdash.settings lwdash.home "
-        "lwdash.explanations lwdash.capsule "
+        "lwdash.failure_causes lwdash.capsule "
         f"lwdash.search lwdash.keras_models.obstacles lwdash.child.warm_parent storage {FACTS}",
         "dask distributed psutil prometheus_client pandas",
     ),
@@ -118,13 +113,13 @@ ARROWS: Mapping[str, Allowed] = {
         HEAVY,
     ),
     "lwdash.export": allowed(
-        "lwdash.contract lwdash.quantize lwdash.training lwdash.keras_models lwdash.tflite lwdash.explanations",
+        "lwdash.contract lwdash.quantize lwdash.training lwdash.keras_models lwdash.tflite lwdash.failure_causes",
         "numpy",
         HEAVY,
     ),
     # A process that a quantizer starts ends with it, as the child itself does (process_lifetime).
     "lwdash.quantize": allowed(
-        "lwdash.contract lwdash.parameters lwdash.training lwdash.tflite lwdash.explanations lwdash.process_lifetime",
+        "lwdash.contract lwdash.parameters lwdash.training lwdash.tflite lwdash.failure_causes lwdash.process_lifetime",
         "numpy",
         HEAVY,
     ),
@@ -139,10 +134,10 @@ ARROWS: Mapping[str, Allowed] = {
     "lwdash.settings": allowed("", "dotenv psutil"),
     "lwdash.home": allowed("lwdash.settings storage"),
     "lwdash.parameters": allowed(),
-    "lwdash.explanations": allowed(),
+    "lwdash.failure_causes": allowed(),
     "lwdash.process_lifetime": allowed(),
     "lwdash.errors": allowed(),
-    "lwdash.shares": allowed(),
+    "lwdash.percent_text": allowed(),
     "lwdash": allowed(),
 }
 SOURCES = sorted(
@@ -198,7 +193,7 @@ def is_allowed(module: str, part: str) -> bool:
         return module.split(".")[0] in sys.stdlib_module_names or module.split(".")[0] in rule.libraries
     known = rule.ours | {part} if part != "lwdash" else rule.ours
     below = any(module == name or module.startswith(name + ".") for name in known)
-    return below or module in ("lwdash", "lwdash.errors", "lwdash.shares")
+    return below or module in ("lwdash", "lwdash.errors", "lwdash.percent_text")
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)

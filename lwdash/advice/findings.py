@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lwdash.advice.evidence import Evidence
-from lwdash.shares import as_percent
+from lwdash.percent_text import as_percent
 
 KEPT_ZEROS = 0.95
 VISIBLE_ZEROS = 0.3

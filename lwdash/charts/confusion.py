@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from lwdash.charts.literal import names_as_text
-from lwdash.shares import as_percent
+from lwdash.percent_text import as_percent
 
 MOST_CLASSES = 40
 """Of more classes, those with the most confusion are drawn."""

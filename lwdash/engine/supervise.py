@@ -18,7 +18,7 @@ from lwdash.engine.host import CHANGED, Host, this_host
 from lwdash.engine.journal import step_began, step_ended
 from lwdash.engine.room import Place, place_for
 from lwdash.engine.stage_cache import find_stage, keep_stage
-from lwdash.explanations import explain_log
+from lwdash.failure_causes import explain_log
 from lwdash.settings import Settings
 from storage import experiments, run_rows, runs
 from storage.errors import MissingArtifact

@@ -8,11 +8,11 @@ from io import StringIO
 from typing import Any
 
 from lwdash.errors import ConversionFailed
-from lwdash.explanations import explain_failure
 from lwdash.export.fused_names import name_fused_layers
 from lwdash.export.kernel_names import name_kernels
 from lwdash.export.lite_forms import in_lite_forms
 from lwdash.export.traced_function import traced_function
+from lwdash.failure_causes import explain_failure
 from lwdash.keras_models.ports import library_of
 from lwdash.keras_models.saved_model.function import SavedFunction
 from lwdash.tflite.flatbuffer import read_model, text, write_model

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.contract import Skipped
-from lwdash.shares import as_percent
+from lwdash.percent_text import as_percent
 from lwdash.tflite.flatbuffer import read_model
 from lwdash.training.kernel_structure import structure_of
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from lwdash.contract import Rows
 from lwdash.errors import ConversionFailed
-from lwdash.explanations import explain_crash
+from lwdash.failure_causes import explain_crash
 from lwdash.process_lifetime import die_with_parent
 from lwdash.quantize.input_types import rows_as_taken
 from lwdash.tflite.flatbuffer import read_model, text, write_model

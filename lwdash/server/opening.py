@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from lwdash.server.answers import prefix_of
 from lwdash.server.plotly_js import NAME
+from lwdash.server.responses import prefix_of
 
 PAGES = ("new", "experiment", "run", "glossary", "system")
 """All but the one at the root, and the one of who has signed in."""

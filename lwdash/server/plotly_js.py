@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from lwdash.server.answers import prefix_of
+from lwdash.server.responses import prefix_of
 
 NAME = "plotly.min.js"
 

@@ -15,8 +15,8 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from lwdash.errors import UploadRefused
-from lwdash.server.access import refusal
-from lwdash.server.answers import DOWNLOAD, NEVER_CACHED, REFUSALS, SIGN_IN, failed, prefix_of, refused
+from lwdash.server.responses import DOWNLOAD, NEVER_CACHED, REFUSALS, SIGN_IN, failed, prefix_of, refused
+from lwdash.server.upload_access import refusal
 from lwdash.server.uploads import receive_upload
 
 _LOG = logging.getLogger(__name__)

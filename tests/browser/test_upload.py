@@ -24,7 +24,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from lwdash.server.access import upload_token
+from lwdash.server.upload_access import upload_token
 from lwdash.server.routes import routes
 
 folder = Path(os.environ["UPLOAD_FOLDER"])

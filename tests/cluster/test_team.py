@@ -20,7 +20,7 @@ from s3 import S3
 
 import lwdash
 from cluster.team import Team, free_port
-from lwdash.commands.doctor import look_at_cluster
+from lwdash.cli.doctor import look_at_cluster
 from lwdash.datasets.data_settings import DataSettings
 from lwdash.engine import submit
 from lwdash.engine.inspection import inspect_file

@@ -8,7 +8,7 @@ import pytest
 from s3 import S3
 from sqlalchemy import insert, update
 
-from lwdash.commands import gc
+from lwdash.cli import gc
 from lwdash.engine.quota import Quota
 from lwdash.settings import load_settings
 from storage import experiments, retention, runs, stages

@@ -10,10 +10,10 @@ from seeding import seed_experiment
 from sqlalchemy import update
 from visit import shown, words
 
-from lwdash import dashboard
 from lwdash.engine import journal
 from lwdash.engine.workers import Worker, of_cluster
-from lwdash.prometheus import metrics_text
+from lwdash.server import backend
+from lwdash.server.prometheus import metrics_text
 from lwdash.settings import load_settings
 from lwdash.ui.shared import access, page_paths
 from storage import runs, sharing
@@ -39,11 +39,11 @@ LAPTOP = Watched("embedded", [Worker("process 7", "laptop", 2, 10**8)])
 @pytest.fixture(autouse=True)
 def nothing_served() -> Iterator[None]:
     yield
-    dashboard._SERVING.clear()
+    backend._SERVING.clear()
 
 
-def serve(store: Store, engine: Any) -> dashboard.Dashboard:
-    return dashboard.serve(load_settings(), store, engine)
+def serve(store: Store, engine: Any) -> backend.Dashboard:
+    return backend.serve(load_settings(), store, engine)
 
 
 def test_an_idle_laptop_is_told_in_a_few_figures(home: Store) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from conftest import Called, Finished, Sample, call_lwdash
 
-from lwdash.commands.records import FIGURES, table_lines
+from lwdash.cli.run_records import FIGURES, table_lines
 from lwdash.measure.runner import Runner
 
 RUN_KEYS = {

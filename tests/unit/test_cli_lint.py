@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from conftest import Finished, call_lwdash
 
-from lwdash.__main__ import main
+from lwdash.cli.main import main
 from lwdash.datasets.linter.findings import CODES
 from lwdash.engine import submit
 from lwdash.errors import UserMistake

@@ -10,11 +10,11 @@ from seeding import seed_experiment
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from lwdash.dashboard import Dashboard
 from lwdash.engine import capsules
 from lwdash.engine.scheduler import Engine
+from lwdash.server.backend import Dashboard
 from lwdash.server.routes import routes
-from lwdash.server.takeaway import takeaway_routes
+from lwdash.server.run_downloads import takeaway_routes
 from lwdash.settings import load_settings
 from storage import run_rows, runs
 from storage.errors import DamagedArtifact

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lwdash.explanations import explain_crash, explain_failure, explain_log
+from lwdash.failure_causes import explain_crash, explain_failure, explain_log
 
 FLEX_MESSAGE = """
 Could not translate MLIR to FlatBuffer. <unknown>:0: error: loc("a"): 'tf.Angle' op is neither a custom op nor a flex op

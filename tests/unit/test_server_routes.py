@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from lwdash.errors import NotFound, UploadRefused
-from lwdash.server.access import TOKEN_HEADER, refusal, upload_token
-from lwdash.server.answers import SignInNeeded
+from lwdash.server.responses import SignInNeeded
 from lwdash.server.routes import routes
+from lwdash.server.upload_access import TOKEN_HEADER, refusal, upload_token
 
 TOKEN = "a-token"
 MODEL = bytes(range(256)) * 40

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lwdash.shares import as_percent
+from lwdash.percent_text import as_percent
 
 
 @pytest.mark.parametrize(

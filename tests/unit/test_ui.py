@@ -5,12 +5,12 @@ import math
 
 import pytest
 
-from lwdash.__main__ import COMMANDS
+from lwdash.cli.main import COMMANDS
+from lwdash.report.file_names import file_name
 from lwdash.settings import PROJECT, Settings
 from lwdash.techniques import TECHNIQUES
 from lwdash.ui.run.overview_tab import duration, summary
 from lwdash.ui.shared import number_text
-from lwdash.ui.shared.addresses import file_name
 from lwdash.ui.shared.markdown_text import code, plain
 
 

@@ -12,10 +12,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from lwdash.commands.verify import compare_figures, compare_libraries, lines
+from lwdash.cli.verify import compare_figures, compare_libraries, lines
 from lwdash.errors import NotFound
-from lwdash.server.answers import SignInNeeded
-from lwdash.server.takeaway import Made, takeaway_routes
+from lwdash.server.responses import SignInNeeded
+from lwdash.server.run_downloads import Made, takeaway_routes
 
 INT8 = 2
 """The run of `int8` in the finished home."""

@@ -8,7 +8,7 @@ from lwdash.datasets.dataset import Dataset
 from lwdash.datasets.labels.task import BINARY, CLASSIFICATION, REGRESSION
 from lwdash.datasets.linter.findings import NOTE, WARNING, Finding
 from lwdash.datasets.split import PARTS
-from lwdash.shares import as_percent
+from lwdash.percent_text import as_percent
 
 WIDE_INTERVAL = 0.05
 FEW_WITHOUT_LABELS = 50

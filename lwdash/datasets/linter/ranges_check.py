@@ -10,7 +10,7 @@ import numpy as np
 from lwdash.datasets.data_facts import brief_names
 from lwdash.datasets.linter.findings import NOTE, WARNING, Finding
 from lwdash.datasets.linter.input_view import InputView
-from lwdash.shares import as_percent
+from lwdash.percent_text import as_percent
 
 LEVELS = 256
 STRETCHED = 4.0

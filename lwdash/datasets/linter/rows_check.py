@@ -9,7 +9,7 @@ from lwdash.datasets.linter.findings import ERROR, NOTE, WARNING, Finding
 from lwdash.datasets.preprocessing.steps import chunk_rows
 from lwdash.datasets.spilled_arrays import release_pages
 from lwdash.datasets.split import PARTS
-from lwdash.shares import as_percent
+from lwdash.percent_text import as_percent
 
 PAIRS = (("train", "evaluation"), ("calibration", "evaluation"), ("train", "calibration"))
 FEWEST_CALIBRATION = 32

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lwdash.measure.timing.delegation import Delegation, listed
 from lwdash.measure.timing.host_facts import Host
 from lwdash.measure.timing.latency import Latency
-from lwdash.shares import as_percent
+from lwdash.percent_text import as_percent
 from lwdash.tflite.reader import Operator, TfliteFacts
 from lwdash.tflite.tensor import is_float, is_integer
 from lwdash.tflite.trained_parameters import kernel_of

@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from lwdash.server.access import upload_token
+from lwdash.server.upload_access import upload_token
 
 _FOLDER = Path(__file__).parent
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -6,11 +6,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from lwdash.report.file_names import experiment_file_name
 from lwdash.ui.results.experiment_report import report_of
 from lwdash.ui.results.plain_records import to_csv, to_json
 from lwdash.ui.results.trade_off_chart import chosen_axes
 from lwdash.ui.results.view_state import selected
-from lwdash.ui.shared.addresses import experiment_file_name
 from storage.store import Store
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from lwdash.report.file_names import experiment_file_name
 from lwdash.ui.results.export_panel import show_exports
 from lwdash.ui.results.filters import HIDDEN, filter_runs, hidden_among
 from lwdash.ui.results.limits_panel import show_best
@@ -17,7 +18,6 @@ from lwdash.ui.results.table_columns import choose_columns
 from lwdash.ui.results.trade_off_chart import choose_axes, default_axes, show_chart
 from lwdash.ui.results.view_state import adopt_address, selected, settle_selection, write_address
 from lwdash.ui.shared.access import owner
-from lwdash.ui.shared.addresses import experiment_file_name
 from lwdash.ui.shared.markdown_text import plain
 from storage.frames import is_busy, progress_of
 from storage.store import Store

@@ -4,7 +4,7 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from lwdash.shares import as_percent
+from lwdash.percent_text import as_percent
 
 NOTHING = "–"
 

@@ -13,9 +13,9 @@ import psutil
 import streamlit as st
 
 import lwdash
-from lwdash.commands.doctor import LIBRARIES, LOW_DISK_GB, OPTIONAL
-from lwdash.dashboard import Dashboard, serving
-from lwdash.server.journal import recent_lines
+from lwdash.cli.doctor import LIBRARIES, LOW_DISK_GB, OPTIONAL
+from lwdash.server.backend import Dashboard, serving
+from lwdash.server.logs import recent_lines
 from lwdash.settings import Settings
 from lwdash.ui.shared.addresses import run_url
 from lwdash.ui.shared.markdown_text import plain

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from lwdash.commands import gc
+from lwdash.cli import gc
 from lwdash.datasets.data_settings import TASKS
 from lwdash.search import space
 from lwdash.search.proposals import DEFAULT_SAMPLER, SAMPLERS

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from lwdash.commands.records import run_record, table_lines
+from lwdash.cli.run_records import run_record, table_lines
 from lwdash.errors import NotFound
 from lwdash.search.luck import Luck
 from lwdash.search.outcomes import front

@@ -10,8 +10,8 @@ from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Inf
 from prometheus_client.registry import Collector
 
 import lwdash
-from lwdash.dashboard import Dashboard
 from lwdash.engine.journal import STEP_SECONDS
+from lwdash.server.backend import Dashboard
 from storage.statistics import RUN_SECONDS, queue_by_step, run_seconds, runs_by_state
 
 _LOG = logging.getLogger(__name__)

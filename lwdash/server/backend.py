@@ -15,11 +15,11 @@ from lwdash.engine import capsules
 from lwdash.engine.scheduler import Engine
 from lwdash.errors import NotFound
 from lwdash.report import run_tables
-from lwdash.server.answers import FileLost, SignInNeeded
+from lwdash.report.file_names import c_file_name, file_name
 from lwdash.server.identity import is_sign_in_on, sender
-from lwdash.server.takeaway import Made
+from lwdash.server.responses import FileLost, SignInNeeded
+from lwdash.server.run_downloads import Made
 from lwdash.settings import Settings
-from lwdash.ui.shared.addresses import c_file_name, file_name
 from storage import experiments, run_rows
 from storage.analyses import SENSITIVITY, analysis_of
 from storage.database import ping

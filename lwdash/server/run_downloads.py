@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from lwdash.server.answers import DOWNLOAD, REFUSALS, failed, prefix_of, refused
+from lwdash.server.responses import DOWNLOAD, REFUSALS, failed, prefix_of, refused
 
 _LOG = logging.getLogger(__name__)
 AT_ONCE = 2
