@@ -12,7 +12,7 @@ import psutil
 import pytest
 from conftest import Finished, poll
 
-from lwdash.engine import child
+from lwdash.engine import child_process
 from lwdash.engine.scheduler import Engine
 from lwdash.engine.submit import submit_runs
 from lwdash.settings import Settings, load_settings
@@ -131,7 +131,7 @@ def drill(tmp_path: Path, upgraded_sqlite: Path, monkeypatch: pytest.MonkeyPatch
     shutil.copyfile(upgraded_sqlite, home / "lwdash.sqlite")
     settings: Settings = dataclasses.replace(load_settings(home), slots=2, scheduler=None)
     store = open_store(settings.database_url, settings.artifacts, home / "cache", is_upgraded=False)
-    monkeypatch.setattr(child, "PROGRAM", SIMULATED)
+    monkeypatch.setattr(child_process, "PROGRAM", SIMULATED)
     made = Site(settings, store, simulated_experiment(store))
     yield made
     for engine in made.engines:

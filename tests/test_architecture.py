@@ -40,7 +40,7 @@ FACTS = (
 )
 ARROWS: Mapping[str, Allowed] = {
     "app": allowed(
-        "lwdash.ui lwdash.engine lwdash.server lwdash.settings lwdash.home storage",
+        "lwdash.ui lwdash.engine lwdash.server lwdash.settings storage",
         "streamlit starlette anyio",
     ),
     "pages": allowed(
@@ -49,16 +49,16 @@ ARROWS: Mapping[str, Allowed] = {
     "storage": allowed("", "sqlalchemy alembic fsspec pandas"),
     "lwdash.__main__": allowed("lwdash.cli"),
     "lwdash.cli": allowed(
-        "lwdash.advice lwdash.capsule lwdash.datasets.data_settings lwdash.engine lwdash.home "
+        "lwdash.advice lwdash.capsule lwdash.datasets.data_settings lwdash.engine "
         "lwdash.keras_models.model_facts lwdash.recipe lwdash.search lwdash.settings storage",
         "sqlalchemy",
     ),
     "lwdash.ui": allowed(
         "lwdash.recipe lwdash.parameters lwdash.techniques lwdash.charts lwdash.metrics lwdash.report lwdash.advice "
-        "lwdash.engine.submit "
-        "lwdash.engine.inspection lwdash.engine.linting lwdash.settings lwdash.home lwdash.server.backend lwdash.cli.doctor "
-        f"lwdash.server.upload_access lwdash.server.identity lwdash.server.logs lwdash.examples storage {FACTS} "
-        "lwdash.keras_models.obstacles lwdash.search.space lwdash.search.outcomes lwdash.search.story",
+        "lwdash.engine.submit lwdash.engine.file_inspection lwdash.engine.linting lwdash.engine.home "
+        "lwdash.engine.doctor lwdash.settings lwdash.server.backend lwdash.server.upload_access "
+        f"lwdash.server.identity lwdash.server.logs lwdash.examples storage {FACTS} lwdash.keras_models.obstacles "
+        "lwdash.search.space lwdash.search.outcomes lwdash.search.search_report",
         "streamlit pandas numpy plotly psutil",
     ),
     # A capsule is files and hashes; its scripts, which lwdash never runs, use what makes a .tflite.
@@ -78,7 +78,7 @@ ARROWS: Mapping[str, Allowed] = {
         "streamlit starlette anyio psutil prometheus_client",
     ),
     "lwdash.engine": allowed(
-        "lwdash.recipe lwdash.techniques lwdash.child.link lwdash.process_lifetime lwdash.settings lwdash.home "
+        "lwdash.recipe lwdash.techniques lwdash.child.link lwdash.process_lifetime lwdash.settings "
         "lwdash.failure_causes lwdash.capsule "
         f"lwdash.search lwdash.keras_models.obstacles lwdash.child.warm_parent storage {FACTS}",
         "dask distributed psutil prometheus_client pandas",
@@ -132,7 +132,6 @@ ARROWS: Mapping[str, Allowed] = {
     "lwdash.tflite": allowed("", "numpy flatbuffers ai_edge_litert"),
     "lwdash.examples": allowed("", "numpy sklearn keras tensorflow"),
     "lwdash.settings": allowed("", "dotenv psutil"),
-    "lwdash.home": allowed("lwdash.settings storage"),
     "lwdash.parameters": allowed(),
     "lwdash.failure_causes": allowed(),
     "lwdash.process_lifetime": allowed(),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lwdash.charts.sketch import Sketch, sketch_tradeoff
+from lwdash.charts.card_sketch import Sketch, sketch_tradeoff
 from lwdash.metrics.limits import best
 
 WITHIN = 0.01

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from lwdash.charts.literal import literal, names_as_text
+from lwdash.charts.literal_text import literal, names_as_text
 from lwdash.metrics.layer_metrics import QUANTITIES, by_layer
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from lwdash.charts.literal import names_as_text
+from lwdash.charts.literal_text import names_as_text
 from lwdash.metrics.layer_metrics import layer_of
 
 CATEGORIES = {

@@ -3,7 +3,7 @@
 import pandas as pd
 import plotly.graph_objects as go
 
-from lwdash.charts.literal import names_as_text
+from lwdash.charts.literal_text import names_as_text
 from lwdash.metrics.run_metrics import Measure
 
 KEPT, BROKEN, LINE = "#0072B2", "#D55E00", "#009E73"

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from lwdash.charts.labels import Label, place
-from lwdash.charts.literal import literal, names_as_text
+from lwdash.charts.literal_text import literal, names_as_text
+from lwdash.charts.point_labels import Label, place
 from lwdash.metrics.limits import best, keeps_all, limit_on
 from lwdash.metrics.pareto_front import pareto
 from lwdash.metrics.run_metrics import INTERVALS, Measure

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from lwdash.charts.literal import names_as_text
+from lwdash.charts.literal_text import names_as_text
 
 RUN, BASELINE = "#0072B2", "#E69F00"
 

@@ -11,16 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from lwdash.cli import analyses, doctor, exports, gc, linter_findings, run_records, search_records, verify
+from lwdash.cli import analyses, exports, gc, linter_findings, run_records, search_records, verify
 from lwdash.cli.arguments import GOALS, LIMITS, command_parser
 from lwdash.cli.waiting import say, wait, wait_for_search, working
 from lwdash.datasets.data_settings import DataSettings
-from lwdash.engine import submit
-from lwdash.engine.inspection import inspect_as, inspect_file
+from lwdash.engine import doctor, submit
+from lwdash.engine.file_inspection import inspect_as, inspect_file
+from lwdash.engine.home import DiskFull, check_room, explain_storage, files_size_bytes, open_home
 from lwdash.engine.linting import lint_data
 from lwdash.engine.scheduler import Engine
 from lwdash.errors import DataRefused, LwdashError, NotFound, UserMistake
-from lwdash.home import DiskFull, check_room, explain_storage, files_size_bytes, open_home
 from lwdash.recipe import parse_recipe
 from lwdash.settings import Settings, load_settings
 from storage import run_rows, runs

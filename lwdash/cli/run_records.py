@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from lwdash.advice.evidence import Evidence
-from lwdash.advice.findings import findings
+from lwdash.advice.run_findings import findings
 from lwdash.errors import NotFound
 from lwdash.keras_models.model_facts import ModelFacts
 from storage import run_rows

@@ -8,10 +8,10 @@ from sqlalchemy import Engine
 
 from lwdash.cli.run_records import run_record, table_lines
 from lwdash.errors import NotFound
-from lwdash.search.luck import Luck
 from lwdash.search.outcomes import front
+from lwdash.search.search_report import LOOKED_AT, luck_words, tell
+from lwdash.search.selection_bias import Luck
 from lwdash.search.space import GOALS
-from lwdash.search.story import LOOKED_AT, luck_words, tell
 from storage import experiments, searches
 from storage.frames import baseline_run
 

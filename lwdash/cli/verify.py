@@ -10,7 +10,7 @@ from lwdash.capsule import archive
 from lwdash.capsule.manifest import FIGURES, CapsuleRefused, Manifest, Origin
 from lwdash.datasets.data_settings import DataSettings
 from lwdash.engine import submit
-from lwdash.engine.inspection import ask_child, inspect_as, inspect_file
+from lwdash.engine.file_inspection import ask_child, inspect_as, inspect_file
 from lwdash.errors import UserMistake
 from lwdash.settings import Settings
 from storage import run_rows

@@ -10,7 +10,7 @@ from typing import Any
 import lwdash
 from lwdash.capsule import archive, c_array
 from lwdash.capsule.manifest import FIGURES, Manifest, Origin
-from lwdash.engine.inspection import ask_child
+from lwdash.engine.file_inspection import ask_child
 from lwdash.engine.stage_cache import find_stage, keep_stage
 from lwdash.errors import NotFound
 from lwdash.settings import Settings

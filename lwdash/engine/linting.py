@@ -7,8 +7,8 @@ from typing import Any
 
 from lwdash.datasets.data_settings import DataSettings
 from lwdash.datasets.linter.findings import SEVERITIES, Finding
-from lwdash.engine.child import Handler
-from lwdash.engine.inspection import ask_child
+from lwdash.engine.child_process import Handler
+from lwdash.engine.file_inspection import ask_child
 from lwdash.engine.label_findings import label_findings
 from lwdash.engine.stage_cache import find_stage, keep_stage
 from lwdash.settings import Settings

@@ -3,7 +3,7 @@
 import logging
 import time
 
-from lwdash.home import DiskFull, check_room
+from lwdash.engine.home import DiskFull, check_room
 from lwdash.settings import Settings
 from storage.retention import COPY, ORPHAN, PARTIAL, STAGE, find_spare, remove_spare, used_bytes
 from storage.store import Store

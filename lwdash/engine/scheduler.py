@@ -12,16 +12,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from lwdash.engine import host
+from lwdash.engine import supervisor_host
+from lwdash.engine.home import explain_storage
 from lwdash.engine.pool import MEASURE, WORK, Embedded, Pool, Shared, batch_key, lane_of, members_of
 from lwdash.engine.quota import Quota
 from lwdash.engine.scratch import sweep
 from lwdash.engine.searching import advance_searches
 from lwdash.engine.silence import Silence
-from lwdash.engine.warm import KEEPER
+from lwdash.engine.warm_child import KEEPER
 from lwdash.engine.workers import Worker
 from lwdash.errors import EngineUnavailable
-from lwdash.home import explain_storage
 from lwdash.settings import Settings
 from storage import lost_workers, queue
 from storage.queue import Waiting
@@ -56,7 +56,7 @@ class Engine:
 
     def __init__(self, settings: Settings, store: Store):
         self.settings, self.store = settings, store
-        self._wake, self._stop = host.CHANGED, threading.Event()
+        self._wake, self._stop = supervisor_host.CHANGED, threading.Event()
         self._pool: Pool | None = None
         self._is_elsewhere = False
         self._after_s = 0.0
@@ -74,7 +74,7 @@ class Engine:
 
     def start(self, after_s: float = 0.0) -> "Engine":
         """after_s: so long nothing is imported and connected, for who has something to do first."""
-        host.STOPPING.clear()
+        supervisor_host.STOPPING.clear()
         self._after_s = after_s
         self._thread.start()
         return self
@@ -107,7 +107,7 @@ class Engine:
         self._stop.set()
         self._wake.set()
         if not self.settings.scheduler:
-            host.STOPPING.set()
+            supervisor_host.STOPPING.set()
         if self._thread.is_alive():
             self._thread.join(timeout=10)
         self._disconnect()

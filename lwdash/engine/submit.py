@@ -8,8 +8,8 @@ from typing import Any
 from lwdash.datasets.data_facts import DataFacts
 from lwdash.datasets.data_settings import DataSettings
 from lwdash.datasets.fit import Fit, fit_to_model
-from lwdash.engine.child import keep_warm
-from lwdash.engine.host import CHANGED
+from lwdash.engine.child_process import keep_warm
+from lwdash.engine.supervisor_host import CHANGED
 from lwdash.errors import DataRefused, ModelRefused, UploadRefused, UserMistake
 from lwdash.keras_models.model_facts import ModelFacts
 from lwdash.keras_models.obstacles import obstacle

@@ -13,11 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lwdash.engine.child import NEEDS_TENSORFLOW, Ended, keep_warm, run_child
-from lwdash.engine.host import CHANGED, Host, this_host
-from lwdash.engine.journal import step_began, step_ended
+from lwdash.engine.child_process import NEEDS_TENSORFLOW, Ended, keep_warm, run_child
 from lwdash.engine.room import Place, place_for
 from lwdash.engine.stage_cache import find_stage, keep_stage
+from lwdash.engine.step_journal import step_began, step_ended
+from lwdash.engine.supervisor_host import CHANGED, Host, this_host
 from lwdash.failure_causes import explain_log
 from lwdash.settings import Settings
 from storage import experiments, run_rows, runs

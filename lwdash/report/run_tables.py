@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lwdash.report.cells import neutralised
+from lwdash.report.csv_cells import neutralised
 
 Rows = Sequence[Mapping[str, Any]]
 

@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Inf
 from prometheus_client.registry import Collector
 
 import lwdash
-from lwdash.engine.journal import STEP_SECONDS
+from lwdash.engine.step_journal import STEP_SECONDS
 from lwdash.server.backend import Dashboard
 from storage.statistics import RUN_SECONDS, queue_by_step, run_seconds, runs_by_state
 

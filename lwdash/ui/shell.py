@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from lwdash.home import explain_storage
+from lwdash.engine.home import explain_storage
 from lwdash.settings import load_settings
 from lwdash.ui.shared import page_paths
 from lwdash.ui.shared.context import installed

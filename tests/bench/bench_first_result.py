@@ -13,7 +13,7 @@ from conftest import poll
 
 from lwdash.engine.scheduler import Engine
 from lwdash.engine.submit import expect_runs
-from lwdash.engine.warm import KEEPER
+from lwdash.engine.warm_child import KEEPER
 from lwdash.examples import find_example
 from lwdash.settings import load_settings
 from lwdash.ui.overview.cards import start_example

@@ -17,8 +17,8 @@ from sqlalchemy import select
 from lwdash.datasets.dataset import Dataset
 from lwdash.engine.submit import STANDARD_SWEEP
 from lwdash.measure.runner import Runner
-from lwdash.search.luck import luck_of_best
 from lwdash.search.outcomes import Outcome, best
+from lwdash.search.selection_bias import luck_of_best
 from storage.store import open_store
 from storage.tables import Run, Stage
 

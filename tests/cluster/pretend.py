@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import lwdash
-from lwdash.engine import child
+from lwdash.engine import child_process
 
-child.PROGRAM = (str(Path(lwdash.__file__).parents[1] / "tests" / "faults" / "simulated.py"),)
+child_process.PROGRAM = (str(Path(lwdash.__file__).parents[1] / "tests" / "faults" / "simulated.py"),)
 lwdash.__version__ = os.environ.get("LWDASH_TEST_VERSION", lwdash.__version__)

@@ -20,10 +20,10 @@ from s3 import S3
 
 import lwdash
 from cluster.team import Team, free_port
-from lwdash.cli.doctor import look_at_cluster
 from lwdash.datasets.data_settings import DataSettings
 from lwdash.engine import submit
-from lwdash.engine.inspection import inspect_file
+from lwdash.engine.doctor import look_at_cluster
+from lwdash.engine.file_inspection import inspect_file
 from lwdash.engine.scheduler import Engine
 from lwdash.measure.runner import Runner
 from lwdash.settings import load_settings

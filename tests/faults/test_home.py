@@ -16,8 +16,8 @@ from conftest import ROOT, Called, Finished, call_lwdash
 from small_disk import on_small_disk
 from sqlalchemy.exc import OperationalError
 
+from lwdash.engine.home import DiskFull, HomeUnusable, check_room, explain_storage, open_home
 from lwdash.errors import EngineUnavailable, UserMistake
-from lwdash.home import DiskFull, HomeUnusable, check_room, explain_storage, open_home
 from lwdash.settings import load_settings
 
 DIGITS = ("lwdash/examples/digits.keras", "--data", "lwdash/examples/digits.csv", "--recipe", "int8")

@@ -124,7 +124,7 @@ def test_a_search_goes_on_after_a_restart(drill: Site) -> None:
 @pytest.mark.parametrize("fault", ["server", "everything"])
 def test_a_machine_that_dies_loses_nothing(drill: Site, fault: str) -> None:
     """The server is killed with runs queued and running; or all of its processes are, as when the power fails."""
-    program = f"from lwdash.engine import child\nchild.PROGRAM = {SIMULATED!r}\n{SERVER}"
+    program = f"from lwdash.engine import child_process\nchild_process.PROGRAM = {SIMULATED!r}\n{SERVER}"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "LWDASH_SLOTS": "2"}
     ids = drill.queue(*["work(seconds=3)"] * 2, *["work"] * 4)
     server = subprocess.Popen([sys.executable, "-c", program, str(drill.settings.home)], env=environment)
@@ -179,7 +179,7 @@ def test_training_makes_way_for_measuring(drill: Site) -> None:
 
 def test_a_paused_child_does_not_outlive_its_server(drill: Site) -> None:
     """It stands still while another run is measured, so it cannot see its pipe close: the kernel ends it."""
-    program = f"from lwdash.engine import child\nchild.PROGRAM = {SIMULATED!r}\n{SERVER}"
+    program = f"from lwdash.engine import child_process\nchild_process.PROGRAM = {SIMULATED!r}\n{SERVER}"
     (run,) = drill.queue("work(seconds=30)")
     server = subprocess.Popen(
         [sys.executable, "-c", program, str(drill.settings.home)],
@@ -306,7 +306,7 @@ def test_a_short_analysis_does_not_wait_behind_trainings(drill: Site) -> None:
 @pytest.mark.parametrize("step", ["compress", "measure"])
 def test_a_child_that_was_stopped_ends_with_its_killed_server(drill: Site, step: str) -> None:
     """Stopped by somebody else than its supervisor: it cannot notice by itself that the supervisor is gone."""
-    program = f"from lwdash.engine import child\nchild.PROGRAM = {SIMULATED!r}\n{SERVER}"
+    program = f"from lwdash.engine import child_process\nchild_process.PROGRAM = {SIMULATED!r}\n{SERVER}"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "LWDASH_SLOTS": "1"}
     (run,) = drill.queue(f"wait(step={step})" if step == "measure" else "slow(seconds=60)")
     server = subprocess.Popen([sys.executable, "-c", program, str(drill.settings.home)], env=environment)

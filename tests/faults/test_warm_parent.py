@@ -11,10 +11,10 @@ import psutil
 import pytest
 from conftest import poll
 
-from lwdash.engine import child, warm
-from lwdash.engine.inspection import ask_child
+from lwdash.engine import child_process, warm_child
+from lwdash.engine.file_inspection import ask_child
 from lwdash.engine.room import Place
-from lwdash.engine.warm import WarmKeeper
+from lwdash.engine.warm_child import WarmKeeper
 from lwdash.settings import Settings, load_settings
 
 LEAN = """
@@ -34,17 +34,17 @@ def keeper(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) 
     """A keeper whose warm parent is ready; locks are this test's own."""
     locks = tmp_path / "locks"
     locks.mkdir()
-    monkeypatch.setattr(warm.tempfile, "gettempdir", lambda: str(locks))
-    monkeypatch.setattr(warm, "PROGRAM", ("-c", LEAN))
+    monkeypatch.setattr(warm_child.tempfile, "gettempdir", lambda: str(locks))
+    monkeypatch.setattr(warm_child, "PROGRAM", ("-c", LEAN))
     made = WarmKeeper()
-    monkeypatch.setattr(child, "KEEPER", made)
-    child.keep_warm(settings)
+    monkeypatch.setattr(child_process, "KEEPER", made)
+    child_process.keep_warm(settings)
     poll("the warm parent", lambda: made.parent(waits=True), 60)
     yield made
     made.close()
 
 
-def parent_of(keeper: WarmKeeper) -> warm.WarmParent:
+def parent_of(keeper: WarmKeeper) -> warm_child.WarmParent:
     found = keeper.parent(waits=False)
     assert found is not None
     return found
@@ -52,9 +52,9 @@ def parent_of(keeper: WarmKeeper) -> warm.WarmParent:
 
 def run(
     settings: Settings, watch=lambda memory_mb: None, answer=lambda message: {"job": None}
-) -> child.Ended:
+) -> child_process.Ended:
     """A child of the step `check`; answer: to its first question."""
-    return child.run_child(
+    return child_process.run_child(
         ["check"],
         scratch=settings.scratch,
         log=settings.logs / "check.log",
@@ -82,7 +82,7 @@ def test_a_forked_child_has_no_secrets_a_session_of_its_own_and_its_folder(
         seen.update(folder=found.cwd(), leads=os.getsid(found.pid) == found.pid, token=found.environ())
         return {"job": None}
 
-    assert run(settings, answer=look) == child.Ended(0, None)
+    assert run(settings, answer=look) == child_process.Ended(0, None)
     assert seen["leads"]
     assert seen["folder"].startswith(str(settings.scratch))
     assert "secret" not in str(seen["token"])
@@ -136,10 +136,10 @@ def test_it_goes_when_nobody_wants_it_or_memory_is_short(
     keeper: WarmKeeper, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process = psutil.Process(parent_of(keeper).pid)
-    monkeypatch.setattr(warm, "_free_mb", lambda: warm.MIN_FREE_MB - 1)
+    monkeypatch.setattr(warm_child, "_free_mb", lambda: warm_child.MIN_FREE_MB - 1)
     poll("its end", lambda: not process.is_running(), 10)
     poll("the keeper is free", lambda: keeper._thread is None, 10)
-    child.keep_warm(settings)
+    child_process.keep_warm(settings)
     poll("it is not started again", lambda: keeper._thread is None, 10)
     monkeypatch.undo()
 
@@ -159,8 +159,8 @@ def test_it_is_not_kept_where_a_step_may_use_little_memory(settings: Settings) -
 def test_importing_makes_way_for_a_measurement(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(warm.tempfile, "gettempdir", lambda: str(tmp_path))
-    monkeypatch.setattr(warm, "PROGRAM", ("-c", "import time; time.sleep(60)"))
+    monkeypatch.setattr(warm_child.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(warm_child, "PROGRAM", ("-c", "import time; time.sleep(60)"))
     keeper = WarmKeeper()
     keeper.want(settings, {})
     poll("its start", lambda: keeper._parent, 10)

@@ -10,7 +10,7 @@ from seeding import seed_experiment
 from sqlalchemy import update
 from visit import shown, words
 
-from lwdash.engine import journal
+from lwdash.engine import step_journal
 from lwdash.engine.workers import Worker, of_cluster
 from lwdash.server import backend
 from lwdash.server.prometheus import metrics_text
@@ -106,7 +106,7 @@ def test_metrics_are_prometheus_text_with_what_the_page_shows(home: Store) -> No
     number = seed_experiment(home, "beats", 50)
     runs.add_runs(home.database, number, [("int8", False, False)] * 3, "later")
     assert runs.claim(home.database, 51, "compress", 1, "laptop:7")
-    journal.step_ended(Claim(1, 1, "measure"), 2.5)
+    step_journal.step_ended(Claim(1, 1, "measure"), 2.5)
     text = metrics_text(serve(home, LAPTOP)).decode()
     found = {
         (s.name, *s.labels.values()): s.value for f in text_string_to_metric_families(text) for s in f.samples

@@ -3,7 +3,7 @@
 import pytest
 
 from lwdash.advice.evidence import Evidence
-from lwdash.advice.findings import findings
+from lwdash.advice.run_findings import findings
 from lwdash.advice.suggestions import MOST, suggest
 from lwdash.recipe import parse_recipe
 

@@ -7,9 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lwdash.charts.labels import Label, _box, place
 from lwdash.charts.layer_bars import layer_values, most_different, plot_layer_bars
-from lwdash.charts.parallel import (
+from lwdash.charts.parallel_coordinates import (
     MOST_LINES,
     TECHNIQUE,
     brushed_runs,
@@ -18,6 +17,7 @@ from lwdash.charts.parallel import (
     plot_parallel,
     thinned_lines,
 )
+from lwdash.charts.point_labels import Label, _box, place
 from lwdash.charts.samples import plot_class_counts, plot_curves, plot_images
 from lwdash.charts.tradeoff import (
     MOST_DRAWN,

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import pytest
 
 import lwdash.charts
-from lwdash.charts.literal import literal, names_as_text
+from lwdash.charts.literal_text import literal, names_as_text
 
 HOSTILE = "<a href='javascript:x'>n</a> & %{y}"
 SAFE = "&lt;a href='javascript:x'&gt;n&lt;/a&gt; &amp; %&#123;y}"

@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from lwdash.charts.confusion import (
+from lwdash.charts.changed_rows import is_image, plot_flips
+from lwdash.charts.confusion_matrix import (
     MOST_CLASSES,
     class_figures,
     confused_pairs,
     plot_confusion,
     plot_confusion_change,
 )
-from lwdash.charts.flips import is_image, plot_flips
-from lwdash.charts.sensitivity import (
+from lwdash.charts.sensitivity_bars import (
     MOST_LAYERS,
     describe_sensitivity,
     plot_sensitivity,
     sensitivity_bars,
 )
-from lwdash.charts.waterfall import change_words, plot_waterfall, waterfall_bars
+from lwdash.charts.waterfall_bars import change_words, plot_waterfall, waterfall_bars
 from lwdash.measure.flips import shrunk
 from lwdash.metrics.hosts import host_id, words_of
 from lwdash.ui.run.waterfall_panel import most_noise, worst_stage

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from lwdash.engine.child import Ended
+from lwdash.engine.child_process import Ended
 
 
 @pytest.mark.parametrize(

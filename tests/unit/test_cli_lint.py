@@ -111,7 +111,7 @@ def test_a_limit_that_cannot_be_is_refused(capsys: pytest.CaptureFixture[str], l
 def test_limits_judge_and_threads_tell_experiments_apart(sqlite_store: Store) -> None:
     example = find_example("digits")
     from lwdash.datasets.data_settings import DataSettings
-    from lwdash.engine.inspection import inspect_file
+    from lwdash.engine.file_inspection import inspect_file
     from lwdash.settings import load_settings
 
     settings = load_settings()

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from lwdash.report import run_tables
-from lwdash.report.cells import neutralised
+from lwdash.report.csv_cells import neutralised
 from lwdash.ui.results.plain_records import to_csv
 
 FORMULAS = (

@@ -7,7 +7,7 @@ import pytest
 
 import lwdash
 from lwdash.datasets.data_facts import DataFacts
-from lwdash.engine import inspection, submit
+from lwdash.engine import file_inspection, submit
 from lwdash.settings import load_settings
 from storage import experiments
 from storage.store import Store
@@ -22,14 +22,14 @@ def test_what_another_version_found_or_refused_is_looked_for_anew_once(
     settings = load_settings()
 
     def look() -> dict:
-        return inspection.inspect_file(settings, sqlite_store, sha256, "data")
+        return file_inspection.inspect_file(settings, sqlite_store, sha256, "data")
 
     found = look()
     assert found["facts"]["lwdash"] == lwdash.__version__
     assert DataFacts.from_dict(found["facts"]).rows == 20
 
     def restart() -> None:
-        monkeypatch.setattr(inspection, "_LOOKED_AT", set())
+        monkeypatch.setattr(file_inspection, "_LOOKED_AT", set())
 
     older = {**found["facts"], "lwdash": "0.0.1", "rows": 7}
     for facts, error in ((older, None), (None, "this version does not know such files")):
@@ -42,9 +42,9 @@ def test_what_another_version_found_or_refused_is_looked_for_anew_once(
     restart()
     for answer in ({"error": "a fault of ours", "is_fault": True}, {"error": "refused by now"}):
         with monkeypatch.context() as failing:
-            failing.setattr(inspection, "ask_child", lambda *_, answer=answer: answer)
+            failing.setattr(file_inspection, "ask_child", lambda *_, answer=answer: answer)
             assert look()["facts"]["rows"] == 7, "experiments stand on it"
-    monkeypatch.setattr(inspection, "ask_child", lambda *_: pytest.fail("it was looked into already"))
+    monkeypatch.setattr(file_inspection, "ask_child", lambda *_: pytest.fail("it was looked into already"))
     assert look()["facts"]["rows"] == 7
 
 
@@ -57,7 +57,7 @@ def test_looking_into_a_model_has_limits_of_its_own(
     endless = tmp_path / "endless.keras"
     os.mkfifo(endless)  # a reader waits for a writer that never comes
     monkeypatch.setattr(type(sqlite_store.artifacts), "local_path", lambda *_: endless)
-    monkeypatch.setattr(inspection, "MODEL_LIMITS", inspection.Limits(seconds=0, memory_mb=2048))
-    row = inspection.inspect_file(load_settings(), sqlite_store, sha256, "model")
+    monkeypatch.setattr(file_inspection, "MODEL_LIMITS", file_inspection.Limits(seconds=0, memory_mb=2048))
+    row = file_inspection.inspect_file(load_settings(), sqlite_store, sha256, "model")
     assert row["facts"] is None
     assert "reading it took longer than 0 s" in row["error"]

@@ -12,7 +12,7 @@ from sqlalchemy import update
 
 from lwdash.charts.tradeoff import Axes
 from lwdash.metrics.run_metrics import ACCURACY, MEASURES, SIZES
-from lwdash.report.page import Drawing, Section, Table, Words, to_html
+from lwdash.report.html_page import Drawing, Section, Table, Words, to_html
 from lwdash.ui.results.class_differences import rows_apart
 from lwdash.ui.results.experiment_report import report_of
 from lwdash.ui.results.filters import matching, tags_of

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from lwdash.charts.graph_view import describe_graph, flow_words, graph_dot, operator_facts
+from lwdash.charts.graph_dot import describe_graph, flow_words, graph_dot, operator_facts
 from lwdash.charts.ledger_treemap import NO_LAYER, describe_ledger, ledger_parts, plot_ledger
 from lwdash.charts.operator_bars import MOST_LAYERS, describe_operator_bars, plot_operator_bars, shortened
 from lwdash.charts.weight_histograms import plot_weights, weight_words

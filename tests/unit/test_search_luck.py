@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lwdash.search.luck import Luck, luck_of_best
 from lwdash.search.outcomes import Outcome, best
-from lwdash.search.story import luck_words, tell
+from lwdash.search.search_report import luck_words, tell
+from lwdash.search.selection_bias import Luck, luck_of_best
 
 ROWS, RUNS, GAINED = 217, 24, 0.015
 

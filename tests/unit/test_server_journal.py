@@ -8,7 +8,7 @@ PROGRAM = """
 import logging
 from lwdash.server.logs import recent_lines, set_up_logging
 set_up_logging({form!r})
-log = logging.getLogger("lwdash.engine.journal")
+log = logging.getLogger("lwdash.engine.step_journal")
 log.info("compress ended", extra={{"run": 7, "attempt": 2, "seconds": 1.5}})
 logging.getLogger("uvicorn.access").info("GET /experiment?share=token")
 try:
@@ -47,7 +47,7 @@ def test_json_is_one_object_a_line_with_run_and_attempt_and_traceback() -> None:
 def test_text_has_the_same_for_people() -> None:
     _, err = logged("text")
     assert err.splitlines()[0].endswith(
-        "INFO lwdash.engine.journal: compress ended [run 7, attempt 2, seconds 1.5]"
+        "INFO lwdash.engine.step_journal: compress ended [run 7, attempt 2, seconds 1.5]"
     )
     assert "ZeroDivisionError" in err
 

@@ -5,7 +5,15 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pandas as pd
 
-from lwdash.charts.sketch import BEST, HEIGHT, MOST_DOTS, WIDTH, sketch_curves, sketch_images, sketch_tradeoff
+from lwdash.charts.card_sketch import (
+    BEST,
+    HEIGHT,
+    MOST_DOTS,
+    WIDTH,
+    sketch_curves,
+    sketch_images,
+    sketch_tradeoff,
+)
 from lwdash.examples import EXAMPLES
 from lwdash.ui.overview.sketches import example_sketch
 

@@ -11,7 +11,7 @@ from lwdash.datasets.data_facts import DataFacts
 from lwdash.datasets.data_settings import NO_LABEL, TASKS, DataSettings
 from lwdash.datasets.fit import Fit
 from lwdash.engine import submit
-from lwdash.engine.inspection import inspect_as, inspect_file
+from lwdash.engine.file_inspection import inspect_as, inspect_file
 from lwdash.engine.linting import Linted, lint_data
 from lwdash.errors import UserMistake
 from lwdash.keras_models.model_facts import ModelFacts

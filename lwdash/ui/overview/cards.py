@@ -10,7 +10,7 @@ import streamlit as st
 from lwdash.charts.experiment_summary import ExperimentSummary, summarize
 from lwdash.datasets.data_settings import DataSettings
 from lwdash.engine import submit
-from lwdash.engine.inspection import inspect_file
+from lwdash.engine.file_inspection import inspect_file
 from lwdash.examples import EXAMPLES, Example
 from lwdash.settings import Settings
 from lwdash.ui.overview.sketches import example_sketch, show_sketch

@@ -10,7 +10,7 @@ from math import isqrt
 import numpy as np
 import streamlit as st
 
-from lwdash.charts.sketch import Sketch, sketch_curves, sketch_images
+from lwdash.charts.card_sketch import Sketch, sketch_curves, sketch_images
 from lwdash.examples import EXAMPLES, Example, find_example
 
 LOOKED_AT = 200

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from lwdash.charts.confusion import confused_pairs, names_of, plot_confusion
+from lwdash.charts.confusion_matrix import confused_pairs, names_of, plot_confusion
 from lwdash.ui.shared.figure import show_figure, written
 from lwdash.ui.shared.markdown_text import plain
 from lwdash.ui.shared.memo import remembered

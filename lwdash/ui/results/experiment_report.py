@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 
 from lwdash.charts.layer_bars import layer_values, most_different, plot_layer_bars
-from lwdash.charts.parallel import complete_runs, describe_parallel, plot_parallel, thinned_lines
+from lwdash.charts.parallel_coordinates import complete_runs, describe_parallel, plot_parallel, thinned_lines
 from lwdash.charts.tradeoff import Axes, describe_tradeoff, plot_tradeoff, tradeoff_points
 from lwdash.metrics.layer_metrics import QUANTITIES, measured_quantities
 from lwdash.metrics.limits import best
 from lwdash.metrics.run_metrics import INTERVALS, MEASURES, available, quality_of
 from lwdash.metrics.technique_families import short_recipe
-from lwdash.report.page import Drawing, Section, Table, Words, to_html
+from lwdash.report.html_page import Drawing, Section, Table, Words, to_html
 from lwdash.ui.results.limits_panel import words
 from lwdash.ui.results.plain_records import records_of
 from lwdash.ui.results.table_columns import limits_words

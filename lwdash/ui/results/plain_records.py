@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from lwdash.metrics.run_metrics import INTERVALS, MEASURES
-from lwdash.report.cells import neutralised
+from lwdash.report.csv_cells import neutralised
 
 PLAIN = ("id", "recipe", "title", "tags", "note", "state", "error", "is_baseline", "attempt")
 FIGURES = (

@@ -12,8 +12,8 @@ from lwdash.engine import submit
 from lwdash.errors import LwdashError
 from lwdash.metrics.run_metrics import Measure
 from lwdash.search.outcomes import Outcome, best
+from lwdash.search.search_report import LOOKED_AT, Story, luck_words, tell
 from lwdash.search.space import GOALS
-from lwdash.search.story import LOOKED_AT, Story, luck_words, tell
 from lwdash.ui.shared import page_paths
 from lwdash.ui.shared.figure import show_figure
 from lwdash.ui.shared.markdown_text import plain

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from lwdash.charts.parallel import (
+from lwdash.charts.parallel_coordinates import (
     MOST_LINES,
     brushed_runs,
     complete_runs,

@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from lwdash.advice.evidence import Evidence
-from lwdash.advice.findings import findings
+from lwdash.advice.run_findings import findings
 from lwdash.advice.suggestions import Suggestion, suggest
 from lwdash.ui.run.try_recipe import try_recipe
 from lwdash.ui.shared.markdown_text import code, plain

@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from lwdash.engine.inspection import ask_child
+from lwdash.engine.file_inspection import ask_child
 from lwdash.settings import Settings
 from lwdash.ui.shared.markdown_text import plain
 from storage import run_rows

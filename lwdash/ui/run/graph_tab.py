@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from lwdash.charts.graph_view import describe_graph, graph_dot, operator_facts, operator_values
+from lwdash.charts.graph_dot import describe_graph, graph_dot, operator_facts, operator_values
 from lwdash.metrics.layer_metrics import QUANTITIES, SEQUENTIAL, measured_quantities
 from lwdash.ui.shared.markdown_text import plain
 

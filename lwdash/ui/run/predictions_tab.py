@@ -6,14 +6,14 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from lwdash.charts.confusion import (
+from lwdash.charts.changed_rows import is_image, plot_flips
+from lwdash.charts.confusion_matrix import (
     class_figures,
     confused_pairs,
     names_of,
     plot_confusion,
     plot_confusion_change,
 )
-from lwdash.charts.flips import is_image, plot_flips
 from lwdash.ui.shared.figure import show_figure
 from lwdash.ui.shared.number_text import NOTHING, counted, percent
 

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from lwdash.charts.sensitivity import describe_sensitivity, plot_sensitivity
+from lwdash.charts.sensitivity_bars import describe_sensitivity, plot_sensitivity
 from lwdash.engine import submit
 from lwdash.settings import Settings
 from lwdash.ui.run.try_recipe import try_recipe

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from lwdash.charts.waterfall import MEASURES, change_words, plot_waterfall
+from lwdash.charts.waterfall_bars import MEASURES, change_words, plot_waterfall
 from lwdash.ui.shared.figure import show_figure
 from lwdash.ui.shared.number_text import NOTHING, count, percent
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import streamlit as st
 
 from lwdash.engine import submit
-from lwdash.home import open_home
+from lwdash.engine.home import open_home
 from lwdash.server.backend import serving
 from lwdash.settings import Settings, load_settings
 from lwdash.ui.shared.access import visitor

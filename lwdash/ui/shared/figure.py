@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from plotly.io.json import to_json_plotly
 
-from lwdash.report.page import FITTING
+from lwdash.report.html_page import FITTING
 
 _FOLDER = Path(__file__).parent
 

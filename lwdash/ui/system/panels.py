@@ -13,7 +13,7 @@ import psutil
 import streamlit as st
 
 import lwdash
-from lwdash.cli.doctor import LIBRARIES, LOW_DISK_GB, OPTIONAL
+from lwdash.engine.doctor import LIBRARIES, LOW_DISK_GB, OPTIONAL
 from lwdash.server.backend import Dashboard, serving
 from lwdash.server.logs import recent_lines
 from lwdash.settings import Settings

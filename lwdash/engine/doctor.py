@@ -8,7 +8,7 @@ from importlib import metadata
 from typing import Any
 
 import lwdash
-from lwdash.engine.inspection import ask_child
+from lwdash.engine.file_inspection import ask_child
 from lwdash.engine.pool import Shared
 from lwdash.errors import EngineUnavailable
 from lwdash.settings import Settings

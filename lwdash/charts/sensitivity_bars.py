@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from lwdash.charts.literal import names_as_text
+from lwdash.charts.literal_text import names_as_text
 
 ALONE, GAIN, LINE = "#56B4E9", "#D55E00", "#7f7f7f"
 MOST_LAYERS = 60

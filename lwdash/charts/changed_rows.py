@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from lwdash.charts.literal import names_as_text
+from lwdash.charts.literal_text import names_as_text
 from lwdash.charts.samples import COLOURS, square_pixels
 
 CURVES_A_ROW, IMAGES_A_ROW = 4, 8

@@ -20,7 +20,7 @@ import psutil
 from lwdash.child.link import LINK_FD
 from lwdash.engine.room import Place
 from lwdash.engine.scratch import private, working_folder
-from lwdash.engine.warm import KEEPER, ForkedChild
+from lwdash.engine.warm_child import KEEPER, ForkedChild
 from lwdash.process_lifetime import CAN_BE_PAUSED, DIES_WITH_PARENT
 from lwdash.settings import PROJECT, Settings
 

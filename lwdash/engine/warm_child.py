@@ -26,9 +26,9 @@ from typing import IO, Any
 import psutil
 
 from lwdash.child.warm_parent import SOCKET_FD
-from lwdash.engine.host import STOPPING
 from lwdash.engine.room import Place, lock_file
 from lwdash.engine.scratch import private
+from lwdash.engine.supervisor_host import STOPPING
 from lwdash.process_lifetime import CAN_BE_PAUSED, DIES_WITH_PARENT
 from lwdash.settings import PROJECT, Settings
 

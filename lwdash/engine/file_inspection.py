@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import lwdash
-from lwdash.engine.child import Handler, run_child
+from lwdash.engine.child_process import Handler, run_child
 from lwdash.errors import NotFound
 from lwdash.settings import Settings
 from storage import experiments

@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from lwdash.charts.literal import names_as_text
+from lwdash.charts.literal_text import names_as_text
 from lwdash.metrics.run_metrics import ACCURACY, AGREEMENT, ERRORS, SQNR, Measure
 
 MEASURES: dict[str, Measure] = {m.column: m for m in (ACCURACY, AGREEMENT, *ERRORS, SQNR)}

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from lwdash.charts.literal import names_as_text
+from lwdash.charts.literal_text import names_as_text
 from lwdash.charts.tradeoff import GREY
 from lwdash.metrics.pareto_front import pareto
 from lwdash.metrics.run_metrics import Measure

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from lwdash.metrics.run_metrics import MEASURES, Measure, quality_of
-from lwdash.search.luck import LIMIT, Luck, Turned, luck_of_best
 from lwdash.search.outcomes import Outcome, best, eligible, measured, outcomes
+from lwdash.search.selection_bias import LIMIT, Luck, Turned, luck_of_best
 from lwdash.search.space import Space
 
 LOOKED_AT = 1000
