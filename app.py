@@ -16,13 +16,13 @@ from lwdash.server import backend
 from lwdash.server.gate import Gate, local_names
 from lwdash.server.heap import spare_what_stays
 from lwdash.server.identity import check_sign_in, is_sign_in_on
-from lwdash.server.logs import set_up_logging
 from lwdash.server.opening import inline_scripts, page_routes
 from lwdash.server.plotly_js import plotly_route
 from lwdash.server.policy import page_policy
 from lwdash.server.prometheus import metrics_text
 from lwdash.server.routes import routes
 from lwdash.server.run_downloads import takeaway_routes
+from lwdash.server.server_log import set_up_logging
 from lwdash.server.upload_access import upload_token
 from lwdash.server.uploads import remove_partial_uploads
 from lwdash.settings import load_settings

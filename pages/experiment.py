@@ -4,7 +4,7 @@ import streamlit as st
 
 from lwdash.ui.results.limits_panel import edit_limits
 from lwdash.ui.results.page_body import show_results
-from lwdash.ui.results.searches import show_searches
+from lwdash.ui.results.search_panel import show_searches
 from lwdash.ui.results.share_link import show_sharing
 from lwdash.ui.shared import page_paths
 from lwdash.ui.shared.access import can_change

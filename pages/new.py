@@ -8,7 +8,7 @@ import streamlit as st
 from lwdash.engine import submit
 from lwdash.ui.new.draft import RECIPES, SEARCH, clear_draft, has_draft, keep_draft, restore_draft
 from lwdash.ui.new.limits_step import limits_step, threads_field
-from lwdash.ui.new.steps import recipe_notes, show_steps
+from lwdash.ui.new.step_line import recipe_notes, show_steps
 from lwdash.ui.new.wizard import data_step, model_step
 from lwdash.ui.shared import page_paths
 from lwdash.ui.shared.context import expect_runs, opened

@@ -57,7 +57,7 @@ ARROWS: Mapping[str, Allowed] = {
         "lwdash.recipe lwdash.parameters lwdash.techniques lwdash.charts lwdash.metrics lwdash.report lwdash.advice "
         "lwdash.engine.submit lwdash.engine.file_inspection lwdash.engine.linting lwdash.engine.home "
         "lwdash.engine.doctor lwdash.settings lwdash.server.backend lwdash.server.upload_access "
-        f"lwdash.server.identity lwdash.server.logs lwdash.examples storage {FACTS} lwdash.keras_models.obstacles "
+        f"lwdash.server.identity lwdash.server.server_log lwdash.examples storage {FACTS} lwdash.keras_models.obstacles "
         "lwdash.search.space lwdash.search.outcomes lwdash.search.search_report",
         "streamlit pandas numpy plotly psutil",
     ),
@@ -144,7 +144,7 @@ SOURCES = sorted(
     for path in ([ROOT / place] if place.endswith(".py") else (ROOT / place).rglob("*.py"))
 )  # fmt: skip
 SCRIPTS = {
-    "lwdash/examples/training.py",
+    "lwdash/examples/train_example.py",
     "lwdash/examples/make_digits.py",
     "lwdash/examples/make_heartbeats.py",
 }
@@ -209,6 +209,68 @@ def test_the_rule_can_fail() -> None:
     assert not is_allowed("tensorflow", "lwdash.measure")
     assert not is_allowed("lwdash.keras_models.load", "lwdash.ui")
     assert is_allowed("lwdash.keras_models.model_facts", "lwdash.ui")
+
+
+def circles(arrows: Mapping[str, set[str]]) -> list[list[str]]:
+    """What imports itself by way of others, as sorted groups (Tarjan's strongly connected components)."""
+    found: list[list[str]] = []
+    order: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    open_ones: list[str] = []
+
+    def visit(name: str) -> None:
+        order[name] = lowest[name] = len(order)
+        open_ones.append(name)
+        for target in arrows.get(name, ()):
+            if target not in order:
+                visit(target)
+                lowest[name] = min(lowest[name], lowest[target])
+            elif target in open_ones:
+                lowest[name] = min(lowest[name], order[target])
+        if lowest[name] == order[name]:
+            start = open_ones.index(name)
+            group = open_ones[start:]
+            del open_ones[start:]
+            if len(group) > 1:
+                found.append(sorted(group))
+
+    for name in arrows:
+        if name not in order:
+            visit(name)
+    return found
+
+
+def test_nothing_imports_itself_by_way_of_others() -> None:
+    """Neither modules nor parts, and an import inside of a function counts as well."""
+    modules = {module_of(path): imported(ast.walk(tree_of(path))) for path in SOURCES}
+    parts: dict[str, set[str]] = {}
+    for module, targets in modules.items():
+        ours = {part_of(t) for t in targets if t.split(".")[0] in ("lwdash", "storage")}
+        parts.setdefault(part_of(module), set()).update(ours - {part_of(module), "lwdash"})
+    assert circles(modules) == []
+    assert circles(parts) == []
+
+
+def test_a_circle_is_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": set()}) == [["a", "b", "c"]]
+
+
+def test_a_name_is_given_once() -> None:
+    """Two files of one name would be taken for each other in a search, in a traceback, in talk."""
+    alike = {"__init__", "__main__", "errors"}
+    names = [path.stem for path in SOURCES if path.parts[-2] not in ("pages", "versions")]
+    assert sorted({name for name in names if names.count(name) > 1} - alike) == []
+
+
+def test_the_documented_table_is_this_rule() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([^`]+)` \| [^|]+ \| ([^|]*) \|$", text, re.MULTILINE)
+    documented = {part: set(re.findall(r"`([^`]+)`", allowed)) for part, allowed in rows}
+    rule = {
+        part.removeprefix("lwdash."): {name.removeprefix("lwdash.") for name in arrows.ours}
+        for part, arrows in ARROWS.items()
+    }
+    assert documented == rule
 
 
 def test_every_rule_has_its_part() -> None:

@@ -17,7 +17,7 @@ from lwdash.analyses.stage_losses import (
     with_weights_of,
 )
 from lwdash.measure.output_cache import Answers
-from lwdash.measure.ports import judged_output
+from lwdash.measure.script_ports import judged_output
 from lwdash.tflite.reader import read_tflite
 from lwdash.tflite.rewrites.input_output_types import with_borders
 

@@ -17,8 +17,8 @@ import numpy as np
 from lwdash.analyses.stage_losses import spread
 from lwdash.errors import ConversionFailed, RecipeError, ResultRejected
 from lwdash.measure.accuracy import agreement, judge, looks_like_logits, predicted_classes, sqnr_db
-from lwdash.measure.ports import judged_output
 from lwdash.measure.runner import Runner
+from lwdash.measure.script_ports import judged_output
 from lwdash.parameters import Overrides
 from lwdash.quantize.activation_ranges import Ranges, activation_ranges
 from lwdash.quantize.fast_kernels import fitted

@@ -28,7 +28,7 @@ LIBRARIES = (
     "lwdash.child.__main__",
     "lwdash.datasets.prepare",
     "lwdash.keras_models.inspection",
-    "lwdash.measure.run",
+    "lwdash.measure.measure_run",
     "lwdash.analyses.accuracy_waterfall",
     "ai_edge_litert.interpreter",
     "ai_edge_litert.schema_py_generated",

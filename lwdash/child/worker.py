@@ -36,7 +36,7 @@ class Worker:
 
     def measure(self, job: Job) -> dict[str, Any]:
         """The headline metrics of a run: size, accuracy, verdict, latency."""
-        from lwdash.measure.run import measure
+        from lwdash.measure.measure_run import measure
 
         dataset, key = self._dataset(job)
         inputs, labels = self._once(f"evaluation {key}", lambda: dataset.part("evaluation"))
@@ -67,7 +67,7 @@ class Worker:
     def details(self, job: Job) -> dict[str, Any]:
         """What the page of a measured run shows beside its headline metrics."""
         from lwdash.measure.deep_compression import deep_compression
-        from lwdash.measure.run import detailed_layers
+        from lwdash.measure.measure_run import detailed_layers
         from lwdash.tflite.reader import read_tflite
 
         dataset, key = self._dataset(job)
@@ -246,7 +246,7 @@ class Worker:
         from lwdash.datasets.data_settings import DataSettings
         from lwdash.datasets.evaluation_rows import evaluation_rows, write_arrays
         from lwdash.keras_models.model_facts import ModelFacts
-        from lwdash.measure.ports import ports_plan
+        from lwdash.measure.script_ports import ports_plan
         from lwdash.tflite.reader import read_tflite
 
         facts, own = ModelFacts.from_dict(job["model_facts"]), job["parts"].get("evaluation")
@@ -307,7 +307,7 @@ class Worker:
 
     def _dataset(self, job: Job) -> tuple[Any, str]:
         """The rows as arrays, and the key of all that decides them."""
-        from lwdash.compress.stages import content_key
+        from lwdash.compress.cached_stages import content_key
         from lwdash.datasets.data_facts import DataFacts
         from lwdash.datasets.data_settings import DataSettings
         from lwdash.datasets.dataset import Dataset

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from lwdash.cli import analyses, exports, gc, linter_findings, run_records, search_records, verify
+from lwdash.cli import analysis_records, exports, gc, linter_output, run_records, search_records, verify
 from lwdash.cli.arguments import GOALS, LIMITS, command_parser
 from lwdash.cli.waiting import say, wait, wait_for_search, working
 from lwdash.datasets.data_settings import DataSettings
@@ -126,7 +126,7 @@ def _begun(options: argparse.Namespace, settings: Settings, store: Store) -> Ite
         linted = lint_data(
             settings, store, model_row=model_row, data_row=data_row, chosen=data_settings, own_parts=own_parts
         )
-        for line in linter_findings.summary_lines(linted):
+        for line in linter_output.summary_lines(linted):
             say(line)
         if linted.stop is not None:
             raise DataRefused(f"{linted.stop.what} No run was started. {linted.stop.advice}")
@@ -183,7 +183,7 @@ def _lint(options: argparse.Namespace, settings: Settings, store: Store) -> int:
     )
     if linted.error:
         raise DataRefused(linted.error)
-    _print(options, linter_findings.findings_record(linted), lambda: linter_findings.findings_lines(linted))
+    _print(options, linter_output.findings_record(linted), lambda: linter_output.findings_lines(linted))
     return DONE
 
 
@@ -206,8 +206,8 @@ def _sensitivity(options: argparse.Namespace, settings: Settings, store: Store) 
     analysis = submit.start_analysis(store, options.run, SENSITIVITY)
     with working(settings, store) as engine:
         wait(store, engine, [analysis])
-    record = analyses.analysis_record(store.database, options.run, SENSITIVITY)
-    _print(options, record, lambda: analyses.sensitivity_lines(record))
+    record = analysis_records.analysis_record(store.database, options.run, SENSITIVITY)
+    _print(options, record, lambda: analysis_records.sensitivity_lines(record))
     return DONE if record["state"] == "succeeded" else FAILED
 
 

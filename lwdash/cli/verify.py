@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lwdash.capsule import archive
+from lwdash.capsule import capsule_zip
 from lwdash.capsule.manifest import FIGURES, CapsuleRefused, Manifest, Origin
 from lwdash.datasets.data_settings import DataSettings
 from lwdash.engine import submit
@@ -49,14 +49,14 @@ def verify(capsule: Path, settings: Settings, work: Work, given: Mapping[str, Pa
         raise UserMistake(f"there is no file {capsule}")
     with tempfile.TemporaryDirectory(prefix="lwdash-verify-") as name:
         folder = Path(name)
-        manifest, files = archive.read_capsule(capsule, folder, MEMBERS * settings.max_upload << 20)
+        manifest, files = capsule_zip.read_capsule(capsule, folder, MEMBERS * settings.max_upload << 20)
         originals = _originals(manifest, files, given, folder)
         own = _own_settings(settings, folder / "home")
         store = open_store(own.database_url, own.artifacts, own.home / "cache")
         try:
             run_id = _start(own, store, manifest, originals)
             work(own, store, [run_id])
-            return _report(own, store, capsule, manifest, files[archive.TFLITE], run_id)
+            return _report(own, store, capsule, manifest, files[capsule_zip.TFLITE], run_id)
         finally:
             store.database.dispose()
 
@@ -84,14 +84,14 @@ def _original(key: str, origin: Origin, files: Mapping[str, Path], given: Path |
     if given is not None:
         if not given.is_file():
             raise UserMistake(f"there is no file {given}")
-        found = archive.sha256_of(given)
+        found = capsule_zip.sha256_of(given)
         if found != origin.sha256:
             raise CapsuleRefused(
                 f"{given} is not the capsule's {key} file {origin.name}: its SHA-256 is {found[:16]}…, the capsule's is "
                 f"{origin.sha256[:16]}…"
             )
         return given
-    inside = files.get(archive.ORIGINALS[key])
+    inside = files.get(capsule_zip.ORIGINALS[key])
     if inside is None:
         option = {"evaluation": "eval"}.get(key, key)
         raise UserMistake(

@@ -15,8 +15,8 @@ import numpy as np
 from lwdash.analyses.accuracy_waterfall import FILE, FLOAT_FILE, OUTPUTS
 from lwdash.analyses.stage_losses import rows_to_answer, write_outputs
 from lwdash.compress.agreement import check_export, match_outputs, predict
+from lwdash.compress.cached_stages import Cache, Made, StageReport, Stages, content_key, library_versions
 from lwdash.compress.quantizer_choice import pack
-from lwdash.compress.stages import Cache, Made, StageReport, Stages, content_key, library_versions
 from lwdash.contract import Configure, Progress, Rows, Skipped, Training
 from lwdash.datasets.dataset import Dataset
 from lwdash.errors import BridgeRefused, ConversionFailed, RecipeError, ResultRejected

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lwdash.datasets.data_facts import DataFacts, LabelCandidate, brief_names
 from lwdash.datasets.data_settings import DataSettings
-from lwdash.datasets.labels.candidates import is_label_name
+from lwdash.datasets.labels.label_columns import is_label_name
 from lwdash.datasets.labels.task import Tensor
 from lwdash.datasets.preprocessing.language import Columns, Resize, parse_preprocess
 from lwdash.datasets.preprocessing.steps import output_shape

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lwdash.datasets.data_facts import DataFacts, PreviewRow, brief_names, find_column, named_run
-from lwdash.datasets.labels.candidates import CERTAIN, ValueCounts, rank, worth_counting
+from lwdash.datasets.labels.label_columns import CERTAIN, ValueCounts, rank, worth_counting
 from lwdash.datasets.labels.one_hot import Runs, one_hot_candidates, one_hot_runs
 from lwdash.datasets.preview import PreviewPicker
 from lwdash.datasets.readers.csv_blocks import Block, Reader

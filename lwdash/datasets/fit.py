@@ -14,8 +14,8 @@ from lwdash.datasets.data_facts import (
     unpack_indices,
 )
 from lwdash.datasets.data_settings import NO_LABEL, DataSettings
-from lwdash.datasets.labels.candidates import CERTAIN, is_label_name
 from lwdash.datasets.labels.classes import ClassMapping, map_classes, map_columns
+from lwdash.datasets.labels.label_columns import CERTAIN, is_label_name
 from lwdash.datasets.labels.label_task import (
     asked_task,
     guess_warning,

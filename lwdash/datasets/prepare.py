@@ -12,8 +12,8 @@ from lwdash.datasets.data_facts import DataFacts, brief_names, named_run
 from lwdash.datasets.data_settings import DataSettings
 from lwdash.datasets.dataset import Dataset
 from lwdash.datasets.fit import Fit, fit_to_model
-from lwdash.datasets.labels.candidates import label_text
 from lwdash.datasets.labels.classes import canonical, map_classes
+from lwdash.datasets.labels.label_columns import label_text
 from lwdash.datasets.labels.position_classes import code_positions, position_strata
 from lwdash.datasets.labels.task import BINARY, CLASSIFICATION, Tensor, units
 from lwdash.datasets.preprocessing.language import Cast, Step, parse_preprocess

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lwdash.datasets.data_facts import Preview, PreviewRow
-from lwdash.datasets.labels.candidates import label_text
+from lwdash.datasets.labels.label_columns import label_text
 from lwdash.datasets.readers.csv_blocks import Block
 
 MOST_ROWS = 64

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import lwdash
-from lwdash.capsule import archive, c_array
+from lwdash.capsule import c_array, capsule_zip
 from lwdash.capsule.manifest import FIGURES, Manifest, Origin
 from lwdash.engine.file_inspection import ask_child
 from lwdash.engine.stage_cache import find_stage, keep_stage
@@ -32,21 +32,23 @@ def make_capsule(
     run, experiment = _finished(store, run_id)
     tflite_path(store, run)  # before the rows are read, which may take a while
     with tempfile.TemporaryDirectory() as folder:
-        arrays = Path(folder) / archive.ROWS
+        arrays = Path(folder) / capsule_zip.ROWS
         plan = _rows_plan(settings, store, run, experiment, arrays)
         manifest = _manifest(store, run, experiment, plan)
         local = store.artifacts.local_path
-        files = {archive.TFLITE: tflite_path(store, run)}
+        files = {capsule_zip.TFLITE: tflite_path(store, run)}
         if plan is not None:
-            files[archive.ROWS] = arrays
+            files[capsule_zip.ROWS] = arrays
         if not any(
             manifest.expected.get(key) is not None for key in ("accuracy", "mae", "reconstruction_error")
         ):
-            files[archive.BASELINE] = local(run["baseline_sha256"])  # agreement with it is the only figure
+            files[capsule_zip.BASELINE] = local(
+                run["baseline_sha256"]
+            )  # agreement with it is the only figure
         if with_originals:
             for key, origin in (("model", manifest.model), ("data", manifest.data), *manifest.parts.items()):
-                files[archive.ORIGINALS[key]] = local(origin.sha256)
-        archive.write_capsule(target, manifest, files)
+                files[capsule_zip.ORIGINALS[key]] = local(origin.sha256)
+        capsule_zip.write_capsule(target, manifest, files)
 
 
 def c_header(store: Store, run_id: int) -> str:
@@ -97,8 +99,8 @@ def _manifest(
         model=origin(experiment["model_sha256"], experiment["model_name"]),
         data=origin(experiment["data_sha256"], experiment["data_name"]),
         parts={part: origin(file["sha256"], file["name"]) for part, file in experiment["own_parts"].items()},
-        tflite=origin(run["tflite_sha256"], archive.TFLITE),
-        baseline=origin(run["baseline_sha256"], archive.BASELINE),
+        tflite=origin(run["tflite_sha256"], capsule_zip.TFLITE),
+        baseline=origin(run["baseline_sha256"], capsule_zip.BASELINE),
         libraries=tuple(compressed.get("libraries") or ()),
         expected={key: figures[key] for key in (*FIGURES, *more) if figures.get(key) is not None},
         host=figures.get("host") or {},

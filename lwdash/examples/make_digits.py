@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.examples import find_example
-from lwdash.examples.training import accuracy, import_keras, save_without_moments, train
+from lwdash.examples.train_example import accuracy, import_keras, save_without_moments, train
 
 SEED = 20
 TRAINED_SHARE = 0.4

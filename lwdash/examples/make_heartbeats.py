@@ -13,7 +13,7 @@ import numpy as np
 
 from lwdash.examples import find_example
 from lwdash.examples.heartbeat import CLASSES, SAMPLES, heartbeats
-from lwdash.examples.training import accuracy, import_keras, save_without_moments, train
+from lwdash.examples.train_example import accuracy, import_keras, save_without_moments, train
 
 TRAIN_SEED, CSV_SEED = 1, 2
 TRAIN_ROWS, CSV_ROWS = 4000, 1000

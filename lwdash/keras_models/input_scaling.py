@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lwdash.keras_models.bridge.layers import augments
+from lwdash.keras_models.bridge.twin_layers import augments
 from lwdash.keras_models.model_facts import InputScaling
 from lwdash.keras_models.network import LayerNode, Network, TensorRef
 from lwdash.keras_models.scan.allowed_classes import names

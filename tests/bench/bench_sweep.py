@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from lwdash.examples.training import import_keras, train
+from lwdash.examples.train_example import import_keras, train
 from lwdash.recipe import parse_recipe
 
 ROWS = 1000

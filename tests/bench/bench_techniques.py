@@ -16,7 +16,7 @@ import pytest
 from lwdash.compress.workbench import Compressed, Workbench
 from lwdash.datasets.dataset import Dataset
 from lwdash.examples.heartbeat import heartbeats
-from lwdash.examples.training import import_keras, train
+from lwdash.examples.train_example import import_keras, train
 from lwdash.keras_models.inspection import inspect_model
 from lwdash.measure.accuracy import Quality, judge
 from lwdash.measure.deep_compression import deep_compression

@@ -28,10 +28,10 @@ from search_networks import NETWORKS, SEED
 from lwdash.compress.workbench import Workbench
 from lwdash.datasets.dataset import Dataset
 from lwdash.errors import LwdashError
-from lwdash.examples.training import import_keras, train
+from lwdash.examples.train_example import import_keras, train
 from lwdash.keras_models.inspection import inspect_model
+from lwdash.measure.measure_run import measure
 from lwdash.measure.output_cache import Answers
-from lwdash.measure.run import measure
 from lwdash.recipe import Recipe, make_recipe, parse_recipe
 
 TABLE = Path(__file__).parents[1] / "fixtures" / "search_runs.csv"

@@ -10,8 +10,8 @@ import pytest
 from zoo import Zoo, zoo  # noqa: F401
 
 from lwdash.keras_models import support
-from lwdash.keras_models.bridge.layers import augments
 from lwdash.keras_models.bridge.model import to_tf_keras
+from lwdash.keras_models.bridge.twin_layers import augments
 from lwdash.keras_models.inspection import inspect_model
 from lwdash.keras_models.obstacles import WITHOUT_TWIN
 from lwdash.keras_models.scan.allowed_classes import LAYERS

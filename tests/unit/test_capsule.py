@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lwdash.capsule import archive
+from lwdash.capsule import capsule_zip
 from lwdash.capsule.c_array import PIECE, c_name, header, source
 from lwdash.capsule.manifest import CapsuleRefused, Manifest, Origin, read_manifest
 from lwdash.datasets.data_settings import DataSettings
@@ -80,7 +80,7 @@ def test_any_name_becomes_one_that_c_takes(text: str, expected: str) -> None:
 
 def manifest_of(files: dict[str, Path], **changes: Any) -> Manifest:
     def origin(name: str, path: Path | None) -> Origin:
-        return Origin(name, archive.sha256_of(path) if path else "0" * 64)
+        return Origin(name, capsule_zip.sha256_of(path) if path else "0" * 64)
 
     whole = Manifest(
         recipe="int8", experiment="beats", run=7, task="classification", seed=0, settings=DataSettings().to_dict(),
@@ -98,14 +98,14 @@ def capsule(tmp_path: Path) -> Path:
     for name, path in files.items():
         path.write_bytes(f"the {name}".encode())
     target = tmp_path / "run7.zip"
-    archive.write_capsule(target, manifest_of(files), files)
+    capsule_zip.write_capsule(target, manifest_of(files), files)
     return target
 
 
 def read(path: Path, limit_bytes: int = 1 << 20) -> tuple[Manifest, dict[str, Path]]:
     folder = path.parent / "unpacked"
     folder.mkdir(exist_ok=True)
-    return archive.read_capsule(path, folder, limit_bytes)
+    return capsule_zip.read_capsule(path, folder, limit_bytes)
 
 
 def changed(path: Path, change: Callable[[dict[str, bytes]], None]) -> Path:
@@ -127,7 +127,7 @@ def test_a_capsule_is_read_as_it_was_written_and_the_same_run_gives_the_same_zip
         name: f"the {name}" for name in ("model.tflite", "original-model", "data")
     }
     again = capsule.with_name("again.zip")
-    archive.write_capsule(again, manifest, files)
+    capsule_zip.write_capsule(again, manifest, files)
     assert again.read_bytes() == capsule.read_bytes()
     with zipfile.ZipFile(capsule) as opened:
         assert "python rebuild.py original-model data" in opened.read("README.md").decode()

@@ -7,7 +7,7 @@ import pytest
 from measure_models import Model, dense_model, int8_dense_model
 
 from lwdash.analyses.graph_data import BINS, dissect
-from lwdash.measure.ports import input_order, judged_output
+from lwdash.measure.script_ports import input_order, judged_output
 from lwdash.tflite.differences import differences
 from lwdash.tflite.reader import read_tflite
 from lwdash.tflite.tensor import TfliteUnreadable

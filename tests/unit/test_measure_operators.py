@@ -11,7 +11,7 @@ import pytest
 from measure_models import Model, dense_model
 
 from lwdash.measure.layer_error import layer_errors, match_operators, spread_order
-from lwdash.measure.run import measure
+from lwdash.measure.measure_run import measure
 from lwdash.measure.runner import Runner
 from lwdash.measure.timing.operator_time import cut_out, operator_times
 from lwdash.tflite.reader import read_tflite

@@ -12,8 +12,8 @@ from measure_models import Model, dense_model
 from scipy import special
 
 from lwdash.errors import DataRefused, ResultRejected
+from lwdash.measure.measure_run import measure
 from lwdash.measure.output_cache import Answers
-from lwdash.measure.run import measure
 
 CONTRACT = {
     "size_bytes",
@@ -204,7 +204,7 @@ def test_models_with_different_outputs_cannot_be_compared(case):
 
 def test_measuring_never_imports_tensorflow():
     code = (
-        "import sys, lwdash.measure.run, ai_edge_litert.interpreter, ai_edge_litert.schema_py_generated\n"
+        "import sys, lwdash.measure.measure_run, ai_edge_litert.interpreter, ai_edge_litert.schema_py_generated\n"
         "sys.exit(len({'tensorflow', 'keras', 'tf_keras'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

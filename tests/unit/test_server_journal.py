@@ -6,7 +6,7 @@ import sys
 
 PROGRAM = """
 import logging
-from lwdash.server.logs import recent_lines, set_up_logging
+from lwdash.server.server_log import recent_lines, set_up_logging
 set_up_logging({form!r})
 log = logging.getLogger("lwdash.engine.step_journal")
 log.info("compress ended", extra={{"run": 7, "attempt": 2, "seconds": 1.5}})

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lwdash.datasets.labels.candidates import label_order, label_text
+from lwdash.datasets.labels.label_columns import label_order, label_text
 from lwdash.errors import DataRefused
 
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lwdash.datasets.labels.candidates import label_text
 from lwdash.datasets.labels.classes import ClassMapping, canonical, map_classes
+from lwdash.datasets.labels.label_columns import label_text
 from lwdash.datasets.sample_shapes import fitting_shape
 from lwdash.datasets.split import strata_of_numbers
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lwdash.datasets.fit import Fit
-from lwdash.datasets.labels.candidates import label_text
+from lwdash.datasets.labels.label_columns import label_text
 from lwdash.datasets.labels.one_hot import one_hot_labels
 from lwdash.datasets.labels.targets import check_answers
 from lwdash.datasets.preprocessing.language import Cast, Step

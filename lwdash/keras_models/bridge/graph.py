@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 from lwdash.errors import BridgeRefused
-from lwdash.keras_models.bridge.layers import copy_weights, twin_layer
 from lwdash.keras_models.bridge.operations import operation_layer
+from lwdash.keras_models.bridge.twin_layers import copy_weights, twin_layer
 
 EXPLICIT_MASKS = frozenset({"attention_mask", "use_causal_mask"})
 

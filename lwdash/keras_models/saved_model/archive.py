@@ -13,6 +13,7 @@ from lwdash.keras_models.model_facts import ModelFacts, Shape, TensorFacts
 from lwdash.keras_models.model_file import read_json, version_of
 from lwdash.keras_models.model_task import likely_task, loss_name
 from lwdash.keras_models.network import NETWORK_CLASSES, read_network
+from lwdash.keras_models.network_facts import network_facts
 from lwdash.keras_models.saved_model.object_graph import all_parameters, layer_counts, variable_size
 from lwdash.keras_models.saved_model.protobuf_wire import Malformed, Message
 from lwdash.keras_models.scan.config_scan import scan_model_config, scan_object_config
@@ -136,8 +137,6 @@ def _facts(graph: Message, metadata: Message | None, stored_bytes: int) -> Model
     class_name = top["metadata"].get("class_name") if top else None
     if top is None or not isinstance(class_name, str) or class_name not in NETWORK_CLASSES:
         return _signature_facts(metas[0], objects, sizes)
-    from lwdash.keras_models.inspection import network_facts
-
     entry = {"class_name": class_name, "config": top["metadata"].get("config")}
     network = read_network(entry)
     version = version_of(top["metadata"].get("keras_version", "2"))

@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from lwdash.ui.results.searches import search_line
+from lwdash.ui.results.search_panel import search_line
 from lwdash.ui.shared.markdown_text import plain
 from lwdash.ui.shared.number_text import seconds
 from storage import run_rows, runs

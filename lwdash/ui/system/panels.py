@@ -15,7 +15,7 @@ import streamlit as st
 import lwdash
 from lwdash.engine.doctor import LIBRARIES, LOW_DISK_GB, OPTIONAL
 from lwdash.server.backend import Dashboard, serving
-from lwdash.server.logs import recent_lines
+from lwdash.server.server_log import recent_lines
 from lwdash.settings import Settings
 from lwdash.ui.shared.addresses import run_url
 from lwdash.ui.shared.markdown_text import plain
