@@ -18,7 +18,7 @@ def graph_dot(
 ) -> str:
     """A digraph: a box an operator with its type, layer and value; an oval an input or output.
 
-    graph: of `measure.dissect.graph_of`. layers: operators as measured, for the values. Colours are explicit, so that
+    graph: of `analyses.graph_data.graph_of`. layers: operators as measured, for the values. Colours are explicit, so that
     the picture reads on light and dark pages alike.
     """
     values = operator_values(layers, quantity)

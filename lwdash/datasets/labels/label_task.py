@@ -23,7 +23,7 @@ def names_labels(settings: DataSettings) -> bool:
 def asked_task(settings: DataSettings, guess: str | None, labelled: str | None) -> str | None:
     """The task before the data is looked at; None where only the data can tell.
 
-    guess: from the model alone; labelled: what labels of its first output are for, as `keras_models.heads` has it.
+    guess: from the model alone; labelled: what labels of its first output are for, as `keras_models.output_heads` has it.
     A stated task decides, then a class list, then a named label. The guess is for data without any of these.
     Raises DataRefused where two of them contradict each other.
     """

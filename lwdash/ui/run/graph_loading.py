@@ -19,7 +19,7 @@ KEPT = 200
 def dissected(
     settings: Settings, store: Store, run_id: int, experiment: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-    """What `measure.dissect.dissect` says of a succeeded run; None, with the reason shown, where it cannot be had."""
+    """What `analyses.graph_data.dissect` says of a succeeded run; None, with the reason shown, where it cannot be had."""
     run = run_rows.get_run(store.database, run_id) or {}
     names = tuple(layer["path"] for layer in (experiment.get("model_facts") or {}).get("layers", ()))
     try:

@@ -60,7 +60,7 @@ FIRST = (
 
 
 def show_layers(layers: Sequence[Mapping[str, Any]], kernels: Sequence[Mapping[str, Any]]) -> None:
-    """Bars by a chosen quantity, and the table. kernels: of `measure.dissect`, for the small histograms."""
+    """Bars by a chosen quantity, and the table. kernels: of `analyses.graph_data`, for the small histograms."""
     offered = measured_quantities(layers)
     if offered:
         quantity = QUANTITIES[
