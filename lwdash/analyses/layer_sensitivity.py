@@ -128,7 +128,7 @@ def analyse(
     """Measure every layer of the float .tflite `source` that `recipe` quantizes.
 
     rows: calibration rows by input, (rows, *shape); labels: theirs, or None; judged: the
-    number of the output that they are for. is_logit: as for `measure.measure_run.measure`. cores: files run at the same time.
+    number of the output that they are for. is_logit: as for `measure_run.measure`. cores: files run at the same time.
     Raises ConversionFailed where nothing can be quantized.
     """
     began = time.perf_counter()

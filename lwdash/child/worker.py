@@ -371,7 +371,7 @@ def _outputs(job: Job) -> Any:
 
 
 def _known_cut(job: Job, dataset: Any) -> bool | None:
-    """Whether yes/no outputs are logits, where the way they were trained tells; see `keras_models.output_heads.known_cut`."""
+    """Whether yes/no outputs are logits, where their training shows it; see `keras_models.output_heads.known_cut`."""
     from lwdash.keras_models.model_facts import ModelFacts
     from lwdash.keras_models.output_heads import known_cut
 
