@@ -1,5 +1,6 @@
 # make run      the dashboard on http://127.0.0.1:8501
 # make test     every check: format, lint, types, tests
+# make quick    the tests that need neither TensorFlow nor a browser nor a database server
 # make install  what `make run` sets up, without running it
 # make slow     the tests with large networks
 # make bench    how fast it is with a lot in it
@@ -13,7 +14,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --compil
 # TensorFlow without bytecode takes 16 s to import instead of 5.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run install test slow bench lock packages
+.PHONY: run install test quick slow bench lock packages
 .DELETE_ON_ERROR:
 
 run: install
@@ -27,6 +28,9 @@ test: .venv/installed-dev packages
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
+quick: .venv/installed-dev
+	$(BIN)/python -m pytest -m quick --numprocesses 2 --dist loadfile
+
 # Networks of up to 25 million parameters, which take some minutes.
 slow: .venv/installed-dev
 	$(BIN)/python -m pytest -m slow
@@ -36,19 +40,19 @@ bench: .venv/installed-dev
 
 lock: .venv/installed-dev
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --upgrade \
-		--no-header --no-annotate --output-file constraints.txt requirements.txt requirements-dev.txt
+		--no-header --no-annotate --extra s3 --extra mcu --extra onnx --extra openvino --output-file constraints.txt pyproject.toml requirements-dev.txt
 
 # Debian's browser and database server, which some tests need.
 packages:
 	@.ci/packages
 
-.venv/installed: requirements.txt constraints.txt | .venv/bin/python
+.venv/installed: pyproject.toml requirements.txt constraints.txt | .venv/bin/python
 	@echo "Installing (TensorFlow is large: this takes some minutes the first time) …"
-	@$(PIP) --requirement requirements.txt
+	@$(PIP) --editable '.[mcu]'
 	@touch $@
 
 .venv/installed-dev: requirements-dev.txt .venv/installed
-	@$(PIP) --requirement requirements.txt --requirement requirements-dev.txt
+	@$(PIP) --editable '.[s3,mcu,onnx,openvino]' --requirement requirements-dev.txt
 	@touch $@
 
 .venv/bin/python:

@@ -1,4 +1,4 @@
-"""`python -m lwdash …`: the command line."""
+"""`python -m lwdash …`, the same as the command `lwdash …`."""
 
 import sys
 

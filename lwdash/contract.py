@@ -7,12 +7,14 @@ from typing import Any, Protocol
 import numpy as np
 
 Progress = Callable[[str, float], None]
-"""Called with what is being done and the share that is done, 0–1."""
+"""Called with a description of the present work and the finished share, 0–1."""
+Outputs = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
+"""Computes a model's outputs, one array per output, for rows of all its inputs."""
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A layer or operator that a technique left as it was."""
+    """A layer or operator that a technique did not change."""
 
     layer: str
     reason: str
@@ -22,11 +24,13 @@ class Skipped:
 class Training:
     """Rows to fine-tune on.
 
-    inputs: one array a model input, in the model's order, (rows, *shape).
-    labels: (rows,) int64 class indices or float32 targets, or None: then the teacher is followed.
-    teacher: what the original model answers on the same rows, one array an output.
-    teacher_share: 0–1, how much of the loss compares with the teacher where there are labels too (`distill`).
-    temperature: softens the teacher's answers; 1 takes them as they are.
+    inputs: one array per model input, in the model's order, (rows, *shape).
+    labels: (rows,) int64 class indices or float32 targets, or None: then the target is the teacher.
+    teacher: outputs of the original model on the same rows, one array per output.
+    teacher_share: 0–1, the distillation weight: share of the loss that compares with the teacher if there are
+    labels too.
+    temperature: softens the teacher's outputs; 1 uses them unchanged.
+    outputs_of: computes the original model's outputs for other rows, such as mixtures of these; None: not available.
     """
 
     inputs: Sequence[np.ndarray]
@@ -37,17 +41,23 @@ class Training:
     progress: Progress
     teacher_share: float = 0.0
     temperature: float = 1.0
+    outputs_of: Outputs | None = None
 
     @property
     def rows(self) -> int:
         return len(self.inputs[0])
 
+    @property
+    def follows_original(self) -> bool:
+        """True if a fine-tuning learns from the teacher alone."""
+        return self.labels is None or len(self.teacher) > 1 or self.teacher_share == 1
+
 
 @dataclass(frozen=True)
 class Treated:
-    """A tf_keras model after a keras-stage technique, a new object: the one passed in is unchanged.
+    """A tf_keras model after a keras-stage technique, a new object: the input model is unchanged.
 
-    facts: what was reached, JSON-able, shown on the run.
+    facts: results of the technique, JSON-able, shown on the run.
     """
 
     model: Any
@@ -64,6 +74,10 @@ class Packed:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+Accepts = Callable[[bytes], str | None]
+"""Runs a file: None where it works and its outputs equal those of the file it was made from, else what was wrong."""
+
+
 Rows = Mapping[str, np.ndarray]
 """Calibration rows by input name, each (rows, *shape) in the input's dtype."""
 
@@ -72,7 +86,9 @@ Configure = Callable[[Any], None]
 
 
 class Convert(Protocol):
-    """TensorFlow's converter on the run's live model, for what starts from the model and not from its float .tflite."""
+    """TensorFlow's converter on the run's live model, for techniques that start from the model instead of its
+    float .tflite.
+    """
 
     def __call__(self, configure: Configure, rows: Rows | None) -> bytes:
         """The .tflite with these options; `rows` are its representative data set. Raises ConversionFailed."""

@@ -25,7 +25,7 @@ class ModelRefused(UserMistake):
     """This model file cannot be used."""
 
     def __init__(self, message: str | None = None):
-        """message: may repeat names out of the file; control characters and the middle of long texts are left out."""
+        """message: may repeat names from the file; control characters and the middle of long texts are removed."""
         text = CONTROL.sub("\ufffd", message or "")
         if len(text) > MAX_CHARACTERS:
             text = f"{text[: MAX_CHARACTERS // 2]} … {text[-MAX_CHARACTERS // 2 :]}"
@@ -53,12 +53,20 @@ class BridgeRefused(UserMistake):
 
 
 class ConversionFailed(InternalFault):
-    """The converter could not turn this model into a .tflite."""
+    """The converter could not convert this model to a .tflite."""
+
+
+class NotFlashable(UserMistake):
+    """TensorFlow Lite Micro does not run the file."""
 
 
 class ResultRejected(InternalFault):
-    """The produced .tflite disagrees with the model it was made from."""
+    """The produced .tflite disagrees with its source model."""
 
 
 class EngineUnavailable(InternalFault):
     """No engine takes jobs: start the server, or a worker that offers the needed resources."""
+
+
+class MessageRefused(InternalFault):
+    """A message between the server and a child process cannot be read."""

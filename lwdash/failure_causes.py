@@ -9,10 +9,10 @@ TAIL_BYTES = 64 << 10
 CAUSES = (
     (r"LLVM ERROR: (.+)", "the converter stopped: {}"),
     (r"error: (?:loc\(.*?\): )?'([\w.]+)' op (.+)", "the converter stopped at the operator {}: {}"),
-    (r"Check failed: (.+)", "TensorFlow stopped at a check of its own: {}"),
+    (r"Check failed: (.+)", "TensorFlow stopped at an internal check: {}"),
     (r"terminate called after throwing an instance of '([\w:]+)'", "native code threw {}"),
 )
-"""Patterns of a fatal line and what it means, the most telling first."""
+"""Patterns of a fatal line and their meaning, the most informative first."""
 
 STAGES = (
     (r"in (?:wrapped_experimental_)?mlir_quantize$", "TensorFlow's quantizer"),
@@ -22,18 +22,18 @@ STAGES = (
     (r'File ".*ai_edge_litert|in (?:invoke|allocate_tensors)$', "the LiteRT interpreter"),
     (r"in fit$", "training"),
 )
-"""What was running, by the Python stack that faulthandler wrote."""
+"""Component that was running, by the Python stack that faulthandler wrote."""
 
 NO_FORM = r"'tf\.(\w+)' op is neither a custom op nor a flex op"
 FLEX = r"(?:TF Select ops|Select TF ops?|Flex ops): ([^\n]+)"
 OPERATORS = r"(?:\btf\.|error: '|\bops: )([A-Z]\w+)"
 
 PLACE = r'"(\w+):", "[^"@]*?([^/"@]+)\.(?:_\d+)?/[^"@]*@'
-"""An operator and its place in the graph, where the float export marks the end of a layer's name by a dot."""
+"""An operator and its place in the graph; the float export marks the end of a layer's name with a dot."""
 
 NEEDS_FLEX = (
-    "with select-TF-ops they would need TensorFlow's Flex delegate, which LiteRT does not have, so the file could be "
-    "neither run nor measured here"
+    "with select-TF-ops they would need TensorFlow's Flex delegate, which LiteRT does not have, so the "
+    "file could be neither run nor measured here"
 )
 REPLACEMENTS = (
     (
@@ -52,18 +52,18 @@ REPLACEMENTS = (
     (r"FFT|STFT", "compute the spectrum before the model, or as a Conv1D with fixed sine and cosine kernels"),
     (r"^(Qr|Svd|Cholesky|Matrix\w+|SelfAdjointEigV2)$", "compute the decomposition before the model"),
 )
-"""Operators without a TensorFlow Lite form → what does the same job with one."""
+"""Operators without a TensorFlow Lite form → alternatives."""
 REBUILT = "build those layers from standard ones"
 ADVICE = (
     (r"TensorList|tf\.While|\b\w*rnn\w*\b|lstm|gru\b", "give the recurrent layers an input of fixed length"),
     (r"quantizer|calibration", "try dynamic or float16, which keep activations in float"),
 )
-"""Words in what was found → what to try."""
-OTHERWISE = "try the model without the layer that is named, or with standard layers in its place"
+"""Words in the cause → advice."""
+OTHERWISE = "try the model without the named layer, or with standard layers instead"
 
 
 def explain_failure(message: str) -> str:
-    """The converter's message with the operators it could not treat and the way out."""
+    """The converter's message with the unsupported operators and advice."""
     first = next((line.strip() for line in message.splitlines() if line.strip()), "no message")
     flex = {name.strip() for line in re.findall(FLEX, message) for name in line.split(",")}
     lacking = sorted(flex | set(re.findall(NO_FORM, message)))
@@ -72,8 +72,9 @@ def explain_failure(message: str) -> str:
             h for name in lacking for pattern, h in REPLACEMENTS if re.search(pattern, name)
         )
         return (
-            "TensorFlow Lite has no operators of its own for a part of this model: "
-            f"{', '.join(_placed(lacking, message))}; {NEEDS_FLEX}. What to try: {'; '.join(hints) or REBUILT}"
+            "TensorFlow Lite has no operators for a part of this model: "
+            f"{', '.join(_placed(lacking, message))}; {NEEDS_FLEX}. What to try: "
+            f"{'; '.join(hints) or REBUILT}"
         )
     operators = sorted(set(re.findall(OPERATORS, message)))
     named = f" Operators it stopped at: {', '.join(_placed(operators, message))}." if operators else ""
@@ -82,7 +83,7 @@ def explain_failure(message: str) -> str:
 
 
 def _placed(operators: Sequence[str], message: str) -> list[str]:
-    """Each operator with the Keras layers that it is in, where the message tells."""
+    """Each operator with the Keras layers that contain it, where the message names them."""
     layers: dict[str, dict[str, None]] = {}
     for operator, layer in re.findall(PLACE, message):
         layers.setdefault(operator, {})[layer] = None
@@ -93,7 +94,7 @@ def _placed(operators: Sequence[str], message: str) -> list[str]:
 
 
 def explain_log(path: Path) -> str | None:
-    """The reason found at the end of a log file, with what to try; None where it tells nothing."""
+    """The cause found at the end of a log file, with advice; None if there is none."""
     try:
         with path.open("rb") as log:
             log.seek(max(0, path.stat().st_size - TAIL_BYTES))
@@ -103,30 +104,32 @@ def explain_log(path: Path) -> str | None:
 
 
 def explain_crash(text: str) -> str | None:
-    """Which stage died, at which operator, and what to try. None where `text` tells nothing."""
-    found = [words for words in (_cause(text), _stage(text)) if words]
+    """The stage that died, its operator, and advice. None if `text` does not reveal them."""
+    found = [message for message in (_cause(text), _stage(text)) if message]
     if not found:
         return None
-    told = "; ".join(found)
-    return f"{told}. What to try: {_advice(told)}"
+    cause = "; ".join(found)
+    return f"{cause}. What to try: {_advice(cause)}"
 
 
 def _cause(text: str) -> str | None:
-    for pattern, words in CAUSES:
+    for pattern, message in CAUSES:
         matches = re.findall(pattern, text, re.MULTILINE)
         if matches:
             last = matches[-1] if isinstance(matches[-1], tuple) else (matches[-1],)
-            return words.format(*(part.strip().rstrip(".")[:200] for part in last))
+            return message.format(*(part.strip().rstrip(".")[:200] for part in last))
     end = text.rstrip().rpartition("\n")[2]
     return end[:300] if re.match(r"[\w.]*Error: ", end) else None
 
 
 def _stage(text: str) -> str | None:
-    """By the stack that faulthandler wrote of the thread that died."""
+    """The stage, from the stack that faulthandler wrote of the thread that died."""
     start = text.rfind("Fatal Python error")
     if start < 0:
         return None
-    _, current, stack = text[start:].partition("\nCurrent thread")  # the one that died may stand after others
+    _, current, stack = text[start:].partition(
+        "\nCurrent thread"
+    )  # the thread that died may come after others
     stack = stack.partition("\n\n")[0] if current else text[start:]
     return next(
         (f"it happened in {name}" for pattern, name in STAGES if re.search(pattern, stack, re.M)), None

@@ -1,4 +1,4 @@
-"""Parameters of techniques: each says its bounds and its help once, for the form, the check and the error text."""
+"""Parameters of techniques: each declares its bounds and its help once, for forms, checks and error messages."""
 
 import dataclasses
 import math
@@ -10,10 +10,16 @@ from typing import Any
 
 from lwdash.errors import RecipeError
 
+AUTO = "auto"
+"""The text of a number that the technique decides."""
+
 
 @dataclass(frozen=True)
 class Number:
-    """A real number between `low` and `high`, both allowed unless marked open."""
+    """A real number between `low` and `high`, both allowed unless marked open.
+
+    has_auto: `auto` is allowed as well, and stored as None: the technique then decides.
+    """
 
     label: str
     help: str
@@ -23,19 +29,24 @@ class Number:
     step: float = 0.01
     low_open: bool = False
     high_open: bool = False
+    has_auto: bool = False
 
     @property
     def bounds(self) -> str:
         left, right = ("(" if self.low_open else "["), (")" if self.high_open else "]")
-        return f"{left}{self.low:g}, {self.high:g}{right}"
+        return f"{left}{self.low:g}, {self.high:g}{right}{' | auto' if self.has_auto else ''}"
 
-    def read(self, text: str) -> float:
+    def read(self, text: str) -> float | None:
+        if self.has_auto and text == AUTO:
+            return None
         try:
             return float(text)
         except ValueError:
             raise RecipeError(f"must be a number in {self.bounds}, but got {text!r}") from None
 
-    def check(self, value: Any) -> float:
+    def check(self, value: Any) -> float | None:
+        if self.has_auto and value is None:
+            return None
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         rounded = float(self.write(value)) if is_number else math.nan
         above = self.low < rounded if self.low_open else self.low <= rounded
@@ -44,9 +55,37 @@ class Number:
             raise RecipeError(f"must be in {self.bounds}, but got {value!r}")
         return rounded
 
-    def write(self, value: float) -> str:
-        """Twelve digits, so that a form's 0.30000000000000004 is 0.3; `check` rounds alike."""
-        return f"{value:.12g}"
+    def write(self, value: float | None) -> str:
+        """Twelve digits, so that a form's 0.30000000000000004 becomes 0.3; `check` rounds in the same way."""
+        return AUTO if value is None else f"{value:.12g}"
+
+
+@dataclass(frozen=True)
+class Size(Number):
+    """A size in kB (1,000 bytes), written `20kB`; read in B, kB or MB, and in kB without a unit."""
+
+    @property
+    def bounds(self) -> str:
+        return f"{super().bounds} kB"
+
+    def read(self, text: str) -> float:
+        found = re.fullmatch(r"([\d.]+)\s*(B|kB|MB)?", text.strip(), flags=re.IGNORECASE)
+        try:
+            number = float(found[1]) if found else math.nan
+        except ValueError:
+            number = math.nan
+        if found is None or math.isnan(number):
+            raise RecipeError(f"must be a size such as 20kB or 0.5MB, but got {text!r}")
+        return number * {"b": 0.001, "kb": 1.0, "mb": 1000.0}[(found[2] or "kB").lower()]
+
+    def check(self, value: Any) -> float:
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not (is_number and self.low <= value <= self.high):
+            raise RecipeError(f"must be in {self.bounds}, but got {value!r}")
+        return float(f"{value:.12g}")
+
+    def write(self, value: float | None) -> str:
+        return f"{value:.12g}kB"
 
 
 @dataclass(frozen=True)
@@ -80,7 +119,7 @@ class Integer:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a few words, each with what it means."""
+    """One of a few words, each with its meaning."""
 
     label: str
     help: str
@@ -143,7 +182,7 @@ class Names:
     def check(self, value: Any) -> tuple[str, ...]:
         names = tuple(value) if isinstance(value, (list, tuple)) else (value,)
         for name in names:
-            if not isinstance(name, str) or not _is_name(name):
+            if not isinstance(name, str) or not is_layer_name(name):
                 raise RecipeError(f"must hold layer names or patterns such as conv1d_*, but got {name!r}")
         return names
 
@@ -153,10 +192,10 @@ class Names:
 
 @dataclass(frozen=True)
 class Overrides:
-    """A word for each of some layers, in order: (name or pattern, word). In a recipe they are keys of their own.
+    """A word for each of some layers, in order: (name or pattern, word). In a recipe they are separate keys.
 
-    `mixed(default=int8, conv_*=int16x8)` has the one override ("conv_*", "int16x8"). A key that the technique
-    knows as another parameter is never a layer's name; a pattern such as `defaul?` reaches such a layer.
+    `mixed(default=int8, conv_*=int16x8)` has the one override ("conv_*", "int16x8"). A key that is another
+    parameter of the technique is never a layer's name; use a pattern such as `defaul?` for such a layer.
     """
 
     label: str
@@ -174,7 +213,7 @@ class Overrides:
     def check(self, value: Any) -> tuple[tuple[str, str], ...]:
         pairs = tuple((name, word) for name, word in value)
         for name, word in pairs:
-            if not isinstance(name, str) or not _is_name(name):
+            if not isinstance(name, str) or not is_layer_name(name):
                 raise RecipeError(f"must name layers or patterns such as conv1d_*, but got {name!r}")
             if word not in self.options:
                 raise RecipeError(
@@ -191,12 +230,12 @@ Parameter = Number | Integer | Choice | Flag | Names | Overrides
 
 
 def parameter(default: Any, described: Parameter, *, always: bool = False) -> Any:
-    """A dataclass field described for people. `always`: written in a recipe even at its default."""
+    """A dataclass field with a description for users. `always`: written in a recipe even at its default."""
     return dataclasses.field(default=default, metadata={"parameter": described, "always": always})
 
 
 def described(params: type | Any) -> dict[str, Parameter]:
-    """The parameters of a technique's `Params`, by key, in the order they are declared."""
+    """The parameters of a technique's `Params`, by key, in the order of declaration."""
     return {f.name: f.metadata["parameter"] for f in dataclasses.fields(params)}
 
 
@@ -232,7 +271,7 @@ def check_params(params: Any, where: str) -> Any:
 
 
 def write_params(params: Any, leave_out: Collection[str] = ()) -> str:
-    """`key=value, …`: what differs from the defaults, and what is always written, without the keys to leave out."""
+    """`key=value, …`: values that differ from the defaults, and those always written, without the keys to leave out."""
     parts = []
     for f in dataclasses.fields(params):
         value, what = getattr(params, f.name), f.metadata["parameter"]
@@ -245,11 +284,12 @@ def write_params(params: Any, leave_out: Collection[str] = ()) -> str:
     return ", ".join(parts)
 
 
-def _is_name(text: str) -> bool:
+def is_layer_name(text: str) -> bool:
+    """True if a recipe can name a layer, or a pattern of layers, by this text."""
     return re.fullmatch(r"[\w.*?/-]+", text) is not None
 
 
 def nearest(word: str, known: Any) -> str:
-    """` Did you mean …?`, or nothing when no known word is near."""
+    """` Did you mean …?`, or nothing when no known word is similar."""
     close = get_close_matches(word, list(known), n=1)
     return f". Did you mean {close[0]!r}?" if close else ""

@@ -4,9 +4,10 @@ MAX_DIGITS = 4
 
 
 def as_percent(share: float, digits: int = 0) -> str:
-    """`share` (0–1) in percent with at least `digits` decimals: as many more as keep 99.7 % from being 100 %, or 0.2 % 0.
+    """`share` (0–1) in percent with at least `digits` decimals. More decimals are used so that 99.7 % is not
+    shown as 100 %, or 0.2 % as 0.
 
-    Closer than MAX_DIGITS decimals tell, it says so: "> 99.9999 %".
+    If MAX_DIGITS decimals are not enough: "> 99.9999 %".
     """
     for decimals in range(digits, MAX_DIGITS + 1):
         text = f"{100 * share:.{decimals}f}"

@@ -5,12 +5,13 @@ import sys
 
 DIES_WITH_PARENT = "LWDASH_DIES_WITH_PARENT"
 CAN_BE_PAUSED = sys.platform == "linux"
-"""A stopped process, whoever stopped it, cannot see that its supervisor is gone: there the kernel ends it. Elsewhere no
-child may be paused."""
+"""A stopped process cannot notice that its supervisor is gone. On Linux the kernel ends it; on other systems
+no child may be paused.
+"""
 
 
 def die_with_parent() -> None:
-    """Asks the kernel, where it is Linux, for SIGKILL when the thread that started this process ends."""
+    """Ask the kernel (on Linux) for SIGKILL when the thread that started this process ends."""
     if not CAN_BE_PAUSED:
         return
     import ctypes

@@ -1,23 +1,32 @@
 """The recipe language: `prune(sparsity=0.8) + cluster(clusters=16) + int8(io=float32)`.
 
-Grammar: `step ("+" step)*` with `step = name ["(" key=value ("," key=value)* ")"]`; a value may hold
-brackets and parentheses of its own (`skip=[dense, conv_*]`). Steps go through stages in this order:
-`keras` (model → model) any number of times, one `export` (float32, implied), then at most one `tflite`
-(bytes → bytes). A training for a number format (`qat`) implies that format.
+Grammar: `step ("+" step)*` with `step = name ["(" key=value ("," key=value)* ")"]`; a value may contain
+brackets and parentheses (`skip=[dense, conv_*]`). Steps go through stages in this order:
+`keras` (model → model) any number of times, one `export` (float32, implied), at most one `tflite` (a number format),
+then at most one `storage` (a smaller file of the same network). A training for a number format (`qat`) implies that format.
 """
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 from lwdash.errors import RecipeError
 from lwdash.parameters import check_params, nearest, read_params, write_params
 from lwdash.techniques import ORDER, TECHNIQUES
 
-STAGES = ("keras", "export", "tflite")
+MAX_EXPANDED = 100
+"""Maximum number of recipes that one text with lists of values may give."""
+STAGES = ("keras", "export", "tflite", "storage")
+FLOAT_BITS = 32
+"""Bits of a weight in a float .tflite."""
+WEIGHT_BITS: Mapping[str, int] = {
+    "float16": 16, "weight_only": 8, "weight_only4": 4, "dynamic": 8, "dynamic4": 4, "int8": 8, "int8x4": 4, "int16x8": 8,
+}  # fmt: skip
+"""Bits of a stored weight by number format; a step's own parameter `bits` comes first."""
 EXAMPLE = "for example: prune(sparsity=0.8) + int8"
 KNOWN_AS: Mapping[str, str] = {
     "int4": "dynamic(bits=4) or weight_only(bits=4)",
@@ -33,7 +42,7 @@ KNOWN_AS: Mapping[str, str] = {
     "cqat": "cluster + qat + int8",
     "pcqat": "prune + cluster + qat + int8",
 }
-"""What the field calls a technique elsewhere → how it is written here, where the letters alone do not tell."""
+"""Common name of a technique → its name here, where the spelling alone does not reveal it."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,7 @@ class Step:
         return f"{self.name}({inner})" if inner else self.name
 
     def to_dict(self) -> dict[str, Any]:
-        """Every parameter, defaults too: what identifies the work of this step."""
+        """Every parameter, defaults included: the identity of this step's work."""
         return {"name": self.name, **dataclasses.asdict(self.params)}
 
 
@@ -71,22 +80,64 @@ class Recipe:
 
     @property
     def tflite_step(self) -> Step | None:
-        """The step that makes the number format; the one a training implies where none is written."""
+        """The step that produces the number format; the one that a training implies if none is written."""
         implied = (implied_format(s.name) for s in self.keras_steps)
         steps = [*(s for s in self.steps if s.stage == "tflite"), *(s for s in implied if s)]
         return steps[0] if steps else None
 
     @property
+    def storage_step(self) -> Step | None:
+        """The step that stores the finished network in fewer bytes."""
+        return next((s for s in self.steps if s.stage == "storage"), None)
+
+    @property
+    def weight_bits(self) -> int:
+        """Bits of a stored weight in the number format: with `mixed`, that of most layers."""
+        step = self.tflite_step
+        if step is None:
+            return FLOAT_BITS
+        name = step.params.default if step.name == "mixed" else step.name
+        return int(getattr(step.params, "bits", WEIGHT_BITS.get(name, FLOAT_BITS)))
+
+    @property
     def is_trained(self) -> bool:
-        """Whether any step trains; the others together take seconds."""
+        """True if any step trains; the others together take seconds."""
         return bool(self.keras_steps)
 
 
 def parse_recipe(text: str) -> Recipe:
-    """Reads a recipe; RecipeError says what is wrong, what was received, and the nearest valid name."""
+    """Read a recipe; RecipeError states the fault, the received text, and the nearest valid name."""
     if not text.strip():
         raise RecipeError(f"the recipe is empty; write {EXAMPLE}")
     return make_recipe(*(_parse_step(part) for part in _split(text, "+", text)))
+
+
+def expand_values(text: str) -> list[str]:
+    """Recipes from one text with lists of values: `prune(sparsity=0.5, 0.7) + int8` gives two, in this order.
+
+    A value without a name continues the list of the name before it. The texts are not checked. Raises RecipeError for
+    brackets that do not match, and for more than MAX_EXPANDED recipes.
+    """
+    steps = [_expanded_step(part, text) for part in _split(text, "+", text)]
+    if (count := math.prod(map(len, steps))) > MAX_EXPANDED:
+        raise RecipeError(f"{text.strip()}: these are {count:,} recipes; at most {MAX_EXPANDED} are possible")
+    return [" + ".join(chosen) for chosen in product(*steps)]
+
+
+def _expanded_step(text: str, whole: str) -> list[str]:
+    """The texts of a step, one for each choice of its values."""
+    match = re.fullmatch(r"\s*(\w+)\s*\((.*)\)\s*", text, flags=re.DOTALL)
+    if not match:
+        return [text.strip()]
+    name, inner = match.groups()
+    lists: list[list[str]] = []
+    for part in _split(inner, ",", whole):
+        if "=" in part or not lists:
+            lists.append([part.strip()])
+        else:
+            name_before = lists[-1][0].partition("=")[0].strip()
+            lists[-1].append(f"{name_before}={part.strip()}")
+    return [f"{name}({', '.join(chosen)})" for chosen in product(*lists)]
 
 
 def make_recipe(*steps: Step) -> Recipe:
@@ -95,12 +146,17 @@ def make_recipe(*steps: Step) -> Recipe:
     for before, after in pairwise(checked):
         if STAGES.index(after.stage) < STAGES.index(before.stage):
             raise RecipeError(f"{after.name} must come before {before.name}: {after} + {before}")
-    for stage in ("export", "tflite"):
+    for stage, reason in (
+        ("export", "a file has one number format"),
+        ("tflite", "a file has one number format"),
+        ("storage", "a file has one storage form"),
+    ):
         same = [s.name for s in checked if s.stage == stage]
         if len(same) > 1:
-            raise RecipeError(f"{' + '.join(same)}: choose one of them, a file has one number format")
+            raise RecipeError(f"{' + '.join(same)}: choose one of them, {reason}")
     _check_keras_order(checked)
     _check_format(checked)
+    _check_storage(checked)
     if len(checked) > 1:
         checked = [s for s in checked if s.stage != "export"]
     return Recipe(tuple(checked))
@@ -137,14 +193,35 @@ def implied_format(name: str) -> Step | None:
 
 
 def _check_format(steps: list[Step]) -> None:
-    last = steps[-1]
+    last = next((s for s in reversed(steps) if s.stage in ("export", "tflite")), None)
     for step in steps:
         implied = implied_format(step.name)
-        if implied and last.stage != "keras" and last.name != implied.name:
+        if implied and last and last.name != implied.name:
             raise RecipeError(
                 f"{step.name} trains for {implied.name} and {last.name} would undo it; write {step.name} alone, which gives "
                 f"{implied.name}, or {step.name} + {implied.name}(…) to choose how"
             )
+
+
+def _check_storage(steps: list[Step]) -> None:
+    """Refuses a storage step after a number format that it does not store."""
+    recipe = Recipe(tuple(steps))
+    storage, format = recipe.storage_step, recipe.tflite_step
+    formats = None if storage is None else getattr(TECHNIQUES[storage.name], "STORES", None)
+    name = "float32" if format is None else format.name
+    if storage is None or formats is None or name in formats:
+        return
+    received = storage if format is None else f"{name} + {storage}"
+    raise RecipeError(
+        f"{storage.name} stores {', '.join(formats[:-1])} and {formats[-1]} files, but {received} gives it a {name} file; "
+        f"write {formats[0]} + {storage}"
+    )
+
+
+def storage_form(text: str) -> str | None:
+    """The name of the storage step in a recipe that is stored, also where this version refuses the recipe."""
+    name = text.rpartition("+")[2].partition("(")[0].strip()
+    return name if name in TECHNIQUES and TECHNIQUES[name].STAGE == "storage" else None
 
 
 def _parse_step(text: str) -> Step:
@@ -173,7 +250,7 @@ def _parse_step(text: str) -> Step:
 
 
 def _split(text: str, separator: str, whole: str) -> list[str]:
-    """`text` split at each `separator` outside of all brackets."""
+    """`text` split at each `separator` outside all brackets."""
     depth, parts, start = 0, [], 0
     for i, char in enumerate(text):
         if char in "([":

@@ -11,6 +11,10 @@ from dotenv import dotenv_values
 from lwdash.errors import UserMistake
 
 PROJECT = Path(__file__).parent.parent
+"""The folder of the packages: the checkout, or site-packages."""
+_INSTALLED = Path(__file__).parent / "dashboard"
+DASHBOARD = _INSTALLED if _INSTALLED.is_dir() else PROJECT
+"""The folder of app.py, pages/ and .streamlit/: the checkout, or where a wheel has them (see setup.py)."""
 
 
 @dataclass(frozen=True)
@@ -18,30 +22,34 @@ class Settings:
     """All settings; each comes from `LWDASH_<NAME>`."""
 
     home: Path
-    """Database, artifacts and logs, where nothing else is said."""
+    """Folder of database, artifacts and logs, unless set otherwise."""
     database_url: str
     artifacts: str
     """A folder or any fsspec URL."""
     scheduler: str | None
     """Address of a dask scheduler to share, instead of the embedded one."""
     slots: int
-    """How many steps run at once on this host."""
+    """Number of steps that run at once on this host."""
     job_memory: int
-    """Megabytes that a step's processes may use together."""
+    """Memory limit of a step's processes together, in megabytes."""
     job_seconds: int
-    """Seconds that one step of one run may take."""
+    """Time limit of one step of one run, in seconds."""
     max_upload: int
-    """Megabytes that an uploaded file may have."""
+    """Size limit of an uploaded file, in megabytes."""
     disk_quota: int | None = None
-    """Megabytes that the home and the artifacts may take; beyond it no steps start. None: no limit."""
+    """Size limit of home and artifacts, in megabytes; above it no steps start. None: no limit."""
     auth: str | None = None
-    """`oidc`: people sign in; `none`: they do not; None: they do where Streamlit's secrets have `[auth]`."""
+    """`oidc`: sign-in is enabled; `none`: disabled; None: enabled if Streamlit's secrets have `[auth]`."""
     auth_allow: tuple[str, ...] = ()
-    """Addresses and @domains of those who may sign in, in lower case; empty: whom the provider signs in."""
+    """Addresses and @domains that may sign in, in lower case; empty: all whom the provider accepts."""
     metrics_token: str | None = None
-    """What a request for /metrics has to bring; None: nothing, or a sign-in where people sign in."""
+    """Token that a request for /metrics has to send; None: no token, or a sign-in where sign-in is enabled."""
+    boards: Path | None = None
+    """A YAML file with boards of the user's own, beside those that lwdash knows."""
+    allow_code: bool = False
+    """True if visitors of the dashboard may give Python code with a model."""
     log: str = "text"
-    """`text`, or `json`: one object a line."""
+    """`text`, or `json`: one object per line."""
 
     @property
     def logs(self) -> Path:
@@ -57,34 +65,38 @@ class Settings:
 
 
 def load_settings(home: str | Path | None = None) -> Settings:
-    """Reads the settings; `home` overrides LWDASH_HOME. Raises UserMistake naming a value that cannot be used."""
+    """Read the settings; `home` overrides LWDASH_HOME. Raises UserMistake naming an invalid value."""
     known = {f"LWDASH_{f.name.upper()}" for f in fields(Settings)}
-    said = {k: v for k, v in {**dotenv_values(".env"), **os.environ}.items() if k in known and v}
+    environment = {k: v for k, v in {**dotenv_values(".env"), **os.environ}.items() if k in known and v}
     if home is not None:
-        said["LWDASH_HOME"] = str(home)
-    place = Path(said.get("LWDASH_HOME", ".lwdash")).expanduser().resolve()
+        environment["LWDASH_HOME"] = str(home)
+    place = Path(environment.get("LWDASH_HOME", ".lwdash")).expanduser().resolve()
     memory_mb = psutil.virtual_memory().total >> 20
     return Settings(
         home=place,
-        database_url=said.get("LWDASH_DATABASE_URL", f"sqlite:///{place / 'lwdash.sqlite'}"),
-        artifacts=said.get("LWDASH_ARTIFACTS", str(place / "artifacts")),
-        scheduler=said.get("LWDASH_SCHEDULER"),
-        slots=_whole(said, "LWDASH_SLOTS", max(1, min(os.cpu_count() or 1, memory_mb // 3000))),
-        job_memory=_whole(said, "LWDASH_JOB_MEMORY", max(1024, int(memory_mb * 0.6))),
-        job_seconds=_whole(said, "LWDASH_JOB_SECONDS", 3600),
-        max_upload=_whole(said, "LWDASH_MAX_UPLOAD", 2048),
-        disk_quota=_whole(said, "LWDASH_DISK_QUOTA", 0) or None,
-        auth=said.get("LWDASH_AUTH"),
+        database_url=environment.get("LWDASH_DATABASE_URL", f"sqlite:///{place / 'lwdash.sqlite'}"),
+        artifacts=environment.get("LWDASH_ARTIFACTS", str(place / "artifacts")),
+        scheduler=environment.get("LWDASH_SCHEDULER"),
+        slots=_whole(environment, "LWDASH_SLOTS", max(1, min(os.cpu_count() or 1, memory_mb // 3000))),
+        job_memory=_whole(environment, "LWDASH_JOB_MEMORY", max(1024, int(memory_mb * 0.6))),
+        job_seconds=_whole(environment, "LWDASH_JOB_SECONDS", 3600),
+        max_upload=_whole(environment, "LWDASH_MAX_UPLOAD", 2048),
+        disk_quota=_whole(environment, "LWDASH_DISK_QUOTA", 0) or None,
+        auth=environment.get("LWDASH_AUTH"),
         auth_allow=tuple(
-            part.strip().lower() for part in said.get("LWDASH_AUTH_ALLOW", "").split(",") if part.strip()
+            part.strip().lower()
+            for part in environment.get("LWDASH_AUTH_ALLOW", "").split(",")
+            if part.strip()
         ),
-        metrics_token=said.get("LWDASH_METRICS_TOKEN"),
-        log=_one_of(said, "LWDASH_LOG", "text", "json"),
+        metrics_token=environment.get("LWDASH_METRICS_TOKEN"),
+        boards=Path(environment["LWDASH_BOARDS"]).expanduser() if "LWDASH_BOARDS" in environment else None,
+        allow_code=_one_of(environment, "LWDASH_ALLOW_CODE", "0", "1") == "1",
+        log=_one_of(environment, "LWDASH_LOG", "text", "json"),
     )
 
 
-def _whole(said: Mapping[str, str], key: str, default: int) -> int:
-    text = said.get(key)
+def _whole(environment: Mapping[str, str], key: str, default: int) -> int:
+    text = environment.get(key)
     if text is None:
         return default
     try:
@@ -96,8 +108,8 @@ def _whole(said: Mapping[str, str], key: str, default: int) -> int:
     return value
 
 
-def _one_of(said: Mapping[str, str], key: str, *values: str) -> str:
-    value = said.get(key, values[0])
+def _one_of(environment: Mapping[str, str], key: str, *values: str) -> str:
+    value = environment.get(key, values[0])
     if value not in values:
         raise UserMistake(f"{key} must be {' or '.join(values)}, but got {value!r}")
     return value

@@ -1,18 +1,20 @@
-"""The results of one experiment: what runs, the trade-off, the table, runs side by side, the report."""
+"""The results of one experiment: running steps, the trade-off, the table, comparison of runs, the report."""
 
 import streamlit as st
 
+from lwdash.ui.results.add_file_panel import add_file_menu
 from lwdash.ui.results.limits_panel import edit_limits
 from lwdash.ui.results.page_body import show_results
 from lwdash.ui.results.search_panel import show_searches
 from lwdash.ui.results.share_link import show_sharing
+from lwdash.ui.results.targets_panel import edit_targets
 from lwdash.ui.shared import page_paths
 from lwdash.ui.shared.access import can_change
 from lwdash.ui.shared.address_ids import absent, chosen_id
+from lwdash.ui.shared.code_text import code_text
 from lwdash.ui.shared.context import expect_runs, opened
 from lwdash.ui.shared.markdown_text import plain
 from lwdash.ui.shared.more_recipes import show_more_recipes
-from lwdash.ui.shared.progress import live_runs
 from storage import experiments
 from storage.frames import newest_experiment
 
@@ -29,17 +31,19 @@ if experiment is None or experiment_id is None:
 
 is_changeable = can_change(experiment)
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-    st.title(plain(experiment["name"]), width="content")
+    st.title(plain(experiment.name), width="content")
     with st.container(horizontal=True, width="content"):
         if is_changeable:
-            edit_limits(store, experiment_id, experiment["limits"] or {})
+            add_file_menu(settings, store, experiment_id)
+            edit_targets(store, experiment)
+            edit_limits(settings, store, experiment_id, experiment.limits)
         show_sharing(settings, store, experiment)
-st.caption(f"{plain(experiment['model_name'])} · {plain(experiment['data_name'])} · {experiment['task']}")
-# Each has a place of its own: what comes and goes above moves nothing below, which would be there twice for a moment.
+parts = [plain(experiment.model_name), code_text(experiment), plain(experiment.data_name), experiment.task]
+st.caption(" · ".join(part for part in parts if part))
+# Each has a fixed place: elements that appear or disappear above do not move those below, which would briefly
+# exist twice.
 with st.container():
-    live_runs(store, experiment_id, can_cancel=is_changeable)
-with st.container():
-    show_results(store, experiment, can_change=is_changeable)
+    show_results(settings, store, experiment, can_change=is_changeable)
 with st.container():
     show_searches(store, experiment, can_change=is_changeable)
 if is_changeable:

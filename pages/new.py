@@ -1,4 +1,4 @@
-"""A new experiment in four steps: model, data, limits, recipes. It can be left, and its address continues it."""
+"""A new experiment in four steps: model, data, limits, recipes. A user can leave the page and continue by its address."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -7,6 +7,7 @@ import streamlit as st
 
 from lwdash.engine import submit
 from lwdash.ui.new.draft import RECIPES, SEARCH, clear_draft, has_draft, keep_draft, restore_draft
+from lwdash.ui.new.goal_step import follow_goal, goal_fields
 from lwdash.ui.new.limits_step import limits_step, threads_field
 from lwdash.ui.new.step_line import recipe_notes, show_steps
 from lwdash.ui.new.wizard import data_step, model_step
@@ -24,8 +25,9 @@ with st.container(horizontal=True, vertical_alignment="center", horizontal_align
     if has_draft():
         st.button("Start over", icon=":material/restart_alt:", on_click=clear_draft)
 follow_all(store)
-steps = st.container()
+steps = st.container(key="step-line")
 
+aim, device = goal_fields()
 st.header("1 · Model", anchor="model")
 model = model_step(settings, store)
 if model is None:
@@ -42,25 +44,28 @@ if data is None:
     st.stop()
 
 st.header("3 · Limits", anchor="limits")
-limits = limits_step(facts)
+limits = limits_step(settings, store, facts)
 
 st.header("4 · Recipes", anchor="recipes")
-recipes = recipe_editor(submit.STANDARD_SWEEP, key=RECIPES, facts=model_row["facts"])
-search = search_form(store, model_row["facts"], limits, key=SEARCH, may_be_none=True)
+recipes = recipe_editor(follow_goal(RECIPES, facts, aim, device), key=RECIPES, facts=model_row.found_facts())
+search = search_form(store, model_row.found_facts(), limits, key=SEARCH, may_be_none=True)
 left, right = st.columns([3, 1], vertical_alignment="bottom")
 name = left.text_input(
-    "Name of the experiment", key="new:name", placeholder=Path(model_row["name"]).stem, max_chars=200
+    "Name of the experiment", key="new:name", placeholder=Path(model_row.name).stem, max_chars=200
 )
 with right:
     threads = threads_field()
-recipe_notes(recipes, data.linted.findings)
 can_start = recipes is not None and bool(recipes or search)
 show_steps(steps, 3 if can_start else 2, data.linted.findings)
+with st.container(horizontal=True, vertical_alignment="center", key="start-bar"):
+    is_started = st.button("Start", type="primary", icon=":material/play_arrow:", disabled=not can_start)
+    with st.container():
+        recipe_notes(recipes, data.linted.findings)
 
-if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=not can_start) and can_start:
+if is_started and can_start:
     experiment = submit.create_experiment(
         store,
-        name=name or Path(model_row["name"]).stem,
+        name=name or Path(model_row.name).stem,
         model_row=model_row,
         data_row=data.row,
         settings=data.settings,

@@ -1,4 +1,4 @@
-"""All experiments as cards, with what runs now; on an empty database, two examples to start with."""
+"""All experiments as cards, with the running work; on an empty database, two examples to start with."""
 
 import streamlit as st
 
@@ -24,7 +24,7 @@ st.title("Experiments" if total else "How small can your model get, and what doe
 if total == 0:
     expect_runs(settings)
     st.markdown(
-        "Upload a Keras model and a CSV of samples. lwdash quantizes, prunes and clusters the model by the recipes "
+        "Upload a Keras model and samples. lwdash quantizes, prunes and clusters the model by the recipes "
         "you choose, measures every resulting `.tflite` on your rows, and shows accuracy against size against "
         "latency, layer by layer."
     )
@@ -37,23 +37,23 @@ if total == 0:
 with st.container(horizontal=True, vertical_alignment="bottom"):
     if st.button("New experiment", type="primary", icon=":material/add_circle:"):
         st.switch_page(page_paths.NEW)
-    words = st.text_input(
+    query = st.text_input(
         "Search", key="search", bind="query-params", placeholder="name, model or data file", width=300
     )
     order = st.selectbox(
         "Order", list(ORDERS), format_func=ORDERS.__getitem__, key="order", bind="query-params", width=190
     )
-    found = count_found(store.database, words)
+    found = count_found(store.database, query)
     pages = max(1, -(-found // PAGE_SIZE))
     number = 1
     if pages > 1:
         number = st.number_input(f"Page (of {pages})", 1, pages, key="page", bind="query-params", width=130)
 show_running(store)
 
-if words:
+if query:
     st.caption(f"{found:,} of {total:,} experiments.")
-shown = found_experiments(store.database, words, order, PAGE_SIZE, (int(number) - 1) * PAGE_SIZE)
-for row in shown.to_dict("records"):
-    experiment_card(row, summary_of(store, row))
+shown = found_experiments(store.database, query, order, PAGE_SIZE, (int(number) - 1) * PAGE_SIZE)
+for experiment in shown:
+    experiment_card(experiment, summary_of(store, experiment))
 with st.expander("Examples"):
     example_cards(settings, store)

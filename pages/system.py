@@ -3,11 +3,13 @@
 import streamlit as st
 
 from lwdash.ui.shared.context import opened
+from lwdash.ui.system.devices_panel import show_devices
 from lwdash.ui.system.panels import show_now, show_parts, show_server_log, show_storage, show_versions
 
 settings, store = opened()
 st.title("System")
 show_now(settings, store)
+show_devices(store)
 left, right = st.columns(2)
 with left:
     show_versions()
@@ -16,5 +18,6 @@ with right:
     show_parts()
 show_server_log()
 st.caption(
-    "The same for programs: `/healthz` says whether the server is well, `/metrics` has its numbers for Prometheus."
+    "The same for programs: `/healthz` reports the server's health, `/metrics` has its numbers for "
+    "Prometheus."
 )

@@ -1,1 +1,1 @@
-"""The database and the artifact store: what outlives a process. Knows no technique, no figure, no page."""
+"""The database and the artifact store: data that outlives a process. Independent of techniques, figures and pages."""

@@ -1,6 +1,6 @@
 """Annotations of runs and experiments: titles, tags, notes, limits, and preferences for the pages.
 
-None of it is a measurement, so it may change after a run has ended.
+None of these is a measurement, so they may change after a run has ended.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,15 +13,14 @@ from storage.errors import NotWritten
 from storage.tables import Experiment, Preference, Run
 from storage.visitors import visitor_of
 
-MOST_TAGS = 20
+MAX_TAGS = 20
 LONGEST_TAG = 40
 LONGEST_TITLE = 200
 LONGEST_NOTE = 10_000
-LIMITS = ("size_bytes", "accuracy_drop", "latency_ms", "arena_bytes")
 
 
 def set_title(engine: Engine, run_id: int, title: str) -> None:
-    """Names a run; an empty title gives it back its recipe as its name. Raises NotWritten when it is too long."""
+    """Set a run's title; an empty title removes it. Raises NotWritten when it is too long."""
     text = " ".join(title.split())
     if len(text) > LONGEST_TITLE:
         raise NotWritten(f"a title has at most {LONGEST_TITLE} letters, this one has {len(text)}")
@@ -29,14 +28,14 @@ def set_title(engine: Engine, run_id: int, title: str) -> None:
 
 
 def set_note(engine: Engine, run_id: int, note: str) -> None:
-    """Writes a run's note. Raises NotWritten when it is too long."""
+    """Write a run's note. Raises NotWritten when it is too long."""
     if len(note) > LONGEST_NOTE:
         raise NotWritten(f"a note has at most {LONGEST_NOTE:,} letters, this one has {len(note):,}")
     _set(engine, run_id, note=note.strip())
 
 
 def add_tags(engine: Engine, run_ids: Sequence[int], tags: Sequence[str]) -> None:
-    """Puts tags on runs, each once. Raises NotWritten before anything is written when one cannot be taken."""
+    """Add tags to runs, each once. Raises NotWritten before anything is written when a tag is invalid."""
     wanted = [_tag(tag) for tag in tags if tag.strip()]
     _change_tags(
         engine, run_ids, lambda old: [*old, *(tag for tag in dict.fromkeys(wanted) if tag not in old)]
@@ -44,31 +43,27 @@ def add_tags(engine: Engine, run_ids: Sequence[int], tags: Sequence[str]) -> Non
 
 
 def remove_tags(engine: Engine, run_ids: Sequence[int], tags: Sequence[str]) -> None:
-    """Takes tags off runs; what a run does not have is left alone."""
+    """Remove tags from runs; tags that a run does not have are ignored."""
     _change_tags(engine, run_ids, lambda old: [tag for tag in old if tag not in tags])
 
 
-def set_limits(engine: Engine, experiment_id: int, limits: Mapping[str, float | None]) -> None:
-    """Replaces an experiment's limits; None is no limit. Raises NotWritten for an unknown or a negative one."""
-    for key, value in limits.items():
-        if key not in LIMITS:
-            raise NotWritten(f"there is no limit {key!r} (there are: {', '.join(LIMITS)})")
-        if value is not None and not value >= 0:
-            raise NotWritten(f"the limit {key} is 0 or more, received {value}")
-    kept = {key: float(value) for key, value in limits.items() if value is not None}
+def set_limits(engine: Engine, experiment_id: int, limits: Mapping[str, float]) -> None:
+    """Replaces an experiment's limits. Which there can be is decided above the storage."""
     with engine.begin() as connection:
-        connection.execute(update(Experiment).where(Experiment.id == experiment_id).values(limits=kept))
+        connection.execute(
+            update(Experiment).where(Experiment.id == experiment_id).values(limits=dict(limits))
+        )
 
 
 def get_preference(engine: Engine, owner: str, key: str) -> Mapping[str, Any] | None:
-    """What a person chose under `key`, or None; owner: "" where nobody signs in."""
+    """A user's choice under `key`, or None; owner: "" if sign-in is disabled."""
     query = select(Preference.value).where(Preference.owner == owner, Preference.key == key)
     with engine.connect() as connection:
         return connection.execute(query).scalar()
 
 
 def set_preference(engine: Engine, owner: str, key: str, value: Mapping[str, Any]) -> None:
-    """Keeps a person's choice; the last one counts. Who only looks on by a share link has none to keep."""
+    """Store a user's choice; the last one counts. A visitor with a share link has no stored choices."""
     if not visitor_of(engine).is_known:
         return
     known = (
@@ -80,7 +75,7 @@ def set_preference(engine: Engine, owner: str, key: str, value: Mapping[str, Any
     try:
         with engine.begin() as connection:
             connection.execute(insert(Preference).values(owner=owner, key=key, value=dict(value)))
-    except IntegrityError:  # the same person on another page was a moment faster
+    except IntegrityError:  # the same user wrote it on another page at the same time
         with engine.begin() as connection:
             connection.execute(known)
 
@@ -100,16 +95,14 @@ def _tag(text: str) -> str:
 
 
 def _change_tags(engine: Engine, run_ids: Sequence[int], change: Callable[[list[str]], list[str]]) -> None:
-    """In one transaction: either all of the runs have their new tags or none."""
+    """In one transaction: either all of the runs get their new tags or none."""
     with engine.begin() as connection:
         for start in range(0, len(run_ids), 500):
             part = list(run_ids[start : start + 500])
             query = select(Run.id, Run.tags).where(Run.id.in_(part)).with_for_update()
             for run_id, old in connection.execute(query).all():
                 new = change(list(old or []))
-                if len(new) > MOST_TAGS:
-                    raise NotWritten(
-                        f"a run has at most {MOST_TAGS} tags, run {run_id} would have {len(new)}"
-                    )
+                if len(new) > MAX_TAGS:
+                    raise NotWritten(f"a run has at most {MAX_TAGS} tags, run {run_id} would have {len(new)}")
                 if new != old:
                     connection.execute(update(Run).where(Run.id == run_id).values(tags=new))

@@ -19,13 +19,14 @@ from storage.errors import DamagedArtifact, MissingArtifact, StorageError
 
 PIECE = 1 << 20
 HASHED_EACH_TIME_BYTES = 8 << 20
-"""Files up to this size are hashed at each use (some milliseconds); a larger one only when the file system says that
-it has changed since this process hashed it."""
+"""Files up to this size are hashed at each use (some milliseconds). A larger one is hashed only if the file
+system reports a change since this process last hashed it.
+"""
 GROUP_AND_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredArtifact:
     """A file of the store: written at `written_at`, in seconds since 1970."""
 
     sha256: str
@@ -38,8 +39,9 @@ class Artifacts:
 
     Thread-safe; several processes may write the same content at once.
     `cache` is a local folder for copies of remote files.
-    Who may enter the folder may read the files: a folder that this class makes is its owner's alone.
-    Raises StorageError for a URL of which the library is not installed, naming it.
+    Access to the folder gives access to its files: a folder that this class creates is accessible to its
+    owner only.
+    Raises StorageError for a URL whose library is not installed, naming it.
     """
 
     def __init__(self, url: str, cache: Path):
@@ -51,26 +53,26 @@ class Artifacts:
         self.cache = cache
         self.fetching = threading.Lock()
         self._known: dict[str, tuple[int, ...]] = {}
-        """Path of a large file → what the file system said of it when its content was found to have this hash."""
+        """Path of a large file → its file system facts when its content was last hashed."""
         self._damaged: set[str] = set()
         """Hashes of remote files that arrived with another content."""
 
     def put(self, source: Path) -> str:
-        """Stores a copy of `source`, also in the place of one that is damaged; returns its SHA-256 in hex."""
+        """Store a copy of `source`, replacing a damaged one; return its SHA-256 in hex."""
         sha256 = _sha256(source)
         if not self.is_whole(sha256):
             self._write(source, sha256)
         return sha256
 
     def put_bytes(self, data: bytes) -> str:
-        """Stores `data`; returns its SHA-256 in hex."""
+        """Store `data`; return its SHA-256 in hex."""
         with tempfile.NamedTemporaryFile() as file:
             file.write(data)
             file.flush()
             return self.put(Path(file.name))
 
     def adopt(self, source: Path, sha256: str) -> None:
-        """Takes a local file whose hash is known into the store; `source` is gone afterwards."""
+        """Move a local file with a known hash into the store; `source` is gone afterwards."""
         if self.is_whole(sha256):
             source.unlink()
         elif self.is_local:
@@ -93,7 +95,7 @@ class Artifacts:
     def local_path(self, sha256: str) -> Path:
         """A local file with this content, which must not be changed.
 
-        Raises MissingArtifact, of which DamagedArtifact is one: the content has another hash than its name says.
+        Raises MissingArtifact, or its subclass DamagedArtifact if the content has another hash than its name.
         """
         place = self._place(sha256)
         if self.is_local:
@@ -101,7 +103,8 @@ class Artifacts:
                 raise MissingArtifact(f"the file {sha256[:12]}… is no longer in the artifact store")
             if not self._has_its_hash(Path(place), sha256):
                 raise DamagedArtifact(
-                    f"the file {sha256[:12]}… is damaged: what the artifact store holds has another SHA-256"
+                    f"the file {sha256[:12]}… is damaged: its content in the artifact store has "
+                    "another SHA-256"
                 )
             return Path(place)
         copy = self.cache / sha256[:2] / sha256
@@ -111,7 +114,7 @@ class Artifacts:
         return copy
 
     def is_whole(self, sha256: str) -> bool:
-        """Whether the store has the file undamaged; of a remote file only what was seen of it so far is known."""
+        """True if the store has the file undamaged. For a remote file this is known only for content fetched so far."""
         if not self.has(sha256):
             return False
         if self.is_local:
@@ -120,7 +123,7 @@ class Artifacts:
 
     def _has_its_hash(self, path: Path, sha256: str) -> bool:
         facts = path.stat()
-        # The time of change cannot be set back by a program, unlike the time of modification.
+        # A program cannot set back the time of change, unlike the time of modification.
         seen = (facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
         if facts.st_size > HASHED_EACH_TIME_BYTES and self._known.get(str(path)) == seen:
             return True
@@ -129,18 +132,18 @@ class Artifacts:
             self._known[str(path)] = seen
         return is_whole
 
-    def listed(self) -> Iterator[Stored]:
-        """Every file of the store by its hash; what is not named by a hash is left out."""
+    def listed(self) -> Iterator[StoredArtifact]:
+        """Every file of the store by its hash; files not named by a hash are left out."""
         self.filesystem.invalidate_cache()
         if not self.filesystem.exists(self.root):
             return
         for place, info in self.filesystem.find(self.root, detail=True).items():
             folder, name = place.split("/")[-2:]
             if len(name) == 64 and folder == name[:2]:
-                yield Stored(name, info["size"], self.filesystem.modified(place).timestamp())
+                yield StoredArtifact(name, info["size"], self.filesystem.modified(place).timestamp())
 
     def remove(self, sha256: str) -> None:
-        """Removes a file, and this host's copy of it; nothing happens where there is none."""
+        """Remove a file, and this host's copy of it; no effect if there is none."""
         with contextlib.suppress(FileNotFoundError):
             self.filesystem.rm_file(self._place(sha256))
         (self.cache / sha256[:2] / sha256).unlink(missing_ok=True)
@@ -157,7 +160,8 @@ class Artifacts:
             if _sha256(part) != sha256:
                 self._damaged.add(sha256)
                 raise DamagedArtifact(
-                    f"the file {sha256[:12]}… is damaged: what came from the artifact store has another SHA-256"
+                    f"the file {sha256[:12]}… is damaged: the content from the artifact store has "
+                    "another SHA-256"
                 )
             os.replace(part, copy)
         except FileNotFoundError:
@@ -170,7 +174,7 @@ class Artifacts:
 
     def _write(self, source: Path, sha256: str) -> None:
         place = self._place(sha256)
-        if not self.is_local:  # object stores show an object only when it is whole
+        if not self.is_local:  # object stores show an object only when it is complete
             self.filesystem.put_file(str(source), place)
             self._damaged.discard(sha256)
             return
@@ -196,7 +200,7 @@ class Artifacts:
             folder.chmod(0o700 | self._for_others())
 
     def _for_others(self) -> int:
-        """What the store's folder allows to its group and to others: its files allow the same."""
+        """Permissions of the store's folder for its group and others: its files get the same."""
         return Path(self.root).stat().st_mode & GROUP_AND_OTHERS
 
 

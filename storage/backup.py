@@ -1,4 +1,4 @@
-"""A copy of a SQLite database as it was before its tables were changed."""
+"""A copy of a SQLite database from before a change of its tables."""
 
 import logging
 import os
@@ -7,23 +7,24 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-KEPT = 3
+MAX_COPIES = 3
 
 
 def back_up(database: Path, revision: str) -> Path:
-    """Copies `database` to `<name>.before-<revision>.sqlite` beside it, whole or not at all; returns the copy.
+    """Copy `database` to `<name>.before-<revision>.sqlite` beside it, completely or not at all; return the
+    copy.
 
-    revision: the schema that the database is about to get. Programs may go on reading the database. The newest
-    three copies are kept. Raises OSError or sqlite3.Error (a full disk, say); then there is no new copy.
+    revision: the schema of the upgrade. Programs may continue to read the database. The newest three copies
+    are kept. Raises OSError or sqlite3.Error (for example for a full disk); then there is no new copy.
     """
     copy = database.with_name(f"{database.stem}.before-{revision}.sqlite")
     part = copy.with_name(f"{copy.name}.{os.getpid()}.part")
     try:
-        os.close(os.open(part, os.O_WRONLY | os.O_CREAT, 0o600))  # sqlite3 would let others read it
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT, 0o600))  # sqlite3 would create it readable by others
         source, target = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True), sqlite3.connect(part)
         try:
             source.backup(target)
-            # The copy is one file, also when the original is spread over a write-ahead log.
+            # The copy is one file, even if the original has a write-ahead log.
             target.execute("PRAGMA journal_mode=DELETE")
         finally:
             target.close()
@@ -42,6 +43,6 @@ def _forget_old(database: Path) -> None:
     copies = sorted(
         database.parent.glob(f"{database.stem}.before-*.sqlite"), key=lambda path: path.stat().st_mtime
     )
-    for path in copies[:-KEPT]:
+    for path in copies[:-MAX_COPIES]:
         path.unlink(missing_ok=True)
-        logger.info("the old copy %s was removed: the newest %d are kept", path, KEPT)
+        logger.info("the old copy %s was removed: the newest %d are kept", path, MAX_COPIES)

@@ -1,5 +1,6 @@
 """Connecting: SQLite in WAL mode or PostgreSQL, and the database's own clock."""
 
+import errno
 import logging
 import os
 from pathlib import Path
@@ -34,7 +35,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 def connect(url: str) -> Engine:
     """An engine for `url`; a SQLite file and its folder are created, its tables are not (see `upgrade`).
 
-    Raises StorageError, and OSError where the file cannot be made or written.
+    Raises StorageError, and OSError where the file cannot be created or written.
     """
     try:
         parsed = make_url(url)
@@ -49,10 +50,18 @@ def connect(url: str) -> Engine:
 
 
 def _make_private(path: Path) -> None:
-    """An empty SQLite file that only its owner reads; the files that SQLite puts beside it get the same mode."""
+    """Create an empty SQLite file that only its owner can read; SQLite's additional files get the same mode.
+
+    An existing file is not opened: closing it would drop the locks of this process's other connections, and the next
+    process that closes its own would remove the write-ahead log below them.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if str(path) != ":memory:":
+    if str(path) == ":memory:":
+        return
+    if not path.exists():
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    elif not os.access(path, os.R_OK | os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
 def _prepare_sqlite(connection: Any, record: Any) -> None:
@@ -70,21 +79,22 @@ def now(engine: Engine) -> ColumnElement[float]:
 
 
 def upgrade(engine: Engine) -> None:
-    """Brings the tables to this code's version, all or nothing; safe when several processes start at once.
+    """Upgrade the tables to this code's version, completely or not at all; safe when several processes start
+    at once.
 
-    A SQLite file with tables is copied first (see backup.py). Raises NewerDatabase when the database is ahead of
-    the code, and UpgradeFailed when it cannot be opened or upgraded; the database is then as it was.
+    A SQLite file with tables is copied first (see backup.py). Raises NewerDatabase when the database is newer
+    than the code, and UpgradeFailed when it cannot be opened or upgraded; the database is then unchanged.
     """
     script = ScriptDirectory(str(MIGRATIONS))
     head = script.get_current_head()
     assert head is not None
     try:
         with engine.connect() as connection:
-            connection.detach()  # it is closed afterwards: its settings are not those of the others
+            connection.detach()  # closed afterwards: its settings differ from the others'
             current = _lock(connection)
             if current and current not in {known.revision for known in script.walk_revisions()}:
                 raise NewerDatabase(
-                    f"this database has schema {current}, which this lwdash does not know: update lwdash, "
+                    f"this database has schema {current}, which this lwdash does not know. Update lwdash, "
                     "or set LWDASH_DATABASE_URL to another database"
                 )
             if current == head:
@@ -102,11 +112,13 @@ def upgrade(engine: Engine) -> None:
 
 
 def _lock(connection: Connection) -> str | None:
-    """Waits for other processes that upgrade, begins the one transaction, and returns the schema there is."""
+    """Wait for other processes that upgrade, begin the only transaction, and return the present schema."""
     if connection.dialect.name == "sqlite":
-        # Rebuilding a table drops the old one, which its children's rows would forbid; checked again at the end.
+        # Rebuilding a table drops the old one, which foreign keys would forbid; they are checked again at the
+        # end.
         connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
-        connection.exec_driver_sql("PRAGMA secure_delete=ON")  # what an upgrade hashes must not stay readable
+        # content hashed by an upgrade must not stay readable
+        connection.exec_driver_sql("PRAGMA secure_delete=ON")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
         connection.execute(text("SELECT pg_advisory_xact_lock(7105310)"))
@@ -121,9 +133,9 @@ def _migrate(connection: Connection, current: str | None) -> None:
     if connection.dialect.name == "sqlite":
         orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
         if orphans:
-            raise RuntimeError(f"rows would refer to rows that are not there: {orphans[:3]}")
+            raise RuntimeError(f"rows would refer to missing rows: {orphans[:3]}")
     connection.commit()
-    logger.info("the database was brought from schema %s to the newest", current or "none")
+    logger.info("the database was upgraded from schema %s to the newest", current or "none")
 
 
 def _first_line(error: Exception) -> str:
@@ -131,6 +143,6 @@ def _first_line(error: Exception) -> str:
 
 
 def ping(engine: Engine) -> str:
-    """The schema revision, read from the database: proof that it answers."""
+    """The schema revision, read from the database as a test that it responds."""
     with engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision() or "none"

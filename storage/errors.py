@@ -10,7 +10,7 @@ class MissingArtifact(StorageError):
 
 
 class DamagedArtifact(MissingArtifact):
-    """A file of the artifact store no longer has the content that its name, a hash, stands for."""
+    """A file of the artifact store no longer has the content that its name, a hash, states."""
 
 
 class NewerDatabase(StorageError):
@@ -18,8 +18,8 @@ class NewerDatabase(StorageError):
 
 
 class NotWritten(StorageError):
-    """What a person wanted to write on a run or an experiment cannot be taken."""
+    """A user's annotation of a run or an experiment is not valid."""
 
 
 class UpgradeFailed(StorageError):
-    """The database could not be opened, or not be brought to this code's schema; it is as it was."""
+    """The database could not be opened, or not upgraded to this code's schema; it is unchanged."""

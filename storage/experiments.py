@@ -9,12 +9,13 @@ from sqlalchemy import Engine, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from storage.database import now
+from storage.records import CODE, NamedFile, StoredExperiment, StoredFile, experiment_values
 from storage.tables import Experiment, File
 from storage.visitors import is_seen
 
 
 def add_file(engine: Engine, *, sha256: str, kind: str, name: str, size_bytes: int) -> int:
-    """Records an uploaded file; the same content again keeps its id and takes the new name."""
+    """Record an uploaded file. Equal content keeps its id and gets the new name."""
     known = update(File).where(File.sha256 == sha256, File.kind == kind).values(name=name).returning(File.id)
     added = insert(File).values(
         sha256=sha256, kind=kind, name=name, size_bytes=size_bytes, created_at=now(engine)
@@ -26,32 +27,32 @@ def add_file(engine: Engine, *, sha256: str, kind: str, name: str, size_bytes: i
     try:
         with engine.begin() as connection:
             return connection.execute(added.returning(File.id)).scalar_one()
-    except IntegrityError:  # another upload of the same content was a moment faster
+    except IntegrityError:  # another upload of the same content at the same time
         with engine.begin() as connection:
             return connection.execute(known).scalar_one()
 
 
-def get_file(engine: Engine, sha256: str, kind: str) -> Mapping[str, Any] | None:
-    """All columns of a file by name, or None."""
+def get_file(engine: Engine, sha256: str, kind: str) -> StoredFile | None:
+    """An uploaded file, or None."""
     query = select(File.__table__).where(File.sha256 == sha256, File.kind == kind)
     with engine.connect() as connection:
         row = connection.execute(query).mappings().first()
-    return dict(row) if row else None
+    return StoredFile(**row) if row else None
 
 
 def set_file_facts(engine: Engine, file_id: int, facts: Mapping[str, Any] | None, error: str | None) -> None:
-    """Records what the inspection found, or why the file is refused."""
+    """Record the inspection's facts, or the reason why the file is refused."""
     with engine.begin() as connection:
         connection.execute(update(File).where(File.id == file_id).values(facts=facts, error=error))
 
 
 def fingerprint(values: Mapping[str, Any]) -> str:
-    """SHA-256 of what makes runs comparable."""
+    """SHA-256 of the properties that make runs comparable."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def identity_of(name: str, fingerprint: str, owner: str | None) -> str:
-    """SHA-256 of what makes two experiments the same one."""
+    """SHA-256 of the properties that identify an experiment."""
     return hashlib.sha256(json.dumps([name, fingerprint, owner]).encode()).hexdigest()
 
 
@@ -59,42 +60,45 @@ def add_experiment(
     engine: Engine,
     *,
     name: str,
-    model: Mapping[str, Any],
-    data: Mapping[str, Any],
+    model: StoredFile,
+    data: NamedFile,
     settings: Mapping[str, Any],
     task: str,
     seed: int,
-    own_parts: Mapping[str, Mapping[str, Any]] | None = None,
+    own_parts: Mapping[str, NamedFile] | None = None,
     owner: str | None = None,
     limits: Mapping[str, float] | None = None,
     threads: int = 1,
+    code: NamedFile | None = None,
 ) -> int:
-    """Records an experiment; the same name with the same model, data, settings and owner is the same experiment.
+    """Record an experiment. The same name with the same model, data, settings and owner is the same
+    experiment.
 
-    model, data: rows of `get_file`; own_parts: such rows for "evaluation" or "calibration", where they have
-    files of their own. limits: as in the table; they judge runs and change none, so an experiment that is there
-    already takes them over.
+    own_parts: files for "evaluation" or "calibration", where they have their own. code: the Python file that the model
+    needs. limits: as in the table; they judge
+    runs and change none, so an experiment that is there already takes them over.
     """
-    parts = {part: {"sha256": row["sha256"], "name": row["name"]} for part, row in (own_parts or {}).items()}
+    files = {**(own_parts or {}), **({CODE: code} if code else {})}
+    parts = {part: {"sha256": file.sha256, "name": file.name} for part, file in files.items()}
     fixed = {
-        "model": model["sha256"],
-        "data": data["sha256"],
+        "model": model.sha256,
+        "data": data.sha256,
         "parts": {part: file["sha256"] for part, file in parts.items()},
         "settings": dict(settings),
         "task": task,
         "seed": seed,
     }
-    # One thread is left out, as it was before the number could be chosen.
+    # One thread is left out, as before the number could be chosen.
     mark = fingerprint(fixed if threads == 1 else {**fixed, "threads": threads})
     identity = identity_of(name, mark, owner)
     added = insert(Experiment).values(
         name=name,
         created_at=now(engine),
-        model_sha256=model["sha256"],
-        model_name=model["name"],
-        model_facts=model["facts"],
-        data_sha256=data["sha256"],
-        data_name=data["name"],
+        model_sha256=model.sha256,
+        model_name=model.name,
+        model_facts=model.facts,
+        data_sha256=data.sha256,
+        data_name=data.name,
         own_parts=parts,
         settings=dict(settings),
         task=task,
@@ -111,7 +115,7 @@ def add_experiment(
     try:
         with engine.begin() as connection:
             return connection.execute(added.returning(Experiment.id)).scalar_one()
-    except IntegrityError:  # another submission of the same experiment was a moment faster
+    except IntegrityError:  # another submission of the same experiment at the same time
         known = _known_experiment(engine, identity, limits)
         if known is None:
             raise
@@ -119,7 +123,7 @@ def add_experiment(
 
 
 def _known_experiment(engine: Engine, identity: str, limits: Mapping[str, float] | None) -> int | None:
-    """The experiment with this identity, which takes over `limits`; None where there is none."""
+    """The experiment with this identity, which gets `limits`; None where there is none."""
     with engine.begin() as connection:
         known = connection.execute(select(Experiment.id).where(Experiment.identity == identity)).scalar()
         if known is not None and limits is not None:
@@ -127,8 +131,8 @@ def _known_experiment(engine: Engine, identity: str, limits: Mapping[str, float]
         return known
 
 
-def get_experiment(engine: Engine, experiment_id: int) -> Mapping[str, Any] | None:
-    """All columns of an experiment by name; None where there is none, or none that this engine's visitor sees."""
+def get_experiment(engine: Engine, experiment_id: int) -> StoredExperiment | None:
+    """An experiment; None where there is none, or none that this engine's visitor sees."""
     with engine.connect() as connection:
         row = (
             connection.execute(
@@ -137,7 +141,7 @@ def get_experiment(engine: Engine, experiment_id: int) -> Mapping[str, Any] | No
             .mappings()
             .first()
         )
-    return dict(row) if row else None
+    return StoredExperiment(**experiment_values(row)) if row else None
 
 
 def find_experiments(engine: Engine, name: str) -> list[int]:
@@ -150,7 +154,7 @@ def find_experiments(engine: Engine, name: str) -> list[int]:
 
 
 def experiment_names(engine: Engine, limit: int) -> list[str]:
-    """Some of the names that experiments have, in alphabetical order."""
+    """Some names of experiments, in alphabetical order."""
     query = select(Experiment.name).where(is_seen(engine)).distinct().order_by(Experiment.name).limit(limit)
     with engine.connect() as connection:
         return list(connection.execute(query).scalars())

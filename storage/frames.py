@@ -1,6 +1,6 @@
 """Rows and counts for the pages, bounded so that ten thousand runs cost no more than a hundred.
 
-Runs are those of recipes here: analyses of runs (`storage.analyses`) are left out everywhere.
+Runs here are runs of recipes: analyses of runs (`storage.analyses`) are left out everywhere.
 """
 
 from collections.abc import Sequence
@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy import Engine, case, func, select
 
+from storage.records import RunProgress
+from storage.run_rows import PROGRESS, read_progress
 from storage.runs import IS_BASELINE
 from storage.searches import is_searching
 from storage.tables import FINAL, RECIPE, Experiment, Run, State
@@ -22,7 +24,7 @@ RUN_COLUMNS = (
 
 
 def baseline_run(engine: Engine, experiment_id: int) -> int | None:
-    """The experiment's baseline: the succeeded one, or one that is under way; None when there is none."""
+    """The experiment's baseline: the succeeded one, or an unfinished one; None when there is none."""
     query = select(Run.id).where(Run.experiment_id == experiment_id, *IS_BASELINE)
     with engine.connect() as connection:
         return connection.execute(query.limit(1)).scalar()
@@ -43,7 +45,7 @@ def run_row(engine: Engine, run_id: int) -> dict[str, Any] | None:
 
 
 def progress_of(engine: Engine, experiment_id: int) -> dict[str, int]:
-    """How many runs of an experiment are in each state."""
+    """Number of runs of an experiment in each state."""
     query = (
         select(Run.state, func.count()).where(Run.experiment_id == experiment_id, IS_RUN).group_by(Run.state)
     )
@@ -53,7 +55,7 @@ def progress_of(engine: Engine, experiment_id: int) -> dict[str, int]:
 
 
 def is_busy(engine: Engine, experiment_id: int) -> bool:
-    """Whether any run of the experiment has not ended, or a search may start more."""
+    """True if any run of the experiment has not ended, or a search may start more."""
     query = select(Run.id).where(Run.experiment_id == experiment_id, IS_RUN, Run.state.not_in(FINAL)).limit(1)
     with engine.connect() as connection:
         if connection.execute(query).scalar() is not None:
@@ -62,7 +64,7 @@ def is_busy(engine: Engine, experiment_id: int) -> bool:
 
 
 def count_experiments(engine: Engine) -> int:
-    """All experiments that this engine's visitor sees."""
+    """Number of experiments that this engine's visitor may see."""
     with engine.connect() as connection:
         return connection.execute(
             select(func.count()).select_from(Experiment).where(is_seen(engine))
@@ -70,33 +72,32 @@ def count_experiments(engine: Engine) -> int:
 
 
 def count_states(engine: Engine) -> dict[str, int]:
-    """How many runs are in each state, over all experiments."""
+    """Number of runs in each state, over all experiments."""
     with engine.connect() as connection:
         query = select(Run.state, func.count()).where(IS_RUN).group_by(Run.state)
         counted: dict[str, int] = dict(connection.execute(query).tuples().all())
     return {state.value: counted.get(state, 0) for state in State}
 
 
-def active_runs(engine: Engine, experiment_id: int, limit: int) -> list[dict[str, Any]]:
-    """Runs that have not ended, running ones first: id, recipe, state, doing, progress, started_at."""
+def active_runs(engine: Engine, experiment_id: int, limit: int) -> list[RunProgress]:
+    """Runs that have not ended, running ones first."""
     query = (
-        select(Run.id, Run.recipe, Run.state, Run.doing, Run.progress, Run.started_at)
+        select(*PROGRESS)
         .where(Run.experiment_id == experiment_id, IS_RUN, Run.state.in_((State.QUEUED, State.RUNNING)))
         .order_by(case((Run.state == State.RUNNING, 0), else_=1), Run.id)
         .limit(limit)
     )
-    with engine.connect() as connection:
-        return [dict(row) for row in connection.execute(query).mappings()]
+    return read_progress(engine, query)
 
 
 def newest_experiment(engine: Engine) -> int | None:
-    """The id of the experiment made last."""
+    """The id of the newest experiment."""
     with engine.connect() as connection:
         return connection.execute(select(func.max(Experiment.id)).where(is_seen(engine))).scalar()
 
 
 def newest_run(engine: Engine) -> int | None:
-    """The id of the run made last."""
+    """The id of the newest run."""
     with engine.connect() as connection:
         return connection.execute(select(func.max(Run.id)).where(IS_RUN, is_run_seen(engine))).scalar()
 

@@ -1,6 +1,6 @@
 """The identity of an installation: a mark in its database and in its artifact store.
 
-A worker on another host shows by it that it was given the same two.
+With it, a worker on another host proves that it uses the same two.
 """
 
 import uuid
@@ -15,7 +15,7 @@ _NOBODY, _KEY = "", "installation"
 
 
 def installation_of(engine: Engine) -> str | None:
-    """The SHA-256 of the mark that this database knows, or None where none was made."""
+    """The SHA-256 of this database's mark, or None where there is none."""
     query = select(Preference.value).where(Preference.owner == _NOBODY, Preference.key == _KEY)
     with engine.connect() as connection:
         value = connection.execute(query).scalar()
@@ -23,7 +23,7 @@ def installation_of(engine: Engine) -> str | None:
 
 
 def mark_installation(store: Store) -> str:
-    """Makes the mark unless there is one; returns its SHA-256, under which the artifact store has it too."""
+    """Create the mark unless there is one; return its SHA-256, under which the artifact store has it too."""
     known = installation_of(store.database)
     if known and store.artifacts.has(known):
         return known
@@ -34,6 +34,6 @@ def mark_installation(store: Store) -> str:
                 mark = (Preference.owner == _NOBODY, Preference.key == _KEY)
                 connection.execute(delete(Preference).where(*mark))
             connection.execute(insert(Preference).values(owner=_NOBODY, key=_KEY, value={"sha256": sha256}))
-    except IntegrityError:  # another server was first: its mark counts
+    except IntegrityError:  # another server created it first: its mark counts
         return mark_installation(store)
     return sha256

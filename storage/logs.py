@@ -1,4 +1,4 @@
-"""Logs of runs that worked on other hosts: each step leaves its piece in the artifact store."""
+"""Logs of runs on other hosts: each step stores its piece in the artifact store."""
 
 from pathlib import Path
 
@@ -8,12 +8,12 @@ FOLDER = "logs"
 
 
 def log_file(logs: Path, run_id: int) -> Path:
-    """Where a host writes what a run prints."""
+    """The file to which a host writes the output of a run."""
     return logs / f"run-{run_id}.log"
 
 
 def keep_log(artifacts: Artifacts, run_id: int, attempt: int, step: str, text: Path, start: int) -> None:
-    """Stores what a step has added to the log file since byte `start`."""
+    """Store the part that a step has added to the log file since byte `start`."""
     with text.open("rb") as file:
         file.seek(start)
         piece = file.read()
@@ -34,7 +34,7 @@ def read_log(artifacts: Artifacts, run_id: int) -> bytes:
 
 
 def find_log(artifacts: Artifacts, logs: Path, run_id: int) -> Path:
-    """A local file with the run's log: this host's own, else one put together from the artifact store.
+    """A local file with the run's log: this host's own, otherwise one assembled from the artifact store.
 
     It does not exist where nothing was logged.
     """

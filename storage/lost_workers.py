@@ -1,4 +1,4 @@
-"""Running steps whose heartbeats stopped: their worker is lost, and they are queued again."""
+"""Running steps without heartbeats: their worker is lost, and they are queued again."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from storage.database import now
 from storage.tables import Run, State
 
 MAX_LOSSES = 3
-"""A run fails when its worker is lost for this many times."""
+"""A run fails when its worker is lost this many times."""
 
 
 @dataclass(frozen=True)
 class Beat:
-    """The last sign of life of a running step: `heartbeat_at` in the database's seconds since 1970."""
+    """The last heartbeat of a running step: `heartbeat_at` in the database's seconds since 1970."""
 
     run_id: int
     attempt: int
@@ -31,9 +31,9 @@ def heartbeats(engine: Engine) -> list[Beat]:
 
 
 def recover(engine: Engine, silent: Collection[Beat]) -> list[int]:
-    """Queues running steps whose heartbeats stopped as a new attempt; after the third time they fail.
+    """Queue running steps without heartbeats as a new attempt; after the third time they fail.
 
-    silent: what was last heard of them; a step that was heard since is left alone. Returns the runs that were changed.
+    silent: their last known heartbeats; a step with a newer one is left alone. Returns the changed runs.
     """
     last_heard = [
         (Run.id == beat.run_id) & (Run.attempt == beat.attempt) & (Run.heartbeat_at == beat.heartbeat_at)
@@ -41,13 +41,13 @@ def recover(engine: Engine, silent: Collection[Beat]) -> list[int]:
     ]
     stale = (Run.state == State.RUNNING) & or_(false(), *last_heard)
     cancelled, again = Run.cancel_requested.is_(True), Run.vanished + 1 < MAX_LOSSES
-    words = f"the worker vanished {MAX_LOSSES} times while it worked on this run; its log may say why"
+    message = f"the worker was lost {MAX_LOSSES} times while it worked on this run. See the run's log"
     recovered = (
         update(Run)
         .where(stale)
         .values(
             state=case((cancelled, State.CANCELLED), (again, State.QUEUED), else_=State.FAILED),
-            error=case((cancelled | again, None), else_=words),
+            error=case((cancelled | again, None), else_=message),
             finished_at=case((again & ~cancelled, None), else_=now(engine)),
             attempt=Run.attempt + 1,
             vanished=Run.vanished + 1,

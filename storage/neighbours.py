@@ -8,7 +8,7 @@ from storage.tables import RECIPE, Run, State
 
 
 def runs_of_recipes(engine: Engine, experiment_id: int, recipes: Sequence[str]) -> dict[str, int]:
-    """Recipe → the newest run of it in the experiment that has not failed and was not cancelled."""
+    """Recipe → its newest run in the experiment that has not failed and was not cancelled."""
     query = (
         select(Run.recipe, func.max(Run.id))
         .where(
@@ -24,7 +24,7 @@ def runs_of_recipes(engine: Engine, experiment_id: int, recipes: Sequence[str]) 
 
 
 def neighbours(engine: Engine, experiment_id: int, run_id: int) -> tuple[int | None, int | None]:
-    """The runs of the experiment just before and just after this one; None at its ends."""
+    """The previous and the next run of the experiment; None at its ends."""
     own = (Run.experiment_id == experiment_id, Run.kind == RECIPE)
     query = select(
         select(func.max(Run.id)).where(*own, Run.id < run_id).scalar_subquery(),

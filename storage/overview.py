@@ -6,11 +6,12 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import ColumnElement, Engine, case, func, or_, select
 
+from storage.records import FoundExperiment
 from storage.tables import RECIPE, Experiment, Run, State
 from storage.visitors import is_seen
 
 ORDERS = ("newest", "active", "name", "runs")
-"""By when it was made, when something last happened in it, its name, how many runs it has."""
+"""By creation time, last activity, name, number of runs."""
 COUNTED = {
     "runs": func.count(Run.id),
     "succeeded": func.count(case((Run.state == State.SUCCEEDED, 1))),
@@ -21,19 +22,19 @@ COUNTED = {
 }
 
 
-def count_found(engine: Engine, words: str = "") -> int:
-    """How many experiments `found_experiments` finds in all."""
-    query = select(func.count()).select_from(Experiment).where(is_seen(engine), *_matches(words))
+def count_found(engine: Engine, text: str = "") -> int:
+    """Total number of experiments that `found_experiments` finds."""
+    query = select(func.count()).select_from(Experiment).where(is_seen(engine), *_matches(text))
     with engine.connect() as connection:
         return connection.execute(query).scalar_one()
 
 
 def found_experiments(
-    engine: Engine, words: str = "", order: str = "newest", limit: int = 20, offset: int = 0
-) -> pd.DataFrame:
-    """Experiments, one a row, with their limits and how many of their runs are in each state.
+    engine: Engine, text: str = "", order: str = "newest", limit: int = 20, offset: int = 0
+) -> list[FoundExperiment]:
+    """Experiments with their limits and how many of their runs are in each state.
 
-    words: each must be in the experiment's, the model's or the data's name. order: one of ORDERS.
+    text: each of its words must be in the experiment's, the model's or the data's name. order: one of ORDERS.
     """
     last = func.coalesce(
         func.max(func.coalesce(Run.finished_at, Run.started_at, Run.created_at)), Experiment.created_at
@@ -51,23 +52,21 @@ def found_experiments(
             last.label("last_active"), *(counted.label(name) for name, counted in COUNTED.items()),
         )
         .outerjoin(Run, (Run.experiment_id == Experiment.id) & (Run.kind == RECIPE))
-        .where(is_seen(engine), *_matches(words))
+        .where(is_seen(engine), *_matches(text))
         .group_by(Experiment.id)
         .order_by(orders[order], Experiment.id.desc())
         .limit(limit)
         .offset(offset)
     )  # fmt: skip
     with engine.connect() as connection:
-        rows = connection.execute(query).all()
-    return pd.DataFrame(
-        [tuple(row) for row in rows], columns=[column["name"] for column in query.column_descriptions]
-    )
+        rows = connection.execute(query).mappings().all()
+    return [FoundExperiment(**{**row, "limits": row["limits"] or {}}) for row in rows]
 
 
-def card_figures(engine: Engine, experiment_ids: Sequence[int], *, with_arena: bool = False) -> pd.DataFrame:
-    """The succeeded runs of these experiments, oldest first, with the figures that limits are held against.
+def card_metrics(engine: Engine, experiment_ids: Sequence[int], *, with_arena: bool = False) -> pd.DataFrame:
+    """The succeeded runs of these experiments, oldest first, with the metrics that limits apply to.
 
-    with_arena: reads `arena_bytes` too, which costs a look into each run's figures.
+    with_arena: also read `arena_bytes`, which reads each run's JSON metrics.
     """
     arena = [Run.figures["arena_bytes"].as_float().label("arena_bytes")] if with_arena else []
     query = (
@@ -85,6 +84,6 @@ def card_figures(engine: Engine, experiment_ids: Sequence[int], *, with_arena: b
     )
 
 
-def _matches(words: str) -> list[ColumnElement[bool]]:
+def _matches(text: str) -> list[ColumnElement[bool]]:
     places = (Experiment.name, Experiment.model_name, Experiment.data_name)
-    return [or_(*(place.icontains(word, autoescape=True) for place in places)) for word in words.split()[:8]]
+    return [or_(*(place.icontains(word, autoescape=True) for place in places)) for word in text.split()[:8]]

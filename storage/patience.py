@@ -1,4 +1,4 @@
-"""Waiting for a database that does not answer for a while: it restarts, or somebody holds its lock."""
+"""Waiting for a database that is temporarily unavailable: it restarts, or another process holds its lock."""
 
 import logging
 import time
@@ -9,8 +9,8 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 logger = logging.getLogger(__name__)
 
-Unanswered = (OperationalError, InterfaceError)
-"""What is raised while the database does not answer."""
+DatabaseUnavailable = (OperationalError, InterfaceError)
+"""Errors while the database is unavailable."""
 PATIENCE_S = 120.0
 PAUSE_S = 0.5
 
@@ -18,19 +18,19 @@ Result = TypeVar("Result")
 
 
 def patiently(action: Callable[[], Result]) -> Result:
-    """Calls `action` until the database answers, for two minutes at most; then its error is raised.
+    """Call `action` until the database responds, for at most two minutes; then raise its error.
 
-    action: one transaction that changes nothing the second time, since the first may have gone through unheard.
+    action: one transaction whose repetition changes nothing, since the first may have succeeded unnoticed.
     """
     deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
             return action()
-        except Unanswered as error:
+        except DatabaseUnavailable as error:
             if time.monotonic() > deadline:
                 raise
             if "disk is full" in str(error) or "No space left" in str(error):
-                logger.warning("the disk with the database is full; waiting for room")
+                logger.warning("the disk with the database is full; waiting for free space")
             else:
-                logger.warning("the database does not answer (%s); waiting for it", type(error).__name__)
+                logger.warning("the database does not respond (%s); waiting for it", type(error).__name__)
             time.sleep(PAUSE_S)

@@ -1,7 +1,7 @@
-"""The queue: in which order steps are handed out, where a run stands in it, and how long that will take.
+"""The queue: the order of steps, the position of a run in it, and the waiting time.
 
-The order is fair between those who share an installation: everybody's first step comes before anybody's
-second. Whose a step is says its owner, or its submission where nobody signs in.
+The order is fair between the users of an installation: everybody's first step comes before anybody's second.
+The owner of a step is its user, or its submission if sign-in is disabled.
 """
 
 from dataclasses import dataclass
@@ -12,11 +12,14 @@ from sqlalchemy import ColumnElement, Engine, Subquery, and_, case, func, or_, s
 
 from storage.runs import DETAILS
 from storage.tables import Run, State
+from storage.target_results import KIND_PREFIX
 
-LEAST_MEASURED = 3
-"""So many ended runs of a kind are needed before a wait is estimated from them."""
+MIN_MEASURED = 3
+"""Minimum number of ended runs of a kind for an estimate of the waiting time."""
+IS_WAITED_FOR = (Run.kind != DETAILS, Run.kind.not_like(f"{KIND_PREFIX}%"))
+"""Condition for steps that delay others: what follows a run runs beside them."""
 RECENT = 60
-"""So many ended runs are looked at for the estimate."""
+"""Number of ended runs used for the estimate."""
 
 
 @dataclass(frozen=True)
@@ -34,22 +37,22 @@ class Waiting:
 
     @property
     def share(self) -> str:
-        """Whose it is, for taking turns."""
+        """The key by which steps alternate: owner or submission."""
         return self.owner or self.submission
 
 
 @dataclass(frozen=True)
 class Position:
-    """Where a queued run stands."""
+    """Position of a queued run."""
 
     ahead: int
-    """Queued steps whose turn is earlier."""
+    """Queued steps before this one."""
     wait_s: float | None
-    """About how long until its turn, in seconds; None before enough runs of its kind were measured."""
+    """Estimated waiting time in seconds; None before enough runs of its kind were measured."""
 
 
 def waiting(engine: Engine, limit: int = 1000) -> list[Waiting]:
-    """Queued steps in the order of their turns."""
+    """Queued steps in order."""
     turns = _turns()
     query = (
         select(
@@ -71,8 +74,8 @@ def waiting(engine: Engine, limit: int = 1000) -> list[Waiting]:
 
 
 def queue_position(engine: Engine, run_id: int) -> Position | None:
-    """How many steps come before this run's, and about how long they take; None when it is not queued."""
-    turns = _turns(Run.kind != DETAILS)
+    """Number of steps before this run's, and their estimated time; None when it is not queued."""
+    turns = _turns(*IS_WAITED_FOR)
     own = select(turns.c.turn).where(turns.c.id == run_id).scalar_subquery()
     earlier = or_(turns.c.turn < own, and_(turns.c.turn == own, turns.c.id < run_id))
     query = select(func.count(), func.sum(case((turns.c.is_trained, 1), else_=0))).where(earlier)
@@ -92,15 +95,40 @@ def queue_position(engine: Engine, run_id: int) -> Position | None:
     return Position(ahead, first + sum(counts[kind] * (cost[kind] or 0.0) for kind in counts))
 
 
-def seconds_per_run(engine: Engine) -> dict[bool, float | None]:
-    """What one run adds to the time of a queue, by whether it trains, in seconds; None where too few were measured.
+def seconds_left(engine: Engine, experiment_id: int, now: float) -> float | None:
+    """Estimated time until the last run of an experiment ends, in seconds; None before enough runs were measured.
 
-    From the runs that ended last: from the end of the one before, or its own start if that was later, to its
-    end. What runs side by side is so counted once.
+    From runs of the same experiment, or of all where these are too few. now: Unix time.
     """
+    query = select(Run.is_trained, Run.state, Run.started_at).where(
+        Run.experiment_id == experiment_id, Run.state.in_((State.QUEUED, State.RUNNING)), *IS_WAITED_FOR
+    )
+    with engine.connect() as connection:
+        open_runs = list(connection.execute(query))
+    own, all_runs = seconds_per_run(engine, experiment_id), seconds_per_run(engine)
+    cost = {kind: all_runs[kind] if seconds is None else seconds for kind, seconds in own.items()}
+    total, beside = 0.0, [0.0]
+    for is_trained, state, started in open_runs:
+        seconds = cost[is_trained]
+        if seconds is None:
+            return None
+        if state == State.QUEUED:
+            total += seconds
+        else:
+            beside.append(max(0.0, seconds - (now - (started or now))))
+    return total + max(beside)
+
+
+def seconds_per_run(engine: Engine, experiment_id: int | None = None) -> dict[bool, float | None]:
+    """Seconds that one run adds to the queue, by whether it trains; None where too few were measured.
+
+    From the newest ended runs, of one experiment if given: from the end of the previous one, or its own start if that
+    was later, to its end. So runs side by side are counted once.
+    """
+    of_experiment = () if experiment_id is None else (Run.experiment_id == experiment_id,)
     query = (
         select(Run.is_trained, Run.started_at, Run.finished_at)
-        .where(Run.state == State.SUCCEEDED, Run.kind != DETAILS, Run.started_at.is_not(None))
+        .where(Run.state == State.SUCCEEDED, *IS_WAITED_FOR, Run.started_at.is_not(None), *of_experiment)
         .order_by(Run.id.desc())
         .limit(RECENT)
     )
@@ -112,16 +140,16 @@ def seconds_per_run(engine: Engine) -> dict[bool, float | None]:
     for finished, started, is_trained in ended:
         taken[is_trained].append(max(0.0, finished - max(before, started)))
         before = finished
-    return {kind: median(found) if len(found) >= LEAST_MEASURED else None for kind, found in taken.items()}
+    return {kind: median(found) if len(found) >= MIN_MEASURED else None for kind, found in taken.items()}
 
 
-def explain_wait(engine: Engine, words: str | None, before: str | None = None) -> None:
-    """Writes on every queued run why it has to wait; None takes the words `before` back."""
+def explain_wait(engine: Engine, message: str | None, before: str | None = None) -> None:
+    """Write on every queued run why it has to wait; None removes the message `before`."""
     queued = (Run.state == State.QUEUED,)
-    if words is None:
+    if message is None:
         changed = update(Run).where(*queued, Run.doing == (before or "")[:200]).values(doing=None)
     else:
-        short = words[:200]
+        short = message[:200]
         changed = update(Run).where(*queued, Run.doing.is_distinct_from(short)).values(doing=short)
     with engine.begin() as connection:
         connection.execute(changed)
@@ -132,7 +160,7 @@ def _share() -> ColumnElement[Any]:
 
 
 def _turns(*conditions: ColumnElement[bool]) -> Subquery:
-    """Queued runs that meet `conditions` with their turn: the how-manieth of their share they are, from 1."""
+    """Queued runs that meet `conditions` with their turn: their index within their share, from 1."""
     turn = func.row_number().over(partition_by=_share(), order_by=Run.id)
     return (
         select(Run.id, Run.is_trained, turn.label("turn"))
@@ -142,4 +170,4 @@ def _turns(*conditions: ColumnElement[bool]) -> Subquery:
 
 
 def _running() -> Any:
-    return select(Run.is_trained).where(Run.state == State.RUNNING, Run.kind != DETAILS)
+    return select(Run.is_trained).where(Run.state == State.RUNNING, *IS_WAITED_FOR)

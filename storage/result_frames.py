@@ -1,6 +1,7 @@
-"""Queries of the results page: all runs of an experiment, small columns each time, metrics only once.
+"""Queries of the results page: all runs of an experiment; small columns each time, metrics only once.
 
-A run that has succeeded never changes, so its figures may be kept; what does change (state, progress, tags) is small.
+A succeeded run never changes, so its metrics may be cached. The changing columns (state, progress, tags) are
+small.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ AT_ONCE = 500
 
 
 def standing(engine: Engine, experiment_id: int, *, has_ended: bool) -> pd.DataFrame:
-    """How the runs stand that have ended, or those that have not, oldest first: `STANDING`'s columns, no figures."""
+    """The ended runs, or those that have not ended, oldest first: `STANDING`'s columns, no metrics."""
     query = select(*STANDING).where(*_of(experiment_id, has_ended)).order_by(Run.id)
     with engine.connect() as connection:
         rows = connection.execute(query).all()
@@ -27,7 +28,7 @@ def standing(engine: Engine, experiment_id: int, *, has_ended: bool) -> pd.DataF
 
 
 def ended_mark(engine: Engine, experiment_id: int) -> tuple[Any, ...]:
-    """Differs whenever another set of runs has ended, or one of them in another way. What people write does not count."""
+    """A value that changes whenever the set of ended runs or their states change. Annotations do not count."""
     query = select(func.count(), func.sum(Run.id), func.sum(Run.attempt), func.max(Run.finished_at)).where(
         *_of(experiment_id, True)
     )
@@ -36,7 +37,9 @@ def ended_mark(engine: Engine, experiment_id: int) -> tuple[Any, ...]:
 
 
 def under_way_mark(engine: Engine, experiment_id: int) -> tuple[Any, ...] | None:
-    """Differs whenever another set of runs is queued or running, progress apart; None where nothing is."""
+    """A value that changes whenever the set of queued and running runs changes, progress excluded; None if
+    there are none.
+    """
     is_running = func.count(case((Run.state == State.RUNNING, 1)))
     query = select(func.count(), func.sum(Run.id), func.sum(Run.attempt), is_running).where(
         *_of(experiment_id, False)
@@ -47,7 +50,7 @@ def under_way_mark(engine: Engine, experiment_id: int) -> tuple[Any, ...] | None
 
 
 def figures_of(engine: Engine, run_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """Everything that was measured of each of these runs, by id; runs without figures are left out."""
+    """All metrics of each of these runs, by id; runs without metrics are left out."""
     found: dict[int, dict[str, Any]] = {}
     with engine.connect() as connection:
         for start in range(0, len(run_ids), AT_ONCE):

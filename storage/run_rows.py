@@ -1,13 +1,18 @@
-"""Runs as they stand in the database: single runs, states, and the details that were recorded."""
+"""Runs in the database: single runs, states, and recorded details."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, Select, select
 
+from storage.records import RunDetails, RunProgress, StoredRun, run_values
 from storage.runs import DETAILS
-from storage.tables import Run, RunDetail, State
+from storage.tables import Experiment, Run, RunDetail, State
+from storage.target_results import target_results
 from storage.visitors import is_run_seen
+
+PROGRESS = (Run.id, Run.recipe, Run.state, Run.doing, Run.progress, Run.error, Run.started_at)
+"""The columns of a `RunProgress`."""
 
 
 def pending_details(engine: Engine, run_ids: Sequence[int]) -> list[int]:
@@ -19,29 +24,55 @@ def pending_details(engine: Engine, run_ids: Sequence[int]) -> list[int]:
         return list(connection.execute(query).scalars())
 
 
-def get_run(engine: Engine, run_id: int) -> Mapping[str, Any] | None:
-    """All columns of a run by name; None where there is none, or none that this engine's visitor sees."""
+def has_float_file(engine: Engine, model_sha256: str) -> bool:
+    """True if a baseline of this model has been made."""
+    query = (
+        select(Run.id)
+        .join(Experiment, Experiment.id == Run.experiment_id)
+        .where(Experiment.model_sha256 == model_sha256, Run.is_baseline, Run.tflite_sha256.is_not(None))
+        .limit(1)
+    )
+    with engine.connect() as connection:
+        return connection.execute(query).scalar() is not None
+
+
+def recipes_with_models(engine: Engine, run_ids: Sequence[int]) -> list[tuple[str, str]]:
+    """(recipe, SHA-256 of the model) of these runs."""
+    query = (
+        select(Run.recipe, Experiment.model_sha256)
+        .join(Experiment, Experiment.id == Run.experiment_id)
+        .where(Run.id.in_(run_ids))
+    )
+    with engine.connect() as connection:
+        return [(recipe, model) for recipe, model in connection.execute(query)]
+
+
+def get_run(engine: Engine, run_id: int) -> StoredRun | None:
+    """A run; None if it does not exist, or this engine's visitor may not see it."""
     query = select(Run.__table__).where(Run.id == run_id, is_run_seen(engine))
     with engine.connect() as connection:
         row = connection.execute(query).mappings().first()
-    return dict(row) if row else None
+    return StoredRun(**run_values(row)) if row else None
 
 
-def get_states(engine: Engine, run_ids: Sequence[int]) -> list[Mapping[str, Any]]:
-    """Where runs stand: id, recipe, state, doing and error of each that there is, oldest first."""
-    query = (
-        select(Run.id, Run.recipe, Run.state, Run.doing, Run.error)
-        .where(Run.id.in_(run_ids), is_run_seen(engine))
-        .order_by(Run.id)
+def get_progress(engine: Engine, run_ids: Sequence[int]) -> list[RunProgress]:
+    """The progress of each existing run of these, oldest first."""
+    return read_progress(
+        engine, select(*PROGRESS).where(Run.id.in_(run_ids), is_run_seen(engine)).order_by(Run.id)
     )
+
+
+def read_progress(engine: Engine, query: Select[*tuple[Any, ...]]) -> list[RunProgress]:
+    """The runs of a query of PROGRESS."""
     with engine.connect() as connection:
-        return [dict(row) for row in connection.execute(query).mappings()]
+        rows = connection.execute(query).mappings().all()
+    return [RunProgress(**{**row, "state": State(row["state"])}) for row in rows]
 
 
-def get_detail(engine: Engine, run_id: int) -> Mapping[str, Any]:
-    """What was recorded while compressing and measuring: {"compressed": …, "measured": …}, each may be None.
+def get_detail(engine: Engine, run_id: int) -> RunDetails:
+    """The records of compressing and measuring a run.
 
-    `measured` holds what the run's DETAILS analysis measured too, once it has succeeded.
+    `measured` also holds the measurements of the run's DETAILS analysis, once it has succeeded, and its `targets`.
     """
     details = (
         select(RunDetail.measured)
@@ -58,5 +89,8 @@ def get_detail(engine: Engine, run_id: int) -> Mapping[str, Any]:
         )
         more = connection.execute(details).scalar()
     if row is None:
-        return {"compressed": None, "measured": None}
-    return {**row, "measured": {**row["measured"], **more} if row["measured"] and more else row["measured"]}
+        return RunDetails({}, {})
+    measured = {**(row["measured"] or {}), **((more or {}) if row["measured"] else {})}
+    if targets := target_results(engine, [run_id]).get(run_id):
+        measured["targets"] = {**(measured.get("targets") or {}), **targets}
+    return RunDetails(row["compressed"] or {}, measured)

@@ -1,8 +1,8 @@
-"""Runs in the database: who may change what, and when.
+"""Runs in the database: their transitions, and who may make them.
 
 A run goes queued → running → … → succeeded | failed | cancelled. Between its steps it is queued again.
-Every change names the attempt it belongs to and happens in one UPDATE that checks the state, so that
-of two workers one wins, and a worker that was given up for dead cannot overwrite a newer attempt.
+Every change names its attempt and happens in one UPDATE that checks the state. So of two workers one wins,
+and a worker that was declared lost cannot overwrite a newer attempt.
 A final run never changes; `retry` makes a new attempt of a failed or cancelled one.
 """
 
@@ -32,17 +32,19 @@ from sqlalchemy.sql.dml import ReturningInsert
 from storage.database import now
 from storage.errors import StorageError
 from storage.tables import RECIPE, Run, RunDetail, State
+from storage.target_results import keep_results
 
 FIRST_STEP = "compress"
 DETAILS = "details"
-"""The analysis that follows each measured run by itself: what its page shows beside the headline metrics."""
+"""The analysis that follows each measured run automatically: details of its page besides the headline metrics."""
 NEXT_STEP = {"compress": "measure", "measure": None, DETAILS: None, "sensitivity": None}
+"""Step → the next one; the step of a target (storage.target_results) is the only one of its analysis."""
 IS_BASELINE = (
     Run.kind == RECIPE,
     Run.is_baseline.is_(True),
     Run.state.in_((State.SUCCEEDED, State.QUEUED, State.RUNNING)),
 )
-"""What a query asks for the baseline of an experiment: there is at most one such run."""
+"""Condition for the baseline of an experiment: there is at most one such run."""
 COLUMNS = ("size_bytes", "gzip_bytes", "accuracy", "agreement", "latency_ms_p50", "speedup", "sparsity")
 
 
@@ -56,11 +58,11 @@ class Claim:
 
 
 class BaselineExists(StorageError):
-    """The experiment has a baseline already: somebody else has entered it a moment ago."""
+    """The experiment already has a baseline, created at the same time."""
 
 
 class Incomplete(StorageError):
-    """A run was to succeed without the record of its compression."""
+    """A run cannot succeed without the record of its compression."""
 
 
 def add_runs(
@@ -70,10 +72,10 @@ def add_runs(
     submission: str,
     owner: str | None = None,
 ) -> list[int]:
-    """Queues runs; recipes: (canonical text, is_baseline, is_trained). Returns their ids in the same order.
+    """Queue runs; recipes: (canonical text, is_baseline, is_trained). Return their ids in the same order.
 
-    owner: who starts them, where people sign in. Raises BaselineExists, with nothing queued, where a baseline is among
-    `recipes` and the experiment has one that has not failed.
+    owner: who starts them, if sign-in is enabled. Raises BaselineExists, with nothing queued, if a baseline
+    is among `recipes` and the experiment has one that has not failed.
     """
     try:
         with engine.begin() as connection:
@@ -116,7 +118,7 @@ def new_run(
 
 
 def claim(engine: Engine, run_id: int, step: str, attempt: int, worker: str) -> Claim | None:
-    """Takes a queued step; None when it was cancelled, taken, or is of another attempt."""
+    """Claim a queued step; None when it was cancelled, claimed by another worker, or is of another attempt."""
     taken = (
         update(Run)
         .where(
@@ -139,7 +141,7 @@ def claim(engine: Engine, run_id: int, step: str, attempt: int, worker: str) -> 
 
 
 def beat(engine: Engine, owned: Claim, doing: str | None = None, progress: float | None = None) -> bool:
-    """Says that the step is alive, and what it does. Returns whether it has to stop (see `should_stop`)."""
+    """Send a heartbeat with the present activity. Return True if the step has to stop (see `should_stop`)."""
     values: dict[str, Any] = {"heartbeat_at": now(engine)}
     if doing is not None:
         values["doing"] = doing[:200]
@@ -151,16 +153,25 @@ def beat(engine: Engine, owned: Claim, doing: str | None = None, progress: float
 
 
 def should_stop(engine: Engine, owned: Claim) -> bool:
-    """Whether the run was cancelled, or the step is no longer this caller's since it was taken for dead."""
+    """True if the run was cancelled, or the step was taken from this caller because it was declared lost."""
     query = select(Run.id).where(*_owned(owned), Run.cancel_requested.is_(False))
     with engine.connect() as connection:
         return connection.execute(query).scalar() is None
 
 
 def finish_compress(
-    engine: Engine, owned: Claim, *, tflite_sha256: str, baseline_sha256: str, compressed: Mapping[str, Any]
+    engine: Engine,
+    owned: Claim,
+    *,
+    tflite_sha256: str,
+    baseline_sha256: str,
+    compressed: Mapping[str, Any],
+    stored_sha256: str | None = None,
 ) -> bool:
-    """Records the file and queues the measuring. False when the claim is no longer ours."""
+    """Record the file and queue the measuring. False when the claim is no longer ours.
+
+    stored_sha256: the file in a storage form that LiteRT does not run, where there is one.
+    """
     with engine.begin() as connection:
         changed = connection.execute(
             update(Run)
@@ -170,6 +181,7 @@ def finish_compress(
                 step=NEXT_STEP[owned.step],
                 tflite_sha256=tflite_sha256,
                 baseline_sha256=baseline_sha256,
+                stored_sha256=stored_sha256,
                 doing="waits to be measured",
                 progress=0.0,
             )
@@ -188,10 +200,11 @@ def finish_measure(
     measured: Mapping[str, Any],
     has_details: bool = False,
 ) -> bool:
-    """Records the measurements and ends the run well, in one transaction. False when no longer ours.
+    """Record the measurements and end the run as succeeded, in one transaction. False when the claim is no
+    longer ours.
 
-    has_details: an analysis of kind DETAILS is queued, which measures the rest.
-    Raises Incomplete when nothing is recorded of its compression; the run is then as it was.
+    has_details: also queue an analysis of kind DETAILS, which measures the rest.
+    Raises Incomplete when its compression was not recorded; the run is then unchanged.
     """
     with engine.begin() as connection:
         changed = connection.execute(
@@ -211,7 +224,7 @@ def finish_measure(
                 update(RunDetail).where(RunDetail.run_id == owned.run_id).values(measured=dict(measured))
             ).rowcount
             if recorded != 1:
-                raise Incomplete(f"run {owned.run_id} has no record of its compression; start it again")
+                raise Incomplete(f"run {owned.run_id} has no record of its compression. Start it again")
             if has_details:
                 connection.execute(_details_of(engine, owned.run_id))
     return changed == 1
@@ -221,7 +234,7 @@ def _details_of(engine: Engine, run_id: int) -> Insert:
     """The statement that queues the DETAILS analysis of a run."""
     taken_over: tuple[Any, ...] = (
         Run.experiment_id, Run.recipe, Run.is_trained, Run.submission, Run.owner, Run.tflite_sha256,
-        Run.baseline_sha256,
+        Run.baseline_sha256, Run.stored_sha256,
     )  # fmt: skip
     added: dict[str, Any] = {
         "kind": literal(DETAILS), "step": literal(DETAILS), "state": literal(State.QUEUED.value), "of_run": Run.id,
@@ -235,43 +248,51 @@ def _details_of(engine: Engine, run_id: int) -> Insert:
 
 
 def finish_analysis(engine: Engine, owned: Claim, *, measured: Mapping[str, Any]) -> bool:
-    """Records what an analysis found and ends it well, in one transaction. False when no longer ours."""
+    """Record an analysis's results and end it as succeeded, in one transaction. False when the claim is no longer ours.
+
+    measured: `targets` in it are also recorded for the run (storage.target_results).
+    """
+    ended = (
+        update(Run)
+        .where(*_owned(owned))
+        .values(state=State.SUCCEEDED, finished_at=now(engine), doing=None, progress=1.0)
+        .returning(Run.of_run)
+    )
     with engine.begin() as connection:
-        changed = connection.execute(
-            update(Run)
-            .where(*_owned(owned))
-            .values(state=State.SUCCEEDED, finished_at=now(engine), doing=None, progress=1.0)
-        ).rowcount
-        if changed:
+        of_run = connection.execute(ended).scalar()
+        changed = of_run is not None
+        if of_run is not None:
+            if targets := measured.get("targets"):
+                keep_results(engine, connection, of_run, targets)
             connection.execute(delete(RunDetail).where(RunDetail.run_id == owned.run_id))
             connection.execute(insert(RunDetail).values(run_id=owned.run_id, measured=dict(measured)))
-    return changed == 1
+    return changed
 
 
 def fail(engine: Engine, owned: Claim, error: str) -> bool:
-    """Ends a claimed run with what went wrong, in words for people."""
+    """End a claimed run as failed, with a message for users."""
     return _end(engine, _owned(owned), State.FAILED, error)
 
 
 def end_cancelled(engine: Engine, owned: Claim) -> bool:
-    """Ends a claimed run whose cancellation was asked for."""
+    """End a claimed run whose cancellation was requested."""
     return _end(engine, _owned(owned), State.CANCELLED, None)
 
 
 def give_back(engine: Engine, owned: Claim) -> bool:
-    """Queues a claimed step again, as a new attempt: its worker is shutting down in good order."""
+    """Queue a claimed step again, as a new attempt: its worker shuts down in an orderly way."""
     values = {**_queued_or_cancelled(engine), "attempt": Run.attempt + 1, "doing": None}
     return _changes_one(engine, update(Run).where(*_owned(owned)).values(**values))
 
 
 def fail_waiting(engine: Engine, run_id: int, attempt: int, error: str) -> bool:
-    """Ends a queued run that cannot even start."""
+    """End a queued run that cannot even start."""
     waiting = (Run.id == run_id, Run.attempt == attempt, Run.state == State.QUEUED)
     return _end(engine, waiting, State.FAILED, error)
 
 
 def cancel(engine: Engine, run_id: int) -> bool:
-    """Asks for the end of a run; a queued one ends at once. False when it had ended already."""
+    """Request the end of a run; a queued one ends at once. False when it had already ended."""
     waits = Run.state == State.QUEUED
     cancelled = (
         update(Run)
@@ -287,10 +308,10 @@ def cancel(engine: Engine, run_id: int) -> bool:
 
 
 def retry(engine: Engine, run_id: int) -> bool:
-    """Queues a failed or cancelled run again as a new attempt. False for any other run.
+    """Queue a failed or cancelled run again as a new attempt. False for any other run.
 
-    A baseline that another has replaced since is an ordinary run from then on. An analysis that another has replaced
-    stays as it is: False.
+    A baseline that was replaced in the meantime becomes an ordinary run. An analysis that was replaced stays
+    unchanged: False.
     """
     other = aliased(Run)
     is_replaced = exists().where(
@@ -317,7 +338,7 @@ def retry(engine: Engine, run_id: int) -> bool:
     )
     try:
         return _changes_one(engine, again)
-    except IntegrityError:  # replaced, or about to be, by one that was a moment faster
+    except IntegrityError:  # replaced, or about to be, by one created at the same time
         return False
 
 
@@ -331,7 +352,7 @@ def _owned(owned: Claim) -> tuple[Any, ...]:
 
 
 def _queued_or_cancelled(engine: Engine) -> dict[str, Any]:
-    """The state of a step that ended when the run goes on: a cancellation may have come in between."""
+    """The state of an ended step when the run continues: it may have been cancelled in between."""
     cancelled = Run.cancel_requested.is_(True)
     return {
         "state": case((cancelled, State.CANCELLED), else_=State.QUEUED),
@@ -345,6 +366,6 @@ def _end(engine: Engine, conditions: tuple[Any, ...], state: State, error: str |
 
 
 def _changes_one(engine: Engine, statement: Update) -> bool:
-    """Runs an UPDATE in a transaction of its own; whether its conditions held."""
+    """Run an UPDATE in its own transaction; True if its conditions held."""
     with engine.begin() as connection:
         return connection.execute(statement).rowcount == 1

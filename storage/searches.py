@@ -1,7 +1,7 @@
-"""Searches in the database: runs whose recipes lwdash chooses, entered a few at a time.
+"""Searches in the database: runs whose recipes lwdash chooses, queued a few at a time.
 
-A search goes running → ended | stopped | failed. Whoever enters its next runs names how many there were, so that
-of two servers one enters them.
+A search goes running → ended | stopped | failed. A server that queues its next runs states how many there
+were, so that only one of two servers queues them.
 """
 
 import uuid
@@ -14,6 +14,8 @@ from sqlalchemy.exc import IntegrityError
 
 from storage.database import now
 from storage.errors import StorageError
+from storage.file_runs import has_recipe
+from storage.records import StoredSearch
 from storage.runs import new_run
 from storage.tables import RECIPE, Experiment, Run, RunDetail, Search, SearchState, State
 from storage.visitors import is_seen, must_change, visitor_of
@@ -22,7 +24,7 @@ UNDER_WAY = (State.QUEUED, State.RUNNING)
 
 
 class SearchRefused(StorageError):
-    """The search cannot be started as it is."""
+    """The search cannot be started in this form."""
 
 
 def add_search(
@@ -34,7 +36,9 @@ def add_search(
     settings: Mapping[str, Any],
     owner: str | None = None,
 ) -> int:
-    """Begins a search. Raises SearchRefused while the experiment has one that runs, NotAllowed for somebody else's."""
+    """Start a search. Raises SearchRefused while the experiment has a running one, NotAllowed for another
+    user's experiment.
+    """
     must_change(engine, experiment_id)
     added = insert(Search).values(
         experiment_id=experiment_id,
@@ -47,48 +51,48 @@ def add_search(
         state=SearchState.RUNNING,
         created_at=now(engine),
     )
-    words = "a search of this experiment runs already; stop it, or wait for its end"
+    message = "this experiment already has a running search. Stop it, or wait for its end"
     running = select(Search.id).where(*_runs(experiment_id))
     with engine.connect() as connection:
         if connection.execute(running).scalar() is not None:
-            raise SearchRefused(words)
+            raise SearchRefused(message)
     try:
         with engine.begin() as connection:
             return connection.execute(added.returning(Search.id)).scalar_one()
-    except IntegrityError as error:  # another was a moment faster, unless it is something else
+    except IntegrityError as error:  # another was started at the same time, unless the cause is different
         with engine.connect() as connection:
             if connection.execute(running).scalar() is None:
                 raise
-        raise SearchRefused(words) from error
+        raise SearchRefused(message) from error
 
 
-def get_searches(engine: Engine, experiment_id: int) -> list[Mapping[str, Any]]:
-    """All columns of an experiment's searches, newest first, and how many runs have not ended: `pending` of the
-    experiment, `own_pending` of the search."""
+def get_searches(engine: Engine, experiment_id: int) -> list[StoredSearch]:
+    """The searches of an experiment, newest first."""
     return _read(engine, Search.experiment_id == experiment_id, _is_seen(engine))
 
 
-def running_searches(engine: Engine) -> list[Mapping[str, Any]]:
-    """All searches that run, as `get_searches` has them, oldest first."""
+def running_searches(engine: Engine) -> list[StoredSearch]:
+    """All searches that run, oldest first."""
     return _read(engine, Search.state == SearchState.RUNNING)[::-1]
 
 
-def get_search(engine: Engine, search_id: int) -> Mapping[str, Any] | None:
-    """One search as `get_searches` has it, or None."""
+def get_search(engine: Engine, search_id: int) -> StoredSearch | None:
+    """A search; None where there is none, or none that this engine's visitor sees."""
     found = _read(engine, Search.id == search_id, _is_seen(engine))
     return found[0] if found else None
 
 
-def search_runs(engine: Engine, search: Mapping[str, Any]) -> list[int]:
+def search_runs(engine: Engine, search: StoredSearch) -> list[int]:
     """Ids of the runs that a search has started, oldest first."""
     query = select(Run.id).where(*_of(search)).order_by(Run.id)
     with engine.connect() as connection:
         return list(connection.execute(query).scalars())
 
 
-def tried(engine: Engine, search: Mapping[str, Any], limit: int) -> pd.DataFrame:
-    """The experiment's newest runs, oldest first: id, recipe, state, error, is_baseline, is_own (started by this
-    search), figures (a dict, None where nothing was measured)."""
+def tried(engine: Engine, search: StoredSearch, limit: int) -> pd.DataFrame:
+    """The experiment's newest runs of recipes, oldest first: id, recipe, state, error, is_baseline, is_own (started by
+    this search), figures (a dict, None where nothing was measured).
+    """
     query = (
         select(
             Run.id,
@@ -96,10 +100,10 @@ def tried(engine: Engine, search: Mapping[str, Any], limit: int) -> pd.DataFrame
             Run.state,
             Run.error,
             Run.is_baseline,
-            Run.submission == search["submission"],
+            Run.submission == search.submission,
             Run.figures,
         )
-        .where(Run.experiment_id == search["experiment_id"], Run.kind == RECIPE)
+        .where(Run.experiment_id == search.experiment_id, Run.kind == RECIPE, has_recipe())
         .order_by(Run.id.desc())
         .limit(limit)
     )
@@ -109,38 +113,38 @@ def tried(engine: Engine, search: Mapping[str, Any], limit: int) -> pd.DataFrame
     return pd.DataFrame(rows, columns=names)
 
 
-def turned_rows(engine: Engine, run_ids: Sequence[int]) -> dict[int, tuple[list[int], list[int]]]:
-    """Run → the evaluation rows that it lost against its baseline, and those it gained, by number from 0.
+def changed_rows(engine: Engine, run_ids: Sequence[int]) -> dict[int, tuple[list[int], list[int]]]:
+    """Run → the evaluation rows that it lost compared with its baseline, and those it gained, numbered from
+    0.
 
-    Runs of which it is not known are left out.
+    Runs without this information are left out.
     """
     query = select(RunDetail.run_id, RunDetail.measured["turned"]).where(RunDetail.run_id.in_(run_ids))
     with engine.connect() as connection:
         return {
-            run: (turned["lost"], turned["gained"]) for run, turned in connection.execute(query) if turned
+            run: (changed["lost"], changed["gained"]) for run, changed in connection.execute(query) if changed
         }
 
 
 def recipes_tried(engine: Engine, experiment_id: int) -> set[str]:
-    """Every recipe of the experiment's runs, whatever came of them."""
-    query = select(Run.recipe).where(Run.experiment_id == experiment_id, Run.kind == RECIPE).distinct()
+    """Every recipe of the experiment's runs, in any state; added files have none."""
+    is_of_recipe = (Run.experiment_id == experiment_id, Run.kind == RECIPE, has_recipe())
+    query = select(Run.recipe).where(*is_of_recipe).distinct()
     with engine.connect() as connection:
         return set(connection.execute(query).scalars())
 
 
 def enter(
-    engine: Engine, search: Mapping[str, Any], recipes: Sequence[tuple[str, bool, bool]], asked: int
+    engine: Engine, search: StoredSearch, recipes: Sequence[tuple[str, bool, bool]], asked: int
 ) -> list[int]:
-    """Queues the next runs of a search, `asked` of which count; recipes: as for `runs.add_runs`.
+    """Queue the next runs of a search, `asked` of which count; recipes: as for `runs.add_runs`.
 
-    Returns their ids; none when the search has ended, or somebody else has entered runs, or the experiment's baseline,
-    since `search` was read.
+    Returns their ids; none if since `search` was read the search has ended, or another server has queued runs
+    or the experiment's baseline.
     """
     ours = (
         update(Search)
-        .where(
-            Search.id == search["id"], Search.state == SearchState.RUNNING, Search.asked == search["asked"]
-        )
+        .where(Search.id == search.id, Search.state == SearchState.RUNNING, Search.asked == search.asked)
         .values(asked=Search.asked + asked)
     )
     try:
@@ -149,7 +153,7 @@ def enter(
                 return []
             return [
                 connection.execute(
-                    new_run(engine, search["experiment_id"], recipe, search["submission"], search["owner"])
+                    new_run(engine, search.experiment_id, recipe, search.submission, search.owner)
                 ).scalar_one()
                 for recipe in recipes
             ]
@@ -159,30 +163,31 @@ def enter(
         raise
 
 
-def end_search(engine: Engine, search_id: int, words: str, state: SearchState = SearchState.ENDED) -> bool:
-    """Ends a running search and keeps why. False when it had ended."""
+def end_search(engine: Engine, search_id: int, message: str, state: SearchState = SearchState.ENDED) -> bool:
+    """End a running search and store the reason. False when it had already ended."""
     ended = (
         update(Search)
         .where(Search.id == search_id, Search.state == SearchState.RUNNING)
-        .values(state=state, words=words, finished_at=now(engine))
+        .values(state=state, words=message, finished_at=now(engine))
     )
     with engine.begin() as connection:
         return connection.execute(ended).rowcount == 1
 
 
 def stop_searches(engine: Engine, experiment_id: int) -> bool:
-    """Ends an experiment's running search by a person's wish; what it has started goes on. False when none runs.
+    """End an experiment's running search on a user's request; its running runs continue. False when none
+    runs.
 
-    Raises NotAllowed where the experiment is somebody else's.
+    Raises NotAllowed for another user's experiment.
     """
     must_change(engine, experiment_id)
     return any(
-        end_search(engine, search["id"], "stopped by hand", SearchState.STOPPED)
+        end_search(engine, search.id, "stopped by the user", SearchState.STOPPED)
         for search in get_searches(engine, experiment_id)
     )
 
 
-def _read(engine: Engine, *conditions: ColumnElement[bool]) -> list[Mapping[str, Any]]:
+def _read(engine: Engine, *conditions: ColumnElement[bool]) -> list[StoredSearch]:
     is_own = Run.submission == Search.submission
     under_way = (Run.experiment_id == Search.experiment_id, Run.kind == RECIPE, Run.state.in_(UNDER_WAY))
     everything, own = (
@@ -195,11 +200,12 @@ def _read(engine: Engine, *conditions: ColumnElement[bool]) -> list[Mapping[str,
         .order_by(Search.id.desc())
     )
     with engine.connect() as connection:
-        return [dict(row) for row in connection.execute(query).mappings()]
+        rows = connection.execute(query).mappings().all()
+    return [StoredSearch(**{**row, "state": SearchState(row["state"])}) for row in rows]
 
 
 def is_searching(engine: Engine, experiment_id: int) -> bool:
-    """Whether the experiment has a search that runs."""
+    """True if the experiment has a running search."""
     query = select(Search.id).where(*_runs(experiment_id), _is_seen(engine)).limit(1)
     with engine.connect() as connection:
         return connection.execute(query).scalar() is not None
@@ -209,10 +215,10 @@ def _runs(experiment_id: int) -> tuple[ColumnElement[bool], ...]:
     return (Search.experiment_id == experiment_id, Search.state == SearchState.RUNNING)
 
 
-def _of(search: Mapping[str, Any]) -> tuple[ColumnElement[bool], ...]:
+def _of(search: StoredSearch) -> tuple[ColumnElement[bool], ...]:
     return (
-        Run.experiment_id == search["experiment_id"],
-        Run.submission == search["submission"],
+        Run.experiment_id == search.experiment_id,
+        Run.submission == search.submission,
         Run.kind == RECIPE,
         Run.is_baseline.is_(False),
     )

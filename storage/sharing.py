@@ -1,6 +1,6 @@
-"""Share links and privacy of experiments. A link's token is all that its visitor needs; without it, it is dead.
+"""Share links and privacy of experiments. A link's token is the only access right of its visitor.
 
-Only the SHA-256 of a token is stored, so whoever reads the database or a copy of it cannot use the link.
+Only the SHA-256 of a token is stored, so reading the database or a copy of it does not reveal the link.
 """
 
 import hashlib
@@ -19,9 +19,9 @@ LONGEST_TOKEN = 64
 
 
 def share(engine: Engine, experiment_id: int) -> str:
-    """Makes a share link for the experiment and returns its token, which cannot be read again later.
+    """Create a share link for the experiment and return its token, which cannot be read again later.
 
-    A link that was there before is dead. Raises NotAllowed.
+    An earlier link becomes invalid. Raises NotAllowed.
     """
     token = secrets.token_urlsafe(TOKEN_BYTES)
     _set(engine, experiment_id, share_token_sha256=_sha256(token))
@@ -29,12 +29,13 @@ def share(engine: Engine, experiment_id: int) -> str:
 
 
 def revoke(engine: Engine, experiment_id: int) -> None:
-    """Kills the experiment's share link; a later one has another token. Raises NotAllowed."""
+    """Invalidate the experiment's share link; a later one has another token. Raises NotAllowed."""
     _set(engine, experiment_id, share_token_sha256=None)
 
 
 def set_private(engine: Engine, experiment_id: int, is_private: bool, owner: str) -> None:
-    """Hides an experiment from all but its owner, or shows it again; what belongs to nobody becomes `owner`'s.
+    """Hide an experiment from all but its owner, or show it again. An experiment without an owner becomes
+    `owner`'s.
 
     Raises NotAllowed.
     """
@@ -47,7 +48,7 @@ def set_private(engine: Engine, experiment_id: int, is_private: bool, owner: str
 
 
 def _take_over(engine: Engine, experiment_id: int, owner: str, *, has_identity: bool) -> None:
-    """Gives an experiment that belongs to nobody to `owner`; any other stays as it is."""
+    """Give an experiment without an owner to `owner`; any other stays unchanged."""
     query = select(Experiment.name, Experiment.fingerprint).where(
         Experiment.id == experiment_id, Experiment.owner.is_(None)
     )

@@ -1,4 +1,4 @@
-"""Cached stages: what was made from exactly these inputs before."""
+"""Cached stages: results of exactly these inputs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,20 +7,21 @@ from sqlalchemy import Engine, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from storage.database import now
+from storage.records import StoredStage
 from storage.tables import Stage
 
 
-def get_stage(engine: Engine, key: str) -> Mapping[str, Any] | None:
-    """The cached stage with this key (kind, sha256, facts, seconds), or None."""
+def get_stage(engine: Engine, key: str) -> StoredStage | None:
+    """The cached stage with this key, or None."""
     with engine.connect() as connection:
         row = connection.execute(select(Stage.__table__).where(Stage.key == key)).mappings().first()
-    return dict(row) if row else None
+    return StoredStage(**row) if row else None
 
 
 def put_stage(
     engine: Engine, key: str, *, kind: str, sha256: str, facts: Mapping[str, Any], seconds: float
 ) -> None:
-    """Records a stage; of two workers that made the same, the first stays."""
+    """Record a stage; if two workers computed the same, the first stays."""
     try:
         with engine.begin() as connection:
             connection.execute(
@@ -38,6 +39,6 @@ def put_stage(
 
 
 def forget_stage(engine: Engine, key: str) -> None:
-    """Drops a stage whose artifact is gone, so that it is made again."""
+    """Remove a stage whose artifact is missing, so that it is computed again."""
     with engine.begin() as connection:
         connection.execute(delete(Stage).where(Stage.key == key))

@@ -1,4 +1,4 @@
-"""Numbers about the whole installation, for watching it: runs by state, steps in the queue, how long runs take."""
+"""Numbers about the whole installation, for monitoring: runs by state, steps in the queue, duration of runs."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ RUN_SECONDS = (1, 3, 10, 30, 100, 300, 1000, 3000, 10000)
 
 
 def runs_by_state(engine: Engine) -> dict[str, int]:
-    """How many runs of recipes are in each state."""
+    """Number of runs of recipes in each state."""
     query = select(Run.state, func.count()).where(Run.kind == RECIPE).group_by(Run.state)
     with engine.connect() as connection:
         counted: dict[str, int] = dict(connection.execute(query).tuples().all())
@@ -34,8 +34,9 @@ def queue_by_step(engine: Engine) -> dict[str, dict[str, int]]:
 
 
 def run_seconds(engine: Engine) -> dict[str, tuple[list[int], float]]:
-    """Final state → how many runs took at most each of RUN_SECONDS and how many ended at all, and their seconds in
-    sum. Runs that ended before they began are left out."""
+    """Final state → number of runs that took at most each of RUN_SECONDS, total number, and sum of their
+    seconds. Runs that ended before they started are left out.
+    """
     taken = Run.finished_at - Run.started_at
     within = [func.count(case((taken <= bound, 1))) for bound in RUN_SECONDS]
     query = (
@@ -50,7 +51,7 @@ def run_seconds(engine: Engine) -> dict[str, tuple[list[int], float]]:
 
 @dataclass(frozen=True)
 class Active:
-    """A step that waits or runs. `recipe` and `experiment` are None where the visitor must not see them."""
+    """A queued or running step. `recipe` and `experiment` are None where the visitor may not see them."""
 
     run_id: int
     state: str
@@ -66,7 +67,7 @@ class Active:
 
 
 def active_steps(engine: Engine, limit: int) -> list[Active]:
-    """Running steps, then queued ones, oldest first; of what this engine's visitor must not see, only that it is there."""
+    """Running steps, then queued ones, oldest first; hidden steps are included without their content."""
     seen: Any = is_run_seen(engine)
     query = (
         select(

@@ -20,7 +20,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class State(StrEnum):
-    """Where a run stands."""
+    """State of a run."""
 
     QUEUED = "queued"
     """Waits for its next step to be claimed."""
@@ -29,19 +29,34 @@ class State(StrEnum):
     SUCCEEDED = "succeeded"
     """Measured; never changes again."""
     FAILED = "failed"
-    """Ended with an error that says why; never changes again."""
+    """Ended with an error message; never changes again."""
     CANCELLED = "cancelled"
-    """Ended by a person; never changes again."""
+    """Ended by a user; never changes again."""
 
 
 class SearchState(StrEnum):
-    """Where a search stands; only a running one changes."""
+    """State of a search; only a running one changes."""
 
     RUNNING = "running"
     ENDED = "ended"
     STOPPED = "stopped"
-    """By a person."""
+    """By a user."""
     FAILED = "failed"
+
+
+class TaskState(StrEnum):
+    """State of a task of a device."""
+
+    QUEUED = "queued"
+    """Waits for an agent; also after an agent's lease has ended without a result."""
+    LEASED = "leased"
+    """An agent measures it, and must report before its lease ends."""
+    DONE = "done"
+    """Its result is recorded; never changes again."""
+    FAILED = "failed"
+    """Ended with an error message; never changes again."""
+    CANCELLED = "cancelled"
+    """Ended by a user, or with its device; never changes again."""
 
 
 RECIPE = "recipe"
@@ -52,7 +67,7 @@ _UNDER_WAY_OR_DONE = "state IN ('queued', 'running', 'succeeded')"
 
 
 def _once(name: str, *columns: str, where: str) -> Index:
-    """An index that keeps rows unique of which `where` is true, on SQLite and PostgreSQL alike."""
+    """An index that makes the rows with `where` unique, on SQLite and PostgreSQL."""
     return Index(name, *columns, unique=True, sqlite_where=text(where), postgresql_where=text(where))
 
 
@@ -61,7 +76,7 @@ class Base(DeclarativeBase):
 
 
 class File(Base):
-    """An uploaded model or data file: its content lies in the artifact store under its hash."""
+    """An uploaded model, data or code file: its content is in the artifact store under its hash."""
 
     __tablename__ = "files"
     __table_args__ = (UniqueConstraint("sha256", "kind"),)
@@ -77,7 +92,7 @@ class File(Base):
 
 
 class Experiment(Base):
-    """What makes runs comparable: model, data, how the rows are read and split, the task."""
+    """Properties that make runs comparable: model, data, reading and splitting of the rows, task."""
 
     __tablename__ = "experiments"
 
@@ -90,25 +105,30 @@ class Experiment(Base):
     data_sha256: Mapped[str] = mapped_column(String(64))
     data_name: Mapped[str] = mapped_column(String(255))
     own_parts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
-    """Separate files for a part: "evaluation" | "calibration" → {"sha256", "name"}; the others are split."""
+    """Separate files: "evaluation" | "calibration" → {"sha256", "name"}, the other parts are split; "code": the Python
+    file that the model needs.
+    """
     settings: Mapped[dict[str, Any]] = mapped_column(JSON)
     task: Mapped[str] = mapped_column(String(20))
     seed: Mapped[int] = mapped_column(Integer)
     fingerprint: Mapped[str] = mapped_column(String(64), index=True)
     limits: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict, server_default="{}")
-    """What a run must keep to: "size_bytes", "accuracy_drop" (0–1), "latency_ms", "arena_bytes"; each may be absent."""
+    """The limits that a run must meet, by the keys of `lwdash.metrics.limits`; each may be absent."""
     threads: Mapped[int] = mapped_column(default=1, server_default="1")
-    """With how many threads latencies are measured."""
+    """Number of threads for latency measurements."""
     note: Mapped[str] = mapped_column(Text, default="", server_default="")
     owner: Mapped[str | None] = mapped_column(String(200))
-    """Who made it, where people sign in."""
+    """Its owner, if sign-in is enabled."""
     is_private: Mapped[bool] = mapped_column(default=False, server_default=false())
-    """Only its owner sees it, and who has its share link."""
+    """True if only its owner and users of its share link can see it."""
     share_token_sha256: Mapped[str | None] = mapped_column(String(64), index=True, unique=True)
-    """SHA-256 of what a read-only share link carries; None when there is no such link."""
+    """SHA-256 of the token of the read-only share link; None when there is no link."""
     identity: Mapped[str | None] = mapped_column(String(64), index=True, unique=True)
-    """SHA-256 of name, fingerprint and owner, so that equal experiments are one. None for one that an older lwdash
-    made twice, or that came to have an owner who has an equal one."""
+    """SHA-256 of name, fingerprint and owner, so that equal experiments are one. None for an experiment that
+    an older lwdash made twice, or whose new owner already has an equal one.
+    """
+    targets: Mapped[list[Any]] = mapped_column(JSON, default=list, server_default="[]")
+    """Names of the targets that its runs are measured on, besides those that are always measured."""
 
 
 class Run(Base):
@@ -133,9 +153,9 @@ class Run(Base):
     of_run: Mapped[int | None] = mapped_column(ForeignKey("runs.id", name="fk_runs_of_run"), index=True)
     """The run that an analysis is of."""
     owner: Mapped[str | None] = mapped_column(String(200))
-    """Who started it, where people sign in."""
+    """The user who started it, if sign-in is enabled."""
     title: Mapped[str | None] = mapped_column(String(200))
-    """What a person calls it; the recipe where there is none."""
+    """The user's title; the recipe is shown where there is none."""
     tags: Mapped[list[Any]] = mapped_column(JSON, default=list, server_default="[]")
     note: Mapped[str] = mapped_column(Text, default="", server_default="")
 
@@ -143,7 +163,7 @@ class Run(Base):
     step: Mapped[str] = mapped_column(String(20))
     attempt: Mapped[int] = mapped_column(default=1)
     vanished: Mapped[int] = mapped_column(default=0)
-    """How often a worker stopped without a word while it had this attempt's steps; a retry counts anew."""
+    """Number of times that a worker was lost during this attempt's steps; a retry counts anew."""
     cancel_requested: Mapped[bool] = mapped_column(default=False)
     doing: Mapped[str | None] = mapped_column(String(200))
     progress: Mapped[float] = mapped_column(Float, default=0.0)
@@ -156,6 +176,8 @@ class Run(Base):
 
     tflite_sha256: Mapped[str | None] = mapped_column(String(64))
     baseline_sha256: Mapped[str | None] = mapped_column(String(64))
+    stored_sha256: Mapped[str | None] = mapped_column(String(64))
+    """The file in a storage form that LiteRT does not run, such as look-up tables or coded."""
     size_bytes: Mapped[int | None] = mapped_column()
     gzip_bytes: Mapped[int | None] = mapped_column()
     accuracy: Mapped[float | None] = mapped_column(Float)
@@ -164,11 +186,11 @@ class Run(Base):
     speedup: Mapped[float | None] = mapped_column(Float)
     sparsity: Mapped[float | None] = mapped_column(Float)
     figures: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-    """Everything measured about the whole file; `size_bytes` and the like repeat it for lists and sorting."""
+    """All metrics of the whole file; `size_bytes` and similar columns repeat some for lists and sorting."""
 
 
 class RunDetail(Base):
-    """The bulky part of a run, read only on its own page: layers, stages, what was skipped, host."""
+    """The bulky part of a run, read only on its own page: layers, stages, skipped layers, host."""
 
     __tablename__ = "run_details"
 
@@ -177,8 +199,65 @@ class RunDetail(Base):
     measured: Mapped[dict[str, Any] | None] = mapped_column(JSON)
 
 
+class TargetOutcome(Base):
+    """The result of a run's file on one target: a runtime or a device other than LiteRT on this host."""
+
+    __tablename__ = "target_results"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    target: Mapped[str] = mapped_column(String(40), primary_key=True)
+    result: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """The stored form of lwdash.targets.target_result.TargetResult."""
+    measured_at: Mapped[float] = mapped_column(Float)
+
+
+class DeviceRow(Base):
+    """Another computer, whose agent connects to this server, measures files, and sends the results."""
+
+    __tablename__ = "devices"
+    __table_args__ = (_once("uq_devices_name", "name", where="removed_at IS NULL"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(60))
+    owner: Mapped[str | None] = mapped_column(String(200))
+    """The user who added it, if sign-in is enabled."""
+    token_sha256: Mapped[str | None] = mapped_column(String(64), index=True, unique=True)
+    """SHA-256 of the token of its agents; None after the device was removed."""
+    facts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict, server_default="{}")
+    """The machine and its libraries, as the agent reported them last."""
+    created_at: Mapped[float] = mapped_column(Float)
+    last_seen_at: Mapped[float | None] = mapped_column(Float)
+    removed_at: Mapped[float | None] = mapped_column(Float)
+
+
+class DeviceTask(Base):
+    """The measurement of one run's file on one device."""
+
+    __tablename__ = "device_tasks"
+    __table_args__ = (
+        Index("ix_device_tasks_device_id_state", "device_id", "state"),
+        _once("uq_device_tasks_open", "device_id", "run_id", where="state IN ('queued', 'leased')"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"))
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"), index=True)
+    owner: Mapped[str | None] = mapped_column(String(200))
+    """The user who asked for it, if sign-in is enabled."""
+    state: Mapped[str] = mapped_column(String(10), default=TaskState.QUEUED)
+    attempts: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Number of agents that have taken it."""
+    lease: Mapped[str | None] = mapped_column(String(64))
+    """Known to the agent that has it, or had it last; repeated uploads of one result name it."""
+    leased_until: Mapped[float | None] = mapped_column(Float)
+    doing: Mapped[str | None] = mapped_column(String(200))
+    error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[float] = mapped_column(Float)
+    finished_at: Mapped[float | None] = mapped_column(Float)
+
+
 class Stage(Base):
-    """A cached piece of work: the key says exactly what went in, the artifact what came out."""
+    """A cached piece of work: the key is a hash of its inputs, the artifact is its result."""
 
     __tablename__ = "stages"
 
@@ -191,7 +270,7 @@ class Stage(Base):
 
 
 class Search(Base):
-    """lwdash chooses the recipes of an experiment's next runs, until so many were run or somebody stops it."""
+    """A search that chooses the recipes of an experiment's next runs, until its budget is used or a user stops it."""
 
     __tablename__ = "searches"
     __table_args__ = (_once("uq_searches_running", "experiment_id", where="state = 'running'"),)
@@ -202,22 +281,22 @@ class Search(Base):
     """The submission of its runs."""
     owner: Mapped[str | None] = mapped_column(String(200))
     goal: Mapped[str] = mapped_column(String(40))
-    """The figure of a run that is to be small."""
+    """The metric to improve."""
     budget: Mapped[int] = mapped_column(Integer)
-    """How many runs it may start."""
+    """Maximum number of runs it may start."""
     asked: Mapped[int] = mapped_column(default=0, server_default="0")
-    """How many runs it has started."""
+    """Number of runs it has started."""
     settings: Mapped[dict[str, Any]] = mapped_column(JSON)
-    """Between what it chooses, and how: see lwdash.search."""
+    """Its search space and sampler: see lwdash.search."""
     state: Mapped[str] = mapped_column(String(10), default=SearchState.RUNNING, index=True)
     words: Mapped[str | None] = mapped_column(Text)
-    """Why it has ended."""
+    """Reason of its end."""
     created_at: Mapped[float] = mapped_column(Float)
     finished_at: Mapped[float | None] = mapped_column(Float)
 
 
 class Preference(Base):
-    """What a person chose for the pages; `owner` is empty where nobody signs in."""
+    """A user's choice for the pages; `owner` is empty if sign-in is disabled."""
 
     __tablename__ = "preferences"
 

@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 
 from storage.errors import StorageError
+from storage.records import ExperimentAccess
 from storage.tables import Experiment, Run
 
 OPTION = "lwdash_visitor"
@@ -34,51 +35,50 @@ class Visitor:
     """One person, or one share link, at one moment."""
 
     is_open: bool = False
-    """Nobody signs in here: whoever reaches the server may do everything."""
+    """True if sign-in is disabled: every visitor of the server may do everything."""
     email: str | None = None
-    """Who signed in."""
+    """The signed-in person."""
     shared: int | None = None
-    """The one experiment that a share link shows; such a visitor only reads, whoever it is."""
+    """The one experiment that a share link shows; such a visitor can only read, also when signed in."""
 
     @property
     def is_known(self) -> bool:
-        """Whether the visitor may see more than one shared experiment."""
+        """True if the visitor may see more than one shared experiment."""
         return self.shared is None and (self.is_open or self.email is not None)
 
-    def can_see(self, experiment: Mapping[str, Any]) -> bool:
-        """What is not private, one's own, and what the share link is for."""
+    def can_see(self, experiment: ExperimentAccess) -> bool:
+        """True for public experiments, own ones, and the one of the share link."""
         if self.shared is not None:
-            return experiment["id"] == self.shared
+            return experiment.id == self.shared
         if self.is_open:
             return True
-        return self.email is not None and (not experiment["is_private"] or experiment["owner"] == self.email)
+        return self.email is not None and (not experiment.is_private or experiment.owner == self.email)
 
-    def can_change(self, experiment: Mapping[str, Any]) -> bool:
-        """One's own, and what belongs to nobody: it was made before people signed in, or on the command line."""
+    def can_change(self, experiment: ExperimentAccess) -> bool:
+        """True for own experiments, and for those without an owner: created before sign-in was enabled, or on
+        the command line.
+        """
         if self.shared is not None:
             return False
         return self.is_open or (
             self.email is not None
-            and (
-                experiment["owner"] == self.email
-                or (experiment["owner"] is None and self.can_see(experiment))
-            )
+            and (experiment.owner == self.email or (experiment.owner is None and self.can_see(experiment)))
         )
 
 
 EVERYBODY = Visitor(is_open=True)
-"""The visitor of a server without sign-in, and the programs of lwdash itself."""
+"""The visitor of a server without sign-in, and of the programs of lwdash itself."""
 NOBODY = Visitor()
-"""Somebody who has not signed in where one has to."""
+"""A visitor who is not signed in where sign-in is required."""
 
 
 @lru_cache(maxsize=256)
 def bound_to(engine: Engine, visitor: Visitor) -> Engine:
-    """The same database as this visitor sees and may change it.
+    """The same database with this visitor's rights.
 
-    Queries of experiments and runs leave out what the visitor must not see. Whatever is written, by whichever
-    function: updates reach only what the visitor may change, runs are added only there (else NotAllowed), and
-    who came by a share link or has not signed in writes nothing at all (NotAllowed).
+    Queries of experiments and runs leave out rows that the visitor may not see. All writes are restricted:
+    updates reach only rows that the visitor may change, runs are added only there (else NotAllowed), and
+    visitors with a share link or without sign-in cannot write at all (NotAllowed).
     """
     bound = engine.execution_options(**{OPTION: visitor})
     if visitor != EVERYBODY:
@@ -87,12 +87,12 @@ def bound_to(engine: Engine, visitor: Visitor) -> Engine:
 
 
 def visitor_of(engine: Engine) -> Visitor:
-    """Whom an engine is bound to; EVERYBODY where it is not."""
+    """The visitor that an engine is bound to; EVERYBODY by default."""
     return engine.get_execution_options().get(OPTION, EVERYBODY)
 
 
 def is_seen(engine: Engine) -> ColumnElement[bool]:
-    """For queries of experiments: those that this engine's visitor sees."""
+    """Condition for queries of experiments: those that this engine's visitor may see."""
     visitor = visitor_of(engine)
     if visitor.shared is not None:
         return Experiment.id == visitor.shared
@@ -104,7 +104,7 @@ def is_seen(engine: Engine) -> ColumnElement[bool]:
 
 
 def is_run_seen(engine: Engine) -> ColumnElement[bool]:
-    """For queries of runs: those of the experiments that this engine's visitor sees."""
+    """Condition for queries of runs: those of the experiments that this engine's visitor may see."""
     visitor = visitor_of(engine)
     if visitor.shared is not None:
         return Run.experiment_id == visitor.shared
@@ -121,12 +121,12 @@ def must_change(engine: Engine, experiment_id: int) -> None:
     )
     with engine.connect() as connection:
         row = connection.execute(query).mappings().first()
-    if row is None or not visitor.can_change(dict(row)):
-        raise NotAllowed("this experiment belongs to somebody else: only its owner can change it")
+    if row is None or not visitor.can_change(ExperimentAccess(**row)):
+        raise NotAllowed("this experiment belongs to another user: only its owner can change it")
 
 
 def is_run_changeable(engine: Engine) -> ColumnElement[bool]:
-    """For updates of runs: those of experiments that this engine's visitor may change."""
+    """Condition for updates of runs: those of experiments that this engine's visitor may change."""
     visitor = visitor_of(engine)
     if visitor.shared is not None or not visitor.is_known:
         return false()
@@ -150,8 +150,8 @@ def _keep_to_what_is_allowed(
         return statement, many, single
     engine = connection.engine
     if not visitor_of(engine).is_known:
-        raise NotAllowed("who looks on by a share link, or has not signed in, can change nothing")
-    table = getattr(statement.table, "name", None)  # of a mapped class, the table is an annotated copy
+        raise NotAllowed("a visitor with a share link, or who has not signed in, cannot change anything")
+    table = getattr(statement.table, "name", None)  # for a mapped class, the table is an annotated copy
     if isinstance(statement, Insert):
         if table == Run.__tablename__:
             rows = [statement.compile().params, *([single] if single else []), *(many or ())]

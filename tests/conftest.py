@@ -8,19 +8,26 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from postgres import Postgres, start_postgres
-from s3 import S3, start_s3
 
 from storage import experiments, runs
 from storage.artifacts import Artifacts
 from storage.database import connect, upgrade
 from storage.store import Store
+
+if TYPE_CHECKING:
+    from support.postgres import Postgres
+    from support.s3 import S3
+
+pytest_plugins = ("support.quick", "support.engine_site")
+
+# Channels-first models, which tests compare with, run on a CPU with oneDNN only; it is off on CPUs without AVX512-VNNI.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 ROOT = Path(__file__).parents[1]
 IS_CI = os.environ.get("CI") == "true"
@@ -51,8 +58,10 @@ def poll(what: str, condition: Callable[[], Any], seconds: float = 60.0) -> Any:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
+def postgres() -> Iterator["Postgres"]:
     """A PostgreSQL server of this session's own, with Debian's binaries."""
+    from support.postgres import start_postgres
+
     with start_postgres() as server:
         yield server
 
@@ -68,7 +77,9 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
 
 @pytest.fixture(scope="session")
-def s3() -> Iterator[S3]:
+def s3() -> Iterator["S3"]:
+    from support.s3 import start_s3
+
     with start_s3() as server:
         yield server
 
@@ -82,7 +93,7 @@ def upgraded_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def upgraded_postgres(postgres: Postgres) -> Iterator[str]:
+def upgraded_postgres(postgres: "Postgres") -> Iterator[str]:
     """The name of a PostgreSQL database with its tables, to be copied."""
     with postgres.database() as url:
         _upgrade(url)
@@ -136,8 +147,8 @@ def add_experiment(store: Store, name: str = "beats") -> int:
         experiments.add_file(store.database, sha256=sha256, kind=kind, name=f"{name}.{kind}", size_bytes=10)
         row = experiments.get_file(store.database, sha256, kind)
         assert row is not None
-        experiments.set_file_facts(store.database, row["id"], {"layers": []}, None)
-        rows.append({**row, "facts": {"layers": []}})
+        experiments.set_file_facts(store.database, row.id, {"layers": []}, None)
+        rows.append(replace(row, facts={"layers": []}))
     return experiments.add_experiment(
         store.database,
         name=name,
@@ -251,6 +262,3 @@ def finished(tmp_path_factory: pytest.TempPathFactory, sample: Sample) -> Finish
         home, "run", sample.model, "--data", sample.data, "--label", "label", *arguments, "--json"
     )
     return Finished(home, called)
-
-
-from engine_site import drill, site  # noqa: E402, F401 (fixtures, which use what is above)

@@ -1,6 +1,7 @@
 """Who may import whom, read from the sources; and what the server's process never holds."""
 
 import ast
+import functools
 import os
 import re
 import subprocess
@@ -36,11 +37,11 @@ def allowed(ours: str = "", libraries: str = "", more: frozenset[str] = frozense
 # (worker) has no database; of models and data, what runs in the server sees facts and settings only.
 FACTS = (
     "lwdash.keras_models.model_facts lwdash.datasets.data_facts lwdash.datasets.fit lwdash.datasets.data_settings "
-    "lwdash.datasets.linter.findings"
+    "lwdash.datasets.linter.findings lwdash.datasets.preview_arrays"
 )
 ARROWS: Mapping[str, Allowed] = {
     "app": allowed(
-        "lwdash.ui lwdash.engine lwdash.server lwdash.settings storage",
+        "lwdash.ui lwdash.engine lwdash.server lwdash.serving lwdash.settings storage",
         "streamlit starlette anyio",
     ),
     "pages": allowed(
@@ -48,39 +49,60 @@ ARROWS: Mapping[str, Allowed] = {
     ),
     "storage": allowed("", "sqlalchemy alembic fsspec pandas"),
     "lwdash.__main__": allowed("lwdash.cli"),
+    # The same records and sentences as on the command line.
+    "lwdash.api": allowed(
+        "lwdash.charts lwdash.cli.run_records lwdash.cli.search_records lwdash.datasets.data_settings lwdash.engine "
+        "lwdash.metrics lwdash.recipe lwdash.search lwdash.settings storage",
+        "numpy pandas plotly tqdm",
+    ),
     "lwdash.cli": allowed(
         "lwdash.advice lwdash.capsule lwdash.datasets.data_settings lwdash.engine "
-        "lwdash.keras_models.model_facts lwdash.recipe lwdash.search lwdash.settings storage",
+        "lwdash.keras_models.model_facts lwdash.metrics lwdash.recipe lwdash.search lwdash.settings "
+        "lwdash.targets storage",
         "sqlalchemy",
     ),
     "lwdash.ui": allowed(
         "lwdash.recipe lwdash.parameters lwdash.techniques lwdash.charts lwdash.metrics lwdash.report lwdash.advice "
-        "lwdash.engine.submit lwdash.engine.file_inspection lwdash.engine.linting lwdash.engine.home "
-        "lwdash.engine.doctor lwdash.settings lwdash.server.backend lwdash.server.upload_access "
-        f"lwdash.server.identity lwdash.server.server_log lwdash.examples storage {FACTS} lwdash.keras_models.obstacles "
-        "lwdash.search.space lwdash.search.outcomes lwdash.search.search_report",
+        "lwdash.engine.submit lwdash.engine.input_files.file_inspection lwdash.engine.input_files.linting "
+        "lwdash.engine.devices.device_work lwdash.engine.home "
+        "lwdash.engine.doctor lwdash.engine.devices.known_boards lwdash.engine.scheduler lwdash.settings lwdash.serving "
+        f"lwdash.examples storage {FACTS} lwdash.keras_models.obstacles "
+        "lwdash.search.space lwdash.search.outcomes lwdash.search.search_report lwdash.search.sweeps "
+        "lwdash.targets",
         "streamlit pandas numpy plotly psutil",
     ),
     # A capsule is files and hashes; its scripts, which lwdash never runs, use what makes a .tflite.
     "lwdash.capsule": allowed(
-        "lwdash.recipe lwdash.compress lwdash.datasets lwdash.keras_models", "numpy ai_edge_litert"
+        "lwdash.recipe lwdash.compress lwdash.datasets lwdash.keras_models lwdash.measure lwdash.targets lwdash.tflite",
+        "numpy ai_edge_litert",
     ),
     # Advice is read off figures: it writes recipes, and touches neither files nor the database.
     "lwdash.advice": allowed("lwdash.recipe lwdash.parameters lwdash.techniques"),
     # Data → figure; what is best, and what a limit admits, is decided in metrics.
     "lwdash.charts": allowed("lwdash.metrics", "pandas numpy plotly"),
+    # Other runtimes and devices; how rows become a file's inputs is the runner's business.
+    "lwdash.targets": allowed(
+        "lwdash.measure lwdash.process_lifetime lwdash.tflite",
+        "ai_edge_litert numpy onnxruntime openvino tflite_micro yaml",
+    ),
+    # Storage forms of a finished file, written from the schema alone.
+    "lwdash.packing": allowed("lwdash.tflite lwdash.contract", "numpy ai_edge_litert"),
     "lwdash.metrics": allowed("", "pandas numpy"),
     # One HTML file of figures and tables, whoever hands them in: it knows neither pages nor storage.
     "lwdash.report": allowed("", "pandas plotly"),
     # The routes, and what they answer with from storage and engine; never a page.
     "lwdash.server": allowed(
-        "lwdash.engine lwdash.report lwdash.settings storage",
+        "lwdash.engine lwdash.report lwdash.serving lwdash.settings storage",
         "streamlit starlette anyio psutil prometheus_client",
     ),
+    # What a server's pages and its routes both need: the pages know no route, the routes no page.
+    "lwdash.serving": allowed("lwdash.engine.scheduler", "streamlit"),
     "lwdash.engine": allowed(
-        "lwdash.recipe lwdash.techniques lwdash.child.link lwdash.process_lifetime lwdash.settings "
-        "lwdash.failure_causes lwdash.capsule "
-        f"lwdash.search lwdash.keras_models.obstacles lwdash.child.warm_parent storage {FACTS}",
+        "lwdash.recipe lwdash.techniques lwdash.child.link lwdash.child.stage_messages lwdash.child.jobs "
+        "lwdash.child.job_results lwdash.child.typed_messages lwdash.child.no_network "
+        "lwdash.process_lifetime lwdash.settings "
+        "lwdash.failure_causes lwdash.capsule lwdash.metrics lwdash.packing.coded_file "
+        f"lwdash.search lwdash.targets lwdash.keras_models.obstacles lwdash.child.warm_parent storage {FACTS}",
         "dask distributed psutil prometheus_client pandas",
     ),
     # What to try next is read off figures, judged by limits as the pages judge them.
@@ -90,25 +112,26 @@ ARROWS: Mapping[str, Allowed] = {
     ),
     # The child has no database and no secrets; the process that forks it imports its libraries by name.
     "lwdash.child": allowed(
-        "lwdash.process_lifetime lwdash.compress lwdash.analyses lwdash.recipe lwdash.measure lwdash.tflite "
-        "lwdash.datasets lwdash.keras_models",
+        "lwdash.process_lifetime lwdash.capsule.flash lwdash.compress lwdash.analyses lwdash.recipe lwdash.measure "
+        "lwdash.targets lwdash.tflite lwdash.datasets lwdash.keras_models",
         "ai_edge_litert h5py",
     ),
     "lwdash.compress": allowed(
         "lwdash.analyses lwdash.contract lwdash.recipe lwdash.techniques lwdash.export lwdash.quantize "
-        "lwdash.keras_models lwdash.datasets lwdash.measure lwdash.tflite",
+        "lwdash.keras_models lwdash.datasets lwdash.measure lwdash.packing lwdash.targets lwdash.tflite",
         "numpy",
     ),
     # Analyses take a file apart with what puts it together, and measure the parts.
     "lwdash.analyses": allowed(
-        "lwdash.measure lwdash.parameters lwdash.recipe lwdash.techniques lwdash.quantize lwdash.tflite",
+        "lwdash.measure lwdash.parameters lwdash.recipe lwdash.techniques lwdash.quantize lwdash.spread_rows "
+        "lwdash.tflite",
         "numpy",
     ),
     "lwdash.recipe": allowed("lwdash.parameters lwdash.techniques"),
     # The list of what a recipe can name; what several of them need is in the three folders below.
     "lwdash.techniques": allowed(
         "lwdash.contract lwdash.parameters lwdash.export lwdash.quantize lwdash.training lwdash.keras_models "
-        "lwdash.tflite",
+        "lwdash.packing lwdash.tflite",
         "numpy",
         HEAVY,
     ),
@@ -119,15 +142,18 @@ ARROWS: Mapping[str, Allowed] = {
     ),
     # A process that a quantizer starts ends with it, as the child itself does (process_lifetime).
     "lwdash.quantize": allowed(
-        "lwdash.contract lwdash.parameters lwdash.training lwdash.tflite lwdash.failure_causes lwdash.process_lifetime",
-        "numpy",
+        "lwdash.contract lwdash.measure lwdash.parameters lwdash.training lwdash.tflite lwdash.failure_causes "
+        "lwdash.process_lifetime lwdash.spread_rows",
+        "numpy scipy",
         HEAVY,
     ),
-    "lwdash.training": allowed("lwdash.contract lwdash.parameters lwdash.keras_models", "numpy", HEAVY),
+    "lwdash.training": allowed(
+        "lwdash.contract lwdash.parameters lwdash.keras_models lwdash.spread_rows", "numpy", HEAVY
+    ),
     "lwdash.contract": allowed("", "numpy"),
     "lwdash.keras_models": allowed("", "numpy h5py", TRAINING),
-    "lwdash.datasets": allowed("", "numpy pandas pyarrow"),
-    "lwdash.measure": allowed("lwdash.tflite", "numpy scipy flatbuffers ai_edge_litert"),
+    "lwdash.datasets": allowed("", "numpy pandas pyarrow PIL"),
+    "lwdash.measure": allowed("lwdash.spread_rows lwdash.tflite", "numpy scipy flatbuffers ai_edge_litert"),
     # The file format alone: no model, no data, no interpreter.
     "lwdash.tflite": allowed("", "numpy flatbuffers ai_edge_litert"),
     "lwdash.examples": allowed("", "numpy sklearn keras tensorflow"),
@@ -135,6 +161,7 @@ ARROWS: Mapping[str, Allowed] = {
     "lwdash.parameters": allowed(),
     "lwdash.failure_causes": allowed(),
     "lwdash.process_lifetime": allowed(),
+    "lwdash.spread_rows": allowed("", "numpy"),
     "lwdash.errors": allowed(),
     "lwdash.percent_text": allowed(),
     "lwdash": allowed(),
@@ -182,6 +209,7 @@ def imported(nodes: Iterator[ast.AST]) -> set[str]:
     return found
 
 
+@functools.cache
 def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
@@ -262,6 +290,27 @@ def test_a_name_is_given_once() -> None:
     assert sorted({name for name in names if names.count(name) > 1} - alike) == []
 
 
+ONE_EACH = {"Params"}
+"""Names of classes that several files have on purpose: every technique calls its parameters so."""
+
+
+def test_a_class_has_a_name_of_its_own() -> None:
+    """Two public classes of one name would be taken for each other; a private class belongs to its file."""
+    places: dict[str, list[str]] = {}
+    for path in SOURCES:
+        for node in tree_of(path).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(name_of(path))
+    assert {name: files for name, files in places.items() if len(files) > 1 and name not in ONE_EACH} == {}
+
+
+def test_a_name_of_a_test_file_is_given_once() -> None:
+    """Outside of packages pytest imports test files by their names alone, and refuses the second of one name."""
+    files = (ROOT / "tests").rglob("test_*.py")
+    names = [path.name for path in files if not (path.parent / "__init__.py").exists()]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
 def test_the_documented_table_is_this_rule() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([^`]+)` \| [^|]+ \| ([^|]*) \|$", text, re.MULTILINE)
@@ -331,8 +380,27 @@ def test_every_file_says_what_it_is_about(path: Path) -> None:
     assert subject.split()[0] not in {"What", "Which", "Where", "When", "Whether", "How", "Who", "Why"}
 
 
+QUESTIONS = {"What", "Which", "Where", "When", "Whether", "How", "Who", "Whose", "Why"}
+"""First words that a docstring does not have: it begins with the subject (a noun phrase or a verb)."""
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_docstrings_begin_with_their_subject_and_limits_are_called_max_or_min(path: Path) -> None:
+    asking, coded = [], []
+    for node in ast.walk(tree_of(path)):
+        for child in (
+            getattr(node, "body", None) or [] if not isinstance(node, ast.Lambda | ast.IfExp) else []
+        ):
+            value = child.value if isinstance(child, ast.Expr) else None
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                asking += [value.value[:60]] if value.value.split(maxsplit=1)[0] in QUESTIONS else []
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            coded += [node.id] if re.match(r"_?(MOST|FEWEST|LEAST)(_|$)", node.id) else []
+    assert (asking, coded) == ([], [])
+
+
 def test_every_technique_is_listed_and_whole() -> None:
-    """Optional: check_after, and NEEDS_ROWS where the stage is "tflite"."""
+    """Optional: check_after, NEEDS_ROWS where the stage is "tflite", and RUNTIME where it is "storage"."""
     folder = ROOT / "lwdash" / "techniques"
     with_name = {
         p.stem for p in folder.glob("*.py") if re.search(r'^NAME = "[a-z]', p.read_text(), re.MULTILINE)
@@ -342,6 +410,32 @@ def test_every_technique_is_listed_and_whole() -> None:
         for attribute in ("NAME", "LABEL", "SUMMARY", "TRAP", "STAGE", "Params", "apply"):
             assert hasattr(technique, attribute), f"{name} has no {attribute}"
         assert hasattr(technique, "NEEDS_ROWS") == (technique.STAGE == "tflite"), name
+        assert hasattr(technique, "RUNTIME") == (technique.STAGE == "storage"), name
+
+
+def test_unit_tests_mirror_the_packages() -> None:
+    """tests/unit/measure/ tests lwdash/measure/, tests/unit/storage/ tests storage/, test_recipe.py tests recipe.py."""
+    unit = ROOT / "tests" / "unit"
+    for path in sorted(unit.rglob("test_*.py")):
+        place = path.relative_to(unit).parent
+        if place == Path():
+            module = ROOT / "lwdash" / path.name.removeprefix("test_")
+            assert module.exists(), (
+                f"{path.name} belongs into a folder of tests/unit, named like one of lwdash/"
+            )
+        else:
+            home = ROOT if place.parts[0] == "storage" else ROOT / "lwdash"
+            assert (home / place).is_dir(), f"tests/unit/{place} mirrors no folder of lwdash/"
+
+
+def test_parts_shared_by_tests_are_in_support() -> None:
+    """Imported as `support.seeding`: a module that has two names is loaded twice."""
+    tests = ROOT / "tests"
+    shared = {path.stem for path in (tests / "support").glob("*.py")}
+    assert {p.name for p in tests.glob("*.py") if not p.name.startswith("test_")} == {"conftest.py"}
+    for path in tests.rglob("*.py"):
+        others = {name.split(".")[0] for name in imported(ast.walk(tree_of(path)))}
+        assert not others & shared, f"{path.relative_to(ROOT)}: import {others & shared} from `support`"
 
 
 def test_tests_need_nothing_beside_the_project() -> None:

@@ -3,73 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from lwdash.advice.evidence import Evidence
-from lwdash.errors import RecipeError
-from lwdash.recipe import Recipe, Step, make_recipe, parse_recipe
-from lwdash.techniques import ORDER, TECHNIQUES
+from lwdash.advice.recipe_changes import Suggestion, changed, percent, with_format, with_keras
+from lwdash.advice.storage_suggestions import sparse_storage, tables_and_codes
+from lwdash.recipe import Recipe, Step, parse_recipe
+from lwdash.techniques import TECHNIQUES
 
-MOST = 6
-SPARSEST = 0.95
-FEWEST_CLUSTERS, MOST_CLUSTERS = 4, 128
+MAX_SUGGESTIONS = 6
+MAX_SPARSITY = 0.95
+MIN_CLUSTERS, MAX_CLUSTERS = 4, 128
 MORE_ROWS = 4
+ROUNDING = ("dynamic", "weight_only", "int8")
+"""Formats with a choice of bits and of rounding."""
 MULTIPLYING = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "BATCH_MATMUL")
-"""Types of operators that take most of the time of a network."""
-
-
-@dataclass(frozen=True)
-class Suggestion:
-    """title: what to do, for a button. reason: what was measured, and what the change is for. recipe: canonical."""
-
-    title: str
-    reason: str
-    recipe: str
+"""Types of operators that usually take most of a network's time."""
 
 
 Rule = Callable[[Evidence, Recipe], Iterator[Suggestion]]
 
 
 def suggest(evidence: Evidence) -> list[Suggestion]:
-    """The most promising recipes first, at most `MOST`, none of them the run's own and none twice."""
+    """The most promising recipes first, at most `MAX_SUGGESTIONS`, without the run's own recipe and without
+    repetitions.
+    """
     recipe = evidence.recipe
-    if recipe is None or evidence.figures.get("is_baseline_below_chance"):
-        return []  # what was lost cannot be told, so nothing can be advised on it
+    if recipe is None or evidence.metrics.get("is_baseline_below_chance"):
+        return []  # the loss is unknown, so there is no advice on it
     found: dict[str, Suggestion] = {}
     for rule in RULES:
         for suggestion in rule(evidence, recipe):
-            if suggestion.recipe != str(recipe):
+            if suggestion.recipe != str(recipe) and not _grows_again(evidence, suggestion):
                 found.setdefault(suggestion.recipe, suggestion)
-    return list(found.values())[:MOST]
+    return list(found.values())[:MAX_SUGGESTIONS]
+
+
+def _grows_again(evidence: Evidence, suggestion: Suggestion) -> bool:
+    """True for an integer recipe after an integer file of unrolled layers that grew: its file would be as large."""
+    step = parse_recipe(suggestion.recipe).tflite_step
+    return evidence.has_grown_unrolled and step is not None and step.name in ("int8", "int16x8", "mixed")
 
 
 def _loops(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
-    """An integer file of unrolled recurrent layers that is larger than the float one: keep the loops."""
-    growth = evidence.growth
-    if evidence.unrolled_steps and growth is not None and growth > 1:
-        yield from _with_format(
+    """For an integer file of unrolled recurrent layers that is larger than the float file: keep the loops."""
+    if evidence.has_grown_unrolled:
+        yield from with_format(
             recipe, TECHNIQUES["dynamic"].Params(), "dynamic", "Keep the loops",
-            f"The {evidence.unrolled_steps:,} unrolled time steps made the file {growth:.1f} times as large as the float "
-            "one; dynamic stores the same weights in 8 bits and keeps the layers as loops.",
+            f"The {evidence.unrolled_steps:,} unrolled time steps made the file {evidence.growth:.1f} times as large as the "
+            "float one; dynamic stores the same weights in 8 bits and keeps the layers as loops.", "growth",
         )  # fmt: skip
 
 
 def _first_steps(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
-    """From the float file: the number formats."""
+    """Number formats to try after the float file."""
     if recipe.keras_steps or recipe.tflite_step:
         return
-    size = evidence.figures.get("size_bytes")
+    size = evidence.metrics.get("size_bytes")
     at_most = f" of {size / 1000:,.1f} kB" if size else ""
     yield Suggestion(
-        "Full integer", f"8-bit weights are about a quarter{at_most}; most microcontrollers run nothing else.", "int8"
+        "Full integer", f"8-bit weights take about a quarter{at_most}. Most microcontrollers run only this format.", "int8"
     )  # fmt: skip
-    yield Suggestion("Half floats", "Half the bytes, practically no loss: what int8 has to beat.", "float16")
+    yield Suggestion(
+        "Half-precision floats", "Half the bytes, almost no loss: the reference for int8.", "float16"
+    )
     if evidence.can_train:
         yield Suggestion(
-            "Prune half, then int8",
-            "Zeros shrink the gzipped file on top of int8: over-the-air updates and encoded weights on NPUs.",
-            "prune(sparsity=0.5) + int8",
+            "Prune 80 %, then int8, then sparse storage",
+            "The file does not store zeros: a .tflite of about half the int8 size, for phones and computers.",
+            "prune(sparsity=0.8) + int8 + sparse",
         )
 
 
@@ -78,16 +80,16 @@ def _integer_throughout(evidence: Evidence, recipe: Recipe) -> Iterator[Suggesti
     if not floats or step is None or step.params.backend == "tflite":
         return
     named = ", ".join(dict.fromkeys(floats))
-    yield from _with_format(
+    yield from with_format(
         recipe, replace(step.params, backend="tflite", ranges="minmax"), step.name,
         "Quantize with TFLiteConverter",
-        f"{len(floats)} {'operator computes' if len(floats) == 1 else 'operators compute'} in float ({named}); "
-        "TensorFlow's own converter has integer forms of others.",
+        f"{len(floats)} {'operator computes' if len(floats) == 1 else 'operators compute'} in float "
+        f"({named}). TensorFlow's own converter may have integer forms of them.",
     )  # fmt: skip
 
 
 def _lost_output(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
-    """Where an output, or one of its numbers, is lost to the scale that it shares: 16 bits, or a last layer in floats."""
+    """For an output (or one of its numbers) lost by a shared scale: 16 bits, or a last layer in floats."""
     step, lost = recipe.tflite_step, evidence.lost_outputs
     if not lost or step is None or step.name not in ("int8", "mixed"):
         return
@@ -97,14 +99,18 @@ def _lost_output(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
             default="int8", overrides=((last, "float32"),), io="float32", per_channel=step.params.per_channel,
             rows=step.params.rows, ranges=step.params.ranges,
         )  # fmt: skip
-        yield from _with_format(
+        yield from with_format(
             recipe, mixed, "mixed", f"Keep {last} in float",
-            f"{lost} The last layer and the output in float32 need no common scale; all layers before stay in 8 bits.",
+            (
+                f"{lost} The last layer and the output in float32 need no common scale. All earlier "
+                "layers stay in 8 bits."
+            ),
+            "lost output",
         )  # fmt: skip
-    if evidence.figures.get("outputs_fit_16_bits", True):
-        yield from _with_format(
+    if evidence.metrics.get("outputs_fit_16_bits", True):
+        yield from with_format(
             recipe, TECHNIQUES["int16x8"].Params(), "int16x8", "16-bit activations",
-            f"{lost} 16 bits have 256 steps where 8 bits have one.",
+            f"{lost} 16 bits have 256 steps where 8 bits have one.", "lost output",
         )  # fmt: skip
 
 
@@ -112,10 +118,11 @@ def _worst_layer(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
     step, worst = recipe.tflite_step, evidence.lost_signal
     if step is None or worst is None or recipe.keras_steps or not evidence.has_rounding_lost:
         return  # after training, a layer differs from the baseline's for other reasons than rounding
-    came = "" if worst.before_db is None else f", and comes in at {worst.before_db:.1f} dB"
+    came = "" if worst.before_db is None else f", and {worst.before_db:.1f} dB before it"
     reason = (
-        f"The signal drops most in {worst.layer}: its output has {worst.after_db:.1f} dB SQNR{came}, on calibration rows. "
-        "16-bit activations cost a PC time, since LiteRT has only reference kernels for them; DSPs are made for it."
+        f"The signal drops most in {worst.layer}: its output has {worst.after_db:.1f} dB SQNR{came}, on "
+        "calibration rows. 16-bit activations are slow on a PC, where LiteRT has only reference kernels; "
+        "DSPs run them fast."
     )
     params = TECHNIQUES["mixed"].Params
     override = (worst.layer, "int16x8")
@@ -132,17 +139,17 @@ def _worst_layer(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
         mixed = replace(step.params, overrides=(*step.params.overrides, override))
     else:
         return
-    yield from _with_format(recipe, mixed, "mixed", f"Keep {worst.layer} in 16 bit", reason)
+    yield from with_format(recipe, mixed, "mixed", f"Keep {worst.layer} in 16 bit", reason)
 
 
 def _scales(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
     step = recipe.tflite_step
     if step is None or not evidence.has_rounding_lost or getattr(step.params, "per_channel", True):
         return
-    yield from _with_format(
-        recipe, replace(step.params, per_channel=True), step.name, "A scale each channel",
-        f"{_capital(evidence.loss_words)} with one scale for a whole kernel; a scale each channel is more exact "
-        "and costs 12 bytes a channel.",
+    yield from with_format(
+        recipe, replace(step.params, per_channel=True), step.name, "Per-channel scale",
+        f"{_capital(evidence.loss_text)} with one scale per kernel. A scale per channel is more exact "
+        "and costs 12 bytes per channel.",
     )  # fmt: skip
 
 
@@ -154,17 +161,23 @@ def _ranges(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
     if not evidence.has_rounding_lost:
         return
     if used is not None and used == step.params.rows:
-        yield from _with_format(
+        yield from with_format(
             recipe, replace(step.params, rows=MORE_ROWS * used), step.name, "More calibration rows",
-            f"{used:,} rows set the ranges, as many as the recipe allows; more rows show more of the values that occur.",
+            (
+                f"{used:,} rows set the ranges, the maximum of this recipe. More rows cover more of the "
+                "values that occur."
+            ),
         )  # fmt: skip
     if step.params.ranges == "minmax":
-        heard = _capital(evidence.loss_words)
+        loss = _capital(evidence.loss_text)
         if sqnr is not None:
-            heard = f"Quantizing leaves {sqnr:.1f} dB SQNR on {evidence.quantization_rows} rows"
-        yield from _with_format(
+            loss = f"Quantizing leaves {sqnr:.1f} dB SQNR on {evidence.quantization_rows} rows"
+        yield from with_format(
             recipe, replace(step.params, ranges="mse"), step.name, "Clip outliers",
-            f"{heard}: ranges with the least squared error give outliers up for a finer grid where most values lie.",
+            (
+                f"{loss}. Ranges with the least squared error clip outliers, and so have a finer grid "
+                "where most values are."
+            ),
         )  # fmt: skip
 
 
@@ -182,10 +195,13 @@ def _training(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
     form = {(True, False): "PQAT", (False, True): "CQAT", (True, True): "PCQAT"}.get(
         ("prune" in names, "cluster" in names), "QAT"
     )
-    kept = ", and what pruning and clustering made is kept" if form != "QAT" else ""
-    yield from _with_keras(
-        recipe, Step("qat", TECHNIQUES["qat"].Params()), f"Train for it ({form})",
-        f"{_capital(evidence.loss_words)}: fine-tuning while rounding to 8 bits can win back what rounding cost{kept}.",
+    kept = "; zeros and shared values are preserved" if form != "QAT" else ""
+    yield from with_keras(
+        recipe, Step("qat", TECHNIQUES["qat"].Params()), f"Quantization-aware ({form})",
+        (
+            f"{_capital(evidence.loss_text)}: fine-tuning with simulated 8-bit rounding can recover a "
+            f"loss from rounding{kept}."
+        ),
     )  # fmt: skip
 
 
@@ -193,7 +209,7 @@ def _lost_structure(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
     step = recipe.tflite_step
     if step is None or not getattr(step.params, "per_channel", False):
         return
-    if any(each.name == "qat" for each in recipe.steps):  # it has trained for a scale each channel
+    if any(each.name == "qat" for each in recipe.steps):  # it was trained for one scale per channel
         return
     torn = [
         f
@@ -202,15 +218,16 @@ def _lost_structure(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
     ]
     if torn:
         worst = max(torn, key=lambda f: f["distinct_stored"])
-        yield from _with_format(
-            recipe, replace(step.params, per_channel=False), step.name, "One scale a kernel",
+        yield from with_format(
+            recipe, replace(step.params, per_channel=False), step.name, "Per-tensor scale",
             f"The {worst['distinct']} shared values of {worst['kernel'].rpartition(':')[0]} are "
-            f"{worst['distinct_stored']} in the file: one scale for the whole kernel keeps equal weights equal.",
+            f"{worst['distinct_stored']} in the file. One scale for the whole kernel keeps equal weights "
+            "equal.",
         )  # fmt: skip
 
 
 def _less_structure(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
-    """Where structure cost accuracy: less of it."""
+    """For a loss caused by pruning or clustering: less of it."""
     if not evidence.has_lost or not evidence.can_train:
         return
     for step in recipe.keras_steps:
@@ -218,27 +235,27 @@ def _less_structure(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
             gentler = round(1 - min(1.0, 2 * (1 - step.params.sparsity)), 2) or round(
                 step.params.sparsity / 2, 2
             )
-            yield from _with_keras(
-                recipe, _changed(step, sparsity=gentler), f"Prune less: {_percent(gentler)}",
-                f"With {_percent(step.params.sparsity)} zeros: {evidence.loss_words}.",
+            yield from with_keras(
+                recipe, changed(step, sparsity=gentler), f"Prune less: {percent(gentler)}",
+                f"With {percent(step.params.sparsity)} zeros: {evidence.loss_text}.",
             )  # fmt: skip
-        if step.name == "cluster" and step.params.clusters < MOST_CLUSTERS:
-            yield from _with_keras(
-                recipe, _changed(step, clusters=2 * step.params.clusters), f"{2 * step.params.clusters} clusters",
-                f"With {step.params.clusters} values a kernel: {evidence.loss_words}.",
+        if step.name == "cluster" and step.params.clusters < MAX_CLUSTERS:
+            yield from with_keras(
+                recipe, changed(step, clusters=2 * step.params.clusters), f"{2 * step.params.clusters} clusters",
+                f"With {step.params.clusters} values per kernel: {evidence.loss_text}.",
             )  # fmt: skip
 
 
 def _fast_kernels(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
-    """Where operators outside of LiteRT's fast kernels make a file slower: the format that these kernels take."""
+    """For a file that is slow because operators run outside LiteRT's fast kernels: a format that these kernels support."""
     step, found, speedup = (
         recipe.tflite_step,
-        evidence.figures.get("xnnpack"),
-        evidence.figures.get("speedup"),
+        evidence.metrics.get("xnnpack"),
+        evidence.metrics.get("speedup"),
     )
     if step is None or not isinstance(found, dict) or not found["outside"] or not speedup:
         return
-    between = evidence.figures.get("speedup_ci")
+    between = evidence.metrics.get("speedup_ci")
     if (between[1] if isinstance(between, (list, tuple)) else speedup) >= 1:
         return
     types = {one["type"]: one for one in found["outside_operators"]}
@@ -247,82 +264,93 @@ def _fast_kernels(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
         return
     named = ", ".join(one["type"] + (f" ×{one['count']}" if one["count"] > 1 else "") for one in multiplying)
     runs = "runs" if sum(one["count"] for one in multiplying) == 1 else "run"
-    reason = f"Measured at {speedup:.2f} times the original's speed: {named} {runs} outside of LiteRT's fast kernels. "
+    reason = (
+        f"Measured at {speedup:.2f} times the original's speed: {named} {runs} outside LiteRT's fast "
+        "kernels. "
+    )
     backend = getattr(step.params, "backend", "litert")
     if step.name == "weight_only" and step.params.bits == "4":
-        yield from _with_format(
+        yield from with_format(
             recipe, TECHNIQUES["dynamic"].Params(bits="4", algorithm=step.params.algorithm), "dynamic",
-            "4 bits, quantized while running",
-            reason + "These take 4-bit weights in dense layers and 1 × 1 convolutions whose activations are quantized "
-            "while running.",
+            "4 bits, dynamic activations",
+            reason + "These kernels support 4-bit weights in dense layers and 1 × 1 convolutions with "
+                     "dynamic activations.",
         )  # fmt: skip
     if step.name in ("weight_only", "dynamic") and step.params.bits == "4":
-        yield from _with_format(
+        yield from with_format(
             recipe, TECHNIQUES["dynamic"].Params(), "dynamic", "8-bit weights, fast kernels",
-            reason + "With 8-bit weights they take convolutions too.",
+            reason + "With 8-bit weights they also support convolutions.",
         )  # fmt: skip
     if step.name == "dynamic" and backend == "tflite":
-        yield from _with_format(
+        yield from with_format(
             recipe, replace(step.params, backend="litert"), "dynamic", "Quantize for fast kernels",
-            reason + "backend=litert stores what they cannot take so that they can.",
+            reason + "With backend=litert, the file stores unsupported operators in a form that they support.",
         )  # fmt: skip
     if step.name == "int16x8":
-        yield from _with_format(
+        yield from with_format(
             recipe, TECHNIQUES["int8"].Params(), "int8", "8-bit activations",
-            reason + "They have no form with 16-bit activations.",
+            reason + "They do not support 16-bit activations.",
         )  # fmt: skip
 
 
 def _finer_weights(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
-    """Where few bits a weight cost accuracy: a better rounding, or more bits."""
+    """For a loss caused by few bits per weight: better rounding, or more bits."""
     step = recipe.tflite_step
-    if step is None or step.name not in ("dynamic", "weight_only") or not evidence.has_rounding_lost:
+    if step is None or step.name not in ROUNDING or not evidence.has_rounding_lost:
         return
-    if getattr(step.params, "backend", "litert") == "litert" and step.params.algorithm != "gptq":
-        yield from _with_format(
+    is_by_rows = step.params.algorithm == "gptq" or (step.params.algorithm, step.params.bits) == (
+        "default",
+        "4",
+    )
+    is_worth_it = step.params.bits == "4" or step.name != "int8"
+    if getattr(step.params, "backend", "litert") == "litert" and not is_by_rows and is_worth_it:
+        yield from with_format(
             recipe, replace(step.params, algorithm="gptq"), step.name, "Round with GPTQ",
-            f"{_capital(evidence.loss_words)} with {step.params.bits}-bit weights: GPTQ makes up for each rounding in "
-            "the weights that follow, on calibration rows.",
-        )  # fmt: skip
-    if step.params.bits == "4" and step.params.algorithm == "minmax":
-        yield from _with_format(
-            recipe, replace(step.params, algorithm="octav"), step.name, "Round with OCTAV",
-            f"{_capital(evidence.loss_words)} with 4-bit weights: OCTAV clips outliers of weights; it needs no rows.",
+            f"{_capital(evidence.loss_text)} with {step.params.bits}-bit weights. GPTQ compensates each "
+            "rounding in the following weights, using calibration rows.",
         )  # fmt: skip
     if step.params.bits == "4":
-        yield from _with_format(
+        compute = "integer" if step.name == "int8" else "float"
+        yield from with_format(
+            recipe, TECHNIQUES["auto"].Params(compute=compute), "auto", "More bits where they matter",
+            f"{_capital(evidence.loss_text)} with 4-bit weights. auto measures each layer on calibration rows and "
+            "keeps 4 bits where they change no results.",
+        )  # fmt: skip
+        yield from with_format(
             recipe, replace(step.params, bits="8"), step.name, "8-bit weights",
-            f"{_capital(evidence.loss_words)} with 4-bit weights.",
+            f"{_capital(evidence.loss_text)} with 4-bit weights.",
         )  # fmt: skip
 
 
 def _further(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
-    """Where nothing was lost: smaller still."""
-    if evidence.has_lost or evidence.figures.get("is_baseline"):
+    """For a run without loss: even smaller recipes."""
+    if evidence.has_lost or evidence.metrics.get("is_baseline"):
         return
-    nothing = f"There is room: {evidence.loss_words}" if evidence.difference is not None else "There is room"
+    nothing = f"No loss so far: {evidence.loss_text}" if evidence.difference is not None else "No loss so far"
     names = [s.name for s in recipe.keras_steps]
     for step in recipe.keras_steps if evidence.can_train else ():
         sparser = round(1 - (1 - step.params.sparsity) / 2, 3) if step.name == "prune" else 1.0
-        if sparser <= SPARSEST:
-            yield from _with_keras(
-                recipe, _changed(step, sparsity=sparser), f"Prune more: {_percent(sparser)}",
-                f"{nothing}. Half of the remaining weights can be tried.",
+        if sparser <= MAX_SPARSITY:
+            yield from with_keras(
+                recipe, changed(step, sparsity=sparser), f"Prune more: {percent(sparser)}",
+                f"{nothing}. Try to remove half of the remaining weights.",
             )  # fmt: skip
-        if step.name == "cluster" and step.params.clusters // 2 >= FEWEST_CLUSTERS:
-            yield from _with_keras(
-                recipe, _changed(step, clusters=step.params.clusters // 2), f"{step.params.clusters // 2} clusters",
-                f"{nothing}. A bit less for each weight where the file is packed.",
+        if step.name == "cluster" and step.params.clusters // 2 >= MIN_CLUSTERS:
+            yield from with_keras(
+                recipe, changed(step, clusters=step.params.clusters // 2), f"{step.params.clusters // 2} clusters",
+                f"{nothing}. One bit less per weight in a packed file.",
             )  # fmt: skip
     format = recipe.tflite_step
     if format is not None and format.name in ("float16", "dynamic", "weight_only", "int16x8"):
-        yield from _with_format(
+        yield from with_format(
             recipe, TECHNIQUES["int8"].Params(), "int8", "Full integer",
-            f"{nothing}. 8-bit weights and activations, which microcontrollers run.",
+            f"{nothing}. 8-bit weights and activations run on microcontrollers.",
         )  # fmt: skip
-    if format is not None and format.name in ("dynamic", "weight_only") and format.params.bits == "8":
-        yield from _with_format(
-            recipe, replace(format.params, bits="4"), format.name, "4-bit weights", f"{nothing}. Half the weight bytes.",
+    backend = getattr(format.params, "backend", "litert") if format is not None else ""
+    if format is not None and format.name in ROUNDING and format.params.bits == "8" and backend == "litert":
+        yield from with_format(
+            recipe, replace(format.params, bits="4"), format.name, "4-bit weights",
+            f"{nothing}. Half the weight bytes; calibration rows compensate the rounding.",
         )  # fmt: skip
     if evidence.can_train and format is not None and "qat" not in names:
         for name, params, title, why in (
@@ -330,56 +358,26 @@ def _further(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
                 "prune",
                 {"sparsity": 0.5},
                 "Prune half first",
-                "Half of the weights can go, which gzip turns into bytes",
+                "Half of the weights become zero, which reduces the gzipped size",
             ),
             (
                 "cluster",
                 {"clusters": 16},
                 "16 clusters first",
-                "Few shared values pack well: look at gzip and Huffman",
+                "Few shared values compress well: compare the gzipped and the Huffman-coded size",
             ),
         ):
             if name not in names:
                 added = Step(name, TECHNIQUES[name].Params(**params))
-                yield from _with_keras(recipe, added, title, f"{nothing}. {why}.")
+                yield from with_keras(recipe, added, title, f"{nothing}. {why}.")
 
 
 RULES: tuple[Rule, ...] = (
-    _loops, _first_steps, _integer_throughout, _lost_output, _worst_layer, _scales, _fast_kernels, _finer_weights,
-    _training, _lost_structure,
-    _less_structure, _ranges, _further,
+    _loops, sparse_storage, _first_steps, _integer_throughout, _lost_output, _worst_layer, _scales, _fast_kernels,
+    _finer_weights, _training, _lost_structure, _less_structure, _ranges, _further, tables_and_codes,
 )  # fmt: skip
-"""In the order of what a person would try first."""
-
-
-def _changed(step: Step, **values: Any) -> Step:
-    return Step(step.name, replace(step.params, **values))
-
-
-def _with_format(recipe: Recipe, params: Any, name: str, title: str, reason: str) -> Iterator[Suggestion]:
-    """The recipe with another number format, if it may have that."""
-    yield from _checked([*recipe.keras_steps, Step(name, params)], title, reason)
-
-
-def _with_keras(recipe: Recipe, step: Step, title: str, reason: str) -> Iterator[Suggestion]:
-    """The recipe with `step` among its keras-stage steps, in place of one of the same name, if it may have that."""
-    kept = [s for s in recipe.keras_steps if s.name != step.name]
-    ordered = sorted([*kept, step], key=lambda s: ORDER.index(s.name))
-    yield from _checked([*ordered, *([recipe.tflite_step] if recipe.tflite_step else [])], title, reason)
-
-
-def _checked(steps: list[Step], title: str, reason: str) -> Iterator[Suggestion]:
-    try:
-        recipe = make_recipe(*steps)
-        if parse_recipe(str(recipe)) == recipe:
-            yield Suggestion(title, reason, str(recipe))
-    except RecipeError:
-        return
+"""In the order in which an engineer would try them."""
 
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:g} %"

@@ -18,7 +18,7 @@ BINS = 64
 
 
 def dissect(run: bytes, baseline: bytes, layer_names: Sequence[str] = ()) -> dict[str, Any]:
-    """{"graph": …, "weights": one dict a kernel}, JSON-able; see `graph_of` and `kernel_histograms`.
+    """{"graph": …, "weights": one dict per kernel}, JSON-able; see `graph_of` and `kernel_histograms`.
 
     Raises TfliteUnreadable.
     """
@@ -32,15 +32,16 @@ def dissect(run: bytes, baseline: bytes, layer_names: Sequence[str] = ()) -> dic
 def graph_of(facts: TfliteFacts, layer_names: Sequence[str] = ()) -> dict[str, Any]:
     """The main graph as nodes and edges.
 
-    "nodes": operators with their index, type and Keras layer; "ports": the model's inputs and outputs, with dtype
-    and shape. "edges": from and to are operator indices, or "in:0", "out:0" for ports; each with the tensor's dtype
-    and shape. Operators that only unpack stored weights are left out: their bytes belong to the ones they unpack for.
+    "nodes": operators with their index, type and Keras layer; "ports": the model's inputs and outputs, with
+    dtype and shape. "edges": from and to are operator indices, or "in:0", "out:0" for ports; each with the
+    tensor's dtype and shape. Operators that only unpack stored weights are left out: their bytes belong to
+    the operators that read the weights.
     """
     graph = facts.subgraphs[0]
     known = LayerNames(layer_names)
     shown = [o for o in graph.operators if not facts.unpacks_a_constant(o)]
-    made: dict[int, Any] = {tensor: f"in:{i}" for i, tensor in enumerate(graph.inputs)}
-    made |= {tensor: o.index for o in shown for tensor in o.outputs}
+    producer: dict[int, Any] = {tensor: f"in:{i}" for i, tensor in enumerate(graph.inputs)}
+    producer |= {tensor: o.index for o in shown for tensor in o.outputs}
     ports = [
         {"id": f"{kind}:{i}", "name": port.name, **_flow(graph.tensors[port.tensor])}
         for kind, ports in (("in", facts.inputs), ("out", facts.outputs))
@@ -56,9 +57,9 @@ def graph_of(facts: TfliteFacts, layer_names: Sequence[str] = ()) -> dict[str, A
         ],
         "ports": ports,
         "edges": [
-            {"from": made[tensor], "to": to, **_flow(graph.tensors[tensor])}
+            {"from": producer[tensor], "to": to, **_flow(graph.tensors[tensor])}
             for to, tensor in used
-            if tensor in made
+            if tensor in producer
         ],
         "subgraphs": len(facts.subgraphs),
     }
@@ -73,10 +74,11 @@ def kernel_histograms(
 ) -> list[dict[str, Any]]:
     """One dict for every trained kernel of the main graph, in order.
 
-    "low", "high": the range of both files' weights, as real numbers; "counts": `BINS` equal bins over it, exact zeros
-    left out and counted as "zeros", of "values" in all; "distinct": different stored values. "baseline": the same of the
-    operator's twin (counts, zeros, values, distinct), None where there is none of the same size.
-    Kernels whose real numbers are not stored plainly (sparse, blockwise) or not finite are left out.
+    "low", "high": the range of both files' weights, as real numbers; "counts": `BINS` equal bins over it,
+    without exact zeros, which are counted as "zeros"; "values": total; "distinct": different stored values.
+    "baseline": the same for the counterpart operator (counts, zeros, values, distinct), None if there is none
+    of the same size.
+    Kernels whose real numbers are not stored directly (sparse, blockwise) or are not finite are left out.
     """
     known = LayerNames(layer_names)
     twins = match_operators(facts, baseline)

@@ -1,6 +1,6 @@
 """Layer sensitivity: each layer quantized alone, each left out, and the gain from keeping the worst in float.
 
-Everything is measured on calibration rows: a choice made on evaluation rows would flatter the figures it leads to.
+Everything is measured on calibration rows: a choice made on evaluation rows would have a selection bias.
 """
 
 from __future__ import annotations
@@ -9,107 +9,51 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from lwdash.analyses.stage_losses import spread
+from lwdash.analyses.sensitivity_result import Kept, LayerSensitivity, Scores, Sensitivity
 from lwdash.errors import ConversionFailed, RecipeError, ResultRejected
 from lwdash.measure.accuracy import agreement, judge, looks_like_logits, predicted_classes, sqnr_db
 from lwdash.measure.runner import Runner
 from lwdash.measure.script_ports import judged_output
-from lwdash.parameters import Overrides
+from lwdash.parameters import is_layer_name
 from lwdash.quantize.activation_ranges import Ranges, activation_ranges
 from lwdash.quantize.fast_kernels import fitted
 from lwdash.quantize.litert_quantizer import add_changed, needs_ranges, quantize_in
-from lwdash.quantize.number_formats import FLOAT32, FORMATS, Format, Plan, can_have
+from lwdash.quantize.number_formats import FLOAT32, FORMATS, Format, QuantizationPlan, can_have
 from lwdash.quantize.read_back import Computed, computed
 from lwdash.recipe import Recipe, Step, make_recipe
+from lwdash.spread_rows import spread
 from lwdash.techniques import TECHNIQUES
 from lwdash.tflite.reader import read_tflite
 
-MOST_ROWS, LEAST_ROWS = 200, 16
+MAX_ROWS, MIN_ROWS = 200, 16
 SECONDS = 20.0
-"""How long running all the files may take; with large models fewer rows are used."""
+"""Time limit for running all the files; large models use fewer rows."""
 BETTER_FORMAT = {"int8": "int16x8", "int8x4": "int8", "dynamic4": "dynamic", "weight_only4": "weight_only"}
-"""The next more exact format: what a layer that suffers may be kept in without going back to floats."""
-MOST_KEPT = 4
-"""As many layers at most, and no more than half of them."""
+"""The next more exact format: a sensitive layer can be kept in it without returning to floats."""
+FOUR_BITS = {"int8": "int8x4", "dynamic": "dynamic4", "weight_only": "weight_only4"}
+MAX_KEPT_LAYERS = 4
+"""Maximum number of kept layers, and no more than half of them."""
 WORTH_DB = 1.0
-"""Each further layer that is kept has to gain that much."""
+"""Minimum gain of each further kept layer."""
 WORTH_IT_DB = 2.0
-"""Below this, nothing is recommended: the loss is spread over the layers."""
+"""Below this gain there is no recommendation: the loss is spread over the layers."""
 
 Progress = Callable[[str, float], None]
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A file against the float one: sqnr_db None where no output differs; value is the share of right rows, or of
-    rows with the float file's class where there are no labels, or None for tasks without classes."""
-
-    sqnr_db: float | None
-    value: float | None
-
-
-@dataclass(frozen=True)
-class LayerSensitivity:
-    """One layer of the float file. alone: all others in floats; without: all others quantized, this one in floats.
-
-    gain_db: SQNR that leaving it in floats wins back. reason: why it could not be quantized; the figures are None then.
-    """
-
-    layer: str
-    operators: tuple[str, ...]
-    parameters: int
-    alone: Figure | None
-    without: Figure | None
-    gain_db: float | None
-    reason: str | None = None
-
-
-@dataclass(frozen=True)
-class Kept:
-    """The file with the `layers` kept in `format`, as the recipe makes it."""
-
-    recipe: str
-    layers: tuple[str, ...]
-    format: str
-    figure: Figure
-    size_bytes: int
-
-
-@dataclass(frozen=True)
-class Sensitivity:
-    """measure: what `value` is, "accuracy" or "agreement", or None. advice: the recommended one of `kept`, or None."""
-
-    format: str
-    measure: str | None
-    rows: int
-    range_rows: int
-    float_value: float | None
-    everything: Figure
-    everything_bytes: int
-    layers: tuple[LayerSensitivity, ...]
-    kept: tuple[Kept, ...]
-    advice: str | None
-    seconds: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
-        return asdict(self)
-
-
 def format_to_try(recipe: Recipe) -> str:
-    """The number format whose loss is looked into: the recipe's own, int8 for recipes that keep floats."""
+    """The number format that is analysed: the recipe's own, int8 for recipes that keep floats."""
     step = recipe.tflite_step
     if step is None or step.name == "float16":
         return "int8"
     if step.name == "mixed":
         return str(step.params.default) if step.params.default != FLOAT32 else "int8"
     is_narrow = getattr(step.params, "bits", "8") == "4"
-    return f"{step.name}4" if is_narrow and f"{step.name}4" in FORMATS else step.name
+    return FOUR_BITS.get(step.name, step.name) if is_narrow else step.name
 
 
 def analyse(
@@ -127,15 +71,15 @@ def analyse(
 ) -> Sensitivity:
     """Measure every layer of the float .tflite `source` that `recipe` quantizes.
 
-    rows: calibration rows by input, (rows, *shape); labels: theirs, or None; judged: the
-    number of the output that they are for. is_logit: as for `measure_run.measure`. cores: files run at the same time.
-    Raises ConversionFailed where nothing can be quantized.
+    rows: calibration rows by input, (rows, *shape); labels: theirs, or None; judged: index of the output that
+    they belong to. is_logit: as for `measure_run.measure`. cores: files run at the same time.
+    Raises ConversionFailed where no layer can be quantized.
     """
     began = time.perf_counter()
     progress("finding the ranges", 0.0)
     bench = _Bench(source, recipe, rows, labels, task, judged, is_logit)
     layers = bench.layers
-    trials: dict[str, Plan] = {"": bench.plan(bench.format.name, {})}
+    trials: dict[str, QuantizationPlan] = {"": bench.plan(bench.format.name, {})}
     for layer in layers:
         if not bench.reason(layer):
             trials[f"alone {layer}"] = bench.plan(FLOAT32, {layer: bench.format.name})
@@ -144,9 +88,11 @@ def analyse(
     found = bench.try_all(trials, cores, lambda share: progress("measuring layer by layer", 0.9 * share))
     everything = found[""]
     if everything is None:
-        raise ConversionFailed(f"no file could be made in {bench.format.name}: there is nothing to look into")
+        raise ConversionFailed(
+            f"no file could be made in {bench.format.name}, so the layers cannot be analysed"
+        )
     table = tuple(_row(bench, layer, found, everything.figure) for layer in layers)
-    progress("measuring what keeping the worst layers brings", 0.9)
+    progress("measuring the gain from keeping the worst layers", 0.9)
     kept = tuple(_kept(bench, recipe, table))
     return Sensitivity(
         format=bench.format.name,
@@ -163,9 +109,10 @@ def analyse(
     )
 
 
-def advise(everything: Figure, kept: Sequence[Kept]) -> str | None:
-    """The recipe that keeps the worst layers as far as each further one gains WORTH_DB, in the smaller format where
-    that is within WORTH_DB of the best; None where no choice gains WORTH_IT_DB."""
+def advise(everything: Scores, kept: Sequence[Kept]) -> str | None:
+    """The recipe that keeps the worst layers, as long as each further one gains WORTH_DB. The smaller format
+    is used if it is within WORTH_DB of the best. None if no choice gains WORTH_IT_DB.
+    """
     if everything.sqnr_db is None:
         return None
     best: dict[str, Kept] = {}
@@ -187,12 +134,12 @@ def advise(everything: Figure, kept: Sequence[Kept]) -> str | None:
 
 @dataclass(frozen=True)
 class _Trial:
-    figure: Figure
+    figure: Scores
     size_bytes: int
 
 
 class _Bench:
-    """The float file, its ranges and its answers: what every trial needs."""
+    """The float file, its ranges and its outputs, shared by all trials."""
 
     def __init__(
         self,
@@ -217,7 +164,7 @@ class _Bench:
         self.all_rows = dict(rows)
         self.range_rows = min(self.most_range_rows, len(next(iter(rows.values()))))
         self._ranges: Ranges | None = None
-        self._take(MOST_ROWS)
+        self._take(MAX_ROWS)
 
     def _take(self, most: int) -> None:
         chosen = spread(len(next(iter(self.all_rows.values()))), most)
@@ -225,17 +172,17 @@ class _Bench:
         self.rows = {name: values[chosen] for name, values in self.all_rows.items()}
         self.some_labels = None if self.labels is None else self.labels[chosen]
         started = time.perf_counter()
-        self.reference = self._answers(self.source)
+        self.reference = self._outputs(self.source)
         self.run_seconds = time.perf_counter() - started
         self.is_logit = (
             looks_like_logits(self.task, self.reference) if self.known_cut is None else self.known_cut
         )
 
     def choose_rows(self, trials: int, seconds: float) -> None:
-        """Fewer rows where running every trial on all of them would take longer than `seconds`."""
-        affordable = seconds / (trials + 2 * MOST_KEPT) / max(self.run_seconds / self.count, 1e-9)
+        """Use fewer rows if running every trial on all of them would take longer than `seconds`."""
+        affordable = seconds / (trials + 2 * MAX_KEPT_LAYERS) / max(self.run_seconds / self.count, 1e-9)
         if affordable < self.count:
-            self._take(max(LEAST_ROWS, int(affordable)))
+            self._take(max(MIN_ROWS, int(affordable)))
 
     @property
     def measure(self) -> str | None:
@@ -254,7 +201,7 @@ class _Bench:
         return None
 
     def reason(self, layer: str) -> str | None:
-        """Why nothing of a layer can be had in the format; None where something can."""
+        """Reason why the layer has no form in the format; None if it has one."""
         own = self.operators_of(layer)
         if any(can_have(o.kind, self.format) and not o.is_inside for o in own):
             return None
@@ -262,9 +209,9 @@ class _Bench:
         where = "inside a loop" if any(o.is_inside for o in own) else f"no {self.format.name} form"
         return f"{kinds}: {where}"
 
-    def plan(self, default: str, overrides: Mapping[str, str]) -> Plan:
-        """Everything in `default` but the layers of `overrides`; integer borders only where all is integer."""
-        plan = Plan()
+    def plan(self, default: str, overrides: Mapping[str, str]) -> QuantizationPlan:
+        """Everything in `default` except the layers of `overrides`; integer inputs and outputs only if all is integer."""
+        plan = QuantizationPlan()
         plan.add(FORMATS[default], per_channel=self.per_channel)
         for layer, name in overrides.items():
             scopes = [o.scope for o in self.operators_of(layer)]
@@ -279,21 +226,22 @@ class _Bench:
         return plan
 
     def _stored_as(self, format: Format) -> list[Format]:
-        """What each operator gets where the whole file is asked for in a format."""
+        """The format of each operator when the whole file is requested in a format."""
         return [
             one.format for one in fitted(self.operators, [format] * len(self.operators), len(self.source))
         ]
 
     def try_all(
-        self, trials: Mapping[str, Plan], cores: int, progress: Callable[[float], None]
+        self, trials: Mapping[str, QuantizationPlan], cores: int, progress: Callable[[float], None]
     ) -> dict[str, _Trial | None]:
-        """Each trial by name; None where it could not be made or run. Files are made one by one (the quantizer is
-        Python, and redirects its words) while `cores` others run."""
+        """Result of each trial by name; None where it could not be made or run. Files are made one by one
+        (the quantizer is Python, and redirects its output) while `cores` others run.
+        """
         found: dict[str, _Trial | None] = {}
         waiting: deque[tuple[str, Future[_Trial | None]]] = deque()
         with ThreadPoolExecutor(cores) as pool:
             for number, (name, plan) in enumerate(trials.items()):
-                data = self._made(plan)
+                data = self._file(plan)
                 waiting.append((name, pool.submit(self.measured, data)))
                 while len(waiting) > cores:
                     done, future = waiting.popleft()
@@ -303,7 +251,7 @@ class _Bench:
                 found[name] = future.result()
         return found
 
-    def _made(self, plan: Plan) -> bytes | None:
+    def _file(self, plan: QuantizationPlan) -> bytes | None:
         try:
             if not needs_ranges(self.source, plan):
                 return quantize_in(self.source, plan, None)
@@ -315,16 +263,16 @@ class _Bench:
             return None
 
     def measured(self, data: bytes | None) -> _Trial | None:
-        """A file's figures; None where there is no file, or LiteRT does not run it."""
+        """A file's metrics; None without a file, or if LiteRT cannot run it."""
         if data is None:
             return None
         try:
-            outputs = self._answers(data)
+            outputs = self._outputs(data)
         except (ConversionFailed, ResultRejected):
             return None
-        return _Trial(Figure(sqnr_db(self.reference, outputs), self.value_of(outputs)), len(data))
+        return _Trial(Scores(sqnr_db(self.reference, outputs), self.value_of(outputs)), len(data))
 
-    def _answers(self, data: bytes) -> np.ndarray:
+    def _outputs(self, data: bytes) -> np.ndarray:
         runner = Runner(data)
         return [*runner.run(self.rows).values()][judged_output(runner.facts, self.facts, self.judged)]
 
@@ -333,7 +281,7 @@ class _Bench:
 
 
 def _row(
-    bench: _Bench, layer: str, found: Mapping[str, _Trial | None], everything: Figure
+    bench: _Bench, layer: str, found: Mapping[str, _Trial | None], everything: Scores
 ) -> LayerSensitivity:
     own = bench.operators_of(layer)
     alone, without = (found.get(f"{which} {layer}") for which in ("alone", "without"))
@@ -355,13 +303,13 @@ def _row(
 
 
 def _kept(bench: _Bench, recipe: Recipe, table: Sequence[LayerSensitivity]) -> Iterator[Kept]:
-    """The worst layers in a better format, one more each time, made by the very recipe that would be run."""
+    """The worst layers in a better format, one more each time, made by exactly the recipe that would be run."""
     worst = sorted(
         (row for row in table if row.gain_db is not None and row.gain_db > 0),
         key=lambda row: -(row.gain_db or 0.0),
     )
-    most = min(MOST_KEPT, max(1, len(table) // 2))
-    names = [row.layer for row in worst if _can_be_named(row.layer)][:most]
+    most = min(MAX_KEPT_LAYERS, max(1, len(table) // 2))
+    names = [row.layer for row in worst if is_layer_name(row.layer)][:most]
     technique = TECHNIQUES["mixed"]
     for format in dict.fromkeys((BETTER_FORMAT.get(bench.format.name, FLOAT32), FLOAT32)):
         for count in range(1, len(names) + 1):
@@ -376,17 +324,11 @@ def _kept(bench: _Bench, recipe: Recipe, table: Sequence[LayerSensitivity]) -> I
             try:
                 text = str(make_recipe(*recipe.keras_steps, Step("mixed", params)))
                 data = technique.apply(bench.source, params, bench.all_rows).data
-            except (ConversionFailed, RecipeError):  # qat, say, trains for int8 and takes no other format
+            except (
+                ConversionFailed,
+                RecipeError,
+            ):  # qat, for example, trains for int8 and takes no other format
                 continue
             trial = bench.measured(data)
             if trial is not None:
                 yield Kept(text, chosen, format, trial.figure, trial.size_bytes)
-
-
-def _can_be_named(layer: str) -> bool:
-    """Whether the recipe language can write this layer."""
-    try:
-        Overrides("", "", {FLOAT32: ""}).check(((layer, FLOAT32),))
-    except RecipeError:
-        return False
-    return True

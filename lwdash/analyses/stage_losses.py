@@ -20,32 +20,34 @@ from lwdash.measure.accuracy import (
 )
 from lwdash.measure.layer_error import match_operators
 from lwdash.measure.verdict import Verdict, compare_errors, compare_right_rows, same_file
+from lwdash.spread_rows import spread
 from lwdash.tflite.reader import Operator, TfliteFacts, read_tflite
 from lwdash.tflite.tensor import Tensor, is_float, is_integer
 from lwdash.tflite.trained_parameters import BIAS, role_of
 
-MOST_ROWS = 1000
-MOST_VALUES = 16 << 20
-"""Largest number of outputs kept of one stage: 64 MB of float32."""
+MAX_ROWS = 1000
+MAX_VALUES = 16 << 20
+"""Maximum number of stored outputs of one stage: 64 MB of float32."""
 
 WEIGHTS, ACTIVATIONS, BORDERS = "weights", "activations", "input and output"
 
 
 @dataclass(frozen=True)
-class Answered:
-    """What a stage answers on the rows: its first output, float32 (rows, *shape)."""
+class StageOutputs:
+    """Outputs of a stage on the rows: its first output, float32 (rows, *shape)."""
 
     stage: str
     outputs: np.ndarray
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One bar. `value` is the figure called `measure`; `change` is against the stage before, with its 95 % interval.
+class StageLoss:
+    """One bar. `value` is the value of the metric `measure`; `change` is relative to the previous stage, with
+    its 95 % interval.
 
-    agreement, sqnr_db: against the first stage, the Keras model; sqnr_db is None where nothing differs.
-    lost, gained: rows that were right before and are wrong now, and the other way round. is_identical: every output
-    is the very number of the stage before.
+    agreement, sqnr_db: relative to the first stage, the Keras model; sqnr_db is None where nothing differs.
+    lost: rows that were right before and are wrong now; gained: the reverse. is_identical: every output
+    equals that of the previous stage.
     """
 
     stage: str
@@ -67,21 +69,14 @@ class Stage:
         return {**values, "change_ci": None if self.change_ci is None else list(self.change_ci)}
 
 
-def rows_to_answer(rows: int, values_a_row: int) -> np.ndarray:
-    """Which of `rows` evaluation rows the stages are compared on: all, or some spread evenly over them."""
-    most = max(1, min(MOST_ROWS, MOST_VALUES // max(1, values_a_row)))
+def compared_rows(rows: int, values_a_row: int) -> np.ndarray:
+    """The evaluation rows on which the stages are compared: all of `rows`, or an evenly spaced sample."""
+    most = max(1, min(MAX_ROWS, MAX_VALUES // max(1, values_a_row)))
     return spread(rows, most)
 
 
-def spread(rows: int, most: int) -> np.ndarray:
-    """At most `most` indices of `rows`, evenly spread: files are often sorted by class."""
-    if rows <= most:
-        return np.arange(rows)
-    return np.unique(np.linspace(0, rows - 1, most).round().astype(np.int64))
-
-
 def write_outputs(outputs: np.ndarray) -> bytes:
-    """The .npy bytes of a stage's outputs, kept between processes."""
+    """The .npy bytes of a stage's outputs, for passing between processes."""
     stream = io.BytesIO()
     np.save(stream, np.ascontiguousarray(outputs, np.float32), allow_pickle=False)
     return stream.getvalue()
@@ -92,36 +87,36 @@ def read_outputs(data: bytes) -> np.ndarray:
 
 
 def waterfall(
-    stages: Sequence[Answered],
+    stages: Sequence[StageOutputs],
     labels: np.ndarray | None,
     inputs: Mapping[str, np.ndarray],
     *,
     task: str,
     is_logit: bool | None = None,
-) -> list[Stage]:
-    """The stages in order, the first of which is the reference. labels, inputs: of just the rows that were answered.
+) -> list[StageLoss]:
+    """The stages in order; the first is the reference. labels, inputs: of the compared rows only.
 
-    measure: "accuracy", "rmse" or "reconstruction_error" as the task has it; without labels "agreement" with the
-    first stage, for tasks without classes "sqnr_db" alone, and `value` is None then.
+    measure: "accuracy", "rmse" or "reconstruction_error" according to the task; without labels "agreement"
+    with the first stage; for tasks without classes only "sqnr_db", and `value` is None then.
     """
     reference = stages[0].outputs
     is_logit = looks_like_logits(task, reference) if is_logit is None else is_logit
-    found: list[Stage] = []
+    found: list[StageLoss] = []
     before: tuple[Quality, np.ndarray] | None = None
-    for answered in stages:
-        outputs = answered.outputs.reshape(reference.shape)
+    for stage_outputs in stages:
+        outputs = stage_outputs.outputs.reshape(reference.shape)
         is_identical = before is not None and np.array_equal(before[1], outputs)
         quality = judge(task, outputs, labels, inputs, is_logit=is_logit)
         agreed = None
         if task in ("classification", "binary", "multi-label"):
             ours, theirs = (predicted_classes(task, o, is_logit=is_logit) for o in (outputs, reference))
             agreed = agreement(ours, theirs)
-        measure, value = _figure(quality, agreed)
+        measure, value = _metric(quality, agreed)
         compared = None if before is None else _compared(measure, before[0], quality, is_identical)
         last = found[-1].value if found else None
         found.append(
-            Stage(
-                stage=answered.stage,
+            StageLoss(
+                stage=stage_outputs.stage,
                 measure=measure,
                 value=value,
                 change=None if value is None or last is None else value - last,
@@ -139,7 +134,7 @@ def waterfall(
     return found
 
 
-def _figure(quality: Quality, agreed: float | None) -> tuple[str, float | None]:
+def _metric(quality: Quality, agreed: float | None) -> tuple[str, float | None]:
     for measure in ("accuracy", "reconstruction_error", "rmse"):
         value = getattr(quality, measure)
         if value is not None:
@@ -148,7 +143,7 @@ def _figure(quality: Quality, agreed: float | None) -> tuple[str, float | None]:
 
 
 def _compared(measure: str, before: Quality, now: Quality, is_identical: bool) -> Verdict | None:
-    """The paired comparison of a stage with the one before; None where the task has none that fits the figure."""
+    """The paired comparison of a stage with the previous one; None if the task has no suitable comparison."""
     if before.row_scores is None or now.row_scores is None or measure == "rmse":
         return None
     if is_identical:
@@ -156,17 +151,17 @@ def _compared(measure: str, before: Quality, now: Quality, is_identical: bool) -
     if measure == "accuracy" and np.isin([*before.row_scores, *now.row_scores], (0, 1)).all():
         return compare_right_rows(now.row_scores == 1, before.row_scores == 1)
     if measure == "reconstruction_error":
-        return compare_errors(now.row_scores, before.row_scores, figure="reconstruction error")
+        return compare_errors(now.row_scores, before.row_scores, metric="reconstruction error")
     return None
 
 
 @dataclass(frozen=True)
 class Formats:
-    """What a file computes in: the types of its kernels, of its activations, and of its borders.
+    """Number formats in a file: of its kernels, of its activations, and of its inputs and outputs.
 
     kernels: types of stored kernels that are not float32. activations: integer types of computed tensors;
-    is_hybrid: some operator quantizes its activations while running. borders: integer types of inputs and outputs
-    that stand for real numbers.
+    is_hybrid: some operator quantizes its activations at run time. borders: integer types of inputs and
+    outputs that stand for real numbers.
     """
 
     kernels: tuple[str, ...]
@@ -176,15 +171,15 @@ class Formats:
 
 
 def formats_of(facts: TfliteFacts) -> Formats:
-    """What a .tflite computes in, from its tensors."""
+    """The number formats of a .tflite, from its tensors."""
     kernels: set[str] = set()
     activations: set[str] = set()
     is_hybrid = False
     for operator in facts.operators:
         if facts.unpacks_a_constant(operator) or operator.type in ("QUANTIZE", "DEQUANTIZE"):
             continue
-        made = [tensor for i in operator.outputs if (tensor := facts.tensor(operator, i)) is not None]
-        activations |= {t.dtype for t in made if is_integer(t.dtype) and t.quantization is not None}
+        computed = [tensor for i in operator.outputs if (tensor := facts.tensor(operator, i)) is not None]
+        activations |= {t.dtype for t in computed if is_integer(t.dtype) and t.quantization is not None}
         for position, index in enumerate(operator.inputs):
             tensor = facts.tensor(operator, index)
             stored = facts.stored(tensor)
@@ -192,7 +187,7 @@ def formats_of(facts: TfliteFacts) -> Formats:
                 continue
             kernels.add(stored.dtype)
             is_direct = tensor is stored and is_integer(stored.dtype)
-            is_hybrid |= is_direct and any(is_float(t.dtype) for t in made)
+            is_hybrid |= is_direct and any(is_float(t.dtype) for t in computed)
     graph = facts.subgraphs[0]
     borders = [graph.tensors[i] for i in (*graph.inputs, *graph.outputs)]
     return Formats(
@@ -204,15 +199,16 @@ def formats_of(facts: TfliteFacts) -> Formats:
 
 
 def with_weights_of(source: bytes, packed: bytes) -> bytes | None:
-    """The float file `source` with the weights of `packed` as the real numbers they stand for: nothing else differs.
+    """The float file `source` with the weights of `packed`, as real numbers; everything else stays the same.
 
-    None where a kernel of `packed` has no twin of the same shape in `source`, or `packed` stores no kernel otherwise.
+    None where a kernel of `packed` has no counterpart of the same shape in `source`, or `packed` stores no
+    kernel in another format.
     """
     facts, packed_facts = read_tflite(source), read_tflite(packed)
     twins = match_operators(packed_facts, facts)
-    # Weights are views of the bytes that were read, which may be others of the same content.
+    # Weights are views of the bytes that were read, which may belong to another file with the same content.
     start = np.frombuffer(facts.data, np.uint8).__array_interface__["data"][0]
-    made = bytearray(facts.data)
+    result = bytearray(facts.data)
     patched: set[tuple[int, int]] = set()
     for operator in packed_facts.operators:
         if packed_facts.unpacks_a_constant(operator):
@@ -231,13 +227,15 @@ def with_weights_of(source: bytes, packed: bytes) -> bytes | None:
             if real is None or real.shape != place.shape:
                 return None
             offset = place.data.__array_interface__["data"][0] - start
-            made[offset : offset + real.nbytes] = np.ascontiguousarray(real, "<f4").tobytes()
+            result[offset : offset + real.nbytes] = np.ascontiguousarray(real, "<f4").tobytes()
             patched.add((operator.index, position))
-    return bytes(made) if patched else None
+    return bytes(result) if patched else None
 
 
 def _is_weight(operator: Operator, position: int, tensor: Tensor) -> bool:
-    """Kernels and the constants of sums and products; biases are rounded to the activations' grid, so go with those."""
+    """Kernels and the constants of sums and products. Biases are rounded to the activations' grid, so they
+    belong to the activations.
+    """
     role = role_of(operator, position, tensor)
     holds_numbers = is_float(tensor.dtype) or is_integer(tensor.dtype)
     return holds_numbers and role != BIAS and math.prod(tensor.shape) > 1

@@ -1,4 +1,4 @@
-"""A .tflite as a C array with its header, in the way of TensorFlow Lite Micro's examples."""
+"""A .tflite as a C array with its header, in the style of TensorFlow Lite Micro's examples."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -9,15 +9,15 @@ PIECE = 12 << 12
 
 
 def c_name(text: str) -> str:
-    """`g_` and `text` in letters, digits and underscores: a name that C and C++ take."""
+    """`g_` and `text` in letters, digits and underscores: a valid name in C and C++."""
     plain = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_").lower()[:60] or "model"
     return f"g_{plain}"
 
 
 def header(name: str, size_bytes: int, notes: Mapping[str, str]) -> str:
-    """The declarations: `name`, `name`_len, and the length as a macro for what is sized when compiled.
+    """The declarations: `name`, `name`_len, and the length as a macro for compile-time sizes.
 
-    notes: what the comment at the top says, a line each.
+    notes: lines of the comment at the top.
     """
     guard = f"{name.upper()}_H_"
     return (
@@ -32,9 +32,10 @@ def header(name: str, size_bytes: int, notes: Mapping[str, str]) -> str:
 
 
 def source(path: Path, name: str, header_name: str, notes: Mapping[str, str]) -> Iterator[str]:
-    """The definition, in pieces of some hundred kB: the file at `path` aligned to 16 bytes, as TFLM wants its models.
+    """The definition, in pieces of some hundred kB: the file at `path`, aligned to 16 bytes, as TFLM
+    requires.
 
-    It compiles as C11 and as C++11 alike.
+    It compiles as C11 and as C++11.
     """
     size_bytes = path.stat().st_size
     yield (
@@ -51,6 +52,6 @@ def source(path: Path, name: str, header_name: str, notes: Mapping[str, str]) ->
 
 
 def _comment(notes: Mapping[str, str]) -> str:
-    """Line comments. A backslash at a line's end, or the trigraph for one, would join the next line to it."""
+    """Line comments. A backslash at a line's end, or its trigraph, would join the next line to it."""
     lines = (f"{key}: {' '.join(str(value).split())}".replace("??", "? ?") for key, value in notes.items())
     return "\n".join(f"// {line}".rstrip("\\ ") for line in lines) + "\n"

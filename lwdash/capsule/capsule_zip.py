@@ -1,4 +1,4 @@
-"""The zip of a capsule: written whole, and read with distrust."""
+"""The zip of a capsule: written completely, and checked when it is read."""
 
 import hashlib
 import zipfile
@@ -15,17 +15,20 @@ MANIFEST, TFLITE, BASELINE, ROWS, README = (
 SCRIPTS = ("rebuild.py", "evaluate.py")
 ORIGINALS = {
     "model": "original-model", "data": "data", "evaluation": "data-evaluation", "calibration": "data-calibration",
+    "code": "model-code.py",
 }  # fmt: skip
-"""What went in, where the capsule holds it → the member's name."""
+"""Role of an original file → the member's name."""
 KNOWN = frozenset({MANIFEST, TFLITE, BASELINE, ROWS, README, *SCRIPTS, *ORIGINALS.values()})
 MANIFEST_BYTES = 16 << 20
 PIECE = 1 << 20
 WRITTEN_AT = (1980, 1, 1, 0, 0, 0)
-"""Every member's time, so that the same run gives the same capsule."""
+"""Every member's time stamp, so that the same run gives the same capsule."""
 
 
 def write_capsule(target: Path, manifest: Manifest, files: Mapping[str, Path]) -> None:
-    """Writes the zip. files: member name → its content; the scripts, the manifest and the README come by themselves."""
+    """Write the zip. files: member name → its content; the scripts, the manifest and the README are added
+    automatically.
+    """
     scripts = resources.files("lwdash.capsule") / "scripts"
     texts = {
         MANIFEST: manifest.to_json(),
@@ -41,9 +44,10 @@ def write_capsule(target: Path, manifest: Manifest, files: Mapping[str, Path]) -
 
 
 def read_capsule(path: Path, folder: Path, limit_bytes: int) -> tuple[Manifest, dict[str, Path]]:
-    """The manifest, and the other members unpacked into `folder`: member name → file. Nothing in it is executed.
+    """The manifest, and the other members unpacked into `folder`: member name → file. Nothing in it is
+    executed.
 
-    limit_bytes: the most that all members may be, unpacked. The .tflite and the originals are checked against the
+    limit_bytes: limit on all unpacked members together. The .tflite and the originals are checked against the
     manifest's SHA-256. Raises CapsuleRefused.
     """
     try:
@@ -60,7 +64,7 @@ def read_capsule(path: Path, folder: Path, limit_bytes: int) -> tuple[Manifest, 
     except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError, ValueError) as error:
         if isinstance(error, FileNotFoundError | IsADirectoryError | PermissionError):
             raise CapsuleRefused(f"{path}: {error.strerror}") from None
-        raise CapsuleRefused(f"{path.name} is not a capsule that can be read: {error}") from None
+        raise CapsuleRefused(f"{path.name} is not a readable capsule: {error}") from None
     _check_contents(manifest, files)
     return manifest, files
 
@@ -82,15 +86,15 @@ def _checked_members(archive: zipfile.ZipFile, limit_bytes: int) -> dict[str, zi
         raise CapsuleRefused("the zip has two members of the same name")
     for name in (MANIFEST, TFLITE):
         if name not in members:
-            raise CapsuleRefused(f"the zip has no {name}: is it a capsule?")
+            raise CapsuleRefused(f"the zip has no {name}. Give a capsule")
     if any(info.flag_bits & 0x1 for info in infos):
         raise CapsuleRefused("the zip is encrypted")
     total = sum(info.file_size for info in infos)
     if total > limit_bytes:
-        raise CapsuleRefused(f"its members are {total:,} bytes unpacked; at most {limit_bytes:,} are taken")
+        raise CapsuleRefused(f"its members are {total:,} bytes unpacked; the limit is {limit_bytes:,}")
     if members[MANIFEST].file_size > MANIFEST_BYTES:
         raise CapsuleRefused(
-            f"capsule.json is {members[MANIFEST].file_size:,} bytes; at most {MANIFEST_BYTES:,} are read"
+            f"capsule.json is {members[MANIFEST].file_size:,} bytes; the limit is {MANIFEST_BYTES:,}"
         )
     return members
 
@@ -101,26 +105,25 @@ def _read_text(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> str:
 
 
 def _copy(read: IO[bytes], write: IO[bytes], size: int | None) -> None:
-    """All of `read`; of a member of a foreign zip no more than the `size` it announced."""
+    """Copy all of `read`, but never more than the `size` that a member of a foreign zip declares."""
     copied = 0
     while piece := read.read(PIECE):
         copied += len(piece)
         if size is not None and copied > size:
-            raise zipfile.BadZipFile("a member is larger than it says")
+            raise zipfile.BadZipFile("a member is larger than its declared size")
         write.write(piece)
 
 
 def _check_contents(manifest: Manifest, files: Mapping[str, Path]) -> None:
     stated = {TFLITE: manifest.tflite, BASELINE: manifest.baseline}
-    stated |= {ORIGINALS["model"]: manifest.model, ORIGINALS["data"]: manifest.data}
-    stated |= {ORIGINALS[part]: origin for part, origin in manifest.parts.items()}
+    stated |= {ORIGINALS[role]: origin for role, origin in manifest.originals.items()}
     for name, file in files.items():
         origin = stated.get(name)
         if origin is None and name != ROWS:
-            raise CapsuleRefused(f"the zip holds {name}, of which capsule.json says nothing")
+            raise CapsuleRefused(f"the zip holds {name}, which capsule.json does not list")
         if origin is not None and (found := sha256_of(file)) != origin.sha256:
             raise CapsuleRefused(
-                f"{name} is not the file that capsule.json names: its SHA-256 is {found[:16]}…, not "
+                f"{name} is not the file listed in capsule.json: its SHA-256 is {found[:16]}…, not "
                 f"{origin.sha256[:16]}…"
             )
 
@@ -133,7 +136,7 @@ def _member(name: str) -> zipfile.ZipInfo:
 
 
 def readme(manifest: Manifest, files: Mapping[str, Path]) -> str:
-    """What is in the capsule and what to do with it."""
+    """Text on the contents of the capsule and their use."""
     has_model = ORIGINALS["model"] in files
     model = ORIGINALS["model"] if has_model else manifest.model.name
     data = ORIGINALS["data"] if ORIGINALS["data"] in files else manifest.data.name
@@ -141,10 +144,13 @@ def readme(manifest: Manifest, files: Mapping[str, Path]) -> str:
         f" --{part} {ORIGINALS[part] if ORIGINALS[part] in files else origin.name}"
         for part, origin in manifest.parts.items()
     )
+    own_code = ""
+    if manifest.code is not None:
+        own_code = f" --code {ORIGINALS['code'] if ORIGINALS['code'] in files else manifest.code.name}"
     originals = (
         "The original model and the data are inside." if has_model else
-        f"The original model ({manifest.model.name}) and the data ({manifest.data.name}) are not inside; their SHA-256 "
-        "is in capsule.json, and every step below checks it."
+        f"The original model ({manifest.model.name}) and the data ({manifest.data.name}) are not inside. "
+        "Their SHA-256 is in capsule.json, and every step below checks it."
     )  # fmt: skip
     evaluation = "evaluation" if "evaluation" in manifest.parts else None
     rows = (
@@ -154,32 +160,43 @@ def readme(manifest: Manifest, files: Mapping[str, Path]) -> str:
         if evaluation
         else data
     )
-    made = "".join(f"- {library}\n" for library in manifest.libraries) or "- not recorded\n"
+    check = (
+        f"""    pip install numpy ai-edge-litert
+    python evaluate.py {rows}"""
+        if manifest.rows is not None
+        else "evaluate.py reads CSV files only, and the rows of this run come from another kind of file.\n"
+        "Use `lwdash verify` (below), which reads all kinds."
+    )
+    consent = (
+        "" if manifest.code is None else
+        f"\nThe model needs the Python code in {manifest.code.name}, SHA-256 {manifest.code.sha256}. Both commands run it: "
+        "read it first.\n"
+    )  # fmt: skip
+    libraries = "".join(f"- {library}\n" for library in manifest.libraries) or "- not recorded\n"
     return f"""# Capsule of run {manifest.run}: {manifest.recipe}
 
-One compressed model, and all that is needed to make it again and to check its figures.
+One compressed model, with everything needed to make it again and to check its metrics.
 
 - `model.tflite`: the result, SHA-256 {manifest.tflite.sha256}
-- `capsule.json`: recipe, settings of the data, seed, hashes, library versions, host, expected figures
-- `evaluate.py`: reproduces the quality figure from the CSV; needs Python, numpy and ai-edge-litert only
+- `capsule.json`: recipe, settings of the data, seed, hashes, library versions, host, expected metrics
+- `evaluate.py`: reproduces the quality metric from a CSV; needs only Python, numpy and ai-edge-litert
 - `rebuild.py`: makes the .tflite again; needs lwdash
-- `evaluation-rows.npz`: which lines of the CSV are evaluation rows, and figures learnt from the train rows
+- `evaluation-rows.npz`: the CSV lines of the evaluation rows, and statistics of the train rows
 
 {originals}
 
-## Check the quality figure
+## Check the quality metric
 
-    pip install numpy ai-edge-litert
-    python evaluate.py {rows}
+{check}
 
 ## Make the file again
 
-    python rebuild.py {model} {data}{parts}
+    python rebuild.py {model} {data}{parts}{own_code}
+{consent}
+## Both, with a report of the differences
 
-## Both, with a report of what differs
-
-    python -m lwdash verify CAPSULE.zip{"" if has_model else f" --model {model} --data {data}"}
+    python -m lwdash verify CAPSULE.zip{own_code if has_model else f" --model {model} --data {data}{own_code}"}
 
 The run was made with:
 
-{made}"""
+{libraries}"""

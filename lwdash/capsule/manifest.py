@@ -16,11 +16,11 @@ from lwdash.recipe import parse_recipe
 FORMAT = 1
 TASKS = ("classification", "binary", "multi-label", "regression", "reconstruction")
 PARTS = ("evaluation", "calibration")
-FIGURES = (
+COMPARED_METRICS = (
     "size_bytes", "gzip_bytes", "huffman_bytes", "sparsity", "accuracy", "agreement", "mae", "rmse",
     "reconstruction_error", "sqnr_db", "mean_iou",
 )  # fmt: skip
-"""Figures that do not depend on the host, so that they can be held against a capsule's."""
+"""Metrics that do not depend on the host, so that they can be compared with a capsule's."""
 
 
 class CapsuleRefused(UserMistake):
@@ -29,7 +29,7 @@ class CapsuleRefused(UserMistake):
 
 @dataclass(frozen=True)
 class Origin:
-    """A file that went in: its name for people, and its SHA-256 in hex."""
+    """An original file: its name for users, and its SHA-256 in hex."""
 
     name: str
     sha256: str
@@ -38,9 +38,11 @@ class Origin:
 
 @dataclass(frozen=True)
 class Manifest:
-    """recipe: canonical. settings: as `DataSettings.to_dict`. libraries: "name version" as the run had them, () where
-    they were not recorded. expected: figures by name. rows: how evaluate.py reads the evaluation rows, None where the
-    rows could not be read when the capsule was made. host: where it was measured."""
+    """recipe: canonical. settings: as `DataSettings.to_dict`. libraries: "name version" of the run, () where
+    they were not recorded. expected: metrics by name. rows: plan of evaluate.py for reading the evaluation
+    rows, None where the rows could not be read when the capsule was made. host: the host of the measurement.
+    code: the Python file of a model with custom layers.
+    """
 
     recipe: str
     experiment: str
@@ -59,14 +61,21 @@ class Manifest:
     rows: Mapping[str, Any] | None = None
     made_by: str = ""
     made_at: str = ""
+    code: Origin | None = None
     format: int = FORMAT
+
+    @property
+    def originals(self) -> dict[str, Origin]:
+        """Role of each original file → the file: "model", "data", the parts, and "code" where the model needs it."""
+        code = {} if self.code is None else {"code": self.code}
+        return {"model": self.model, "data": self.data, **self.parts, **code}
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def read_manifest(text: str) -> Manifest:
-    """The manifest that `text` is. Raises CapsuleRefused that says what is wrong; its recipe and settings are valid."""
+    """The manifest in `text`. Raises CapsuleRefused with the cause; recipe and settings of the result are valid."""
     try:
         values = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
@@ -97,6 +106,7 @@ def read_manifest(text: str) -> Manifest:
             rows=None if values.get("rows") is None else _mapping(values, "rows"),
             made_by=str(values.get("made_by", "")),
             made_at=str(values.get("made_at", "")),
+            code=None if values.get("code") is None else _origin(values["code"]),
         )
         parse_recipe(manifest.recipe)
         DataSettings.from_dict(manifest.settings)
@@ -105,12 +115,12 @@ def read_manifest(text: str) -> Manifest:
     except LwdashError as error:
         raise CapsuleRefused(f"capsule.json: {error}") from None
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise CapsuleRefused(f"capsule.json lacks or garbles a value: {error}") from None
+        raise CapsuleRefused(f"capsule.json lacks a value or has a wrong one: {error}") from None
     return manifest
 
 
 def _no_number(word: str) -> None:
-    raise ValueError(f"{word} is no number of JSON")
+    raise ValueError(f"{word} is not a JSON number")
 
 
 def _text(values: Mapping[str, Any], key: str, most: int = 10_000) -> str:
@@ -150,6 +160,6 @@ def _origin(values: Mapping[str, Any]) -> Origin:
     if not re.fullmatch(r"[0-9a-f]{64}", sha256):
         raise CapsuleRefused(f"capsule.json: {sha256[:20]!r} is not a SHA-256 in hex")
     if name in ("", "..") or not name.isprintable():
-        raise CapsuleRefused(f"capsule.json: {name!r} is no file name")
+        raise CapsuleRefused(f"capsule.json: {name!r} is not a file name")
     size = values.get("size_bytes")
     return Origin(name, sha256, size if isinstance(size, int) else None)

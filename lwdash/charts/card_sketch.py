@@ -1,6 +1,6 @@
-"""Small drawings for cards, as SVG: a trade-off at a glance, rows of an example.
+"""Small SVG drawings for cards: a trade-off at a glance, rows of an example.
 
-They have no axes and answer to no mouse: what they show is to be read on the page that the card leads to.
+They have no axes and do not react to the mouse. The page behind the card has the details.
 """
 
 import math
@@ -16,27 +16,31 @@ from lwdash.metrics.technique_families import FAMILIES
 
 WIDTH, HEIGHT = 220, 106
 PAD, ABOVE, BELOW = 9, 20, 22
-"""Pixels to the outermost marker: at the sides, above with the axis' name, below with the other's."""
-MOST_DOTS = 150
+"""Pixels from the edge to the outermost marker: at the sides; at the top, with an axis' name; at the bottom,
+with the other's.
+"""
+MAX_DOTS = 150
 INK = "<style>svg{color:#0b141c}@media(prefers-color-scheme:dark){svg{color:#e8eef3}}</style>"
-"""The colour of the page's text: a picture in a page does not inherit it."""
+"""The colour of the page's text. An image in a page does not inherit it."""
 BASELINE, BEST = FAMILIES["baseline"][2], "#D55E00"
-CURVES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
+CURVES = ("#0072B2", "#C47F00", "#009E73", "#CC79A7")
 
 
 @dataclass(frozen=True)
 class Sketch:
-    """An SVG file, what it shows in words, and how wide it is at its own size, in pixels."""
+    """An SVG file, its text alternative, and its width at its own size, in pixels."""
 
     svg: str
-    words: str
+    caption: str
     width: int
 
 
 def sketch_tradeoff(runs: pd.DataFrame, best: int | None) -> Sketch | None:
-    """Quality against size of succeeded runs: dots, the Pareto front, a star for the baseline, a ring for the best.
+    """Quality against size of succeeded runs: dots, the Pareto front, a star for the baseline, a ring for the
+    best.
 
-    runs: id, is_baseline, size_bytes and the columns of `quality_of`. None for fewer than two runs that have both.
+    runs: id, is_baseline, size_bytes and the columns of `quality_of`. None for fewer than two runs that have
+    both.
     """
     quality = quality_of(runs)
     if quality.column not in runs:
@@ -54,8 +58,8 @@ def sketch_tradeoff(runs: pd.DataFrame, best: int | None) -> Sketch | None:
     )
     is_base, is_best = done["is_baseline"].astype(bool).to_numpy(), (done["id"] == best).to_numpy()
     others = np.flatnonzero(~is_base & ~is_best)
-    if len(others) > MOST_DOTS:
-        others = others[np.linspace(0, len(others) - 1, MOST_DOTS).astype(int)]
+    if len(others) > MAX_DOTS:
+        others = others[np.linspace(0, len(others) - 1, MAX_DOTS).astype(int)]
     order = np.flatnonzero(front)[np.argsort(size[front], kind="stable")]
     line = " ".join(f"{across[i]:.1f},{along[i]:.1f}" for i in order)
     marks = [
@@ -78,12 +82,12 @@ def sketch_tradeoff(runs: pd.DataFrame, best: int | None) -> Sketch | None:
         f'<text x="1" y="9" {text}>{name if name.isupper() else name.lower()}</text>'
         f'<text x="{WIDTH - 2}" y="{HEIGHT - 3}" text-anchor="end" {text}>size</text>'
     )
-    words = f"{quality.label} against size of {len(done):,} runs"
-    return _svg(WIDTH, HEIGHT, words, [axes, *marks])
+    caption = f"{quality.label} against size of {len(done):,} runs"
+    return _svg(WIDTH, HEIGHT, caption, [axes, *marks])
 
 
-def sketch_images(images: Sequence[np.ndarray], words: str) -> Sketch:
-    """Grey images, (height, width), beside each other, the largest value dark; words: what they are."""
+def sketch_images(images: Sequence[np.ndarray], caption: str) -> Sketch:
+    """Grey images, (height, width), side by side, the largest value dark; caption: their text alternative."""
     marks, left, cell = [], 0.0, 6
     for image in images:
         rows, columns = image.shape
@@ -97,11 +101,11 @@ def sketch_images(images: Sequence[np.ndarray], words: str) -> Sketch:
         ]
         left += cell * (columns + 2)
     height = cell * max(image.shape[0] for image in images)
-    return _svg(math.ceil(left), height, words, marks)
+    return _svg(math.ceil(left), height, caption, marks)
 
 
-def sketch_curves(rows: Sequence[np.ndarray], words: str) -> Sketch:
-    """Rows as curves beside each other, all on one scale, each in a colour of its own; words: what they are."""
+def sketch_curves(rows: Sequence[np.ndarray], caption: str) -> Sketch:
+    """Rows as curves side by side, all on one scale, each in its own colour; caption: their text alternative."""
     low, high = min(float(row.min()) for row in rows), max(float(row.max()) for row in rows)
     width, height = 96, 48
     marks = []
@@ -111,7 +115,7 @@ def sketch_curves(rows: Sequence[np.ndarray], words: str) -> Sketch:
         line = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
         colour = CURVES[i % len(CURVES)]
         marks.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1.6"/>')
-    return _svg(len(rows) * (width + 14), height, words, marks)
+    return _svg(len(rows) * (width + 14), height, caption, marks)
 
 
 def _star(x: float, y: float) -> str:
@@ -120,9 +124,9 @@ def _star(x: float, y: float) -> str:
     return f'<polygon points="{points}" fill="{BASELINE}"/>'
 
 
-def _svg(width: float, height: float, words: str, marks: Sequence[str]) -> Sketch:
+def _svg(width: float, height: float, caption: str, marks: Sequence[str]) -> Sketch:
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" '
         f'height="{height:g}">{INK}{"".join(marks)}</svg>'
     )
-    return Sketch(svg, words, math.ceil(width))
+    return Sketch(svg, caption, math.ceil(width))

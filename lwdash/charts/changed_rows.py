@@ -1,4 +1,4 @@
-"""The inputs of rows that changed their class: small curves or images, each under what changed."""
+"""The inputs of rows whose class changed: small curves or images, each titled with the change."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,22 +8,23 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from lwdash.charts.literal_text import names_as_text
-from lwdash.charts.samples import COLOURS, square_pixels
+from lwdash.charts.palette import SERIES
+from lwdash.charts.samples import square_pixels
 
 CURVES_A_ROW, IMAGES_A_ROW = 4, 8
 
 
 def is_image(given: Mapping[str, Any]) -> bool:
-    """Whether a kept input has height and width: as `lwdash.measure.flips.shrunk` thins it out on two axes."""
+    """True if a stored input has height and width: `lwdash.measure.flips.shrunk` reduces it on two axes."""
     return len(given["steps"]) == 2
 
 
 @names_as_text
 def plot_flips(inputs: Sequence[Mapping[str, Any]], titles: Sequence[str]) -> go.Figure:
-    """One small picture a row. inputs: as kept, {"shape", "steps", "values"}; all of one shape.
+    """One small plot per row. inputs: as stored, {"shape", "steps", "values"}; all of one shape.
 
-    Curves have their own samples on the axis also where only every n-th was kept; of several channels each is
-    a line. Images are scaled each to its own range.
+    The axis of a curve counts the original samples, also if only every n-th was stored. Each of several
+    channels is a line. Each image is scaled to its own range.
     """
     as_images = is_image(inputs[0])
     columns = min(len(inputs), IMAGES_A_ROW if as_images else CURVES_A_ROW)
@@ -45,7 +46,7 @@ def plot_flips(inputs: Sequence[Mapping[str, Any]], titles: Sequence[str]) -> go
         figure.update_yaxes(showticklabels=False)
     figure.update_annotations(font_size=11)
     figure.update_layout(
-        title="Their inputs: the baseline's class → the run's",
+        title="Inputs: the baseline's class → the run's class",
         showlegend=False,
         height=110 + (120 if as_images else 130) * lines,
         margin={"t": 90, "b": 10, "l": 10, "r": 10},
@@ -71,6 +72,6 @@ def _add_curves(figure: go.Figure, values: np.ndarray, step: int, place: Mapping
     for channel in range(channels.shape[1]):
         figure.add_scatter(
             x=samples, y=channels[:, channel], mode="lines",
-            line={"color": COLOURS[channel % len(COLOURS)], "width": 1.2},
+            line={"color": SERIES[channel % len(SERIES)], "width": 1.2},
             hovertemplate="sample %{x}: %{y:.4g}<extra></extra>", **place,
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The confusion matrix, its change against the baseline, and the metrics of each class."""
+"""The confusion matrix, its change compared with the baseline, and the metrics of each class."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,28 +10,29 @@ import plotly.graph_objects as go
 from lwdash.charts.literal_text import names_as_text
 from lwdash.percent_text import as_percent
 
-MOST_CLASSES = 40
-"""Of more classes, those with the most confusion are drawn."""
+MAX_CLASSES = 40
+"""With more classes, only those with the most confusion are drawn."""
 STRONG = 0.88
-"""Share of the full colour from which white letters read better on a cell than the ink of a light page."""
-MOST_WRITTEN = 16
+"""Share of the full colour from which white text on a cell is more readable than dark text."""
+MAX_LABELLED_CLASSES = 16
 """In larger matrices the cells have no room for numbers."""
 LESS, NONE, MORE = "#0072B2", "rgba(127,127,127,0.08)", "#D55E00"
 
 Matrix = Sequence[Sequence[int]]
-"""[label][predicted] rows."""
+"""[label][predicted] counts of rows."""
 
 
 def names_of(classes: Sequence[str] | None, count: int) -> list[str]:
-    """The classes' names in the order of the outputs; their numbers where the data names none."""
+    """Names of the classes in the order of the outputs; numbers if the data has no names."""
     known = list(classes or ())
     return [str(known[i]) if i < len(known) else str(i) for i in range(count)]
 
 
-def class_figures(confusion: Matrix, baseline: Matrix | None, classes: Sequence[str] | None) -> pd.DataFrame:
-    """One row a class: class, rows (with this label), recall and precision, 0–1, of the run and of the baseline.
+def class_metrics(confusion: Matrix, baseline: Matrix | None, classes: Sequence[str] | None) -> pd.DataFrame:
+    """One row per class: class, rows (with this label), recall and precision, 0–1, of the run and of the
+    baseline.
 
-    NaN where there are no such rows: no label for a recall, no prediction for a precision.
+    NaN without such rows: no label for a recall, no prediction for a precision.
     """
     run = np.asarray(confusion, np.int64)
     columns = {"class": names_of(classes, len(run)), "rows": run.sum(axis=1)}
@@ -68,18 +69,23 @@ def plot_confusion(confusion: Matrix, classes: Sequence[str] | None) -> go.Figur
             z=share, x=names, y=names, zmin=0, zmax=100, xgap=1, ygap=1,
             colorscale=[[0, NONE], [1, LESS]], **_scale("% of the<br>label's rows", names),
             customdata=matrix,
-            hovertemplate="label %{y}, predicted %{x}<br>%{customdata:,} rows, %{z:.1f} % of the label's<extra></extra>",
+            hovertemplate=(
+                "label %{y}, predicted %{x}<br>%{customdata:,} rows, %{z:.1f} % of the label's "
+                "rows<extra></extra>"
+            ),
         )
     )  # fmt: skip
     _write_cells(figure, names, text, share > STRONG * 100)
     return _laid_out(
-        figure, "Predicted classes: rows, and their share of the label's", names, len(np.asarray(confusion))
+        figure, "Predicted classes: rows, and share of the label's rows", names, len(np.asarray(confusion))
     )
 
 
 @names_as_text
-def plot_confusion_change(confusion: Matrix, baseline: Matrix, classes: Sequence[str] | None) -> go.Figure:
-    """Rows more or fewer than the baseline's in each cell."""
+def plot_confusion_change(
+    confusion: Matrix, baseline: Matrix, classes: Sequence[str] | None, *, than: str = "the baseline"
+) -> go.Figure:
+    """More or fewer rows than the baseline's in each cell."""
     run, theirs = np.asarray(confusion, np.int64), np.asarray(baseline, np.int64)
     change, names = _drawn(run - theirs, run + theirs, classes)
     largest = max(1, int(np.abs(change).max(initial=0)))
@@ -88,22 +94,23 @@ def plot_confusion_change(confusion: Matrix, baseline: Matrix, classes: Sequence
         go.Heatmap(
             z=change, x=names, y=names, zmin=-largest, zmax=largest, xgap=1, ygap=1,
             colorscale=[[0, LESS], [0.5, NONE], [1, MORE]], **_scale("rows", names),
-            hovertemplate="label %{y}, predicted %{x}<br>%{z:+,} rows against the baseline<extra></extra>",
+            hovertemplate="label %{y}, predicted %{x}<br>%{z:+,} rows compared with " + than + "<extra></extra>",
         )
     )  # fmt: skip
     _write_cells(figure, names, text, np.abs(change) > STRONG * largest)
-    return _laid_out(figure, "Rows more or fewer than the baseline's", names, len(run))
+    return _laid_out(figure, f"Change of rows compared with {than}", names, len(run))
 
 
 def _write_cells(
     figure: go.Figure, names: Sequence[str], text: Sequence[Sequence[str]], is_strong: np.ndarray
 ) -> None:
-    """The figures within the cells, where there is room: white on strong colours, else in the page's own ink.
+    """The numbers in the cells, if there is room: white on strong colours, otherwise in the page's text
+    colour.
 
-    Heatmaps write texts themselves, in a colour that they choose as if weak cells were not translucent: on dark pages
-    it cannot be read.
+    Heatmaps can write the numbers, but choose the text colour as if weak cells were opaque: it is unreadable
+    on dark pages.
     """
-    if len(names) > MOST_WRITTEN:
+    if len(names) > MAX_LABELLED_CLASSES:
         return
     for strong, font in ((True, {"color": "#ffffff"}), (False, {})):
         cells = [
@@ -112,11 +119,11 @@ def _write_cells(
             if text[row][column]
         ]
         if cells:
-            x, y, words = zip(*cells, strict=True)
+            x, y, numbers = zip(*cells, strict=True)
             figure.add_scatter(
                 x=x,
                 y=y,
-                text=words,
+                text=numbers,
                 mode="text",
                 textfont={"size": 12, **font},
                 hoverinfo="skip",
@@ -125,8 +132,8 @@ def _write_cells(
 
 
 def _scale(title: str, names: Sequence[str]) -> dict[str, Any]:
-    """The colours' scale, where the cells have no room to say what they hold."""
-    return {"showscale": len(names) > MOST_WRITTEN, "colorbar": {"title": title}}
+    """The colour scale, for cells that have no room for numbers."""
+    return {"showscale": len(names) > MAX_LABELLED_CLASSES, "colorbar": {"title": title}}
 
 
 def _shares(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -138,14 +145,14 @@ def _shares(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _drawn(
     matrix: np.ndarray, weights: np.ndarray | None, classes: Sequence[str] | None
 ) -> tuple[np.ndarray, list[str]]:
-    """The matrix of the classes that are drawn, and their names."""
+    """The matrix of the drawn classes, and their names."""
     names = names_of(classes, len(matrix))
-    if len(matrix) <= MOST_CLASSES:
+    if len(matrix) <= MAX_CLASSES:
         return matrix, names
     wrong = np.array(matrix if weights is None else weights)
     np.fill_diagonal(wrong, 0)
     confusion = wrong.sum(axis=0) + wrong.sum(axis=1)
-    kept = np.sort(np.argsort(-confusion, kind="stable")[:MOST_CLASSES])
+    kept = np.sort(np.argsort(-confusion, kind="stable")[:MAX_CLASSES])
     return matrix[np.ix_(kept, kept)], [names[i] for i in kept]
 
 

@@ -2,47 +2,64 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from lwdash.charts.card_sketch import Sketch, sketch_tradeoff
-from lwdash.metrics.limits import best
+from lwdash.metrics.limits import given_limits
+from lwdash.metrics.recommendation import recommend
 
-WITHIN = 0.01
-"""Without limits of its own, the best run of an experiment is the smallest that loses at most this much accuracy."""
+
+@dataclass(frozen=True)
+class CardRun:
+    """A run on a card. name: its title, or its recipe; a metric is None where it was not measured."""
+
+    name: str
+    size_bytes: float
+    accuracy: float | None
+    agreement: float | None
 
 
 @dataclass(frozen=True)
 class ExperimentSummary:
-    """baseline, best: the runs' figures by name, None where there is none. has_limits: whether best was judged by
-    limits of the experiment's own. sketch: the trade-off in small, None for fewer than two runs."""
+    """baseline, best: None where there is none. has_limits: whether best was judged by
+    limits of the experiment's own. headline: of the recommendation, empty where nothing is measured. sketch: the trade-off
+    in small, None for fewer than two runs."""
 
-    baseline: Mapping[str, object] | None
-    best: Mapping[str, object] | None
+    baseline: CardRun | None
+    best: CardRun | None
     has_limits: bool
+    headline: str = ""
     sketch: Sketch | None = None
 
 
 def summarize(runs: pd.DataFrame, limits: Mapping[str, float]) -> ExperimentSummary:
-    """runs: succeeded runs of one experiment, oldest first, as `storage.overview.card_figures` gives them."""
-    own = {key: value for key, value in limits.items() if value is not None}
+    """runs: succeeded runs of one experiment, oldest first, as returned by `storage.overview.card_metrics`; with more
+    metrics where these are known.
+    """
+    own = given_limits(limits)
     if runs.empty:
         return ExperimentSummary(None, None, bool(own))
     base = runs[runs["is_baseline"].astype(bool)]
-    baseline = _record(base.iloc[0]) if len(base) else None
-    judged = runs.assign(baseline_accuracy=baseline["accuracy"] if baseline else np.nan)
-    others = judged[~judged["is_baseline"].astype(bool)]
-    chosen = best(others, own or {"accuracy_drop": WITHIN}) if len(others) else None
+    baseline = _card_run(base.iloc[0]) if len(base) else None
+    judged = runs.assign(baseline_accuracy=baseline.accuracy if baseline else None)
+    found = recommend(judged, own)
+    chosen = found.run if found else None
     return ExperimentSummary(
         baseline,
-        None if chosen is None else _record(others[others["id"] == chosen].iloc[0]),
+        None if chosen is None else _card_run(judged[judged["id"] == chosen].iloc[0]),
         bool(own),
+        found.headline if found else "",
         sketch_tradeoff(runs, chosen),
     )
 
 
-def _record(run: pd.Series) -> dict[str, object]:
-    """A run's figures by name; a title that it does not have is None, also where other runs have one."""
-    record = {str(name): value for name, value in run.items()}
-    return record | {"title": record["title"] if isinstance(record["title"], str) else None}
+def _card_run(run: pd.Series) -> CardRun:
+    """A run of the frame, which has NaN for a title or a metric that this run does not have and others have."""
+    name = run["title"] if isinstance(run["title"], str) else run["recipe"]
+    return CardRun(str(name), float(run["size_bytes"]), _number(run["accuracy"]), _number(run["agreement"]))
+
+
+def _number(value: Any) -> float | None:
+    return None if pd.isna(value) else float(value)

@@ -7,20 +7,21 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from lwdash.charts.literal_text import literal, names_as_text
+from lwdash.charts.palette import SERIES
 from lwdash.metrics.layer_metrics import QUANTITIES, by_layer
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 PATTERNS = ("", "/", "x", ".", "\\", "+")
 LEGEND_A_LINE = 4
-"""Runs whose names are about as wide as the figure."""
-MOST_LAYERS = 60
-"""More layers than this are cut to those in which the runs differ most."""
+"""Number of runs whose names fill the width of the figure."""
+MAX_LAYERS = 60
+"""With more layers, only those in which the runs differ most are drawn."""
 
 
 def layer_values(layers: Mapping[str, Sequence[Mapping[str, Any]]], quantity: str) -> pd.DataFrame:
-    """One row a layer that has the quantity, in the order of the first run's file, one column a run, in shown units.
+    """One row per layer that has the quantity, in the order of the first run's file; one column per run, in
+    shown units.
 
-    layers: run label → its operators as measured. See `layer_quantities` for how a layer's operators add up.
+    layers: run label → its measured operators. See `layer_metrics` for how a layer's operators are combined.
     """
     columns = {run: by_layer(rows, QUANTITIES[quantity]) for run, rows in layers.items()}
     order = list(dict.fromkeys(name for column in columns.values() for name in column.index))
@@ -29,8 +30,8 @@ def layer_values(layers: Mapping[str, Sequence[Mapping[str, Any]]], quantity: st
     )
 
 
-def most_different(values: pd.DataFrame, most: int = MOST_LAYERS) -> pd.DataFrame:
-    """At most `most` layers, those between whose runs the quantity differs most, still in the model's order."""
+def most_different(values: pd.DataFrame, most: int = MAX_LAYERS) -> pd.DataFrame:
+    """At most `most` layers, those whose values differ most between the runs, in the model's order."""
     if len(values) <= most:
         return values
     spread = (values.max(axis=1) - values.min(axis=1)).fillna(0)
@@ -50,7 +51,7 @@ def plot_layer_bars(values: pd.DataFrame, quantity: str) -> go.Figure:
         figure.add_bar(
             y=values.index, x=values[run], name=run, orientation="h",
             marker={
-                "color": COLOURS[i % len(COLOURS)], "line": {"width": 0},
+                "color": SERIES[i % len(SERIES)], "line": {"width": 0},
                 "pattern": {"shape": PATTERNS[i % len(PATTERNS)], "fillmode": "overlay",
                             "fgcolor": "rgba(255,255,255,0.8)", "size": 7, "solidity": 0.2},
             },

@@ -1,4 +1,4 @@
-"""Every byte of a .tflite as area: by layer, then by what it is."""
+"""The bytes of a .tflite as a treemap: by layer, then by category."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,13 +11,13 @@ from lwdash.metrics.layer_metrics import layer_of
 
 CATEGORIES = {
     "weights": ("Weights", "#0072B2", "Trained values, as stored."),
-    "quantization": ("Scales", "#E69F00", "Scales, zero points and ranges of quantized tensors."),
-    "graph": ("Graph", "#56B4E9", "Tables that say what is computed, with every length and offset."),
-    "names": ("Names", "#CC79A7", "Names of tensors; a microcontroller does not need them."),
+    "quantization": ("Scales", "#C47F00", "Scales, zero points and ranges of quantized tensors."),
+    "graph": ("Graph", "#2F97D2", "Tables of the computation, with every length and offset."),
+    "names": ("Names", "#CC79A7", "Names of tensors. A microcontroller does not need them."),
     "constants": ("Constants", "#009E73", "Shapes, axes and scalars."),
     "metadata": ("Metadata", "#D55E00", "Description, signatures and metadata entries."),
-    "padding": ("Padding", "#999999", "Zeros that align what follows."),
-    "unreferenced": ("Unreferenced", "#F0E442", "Bytes that nothing in the file points to."),
+    "padding": ("Padding", "#808d99", "Zeros that align the next object."),
+    "unreferenced": ("Unreferenced", "#9d9100", "Bytes that nothing in the file points to."),
 }
 """Category of the ledger → label, colour, meaning."""
 OF_LAYERS = {
@@ -27,16 +27,18 @@ OF_LAYERS = {
 NO_LAYER = "not of one layer"
 FRAME, DARK, LIGHT = "#b8c4cd", "#17212b", "#ffffff"
 LIGHT_ON = frozenset({"#0072B2", "#D55E00"})
-"""Colours on which text is white; all colours are opaque, so that they read on light and dark pages alike."""
+"""Colours with white text. All colours are opaque, so that they are readable on light and dark pages."""
 
 
 def ledger_parts(
     layers: Sequence[Mapping[str, Any]], ledger: Mapping[str, int], file_bytes: int
 ) -> pd.DataFrame:
-    """One row a layer and category with bytes: columns layer, category, bytes. The bytes add up to the file's size.
+    """One row per layer and category with bytes: columns layer, category, bytes. The bytes sum to the file's
+    size.
 
-    layers: operators as measured. ledger: bytes by category of the whole file; what no layer has of a category is
-    `NO_LAYER`'s. Where an older run has no ledger, all that is not known to be weights is "graph".
+    layers: measured operators. ledger: bytes by category of the whole file. The part of a category that
+    belongs to no layer is listed under `NO_LAYER`. Older runs have no ledger: everything that is not known to
+    be weights is "graph".
     """
     parts: dict[tuple[str, str], int] = {}
     for row in layers:
@@ -57,7 +59,7 @@ def ledger_parts(
 
 @names_as_text
 def plot_ledger(parts: pd.DataFrame) -> go.Figure:
-    """Treemap of `ledger_parts`: the file, its layers, and in each what the bytes are."""
+    """Treemap of `ledger_parts`: the file, its layers, and in each layer the categories."""
     total = int(parts["bytes"].sum())
     by_layer = parts.groupby("layer", sort=False)["bytes"].sum()
     ids = ["file", *(f"layer:{name}" for name in by_layer.index)]
@@ -80,7 +82,7 @@ def plot_ledger(parts: pd.DataFrame) -> go.Figure:
         )
     )  # fmt: skip
     figure.update_layout(
-        title="Where every byte is",
+        title="Bytes of the file",
         height=520,
         margin={"t": 50, "b": 10, "l": 0, "r": 0},
         uniformtext={"minsize": 9, "mode": "hide"},
@@ -89,8 +91,8 @@ def plot_ledger(parts: pd.DataFrame) -> go.Figure:
 
 
 def describe_ledger(parts: pd.DataFrame) -> str:
-    """The figure in words."""
+    """Text alternative of the figure."""
     total = int(parts["bytes"].sum())
     totals = parts.groupby("category")["bytes"].sum().sort_values(ascending=False)
     named = ", ".join(f"{CATEGORIES[str(c)][0].lower()} {n:,}" for c, n in totals.items())
-    return f"The {total:,} bytes of the file by what they are: {named}."
+    return f"The {total:,} bytes of the file by category: {named}."

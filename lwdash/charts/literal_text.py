@@ -1,4 +1,4 @@
-"""Names that people chose, in figures: plotly reads a part of HTML and `%{…}` in most of its texts."""
+"""User-chosen names in figures: plotly interprets some HTML and `%{…}` in most of its texts."""
 
 import functools
 from collections.abc import Callable
@@ -8,20 +8,20 @@ import numpy as np
 import plotly.graph_objects as go
 
 DATA = ("x", "y", "labels", "parents", "ids", "customdata", "name")
-"""Of a trace: what comes from the data. `text` and the templates are ours: they put `literal` around names."""
+"""Fields of a trace that come from the data. `text` and templates are ours: they call `literal` on names."""
 AXES = ("categoryarray", "ticktext", "tickvals")
 
 Parameters = ParamSpec("Parameters")
 
 
-def literal(words: str) -> str:
-    """Text that plotly shows letter by letter, line by line."""
-    safe = words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def literal(text: str) -> str:
+    """Text that plotly shows character by character, line by line."""
+    safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return safe.replace("%{", "%&#123;").replace("\n", "<br>")
 
 
 def names_as_text(plot: Callable[Parameters, go.Figure]) -> Callable[Parameters, go.Figure]:
-    """For functions that draw: whatever text stands in the data, on the axes and in annotations is shown as it is."""
+    """Decorator for drawing functions: text in data, axes and annotations is shown literally."""
 
     @functools.wraps(plot)
     def drawn(*args: Parameters.args, **given: Parameters.kwargs) -> go.Figure:
@@ -43,7 +43,7 @@ def names_as_text(plot: Callable[Parameters, go.Figure]) -> Callable[Parameters,
 
 
 def _safe(value: Any) -> Any:
-    """The same with every text in it made literal; numbers stay, and arrays without texts are the same object."""
+    """The same value with every text in it made literal. Numbers stay, and arrays without texts are the same object."""
     if isinstance(value, str):
         return literal(value)
     if isinstance(value, np.ndarray):

@@ -1,7 +1,7 @@
-// What a figure changes for the room that it has, on the pages and in reports: both put this before their own script.
+// Adapts a figure to the available width, on pages and in reports: both put this before their own script.
 const NARROW = 640;
 
-// As wide as its place; what is unreadable in that scrolls within it, by the keyboard as well.
+// As wide as its container; a figure that would be unreadable scrolls within it, also by keyboard.
 function fit(place, traces, layout) {
   const room = place.clientWidth;
   layout.width = Math.max(room, layout.meta?.min_width ?? 0);
@@ -19,7 +19,7 @@ function narrow(traces, layout) {
   if (layout.coloraxis) layout.coloraxis.colorbar = { ...layout.coloraxis.colorbar, orientation: "h", y: 1.0, yanchor: "bottom", thickness: 10 };
   for (const trace of traces) {
     if (trace.type !== "bar" || trace.orientation === "h" || !Array.isArray(trace.text)) continue;
-    // Beside each other at their own size, or they would be shrunk to the width of a bar; what says nothing goes.
+    // Side by side at their own size; otherwise they would be shrunk to the width of a bar. Empty ones are removed.
     Object.assign(trace, { constraintext: "none", textangle: 0, textfont: { ...trace.textfont, size: 10 }, text: trace.text.map((text) => (text === "no change" ? "" : text)) });
     for (const name of Object.keys(layout)) if (/^xaxis\d*$/.test(name)) layout[name] = { ...layout[name], tickangle: -60 };
   }

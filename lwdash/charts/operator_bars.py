@@ -4,31 +4,29 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from lwdash.charts.literal_text import names_as_text
+from lwdash.charts.palette import BLUE
 from lwdash.metrics.layer_metrics import Quantity
 
-COLOUR = "#0072B2"
-MOST_LAYERS = 40
+MAX_LAYERS = 40
 LONGEST_NAME = 28
 
 
 @names_as_text
 def plot_operator_bars(values: pd.Series, quantity: Quantity) -> go.Figure:
-    """Bars of `layer_quantities.by_layer`, from top to bottom as in the model; of many layers, the largest values."""
+    """Bars of `layer_metrics.by_layer`, from top to bottom as in the model; of many layers, the largest values."""
     shown = values
-    if len(values) > MOST_LAYERS:
-        largest = (
-            values.nlargest(MOST_LAYERS) if quantity.joined != "least" else values.nsmallest(MOST_LAYERS)
-        )
+    if len(values) > MAX_LAYERS:
+        largest = values.nlargest(MAX_LAYERS) if quantity.joined != "min" else values.nsmallest(MAX_LAYERS)
         shown = values[values.index.isin(largest.index)]
     figure = go.Figure(
         go.Bar(
-            y=shown.index, x=shown, orientation="h", marker={"color": COLOUR, "line": {"width": 0}},
+            y=shown.index, x=shown, orientation="h", marker={"color": BLUE, "line": {"width": 0}},
             text=[quantity.write(v) for v in shown], textposition="auto", cliponaxis=False,
             hovertemplate="<b>%{y}</b><br>" + quantity.label + ": %{text}<extra></extra>",
         )
     )  # fmt: skip
-    which = "lowest" if quantity.joined == "least" else "largest"
-    left_out = f", the {MOST_LAYERS} {which} of {len(values)}" if len(values) > MOST_LAYERS else ""
+    which = "lowest" if quantity.joined == "min" else "largest"
+    left_out = f", the {MAX_LAYERS} {which} of {len(values)}" if len(values) > MAX_LAYERS else ""
     figure.update_layout(
         title=f"{quantity.label}, layer by layer{left_out}",
         xaxis={"title": quantity.title, "rangemode": "tozero", "exponentformat": "none", "separatethousands": True},
@@ -49,7 +47,7 @@ def shortened(name: str) -> str:
 
 
 def describe_operator_bars(values: pd.Series, quantity: Quantity) -> str:
-    """The figure in words, for who cannot see it."""
+    """Text alternative of the figure."""
     if values.empty:
         return f"{quantity.label}: no layer has it."
     top = values.nlargest(3)

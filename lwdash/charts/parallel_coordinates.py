@@ -1,4 +1,4 @@
-"""Runs as lines through one axis a quantity: dragging along an axis picks the runs that pass there."""
+"""Runs as lines across one axis per metric. Dragging along an axis selects the runs that pass there."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -9,30 +9,30 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from lwdash.charts.literal_text import names_as_text
-from lwdash.charts.tradeoff import GREY
+from lwdash.charts.palette import GREY
 from lwdash.metrics.pareto_front import pareto
 from lwdash.metrics.run_metrics import Measure
 from lwdash.metrics.technique_families import FAMILIES
 
-BETTER_TO_WORSE = ("#3f8fd0", "#9b8f9b", "#e07b1a")
-"""Blue to orange by way of grey: lines of one pixel that read on light and dark pages alike."""
+BETTER_TO_WORSE = ("#3f8fd0", "#9b8f9b", "#d8720f")
+"""Blue to orange through grey: one-pixel lines that are readable on light and dark pages."""
 LETTER = 6.5
-"""Width of a letter on an axis, in pixels, on average."""
+"""Average width of a letter on an axis, in pixels."""
 LABEL_LETTER = 7.0
 """Width of a letter of an axis' name, in pixels, in the wider of the usual fonts."""
 LABEL_GAP = 12
-"""Pixels between the names of two axes, at least."""
+"""Minimum distance between the names of two axes, in pixels."""
 HEIGHT = 340
-"""Pixels of an axis."""
+"""Height of an axis in pixels."""
 STEPS = [1, 1.5, 2, 3, 5, 7]
-MOST_LINES = 300
-"""More lines than this cover each other and show nothing."""
+MAX_LINES = 300
+"""More lines than this cover each other."""
 TECHNIQUE = "technique"
-"""Names the first axis, as a measure's column names its own."""
+"""Name of the first axis, like a metric's column for its axis."""
 
 
 def complete_runs(runs: pd.DataFrame, measures: Sequence[Measure]) -> pd.DataFrame:
-    """The runs that have all of these quantities: a line cannot leave out an axis."""
+    """The runs that have all of these metrics: a line cannot skip an axis."""
     columns = [measure.column for measure in measures]
     if not set(columns) <= set(runs):
         return runs.iloc[:0]
@@ -40,18 +40,23 @@ def complete_runs(runs: pd.DataFrame, measures: Sequence[Measure]) -> pd.DataFra
 
 
 def thinned_lines(runs: pd.DataFrame, x: Measure, y: Measure, wanted: Collection[int] = ()) -> pd.DataFrame:
-    """At most MOST_LINES of these runs, in their order: the baseline and the Pareto front of x and y, then those of
-    the `wanted` ids, then an even sample of the others."""
-    if len(runs) <= MOST_LINES:
+    """At most MAX_LINES of these runs, in their order: the baseline and the Pareto front of x and y, then the
+    `wanted` ids, then an even sample of the others.
+    """
+    if len(runs) <= MAX_LINES:
         return runs
     front = pareto(
         runs[x.column].astype(float), runs[y.column].astype(float),
         is_more_x_better=x.is_higher_better, is_more_y_better=y.is_higher_better,
     )  # fmt: skip
     kept = np.zeros(len(runs), dtype=bool)
-    for first in (np.array(front) | (runs["family"] == "baseline"), runs["id"].isin(list(wanted)), ~kept):
+    for first in (
+        np.array(front) | (runs["family"] == "baseline"),
+        runs["id"].isin(list(wanted)),
+        ~kept,
+    ):
         candidates = np.flatnonzero(np.asarray(first) & ~kept)
-        room = min(MOST_LINES - int(kept.sum()), len(candidates))
+        room = min(MAX_LINES - int(kept.sum()), len(candidates))
         if room > 0:
             kept[candidates[np.linspace(0, len(candidates) - 1, room).astype(int)]] = True
     return runs[kept]
@@ -63,10 +68,11 @@ def brushed_runs(
     brushes: Mapping[str, Sequence[Sequence[float]]],
     log: frozenset[str] = frozenset(),
 ) -> list[int]:
-    """The ids of `runs` that pass all brushes, drawn or not; none where there is no brush.
+    """The ids of `runs` that pass all brushes, drawn or not; none without a brush.
 
-    brushes: a column, or TECHNIQUE → [low, high] of each brush on its axis, in the axis' unit (its power of ten where
-    it is logarithmic). measures, log: as of `plot_parallel`; runs: those whose lines it had to choose from.
+    brushes: a column or TECHNIQUE → [low, high] of each brush on its axis, in the axis' unit (its power of
+    ten if it is logarithmic). measures, log: as for `plot_parallel`; runs: all runs that the drawn lines were
+    chosen from.
     """
     values = {TECHNIQUE: runs["family"].map(_places(runs)).astype(float)}
     values |= {measure.column: _on_axis(runs, measure, log) for measure in measures}
@@ -78,7 +84,7 @@ def brushed_runs(
 
 
 def _places(runs: pd.DataFrame) -> dict[str, int]:
-    """The place of each group of techniques on its axis, of those that these runs have."""
+    """The place of each technique family on its axis, for the families of these runs."""
     return {name: i for i, name in enumerate(name for name in FAMILIES if (runs["family"] == name).any())}
 
 
@@ -100,12 +106,12 @@ def plot_parallel(
     *,
     of: pd.DataFrame | None = None,
 ) -> go.Figure:
-    """One line a run of `complete_runs`, best at the top of every axis; colour: None colours by technique.
+    """One line per run of `complete_runs`, best at the top of every axis; colour: None colours by technique.
 
-    log: columns whose axes are logarithmic; a column with values at or below zero stays linear. of: all runs, where
-    `runs` are `thinned_lines` of them: the axes are theirs. Each axis is named by its column, for who listens to the
-    brushes. `layout.meta` has the `min_width` in pixels below which the names of the axes would cover each other: where
-    there is less room, the figure scrolls.
+    log: columns with logarithmic axes; a column with values at or below zero stays linear. of: all runs,
+    where `runs` are `thinned_lines` of them: the axes are theirs. Each axis has its column as name, for
+    callers that handle the brushes. `layout.meta` has the `min_width` in pixels: below it the axes' names
+    would overlap, and the figure scrolls.
     """
     every = runs if of is None else of
     place = _places(every)
@@ -125,7 +131,8 @@ def plot_parallel(
             "color": runs[colour.column].astype(float) * colour.factor,
             "colorscale": BETTER_TO_WORSE if not colour.is_higher_better else BETTER_TO_WORSE[::-1],
             "showscale": True,
-            # Below, where it takes no room from the axes and is seen before a narrow screen scrolls.
+            # Place the legend below: there it takes no room from the axes and is visible before a narrow
+            # screen scrolls.
             "colorbar": {
                 "title": {"text": colour.title, "side": "top", "font": {"size": 12}}, "orientation": "h", "thickness": 12,
                 "x": 0.0, "xanchor": "left", "len": 190, "lenmode": "pixels", "y": -0.07, "yanchor": "top",
@@ -145,7 +152,7 @@ def plot_parallel(
         labelside="top",
         labelfont={"size": 12},
         tickfont={"size": 11},
-        # The ends of an axis would be written over its name, with more digits than were measured.
+        # The ends of an axis would overlap its name, and show more digits than were measured.
         rangefont={"size": 1, "color": "rgba(0,0,0,0)"},
     )
     longest = max((len(FAMILIES[name][0]) for name in names), default=0)
@@ -156,7 +163,7 @@ def plot_parallel(
     }  # fmt: skip
     step = max(((a + b) / 2 + LABEL_GAP for a, b in pairwise(labels)), default=0.0)
     figure.update_layout(
-        title=f"{_count(runs, every)}, an axis for each quantity",
+        title=f"{_count(runs, every)}, one axis per metric",
         height=HEIGHT + margin["t"] + margin["b"],
         margin=margin,
         meta={"min_width": int(margin["l"] + step * (len(dimensions) - 1) + margin["r"])},
@@ -165,7 +172,7 @@ def plot_parallel(
 
 
 def describe_parallel(runs: pd.DataFrame, measures: Sequence[Measure], of: pd.DataFrame | None = None) -> str:
-    """The figure in words, for screen readers."""
+    """Text alternative of the figure, for screen readers."""
     count = _count(runs, runs if of is None else of)
     return f"Parallel coordinates of {count}: technique, {', '.join(m.label for m in measures)}."
 
@@ -177,7 +184,7 @@ def _count(runs: pd.DataFrame, every: pd.DataFrame) -> str:
 
 
 def _width(label: str) -> float:
-    """Pixels that the name of an axis takes, in lines."""
+    """Width of an axis' name in pixels, and its lines."""
     return LABEL_LETTER * max(len(line) for line in label.split("<br>"))
 
 

@@ -1,25 +1,25 @@
-"""Positions for the names of points, so that they do not cover each other."""
+"""Positions for the names of points, without overlaps."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 LETTER, LINE = 6.6, 15.0
-"""Width of a letter and height of a line at 12 pixels, on average."""
+"""Average width of a letter, and height of a line, at 12 pixels."""
 AWAY = 9.0
-"""From a point's middle to its name."""
+"""Distance from a point's centre to its name."""
 MARKER = 6.0
 """Half of a marker's width."""
 PLACES = {
     "top right": (1, -1), "bottom right": (1, 1), "top left": (-1, -1), "bottom left": (-1, 1),
     "top center": (0, -1), "bottom center": (0, 1),
 }  # fmt: skip
-"""plotly's textposition → in which direction the name lies of its point."""
+"""plotly's textposition → direction of the name relative to its point."""
 
 
 @dataclass(frozen=True)
 class Label:
-    """A name wanted at a point, in pixels from the top left; the least `rank` is placed first."""
+    """A name for a point, in pixels from the top left; the lowest `rank` is placed first."""
 
     key: Hashable
     text: str
@@ -47,9 +47,10 @@ class _Box:
 def place(
     labels: Sequence[Label], size: tuple[float, float], points: Sequence[tuple[float, float]] = ()
 ) -> Mapping[Hashable, tuple[str, str]]:
-    """Key → (text, place) for those that have room within `size`; points on each other share one name: `int8 +2`.
+    """Key → (text, place) for names that have room within `size`. Points at the same position share one name:
+    `int8 +2`.
 
-    points: where markers are drawn that names should not cover.
+    points: positions of markers that names must not cover.
     """
     width, height = size
     taken = [_Box(x - MARKER, y - MARKER, x + MARKER, y + MARKER) for x, y in points]

@@ -1,4 +1,4 @@
-"""Rows of a data set as a person would look at them: curves or images, and how many there are of each class."""
+"""Sample rows of a data set as curves or images, and the number of rows per class."""
 
 from collections.abc import Sequence
 
@@ -8,21 +8,21 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from lwdash.charts.literal_text import literal, names_as_text
+from lwdash.charts.palette import BLUE, SERIES
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999", "#F0E442")
-MOST_CLASSES = 8
+MAX_CLASSES = len(SERIES)
 IMAGES_A_ROW, FEW_IMAGES = 8, 4
-"""So many beside each other; up to the lesser number they are drawn larger."""
+"""Maximum side by side; up to the smaller number they are drawn larger."""
 
 
 @names_as_text
 def plot_curves(
     rows: Sequence[Sequence[float]], labels: Sequence[str | None], axis: str = "sample"
 ) -> go.Figure:
-    """Each row as a curve, coloured by its label; a click on a label hides its curves."""
+    """Each row as a curve, coloured by its label. A click on a label hides its curves."""
     figure = go.Figure()
     all_classes = sorted({str(label) for label in labels}, key=_order)
-    classes = all_classes[:MOST_CLASSES]
+    classes = all_classes[:MAX_CLASSES]
     seen = set()
     drawn = [(v, label) for v, label in zip(rows, labels, strict=True) if str(label) in classes]
     for values, label in sorted(drawn, key=lambda pair: _order(str(pair[1]))):
@@ -30,7 +30,7 @@ def plot_curves(
         figure.add_scatter(
             y=list(values), mode="lines", name=name, legendgroup=name,
             showlegend=label is not None and name not in seen,
-            line={"color": COLOURS[classes.index(name)], "width": 1.4}, opacity=0.75,
+            line={"color": SERIES[classes.index(name)], "width": 1.4},
             hovertemplate=f"{'' if label is None else f'class {literal(name)}<br>'}{axis} %{{x}}: %{{y:.4g}}<extra></extra>",
         )  # fmt: skip
         seen.add(name)
@@ -76,7 +76,7 @@ def plot_images(images: Sequence[np.ndarray], labels: Sequence[str | None]) -> g
 
 
 def square_pixels(figure: go.Figure) -> None:
-    """Each subplot's image keeps its proportions within its own place, the first row on top; axes are hidden."""
+    """Keep the proportions of each image within its subplot, first row on top; hide the axes."""
     figure.update_xaxes(visible=False, constrain="domain")
     figure.update_yaxes(visible=False, autorange="reversed", constrain="domain")
     for axis in figure.select_yaxes():
@@ -88,7 +88,7 @@ def plot_class_counts(counts: pd.DataFrame) -> go.Figure:
     """Rows of each class. counts: columns `label` and `rows`, in the order of the model's outputs."""
     figure = go.Figure(
         go.Bar(
-            x=counts["label"].astype(str), y=counts["rows"], marker={"color": COLOURS[0]},
+            x=counts["label"].astype(str), y=counts["rows"], marker={"color": BLUE},
             text=counts["rows"], textposition="outside", cliponaxis=False,
             hovertemplate="class %{x}: %{y:,} rows<extra></extra>",
         )

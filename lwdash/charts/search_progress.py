@@ -4,30 +4,32 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from lwdash.charts.literal_text import names_as_text
+from lwdash.charts.palette import BLUE, GREEN, GREY, VERMILION
 from lwdash.metrics.run_metrics import Measure
 
-KEPT, BROKEN, LINE = "#0072B2", "#D55E00", "#009E73"
+KEPT, BROKEN, LINE = BLUE, VERMILION, GREEN
 
 
 @names_as_text
 def plot_search(points: pd.DataFrame, measure: Measure, before: float | None) -> go.Figure:
-    """Markers for runs, and the best so far as steps.
+    """Markers for runs, and the best value so far as steps.
 
-    points: one row a measured run, in order: number (from 1), run (id), name, value (of `measure`, stored unit), keeps
-    (all limits), words (for the hover text), best (until then, NaN before there is one).
-    before: the best that was there before the search, if any.
+    points: one row per measured run, in order: number (from 1), run (id), name, value (of `measure`, stored
+    unit), keeps (True if all limits are met), hover (hover text), best (until then, NaN if there is none
+    yet).
+    before: the best value before the search, if any.
     """
     figure = go.Figure()
     for keeps, name, colour, symbol in (
-        (True, "keeps all limits", KEPT, "circle"),
-        (False, "breaks a limit", BROKEN, "x-thin-open"),
+        (True, "meets all limits", KEPT, "circle"),
+        (False, "exceeds a limit", BROKEN, "x-thin-open"),
     ):
         some = points[points["keeps"] == keeps]
         if len(some):
             figure.add_scatter(
                 x=some["number"], y=some["value"] * measure.factor, mode="markers", name=name,
                 marker={"color": colour, "symbol": symbol, "size": 10, "line": {"width": 2, "color": colour}},
-                customdata=some[["name", "words"]],
+                customdata=some[["name", "hover"]],
                 hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
             )  # fmt: skip
     best = points.dropna(subset="best")
@@ -38,7 +40,7 @@ def plot_search(points: pd.DataFrame, measure: Measure, before: float | None) ->
         )  # fmt: skip
     if before is not None:
         figure.add_hline(
-            y=before * measure.factor, line={"dash": "dot", "width": 1.5, "color": "#7f7f7f"},
+            y=before * measure.factor, line={"dash": "dot", "width": 1.5, "color": GREY},
             annotation_text=f"before the search: {measure.write(before)}", annotation_font_size=12,
         )  # fmt: skip
     figure.update_xaxes(
@@ -55,10 +57,10 @@ def plot_search(points: pd.DataFrame, measure: Measure, before: float | None) ->
 
 
 def describe_search(points: pd.DataFrame, measure: Measure, before: float | None) -> str:
-    """The figure in words, for who cannot see it."""
+    """Text alternative of the figure."""
     if points.empty:
         return "No run of the search was measured yet."
-    text = f"{len(points):,} runs of the search, {int(points['keeps'].sum()):,} of which keep all limits."
+    text = f"{len(points):,} runs of the search, {int(points['keeps'].sum()):,} of which meet all limits."
     last = points["best"].iloc[-1]
     if last == last:
         text += f" The best of them: {measure.write(last)}."

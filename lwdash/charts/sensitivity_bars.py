@@ -1,4 +1,4 @@
-"""Layer sensitivity as bars: the noise of each layer quantized alone, and the gain from leaving it in float."""
+"""Layer sensitivity as bars: the noise of each layer quantized alone, and the gain from keeping it in float."""
 
 import math
 from collections.abc import Mapping
@@ -9,16 +9,18 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from lwdash.charts.literal_text import names_as_text
+from lwdash.charts.palette import GREY, SKY, VERMILION
 
-ALONE, GAIN, LINE = "#56B4E9", "#D55E00", "#7f7f7f"
-MOST_LAYERS = 60
-MOST_LETTERS = 40
+ALONE, GAIN, LINE = SKY, VERMILION, GREY
+MAX_LAYERS = 60
+MAX_NAME_LETTERS = 40
 
 
 def sensitivity_bars(measured: Mapping[str, Any]) -> pd.DataFrame:
-    """One row a layer that was measured: layer, label, alone_db, without_db, gain_db; NaN where no output differed.
+    """One row per measured layer: layer, label, alone_db, without_db, gain_db; NaN where no output differed.
 
-    measured: as the analysis found it. In the order of the model; of many layers the MOST_LAYERS with the largest gain.
+    measured: result of the analysis. In the order of the model; of many layers, the MAX_LAYERS with the
+    largest gain.
     """
     rows = [
         {
@@ -32,20 +34,20 @@ def sensitivity_bars(measured: Mapping[str, Any]) -> pd.DataFrame:
         if layer["alone"] and layer["without"]
     ]
     frame = pd.DataFrame(rows, columns=["layer", "label", "alone_db", "without_db", "gain_db"])
-    if len(frame) > MOST_LAYERS:
-        frame = frame[frame.index.isin(frame["gain_db"].fillna(math.inf).nlargest(MOST_LAYERS).index)]
+    if len(frame) > MAX_LAYERS:
+        frame = frame[frame.index.isin(frame["gain_db"].fillna(math.inf).nlargest(MAX_LAYERS).index)]
     return frame
 
 
 @names_as_text
 def plot_sensitivity(measured: Mapping[str, Any]) -> go.Figure:
-    """Two columns of bars: SQNR with only that layer quantized (short is bad), and dB won back by leaving it in floats."""
+    """Two columns of bars: SQNR with only that layer quantized (short is bad), and dB gained by keeping it in float."""
     bars = sensitivity_bars(measured)
     everything = measured["everything"]["sqnr_db"]
     name = measured["format"]
     figure = make_subplots(
         1, 2, shared_yaxes=True, horizontal_spacing=0.04,
-        subplot_titles=(f"Only this layer in {name}{_dotted(everything)}", "All but this layer: won back"),
+        subplot_titles=(f"Only this layer in {name}{_dotted(everything)}", "All but this layer: gain"),
     )  # fmt: skip
     for column, (values, colour) in enumerate(((bars["alone_db"], ALONE), (bars["gain_db"], GAIN)), start=1):
         figure.add_bar(
@@ -58,7 +60,7 @@ def plot_sensitivity(measured: Mapping[str, Any]) -> go.Figure:
         figure.add_vline(x=everything, line={"color": LINE, "dash": "dot", "width": 1.5}, row=1, col=1)
     figure.update_yaxes(autorange="reversed", automargin=True, type="category")
     figure.update_xaxes(title="SQNR (dB)", rangemode="tozero", row=1, col=1)
-    figure.update_xaxes(title="SQNR won back (dB)", rangemode="tozero", row=1, col=2)
+    figure.update_xaxes(title="SQNR gained (dB)", rangemode="tozero", row=1, col=2)
     figure.update_annotations(font_size=12)
     figure.update_layout(
         title=f"Each layer's share of the loss, on {measured['rows']:,} calibration rows",
@@ -70,12 +72,12 @@ def plot_sensitivity(measured: Mapping[str, Any]) -> go.Figure:
 
 
 def describe_sensitivity(measured: Mapping[str, Any]) -> str:
-    """The figure in words, for who cannot see it."""
+    """Text alternative of the figure."""
     bars = sensitivity_bars(measured).dropna(subset="gain_db").nlargest(3, "gain_db")
     if bars.empty:
         return "No layer was measured alone."
     named = ", ".join(f"{row.layer} {row.gain_db:+.1f} dB" for row in bars.itertuples())
-    return f"What leaving single layers in floats wins back, the largest: {named}."
+    return f"Largest gains from keeping single layers in float: {named}."
 
 
 def _dotted(everything: float | None) -> str:
@@ -87,4 +89,4 @@ def _number(value: float | None) -> float:
 
 
 def _short(layer: str) -> str:
-    return layer if len(layer) <= MOST_LETTERS else f"…{layer[-MOST_LETTERS + 1 :]}"
+    return layer if len(layer) <= MAX_NAME_LETTERS else f"…{layer[-MAX_NAME_LETTERS + 1 :]}"

@@ -10,23 +10,25 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from lwdash.charts.literal_text import literal, names_as_text
+from lwdash.charts.palette import GREY, VERMILION
 from lwdash.charts.point_labels import Label, place
-from lwdash.metrics.limits import best, keeps_all, limit_on
+from lwdash.metrics.limits import best, limit_on, meets_all_limits
 from lwdash.metrics.pareto_front import pareto
 from lwdash.metrics.run_metrics import INTERVALS, Measure
 from lwdash.metrics.technique_families import FAMILIES, family, short_recipe
+from lwdash.metrics.verdict_labels import verdict_label
 
 COLOURS = ("#fde725", "#7ad151", "#22a884", "#2a788e", "#4f3f91")
-"""Viridis without its darkest end, which a dark page would swallow."""
-GREY, LINE = "#8a97a3", "#D55E00"
+"""Viridis without its darkest end, which is invisible on a dark page."""
+LINE = VERMILION
 PLOT = (1000, 400)
-"""About how wide and high the axes are drawn, in pixels: names are kept apart at this size."""
-FEW = 60
-"""Up to so many points, no name covers any of them; of more, only those that have names are kept free."""
-SOME = 300
-"""Up to so many points, their markers are of a middle size."""
-MOST_DRAWN = 500
-"""More points are thinned out evenly, over a map of where all of them lie."""
+"""Approximate width and height of the plot area, in pixels: names do not overlap at this size."""
+MAX_FREE_MARKERS = 60
+"""Up to this many points, no name covers a point. With more points, only named points are kept free."""
+MAX_MEDIUM_MARKERS = 300
+"""Up to this many points, markers have a medium size."""
+MAX_DRAWN_POINTS = 500
+"""More points are thinned out evenly, over a density map of all points."""
 COLUMNS = [
     "id", "recipe", "x", "y", "x_low", "x_high", "y_low", "y_high", "colour", "family", "on_front", "is_able", "is_best",
     "name", "place", "hover",
@@ -35,8 +37,8 @@ FLAGS = dict.fromkeys(("on_front", "is_able", "is_best"), bool)
 
 
 @dataclass(frozen=True)
-class Axes:
-    """What is drawn against what; colour: None colours by technique."""
+class TradeoffAxes:
+    """The metrics of both axes and of the colour; colour: None colours by technique."""
 
     x: Measure
     y: Measure
@@ -45,18 +47,21 @@ class Axes:
     is_y_log: bool = False
 
     def on(self, axis: str) -> tuple[Measure, bool]:
-        """What is on "x" or "y", and whether it is logarithmic."""
+        """The metric on axis "x" or "y", and True if the axis is logarithmic."""
         return (self.x, self.is_x_log) if axis == "x" else (self.y, self.is_y_log)
 
 
 def tradeoff_points(
-    runs: pd.DataFrame, axes: Axes, limits: Mapping[str, float] | None = None
+    runs: pd.DataFrame, axes: TradeoffAxes, limits: Mapping[str, float] | None = None
 ) -> pd.DataFrame:
-    """One row a run that has both quantities: `COLUMNS`, in the units of the axes; intervals are NaN where there are none.
+    """One row per run that has both metrics: `COLUMNS`, in the units of the axes; intervals are NaN if there
+    are none.
 
-    is_able: keeps all limits; name: what is written at the point, "" where it is not on the front or there is no
-    room, `place` is where (plotly's textposition); hover: missing for points that are not drawn (see `thinned`).
-    runs: as `lwdash.ui.results.run_frame` makes them, or any frame with the axes' columns, id, recipe and is_baseline.
+    is_able: meets all limits; name: text at the point, "" if it is not on the front or there is no room;
+    `place` is its position (plotly's textposition); hover: missing for points that are not drawn (see
+    `thinned`).
+    runs: as from `lwdash.ui.results.run_frame`, or any frame with the axes' columns, id, recipe and
+    is_baseline.
     """
     limits = limits or {}
     if runs.empty or axes.x.column not in runs or axes.y.column not in runs:
@@ -82,7 +87,7 @@ def tradeoff_points(
         points["x"], points["y"],
         is_more_x_better=axes.x.is_higher_better, is_more_y_better=axes.y.is_higher_better,
     )  # fmt: skip
-    points["is_able"] = keeps_all(done, limits) if limits else False
+    points["is_able"] = meets_all_limits(done, limits) if limits else False
     points["is_best"] = points["id"] == best(done, limits)
     points = points.astype(FLAGS)
     points["name"], points["place"] = _named(points, axes)
@@ -94,12 +99,12 @@ def tradeoff_points(
 
 
 def thinned(points: pd.DataFrame) -> pd.DataFrame:
-    """At most MOST_DRAWN points: the front, the baseline and the best, whose names are written, and some of the others."""
-    if len(points) <= MOST_DRAWN:
+    """At most MAX_DRAWN points: the front, the baseline and the best, whose names are written, and some of the others."""
+    if len(points) <= MAX_DRAWN_POINTS:
         return points
     must = points["on_front"] | (points["family"] == "baseline") | points["is_best"]
     others = np.flatnonzero(~must.to_numpy())
-    room = max(0, MOST_DRAWN - int(must.sum()))
+    room = max(0, MAX_DRAWN_POINTS - int(must.sum()))
     sample = others[np.linspace(0, len(others) - 1, room).astype(int)] if room else others[:0]
     return points.iloc[np.union1d(np.flatnonzero(must.to_numpy()), sample)]
 
@@ -107,21 +112,21 @@ def thinned(points: pd.DataFrame) -> pd.DataFrame:
 @names_as_text
 def plot_tradeoff(
     points: pd.DataFrame,
-    axes: Axes,
+    axes: TradeoffAxes,
     *,
     runs: pd.DataFrame | None = None,
     limits: Mapping[str, float] | None = None,
     rows: int | None = None,
 ) -> go.Figure:
-    """The figure of `tradeoff_points`; runs: for the place of the limits; rows: how many evaluation rows there were.
+    """The figure of `tradeoff_points`; runs: for the position of the limits; rows: number of evaluation rows.
 
-    Intervals are drawn at the named points only: many points share a size, and their bars would hide each other.
+    Intervals are drawn only at named points: many points share a size, and their bars would cover each other.
     Every point's interval is in its hover text. Each point's customdata is its run's id.
     """
     figure = go.Figure()
     lines = _limit_lines(runs if runs is not None else points, axes, limits or {})
     spans = {axis: _span(points, axes, axis, lines.get(axis)) for axis in ("x", "y")}
-    if len(points) > MOST_DRAWN:
+    if len(points) > MAX_DRAWN_POINTS:
         _density(figure, points, axes, spans)
     drawn = points[points["hover"].notna()]
     front = points[points["on_front"]].sort_values(["x", "y"])
@@ -134,6 +139,8 @@ def plot_tradeoff(
         group = drawn[drawn["family"] == name]
         if len(group):
             _markers(figure, group, label, symbol, None if axes.colour else colour, is_limited, len(drawn))
+            if axes.colour:
+                _legend_entry(figure, label, symbol)
     _mark_best(figure, points)
     _draw_limits(figure, axes, lines, spans)
     figure.update_layout(
@@ -155,8 +162,8 @@ def plot_tradeoff(
     return figure
 
 
-def describe_tradeoff(points: pd.DataFrame, axes: Axes) -> str:
-    """The figure in words, for screen readers."""
+def describe_tradeoff(points: pd.DataFrame, axes: TradeoffAxes) -> str:
+    """Text alternative of the figure, for screen readers."""
     front = points[points["on_front"]].sort_values("x").head(12)
     named = "; ".join(f"{r.recipe}: {_write(r.x, axes.x)}, {_write(r.y, axes.y)}" for r in front.itertuples())
     chosen = points[points["is_best"]]
@@ -180,8 +187,8 @@ def _interval(runs: pd.DataFrame, measure: Measure) -> tuple[list[float], list[f
     return [p[0] * measure.factor for p in known], [p[1] * measure.factor for p in known]
 
 
-def _named(points: pd.DataFrame, axes: Axes) -> tuple[list[str], list[str]]:
-    """Names for the best, the baseline and the points of the front, as far as there is room for them."""
+def _named(points: pd.DataFrame, axes: TradeoffAxes) -> tuple[list[str], list[str]]:
+    """Names for the best, the baseline and the points of the front, if there is room for them."""
     wanted = points[points["on_front"] | (points["family"] == "baseline") | points["is_best"]]
     spans = {axis: _span(points, axes, axis, None) for axis in ("x", "y")}
 
@@ -203,7 +210,7 @@ def _named(points: pd.DataFrame, axes: Axes) -> tuple[list[str], list[str]]:
         )
         for (i, p), (x, y) in zip(wanted.iterrows(), at(wanted), strict=True)
     ]
-    placed = place(labels, PLOT, at(points) if len(points) <= FEW else at(wanted))
+    placed = place(labels, PLOT, at(points) if len(points) <= MAX_FREE_MARKERS else at(wanted))
     names = [placed[i][0] if i in placed else "" for i in points.index]
     return names, [placed[i][1] if i in placed else "top right" for i in points.index]
 
@@ -212,8 +219,8 @@ def _on_axis(value: float, is_log: bool) -> float:
     return math.log10(value) if is_log else value
 
 
-def _span(points: pd.DataFrame, axes: Axes, axis: str, limit: float | None) -> list[float]:
-    """The ends of an axis, in powers of ten where it is logarithmic; sizes and the like begin at 0 otherwise."""
+def _span(points: pd.DataFrame, axes: TradeoffAxes, axis: str, limit: float | None) -> list[float]:
+    """The ends of an axis, in powers of ten if it is logarithmic; linear axes of sizes, times and so on begin at 0."""
     measure, is_log = axes.on(axis)
     drawn = points[points["on_front"] | (points["family"] == "baseline")]
     values = [*points[axis], *drawn[f"{axis}_low"], *drawn[f"{axis}_high"]]
@@ -226,22 +233,22 @@ def _span(points: pd.DataFrame, axes: Axes, axis: str, limit: float | None) -> l
     return [low - 0.07 * room, high + 0.09 * room]
 
 
-def _corner(axes: Axes) -> str:
-    """How the front is stepped: along what is reached, not across what is not."""
+def _corner(axes: TradeoffAxes) -> str:
+    """Shape of the front's steps: they run along reached values only."""
     return "vh" if axes.x.is_higher_better else "hv"
 
 
 def _density(
-    figure: go.Figure, points: pd.DataFrame, axes: Axes, spans: Mapping[str, Sequence[float]]
+    figure: go.Figure, points: pd.DataFrame, axes: TradeoffAxes, spans: Mapping[str, Sequence[float]]
 ) -> None:
-    """How many of all the points lie where, below the ones that are drawn."""
+    """Density of all points, below the points that are drawn."""
     x = np.log10(points["x"]) if axes.is_x_log else points["x"]
     y = np.log10(points["y"]) if axes.is_y_log else points["y"]
     counts, across, along = np.histogram2d(x, y, bins=(60, 36), range=(spans["x"], spans["y"]))
     figure.add_heatmap(
         x=10**across if axes.is_x_log else across, y=10**along if axes.is_y_log else along,
         z=np.where(counts.T > 0, np.log1p(counts.T), np.nan), hoverinfo="skip", showscale=False,
-        colorscale=[[0, "rgba(138,151,163,0.10)"], [1, "rgba(138,151,163,0.55)"]],
+        colorscale=[[0, "rgba(128,141,153,0.10)"], [1, "rgba(128,141,153,0.55)"]],
     )  # fmt: skip
 
 
@@ -254,21 +261,23 @@ def _markers(
     is_limited: bool,
     drawn: int,
 ) -> None:
-    """drawn: of all groups together; of many, each is smaller, so that they cover each other less."""
+    """drawn: number of points of all groups together; with many points, markers are smaller and overlap less."""
     is_named, able = group["name"] != "", group["is_able"]
     is_base = symbol == "star"
-    size = 12 if drawn <= FEW else 9 if drawn <= SOME else 7
+    size = 12 if drawn <= MAX_FREE_MARKERS else 9 if drawn <= MAX_MEDIUM_MARKERS else 7
 
     def bars(axis: str) -> dict[str, Any]:
         return {
-            "type": "data", "symmetric": False, "thickness": 1.2, "width": 4, "color": "rgba(138,151,163,0.55)",
+            "type": "data", "symmetric": False, "thickness": 1.2, "width": 4, "color": GREY,
             "array": (group[f"{axis}_high"] - group[axis]).where(is_named),
             "arrayminus": (group[axis] - group[f"{axis}_low"]).where(is_named),
         }  # fmt: skip
 
     figure.add_scatter(
         x=group["x"], y=group["y"], name=label, customdata=group["id"], mode="markers+text",
-        text=("\u2002" + group["name"] + "\u2002").where(is_named, ""),  # a blank is drawn too, and takes as long
+        legendgroup=label, showlegend=colour is not None,
+        # a blank text is drawn too, and takes as long
+        text=("\u2002" + group["name"] + "\u2002").where(is_named, ""),
         textfont={"size": 12}, textposition=list(group["place"]),
         hovertext=group["hover"], hovertemplate="%{hovertext}<extra></extra>",
         error_x=bars("x"), error_y=bars("y"),
@@ -281,6 +290,14 @@ def _markers(
     )  # fmt: skip
 
 
+def _legend_entry(figure: go.Figure, label: str, symbol: str) -> None:
+    """An entry with the symbol alone: the points' colours are a metric's, and plotly would fill the symbol with black."""
+    figure.add_scatter(
+        x=[None], y=[None], name=label, legendgroup=label, mode="markers", hoverinfo="skip",
+        marker={"symbol": symbol, "size": 12, "color": GREY},
+    )  # fmt: skip
+
+
 def _mark_best(figure: go.Figure, points: pd.DataFrame) -> None:
     chosen = points[points["is_best"]]
     if len(chosen):
@@ -290,7 +307,7 @@ def _mark_best(figure: go.Figure, points: pd.DataFrame) -> None:
         )  # fmt: skip
 
 
-def _limit_lines(runs: pd.DataFrame, axes: Axes, limits: Mapping[str, float]) -> dict[str, float]:
+def _limit_lines(runs: pd.DataFrame, axes: TradeoffAxes, limits: Mapping[str, float]) -> dict[str, float]:
     lines = {}
     for axis in ("x", "y"):
         measure, is_log = axes.on(axis)
@@ -301,9 +318,9 @@ def _limit_lines(runs: pd.DataFrame, axes: Axes, limits: Mapping[str, float]) ->
 
 
 def _draw_limits(
-    figure: go.Figure, axes: Axes, lines: Mapping[str, float], spans: Mapping[str, Sequence[float]]
+    figure: go.Figure, axes: TradeoffAxes, lines: Mapping[str, float], spans: Mapping[str, Sequence[float]]
 ) -> None:
-    """A line at each limit, and a shade over the side that breaks it."""
+    """A line at each limit, and a shade over the side that exceeds it."""
     for axis, value in lines.items():
         measure, is_log = axes.on(axis)
         ends = [10**end if is_log else end for end in spans[axis]]
@@ -337,12 +354,12 @@ def _colour_axis(values: pd.Series, measure: Measure) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _hovers(runs: pd.DataFrame, points: pd.DataFrame, axes: Axes, *, is_limited: bool) -> list[str]:
-    """What a point says: its run, the quantities of the axes with intervals, verdict, limits."""
+def _hovers(runs: pd.DataFrame, points: pd.DataFrame, axes: TradeoffAxes, *, is_limited: bool) -> list[str]:
+    """Hover text of each point: its run, the metrics of the axes with intervals, verdict, limits."""
     title = list(runs["title"]) if "title" in runs else [None] * len(runs)
     verdict = list(runs["verdict"]) if "verdict" in runs else [None] * len(runs)
     texts = []
-    for p, name, said in zip(points.itertuples(), title, verdict, strict=True):
+    for p, name, verdict_text in zip(points.itertuples(), title, verdict, strict=True):
         lines = [f"<b>{literal(name)}</b>"] if isinstance(name, str) and name else []
         lines.append(f"<b>{p.recipe}</b>" if not lines else str(p.recipe))
         lines.append(f"run {p.id}")
@@ -355,10 +372,12 @@ def _hovers(runs: pd.DataFrame, points: pd.DataFrame, axes: Axes, *, is_limited:
             lines.append(f"{measure.label}: {_write(value, measure)}{bounds}")
         if axes.colour is not None and axes.colour not in (axes.x, axes.y) and not math.isnan(p.colour):
             lines.append(f"{axes.colour.label}: {_write(p.colour, axes.colour)}")
-        if isinstance(said, str):
-            lines.append(f"Verdict: {said}")
+        if isinstance(verdict_text, str):
+            lines.append(f"Verdict: {verdict_label(verdict_text)}")
         if is_limited:
-            lines.append("keeps all limits" if p.is_able else "breaks a limit, or was not measured for one")
+            lines.append(
+                "meets all limits" if p.is_able else "exceeds a limit, or a limit's value was not measured"
+            )
         texts.append("<br>".join(lines))
     return texts
 

@@ -9,18 +9,19 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from lwdash.charts.literal_text import names_as_text
+from lwdash.charts.palette import BLUE, GREY, VERMILION
 from lwdash.metrics.run_metrics import ACCURACY, AGREEMENT, ERRORS, SQNR, Measure
 
 MEASURES: dict[str, Measure] = {m.column: m for m in (ACCURACY, AGREEMENT, *ERRORS, SQNR)}
-LEVEL, GAIN, LOSS = "#7f7f7f", "#0072B2", "#D55E00"
-"""Blue and vermilion, which colour-blind eyes tell apart."""
-LEAST_SPAN = 0.01
-"""Share of the value that the axis shows at least, so that nothing looks like much."""
+LEVEL, GAIN, LOSS = GREY, BLUE, VERMILION
+"""Blue and vermilion, which colour-blind readers can distinguish."""
+MIN_SPAN = 0.01
+"""Minimum span of the axis as a share of the value, so that tiny changes do not look large."""
 
 
 def waterfall_bars(stages: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """One row a stage: stage, value and change in the shown unit, low and high of the change's interval (NaN
-    without), sqnr_db (NaN where nothing differs), text.
+    """One row per stage: stage, value and change in the shown unit, low and high of the change's interval
+    (NaN without), sqnr_db (NaN where nothing differs), text.
 
     stages: as measured, `measured["waterfall"]` of a run.
     """
@@ -37,13 +38,13 @@ def waterfall_bars(stages: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
                 "low": interval[0] * measure.factor,
                 "high": interval[1] * measure.factor,
                 "sqnr_db": math.nan if stage["sqnr_db"] is None else stage["sqnr_db"],
-                "text": change_words(stage),
+                "text": change_text(stage),
             }
         )
     return pd.DataFrame(rows, columns=["stage", "value", "change", "low", "high", "sqnr_db", "text"])
 
 
-def change_words(stage: Mapping[str, Any]) -> str:
+def change_text(stage: Mapping[str, Any]) -> str:
     """`−0.4 points`, `no change`, `+0.0031`; the value itself for the first stage."""
     measure = MEASURES[stage["measure"]]
     if stage["value"] is None:
@@ -60,7 +61,7 @@ def change_words(stage: Mapping[str, Any]) -> str:
 
 @names_as_text
 def plot_waterfall(stages: Sequence[Mapping[str, Any]]) -> go.Figure:
-    """Bars from the figure before to the figure after each stage, the first from the axis; SQNR below, in dB."""
+    """Bars from the value before to the value after each stage, a line for the first value; SQNR below, in dB."""
     bars = waterfall_bars(stages)
     measure = MEASURES[stages[0]["measure"]]
     has_values = bars["value"].notna().any()
@@ -80,7 +81,7 @@ def plot_waterfall(stages: Sequence[Mapping[str, Any]]) -> go.Figure:
     figure.update_xaxes(type="category", automargin=True)
     rows = stages[0]["rows"]
     figure.update_layout(
-        title=f"What each stage lost, on {rows:,} evaluation rows",
+        title=f"Loss of each stage, on {rows:,} evaluation rows",
         showlegend=False,
         height=480 if has_values else 280,
         margin={"t": 60, "b": 20},
@@ -92,11 +93,11 @@ def plot_waterfall(stages: Sequence[Mapping[str, Any]]) -> go.Figure:
 def _add_levels(figure: go.Figure, bars: pd.DataFrame, measure: Measure) -> None:
     values = bars["value"]
     low, high = float(values.min()), float(values.max())
-    span = max(high - low, LEAST_SPAN * max(abs(low), abs(high), 1e-9))
+    span = max(high - low, MIN_SPAN * max(abs(low), abs(high), 1e-9))
     floor = low - 0.6 * span if low - 0.6 * span > 0 or low < 0 else 0.0
     before = values.shift(1)
     is_first = bars["change"].isna()
-    base = before.where(~is_first, floor)
+    base = before.where(~is_first, values)  # no bar: from the cropped axis, its length would mean nothing
     is_better = (bars["change"] > 0) == measure.is_higher_better
     colours = [
         LEVEL if first else (GAIN if better else LOSS)
@@ -108,6 +109,16 @@ def _add_levels(figure: go.Figure, bars: pd.DataFrame, measure: Measure) -> None
         hovertemplate=f"<b>%{{x}}</b><br>{measure.label}: %{{customdata:.4g}} {measure.unit}<br>%{{text}}<extra></extra>",
         row=1, col=1,
     )  # fmt: skip
+    figure.add_shape(
+        type="line",
+        x0=-0.33,
+        x1=0.33,
+        y0=values[0],
+        y1=values[0],
+        line={"color": LEVEL, "width": 4},
+        row=1,
+        col=1,
+    )
     for i in range(1, len(bars)):
         figure.add_shape(
             type="line", x0=i - 1, x1=i, y0=values[i - 1], y1=values[i - 1],

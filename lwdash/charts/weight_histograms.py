@@ -7,13 +7,14 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lwdash.charts.literal_text import names_as_text
+from lwdash.charts.palette import BLUE, ORANGE
 
-RUN, BASELINE = "#0072B2", "#E69F00"
+RUN, BASELINE = BLUE, ORANGE
 
 
 @names_as_text
 def plot_weights(kernel: Mapping[str, Any]) -> go.Figure:
-    """One dict of `kernel_histograms`; exact zeros are not in the bars, the figure's words count them."""
+    """Histograms from one dict of `kernel_histograms`. Exact zeros are not in the bars; the caption counts them."""
     counts = np.asarray(kernel["counts"])
     edges = np.linspace(kernel["low"], kernel["high"], len(counts) + 1)
     centres, width = (edges[:-1] + edges[1:]) / 2, edges[1] - edges[0]
@@ -37,8 +38,8 @@ def plot_weights(kernel: Mapping[str, Any]) -> go.Figure:
     return figure
 
 
-def weight_words(kernel: Mapping[str, Any]) -> str:
-    """`2,560 weights, int8 · zeros 80.0 % (baseline 0.0 %) · distinct 473 (baseline 2,560)`."""
+def weight_text(kernel: Mapping[str, Any]) -> str:
+    """`2,560 weights, int8 · zeros 80.0 % (baseline 0.0 %) · distinct stored 473 (baseline 2,560)`."""
     before = kernel.get("baseline")
 
     def beside(key: str, write: str) -> str:
@@ -50,5 +51,5 @@ def weight_words(kernel: Mapping[str, Any]) -> str:
     zeros = 100 * kernel["zeros"] / kernel["values"]
     return (
         f"{kernel['values']:,} weights, {kernel['dtype']} · zeros {zeros:.1f} %{beside('zeros', '{:.1f} %')} · "
-        f"distinct {kernel['distinct']:,}{beside('distinct', '{:,}')}"
+        f"distinct stored {kernel['distinct']:,}{beside('distinct', '{:,}')}"
     )

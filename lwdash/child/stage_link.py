@@ -1,4 +1,4 @@
-"""Cached stages of the supervisor, asked for over the link."""
+"""Cached stages of the supervisor, requested over the link."""
 
 import fcntl
 import os
@@ -9,42 +9,56 @@ from pathlib import Path
 from typing import Any
 
 from lwdash.child.link import Link
+from lwdash.child.stage_messages import ComputedStage, FoundStage, MissingStage, StageRequest, read_reply
+from lwdash.child.typed_messages import to_json
 
 
 class LinkCache:
-    """Stages kept by the supervisor."""
+    """Stages stored by the supervisor."""
 
     def __init__(self, link: Link):
         self.link = link
 
     def get(self, key: str) -> tuple[Path, dict[str, Any]] | None:
-        answer = self.link.ask("stage", key=key)
-        return (Path(answer["path"]), answer["facts"]) if answer["path"] else None
+        """The file and the facts of a stage; None where it is not stored."""
+        found = self._find(key)
+        return (Path(found.path), dict(found.facts)) if isinstance(found, FoundStage) else None
+
+    def _find(self, key: str) -> FoundStage | MissingStage:
+        return read_reply(self.link.ask("stage", request=to_json(StageRequest(key)))["reply"])
 
     @contextmanager
     def making(self, key: str) -> Iterator[None]:
-        """Holds a lock file, which the kernel frees when this process dies: then the next that waits makes the stage.
+        """Hold a lock file while the stage is computed; it contains the id of the run that computes it.
 
-        Nobody waits in a circle: a stage is asked for by the stages that follow it in a recipe, never the other way.
+        The kernel releases the lock when this process dies; then the next waiting process computes the stage.
+        There is no deadlock: only later stages of a recipe wait for earlier ones.
         """
-        path = self.link.ask("stage", key=key).get("lock")
-        if path is None:  # made since it was looked up
+        found = self._find(key)
+        if isinstance(found, FoundStage):  # computed since it was looked up
             yield
             return
-        with open(path, "w") as lock:
+        with open(found.lock, "a+") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                self.link.progress("waiting for another run that is making the same", 0.0)
+                lock.seek(0)
+                other = lock.read(20)
+                whose = f"run {other}" if other.isdigit() else "another run"
+                self.link.progress(f"waiting for a step shared with {whose}", 0.0)
                 fcntl.flock(lock, fcntl.LOCK_EX)
+            lock.truncate(0)
+            lock.write(str(found.run or ""))
+            lock.flush()
             try:
                 yield
             finally:
-                Path(path).unlink(missing_ok=True)
+                Path(found.lock).unlink(missing_ok=True)
 
     def put(self, key: str, kind: str, data: bytes | Path, facts: Mapping[str, Any], seconds: float) -> None:
+        """Stores a stage; a file given as `data` is removed."""
         path = data if isinstance(data, Path) else write_scratch(data)
-        self.link.ask("store", key=key, kind=kind, path=str(path), facts=dict(facts), seconds=seconds)
+        self.link.ask("store", stage=to_json(ComputedStage(key, kind, str(path), facts, seconds)))
         path.unlink()
 
 

@@ -1,7 +1,8 @@
-"""A process with the libraries imported, from which the children of steps are forked: `python -m lwdash.child.warm_parent`.
+"""A process with the libraries imported, from which the children of steps are forked: `python -m
+lwdash.child.warm_parent`.
 
-It never sees a job. It takes requests on a socket, forks a child for each, and reports how each child ended. A child
-serves one family of jobs, as one that is started anew does, and exits.
+It never sees a job. It takes requests on a socket, forks a child for each, and reports the end of each child.
+A child serves one family of jobs, like a newly started one, and exits.
 """
 
 import array
@@ -53,7 +54,7 @@ def main() -> None:
         os.set_blocking(descriptor, False)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     signal.set_wakeup_fd(wakes)
-    _tell(requests, ready=True)
+    _send(requests, ready=True)
     while True:
         for source in select.select([requests.fileno(), ended], [], [])[0]:
             if source == ended:
@@ -64,7 +65,7 @@ def main() -> None:
 
 
 def _serve(requests: socket.socket, own: tuple[int, ...]) -> bool:
-    """Forks a child for the next request; False when the other side is gone."""
+    """Fork a child for the next request; False when the other side is gone."""
     data, descriptors = _receive(requests)
     if not data:
         return False
@@ -79,10 +80,10 @@ def _serve(requests: socket.socket, own: tuple[int, ...]) -> bool:
         requests.close()
         _become_child(request, descriptors)
     os.close(starts)
-    os.read(started, 1)  # ends when the child leads a session of its own
+    os.read(started, 1)  # ends when the child leads its own session
     for descriptor in (started, *descriptors):
         os.close(descriptor)
-    _tell(requests, started=pid)
+    _send(requests, started=pid)
     return True
 
 
@@ -96,17 +97,17 @@ def _receive(requests: socket.socket) -> tuple[bytes, list[int]]:
 
 
 def _become_child(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
-    """Runs a step's child in this forked process, with the environment and the files of a child started anew."""
+    """Run a step's child in this forked process, with the environment and the files of a newly started child."""
     code = 1
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        answers, link, log = descriptors
+        replies, link, log = descriptors
         os.environ.clear()
         os.environ.update({**request["environment"], LINK_FD: str(link)})
-        for target, source in enumerate((answers, log, log)):
+        for target, source in enumerate((replies, log, log)):
             os.dup2(source, target)
-        os.close(answers)
+        os.close(replies)
         os.close(log)
         os.chdir(request["folder"])
         tempfile.tempdir = None
@@ -132,10 +133,10 @@ def _report_ended(requests: socket.socket) -> None:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return
-            _tell(requests, ended=pid, returncode=os.waitstatus_to_exitcode(status))
+            _send(requests, ended=pid, returncode=os.waitstatus_to_exitcode(status))
 
 
-def _tell(requests: socket.socket, **message: Any) -> None:
+def _send(requests: socket.socket, **message: Any) -> None:
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         requests.send(json.dumps(message).encode())
 

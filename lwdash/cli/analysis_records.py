@@ -1,4 +1,4 @@
-"""Analyses of runs as the command line gives them."""
+"""Analyses of runs as records of the command line."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,24 +10,23 @@ from storage.analyses import analysis_of
 
 
 def analysis_record(engine: Engine, run_id: int, kind: str) -> dict[str, Any]:
-    """One flat record of an analysis: its run, state, error, and what it found. Raises NotFound."""
+    """One flat record of an analysis: its run, state, error, and results. Raises NotFound."""
     row = analysis_of(engine, run_id, kind)
     if row is None:
         raise NotFound(f"run {run_id} has no {kind} analysis")
-    started, finished = row["started_at"], row["finished_at"]
     return {
-        "id": row["id"],
+        "id": row.id,
         "run": run_id,
-        "recipe": row["recipe"],
-        "state": row["state"],
-        "error": row["error"],
-        "job_seconds": finished - started if started and finished else None,
-        **(row["measured"] or {}),
+        "recipe": row.recipe,
+        "state": row.state,
+        "error": row.error,
+        "job_seconds": row.seconds,
+        **row.measured,
     }
 
 
 def sensitivity_lines(record: Mapping[str, Any]) -> list[str]:
-    """A sensitivity analysis for a terminal: a line a layer, what keeping the worst brings, and the advice."""
+    """A sensitivity analysis for a terminal: one line per layer, files that keep the worst layers, and the advice."""
     if record["state"] != "succeeded":
         return [f"run {record['run']}: {record['state']}: {record['error'] or ''}"]
     everything = record["everything"]
@@ -42,9 +41,9 @@ def sensitivity_lines(record: Mapping[str, Any]) -> list[str]:
     lines += [f"not quantized: {row['layer']}: {row['reason']}" for row in record["layers"] if row["reason"]]
     for kept in record["kept"]:
         figure = kept["figure"]
-        words = f"{_decibels(figure['sqnr_db'])}{_share(record, figure)}, {kept['size_bytes']:,} bytes"
-        lines.append(f"{kept['recipe']}: {words}")
-    advice = record["advice"] or "keep all layers in one format: no few of them are to blame"
+        scores = f"{_decibels(figure['sqnr_db'])}{_share(record, figure)}, {kept['size_bytes']:,} bytes"
+        lines.append(f"{kept['recipe']}: {scores}")
+    advice = record["advice"] or "keep all layers in one format: the loss is spread over the layers"
     return [*lines, f"advice: {advice}"]
 
 
@@ -61,7 +60,7 @@ def _cells(layer: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _decibels(value: float | None) -> str:
-    return "the same outputs" if value is None else f"{value:.1f} dB"
+    return "identical outputs" if value is None else f"{value:.1f} dB"
 
 
 def _share(record: Mapping[str, Any], figure: Mapping[str, Any]) -> str:

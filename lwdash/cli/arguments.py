@@ -1,46 +1,43 @@
 """Arguments of the commands: names, options, and the help for each."""
 
 import argparse
+import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
+import lwdash
 from lwdash.cli import gc
-from lwdash.datasets.data_settings import TASKS
-from lwdash.search import space
+from lwdash.datasets.data_settings import DATA_FILES, TASKS
+from lwdash.errors import UserMistake
+from lwdash.metrics.limits import LIMITS, Option
 from lwdash.search.proposals import DEFAULT_SAMPLER, SAMPLERS
-from lwdash.search.space import FORMATS, INTEGER_FORMATS, TUNED
+from lwdash.search.space import FORMATS, GOAL_NAMES, GOALS, INTEGER_FORMATS, TUNED
 from lwdash.settings import Settings
+from lwdash.targets import TARGETS
 from storage.store import Store
 
 Command = Callable[[argparse.Namespace, Settings, Store], int]
 """Runs a command; returns its exit code."""
-LIMITS = {
-    "size": ("size_bytes", 1000.0, "KB", "largest .tflite in kB (1,000 bytes)"),
-    "drop": ("accuracy_drop", 0.01, "POINTS", "largest loss of accuracy in percentage points"),
-    "latency": ("latency_ms", 1.0, "MS", "longest latency in ms"),
-    "arena": (
-        "arena_bytes",
-        1000.0,
-        "KB",
-        "most RAM that TensorFlow Lite Micro plans for activations, in kB (1,000 bytes)",
-    ),
-}
-"""Options `--max-…` of `run`: the limit they set, the factor to its unit, the unit they take, what it means."""
 
-GOALS = {"size": "size_bytes", "gzip": "gzip_bytes", "latency": "speedup", "arena": "arena_bytes"}
-"""Words of `--goal` → the goals of a search."""
-GOAL_WORDS = {word: space.GOALS[column].label for word, column in GOALS.items()}
+GOAL_LABELS = {name: GOALS[column].label for name, column in GOAL_NAMES.items()}
 
 SIGNS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
-"""Names of `--delimiter`, for signs that a shell takes for its own."""
+"""Names for `--delimiter`, for signs with a special meaning in shells."""
 
 
 def command_parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
-    """The parser of every command; `options.command` is what `functions` has for the one that was called."""
+    """The parser of every command; `options.name` is the given command, `options.command` its function.
+
+    `serve` has no function, since it needs no database.
+    """
+    is_module = Path(sys.argv[0]).name == "__main__.py"
     parser = argparse.ArgumentParser(
-        prog="python -m lwdash", description="Compression experiments on Keras models."
+        prog="python -m lwdash" if is_module else "lwdash",
+        description="Compression experiments on Keras models.",
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    parser.add_argument("--version", action="version", version=f"lwdash {lwdash.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="name")
 
     def command(name: str, help: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=help, description=help)
@@ -48,40 +45,47 @@ def command_parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
         sub.set_defaults(command=functions[name])
         return sub
 
-    inspect = command("inspect", "Say what a model file holds, without running it.")
+    inspect = command("inspect", "Show the facts of a model file.")
     inspect.add_argument("model", type=Path)
+    _code_option(inspect)
 
     run = command("run", "Compress a model by recipes and measure every result.")
     run.add_argument("model", type=Path)
     _data_options(run)
     _experiment_options(run)
-    run.add_argument(
-        "--recipe",
-        action="append",
-        required=True,
-        metavar="R",
-        help="e.g. 'prune(sparsity=0.8) + int8'; repeat it for more",
-    )
+    _recipe_option(run)
 
-    search = command("search", "Let lwdash choose the recipes, learning from each result what to try next.")
+    check = command("check", "Compress a model by recipes; exit code 1 unless every file keeps every limit.")
+    check.add_argument("model", type=Path)
+    _data_options(check)
+    _experiment_options(check)
+    _recipe_option(check)
+
+    add = command("add", "Measure a .tflite that was made elsewhere beside the runs of an experiment.")
+    add.add_argument("experiment", metavar="EXPERIMENT", help="its name, or its number")
+    add.add_argument("file", type=Path, metavar="FILE.tflite")
+
+    search = command("search", "Let lwdash choose the recipes, using each result to choose the next.")
     search.add_argument("model", type=Path)
     _data_options(search)
     _experiment_options(search)
     search.add_argument(
         "--goal",
-        choices=GOALS,
+        choices=GOAL_NAMES,
         default="size",
-        help="what is to be good while quality stays high: "
-        + "; ".join(f"{k}, {GOAL_WORDS[k]}" for k in GOALS)
+        help="metric to improve while quality stays high: "
+        + "; ".join(f"{k}, {GOAL_LABELS[k]}" for k in GOAL_NAMES)
         + " (size)",
     )
-    search.add_argument("--runs", type=int, default=24, metavar="N", help="how many runs it may start (24)")
+    search.add_argument(
+        "--runs", type=int, default=24, metavar="N", help="maximum number of runs that it starts (24)"
+    )
     search.add_argument(
         "--technique",
         action="append",
         choices=list(TUNED),
-        help="may be used before quantizing; repeat it for more (default: all that can change the goal and find something "
-        "to treat)",
+        help="technique that may be used before quantizing; repeat it for more (default: all that can "
+        "change the goal and can treat the model)",
     )
     search.add_argument(
         "--post-training", action="store_true", help="number formats only: no technique that trains"
@@ -100,23 +104,35 @@ def command_parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
         help="; ".join(f"{k}: {v}" for k, v in SAMPLERS.items()) + f" ({DEFAULT_SAMPLER})",
     )
 
-    search.add_argument(
-        "--sampler-seed", type=int, default=0, metavar="N", help="decides what the sampler draws (0)"
-    )
+    search.add_argument("--sampler-seed", type=int, default=0, metavar="N", help="seed of the sampler (0)")
 
-    lint = command("lint", "Say what in the data would spoil the figures, before any run.")
+    lint = command("lint", "Show problems of the data that would make metrics wrong, before any run.")
     lint.add_argument("model", type=Path)
     _data_options(lint)
 
     listing = command("runs", "List runs, newest experiment first.")
     listing.add_argument("--experiment", metavar="NAME")
 
-    show = command("show", "Show one run with everything measured.")
+    show = command("show", "Show one run with all its measurements.")
     show.add_argument("run", type=int)
-    show.add_argument("--layers", action="store_true", help="one line an operator of the .tflite")
+    show.add_argument("--layers", action="store_true", help="one line per operator of the .tflite")
 
-    sensitivity = command("sensitivity", "Measure which layers are to blame for what quantizing costs a run.")
+    sensitivity = command("sensitivity", "Measure the loss that each layer's quantization causes in a run.")
     sensitivity.add_argument("run", type=int)
+
+    targets = command("targets", "Show which runtimes run a run's file, and what it needs there.")
+    targets.add_argument("run", type=int)
+    targets.add_argument(
+        "--on", action="append", default=[], choices=list(TARGETS), metavar="TARGET",
+        help=f"measure it there first, and wait; repeat it for more. One of {', '.join(TARGETS)}",
+    )  # fmt: skip
+
+    boards = command("boards", "List boards with their memory; with a run, whether its file fits.")
+    boards.add_argument("run", type=int, nargs="?")
+
+    _device_actions(
+        command("device", "Measure runs on another computer, whose agent connects to the dashboard.")
+    )
 
     export = command("export", "Write a run's .tflite to a file.")
     export.add_argument("run", type=int)
@@ -126,8 +142,18 @@ def command_parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
         action="store_true",
         help="as a C source file, with its header beside it, for microcontrollers",
     )
+    export.add_argument(
+        "--project",
+        action="store_true",
+        help="as a zip with a program for TensorFlow Lite Micro that runs evaluation rows and compares the outputs",
+    )
+    export.add_argument(
+        "--stored",
+        action="store_true",
+        help="in the storage form of its recipe: look-up tables, or a zip of the coded file and its decoders",
+    )
 
-    capsule = command("capsule", "Write all that a run can be made again from to a zip.")
+    capsule = command("capsule", "Write everything needed to reproduce a run to a zip.")
     capsule.add_argument("run", type=int)
     capsule.add_argument("--out", type=Path, required=True, metavar="ZIP")
     capsule.add_argument(
@@ -136,80 +162,146 @@ def command_parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
         help="with the original model and the data, not only their hashes",
     )
 
-    verify = command("verify", "Make the file of a capsule again and say what differs.")
+    verify = command("verify", "Make the file of a capsule again and report differences.")
     verify.add_argument("capsule", type=Path, metavar="ZIP")
-    verify.add_argument("--model", type=Path, help="the original model, where the capsule does not hold it")
+    verify.add_argument("--model", type=Path, help="the original model, if the capsule does not contain it")
+    _code_option(verify)
     for option, what in (("data", "data"), ("eval", "evaluation rows"), ("calibration", "calibration rows")):
-        verify.add_argument(f"--{option}", type=Path, metavar="CSV", help=f"the {what}, likewise")
+        verify.add_argument(
+            f"--{option}", type=Path, metavar="FILE", help=f"the {what}, if the capsule does not contain it"
+        )
 
     cancel = command("cancel", "End a queued or running run.")
     cancel.add_argument("run", type=int)
 
-    spare = command("gc", "Remove what no run needs: old caches, logs, unused uploads.")
-    spare.add_argument("--dry-run", action="store_true", help="only say what would go")
-    spare.add_argument(
+    removable = command("gc", "Remove files that no run needs: old caches, logs, unused uploads.")
+    removable.add_argument("--dry-run", action="store_true", help="only list what would be removed")
+    removable.add_argument(
         "--older-than", type=float, default=gc.OLDER_THAN_DAYS, metavar="DAYS", help="(default: %(default)g)"
+    )
+
+    help = "Show the dashboard. Takes every option of `streamlit run` too, e.g. --server.baseUrlPath=lwdash."
+    serve = commands.add_parser("serve", help=help, description=help)
+    serve.add_argument("--port", type=int, metavar="N", help="(8501)")
+    serve.add_argument(
+        "--address", metavar="HOST", help="(127.0.0.1; read docs/sign-in.md before you open it)"
     )
 
     command("doctor", "Check versions, database, engine and disk.")
     return parser
 
 
+def _device_actions(parser: argparse.ArgumentParser) -> None:
+    """The actions of `device`, each with its own arguments."""
+    actions = parser.add_subparsers(required=True, metavar="ACTION", dest="action")
+
+    def action(name: str, help: str) -> argparse.ArgumentParser:
+        sub = actions.add_parser(name, help=help, description=help)
+        # Without a default of its own, an option before the action keeps its value.
+        sub.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="one JSON object")
+        return sub
+
+    add = action("add", "Add a device, and show the command that starts its agent there.")
+    add.add_argument("device", metavar="NAME")
+    add.add_argument(
+        "--server",
+        metavar="URL",
+        default="http://127.0.0.1:8501",
+        help="address of the dashboard as the device reaches it (%(default)s)",
+    )
+    add.add_argument("--out", type=Path, metavar="FILE", help="write the agent's file, to copy it by hand")
+    action("list", "List the devices, and what they do.")
+    remove = action("remove", "Remove a device: its token becomes invalid, its results stay.")
+    remove.add_argument("device", metavar="NAME", help="its name, or its number")
+    measure = action("measure", "Measure a run's file on a device, and wait for the result.")
+    measure.add_argument("run", type=int)
+    measure.add_argument("--device", required=True, metavar="NAME", help="its name, or its number")
+    measure.add_argument("--no-wait", action="store_true", help="only queue it")
+    agent = action("agent", "Write the agent's file: one Python file without lwdash.")
+    agent.add_argument("--out", type=Path, required=True, metavar="FILE")
+
+
+def _recipe_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--recipe",
+        action="append",
+        required=True,
+        metavar="R",
+        help="e.g. 'prune(sparsity=0.8) + int8'; repeat it for more",
+    )
+
+
 def _experiment_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--experiment", metavar="NAME", help="name of the experiment (default: the model's file name)"
     )
-    for name, (_, _, unit, help) in LIMITS.items():
-        parser.add_argument(f"--max-{name}", type=_positive, metavar=unit, help=help)
+    for option in (limit.option for limit in LIMITS.values()):
+        parser.add_argument(
+            f"--max-{option.name}", type=partial(_limit, option), metavar=option.unit, help=option.help
+        )
     parser.add_argument(
-        "--threads", type=int, default=1, metavar="N", help="threads that latencies are measured with (1)"
+        "--board",
+        metavar="NAME",
+        help="fills --max-size and --max-arena from a board (`lwdash boards` lists them); limits that are given count",
+    )
+    parser.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="number of threads for latency measurements (1)"
+    )
+
+
+def _code_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--code",
+        type=Path,
+        metavar="FILE.py",
+        help="the Python file that defines the model's custom layers and functions. It runs on this machine, without "
+        "network and secrets: give only code that you trust. Lambda layers are loaded only with it",
     )
 
 
 def _data_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, required=True, metavar="CSV", help="the samples, one a row")
-    parser.add_argument("--eval", type=Path, metavar="CSV", help="rows of their own to measure on")
-    parser.add_argument(
-        "--calibration", type=Path, metavar="CSV", help="rows of their own to set ranges with"
-    )
+    _code_option(parser)
+    parser.add_argument("--data", type=Path, required=True, metavar="FILE", help=f"the samples: {DATA_FILES}")
+    parser.add_argument("--eval", type=Path, metavar="FILE", help="separate rows to measure on")
+    parser.add_argument("--calibration", type=Path, metavar="FILE", help="separate rows to set ranges with")
     parser.add_argument(
         "--label",
         metavar="COLUMN",
-        help="the label column, or first..last of several: one-hot, one for each number that is predicted, or one for "
-        "each time step or pixel (found when there are some that look like it)",
+        help="the label column or array, or first..last of several: one-hot, one per predicted number, or one per "
+        "time step or pixel (default: detected)",
     )
     parser.add_argument(
         "--task",
         choices=TASKS,
-        help="what the outputs are for (taken from the labels; without labels a guess from the model)",
+        help="task of the outputs (default: from the labels; without labels a guess from the model)",
     )
     parser.add_argument(
-        "--no-label", action="store_true", help="the CSV has no labels: compare with the original model"
+        "--no-label", action="store_true", help="the data has no labels: compare with the original model"
     )
     parser.add_argument(
         "--ignore",
         action="append",
         default=[],
         metavar="COLUMN",
-        help="a column that is neither label nor input",
+        help="a column or array that is neither label nor input",
     )
     parser.add_argument(
         "--classes",
         type=_listed,
         metavar="LIST",
-        help="the labels in the order of the model's outputs, e.g. normal,ectopic,noise (found: whole numbers count "
-        "from 0 or 1, texts are sorted)",
+        help="the labels in the order of the model's outputs, e.g. normal,ectopic,noise (default: whole "
+        "numbers count from 0 or 1, texts are sorted)",
     )
     parser.add_argument(
         "--delimiter",
         type=_delimiter,
         metavar="SIGN",
-        help="between columns: comma, semicolon, tab, bar or the sign itself (found)",
+        help="column separator: comma, semicolon, tab, bar or the sign itself (default: detected)",
     )
     parser.add_argument(
         "--header",
         action=argparse.BooleanOptionalAction,
-        help="whether the first line names the columns (found)",
+        help="whether the first line names the columns (default: detected)",
     )
     parser.add_argument(
         "--preprocess",
@@ -220,9 +312,9 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trust-labels",
         action="store_true",
-        help="go on although the model's outputs contradict the labels as they are read",
+        help="continue although the model's outputs contradict the labels",
     )
-    parser.add_argument("--seed", type=int, default=0, help="decides which rows are in which part (0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the split into parts (0)")
 
 
 def _listed(text: str) -> tuple[str, ...]:
@@ -236,8 +328,8 @@ def _delimiter(text: str) -> str:
     return sign
 
 
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be a number above 0, but got {text}")
-    return value
+def _limit(option: Option, text: str) -> float:
+    try:
+        return option.read(text)
+    except UserMistake as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

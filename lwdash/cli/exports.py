@@ -1,4 +1,4 @@
-"""`python -m lwdash capsule` and `export --c-array`: a run's files for other places."""
+"""`python -m lwdash capsule` and `export --c-array`: a run's files for use elsewhere."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from storage.store import Store
 def write_capsule(
     settings: Settings, store: Store, run_id: int, out: Path, *, with_originals: bool
 ) -> dict[str, Any]:
-    """Writes the zip; returns what the command answers. Raises NotFound, UserMistake, MissingArtifact."""
+    """Write the zip; return the command's record. Raises NotFound, UserMistake, MissingArtifact."""
     _check_folder(out)
     capsules.make_capsule(settings, store, run_id, out, with_originals=with_originals)
     return {
@@ -24,11 +24,11 @@ def write_capsule(
 
 
 def write_c_array(store: Store, run_id: int, out: Path) -> dict[str, Any]:
-    """Writes `out` and the header of the same name beside it; returns what the command answers."""
+    """Write `out` and the header of the same name beside it; return the command's record."""
     _check_folder(out)
     if out.suffix.lower() in (".h", ".hpp"):
         raise UserMistake(
-            f"{out} would be the header; name the source file, such as {out.with_suffix('.cc').name}"
+            f"{out} would be the header. Name the source file, such as {out.with_suffix('.cc').name}"
         )
     header = out.with_suffix(".h")
     pieces = capsules.c_source(store, run_id, header.name)
@@ -36,6 +36,20 @@ def write_c_array(store: Store, run_id: int, out: Path) -> dict[str, Any]:
     with out.open("w", encoding="utf-8") as file:
         file.writelines(pieces)
     return {"run": run_id, "file": str(out), "header": str(header), "size_bytes": out.stat().st_size}
+
+
+def write_project(settings: Settings, store: Store, run_id: int, out: Path) -> dict[str, Any]:
+    """Write the zip of the project to flash; return the command's record."""
+    _check_folder(out)
+    capsules.make_project(settings, store, run_id, out)
+    return {"run": run_id, "file": str(out), "size_bytes": out.stat().st_size}
+
+
+def write_stored(store: Store, run_id: int, out: Path) -> dict[str, Any]:
+    """Write the run's file in its storage form, look-up tables or coded; return the command's record."""
+    _check_folder(out)
+    out.write_bytes(capsules.stored_file(store, run_id, out.stem))
+    return {"run": run_id, "file": str(out), "size_bytes": out.stat().st_size}
 
 
 def _check_folder(out: Path) -> None:

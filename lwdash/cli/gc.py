@@ -1,24 +1,26 @@
-"""`python -m lwdash gc`: says what nobody needs any more, and removes it."""
+"""`python -m lwdash gc`: lists files that are no longer needed, and removes them."""
 
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from lwdash.settings import Settings
-from storage.retention import find_spare, remove_spare, used_bytes
+from storage.retention import find_removable, remove, used_bytes
 from storage.store import Store
 
 OLDER_THAN_DAYS = 30.0
 
 
 def collect(settings: Settings, store: Store, *, older_than_days: float, is_dry: bool) -> dict[str, Any]:
-    """What may go, by kind, and whether it went: {"removed", "bytes", "kinds": {kind: {"number", "bytes"}}, …}."""
-    spare = find_spare(store, settings.home, older_than_days=older_than_days)
-    number, size = Counter(s.kind for s in spare), Counter[str]()
-    for thing in spare:
-        size[thing.kind] += thing.size_bytes
+    """Removable files by kind, and whether they were removed: {"removed", "bytes", "kinds": {kind: {"number",
+    "bytes"}}, …}.
+    """
+    removable = find_removable(store, settings.home, older_than_days=older_than_days)
+    number, size = Counter(s.kind for s in removable), Counter[str]()
+    for item in removable:
+        size[item.kind] += item.size_bytes
         if not is_dry:
-            remove_spare(store, thing)
+            remove(store, item)
     return {
         "removed": not is_dry,
         "older_than_days": older_than_days,
@@ -38,6 +40,6 @@ def lines(report: Mapping[str, Any]) -> list[str]:
     ]
     quota = f" of {report['quota_bytes']:,} (LWDASH_DISK_QUOTA)" if report["quota_bytes"] else ""
     return [
-        *(found or [f"nothing older than {report['older_than_days']:g} days may go"]),
+        *(found or [f"nothing older than {report['older_than_days']:g} days can be removed"]),
         f"in use: {report['used_bytes']:,} bytes{quota}",
     ]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lwdash.engine.linting import Linted
+from lwdash.engine.input_files.linting import Linted
 
 
 def findings_record(linted: Linted) -> dict[str, Any]:
@@ -17,7 +17,7 @@ def findings_record(linted: Linted) -> dict[str, Any]:
 
 
 def findings_lines(linted: Linted) -> list[str]:
-    """Each finding with where, why and what to do."""
+    """Each finding with its place, reason and remedy."""
     rows = ", ".join(f"{count:,} {part}" for part, count in (linted.rows or {}).items())
     if not linted.findings:
         return [f"nothing found in {rows} rows"]
@@ -31,10 +31,3 @@ def findings_lines(linted: Linted) -> list[str]:
             f"  do:    {finding.advice}",
         ]
     return lines
-
-
-def summary_lines(linted: Linted) -> list[str]:
-    """One line a finding, for the log of a run."""
-    if linted.error:
-        return [f"linter: {linted.error}"]
-    return [f"{finding.severity}: {finding.what} [{finding.code}]" for finding in linted.findings]

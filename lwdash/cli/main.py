@@ -1,4 +1,4 @@
-"""The command line: `python -m lwdash …`, through the same engine and database as the pages."""
+"""The command line: `lwdash …`, through the same engine and database as the pages."""
 
 import argparse
 import contextlib
@@ -7,21 +7,42 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
-from lwdash.cli import analysis_records, exports, gc, linter_output, run_records, search_records, verify
-from lwdash.cli.arguments import GOALS, LIMITS, command_parser
-from lwdash.cli.waiting import say, wait, wait_for_search, working
+from lwdash.cli import (
+    analysis_records,
+    check_records,
+    exports,
+    gc,
+    linter_output,
+    run_records,
+    search_records,
+    target_records,
+    verify,
+)
+from lwdash.cli.arguments import command_parser
+from lwdash.cli.device_commands import run_device_command
+from lwdash.cli.progress_lines import ProgressLines, report_line
+from lwdash.cli.recommendation_records import recommendation_lines, recommendation_record
+from lwdash.cli.serve import serve
 from lwdash.datasets.data_settings import DataSettings
 from lwdash.engine import doctor, submit
-from lwdash.engine.file_inspection import inspect_as, inspect_file
-from lwdash.engine.home import DiskFull, check_room, explain_storage, files_size_bytes, open_home
-from lwdash.engine.linting import lint_data
+from lwdash.engine.devices.known_boards import board_limits, known_boards
+from lwdash.engine.home import DiskFull, explain_storage, open_home
+from lwdash.engine.new_experiment import (
+    InputFiles,
+    create_linted_experiment,
+    inspect_inputs,
+    inspect_local_file,
+    inspect_local_model,
+    prepare_inputs,
+)
 from lwdash.engine.scheduler import Engine
+from lwdash.engine.waiting import wait, wait_for_search, working
 from lwdash.errors import DataRefused, LwdashError, NotFound, UserMistake
-from lwdash.recipe import parse_recipe
+from lwdash.metrics.limits import LIMITS, limits_from_options
+from lwdash.recipe import Recipe, parse_recipe
+from lwdash.search.space import GOAL_NAMES
 from lwdash.settings import Settings, load_settings
 from storage import run_rows, runs
 from storage.analyses import SENSITIVITY
@@ -33,11 +54,16 @@ DONE, FAILED, USAGE = 0, 1, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns the exit code: 0 done, 1 a run failed, 2 the call cannot be used."""
-    options = command_parser(COMMANDS).parse_args(arguments)
+    """Run one command; return the exit code: 0 done, 1 a run failed, 2 wrong usage."""
+    parser = command_parser(COMMANDS)
+    options, further = parser.parse_known_args(arguments)
+    if options.name == "serve":
+        serve(options.port, options.address, further)
+    if further:
+        parser.error(f"unrecognized arguments: {' '.join(further)}")
     try:
         settings = load_settings()
-        with _disk_in_words(settings):
+        with _disk_errors_reported(settings):
             return options.command(options, settings, open_home(settings))
     except (UserMistake, StorageError) as error:
         return _complain(options, str(error), USAGE)
@@ -45,45 +71,94 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(options, str(error), FAILED)
     except KeyboardInterrupt:
         return _complain(options, "interrupted", FAILED)
-    except BrokenPipeError:  # the reader, `head` for example, has seen enough
+    except BrokenPipeError:  # the reader, for example `head`, has closed its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
 
 
 @contextlib.contextmanager
-def _disk_in_words(settings: Settings) -> Iterator[None]:
-    """Says a full disk, or a home that can no longer be written, in one sentence, wherever it was noticed."""
+def _disk_errors_reported(settings: Settings) -> Iterator[None]:
+    """Report a full disk, or an unwritable home, in one sentence, wherever it occurs."""
     try:
         yield
     except (UserMistake, BrokenPipeError):
         raise
     except Exception as error:
-        words = explain_storage(error, settings)
-        if words is None:
+        message = explain_storage(error, settings)
+        if message is None:
             raise
-        raise DiskFull(words) from error
+        raise DiskFull(message) from error
 
 
 def _inspect(options: argparse.Namespace, settings: Settings, store: Store) -> int:
-    sha256 = submit.add_local_file(store, options.model, "model")
-    facts = submit.model_facts(inspect_file(settings, store, sha256, "model"))
+    facts = submit.model_facts(inspect_local_model(settings, store, options.model, options.code))
     _print(options, facts.to_dict(), lambda: run_records.model_lines(facts))
     return DONE
 
 
 def _run(options: argparse.Namespace, settings: Settings, store: Store) -> int:
+    whole, checked = _measured(options, settings, store)
+    found = whole["runs"]
+    lines = [*check_records.exceeded_lines(checked), *recommendation_lines(whole["recommendation"])]
+    _print(options, whole, lambda: [*run_records.table_lines(found), *lines])
+    is_done = all(record["state"] == "succeeded" for record in found)
+    return DONE if is_done and check_records.are_kept(checked) else FAILED
+
+
+def _check(options: argparse.Namespace, settings: Settings, store: Store) -> int:
+    if not _limits(options):
+        names = ", ".join(f"--max-{limit.option.name}" for limit in LIMITS.values())
+        raise UserMistake(f"check needs at least one limit: {names}")
+    whole, checked = _measured(options, settings, store)
+    limits = whole["limits"]
+    _print(options, whole, lambda: check_records.markdown_lines(checked, whole["baseline"], limits))
+    return DONE if check_records.are_kept(checked) else FAILED
+
+
+def _measured(
+    options: argparse.Namespace, settings: Settings, store: Store
+) -> tuple[dict[str, Any], list[check_records.Checked]]:
+    """The record of all runs after their ends, and the checks of their limits."""
     recipes = [parse_recipe(text) for text in options.recipe]
-    with _begun(options, settings, store) as (experiment, engine):
+    limits = _limits(options)
+    with _begun(options, settings, store, recipes) as (experiment, engine):
         baseline, ids = submit.submit_runs(store, experiment, recipes)
-        wait(store, engine, sorted({baseline, *ids}))
+        wait(store, engine, sorted({baseline, *ids}), ProgressLines())
     found = [run_records.run_record(store.database, run_id) for run_id in ids]
+    checked = check_records.checked_runs(found, limits)
     whole = {
         "experiment": experiment,
         "baseline": run_records.run_record(store.database, baseline),
         "runs": found,
+        "recommendation": recommendation_record(store.database, experiment),
     }
-    _print(options, whole, lambda: run_records.table_lines(found))
-    return DONE if all(record["state"] == "succeeded" for record in found) else FAILED
+    if limits:
+        whole |= check_records.limits_record(checked, limits)
+    return whole, checked
+
+
+def _add(options: argparse.Namespace, settings: Settings, store: Store) -> int:
+    experiment = submit.known_experiment(store, options.experiment)
+    submit.expect_runs(settings)
+    baseline, run = submit.submit_file(
+        store, experiment, inspect_local_file(settings, store, options.file, "tflite")
+    )
+    with working(settings, store) as engine:
+        wait(store, engine, sorted({baseline, run}), ProgressLines())
+    record = run_records.run_record(store.database, run)
+    whole = {
+        "experiment": experiment,
+        "baseline": run_records.run_record(store.database, baseline),
+        "runs": [record],
+    }
+    _print(options, whole, lambda: run_records.table_lines([record]))
+    return DONE if record["state"] == "succeeded" else FAILED
+
+
+def _limits(options: argparse.Namespace) -> dict[str, float]:
+    """The given limits, as they are stored."""
+    names = [limit.option.name for limit in LIMITS.values()]
+    return limits_from_options({name: getattr(options, f"max_{name}") for name in names})
 
 
 def _search(options: argparse.Namespace, settings: Settings, store: Store) -> int:
@@ -91,14 +166,14 @@ def _search(options: argparse.Namespace, settings: Settings, store: Store) -> in
         search = submit.start_search(
             store,
             experiment,
-            goal=GOALS[options.goal],
+            goal=GOAL_NAMES[options.goal],
             budget=options.runs,
             formats=options.format,
             techniques=() if options.post_training else options.technique,
             sampler=options.sampler,
             seed=options.sampler_seed,
         )
-        wait_for_search(store, engine, search)
+        wait_for_search(store, engine, search, ProgressLines())
     record = search_records.search_record(store.database, search)
     _print(options, record, lambda: search_records.search_lines(record))
     is_fruitless = record["runs"] and not any(run["state"] == "succeeded" for run in record["runs"])
@@ -106,61 +181,32 @@ def _search(options: argparse.Namespace, settings: Settings, store: Store) -> in
 
 
 @contextlib.contextmanager
-def _begun(options: argparse.Namespace, settings: Settings, store: Store) -> Iterator[tuple[int, Engine]]:
-    """The experiment that the options describe, with what the linter says of its rows, and an engine that works."""
-    files = [options.model, options.data, options.eval, options.calibration]
-    check_room(settings, files_size_bytes(path for path in files if path is not None))
-    submit.expect_runs(settings)
-    model_row, data_row, data_settings, own_parts = _read(options, settings, store)
-    given = {
-        key: value * factor
-        for name, (key, factor, _, _) in LIMITS.items()
-        if (value := getattr(options, f"max_{name}")) is not None
-    }
-    model = submit.model_facts(model_row)
-    fitted = submit.fit(model, submit.data_facts(data_row), data_settings)
-    say(f"task: {submit.task_to_measure(model, fitted, data_settings.task)} ({fitted.task_note})")
-    for warning in fitted.warnings:
-        say(f"note: {warning}")
+def _begun(
+    options: argparse.Namespace, settings: Settings, store: Store, recipes: Sequence[Recipe] | None = None
+) -> Iterator[tuple[int, Engine]]:
+    """The experiment that the options describe, and a working engine. recipes: those that will run, if known."""
+    filled = board_limits(known_boards(settings, store, ""), options.board) if options.board else {}
+    limits = filled | _limits(options)
+    inputs = prepare_inputs(settings, store, _files(options), _data_settings(options), report_line, recipes)
     with working(settings, store) as engine:
-        linted = lint_data(
-            settings, store, model_row=model_row, data_row=data_row, chosen=data_settings, own_parts=own_parts
-        )
-        for line in linter_output.summary_lines(linted):
-            say(line)
-        if linted.stop is not None:
-            raise DataRefused(f"{linted.stop.what} No run was started. {linted.stop.advice}")
-        experiment = submit.create_experiment(
+        experiment = create_linted_experiment(
+            settings,
             store,
+            inputs,
             name=options.experiment or options.model.stem,
-            model_row=model_row,
-            data_row=data_row,
-            settings=data_settings,
-            own_parts=own_parts,
-            limits=given or None,
+            limits=limits or None,
             threads=options.threads,
+            report=report_line,
         )
         yield experiment, engine
 
 
-def _read(
-    options: argparse.Namespace, settings: Settings, store: Store
-) -> tuple[dict[str, Any], dict[str, Any], DataSettings, dict[str, dict[str, Any]]]:
-    """The rows of the model and the data file, how the data is read, and files of their own for single parts."""
-    given = {"evaluation": options.eval, "calibration": options.calibration}
-    files = {
-        "model": options.model,
-        "data": options.data,
-        **{k: v for k, v in given.items() if v is not None},
-    }
+def _files(options: argparse.Namespace) -> InputFiles:
+    return InputFiles(options.model, options.data, options.eval, options.calibration, options.code)
 
-    def inspected(part: str, path: Path) -> dict[str, Any]:
-        kind = "model" if part == "model" else "data"
-        return inspect_file(settings, store, submit.add_local_file(store, path, kind), kind)
 
-    with ThreadPoolExecutor(len(files)) as pool:
-        rows = dict(zip(files, pool.map(inspected, files, files.values()), strict=True))
-    chosen = DataSettings(
+def _data_settings(options: argparse.Namespace) -> DataSettings:
+    return DataSettings(
         label="" if options.no_label else options.label,
         classes=options.classes or None,
         has_header=options.header,
@@ -171,16 +217,12 @@ def _read(
         task=options.task,
         trusts_labels=options.trust_labels,
     )
-    model_row, data_row = rows.pop("model"), rows.pop("data")
-    return model_row, inspect_as(settings, store, data_row, chosen.to_dict()), chosen, rows
 
 
 def _lint(options: argparse.Namespace, settings: Settings, store: Store) -> int:
-    model_row, data_row, chosen, own_parts = _read(options, settings, store)
-    submit.fit(submit.model_facts(model_row), submit.data_facts(data_row), chosen)
-    linted = lint_data(
-        settings, store, model_row=model_row, data_row=data_row, chosen=chosen, own_parts=own_parts
-    )
+    inputs = inspect_inputs(settings, store, _files(options), _data_settings(options))
+    submit.fit(submit.model_facts(inputs.model), submit.data_facts(inputs.data), inputs.chosen)
+    linted = inputs.lint(settings, store)
     if linted.error:
         raise DataRefused(linted.error)
     _print(options, linter_output.findings_record(linted), lambda: linter_output.findings_lines(linted))
@@ -196,24 +238,50 @@ def _runs(options: argparse.Namespace, settings: Settings, store: Store) -> int:
 def _show(options: argparse.Namespace, settings: Settings, store: Store) -> int:
     record = run_records.run_record(store.database, options.run, with_layers=options.layers)
     lines = run_records.show_lines(record)
-    problem = file_problem(store, run_rows.get_run(store.database, options.run) or {"tflite_sha256": None})
+    run = run_rows.get_run(store.database, options.run)
+    problem = file_problem(store, run) if run else None
     record["file_problem"] = problem
-    _print(options, record, lambda: [*lines, *([f"{problem}; {REMEDY}"] if problem else [])])
+    best = recommendation_record(store.database, run.experiment_id) if run else None
+    record["recommendation"] = best
+    more = [*([f"{problem}; {REMEDY}"] if problem else []), *recommendation_lines(best)]
+    _print(options, record, lambda: [*lines, *more])
     return DONE
 
 
 def _sensitivity(options: argparse.Namespace, settings: Settings, store: Store) -> int:
     analysis = submit.start_analysis(store, options.run, SENSITIVITY)
     with working(settings, store) as engine:
-        wait(store, engine, [analysis])
+        wait(store, engine, [analysis], ProgressLines())
     record = analysis_records.analysis_record(store.database, options.run, SENSITIVITY)
     _print(options, record, lambda: analysis_records.sensitivity_lines(record))
     return DONE if record["state"] == "succeeded" else FAILED
 
 
+def _targets(options: argparse.Namespace, settings: Settings, store: Store) -> int:
+    asked = [submit.measure_on_target(store, options.run, name) for name in dict.fromkeys(options.on)]
+    if asked:
+        with working(settings, store) as engine:
+            wait(store, engine, asked, ProgressLines())
+    record = target_records.targets_record(store.database, options.run)
+    _print(options, record, lambda: target_records.target_lines(record))
+    return DONE
+
+
+def _device(options: argparse.Namespace, settings: Settings, store: Store) -> int:
+    record, lines = run_device_command(options, settings, store)
+    _print(options, record, lambda: lines)
+    return FAILED if record.get("state") in ("failed", "cancelled") else DONE
+
+
+def _boards(options: argparse.Namespace, settings: Settings, store: Store) -> int:
+    record = target_records.boards_record(store.database, known_boards(settings, store, ""), options.run)
+    _print(options, record, lambda: target_records.board_lines(record))
+    return DONE
+
+
 def _export(options: argparse.Namespace, settings: Settings, store: Store) -> int:
     row = run_rows.get_run(store.database, options.run)
-    if row is None or row["tflite_sha256"] is None or row["state"] != "succeeded":
+    if row is None or row.tflite_sha256 is None or not row.has_succeeded:
         raise NotFound(
             f"run {options.run} has no file to export" if row else f"there is no run {options.run}"
         )
@@ -223,9 +291,17 @@ def _export(options: argparse.Namespace, settings: Settings, store: Store) -> in
         written = exports.write_c_array(store, options.run, options.out)
         _print(options, written, lambda: [f"{written['file']} and {written['header']}"])
         return DONE
+    if options.project:
+        record = exports.write_project(settings, store, options.run, options.out)
+        _print(options, record, lambda: [f"{record['file']}: {record['size_bytes']:,} bytes"])
+        return DONE
+    if options.stored:
+        record = exports.write_stored(store, options.run, options.out)
+        _print(options, record, lambda: [f"{record['file']}: {record['size_bytes']:,} bytes"])
+        return DONE
     shutil.copyfile(tflite_path(store, row), options.out)
-    answer = {"run": options.run, "file": str(options.out), "size_bytes": options.out.stat().st_size}
-    _print(options, answer, lambda: [f"{answer['file']}: {answer['size_bytes']:,} bytes"])
+    record = {"run": options.run, "file": str(options.out), "size_bytes": options.out.stat().st_size}
+    _print(options, record, lambda: [f"{record['file']}: {record['size_bytes']:,} bytes"])
     return DONE
 
 
@@ -240,10 +316,10 @@ def _capsule(options: argparse.Namespace, settings: Settings, store: Store) -> i
 def _verify(options: argparse.Namespace, settings: Settings, store: Store) -> int:
     def work(own: Settings, own_store: Store, ids: Sequence[int]) -> None:
         with working(own, own_store) as engine:
-            wait(own_store, engine, ids)
+            wait(own_store, engine, ids, ProgressLines())
 
     given = {"model": options.model, "data": options.data, "evaluation": options.eval}
-    given["calibration"] = options.calibration
+    given |= {"calibration": options.calibration, "code": options.code}
     report = verify.verify(options.capsule, settings, work, given)
     _print(options, report, lambda: verify.lines(report))
     return DONE if report["reproduced"] else FAILED
@@ -254,7 +330,7 @@ def _cancel(options: argparse.Namespace, settings: Settings, store: Store) -> in
     if row is None:
         raise NotFound(f"there is no run {options.run}")
     if not runs.cancel(store.database, options.run):
-        raise UserMistake(f"run {options.run} has already ended: {row['state']}")
+        raise UserMistake(f"run {options.run} has already ended: {row.state}")
     _print(
         options, {"run": options.run, "cancelled": True}, lambda: [f"run {options.run} is being cancelled"]
     )
@@ -283,7 +359,7 @@ def _print(options: argparse.Namespace, whole: Mapping[str, Any], lines: Any) ->
 
 
 def _complain(options: argparse.Namespace, text: str, code: int) -> int:
-    say(f"lwdash: {text}")
+    report_line(f"lwdash: {text}")
     if options.json:
         print(json.dumps({"error": text}))
     return code
@@ -292,11 +368,16 @@ def _complain(options: argparse.Namespace, text: str, code: int) -> int:
 COMMANDS = {
     "inspect": _inspect,
     "run": _run,
+    "check": _check,
+    "add": _add,
     "search": _search,
     "lint": _lint,
     "runs": _runs,
     "show": _show,
     "sensitivity": _sensitivity,
+    "targets": _targets,
+    "boards": _boards,
+    "device": _device,
     "export": _export,
     "capsule": _capsule,
     "verify": _verify,

@@ -1,4 +1,4 @@
-"""Runs as the command line gives them: one flat record each, null where nothing was measured."""
+"""Runs as records of the command line: one flat record each, null where nothing was measured."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,12 +9,15 @@ from lwdash.advice.evidence import Evidence
 from lwdash.advice.run_findings import findings
 from lwdash.errors import NotFound
 from lwdash.keras_models.model_facts import ModelFacts
+from lwdash.targets.boards import load_boards
+from lwdash.targets.result_columns import COLUMNS, npu_of, target_columns
 from storage import run_rows
 from storage.experiments import experiment_names, find_experiments
 from storage.frames import newest_runs
+from storage.target_results import chosen_targets
 
-FIGURES = (
-    "size_bytes", "gzip_bytes", "huffman_bytes", "accuracy", "accuracy_ci", "baseline_accuracy", "macro_f1",
+METRICS = (
+    "size_bytes", "stored_bytes", "gzip_bytes", "huffman_bytes", "accuracy", "accuracy_ci", "baseline_accuracy", "macro_f1",
     "baseline_macro_f1", "mae", "baseline_mae",
     "rmse", "baseline_rmse", "r2", "baseline_r2", "reconstruction_error", "baseline_reconstruction_error", "agreement",
     "sqnr_db", "kl_nats", "verdict", "latency_ms_p50", "latency_ms_p90", "latency_ms_p99", "speedup", "speedup_ci",
@@ -22,7 +25,7 @@ FIGURES = (
     "agreement_rows", "answers_per_row", "arena_bytes", "arena_reason", "output_findings",
     "positions", "mean_iou", "baseline_mean_iou", "iou", "baseline_iou", "is_baseline_below_chance",
 )  # fmt: skip
-MOST_LISTED = 1000
+MAX_LISTED = 1000
 
 
 def run_record(engine: Engine, run_id: int, *, with_layers: bool = False) -> dict[str, Any]:
@@ -31,42 +34,43 @@ def run_record(engine: Engine, run_id: int, *, with_layers: bool = False) -> dic
     if row is None:
         raise NotFound(f"there is no run {run_id}")
     detail = run_rows.get_detail(engine, run_id)
-    compressed, figures = detail["compressed"] or {}, row["figures"] or {}
+    compressed, figures = detail.compressed, dict(row.metrics)
+    if targets := detail.measured.get("targets"):
+        npu = npu_of(chosen_targets(engine, row.experiment_id))
+        figures |= target_columns(targets, load_boards().assumptions, npu)
     stages = [
         {"name": s["name"], "seconds": s["seconds"], "cached": s["cached"], "facts": s["facts"]}
         for s in compressed.get("stages", [])
     ]
     record = {
-        "id": row["id"],
-        "recipe": row["recipe"],
-        "state": row["state"],
-        "error": row["error"],
-        "artifact": row["tflite_sha256"] if row["state"] == "succeeded" else None,
-        **{key: figures.get(key) for key in FIGURES},
+        "id": row.id,
+        "recipe": row.recipe,
+        "state": row.state,
+        "error": row.error,
+        "artifact": row.tflite_sha256 if row.has_succeeded else None,
+        **{key: figures.get(key) for key in (*METRICS, *COLUMNS)},
         "skipped": compressed.get("skipped", []),
-        "findings": _findings(row["recipe"], figures, compressed, detail["measured"] or {}),
+        "findings": _findings(row.recipe, figures, compressed, detail.measured),
         "stages": stages,
-        "seconds": row["finished_at"] - row["started_at"]
-        if row["finished_at"] and row["started_at"]
-        else None,
+        "seconds": row.seconds,
         "rows": figures.get("rows"),
         "verdict_text": figures.get("verdict_text"),
         "host": figures.get("host"),
         "xnnpack": figures.get("xnnpack"),
     }
     if with_layers:
-        layers = (detail["measured"] or {}).get("layers", [])
+        layers = detail.measured.get("layers", [])
         record["layers"] = layers
         record["layer_bytes"] = sum(layer["bytes"] for layer in layers) if layers else None
         record["overhead_bytes"] = figures.get("overhead_bytes")
-        record["bytes_by_kind"] = (detail["measured"] or {}).get("ledger")
+        record["bytes_by_kind"] = detail.measured.get("ledger")
     return record
 
 
 def _findings(
     recipe: str, figures: Mapping[str, Any], compressed: Mapping[str, Any], measured: Mapping[str, Any]
 ) -> list[dict[str, str]]:
-    """What stands out in a run, as on its page; empty for one that has not been measured."""
+    """Findings on a run, as on its page; empty for a run that has not been measured."""
     if not figures:
         return []
     return [
@@ -75,12 +79,12 @@ def _findings(
 
 
 def run_records(engine: Engine, experiment: str | None) -> list[dict[str, Any]]:
-    """The newest runs, at most MOST_LISTED, of one experiment by name or of all. Raises NotFound for an unknown name."""
+    """The newest runs, at most MAX_LISTED, of one experiment by name or of all. Raises NotFound for an unknown name."""
     ids = None if experiment is None else find_experiments(engine, experiment)
     if ids == []:
         known = ", ".join(experiment_names(engine, 20)) or "none"
         raise NotFound(f"there is no experiment {experiment!r} (there are: {known})")
-    return [run_record(engine, run_id) for run_id in reversed(newest_runs(engine, ids, MOST_LISTED))]
+    return [run_record(engine, run_id) for run_id in reversed(newest_runs(engine, ids, MAX_LISTED))]
 
 
 def table_lines(records: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -106,7 +110,7 @@ def show_lines(record: Mapping[str, Any]) -> list[str]:
         if key not in ("layers", "stages", "skipped", "xnnpack", "findings")
     ]
     if record.get("xnnpack"):
-        lines.append(f"fast kernels: {xnnpack_words(record['xnnpack'])}")
+        lines.append(f"fast kernels: {xnnpack_text(record['xnnpack'])}")
     lines += [
         f"stage {s['name']}: {s['seconds']:.2f} s{' (cached)' if s['cached'] else ''}"
         for s in record["stages"]
@@ -118,7 +122,7 @@ def show_lines(record: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def xnnpack_words(found: Mapping[str, Any]) -> str:
+def xnnpack_text(found: Mapping[str, Any]) -> str:
     """`XNNPACK runs 12 operators in 2 parts; outside of it: CONV_2D ×2 (conv_1, conv_2)`."""
     parts = f"{found['partitions']} part{'s' * (found['partitions'] != 1)}"
     outside = [
@@ -137,11 +141,14 @@ def model_lines(facts: ModelFacts) -> list[str]:
     ports = [f"{t.name} {_shape(t.shape)} {t.dtype}" for t in (*facts.inputs, *facts.outputs)]
     split = len(facts.inputs)
     lines = [
-        f"{facts.name}: {facts.class_name}, {facts.format}, Keras {facts.keras_version}",
+        f"{facts.name}: {facts.class_name}, {facts.format}, {facts.written_by}",
         f"inputs: {'; '.join(ports[:split])}",
         f"outputs: {'; '.join(ports[split:])}",
-        f"parameters: {facts.parameters:,}, likely task: {facts.task or 'not told by the file'}",
+        f"parameters: {facts.parameters:,}, likely task: {facts.task or 'unknown'}",
     ]
+    if facts.code is not None:
+        network = f"with network: {facts.code.network}" if facts.code.network else "run without network"
+        lines.append(f"code: {facts.code.name}, SHA-256 {facts.code.sha256[:12]}…, {network}")
     width = max((len(layer.path) for layer in facts.layers), default=0)
     for layer in facts.layers:
         lines.append(
@@ -163,12 +170,12 @@ def _cells(record: Mapping[str, Any]) -> tuple[str, ...]:
         _number(record["gzip_bytes"], "{:,}"),
         _quality(record),
         _number(record["speedup"], "{:.2f}×"),
-        record["verdict"] or "–",
+        "not significant" if record["verdict"] == "cannot tell" else record["verdict"] or "–",
     )
 
 
 def _quality(record: Mapping[str, Any]) -> str:
-    """The figure that its task is judged by."""
+    """The main metric of its task."""
     forms = {
         "accuracy": "{:.2%}",
         "reconstruction_error": "MSE {:.4g}",

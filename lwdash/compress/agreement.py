@@ -1,10 +1,11 @@
-"""Every produced .tflite against what it was made from, on real rows: a wrong file is a failure, never a green run."""
+"""Checks every produced .tflite against its source, on real rows: a wrong file makes the run fail."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from lwdash.contract import Rows
 from lwdash.errors import ResultRejected
 from lwdash.measure.accuracy import sqnr_db
 from lwdash.measure.fidelity import output_fidelity, task_of_output
@@ -13,24 +14,23 @@ from lwdash.measure.runner import Runner
 FLOAT_TOLERANCE = 2e-3
 """Largest difference between Keras and float .tflite, relative to the largest output, that rounding explains."""
 SMALLEST_SCALE = 1e-2
-"""Outputs of less reach are differences of larger numbers, as far as nothing else tells."""
+"""Outputs with a smaller reach may be differences of larger numbers."""
 ROUNDING = 2.0**-22
 """Two roundings of a float32."""
 MIN_SQNR_DB = 3.0
-"""Below this an output is lost: its error has more than half the power of its signal. A file that lost all of its outputs is
-rejected; one that lost some is measured, and its verdict and findings name them."""
-
-Rows = Mapping[str, np.ndarray]
+"""Below this an output is lost: its error has more than half the power of its signal. A file that lost all of
+its outputs is rejected. One that lost some is measured, and its verdict and findings name them.
+"""
 
 
 def predict(model: Any, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """A live model's outputs, one array an output, in the model's order."""
+    """A live model's outputs, one array per output, in the model's order."""
     outputs = model.predict(list(inputs) if len(inputs) > 1 else inputs[0], verbose=0, batch_size=32)
     return [np.asarray(v) for v in outputs] if isinstance(outputs, (list, tuple)) else [np.asarray(outputs)]
 
 
 def check_export(expected: Sequence[np.ndarray], data: bytes, rows: Rows) -> tuple[bytes, dict[str, Any]]:
-    """A float .tflite with its outputs in the order of `expected`, what the Keras model answers on `rows`.
+    """A float .tflite with its outputs in the order of `expected`, the Keras model's outputs on `rows`.
 
     Raises ResultRejected where the two disagree.
     """
@@ -56,10 +56,10 @@ def check_export(expected: Sequence[np.ndarray], data: bytes, rows: Rows) -> tup
 
 
 def check_packed(source: bytes, packed: bytes, rows: Rows) -> float | None:
-    """SQNR in dB of the packed file's worst output against its source; None where nothing differs.
+    """SQNR in dB of the packed file's worst output compared with its source; None where nothing differs.
 
-    Raises ResultRejected when the file is no longer the model: each of its outputs is lost (MIN_SQNR_DB), or answers the
-    same in every row where the source does not.
+    Raises ResultRejected when the file no longer matches the model: each of its outputs is lost
+    (MIN_SQNR_DB), or is constant where the source varies.
     """
     expected, got = (list(Runner(data).run(rows).values()) for data in (source, packed))
     found = [sqnr_db(theirs, ours) for theirs, ours in zip(expected, got, strict=True)]
@@ -67,31 +67,32 @@ def check_packed(source: bytes, packed: bytes, rows: Rows) -> float | None:
     lost = [_loss(theirs, ours, sqnr) for theirs, ours, sqnr in zip(expected, got, found, strict=True)]
     if lost and all(lost):
         raise ResultRejected(
-            f"the quantized file no longer computes the model on {_count(rows)} calibration rows: "
-            f"{'; '.join(words for words in dict.fromkeys(lost) if words)}. Keep more of the model in float (mixed, "
-            "dynamic), or use int16x8. If other recipes fail too, check that the calibration rows are scaled as in training"
+            f"the quantized file no longer matches the model on {_count(rows)} calibration rows: "
+            f"{'; '.join(text for text in dict.fromkeys(lost) if text)}. Keep more of the model in float "
+            "(mixed, dynamic), or use int16x8. If other recipes fail too, check that the calibration "
+            "rows are scaled as in training"
         )
     return min(known, default=None)
 
 
 def _loss(theirs: np.ndarray, ours: np.ndarray, sqnr: float | None) -> str:
-    """How an output was lost, as a clause; empty where it was not."""
+    """The loss of an output, as a clause; empty without a loss."""
     reach = f"{float(theirs.min()):.3g} … {float(theirs.max()):.3g}"
     fidelity = output_fidelity(task_of_output(theirs), "", ours, theirs)
     if fidelity.is_constant and not fidelity.targets:
-        return f"it answers {float(ours.flat[0]):.3g} in every row, where the answers are {reach}"
+        return f"its output is {float(ours.flat[0]):.3g} in every row, but the source's are {reach}"
     if fidelity.targets and all(target.is_constant for target in fidelity.targets):
-        return f"it answers the same numbers in every row, where the answers are {reach}"
+        return f"its outputs are the same in every row, but the source's are {reach}"
     if sqnr is not None and sqnr < MIN_SQNR_DB:
         return (
-            f"its answers are {float(ours.min()):.3g} … {float(ours.max()):.3g} where the model's are {reach}, an SQNR of "
-            f"{sqnr:.1f} dB (at least {MIN_SQNR_DB:g} dB is accepted)"
+            f"its outputs are {float(ours.min()):.3g} … {float(ours.max()):.3g}, but the source's are "
+            f"{reach}, an SQNR of {sqnr:.1f} dB (the minimum is {MIN_SQNR_DB:g} dB)"
         )
     return ""
 
 
 def _is_rounding(apart: float, reach: float, data: bytes, rows: Rows, output: int) -> bool:
-    """Whether rounding explains a difference in a small output: the sums before it may be much larger than it is."""
+    """True if rounding explains a difference in a small output: the sums before it may be much larger than it is."""
     if not any(np.issubdtype(values.dtype, np.floating) for values in rows.values()):
         return reach < SMALLEST_SCALE and apart <= FLOAT_TOLERANCE * SMALLEST_SCALE
     shifted = {
@@ -103,7 +104,7 @@ def _is_rounding(apart: float, reach: float, data: bytes, rows: Rows, output: in
 
 
 def match_outputs(expected: Sequence[np.ndarray], got: Sequence[np.ndarray]) -> tuple[list[int], float]:
-    """For each expected output the index of the one that is it, and the largest difference then."""
+    """For each expected output the index of its counterpart, and the largest difference in this assignment."""
     free = list(range(len(got)))
     order, largest = [], 0.0
     for values in expected:

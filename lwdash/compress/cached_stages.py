@@ -1,4 +1,4 @@
-"""Stages of a run: made once, kept under the hash of all that went in, and reported with what they took."""
+"""Stages of a run: computed once, cached under the hash of all inputs, and reported with their cost."""
 
 import hashlib
 import json
@@ -6,13 +6,14 @@ import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
 import lwdash
+from lwdash.contract import Skipped
 
 LIBRARIES = (
     "tensorflow",
@@ -25,21 +26,21 @@ LIBRARIES = (
 
 
 class Cache(Protocol):
-    """Where stages are kept between processes."""
+    """Storage of stages between processes."""
 
     def get(self, key: str) -> tuple[Path, dict[str, Any]] | None:
-        """The stage's file and facts, if it was made before."""
+        """The file and facts of a stage; None where it is not stored."""
 
     def put(self, key: str, kind: str, data: bytes | Path, facts: Mapping[str, Any], seconds: float) -> None:
-        """Keeps a stage, from its bytes or a file."""
+        """Store a stage, given as bytes or as a file."""
 
     def making(self, key: str) -> AbstractContextManager[None]:
-        """Waits until nobody else makes this stage; who comes in has to look whether it is there by now."""
+        """Wait until no other process computes this stage. Call `get` again inside: it may be stored by then."""
 
 
 @dataclass(frozen=True)
 class StageReport:
-    """One stage of a run as shown to people; `seconds` is what it took now, near 0 when cached."""
+    """One stage of a run as shown on the page; `seconds` is the time in this run, near 0 when cached."""
 
     name: str
     seconds: float
@@ -50,25 +51,27 @@ class StageReport:
 
 
 @dataclass(frozen=True)
-class Made:
-    """A stage's product: its bytes, and what is known about it."""
+class StageProduct:
+    """The bytes of a stage and facts about them, JSON-able."""
 
     data: bytes
     facts: Mapping[str, Any]
 
 
 class Stages:
-    """Makes stages or finds them made; `reports` has those of the run at hand, each once."""
+    """Takes stages from the cache or computes them; `reports` lists those of the current run, each once."""
 
     def __init__(self, cache: Cache):
         self.cache = cache
         self.reports: list[StageReport] = []
 
-    def make(self, name: str, kind: str, key: str, make: Callable[[], Made]) -> Made:
-        """A stage from the cache, or made and kept; a stage made inside another counts for itself alone."""
+    def make(self, name: str, kind: str, key: str, make: Callable[[], StageProduct]) -> StageProduct:
+        """A stage from the cache, or a new one that is stored there. Stages computed inside it report their
+        own seconds.
+        """
         started, nested = time.monotonic(), len(self.reports)
 
-        def seconds_taken() -> float:
+        def own_seconds() -> float:
             inner = sum(report.seconds for report in self.reports[nested:])
             return max(0.0, time.monotonic() - started - inner)
 
@@ -78,18 +81,23 @@ class Stages:
                 started = time.monotonic()
                 found = self.cache.get(key)
                 if not found:
-                    made = make()
-                    self.cache.put(key, kind, made.data, made.facts, seconds_taken())
+                    product = make()
+                    self.cache.put(key, kind, product.data, product.facts, own_seconds())
         if found:
-            made = Made(found[0].read_bytes(), found[1])
-        seconds = seconds_taken()
-        facts = {k: v for k, v in made.facts.items() if k != "skipped"}
-        skipped = made.facts.get("skipped", ())
+            product = StageProduct(found[0].read_bytes(), found[1])
+        seconds = own_seconds()
+        facts = {k: v for k, v in product.facts.items() if k != "skipped"}
+        skipped = product.facts.get("skipped", ())
         if all(report.name != name for report in self.reports):
             self.reports.append(
                 StageReport(name, seconds, found is not None, _peak_memory_mb(), facts, skipped)
             )
-        return made
+        return product
+
+
+def skipped_facts(skipped: Sequence[Skipped]) -> list[dict[str, str]]:
+    """Skipped layers as the fact "skipped" of a stage, JSON-able."""
+    return [asdict(one) for one in skipped]
 
 
 def content_key(parts: Mapping[str, Any]) -> str:

@@ -6,22 +6,22 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
-from lwdash.compress.agreement import Rows, check_packed
-from lwdash.contract import Convert, Packed
+from lwdash.compress.agreement import check_packed
+from lwdash.contract import Convert, Packed, Rows
 from lwdash.errors import InternalFault, RecipeError
 from lwdash.export.unrolled_loops import LOOPS
 from lwdash.measure.runner import check_kernels
-from lwdash.quantize.input_types import rows_as_taken
+from lwdash.quantize.input_types import rows_in_file_types
 from lwdash.quantize.read_back import computed, float_operators
 from lwdash.techniques import needs_rows
 
 WRONG_SQNR_DB = 10.0
-"""An integer file below this is not taken where another way gives a better one."""
+"""An integer file below this is not used if another quantizer gives a better one."""
 POOR_SQNR_DB = 20.0
-"""Where no file is better than this, the slow way is tried as well."""
+"""If no file is better than this, the slow quantizer is tried as well."""
 FIRST, LAST = "litert-quantizer", "TFLiteConverter"
-CONVERTERS_OWN = {"backend": "tflite", "ranges": "minmax", "algorithm": "minmax"}
-"""Parameters that TFLiteConverter takes one value of only."""
+CONVERTERS_OWN = {"backend": "tflite", "ranges": "minmax", "algorithm": "default"}
+"""Parameters that TFLiteConverter supports with only one value."""
 
 
 @dataclass(frozen=True)
@@ -49,19 +49,19 @@ def pack(
 ) -> tuple[Packed, float | None]:
     """A tflite-stage technique's file and its SQNR in dB against `source` on the rows `compared`.
 
-    A technique with `other_ways` is asked for them until one is integer throughout and agrees with the source. Where
-    none does, or all agree poorly, TFLiteConverter makes the file anew from the model, for every technique that can ask
-    it. Raises an error that names every way when none works.
-    unroll: gives the float file again, recurrent layers as single steps; None where that is not possible.
+    The quantizers of `other_ways` are tried until one file is integer throughout and agrees with the source.
+    If none does, or all agree poorly, TFLiteConverter makes the file from the model, for every technique that
+    supports it. Raises an error that names every quantizer when none works.
+    unroll: returns the float file with recurrent layers as single steps; None where that is not possible.
     """
-    rows = None if rows is None else rows_as_taken(source, rows)
+    rows = None if rows is None else rows_in_file_types(source, rows)
     found: list[_Found] = []
     failed: dict[str, InternalFault] = {}
 
     has_ways = hasattr(technique, "other_ways")
 
     def try_out(way: str, make: Callable[[], Packed]) -> bool:
-        """Whether no other way can be better."""
+        """True if no other quantizer can be better."""
         try:
             packed = make()
             check_kernels(packed.data)
@@ -98,7 +98,7 @@ def _ways(
     convert: Convert,
     unroll: Callable[[], bytes | None],
 ) -> Iterator[tuple[str, Callable[[], Packed]]]:
-    """(name, what makes the file) of every way, the quickest first."""
+    """(name, function that makes the file) of every quantizer, the quickest first."""
     yield FIRST, partial(technique.apply, source, params, rows, convert)
     if not hasattr(technique, "other_ways"):
         return
@@ -118,7 +118,7 @@ def _ways(
 def _last_way(
     technique: ModuleType, source: bytes, params: Any, rows: Rows | None, convert: Convert
 ) -> Iterator[tuple[str, Callable[[], Packed]]]:
-    """TFLiteConverter on the Keras model, where the technique can ask it: slow, and it may end the process on loops."""
+    """TFLiteConverter on the Keras model, for techniques that support it: slow, and it may crash on loops."""
     if getattr(params, "backend", "") != "litert":
         return
     if needs_rows(technique.NAME, params) and {operator.kind for operator in computed(source)} & LOOPS:
@@ -134,12 +134,12 @@ def _last_way(
 
 
 def _failure(failed: Mapping[str, InternalFault]) -> InternalFault:
-    """The first way's error, with what became of the others."""
+    """The first quantizer's error, with the results of the others."""
     (_, first), *others = failed.items()
     if not others:
         return first
     tried = "; ".join(f"{way}: {str(error)[:200]}" for way, error in others)
-    return type(first)(f"{first}. Other ways were tried and failed too: {tried}")
+    return type(first)(f"{first}. Other quantizers failed too: {tried}")
 
 
 def _is_poor(found: _Found) -> bool:
@@ -150,4 +150,4 @@ def _shortfall(found: _Found) -> str:
     floats = found.rank[1]
     error = f"SQNR {found.sqnr_db:.1f} dB" if _is_poor(found) else ""
     left = f"{floats} operator{'s' * (floats != 1)} in float32" if floats else ""
-    return ", ".join(words for words in (error, left) if words) or "it agrees less"
+    return ", ".join(message for message in (error, left) if message) or "it agrees less"

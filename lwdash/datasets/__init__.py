@@ -1,1 +1,1 @@
-"""CSV files of samples, turned into the arrays that a model takes."""
+"""Sample files, converted to the arrays that a model takes."""

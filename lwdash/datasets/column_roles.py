@@ -1,12 +1,13 @@
-"""Assignment of CSV columns to the inputs of a model, and the errors when they do not fit."""
+"""Assignment of columns to the inputs of a model, with error messages for columns that do not match."""
 
 import difflib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from lwdash.datasets.array_inputs import assign_arrays
 from lwdash.datasets.data_facts import DataFacts, LabelCandidate, brief_names
 from lwdash.datasets.data_settings import DataSettings
+from lwdash.datasets.input_fit import InputFit
 from lwdash.datasets.labels.label_columns import is_label_name
 from lwdash.datasets.labels.task import Tensor
 from lwdash.datasets.preprocessing.language import Columns, Resize, parse_preprocess
@@ -16,23 +17,11 @@ from lwdash.datasets.sample_shapes import fitting_shape, shape_text, values_need
 from lwdash.errors import DataRefused
 
 
-@dataclass(frozen=True)
-class InputFit:
-    """One input of the model. columns: indices of the CSV's columns in the order they are read; shape: of one
-    row after pre-processing, every length known."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    columns: tuple[int, ...]
-    columns_text: str
-
-
 def can_assign(
-    facts: DataFacts, settings: DataSettings, inputs: Sequence[Tensor], taken: Sequence[int]
+    facts: DataFacts, settings: DataSettings, inputs: Sequence[Tensor], used: Sequence[int]
 ) -> bool:
-    """Whether the columns that are not `taken` fit the inputs."""
-    away = set(taken)
+    """True if the columns that are not in `used` match the inputs."""
+    away = set(used)
     free = [i for i in range(facts.columns) if i not in away]
     try:
         assign_columns(facts, settings, inputs, free, None)
@@ -56,8 +45,10 @@ def assign_columns(
     if unknown:
         known = ", ".join(i[0] for i in inputs)
         raise DataRefused(
-            f"pre-processing names input '{unknown[0]}', which the model has not (inputs: {known})."
+            f"pre-processing names input '{unknown[0]}', which the model does not have (inputs: {known})."
         )
+    if {i for i, _ in facts.shapes} & set(free):
+        return assign_arrays(facts, preprocess, inputs, free)
     groups = _by_name(facts, inputs, free)
     if groups is None:
         groups = _by_order(facts, settings, inputs, free, label)
@@ -68,7 +59,7 @@ def assign_columns(
         if not columns:
             raise DataRefused(_received(facts, name, shape, columns, label))
         _refuse_text(facts, columns, name)
-        after = output_shape(steps, len(columns))
+        after = output_shape(steps, (len(columns),))
         fitted = fitting_shape(after, shape)
         if fitted is None:
             raise DataRefused(_received(facts, name, shape, columns, label, after if steps else None))
@@ -79,8 +70,7 @@ def assign_columns(
 
 
 def _by_name(facts: DataFacts, inputs: Sequence[Tensor], free: list[int]) -> list[list[int]] | None:
-    """Columns whose names begin with an input's name (img_0, img.1, img 2, img3): for every input, or not at
-    all."""
+    """Columns whose names begin with an input's name (img_0, img.1, img 2, img3): found for every input, or for none."""
     if len(inputs) < 2:
         return None
     groups: list[list[int]] = [[] for _ in inputs]
@@ -113,10 +103,10 @@ def _by_order(
     if resized or any(n is None for n in needed) or sum(n or 0 for n in needed) != len(free):
         total = "an unknown number of" if any(n is None for n in needed) else str(sum(n or 0 for n in needed))
         raise DataRefused(
-            f"{len(free)} columns left after the label ({brief_names([facts.names[i] for i in free])}); the "
-            f"model's {len(inputs)} inputs take {total}: {wanted}. Give the columns names that begin with "
-            f"their input's name ({inputs[0][0]}_0, {inputs[0][0]}_1 …), or exactly as many columns, in the "
-            "order of the inputs."
+            f"{len(free)} columns left after the label ({brief_names([facts.names[i] for i in free])}); "
+            f"the model's {len(inputs)} inputs take {total}: {wanted}. Give the columns names that begin "
+            f"with their input's name ({inputs[0][0]}_0, {inputs[0][0]}_1 …), or give exactly as many "
+            "columns, in the order of the inputs."
         )
     groups, start = [], 0
     for n in needed:
@@ -141,9 +131,7 @@ def _select(step: Columns, names: Sequence[str], free: list[int]) -> list[int]:
         low = _place(first, own)
         high = _place(last, own) if dots else low
         if high < low:
-            raise DataRefused(
-                f"columns: '{item}' runs backwards; the first column must come before the last."
-            )
+            raise DataRefused(f"columns: '{item}' is reversed; the first column must come before the last.")
         kept.update(range(low, high + 1))
     return [free[i] for i in sorted(kept)]
 
@@ -198,7 +186,8 @@ def _received(
     after: Sequence[int] | None = None,
 ) -> str:
     """'141 columns left after the label 'label': t0 … t139, id. Input 'x' of the model takes 140 = (140, 1):
-    1 too many. …'"""
+    1 too many. …'
+    """
     count = len(columns)
     needed = values_needed(shape)
     takes = f"{needed} = {shape_text(shape)}" if needed is not None and len(shape) != 1 else shape_text(shape)

@@ -1,8 +1,8 @@
-"""Facts of a CSV without a model: they are shown on the data page and are small enough for a database row."""
+"""Facts of a data file without a model. They are shown on the data page and are small enough for a database row."""
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import groupby
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from lwdash.datasets.readers.csv_problems import Problem
 from lwdash.errors import DataRefused
 
-MOST_CLASSES = 200
+MAX_CLASSES = 200
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class LabelCandidate:
     """A column that may hold the labels. kind: "integer" | "text" | "float"; classes: (label as text, rows)
     in the order of the labels, empty where there are more than 200 distinct values.
 
-    Of kind "one-hot" it is a run of `columns`, one a class; `index` is the first of them."""
+    A candidate of kind "one-hot" is a run of `columns`, one per class; `index` is the first of them.
+    """
 
     index: int
     name: str
@@ -31,23 +32,24 @@ class LabelCandidate:
 
     @property
     def own_columns(self) -> tuple[int, ...]:
-        """Every column that holds the label."""
+        """Every column that belongs to the label."""
         return self.columns or (self.index,)
 
 
 @dataclass(frozen=True)
 class PreviewRow:
-    """One row as the file has it. line: of the file; values: the columns of `Preview.columns`."""
+    """One row as written in the file. line: of the file; values: the columns of `Preview.columns`; an array column
+    has a small version of its value, see `preview_arrays`.
+    """
 
     line: int
     label: str | None
-    values: tuple[float | str | None, ...]
+    values: tuple[float | str | dict[str, Any] | None, ...]
 
 
 @dataclass(frozen=True)
 class Preview:
-    """A few rows, several of each class. columns: indices of the columns shown (every k-th of a very wide
-    file)."""
+    """A few rows, several of each class. columns: indices of the columns shown (every k-th of a very wide file)."""
 
     label: str | None
     columns: tuple[int, ...]
@@ -56,9 +58,13 @@ class Preview:
 
 @dataclass(frozen=True)
 class DataFacts:
-    """A CSV as inspected. kinds: one letter a column: 'i' whole numbers, 'f' numbers, 't' text, 'e' empty.
+    """Result of inspecting a data file. kinds: one letter per column: 'i' whole numbers, 'f' numbers, 't' text, 'e'
+    empty.
 
-    low, high: least and greatest number, label candidates left out; problem_counts: kind → cells or rows.
+    low, high: smallest and largest number, label candidates excluded; problem_counts: kind → cells or rows.
+    file_format: name of the reader. shapes: (array column, shape of one value), None for a length that the model
+    decides; label: the label that the file states; spread: (array, first and last of its columns); parts: part →
+    rows, where the file states parts, "" for rows to be divided. encoding, delimiter, decimal: of a CSV.
     """
 
     name: str
@@ -81,14 +87,18 @@ class DataFacts:
     problem_text: str
     notes: tuple[str, ...]
     preview: Preview
+    file_format: str = "csv"
+    shapes: tuple[tuple[int, tuple[int | None, ...]], ...] = ()
+    label: str | None = None
+    spread: tuple[tuple[str, int, int], ...] = ()
+    parts: tuple[tuple[str, int], ...] = ()
 
     @property
     def columns(self) -> int:
         return len(self.names)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able, at most about 200 kB: runs of names (t0 … t4999), kinds and indices are stored as
-        ranges."""
+        """JSON-able, at most about 200 kB: runs of names (t0 … t4999), kinds and indices are stored as ranges."""
         result = asdict(self)
         result["names"] = pack_names(self.names)
         result["kinds"] = [[letter, len(list(run))] for letter, run in groupby(self.kinds)]
@@ -98,7 +108,7 @@ class DataFacts:
         return result
 
     @classmethod
-    def from_dict(cls, stored: dict[str, Any]) -> "DataFacts":
+    def from_dict(cls, stored: Mapping[str, Any]) -> "DataFacts":
         preview = stored["preview"]
         return cls(
             **{
@@ -119,6 +129,9 @@ class DataFacts:
                 ),
                 "problems": tuple(Problem(**p) for p in stored["problems"]),
                 "notes": tuple(stored["notes"]),
+                "shapes": tuple((i, tuple(shape)) for i, shape in stored.get("shapes", ())),
+                "spread": tuple((name, first, last) for name, first, last in stored.get("spread", ())),
+                "parts": tuple((part, rows) for part, rows in stored.get("parts", ())),
                 "preview": Preview(
                     preview["label"],
                     unpack_indices(preview["columns"]),
@@ -126,6 +139,10 @@ class DataFacts:
                 ),
             }
         )
+
+    def named_columns(self, name: str) -> tuple[int, ...]:
+        """The columns of an array that is given as one column for each number; empty for other names."""
+        return next((tuple(range(first, last + 1)) for n, first, last in self.spread if n == name), ())
 
     def candidate(self, name: str) -> LabelCandidate | None:
         return next((c for c in self.candidates if c.name == name), None)
@@ -193,7 +210,7 @@ def brief_names(names: Sequence[str], most: int = 6) -> str:
 
 
 def named_run(names: Sequence[str], wanted: str) -> tuple[int, ...]:
-    """The columns from `a` to `b` where `wanted` is `a..b`, in this order; empty where it is not."""
+    """The columns from `a` to `b` for `wanted` = `a..b`, in this order; empty for other texts."""
     for place in range(wanted.find(".."), len(wanted)):
         first, last = wanted[:place], wanted[place + 2 :]
         if wanted[place : place + 2] == ".." and first in names and last in names:
@@ -203,8 +220,9 @@ def named_run(names: Sequence[str], wanted: str) -> tuple[int, ...]:
 
 
 def find_column(names: Sequence[str], wanted: str, has_header: bool, what: str) -> int:
-    """Index of the column that a user named: exactly, by another case, as 'first' or 'last', or
-    DataRefused."""
+    """Index of the column that a user named: exactly, with other upper/lower case, or as 'first' or 'last';
+    else DataRefused.
+    """
     if wanted in names:
         return names.index(wanted)
     if wanted in ("first", "last"):

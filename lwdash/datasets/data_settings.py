@@ -9,21 +9,38 @@ from lwdash.errors import DataRefused
 
 NO_LABEL = ""
 TASKS = ("classification", "binary", "multi-label", "regression", "reconstruction")
+DATA_FILES = (
+    "a CSV with one row each, Parquet or Feather, NumPy arrays (.npz, .npy), or a zip of images or WAV files"
+)
+"""The kinds of data files, in words."""
+DATA_SUFFIXES = (
+    ".csv",
+    ".tsv",
+    ".txt",
+    ".gz",
+    ".csv.gz",
+    ".npz",
+    ".npy",
+    ".zip",
+    ".parquet",
+    ".feather",
+    ".arrow",
+)
 _LEFT_OUT_BY_DEFAULT = {"task": None, "trusts_labels": False}
-"""Settings that stored forms hold only where they are used, so that those of earlier versions are the same text."""
+"""Settings that are stored only if they are used, so that settings of earlier versions keep the same text."""
 
 
 @dataclass(frozen=True)
 class DataSettings:
-    """How to read a CSV for a model. None means: found from the data.
+    """Settings for reading a data file for a model. None means: detect it from the data.
 
-    label: name of the label column; "" says that there is none; "first" and "last" also name a column.
+    label: name of the label column; "" means no label; "first" and "last" also name a column.
     classes: label texts in the order of the model's outputs, e.g. ("1", "2", "3", "4", "5").
     ignored: columns that are neither label nor input, e.g. an id.
     delimiter: one character. preprocess: the steps as text, see `preprocess.parse_preprocess`.
-    seed: decides which rows are in which part.
-    task: what the outputs are for, one of `TASKS`. trusts_labels: the labels are read right even where the model's own
-    outputs contradict them.
+    seed: determines the part of each row.
+    task: the task of the outputs, one of `TASKS`. trusts_labels: the labels are correct even where the
+    model's own outputs contradict them.
     """
 
     label: str | None = None

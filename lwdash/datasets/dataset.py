@@ -21,12 +21,12 @@ _PIECE_BYTES = 16 << 20
 
 @dataclass(frozen=True)
 class Dataset:
-    """inputs: model input → (rows, *shape) in the input's dtype. labels: int64 (rows,) output index,
-    int32 (rows, *positions) where each position has a class, float32 (rows,) or (rows, targets) for numbers and yes/no
-    answers, None without. parts: "train" | "calibration" |
-    "evaluation" → row indices, ascending and disjoint.
+    """inputs: model input → (rows, *shape) in the input's dtype. labels: int64 (rows,) output index, int32
+    (rows, *positions) where each position has a class, float32 (rows,) or (rows, targets) for numbers and
+    yes/no labels, None without. parts: "train" | "calibration" | "evaluation" → row indices, ascending and
+    disjoint.
 
-    lines: int64 (rows,) line in the CSV that each row came from. preprocess: the steps as text. statistics:
+    lines: int64 (rows,) line in the CSV of each row. preprocess: the steps as text. statistics:
     for each input with steps that use the train part, the (offset, width) arrays in the order of the steps.
     """
 
@@ -47,7 +47,7 @@ class Dataset:
         return len(next(iter(self.inputs.values())))
 
     def judged(self, outputs: Sequence[Tensor]) -> int:
-        """Which of the model's outputs the labels are for; the first without labels."""
+        """Index of the model output that the labels belong to; the first without labels."""
         names = [name for name, _, _ in outputs]
         return names.index(self.output) if self.output in names else 0
 
@@ -62,7 +62,7 @@ class Dataset:
         )
 
     def save(self, path: Path) -> None:
-        """Writes an uncompressed .npz: `load` maps the inputs instead of reading them."""
+        """Write an uncompressed .npz: `load` maps the inputs instead of reading them."""
         meta: dict[str, Any] = {
             "format": _FORMAT,
             "inputs": list(self.inputs),
@@ -95,8 +95,7 @@ class Dataset:
 
     @classmethod
     def load(cls, path: Path) -> "Dataset":
-        """Reads what `save` wrote; inputs are mapped read-only, so only the rows that are used take
-        memory."""
+        """Read a file of `save`. Inputs are mapped read-only, so only the used rows take memory."""
         try:
             with np.load(path, allow_pickle=False) as stored:
                 meta = json.loads(stored["meta"].tobytes())
@@ -135,7 +134,7 @@ class Dataset:
 
 
 def _write(file: IO[bytes], values: np.ndarray) -> None:
-    """One array in the .npy format, in pieces: a mapped array is never in memory as a whole."""
+    """Write one array in the .npy format, in pieces: a mapped array is never in memory as a whole."""
     header = {
         "descr": np.lib.format.dtype_to_descr(values.dtype),
         "fortran_order": False,
@@ -152,8 +151,7 @@ def _write(file: IO[bytes], values: np.ndarray) -> None:
 
 
 def _mapped(path: Path, member: str, stored: Any) -> np.ndarray:
-    """An array of the archive mapped from the file; members are stored uncompressed, so their bytes are
-    contiguous."""
+    """An array of the archive mapped from the file. Members are stored uncompressed, so their bytes are contiguous."""
     info = stored.zip.getinfo(member)
     if info.compress_type != zipfile.ZIP_STORED or info.file_size == 0:
         return stored[member.removesuffix(".npy")]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lwdash.datasets.csv_inspection import inspect_data
+from lwdash.datasets.data_inspection import inspect_data
 from lwdash.datasets.data_settings import DataSettings
 from lwdash.datasets.dataset import Dataset
 from lwdash.datasets.fit import fit_to_model
@@ -17,8 +17,11 @@ from lwdash.datasets.labels.task import Tensor
 from lwdash.datasets.prepare import label_places, places_of
 from lwdash.datasets.preprocessing.language import Cast, Columns, parse_preprocess
 from lwdash.datasets.preprocessing.steps import split_steps
-from lwdash.datasets.readers.csv_dialect import sniff
+from lwdash.datasets.readers.csv_table import CsvTable
+from lwdash.datasets.readers.open_table import open_table
 from lwdash.datasets.readers.row_reader import is_whole_dtype
+from lwdash.datasets.readers.table import OpenOptions
+from lwdash.errors import DataRefused
 
 
 def evaluation_rows(
@@ -32,27 +35,33 @@ def evaluation_rows(
     labelled_task: str | None = None,
     evaluation_path: Path | None = None,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """(plan, arrays) from which the evaluation part of `dataset` can be read again.
+    """(plan, arrays) that allow reading the evaluation part of `dataset` again. Raises DataRefused for other files than
+    CSVs.
 
-    plan, JSON-able: "file" ("data" or "evaluation"), "delimiter", "decimal", "encoding", "label" (column index or
-    None), "label_columns" (label text → column index, where the label is one column a class), "targets" (column indices,
-    where it is one column a target), "positions" (column indices, where each position of a row has a class) and
-    "label_shape" (theirs), "classes" (label texts in the order of the outputs, or None), and for each input
-    its "shape", "dtype", "row_steps" (in float64, then stored as float32 unless "is_whole") and "late_steps" (which use
-    figures of the train rows). arrays: "lines" of the file, "columns_<input>", and the figures as
-    "statistic_<input>_<step>_offset" and "…_width".
+    plan, JSON-able: "file" ("data" or "evaluation"), "delimiter", "decimal", "encoding", "label" (column
+    index or None), "label_columns" (label text → column index, where the label has one column per class),
+    "targets" (column indices, where it has one column per target), "positions" (column indices, where each
+    position of a row has a class) and "label_shape" (theirs), "classes" (label texts in the order of the
+    outputs, or None), and for each input its "shape", "dtype", "row_steps" (in float64, then stored as
+    float32 unless "is_whole") and "late_steps" (which use statistics of the train rows). arrays: "lines" of
+    the file, "columns_<input>", and the statistics as "statistic_<input>_<step>_offset" and "…_width".
     """
     facts = inspect_data(
         path, delimiter=settings.delimiter, has_header=settings.has_header, label=settings.label or None
     )
     fit = fit_to_model(facts, settings, inputs, outputs, task=task, labelled_task=labelled_task)
     source = evaluation_path or path
-    dialect = sniff(source, delimiter=settings.delimiter, has_header=settings.has_header)
+    table = open_table(source, OpenOptions(settings.delimiter, settings.has_header))
+    if facts.file_format != CsvTable.file_format or not isinstance(table, CsvTable):
+        raise DataRefused(
+            "only rows of CSV files can be read by a script; lwdash verify reads all kinds of files."
+        )
+    dialect = table.dialect
     label = label_places(fit)
     used = sorted({i for f in fit.inputs for i in f.columns} | set(label))
     place = dict(zip(used, used, strict=True))
     if evaluation_path is not None:
-        place = places_of(dialect, facts.names, used) or place
+        place = places_of(dialect.names, facts.names, used) or place
     preprocess = parse_preprocess(settings.preprocess)
     described, arrays = [], {"lines": _lines(dataset)}
     for number, fitted in enumerate(fit.inputs):

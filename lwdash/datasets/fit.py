@@ -1,10 +1,11 @@
-"""Fits the columns of a CSV to the inputs and outputs of a model, or says why they do not fit."""
+"""Fits the columns of a data file to the inputs and outputs of a model, or explains why they do not match."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lwdash.datasets.column_roles import InputFit, assign_columns, can_assign
+from lwdash.datasets.array_names import unused_columns, with_arrays
+from lwdash.datasets.column_roles import assign_columns, can_assign
 from lwdash.datasets.data_facts import (
     DataFacts,
     LabelCandidate,
@@ -14,6 +15,7 @@ from lwdash.datasets.data_facts import (
     unpack_indices,
 )
 from lwdash.datasets.data_settings import NO_LABEL, DataSettings
+from lwdash.datasets.input_fit import InputFit
 from lwdash.datasets.labels.classes import ClassMapping, map_classes, map_columns
 from lwdash.datasets.labels.label_columns import CERTAIN, is_label_name
 from lwdash.datasets.labels.label_task import (
@@ -45,14 +47,15 @@ from lwdash.errors import DataRefused
 
 @dataclass(frozen=True)
 class Fit:
-    """How a CSV feeds a model. classes: label text by output index, the columns' names where there is one
-    a number, None for one number and without labels.
-    label_columns: where the label is one column a class, or one a target, all of them in the order of the file;
-    with targets there are no `class_counts`.
+    """Assignment of a CSV to a model. classes: label text by output index; column names where each number has
+    one; None for one number and without labels.
+    label_columns: where the label has one column per class or target, all of them in file order; with targets
+    there are no `class_counts`.
 
-    explanation: one line for the user; warnings: what to check; row_numbers: index columns that were left out
-    unasked. label_shape: of a row's labels, where each position of it has a class; () where a row has one.
-    task_note: where the task comes from.
+    explanation: one line for the user; warnings: points to check; row_numbers: index columns that were left
+    out automatically. label_shape: of a row's labels, where each position of it has a class; () where a row
+    has one.
+    task_note: the source of the task.
     """
 
     task: str
@@ -79,7 +82,12 @@ class Fit:
     def from_dict(cls, stored: dict[str, Any]) -> "Fit":
         inputs = tuple(
             InputFit(
-                i["name"], tuple(i["shape"]), i["dtype"], unpack_indices(i["columns"]), i["columns_text"]
+                i["name"],
+                tuple(i["shape"]),
+                i["dtype"],
+                unpack_indices(i["columns"]),
+                i["columns_text"],
+                tuple(i.get("source_shape", ())),
             )
             for i in stored["inputs"]
         )
@@ -100,18 +108,20 @@ def fit_to_model(
     task: str | None = None,
     labelled_task: str | None = None,
 ) -> Fit:
-    """Which columns feed which input in what shape, and which label is which output.
+    """The columns and shape of each input, and the output of each label.
 
-    inputs, outputs: (name, shape without the batch axis, dtype). task: as the model's loss and shapes tell, None = from
-    the data; labelled_task: what labels of its first output are for (`ModelFacts.labelled_task`).
-    Raises DataRefused that says what the model takes, what the file has, and what could be changed.
+    inputs, outputs: (name, shape without the batch axis, dtype). task: from the model's loss and shapes, None
+    = from the data; labelled_task: the task of its first output for labelled data
+    (`ModelFacts.labelled_task`).
+    Raises DataRefused with the columns that the model takes, those in the file, and possible changes.
     """
+    resolved = with_arrays(facts, settings)
     ignored = [
-        find_column(facts.names, name, facts.has_header, "ignored column") for name in settings.ignored
+        find_column(facts.names, name, facts.has_header, "ignored column") for name in resolved.ignored
     ]
     asked = asked_task(settings, task, labelled_task)
     sizes = {units(o[1]) for o in outputs} if asked in (None, UNDECIDED, CLASSIFICATION) else set()
-    targets = _targets(facts, settings, inputs, outputs, ignored, asked)
+    targets = _targets(facts, resolved, inputs, outputs, ignored, asked)
     dense: _Dense | None = None
     if targets and settings.label != NO_LABEL:
         if asked == UNDECIDED:
@@ -121,7 +131,7 @@ def fit_to_model(
         left_out = _left_out(facts, settings, inputs, [*ignored, *targets], _unnamed(facts, ignored))
     else:
         ignored += targets
-        label, left_out = _choose_label(facts, settings, inputs, ignored, sizes)
+        label, left_out = _choose_label(facts, resolved, inputs, ignored, sizes)
     refuse_classes_without_label(label.name if label else None, settings)
     ignored_all = {*ignored, *left_out}
     labelling = set(label.own_columns) if label is not None else set()
@@ -129,12 +139,12 @@ def fit_to_model(
     try:
         fits = assign_columns(facts, settings, inputs, free, label)
     except DataRefused as refused:
-        answers = units(outputs[0][1]) if outputs else 1
-        if task not in (REGRESSION, MULTI_LABEL, RECONSTRUCTION) or answers == 1 or targets:
+        numbers = units(outputs[0][1]) if outputs else 1
+        if task not in (REGRESSION, MULTI_LABEL, RECONSTRUCTION) or numbers == 1 or targets:
             raise
         raise DataRefused(
-            f"{refused} The model answers {answers} numbers a row: where the CSV has these too, name their columns as the "
-            "label, as first..last."
+            f"{refused} The model outputs {numbers} numbers per row. If the CSV has labels for all of "
+            "them, name their columns as the label, as first..last."
         ) from None
     found_label = label.name if label else None
     output: str | None
@@ -147,12 +157,12 @@ def fit_to_model(
     if output is None and label is not None:
         label = None
     elif label is not None and task in (CLASSIFICATION, BINARY):
-        answering = next(o for o in outputs if o[0] == output)
+        labelled_output = next(o for o in outputs if o[0] == output)
         if dense is None:
-            refuse_one_label_for_positions(task, answering, label.name)
-        axes = position_axes(answering[1], task)
+            refuse_one_label_for_positions(task, labelled_output, label.name)
+        axes = position_axes(labelled_output[1], task)
         shape = label_shape(axes, len(targets) or 1, [f.shape for f in fits]) or ()
-    warnings = [*notes]
+    warnings = [*notes, *unused_columns(facts, free, fits)]
     if guess := guess_warning(settings, task, found_label):
         warnings.append(guess)
     for i in left_out:
@@ -175,7 +185,7 @@ def fit_to_model(
     if label is not None:
         own = "a number to predict"
         if label.kind == TARGETS:
-            own = f"{len(label.columns)} {'yes/no answers' if task == MULTI_LABEL else 'numbers to predict'}"
+            own = f"{len(label.columns)} {'yes/no numbers' if task == MULTI_LABEL else 'numbers to predict'}"
         if dense is not None:
             own = f"a class for {axes_text(shape)}"
         explanation += f"; label '{label.name}': {mapping.explanation if mapping else own}"
@@ -186,7 +196,7 @@ def fit_to_model(
         label_columns=label.columns if label else (),
         output=output,
         inputs=fits,
-        classes=mapping.classes if mapping else settings.classes if dense else _answers(facts, label),
+        classes=mapping.classes if mapping else settings.classes if dense else _target_names(facts, label),
         class_counts=label.classes if label else (),
         ignored=tuple(facts.names[i] for i in sorted(ignored_all)),
         explanation=explanation,
@@ -198,14 +208,14 @@ def fit_to_model(
 
 @dataclass(frozen=True)
 class _Dense:
-    """An output whose positions have a class each, one label column a position."""
+    """An output with a class per position, one label column per position."""
 
     output: Tensor
     task: str
 
 
 def _dense(outputs: Sequence[Tensor], task: str | None, columns: int) -> _Dense | None:
-    """The output that has as many positions as there are label columns; task: the first output's, as asked."""
+    """The output that has as many positions as there are label columns; task: the first output's, as requested."""
     for place, output in enumerate(outputs):
         own = task if place == 0 else None
         if own is None and len(output[1]) > 1 and (output[1][-1] or 0) > 1:
@@ -224,7 +234,7 @@ def _judged_note(outputs: Sequence[Tensor], output: Tensor) -> tuple[str, ...]:
 
 
 def _check_stated(settings: DataSettings, task: str, label: LabelCandidate | None) -> None:
-    """Raises DataRefused where the labels cannot be of the stated task."""
+    """Raises DataRefused where the labels cannot belong to the stated task."""
     if label is None or settings.task is None or task == settings.task:
         return
     if REGRESSION in (settings.task, task):
@@ -234,15 +244,17 @@ def _check_stated(settings: DataSettings, task: str, label: LabelCandidate | Non
         )
 
 
-def _answers(facts: DataFacts, label: LabelCandidate | None) -> tuple[str, ...] | None:
-    """The names of the columns where each holds one of the numbers that the model answers."""
+def _target_names(facts: DataFacts, label: LabelCandidate | None) -> tuple[str, ...] | None:
+    """The names of the columns, where each holds one of the numbers that the model outputs."""
     if label is None or label.kind != TARGETS:
         return None
     return tuple(facts.names[i] for i in label.columns)
 
 
 def _unnamed(facts: DataFacts, ignored: Sequence[int]) -> list[int]:
-    """Columns that an export adds unasked: an index, and what a delimiter at the end of every line makes."""
+    """Columns that an export adds automatically: an index, and the empty column of a delimiter at the end of
+    every line.
+    """
     found = [i for i in facts.row_numbers if _is_exported_index(facts.names[i])]
     found += [
         i for i, kind in enumerate(facts.kinds) if kind == "e" and facts.names[i].startswith("Unnamed:")
@@ -257,7 +269,9 @@ def _choose_label(
     ignored: Sequence[int],
     sizes: Collection[int],
 ) -> tuple[LabelCandidate | None, list[int]]:
-    """The label column, and index columns to leave out so that the rest fits; sizes: classes that an output tells."""
+    """The label column, and index columns to leave out so that the rest matches; sizes: number of classes of
+    each output.
+    """
     indices = _unnamed(facts, ignored)
     if settings.label == NO_LABEL:
         return None, _left_out(facts, settings, inputs, [*ignored], indices)
@@ -281,12 +295,12 @@ def _choose_label(
         plain is not None
         and plain in strong
         and not (
-            # Unlabelled data whose last column happens to hold whole numbers.
+            # Unlabelled data whose last column contains whole numbers by chance.
             not is_label_name(plain.name) and can_assign(facts, settings, inputs, ignored)
         )
     ):
-        # Of several likely columns the one without which the others feed the model: an input of whole numbers, a
-        # category for example, looks like a label too.
+        # Of several likely columns, choose the one without which the others match the inputs: an input of
+        # whole numbers (a category, for example) looks like a label too.
         for candidate in strong:
             left_out = _left_out(facts, settings, inputs, [*ignored, candidate.index], indices)
             if can_assign(facts, settings, inputs, [*ignored, candidate.index, *left_out]):
@@ -318,8 +332,10 @@ def _targets(
     ignored: Sequence[int],
     task: str | None,
 ) -> list[int]:
-    """The columns that hold one number each for every number that the model answers: the run that the user names, or
-    columns named as labels or, for yes/no questions, of zeros and ones, without which the others feed the model."""
+    """The columns with one number each for every number that the model outputs. They are the run that the
+    user names; or columns named as labels or, for yes/no outputs, of zeros and ones, if the remaining columns
+    match the model's inputs.
+    """
     if settings.label not in (None, NO_LABEL) and settings.label not in facts.names:
         run = facts.candidate(settings.label)
         named_columns = named_run(facts.names, settings.label)
@@ -351,8 +367,7 @@ def _targets(
 
 
 def uncounted(facts: DataFacts, index: int) -> LabelCandidate:
-    """A column that was not counted while inspecting: its kind tells what it can be; its classes are not
-    known yet."""
+    """A column that was not counted during inspection: its kind limits its use; its classes are not known yet."""
     kind = {"t": "text", "i": "integer"}.get(facts.kinds[index], "float")
     return LabelCandidate(index, facts.names[index], "chosen", kind, 0.0, UNCOUNTED, ())
 
@@ -362,13 +377,13 @@ def _is_exported_index(name: str) -> bool:
 
 
 def _left_out(
-    facts: DataFacts, settings: DataSettings, inputs: Sequence[Tensor], taken: list[int], indices: list[int]
+    facts: DataFacts, settings: DataSettings, inputs: Sequence[Tensor], used: list[int], indices: list[int]
 ) -> list[int]:
-    """Index columns are left out where the other columns fit without them and not with them."""
+    """Index columns to leave out: only if the other columns match the inputs without them, and not with them."""
     if (
         indices
-        and not can_assign(facts, settings, inputs, taken)
-        and can_assign(facts, settings, inputs, [*taken, *indices])
+        and not can_assign(facts, settings, inputs, used)
+        and can_assign(facts, settings, inputs, [*used, *indices])
     ):
         return indices
     return []

@@ -1,4 +1,4 @@
-"""CSV → arrays in three parts: reads, pre-processes, maps labels, splits."""
+"""Data file → arrays in three parts: reads, pre-processes, maps labels, splits."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lwdash.datasets.column_roles import InputFit
-from lwdash.datasets.csv_inspection import inspect_data
 from lwdash.datasets.data_facts import DataFacts, brief_names, named_run
+from lwdash.datasets.data_inspection import inspect_data
 from lwdash.datasets.data_settings import DataSettings
 from lwdash.datasets.dataset import Dataset
 from lwdash.datasets.fit import Fit, fit_to_model
+from lwdash.datasets.input_fit import InputFit
 from lwdash.datasets.labels.classes import canonical, map_classes
 from lwdash.datasets.labels.label_columns import label_text
 from lwdash.datasets.labels.position_classes import code_positions, position_strata
@@ -24,13 +24,14 @@ from lwdash.datasets.preprocessing.steps import (
     learn_statistics,
     split_steps,
 )
-from lwdash.datasets.readers.csv_dialect import Dialect, sniff
+from lwdash.datasets.readers.open_table import open_table
 from lwdash.datasets.readers.row_reader import LoadedRows, check_whole, is_whole_dtype, load_rows
+from lwdash.datasets.readers.table import OpenOptions
 from lwdash.datasets.spilled_arrays import empty_rows, release_pages
 from lwdash.datasets.split import PARTS, SHARES, split_rows, strata_of_numbers
 from lwdash.errors import DataRefused
 
-FEWEST_ROWS = 5
+MIN_ROWS = 5
 
 
 def prepare(
@@ -48,12 +49,11 @@ def prepare(
     """The rows of `path` as the model takes them, in three disjoint parts.
 
     inputs, outputs: (name, shape without the batch axis, dtype). task, labelled_task: as for `fit_to_model`.
-    facts: what `inspect_data` found in `path`; without it the file is inspected first (one more pass).
-    evaluation_path, calibration_path: CSVs that are these parts as they are; `path` is then split among the
-    others. Raises DataRefused, naming row and column where a cell is at fault.
+    facts: result of `inspect_data` for `path`; without it the file is inspected first (one more pass).
+    evaluation_path, calibration_path: files that are used unchanged as these parts; `path` is then split among
+    the others. Raises DataRefused, naming row and column of a wrong cell.
     """
     path = Path(path)
-    dialect = sniff(path, delimiter=settings.delimiter, has_header=settings.has_header)
     if facts is None or (settings.label and not _is_known(settings.label, facts)):
         facts = inspect_data(
             path, delimiter=settings.delimiter, has_header=settings.has_header, label=settings.label or None
@@ -63,9 +63,8 @@ def prepare(
     steps = [preprocess.for_input(f.name) for f in fit.inputs]
     alone = [split_steps(s)[0] for s in steps]
 
-    loaded = {
-        "": load_rows(path, dialect, fit, [list(f.columns) for f in fit.inputs], label_places(fit), alone)
-    }
+    main = open_table(path, _reading(settings))
+    loaded = {"": load_rows(main, fit, [list(f.columns) for f in fit.inputs], label_places(fit), alone)}
     for part, extra in (("calibration", calibration_path), ("evaluation", evaluation_path)):
         if extra is not None:
             loaded[part] = _load_extra(Path(extra), part, settings, facts.names, fit, alone)
@@ -99,7 +98,7 @@ def prepare(
 
 
 def _is_known(label: str, facts: DataFacts) -> bool:
-    """Whether the label is a column that was counted, or a run of targets, which need not be."""
+    """True if the label is a column that was counted, or a run of targets, which need not be counted."""
     return facts.candidate(label) is not None or bool(named_run(facts.names, label))
 
 
@@ -111,31 +110,37 @@ def _load_extra(
     fit: Fit,
     steps: list[tuple[Step, ...]],
 ) -> LoadedRows:
-    """A CSV of its own for one part: columns found by name, or by position where it has as many columns."""
-    dialect = sniff(path, delimiter=settings.delimiter, has_header=settings.has_header)
+    """A separate file for one part: columns found by name, or by position where it has as many columns."""
+    table = open_table(path, _reading(settings))
     labelling = label_places(fit)
     needed = sorted({*labelling, *(i for f in fit.inputs for i in f.columns)})
-    place = places_of(dialect, names, needed)
+    place = places_of(table.names, names, needed)
     if place is None:
         raise DataRefused(
-            f"the {part} file {path.name} has the columns {brief_names(dialect.names)}; the main file's are "
-            f"{brief_names(names)}. Give it the same columns, label included."
+            f"the {part} file {path.name} has the columns {brief_names(table.names)}, but the main "
+            f"file's are {brief_names(names)}. Give it the same columns, label included."
         )
     label = [place[i] for i in labelling]
-    return load_rows(path, dialect, fit, [[place[i] for i in f.columns] for f in fit.inputs], label, steps)
+    return load_rows(table, fit, [[place[i] for i in f.columns] for f in fit.inputs], label, steps)
+
+
+def _reading(settings: DataSettings) -> OpenOptions:
+    return OpenOptions(settings.delimiter, settings.has_header, settings.label or None)
 
 
 def label_places(fit: Fit) -> list[int]:
-    """The columns that hold the label: none, one, or one a class."""
+    """The columns of the label: none, one, or one per class."""
     return [*fit.label_columns] or ([] if fit.label_index is None else [fit.label_index])
 
 
-def places_of(dialect: Dialect, names: Sequence[str], needed: Sequence[int]) -> dict[int, int] | None:
-    """Column of the main file → column of this one, by name or else by position; None where it has neither."""
-    own = {name: i for i, name in enumerate(dialect.names)}
+def places_of(held: Sequence[str], names: Sequence[str], needed: Sequence[int]) -> dict[int, int] | None:
+    """Column of the main file → column of one with the names `held`, by name, otherwise by position; None where
+    neither matches.
+    """
+    own = {name: i for i, name in enumerate(held)}
     if all(names[i] in own for i in needed):
         return {i: own[names[i]] for i in needed}
-    if len(dialect.names) == len(names):
+    if len(held) == len(names):
         return {i: i for i in needed}
     return None
 
@@ -143,8 +148,7 @@ def places_of(dialect: Dialect, names: Sequence[str], needed: Sequence[int]) -> 
 def _labels(
     loaded: dict[str, LoadedRows], fit: Fit, settings: DataSettings, outputs: Sequence[Tensor]
 ) -> tuple[np.ndarray | None, tuple[str, ...] | None, tuple[str, ...]]:
-    """Output index (or target) of every row, the classes, and warnings about the mapping, from the rows of
-    all files."""
+    """Output index (or target) of every row, the classes, and warnings about the mapping, from the rows of all files."""
     if fit.label is None:
         return None, None, ()
     columns = [rows.labels for rows in loaded.values() if rows.labels is not None]
@@ -155,7 +159,7 @@ def _labels(
     if fit.task not in (CLASSIFICATION, BINARY):
         if any(column.dtype == object for column in columns):
             raise DataRefused(
-                f"label column '{fit.label}' holds text in one of the files, a number is to be predicted."
+                f"label column '{fit.label}' holds text in one of the files, but a number is to be predicted."
             )
         return np.concatenate(columns).astype(np.float32), fit.classes, ()
     coded = []
@@ -176,38 +180,56 @@ def _labels(
 def _parts(
     loaded: dict[str, LoadedRows], labels: np.ndarray | None, same: np.ndarray, seed: int
 ) -> dict[str, np.ndarray]:
-    """The parts: given files as they are, the main file's rows divided among the others in the ratio 60 : 20
-    : 20."""
-    own = len(loaded[""].lines)
-    if own < FEWEST_ROWS:
+    """The parts: given files and stated parts unchanged, the other rows of the main file divided among the parts
+    that are left in the ratio 60 : 20 : 20.
+    """
+    whole = len(loaded[""].lines)
+    given = _stated(loaded)
+    own = np.setdiff1d(np.arange(whole), np.concatenate([*given.values(), np.empty(0, np.int64)]))
+    if len(own) < (1 if given else MIN_ROWS):
         raise DataRefused(
-            f"the data has {own} rows; at least {FEWEST_ROWS} are needed to divide it into three parts."
+            f"the data has {len(own)} rows{' to divide' if given else ''}; at least {1 if given else MIN_ROWS} are needed "
+            "to divide it into three parts."
         )
-    shares = {name: 0.0 if name in loaded else SHARES[name] for name in PARTS}
+    shares = {name: 0.0 if name in loaded or name in given else SHARES[name] for name in PARTS}
+    if not any(shares.values()):
+        raise DataRefused(
+            "the data states rows for every part, and has others besides. Leave one of them out."
+        )
     shares = {name: share / sum(shares.values()) for name, share in shares.items()}
     if labels is None:
-        strata = np.zeros(own, np.int64)
+        strata = np.zeros(len(own), np.int64)
     elif labels.dtype == np.float32:
-        strata = strata_of_numbers(labels[:own])
+        strata = strata_of_numbers(labels[own])
     elif labels.ndim > 1:
-        strata = position_strata(labels[:own])
+        strata = position_strata(labels[own])
     else:
-        strata = labels[:own]
-    parts = split_rows(strata, same[:own], seed=seed, shares=shares)
+        strata = labels[own]
+    parts = split_rows(strata, same[own], seed=seed, shares=shares)
     if any(shares[name] and not len(parts[name]) for name in PARTS):
-        # Every class is too small to be divided: better parts that lack classes than an empty one.
-        parts = split_rows(np.zeros(own, np.int64), same[:own], seed=seed, shares=shares)
+        # Every class is too small to be divided: parts that lack classes are better than an empty part.
+        parts = split_rows(np.zeros(len(own), np.int64), same[own], seed=seed, shares=shares)
     empty = [name for name in PARTS if shares[name] and not len(parts[name])]
     if empty:
         raise DataRefused(
-            f"too few different rows: none is left for {empty[0]} ({own} rows, most of them repeats)."
+            f"too few different rows: none is left for {empty[0]} ({len(own)} rows, most of them repeats)."
         )
-    start = own
+    parts = {name: own[rows] for name, rows in parts.items()} | given
+    start = whole
     for name, rows in loaded.items():
         if name:
             parts[name] = np.arange(start, start + len(rows.lines))
             start += len(rows.lines)
     return parts
+
+
+def _stated(loaded: dict[str, LoadedRows]) -> dict[str, np.ndarray]:
+    """Part → rows, for the parts that the main file states and that have no file of their own."""
+    stated = loaded[""].parts
+    if stated is None:
+        return {}
+    found = {name: np.flatnonzero(stated == code) for code, name in enumerate(PARTS)}
+    return {name: rows for name, rows in found.items() if len(rows) and name not in loaded}
 
 
 def _joined(arrays: list[np.ndarray]) -> np.ndarray:

@@ -1,21 +1,21 @@
-"""Shapes of samples: whether a row of values fills the shape that a model's input has."""
+"""Shapes of samples: whether a row of values can fill the shape of a model's input."""
 
 import math
 from collections.abc import Sequence
 
 
 def values_needed(shape: Sequence[int | None]) -> int | None:
-    """Values that fill `shape`, None where a length is open."""
+    """Number of values that fill `shape`, None where a length is open."""
     lengths = [length for length in shape if length is not None]
     return math.prod(lengths) if len(lengths) == len(shape) else None
 
 
 def fitting_shape(row: Sequence[int], wanted: Sequence[int | None]) -> tuple[int, ...] | None:
-    """`wanted` with its open lengths filled so that a row of shape `row` becomes it, or None if it cannot.
+    """`wanted` with its open lengths filled so that a row of shape `row` can be reshaped to it, or None.
 
     A plain row (n,) is folded in order, the last axis fastest: 784 → (28, 28, 1), 12 → (2, 6) for (None, 6).
-    One open length is what is left over; two are the sides of a square. A row that already has axes only
-    gains or loses axes of length 1: (3, 32, 32) is never taken for (32, 32, 3).
+    One open length takes the rest; two are the sides of a square. A row that already has axes only gains or
+    loses axes of length 1: (3, 32, 32) never becomes (32, 32, 3).
     """
     count = math.prod(row)
     known = math.prod(length for length in wanted if length is not None)

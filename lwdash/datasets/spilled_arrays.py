@@ -12,7 +12,7 @@ MEMORY_BYTES = 384 << 20
 class RowStore:
     """Rows that arrive in blocks (rows, …) of one shape and dtype, and become one array.
 
-    They stay in memory up to 384 MB, divided among the stores that are filled together; beyond, they are
+    They stay in memory up to 384 MB, divided among the stores that are filled together. Beyond that they are
     written to a file, and `array` is mapped from it.
     """
 
@@ -46,7 +46,7 @@ class RowStore:
         result = np.empty((self._rows, *first.shape[1:]), first.dtype)
         start = 0
         while self._blocks:
-            # Popped one by one: the blocks are given back while the result fills.
+            # Popped one by one, so that blocks are freed while the result fills.
             block = self._blocks.pop(0)
             result[start : start + len(block)] = block
             start += len(block)
@@ -54,7 +54,7 @@ class RowStore:
 
 
 def empty_rows(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """An array to be filled, in memory or mapped from a temporary file as `RowStore` decides."""
+    """An array to be filled, in memory or mapped from a temporary file, as in `RowStore`."""
     size = int(np.prod(shape)) * dtype.itemsize
     if size <= MEMORY_BYTES:
         return np.empty(shape, dtype)
@@ -64,10 +64,10 @@ def empty_rows(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 
 
 def release_pages(array: np.ndarray) -> None:
-    """Take the pages of a mapped array out of this process's memory; they stay in its file. Other arrays:
-    nothing.
+    """Remove the pages of a mapped array from this process's memory; they stay in its file. No effect on
+    other arrays.
 
-    Without this a pass over a mapped array counts as memory, row for row, until the limit of the job.
+    Without this, a pass over a mapped array counts as memory, row for row, up to the job's limit.
     """
     base: object = array
     while isinstance(base, np.ndarray):

@@ -1,5 +1,4 @@
-"""Divides rows into train, calibration and evaluation: disjoint, deterministic, stratified, repeats kept
-together."""
+"""Divides rows into train, calibration and evaluation: disjoint, deterministic, stratified, repeats kept together."""
 
 from collections.abc import Mapping
 
@@ -16,9 +15,10 @@ def split_rows(
     """Row indices of each part, ascending.
 
     strata: int (rows,), the class of each row. same: int (rows,), equal for rows with equal content: such
-    rows always go into one part (by the class of the first), so that no sample is both trained on and
-    evaluated. shares: part → share of each stratum; shares of 0 leave a part empty. A stratum of one row goes
-    to train, of two to train and evaluation, of three one to each; a larger one has at least one row in each.
+    rows always go into one part (by the class of the first), so that no sample is used for both training and
+    evaluation. shares: part → share of each stratum; shares of 0 leave a part empty. A stratum of one row
+    goes to train, of two to train and evaluation, of three one to each; a larger one has at least one row in
+    each.
     The order within a stratum is a hash of seed and row number: the same on every machine and numpy version.
     """
     _, first, group = np.unique(same, return_index=True, return_inverse=True)
@@ -37,8 +37,9 @@ def split_rows(
 
 
 def _quota(rows: int, shares: Mapping[str, float]) -> list[int]:
-    """Rows of one stratum for each part: train gets what is left, the others their rounded share, at least 1
-    each."""
+    """Number of rows of one stratum for each part: the others get their rounded share, at least 1 each; train
+    gets the rest.
+    """
     used = [name for name in PARTS if shares.get(name, 0) > 0]
     counts = dict.fromkeys(PARTS, 0)
     left = rows - 1 if "train" in used else rows

@@ -1,1 +1,1 @@
-"""Runs as jobs: an embedded or shared dask scheduler, one child process a step."""
+"""Runs as jobs: an embedded or shared dask scheduler, one child process per step."""

@@ -1,4 +1,4 @@
-"""One child process: started in a session of its own, watched, limited, and never left behind."""
+"""One child process: started in its own session, watched, limited, and always ended."""
 
 import contextlib
 import errno
@@ -29,58 +29,58 @@ logger = logging.getLogger(__name__)
 POLL_S = 0.1
 GRACE_S = 3.0
 BACKGROUND_NICENESS = 5
-"""About a third of the processor time of a process beside it that is as busy."""
+"""Gets about a third of the processor time of an equally busy process beside it."""
 WORKER = ("-m", "lwdash.child")
 PROGRAM: tuple[str, ...] = WORKER
 HAS_CHILDREN_LISTED = Path(f"/proc/self/task/{os.getpid()}/children").exists()
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT")
 PASSED_ON_PREFIXES = ("OPENBLAS_", "OMP_", "MKL_")
 NEEDS_TENSORFLOW = ("compress",)
-"""Steps that wait for a warm parent which is still importing: a child of their own would take longer."""
+"""Steps that wait for a warm parent that is still importing: a new child would take longer."""
 
 Process = subprocess.Popen[bytes] | ForkedChild
 
 Handler = Callable[[dict[str, Any]], dict[str, Any] | None]
-"""Receives a message of the child; what it returns is sent as the answer, None sends nothing."""
+"""Receives a message of the child. Its return value is sent as the reply; None sends nothing."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a child ended: `reason` is why it was stopped from outside, or None."""
+    """End of a child: `reason` is why it was stopped from outside, or None."""
 
     returncode: int
     reason: str | None
 
     @property
-    def words(self) -> str:
-        """What happened, for people."""
+    def message(self) -> str:
+        """Message for users."""
         if self.reason:
             return self.reason
         if self.returncode < 0:
-            return signal_words(-self.returncode)
+            return signal_message(-self.returncode)
         return f"the process ended with exit code {self.returncode}"
 
 
 CRASHES = frozenset({"SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP"})
-"""Signals that a process brings upon itself."""
+"""Signals that a process causes itself."""
 
 
-def signal_words(number: int) -> str:
-    """Who ended a process by this signal, and what to do."""
+def signal_message(number: int) -> str:
+    """Message on who ended a process by this signal, and what to do."""
     try:
         name = signal.Signals(number).name
     except ValueError:
         name = f"signal {number}"
     if name in CRASHES:
-        return f"the process was ended by {name}, in native code of TensorFlow or LiteRT most likely"
+        return f"the process was ended by {name}, probably in native code of TensorFlow or LiteRT"
     if name == "SIGKILL":
         return (
-            "the process was killed (SIGKILL), by the system because memory ran out most likely, or by somebody. Close "
-            "what else needs memory, or start fewer runs at once, and start it again"
+            "the process was killed (SIGKILL), probably by the system because memory ran out. Free "
+            "memory or start fewer runs at once, then start it again"
         )
     if name == "SIGXCPU":
         return "the process was ended by SIGXCPU: it used all the processor time that one job may take"
-    return f"the process was ended from outside ({name}), by somebody or by the system; start it again"
+    return f"the process was ended from outside ({name}). Start it again"
 
 
 def run_child(
@@ -93,14 +93,16 @@ def run_child(
     place: Place | None = None,
     variables: Mapping[str, str] | None = None,
     is_background: bool = False,
+    waits_for_warm: bool = True,
 ) -> Ended:
-    """Runs `python -m lwdash.child ARGUMENTS` to its end and serves its messages.
+    """Run `python -m lwdash.child ARGUMENTS` to its end and handle its messages.
 
     scratch: a folder in which the child gets an empty working directory, removed afterwards.
-    watch(memory_mb): called ten times a second; a text ends the child, with that reason: SIGTERM, then
-    SIGKILL after 3 s. The whole process group goes, also when this call raises.
+    watch(memory_mb): called ten times a second; a returned text ends the child with that reason: SIGTERM,
+    then SIGKILL after 3 s. The whole process group is ended, also when this call raises.
     place: held by the caller; the child is paused while another step needs the host alone.
-    is_background: it takes the processor when nobody else wants it, so that pages and short steps answer beside it.
+    waits_for_warm: it waits for a warm parent that is still importing, if the step is one of NEEDS_TENSORFLOW.
+    is_background: it has low processor priority, so that pages and short steps stay responsive.
     """
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     place = place if CAN_BE_PAUSED else None
@@ -109,7 +111,9 @@ def run_child(
         with open(log, "ab", opener=private) as output:
             environment = {**_environment(folder), **(variables or {}), DIES_WITH_PARENT: "1"}
             process: Process = (
-                None if variables else _forked(arguments, folder, environment, write, output)
+                None
+                if variables
+                else _forked(arguments, folder, environment, write, output, waits=waits_for_warm)
             ) or subprocess.Popen(
                 [sys.executable, *PROGRAM, *arguments],
                 stdin=subprocess.PIPE,
@@ -141,23 +145,30 @@ def run_child(
 
 
 def keep_warm(settings: Settings) -> None:
-    """Has a process with the libraries imported ready for the next minutes, from which children are forked."""
+    """Keep a process with the libraries imported ready for the next minutes; children are forked from it."""
     if PROGRAM == WORKER:
         KEEPER.want(settings, _environment(settings.scratch))
 
 
 def _forked(
-    arguments: Sequence[str], folder: Path, environment: Mapping[str, str], link: int, log: IO[bytes]
+    arguments: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    link: int,
+    log: IO[bytes],
+    *,
+    waits: bool,
 ) -> ForkedChild | None:
     """A child of the warm parent; None where there is none."""
-    parent = KEEPER.parent(waits=arguments[0] in NEEDS_TENSORFLOW) if PROGRAM == WORKER else None
+    waits = waits and arguments[0] in NEEDS_TENSORFLOW
+    parent = KEEPER.parent(waits=waits) if PROGRAM == WORKER else None
     if parent is None:
         return None
     return parent.fork(arguments, folder=folder, environment=environment, link=link, log=log)
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Nothing of the parent's environment but what programs need to start: no secrets."""
+    """Only the parent's environment variables that programs need to start: no secrets."""
     kept = {k: v for k, v in os.environ.items() if k in PASSED_ON or k.startswith(PASSED_ON_PREFIXES)}
     return {
         **kept,
@@ -201,7 +212,7 @@ def _wait(
 
 
 def _make_way(process: Process, place: Place, is_paused: bool) -> bool:
-    """Pauses the child's group while another step needs the host alone; returns whether it is paused now."""
+    """Pause the child's group while another step needs the host alone; return True if it is paused now."""
     if is_paused and place.take():
         _kill(process, signal.SIGCONT)
         return False
@@ -213,28 +224,28 @@ def _make_way(process: Process, place: Place, is_paused: bool) -> bool:
 
 
 def _serve(read: int, process: Process, handlers: Mapping[str, Handler], faults: list[str]) -> None:
-    """Answers messages until the child's end of the pipe closes; a handler that fails ends the child."""
+    """Handle messages until the child's end of the pipe closes. A handler that fails ends the child."""
     with os.fdopen(read, "r") as messages:
         for line in messages:
             try:
                 message = json.loads(line)
-                answer = handlers[message.pop("what")](message)
+                reply = handlers[message.pop("what")](message)
             except Exception as error:
                 logger.exception("a message of the child could not be handled")
-                faults.append(f"its result could not be stored: {_words(error)}")
+                faults.append(f"its result could not be stored: {_error_message(error)}")
                 return
-            if answer is not None and process.stdin:
+            if reply is not None and process.stdin:
                 with contextlib.suppress(BrokenPipeError):
-                    process.stdin.write(json.dumps(answer).encode() + b"\n")
+                    process.stdin.write(json.dumps(reply).encode() + b"\n")
                     process.stdin.flush()
 
 
-def _words(error: Exception) -> str:
+def _error_message(error: Exception) -> str:
     is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if is_full or "disk is full" in str(error):
         return (
-            "No space left on device; free some space (`python -m lwdash gc --dry-run` says what may go) and start it "
-            "again"
+            "No space left on device. Free some space (`python -m lwdash gc --dry-run` lists what can be "
+            "removed) and start it again"
         )
     return str(error)
 
@@ -249,7 +260,9 @@ def _memory_mb(pid: int) -> int:
 
 
 def _descendants(pid: int) -> Iterator[int]:
-    """Where the kernel lists children, from there; elsewhere psutil looks at every process of the host for it."""
+    """Descendants from the kernel's list of children where it exists; otherwise psutil searches all processes
+    of the host.
+    """
     if not HAS_CHILDREN_LISTED:
         with contextlib.suppress(psutil.Error):
             yield from (child.pid for child in psutil.Process(pid).children(recursive=True))
@@ -262,6 +275,6 @@ def _descendants(pid: int) -> Iterator[int]:
 
 
 def _kill(process: Process, number: signal.Signals) -> None:
-    """Signals the child's whole group, which outlives the child if it started others."""
+    """Send a signal to the child's whole group, which outlives the child if it started other processes."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)

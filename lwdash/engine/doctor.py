@@ -1,14 +1,17 @@
-"""The `doctor` command: checks of the installation, for when something does not work."""
+"""The `doctor` command: checks of the installation."""
 
 import os
 import platform
 import shutil
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib import metadata
 from typing import Any
 
 import lwdash
-from lwdash.engine.file_inspection import ask_child
+from lwdash.child.job_results import Checked, Failure
+from lwdash.child.jobs import Check
+from lwdash.engine.input_files.file_inspection import ask_child
 from lwdash.engine.pool import Shared
 from lwdash.errors import EngineUnavailable
 from lwdash.settings import Settings
@@ -25,7 +28,7 @@ LOW_DISK_GB = 2
 
 
 def examine(settings: Settings, store: Store) -> dict[str, Any]:
-    """Versions, database, engine, disk and a child process, each really tried."""
+    """Versions, database, engine, disk and a child process; each is actually tested."""
     problems = []
     libraries = {name: _version(name) for name in LIBRARIES}
     problems += [
@@ -34,9 +37,9 @@ def examine(settings: Settings, store: Store) -> dict[str, Any]:
     free_gb = shutil.disk_usage(settings.home).free / 1e9
     if free_gb < LOW_DISK_GB:
         problems.append(f"only {free_gb:.1f} GB are free in {settings.home}")
-    child = ask_child(settings, "check", {})
-    if "error" in child:
-        problems.append(f"a worker process does not start: {child['error']}")
+    child = ask_child(settings, Check(), Checked)
+    if isinstance(child, Failure):
+        problems.append(f"a worker process does not start: {child.error}")
     shared, unwell = look_at_cluster(settings, store)
     return {
         "lwdash": lwdash.__version__,
@@ -60,14 +63,14 @@ def examine(settings: Settings, store: Store) -> dict[str, Any]:
             "job_memory_mb": settings.job_memory,
             "job_seconds": settings.job_seconds,
         },
-        "child": child,
+        "child": asdict(child),
         "free_disk_gb": round(free_gb, 1),
         "problems": problems + unwell,
     }
 
 
 def look_at_cluster(settings: Settings, store: Store) -> tuple[dict[str, Any], list[str]]:
-    """The workers of the shared scheduler that get steps, and what is wrong with it and the others, in words."""
+    """The workers of the shared scheduler that get steps, and messages on problems of the scheduler and other workers."""
     if not settings.scheduler:
         return {}, []
     pool = Shared(settings, store)

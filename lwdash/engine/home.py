@@ -1,4 +1,4 @@
-"""The home folder: opened for its owner alone, and the sentences for a home that cannot be used and a full disk."""
+"""The home folder: opened for its owner only, with messages for an unusable home and a full disk."""
 
 import errno
 import getpass
@@ -17,13 +17,13 @@ from storage.store import Store, open_store
 logger = logging.getLogger(__name__)
 
 MIN_FREE_BYTES = 16_000_000
-"""Free space below which no step starts: its files, its log and its row must fit, and what fails must be recorded."""
+"""Free space below which no step starts: a step's files, log and row must fit, and failures must be recorded."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FULL_DATABASE = ("disk is full", "disk full", "No space left on device")
-"""What SQLite and PostgreSQL report when a write does not fit on the disk."""
+"""Messages of SQLite and PostgreSQL for a write that does not fit on the disk."""
 READ_ONLY_DATABASE = ("readonly database", "unable to open database file")
 FOLDERS = ("cache", "logs", "scratch", "uploads")
-"""Made closed, whatever libraries put into them."""
+"""Created with closed permissions, for any content."""
 OPEN_TO_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -36,25 +36,25 @@ class DiskFull(UserMistake):
 
 
 def open_home(settings: Settings) -> Store:
-    """Makes the home where there is none, keeps other accounts out of it, and opens its database and artifacts.
+    """Create the home if needed, remove other accounts' access to it, and open its database and artifacts.
 
-    Raises HomeUnusable or DiskFull, in one sentence, and StorageError for all else.
+    Raises HomeUnusable or DiskFull with a one-sentence message, and StorageError for everything else.
     """
     try:
         _prepare(settings.home)
         return open_store(settings.database_url, settings.artifacts, settings.home / "cache")
     except Exception as error:
-        words = explain_storage(error, settings)
-        if words is None or isinstance(error, (HomeUnusable, DiskFull)):
+        message = explain_storage(error, settings)
+        if message is None or isinstance(error, (HomeUnusable, DiskFull)):
             raise
         kind = DiskFull if any(map(_is_full, _causes(error))) else HomeUnusable
-        raise kind(words) from error
+        raise kind(message) from error
 
 
 def check_room(settings: Settings, file_bytes: int = 0) -> None:
     """Raises DiskFull where the home's disk has no room for a run.
 
-    file_bytes: the size of the files that it reads: the store keeps a copy of them, and the rows as arrays.
+    file_bytes: the size of its input files: the store keeps a copy of them, and the rows as arrays.
     """
     needed = MIN_FREE_BYTES + 2 * file_bytes
     free = shutil.disk_usage(settings.home).free
@@ -63,14 +63,14 @@ def check_room(settings: Settings, file_bytes: int = 0) -> None:
 
 
 def explain_storage(error: BaseException, settings: Settings) -> str | None:
-    """One sentence for an error that means a full disk or a home that cannot be written; None for any other."""
+    """Message for an error caused by a full disk or an unwritable home; None for any other error."""
     for cause in _causes(error):
         if isinstance(cause, (HomeUnusable, DiskFull)):
             return str(cause)
         if _is_full(cause):
             place, name, free = _fullest(settings)
             return _full(place, name, free, MIN_FREE_BYTES)
-        if any(words in str(cause) for words in READ_ONLY_DATABASE):
+        if any(message in str(cause) for message in READ_ONLY_DATABASE):
             return _not_writable(settings.home)
         if isinstance(cause, OSError) and cause.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             place = Path(cause.filename) if isinstance(cause.filename, str) else settings.home
@@ -80,7 +80,7 @@ def explain_storage(error: BaseException, settings: Settings) -> str | None:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and all that it was raised from; a database error of SQLAlchemy holds the driver's as `orig`."""
+    """The error and all its causes; a database error of SQLAlchemy holds the driver's as `orig`."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -91,11 +91,11 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def _is_full(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno in FULL
-    return any(words in str(error) for words in FULL_DATABASE)
+    return any(message in str(error) for message in FULL_DATABASE)
 
 
 def _fullest(settings: Settings) -> tuple[Path, str, int]:
-    """Of the disks that lwdash writes to, the one with the least free space: the place, its name, free bytes."""
+    """The disk with the least free space among those that lwdash writes to: place, name, free bytes."""
     places = [(settings.home, "LWDASH_HOME"), (Path(tempfile.gettempdir()), "TMPDIR")]
     if "://" not in settings.artifacts:
         places.append((Path(settings.artifacts), "LWDASH_ARTIFACTS"))
@@ -109,46 +109,47 @@ def _fullest(settings: Settings) -> tuple[Path, str, int]:
 
 def _full(place: Path, name: str, free: int, needed: int) -> str:
     return (
-        f"the disk is full: {free / 1e6:,.1f} MB are free in {place} ({name}) and at least {needed / 1e6:,.0f} MB are "
-        "needed; make room (`python -m lwdash gc --dry-run` says what may go), or name another place"
+        f"the disk is full: {free / 1e6:,.1f} MB are free in {place} ({name}), but at least "
+        f"{needed / 1e6:,.0f} MB are needed. Free space (`python -m lwdash gc --dry-run` lists what can "
+        "be removed), or choose another place"
     )
 
 
 def _not_writable(place: Path) -> str:
     if os.statvfs(_nearest(place)).f_flag & os.ST_RDONLY:
-        return f"LWDASH_HOME cannot be used: {place} is on a read-only file system; name another folder"
+        return f"LWDASH_HOME cannot be used: {place} is on a read-only file system. Choose another folder"
     return (
-        f"LWDASH_HOME cannot be used: {place} cannot be read and written by the account {_account()}; change its "
-        "permissions, or name another folder"
+        f"LWDASH_HOME cannot be used: the account {_account()} cannot read and write {place}. Change its "
+        "permissions, or choose another folder"
     )
 
 
 def _nearest(place: Path) -> Path:
-    """The place, or the folder above it that there is and that this account can see."""
+    """The place, or the nearest existing folder above it that this account can see."""
     return next(folder for folder in (place, *place.parents) if os.path.exists(folder))
 
 
 def _account() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # an account without a name, as containers have
+    except (KeyError, OSError):  # an account without a name, as in containers
         return str(os.getuid())
 
 
 def _prepare(home: Path) -> None:
-    """Makes the folder, and takes from it and all that is inside what others may do. Raises HomeUnusable, OSError."""
+    """Create the folder, and remove other accounts' access to it and its content. Raises HomeUnusable, OSError."""
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
     except (FileExistsError, NotADirectoryError) as error:
         raise HomeUnusable(
-            f"LWDASH_HOME must be a folder, but {_nearest(home)} is a file; name another place"
+            f"LWDASH_HOME must be a folder, but {_nearest(home)} is a file. Choose another place"
         ) from error
     except OSError as error:
         if error.errno in FULL:
             raise
         raise HomeUnusable(
-            f"LWDASH_HOME cannot be made: the account {_account()} cannot write in {_nearest(home.parent)} "
-            f"({error.strerror}); name another place"
+            f"LWDASH_HOME cannot be created: the account {_account()} cannot write in "
+            f"{_nearest(home.parent)} ({error.strerror}). Choose another place"
         ) from error
     if not os.access(home, os.R_OK | os.W_OK | os.X_OK):
         raise HomeUnusable(_not_writable(home))
@@ -157,11 +158,13 @@ def _prepare(home: Path) -> None:
     was_open = home.stat().st_mode & OPEN_TO_OTHERS
     closed = sum(map(_close, [home, *(home.rglob("*") if was_open else home.glob("*"))]))
     if closed:
-        logger.info("%s: other accounts could read %d files and folders; now they cannot", home, closed)
+        logger.info(
+            "%s: other accounts could read %d files and folders; their access was removed", home, closed
+        )
 
 
 def _close(path: Path) -> bool:
-    """Takes away what others may do with a file or folder; whether anything changed."""
+    """Remove other accounts' access to a file or folder; return True if anything changed."""
     mode = path.lstat().st_mode
     if stat.S_ISLNK(mode) or not mode & OPEN_TO_OTHERS:
         return False
@@ -170,11 +173,11 @@ def _close(path: Path) -> bool:
     except FileNotFoundError:  # another process has just removed it
         return False
     except PermissionError:
-        logger.warning("%s belongs to another account and stays as open as it is", path)
+        logger.warning("%s belongs to another account, so its access rights were not changed", path)
         return False
     return True
 
 
 def files_size_bytes(paths: Iterable[Path]) -> int:
-    """The size of those files that there are, together."""
+    """The total size of the existing files among these."""
     return sum(path.stat().st_size for path in paths if path.is_file())

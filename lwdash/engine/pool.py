@@ -9,63 +9,64 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from lwdash.engine import supervise
-from lwdash.engine.supervise import Member
+from lwdash.engine.supervise import MEASURE, Member
 from lwdash.engine.workers import Worker, describe, of_cluster, refusal, this_process, versions
 from lwdash.errors import EngineUnavailable
 from lwdash.settings import Settings
+from lwdash.targets import TIMED
 from storage.analyses import SENSITIVITY
 from storage.installation import mark_installation
 from storage.queue import Waiting
 from storage.runs import DETAILS, NEXT_STEP
 from storage.store import Store
+from storage.target_results import target_of
 
 logger = logging.getLogger(__name__)
 
-MEASURE = "measure"
 SHORT = "short"
-"""Steps of some seconds for which somebody waits at a page: they do not queue behind trainings."""
+"""Steps of a few seconds that a page waits for: they do not queue behind trainings."""
 WORK = "cpu"
 LANES: Mapping[str, str] = {MEASURE: MEASURE, DETAILS: DETAILS, SENSITIVITY: SHORT}
-"""Step → the lane that it takes; WORK where it is not said."""
+"""Step → its lane; WORK if not listed."""
 CONNECT_S = "5s"
 STUCK_S = 5.0
 ENDED = ("erred", "memory", "forgotten", "released")
 
 
 class Pool(Protocol):
-    """Takes batches; `open` first, `close` last. Used by one thread."""
+    """Runs batches. Call `open` first, `close` last. Used by one thread."""
 
     @property
     def kind(self) -> str: ...
 
     @property
     def problem(self) -> str | None:
-        """Why no batch can be taken at present, in words."""
+        """Message on why no batch can run at present."""
 
     @property
     def workers(self) -> Collection[str] | None:
-        """Addresses of the workers that are there; None where the worker is this process."""
+        """Addresses of the available workers; None where the worker is this process."""
 
     def listed(self) -> list[Worker]:
-        """The workers as they were last seen, for people; from any thread."""
+        """The workers at the last check, for display; callable from any thread."""
 
     def open(self) -> bool:
-        """Connects; False when another process of this home does the work."""
+        """Connect; False when another process of this home does the work."""
 
     def known(self) -> list[str]:
-        """Keys of the batches that were handed out and have not ended."""
+        """Keys of the submitted batches that have not ended."""
 
     def room(self, known: Sequence[str]) -> Counter[str]:
-        """How many more batches may be handed out in each lane."""
+        """Number of further batches that can be submitted, by lane."""
 
     def submit(self, batch: Sequence[Waiting], ended: Callable[[BaseException | None], None]) -> None:
-        """Hands a batch out; `ended` is called in another thread."""
+        """Submit a batch; `ended` is called in another thread."""
 
     def close(self) -> None: ...
 
 
 class Embedded:
-    """One worker, in threads of this process; one process of a home at a time."""
+    """One worker, in threads of this process; only one process per home at a time."""
 
     kind = "embedded"
     problem: str | None = None
@@ -107,9 +108,9 @@ class Embedded:
         return [str(key) for key, task in tasks if task.state not in ENDED]
 
     def room(self, known: Sequence[str]) -> Counter[str]:
-        taken = _taken(known)
+        used = _count_by_lane(known)
         slots = _places(self.settings.slots)
-        return Counter({name: int(count) - taken[name] for name, count in slots.items()})
+        return Counter({name: int(count) - used[name] for name, count in slots.items()})
 
     def submit(self, batch: Sequence[Waiting], ended: Callable[[BaseException | None], None]) -> None:
         _submit(self._client, batch, self.settings, {lane_of(batch[0].step): 1}, None, ended)
@@ -135,7 +136,7 @@ class Embedded:
 
 
 class Shared:
-    """Workers of a scheduler elsewhere: those that have the same versions, database and artifact store."""
+    """Workers of an external scheduler: those with the same versions, database and artifact store."""
 
     kind = "cluster"
 
@@ -143,12 +144,12 @@ class Shared:
         self.settings, self.store = settings, store
         self.problem: str | None = None
         self.refused: dict[str, str] = {}
-        """Why a worker gets no steps, by its address."""
+        """Reason why a worker gets no steps, by its address."""
         self.workers: Collection[str] = ()
         self._cpus: dict[str, float] = {}
         self._asked: set[str] = set()
         self._handed: dict[str, tuple[Any, float]] = {}
-        """Batches of this server that have not ended: the future, and when they were handed out."""
+        """Unfinished batches of this server: the future, and the time of submission."""
         self._client: Any = None
         self._info: dict[str, Any] = {}
 
@@ -162,17 +163,22 @@ class Shared:
         address = self.settings.scheduler
         try:
             self._client = Client(address, timeout=CONNECT_S, set_as_default=False)
-        except (OSError, TimeoutError, TypeError, ValueError) as error:  # the last two: how it is configured
+        except (
+            OSError,
+            TimeoutError,
+            TypeError,
+            ValueError,
+        ) as error:  # the last two are configuration errors
             raise EngineUnavailable(f"the scheduler {address} does not answer ({error})") from error
         self._mark = mark_installation(self.store)
         return True
 
     def known(self) -> list[str]:
-        """Those of other servers on this scheduler too. Raises EngineUnavailable where it went away."""
+        """Includes those of other servers on this scheduler. Raises EngineUnavailable if the scheduler is gone."""
         try:
             self._look_at_workers()
             processing = {str(key) for keys in self._client.processing().values() for key in keys}
-        except OSError as error:  # a closed connection and a timeout are such
+        except OSError as error:  # a closed connection and a timeout are subclasses of it
             raise EngineUnavailable(
                 f"the scheduler {self.settings.scheduler} does not answer ({error})"
             ) from error
@@ -180,13 +186,14 @@ class Shared:
         return sorted(processing | self._handed.keys())
 
     def room(self, known: Sequence[str]) -> Counter[str]:
-        taken = _taken(known)
-        free = int(sum(self._cpus.values())) - taken.total() + taken[SHORT]
+        used = _count_by_lane(known)
+        free = int(sum(self._cpus.values())) - used.total() + used[SHORT]
         return Counter(
             {
-                MEASURE: len(self._cpus) - taken[MEASURE],
-                # Beyond what the workers offer, one at a time; where all their threads are taken, it is the next.
-                SHORT: bool(self._cpus) - taken[SHORT],
+                MEASURE: len(self._cpus) - used[MEASURE],
+                # Beyond the workers' capacity, submit one batch at a time; it runs next when all their
+                # threads are busy.
+                SHORT: bool(self._cpus) - used[SHORT],
                 DETAILS: free,
                 WORK: free,
             }
@@ -205,7 +212,7 @@ class Shared:
             self._handed[key] = (future, time.monotonic())
 
     def _drop_stuck(self, processing: Collection[str]) -> None:
-        """Takes back batches that wait for workers which have left, to be handed out anew."""
+        """Take back batches that wait for workers that have left, so that they are submitted again."""
         for key, (future, since) in list(self._handed.items()):
             if future.done():
                 self._handed.pop(key, None)
@@ -218,7 +225,7 @@ class Shared:
         _close(client)
 
     def _look_at_workers(self) -> None:
-        """Asks new workers what they have, and keeps those that fit."""
+        """Check new workers, and keep those that match."""
         if self._client.status != "running":
             raise EngineUnavailable(f"the scheduler {self.settings.scheduler} does not answer")
         info = self._client.scheduler_info(n_workers=-1)["workers"]
@@ -227,12 +234,12 @@ class Shared:
         new = [address for address in info if offered[address] and address not in self._asked]
         if new:
             answers = self._client.run(describe, self._mark, workers=new, on_error="return")
-            for address, answer in answers.items():
-                if (words := refusal(address, answer, versions())) is not None:
-                    logger.warning("%s", words)
-                    self.refused[address] = words
+            for address, reply in answers.items():
+                if (message := refusal(address, reply, versions())) is not None:
+                    logger.warning("%s", message)
+                    self.refused[address] = message
         self._asked = set(info) & (self._asked | set(new))
-        self.refused = {address: words for address, words in self.refused.items() if address in info}
+        self.refused = {address: message for address, message in self.refused.items() if address in info}
         self._cpus = {a: cpus for a, cpus in offered.items() if cpus and a not in self.refused}
         self.problem = None if self._cpus else self._why_none()
 
@@ -247,16 +254,19 @@ class Shared:
 
 
 def lane_of(step: str) -> str:
-    """In which lane a step runs: each has room of its own."""
+    """The lane in which a step runs; each lane has its own capacity."""
+    target = target_of(step)
+    if target is not None:
+        return MEASURE if target in TIMED else DETAILS
     return LANES.get(step, WORK)
 
 
-def _taken(known: Sequence[str]) -> Counter[str]:
+def _count_by_lane(known: Sequence[str]) -> Counter[str]:
     return Counter(lane_of(key.partition(":")[0]) for key in known if next(members_of(key), None))
 
 
 def _places(slots: int) -> dict[str, float]:
-    """How many batches run at once on a host, by lane."""
+    """Number of batches that run at once on a host, by lane."""
     return {MEASURE: 1, SHORT: 1, DETAILS: min(2, slots), WORK: slots}
 
 
@@ -304,14 +314,14 @@ def _quiet_dask() -> None:
 
 
 def batch_key(batch: Sequence[Waiting]) -> str:
-    """The dask key; it says which attempts of which runs are inside."""
+    """The dask key; it contains the runs and their attempts."""
     return f"{batch[0].step}:" + "+".join(f"{w.run_id}.{w.attempt}" for w in batch)
 
 
 def members_of(key: str) -> Iterator[tuple[str, int, int]]:
-    """The reverse of `batch_key`; nothing for keys of others."""
+    """The reverse of `batch_key`; empty for other keys."""
     step, colon, rest = key.partition(":")
-    if not colon or step not in NEXT_STEP:
+    if not colon or (step not in NEXT_STEP and target_of(step) is None):
         return
     for member in rest.split("+"):
         run_id, _, attempt = member.partition(".")

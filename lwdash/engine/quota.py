@@ -1,22 +1,24 @@
-"""A full disk, or the disk quota: beyond it caches go, oldest first, and if that is not enough, no steps start."""
+"""Handling of a full disk or an exceeded disk quota: caches are removed, oldest first; if that is not enough,
+no steps start.
+"""
 
 import logging
 import time
 
 from lwdash.engine.home import DiskFull, check_room
 from lwdash.settings import Settings
-from storage.retention import COPY, ORPHAN, PARTIAL, STAGE, find_spare, remove_spare, used_bytes
+from storage.retention import COPY, ORPHAN, PARTIAL, STAGE, find_removable, remove, used_bytes
 from storage.store import Store
 
 logger = logging.getLogger(__name__)
 
 LOOK_S = 30.0
-MADE_AGAIN = (STAGE, ORPHAN, PARTIAL, COPY)
-"""What costs only time when it is gone. Logs and uploads are for people to remove."""
+RECOMPUTABLE = (STAGE, ORPHAN, PARTIAL, COPY)
+"""Files that can be computed again. Logs and uploads are for users to remove."""
 
 
 class Quota:
-    """Looks at the disk every half minute. Not thread-safe."""
+    """Checks the disk every half minute. Not thread-safe."""
 
     def __init__(self, settings: Settings, store: Store):
         self.settings, self.store = settings, store
@@ -24,8 +26,8 @@ class Quota:
         self._problem: str | None = None
 
     def problem(self) -> str | None:
-        """Why no steps may start, in words, or None."""
-        if self.settings.scheduler is None:  # else steps work on the disks of other hosts
+        """Message on why no steps may start, or None."""
+        if self.settings.scheduler is None:  # otherwise steps use the disks of other hosts
             try:
                 check_room(self.settings)
             except DiskFull as full:
@@ -40,18 +42,18 @@ class Quota:
     def _look(self, most: int) -> str | None:
         used = used_bytes(self.store, self.settings.home)
         if used > most:
-            for spare in find_spare(self.store, self.settings.home, older_than_days=0):
+            for removable in find_removable(self.store, self.settings.home, older_than_days=0):
                 if used <= most:
                     break
-                if spare.kind in MADE_AGAIN:
+                if removable.kind in RECOMPUTABLE:
                     logger.info(
-                        "over the disk quota: removing a %s of %d bytes", spare.kind, spare.size_bytes
+                        "over the disk quota: removing a %s of %d bytes", removable.kind, removable.size_bytes
                     )
-                    remove_spare(self.store, spare)
-                    used -= spare.size_bytes
+                    remove(self.store, removable)
+                    used -= removable.size_bytes
         if used <= most:
             return None
         return (
-            f"{used >> 20:,} MB are in use and LWDASH_DISK_QUOTA allows {most >> 20:,} MB: "
-            "`python -m lwdash gc --dry-run --older-than 0` says what may go"
+            f"{used >> 20:,} MB are in use, but LWDASH_DISK_QUOTA allows {most >> 20:,} MB. `python -m "
+            "lwdash gc --dry-run --older-than 0` lists what can be removed"
         )

@@ -1,10 +1,10 @@
-"""The host as a room: steps work in it side by side, and one that measures has it to itself.
+"""Sharing of the host: steps run side by side, but a step that measures latency runs alone.
 
-Two lock files for all processes of the host, whichever home or worker they belong to. Who works holds the
-room in common. Who measures locks the door, so that nobody else comes in; the others notice within a
-quarter of a second, pause their children (SIGSTOP) and leave, and come back when it is done. A latency is so
-never taken beside another step, and a training of an hour does not keep quick results waiting. Locks of
-a process that dies are gone with it.
+Two lock files serve all processes of the host, of any home or worker. A working step holds the room lock in
+shared mode. A measuring step locks the door, so that no other step enters. The others notice this within a
+quarter of a second, pause their children (SIGSTOP), leave, and return after the measurement. So a latency is
+never measured beside another step, and an hour of training does not delay quick results. The locks of a
+process that dies are released.
 """
 
 import contextlib
@@ -30,17 +30,17 @@ class Place:
 
     @property
     def is_away(self) -> bool:
-        """Whether this step makes way for another just now."""
+        """True while this step is paused for another one."""
         return self._left_at is not None
 
     @property
     def away_s(self) -> float:
-        """Seconds that this step has made way for others so far."""
+        """Seconds that this step has been paused so far."""
         now = time.monotonic()
         return self._away_s + (now - self._left_at if self._left_at is not None else 0.0)
 
     def take(self) -> bool:
-        """Comes in beside others, unless somebody measures or is about to."""
+        """Enter beside others, unless a step measures or is about to."""
         if not _try(self._door, fcntl.LOCK_SH):
             return False
         try:
@@ -53,19 +53,19 @@ class Place:
         return is_in
 
     def is_wanted(self) -> bool:
-        """Whether somebody stands at the door who needs the room alone."""
+        """True if another step waits to have the room alone."""
         if _try(self._door, fcntl.LOCK_SH):
             fcntl.flock(self._door, fcntl.LOCK_UN)
             return False
         return True
 
     def leave(self) -> None:
-        """Makes way; the caller's children must stand still by now."""
+        """Leave for another step; the caller's children must be paused already."""
         fcntl.flock(self._room, fcntl.LOCK_UN)
         self._left_at = time.monotonic()
 
     def take_alone(self, gives_up: Callable[[], bool]) -> bool:
-        """Waits until nobody else is in; False when `gives_up` says so first."""
+        """Wait until no other step is inside; False when `gives_up` returns True first."""
         for lock in (self._door, self._room):
             while not _try(lock, fcntl.LOCK_EX):
                 if gives_up():
@@ -80,7 +80,7 @@ class Place:
 
 @contextlib.contextmanager
 def place_for(*, alone: bool, gives_up: Callable[[], bool]) -> Iterator[Place | None]:
-    """A place, alone or beside others, for as long as the block runs; None when `gives_up` said so first."""
+    """A place, alone or beside others, for the duration of the block; None if `gives_up` returned True first."""
     place = Place()
     try:
         if alone:
@@ -97,11 +97,11 @@ def place_for(*, alone: bool, gives_up: Callable[[], bool]) -> Iterator[Place | 
 
 
 def lock_file(path: Path) -> int:
-    """Opens a lock file that every user of the host may share."""
+    """Open a lock file that every user of the host may share."""
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
     with contextlib.suppress(FileNotFoundError):
         return os.open(path, flags)
-    with contextlib.suppress(FileExistsError):  # somebody else made it meanwhile
+    with contextlib.suppress(FileExistsError):  # another process created it meanwhile
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | flags, 0o644))
     return os.open(path, flags)
 

@@ -1,7 +1,7 @@
-"""The engine: hands queued steps to dask, embedded in this process or a shared scheduler elsewhere.
+"""The engine: submits queued steps to dask, embedded in this process or an external shared scheduler.
 
-The database is the truth; dask is only transport. A loop looks for queued steps and hands out as many as can
-start now, in turns between those who share the installation; nothing is lost when either side restarts.
+The database is the truth; dask is only transport. A loop looks for queued steps and submits as many as can
+start now, alternating between the users of the installation. Nothing is lost when either side restarts.
 """
 
 import contextlib
@@ -32,23 +32,23 @@ logger = logging.getLogger(__name__)
 
 TICK_S = 0.5
 LOOK_S = 2.0
-"""How often heartbeats are looked at."""
+"""Interval at which heartbeats are checked."""
 RETRY_S = 2.0
 STALE_AFTER_S = 60.0
 GONE_AFTER_S = 6.0
-"""Silence of a step whose worker has left the cluster: two heartbeats and some."""
+"""Maximum silence of a step whose worker has left the cluster: a little more than two heartbeats."""
 BATCH_LIMIT = 25
-"""Runs that share a child at most, so that one result list does not wait for a hundred runs."""
+"""Maximum number of runs that share a child, so that one result list does not wait for a hundred runs."""
 DETAILS_LIMIT = 5
-"""The same for details, which nothing shares but the rows: two children do them faster than one."""
+"""The same for details, which share only the rows: two children are faster than one."""
 
 
 class NoSteps(EngineUnavailable):
-    """No steps are handed out, for a reason that a new connection does not mend."""
+    """No steps are submitted, for a reason that reconnecting does not fix."""
 
 
 class Engine:
-    """Started once a process; `poke` after adding runs makes it look at once.
+    """One per process; `poke` after adding runs makes it look at once.
 
     Of several processes on one home (server, command line), one embeds the scheduler; the others leave the
     work to it and take over when it ends.
@@ -64,23 +64,23 @@ class Engine:
         self._quota = Quota(settings, store)
         self._looked_at = -LOOK_S
         self._shares: dict[str, str] = {}
-        """Whose each handed-out batch is, by its key."""
+        """Owner of each submitted batch, by its key."""
         self._fault: str | None = None
-        """What a worker said that could not take its batch."""
+        """Error message of a worker that could not run its batch."""
         self._explained: str | None = None
         self.problem: str | None = None
-        """Why no steps are handed out at present, in words; None when all is well."""
+        """Message on why no steps are submitted at present; None when all is well."""
         self._thread = threading.Thread(target=self._loop, name="lwdash-engine", daemon=True)
 
     def start(self, after_s: float = 0.0) -> "Engine":
-        """after_s: so long nothing is imported and connected, for who has something to do first."""
+        """after_s: delay before imports and connections, for callers with other work to do first."""
         supervisor_host.STOPPING.clear()
         self._after_s = after_s
         self._thread.start()
         return self
 
     def poke(self) -> None:
-        """Looks for queued steps now instead of within half a second."""
+        """Look for queued steps now instead of within half a second."""
         self._wake.set()
 
     @property
@@ -94,16 +94,16 @@ class Engine:
 
     @property
     def refused(self) -> list[str]:
-        """Why workers of the cluster get no steps while others do, in words."""
+        """Message on why workers of the cluster get no steps while others do."""
         return sorted(self._pool.refused.values()) if isinstance(self._pool, Shared) else []
 
     def workers(self) -> list[Worker]:
-        """Where steps run, as last seen; empty while nothing is handed out by this process."""
+        """Places where steps run, at the last check; empty while this process submits no steps."""
         pool = self._pool
         return pool.listed() if pool is not None else []
 
     def stop(self) -> None:
-        """Ends children first (their runs go back to the queue), then the scheduler."""
+        """End children first (their runs return to the queue), then the scheduler."""
         self._stop.set()
         self._wake.set()
         if not self.settings.scheduler:
@@ -119,16 +119,16 @@ class Engine:
             try:
                 if self._is_connected():
                     self._tick()
-                self._say(None)
+                self._report_problem(None)
             except Exception as error:
                 is_known = isinstance(error, EngineUnavailable)
                 explained = explain_storage(error, self.settings)
                 is_known = is_known or explained is not None
-                words = explained or (str(error) if is_known else f"{type(error).__name__}: {error}")
-                if self.problem != words:
-                    logger.log(logging.WARNING if is_known else logging.ERROR, "no steps are handed out: %s", words,
+                message = explained or (str(error) if is_known else f"{type(error).__name__}: {error}")
+                if self.problem != message:
+                    logger.log(logging.WARNING if is_known else logging.ERROR, "no steps are submitted: %s", message,
                                exc_info=not is_known)  # fmt: skip
-                self._say(words)
+                self._report_problem(message)
                 if not isinstance(error, NoSteps):
                     self._disconnect_if_broken()
                 self._stop.wait(RETRY_S)
@@ -153,21 +153,22 @@ class Engine:
         if (problem := self._pool.problem or self._quota.problem()) is not None:
             raise NoSteps(problem)
         if self._fault:
-            words, self._fault = self._fault, None
-            raise NoSteps(words)
-        # a run is measured once its batch is through, so that one child measures the whole batch; but a baseline at once
-        taken = {member for key in known for member in members_of(key)}
-        under_way = {(run, attempt) for _, run, attempt in taken}
+            message, self._fault = self._fault, None
+            raise NoSteps(message)
+        # a run is measured after its whole batch is compressed, so that one child measures the whole batch;
+        # but a baseline is measured at once
+        used = {member for key in known for member in members_of(key)}
+        under_way = {(run, attempt) for _, run, attempt in used}
         free = [
             w
             for w in queued
             if (w.run_id, w.attempt) not in under_way
-            or (w.is_baseline and w.step == MEASURE and (w.step, w.run_id, w.attempt) not in taken)
+            or (w.is_baseline and w.step == MEASURE and (w.step, w.run_id, w.attempt) not in used)
         ]
         self._hand_out(free, known)
 
     def _hand_out(self, queued: Sequence[Waiting], known: Sequence[str]) -> None:
-        """As many batches as can start now; who has the fewest under way is next."""
+        """Submit as many batches as can start now; the user with the fewest running steps is next."""
         assert self._pool is not None
         room = self._pool.room(known)
         turn = {w.run_id: number for number, w in enumerate(queued)}
@@ -206,18 +207,18 @@ class Engine:
         return True
 
     def _requeue_abandoned(self) -> None:
-        """Nobody else runs steps of this home while the lock is ours: what is still running there is dead."""
+        """Requeue steps marked as running: only the holder of this lock runs steps of this home, so they are dead."""
         if self.store.database.dialect.name == "sqlite":
             lost_workers.recover(self.store.database, lost_workers.heartbeats(self.store.database))
 
-    def _say(self, words: str | None) -> None:
-        """Keeps why no steps are handed out, and writes it on the runs that wait."""
-        self.problem = words
-        if words is None and self._explained is None:
+    def _report_problem(self, message: str | None) -> None:
+        """Store the reason why no steps are submitted, and write it on the waiting runs."""
+        self.problem = message
+        if message is None and self._explained is None:
             return
-        with contextlib.suppress(Exception):  # a database that does not answer may be the very problem
-            queue.explain_wait(self.store.database, words and f"waits: {words}", self._explained)
-            self._explained = words and f"waits: {words}"
+        with contextlib.suppress(Exception):  # an unavailable database may be the very problem
+            queue.explain_wait(self.store.database, message and f"waits: {message}", self._explained)
+            self._explained = message and f"waits: {message}"
 
     def _disconnect_if_broken(self) -> None:
         if self.settings.scheduler or self._pool is None:
@@ -230,9 +231,9 @@ class Engine:
 
 
 def batches(queued: Sequence[Waiting]) -> Iterator[list[Waiting]]:
-    """Queued steps in groups that share a child, in the order of their turns.
+    """Queued steps in groups that share a child, in queue order.
 
-    Together are quick runs and measurements of one experiment, whose model and rows are then read once.
+    A group has quick runs and measurements of one experiment, so that model and rows are read once.
     """
     together: dict[tuple[Any, ...], list[Waiting]] = {}
     for w in queued:

@@ -1,4 +1,4 @@
-"""Working folders of children: empty at the start, gone at the end, swept up when their owner was killed."""
+"""Working folders of children: empty at the start, removed at the end, and cleaned up if their owner was killed."""
 
 import fcntl
 import os
@@ -29,7 +29,7 @@ def working_folder(scratch: Path) -> Iterator[Path]:
 
 
 def sweep(scratch: Path) -> int:
-    """Removes the folders whose owner is gone, of whatever process of this host; returns how many."""
+    """Remove the folders of this host whose owning process is gone; return their number."""
     swept = 0
     for folder in scratch.glob(f"{PREFIX}*"):
         try:
@@ -49,5 +49,5 @@ def sweep(scratch: Path) -> int:
 
 
 def private(path: str, flags: int) -> int:
-    """Opens a file that only its owner may read, where it is new."""
+    """Open a file; a new file is readable by its owner only."""
     return os.open(path, flags, 0o600)

@@ -1,87 +1,99 @@
-"""Searches that run: looks at what came of their runs, and enters the next ones.
+"""Running searches: reads the outcomes of their runs, and queues the next ones.
 
-All that a search knows is in the database, so it goes on where it was after a restart, and on any server.
+The whole state of a search is in the database, so it continues after a restart, and on any server.
 """
 
 import logging
 from collections.abc import Collection, Mapping
-from typing import Any
 
 import pandas as pd
 
+from lwdash.engine.devices.target_metrics import target_metrics
 from lwdash.engine.submit import BASELINE
 from lwdash.recipe import Recipe
-from lwdash.search.outcomes import failures, measured, outcomes
-from lwdash.search.proposals import LEARNT, Task, propose
+from lwdash.search.outcomes import failures, limits_of_search, measured, outcomes
+from lwdash.search.proposals import MAX_LEARNT, Task, propose
 from lwdash.search.space import Space
 from storage import experiments, searches
 from storage.frames import baseline_run
+from storage.records import StoredSearch
 from storage.store import Store
 from storage.tables import SearchState
 
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 4
-"""So many runs of a search wait or run at once: each more is chosen without knowing what comes of the others."""
+"""Number of runs of a search that wait or run at once: each additional one is chosen without the results of the others."""
 REFILLED_AT = 1
-"""With so many left, the next are chosen, so that no slot waits for a long training. Other runs of the experiment count
-as well: a search learns from them too."""
+"""Number of unfinished runs at which the next are chosen, so that no slot waits for a long training. Other runs of the
+experiment count as well: a search learns from them too.
+"""
 FAILED_AT_FIRST = 6
-"""When so many runs of a search have failed and none has succeeded, the rest would fail too."""
+"""Number of failed runs, with none succeeded, at which a search stops."""
 
 
 def advance_searches(store: Store) -> None:
-    """Enters the next runs of every search that needs some, and ends those that are done."""
+    """Queue the next runs of every search that needs some, and end finished searches."""
     for search in searches.running_searches(store.database):
         _advance(store, search)
 
 
-def _advance(store: Store, search: Mapping[str, Any]) -> None:
-    is_spent = search["asked"] >= search["budget"]
-    if search["own_pending"] if is_spent else search["pending"] > REFILLED_AT:
+def _advance(store: Store, search: StoredSearch) -> None:
+    is_spent = search.asked >= search.budget
+    if search.own_pending if is_spent else search.pending > REFILLED_AT:
         return
     if is_spent:
-        searches.end_search(store.database, search["id"], f"all {search['budget']:,} runs were made")
+        searches.end_search(store.database, search.id, f"all {search.budget:,} runs were made")
         return
-    tried = searches.tried(store.database, search, LEARNT)
-    experiment = experiments.get_experiment(store.database, search["experiment_id"])
+    tried = _with_targets(store, search.experiment_id, searches.tried(store.database, search, MAX_LEARNT))
+    experiment = experiments.get_experiment(store.database, search.experiment_id)
     assert experiment is not None, "a search is of an experiment"
     own = tried[tried["is_own"].astype(bool)]
     if len(own) >= FAILED_AT_FIRST and (own["state"] == "failed").all():
-        words = f"its first {len(own):,} runs failed, the last with: {own['error'].iloc[-1]}"
-        searches.end_search(store.database, search["id"], words, SearchState.FAILED)
+        message = f"its first {len(own):,} runs failed. The error of the last: {own['error'].iloc[-1]}"
+        searches.end_search(store.database, search.id, message, SearchState.FAILED)
         return
-    known = searches.recipes_tried(store.database, search["experiment_id"])
+    known = searches.recipes_tried(store.database, search.experiment_id)
     try:
-        recipes = _next(search, tried, known, experiment["limits"] or {})
-    except Exception as error:  # whatever is wrong with one search, the other work goes on
-        logger.exception("search %s cannot go on", search["id"])
-        words = f"it cannot go on: {type(error).__name__}: {error}"
-        searches.end_search(store.database, search["id"], words, SearchState.FAILED)
+        recipes = _next(search, tried, known, experiment.limits)
+    except Exception as error:  # a fault in one search must not stop other work
+        logger.exception("search %s cannot go on", search.id)
+        message = f"it cannot go on: {type(error).__name__}: {error}"
+        searches.end_search(store.database, search.id, message, SearchState.FAILED)
         return
     if not recipes:
-        if not search["own_pending"]:
-            words = "no recipe is left that was not tried"
-            searches.end_search(store.database, search["id"], words)
+        if not search.own_pending:
+            message = "all recipes of the space were tried"
+            searches.end_search(store.database, search.id, message)
         return
     entries = [(str(recipe), False, recipe.is_trained) for recipe in recipes]
-    if baseline_run(store.database, search["experiment_id"]) is None:
+    if baseline_run(store.database, search.experiment_id) is None:
         entries.insert(0, (BASELINE, True, False))
     searches.enter(store.database, search, entries, len(recipes))
 
 
+def _with_targets(store: Store, experiment_id: int, tried: pd.DataFrame) -> pd.DataFrame:
+    """The runs with the metrics of targets that were recorded so far among their figures."""
+    late = target_metrics(store, experiment_id, [int(run) for run in tried["id"]])
+    figures = [
+        {**own, **late.get(int(run), {})} if own else own
+        for run, own in zip(tried["id"], tried["figures"], strict=True)
+    ]
+    return tried.assign(figures=pd.Series(figures, index=tried.index, dtype=object))
+
+
 def _next(
-    search: Mapping[str, Any], tried: pd.DataFrame, known: Collection[str], limits: Mapping[str, float]
+    search: StoredSearch, tried: pd.DataFrame, known: Collection[str], limits: Mapping[str, float]
 ) -> list[Recipe]:
-    settings = search["settings"]
-    given = {key: limit for key, limit in limits.items() if limit is not None}
-    found = outcomes(measured(tried), search["goal"], given)
-    task = Task(Space.from_dict(settings["space"]), search["goal"], given, search["budget"])
+    settings = search.settings
+    given = limits_of_search(settings, limits)
+    found = outcomes(measured(tried), search.goal, given)
+    task = Task(Space.from_dict(settings["space"]), search.goal, given, search.budget)
     return propose(
         task,
         [*found, *failures(tried, found)],
         known,
-        min(AT_ONCE - search["pending"], search["budget"] - search["asked"]),
+        min(AT_ONCE - search.pending, search.budget - search.asked),
         sampler=settings["sampler"],
-        seed=settings["seed"] + search["asked"],
+        seed=settings["seed"] + search.asked,
     )

@@ -1,7 +1,7 @@
 """Detection of running steps that no longer report, by this process's own clock.
 
-Clocks jump: a laptop sleeps, somebody sets the time. So no time stamp is compared with a clock; what counts is for how
-long a heartbeat has stayed the same while this process watched.
+Clocks jump: a laptop sleeps, or a user sets the time. So no time stamp is compared with a clock. Instead this
+process measures how long a heartbeat has stayed the same.
 """
 
 import time
@@ -11,17 +11,17 @@ from storage.lost_workers import Beat
 
 
 class Silence:
-    """Remembers since when each heartbeat is the last one. Not thread-safe."""
+    """Stores since when each heartbeat has not changed. Not thread-safe."""
 
     def __init__(self, after_s: float, gone_after_s: float, clock: Callable[[], float] = time.monotonic):
         self.after_s, self.gone_after_s, self._clock = after_s, gone_after_s, clock
         self._since: dict[Beat, float] = {}
 
     def silent(self, beats: Sequence[Beat], workers: Collection[str] | None = None) -> list[Beat]:
-        """Those of `beats` unchanged for `after_s` seconds.
+        """The `beats` that are unchanged for `after_s` seconds.
 
-        workers: addresses of the cluster's workers that are there; the steps of one that has left are silent
-        after `gone_after_s` already.
+        workers: addresses of the cluster's workers; the steps of a worker that has left are silent after
+        `gone_after_s`.
         """
         now = self._clock()
         self._since = {beat: self._since.get(beat, now) for beat in beats}

@@ -14,7 +14,7 @@ STEP_SECONDS = Histogram(
     ["step"],
     buckets=(0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000),
 )
-"""In the default registry: a dask worker shows it on its own /metrics as well."""
+"""In the default registry: a dask worker exposes it on its own /metrics too."""
 
 
 def step_began(owned: Claim) -> None:
@@ -23,5 +23,5 @@ def step_began(owned: Claim) -> None:
 
 def step_ended(owned: Claim, seconds: float) -> None:
     STEP_SECONDS.labels(owned.step).observe(seconds)
-    said = {"run": owned.run_id, "attempt": owned.attempt, "seconds": round(seconds, 3)}
-    logger.info("%s ended", owned.step, extra=said)
+    fields = {"run": owned.run_id, "attempt": owned.attempt, "seconds": round(seconds, 3)}
+    logger.info("%s ended", owned.step, extra=fields)

@@ -1,55 +1,49 @@
-"""Files, experiments and runs entered for work: the verbs that pages and the command line share."""
+"""Actions on files, experiments and runs that pages and the command line share."""
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from lwdash.datasets.data_facts import DataFacts
 from lwdash.datasets.data_settings import DataSettings
 from lwdash.datasets.fit import Fit, fit_to_model
 from lwdash.engine.child_process import keep_warm
+from lwdash.engine.input_files.port_check import check_ports
 from lwdash.engine.supervisor_host import CHANGED
-from lwdash.errors import DataRefused, ModelRefused, UploadRefused, UserMistake
+from lwdash.errors import DataRefused, ModelRefused, NotFound, UploadRefused, UserMistake
 from lwdash.keras_models.model_facts import ModelFacts
 from lwdash.keras_models.obstacles import obstacle
+from lwdash.metrics.limits import checked_limits
 from lwdash.recipe import Recipe, parse_recipe
 from lwdash.search.proposals import DEFAULT_SAMPLER, SAMPLERS
 from lwdash.search.space import GOALS, make_space
 from lwdash.settings import Settings
+from lwdash.targets import TARGETS, USUAL
 from lwdash.techniques import TECHNIQUES
-from storage import experiments, runs, searches
+from storage import annotations, experiments, runs, searches
 from storage.analyses import add_analysis
+from storage.file_runs import add_file_run
 from storage.frames import baseline_run
+from storage.records import NamedFile, StoredFile
 from storage.store import Store
+from storage.target_results import runs_without, set_targets, target_kind
 from storage.visitors import visitor_of
 
 BASELINE = "float32"
-LIMITS = ("size_bytes", "accuracy_drop", "latency_ms", "arena_bytes")
-MOST_THREADS = 64
-MOST_SEARCHED = 500
-
-STANDARD_SWEEP = (
-    "float16",
-    "dynamic",
-    "int8",
-    "int8(io=float32)",
-    "prune(sparsity=0.5) + int8",
-    "prune(sparsity=0.8) + int8",
-    "cluster(clusters=16) + int8",
-    "prune(sparsity=0.5) + cluster(clusters=16) + int8",
-)
-"""A good first set: each number format, two sparsities, clusters, and all of it together."""
+MAX_THREADS = 64
+MAX_SEARCH_RUNS = 500
+MAX_MEASURED_AGAIN = 200
+"""Maximum number of runs that are measured on a target after it was chosen."""
 
 
 def expect_runs(settings: Settings) -> None:
-    """Prepares this host for runs that somebody is likely to start in the next minutes."""
+    """Prepare this host for runs that a user will probably start in the next minutes."""
     if not settings.scheduler:
         keep_warm(settings)
 
 
 def add_local_file(store: Store, path: Path, kind: str) -> str:
-    """Takes a copy of a local file into the store; returns its SHA-256. Raises UploadRefused."""
+    """Copy a local file into the store; return its SHA-256. Raises UploadRefused."""
     if not path.is_file():
         raise UploadRefused(f"there is no file {path}")
     if path.stat().st_size == 0:
@@ -61,29 +55,28 @@ def add_local_file(store: Store, path: Path, kind: str) -> str:
     return sha256
 
 
-def model_facts(row: Mapping[str, Any]) -> ModelFacts:
-    """The facts of an inspected model file. Raises ModelRefused with what the inspection said."""
-    if row["error"]:
-        raise ModelRefused(row["error"])
-    return ModelFacts.from_dict(row["facts"])
+def model_facts(row: StoredFile) -> ModelFacts:
+    """The facts of an inspected model file. Raises ModelRefused with the inspection's message."""
+    if row.error:
+        raise ModelRefused(row.error)
+    return ModelFacts.from_dict(row.found_facts())
 
 
-def data_facts(row: Mapping[str, Any]) -> DataFacts:
-    """The facts of an inspected data file. Raises DataRefused with what the inspection said."""
-    if row["error"]:
-        raise DataRefused(row["error"])
-    return DataFacts.from_dict(row["facts"])
+def data_facts(row: StoredFile) -> DataFacts:
+    """The facts of an inspected data file. Raises DataRefused with the inspection's message."""
+    if row.error:
+        raise DataRefused(row.error)
+    return DataFacts.from_dict(row.found_facts())
 
 
 def fit(model: ModelFacts, data: DataFacts, settings: DataSettings) -> Fit:
-    """How the data feeds the model. Raises DataRefused saying what fits and what was received."""
+    """Assignment of the data's columns to the model. Raises DataRefused with expected and received columns."""
     inputs, outputs = model.ports
     return fit_to_model(data, settings, inputs, outputs, task=model.task, labelled_task=model.labelled_task)
 
 
 def task_to_measure(model: ModelFacts, fitted: Fit, stated: str | None = None) -> str:
-    """What the outputs mean where the data has no labels: what the user states, the model's own task, or what its last
-    layer tells."""
+    """The task of the outputs: stated by the user, the model's own, or (for labelled data) from its last layer."""
     if fitted.task != "unlabelled":
         return fitted.task
     if stated:
@@ -99,50 +92,54 @@ def create_experiment(
     store: Store,
     *,
     name: str,
-    model_row: Mapping[str, Any],
-    data_row: Mapping[str, Any],
+    model_row: StoredFile,
+    data_row: StoredFile,
     settings: DataSettings,
-    own_parts: Mapping[str, Mapping[str, Any]] | None = None,
+    own_parts: Mapping[str, StoredFile] | None = None,
     limits: Mapping[str, float] | None = None,
     threads: int = 1,
     owner: str | None = None,
 ) -> int:
-    """Records an experiment of inspected files; own_parts: files of their own for "evaluation" or "calibration".
+    """Record an experiment of inspected files; own_parts: separate files for "evaluation" or "calibration".
 
-    limits: what its runs must keep to ("size_bytes", "accuracy_drop" 0–1, "latency_ms", "arena_bytes").
+    limits: what its runs must keep to, see metrics.limits.
     threads: with how many latencies are measured. Raises ModelRefused or DataRefused, UserMistake for a limit or a
     number of threads that cannot be. owner: who makes it, where people sign in; where `store` is bound to a visitor
     (storage.visitors) and nothing is said, that visitor.
     """
-    if not 1 <= threads <= MOST_THREADS:
-        raise UserMistake(f"threads must be 1 to {MOST_THREADS}; received {threads}")
-    for key, value in (limits or {}).items():
-        if key not in LIMITS or not value > 0:
-            raise UserMistake(f"a limit is a positive number for {', '.join(LIMITS)}; received {key}={value}")
+    if not 1 <= threads <= MAX_THREADS:
+        raise UserMistake(f"threads must be 1 to {MAX_THREADS}; received {threads}")
     model = model_facts(model_row)
     fitted = fit(model, data_facts(data_row), settings)
+    code = None if model.code is None else NamedFile(model.code.sha256, model.code.name)
     return experiments.add_experiment(
         store.database,
-        name=name.strip() or Path(model_row["name"]).stem,
+        name=name.strip() or Path(model_row.name).stem,
         model=model_row,
         data=data_row,
         settings=settings.to_dict(),
         task=task_to_measure(model, fitted, settings.task),
         seed=settings.seed,
         own_parts=own_parts,
-        limits=limits,
+        limits=None if limits is None else checked_limits(limits),
         threads=threads,
+        code=code,
         owner=owner or visitor_of(store.database).email,
     )
+
+
+def set_limits(store: Store, experiment_id: int, limits: Mapping[str, float | None]) -> None:
+    """Replaces an experiment's limits; None is no limit. Raises UserMistake for a limit that cannot be."""
+    annotations.set_limits(store.database, experiment_id, checked_limits(limits))
 
 
 def submit_runs(
     store: Store, experiment_id: int, recipes: Sequence[str | Recipe], owner: str | None = None
 ) -> tuple[int, list[int]]:
-    """Queues a run for every recipe, and the baseline where the experiment has none; owner: as above.
+    """Queue a run for every recipe, and the baseline if the experiment has none; owner: as above.
 
-    Returns the baseline's run and the runs in the order of `recipes`. Raises RecipeError, or NotAllowed where the
-    experiment is somebody else's, before anything is queued.
+    Returns the baseline's run and the runs in the order of `recipes`. Raises RecipeError, or NotAllowed for
+    another user's experiment, before anything is queued.
     """
     parsed = [r if isinstance(r, Recipe) else parse_recipe(r) for r in recipes]
     owner = owner or visitor_of(store.database).email
@@ -151,7 +148,7 @@ def submit_runs(
             return _queue(store, experiment_id, parsed, owner)
         except (
             runs.BaselineExists
-        ):  # somebody else has entered it since it was looked for; one that fails is no baseline
+        ):  # another process may have queued it since the look-up; a failed one is no baseline
             continue
 
 
@@ -162,15 +159,53 @@ def _queue(
     known = baseline_run(store.database, experiment_id)
     add_baseline = known is None and BASELINE not in texts
     entries = [(BASELINE, True, False)] if add_baseline else []
-    for text, recipe in zip(texts, parsed, strict=True):
-        is_baseline = text == BASELINE and known is None and not any(e[1] for e in entries)
-        entries.append((text, is_baseline, recipe.is_trained))
+    # Runs that take seconds come before those that train, so that the chart fills early.
+    order = sorted(range(len(parsed)), key=lambda i: (texts[i] != BASELINE, parsed[i].is_trained))
+    for i in order:
+        is_baseline = texts[i] == BASELINE and known is None and not any(e[1] for e in entries)
+        entries.append((texts[i], is_baseline, parsed[i].is_trained))
     ids = runs.add_runs(store.database, experiment_id, entries, uuid.uuid4().hex, owner)
     CHANGED.set()
     first = next((i for i, entry in zip(ids, entries, strict=True) if entry[1]), known)
     if first is None:
         raise RuntimeError("an experiment without a baseline")
-    return first, ids[1:] if add_baseline else ids
+    of_recipe = dict(zip(order, ids[1:] if add_baseline else ids, strict=True))
+    return first, [of_recipe[i] for i in range(len(parsed))]
+
+
+def known_experiment(store: Store, name: str | int) -> int:
+    """The experiment with this number, or the newest with this name; of a text of digits, a name comes first.
+
+    Raises NotFound, with what there is.
+    """
+    found = experiments.find_experiments(store.database, str(name))
+    if isinstance(name, str) and found:
+        return found[0]
+    if str(name).isdigit() and experiments.get_experiment(store.database, int(name)) is not None:
+        return int(name)
+    known = ", ".join(experiments.experiment_names(store.database, 20)) or "none"
+    raise NotFound(f"there is no experiment {name!r} (there are: {known})")
+
+
+def submit_file(
+    store: Store, experiment_id: int, row: StoredFile, owner: str | None = None
+) -> tuple[int, int]:
+    """Queue a run for an inspected .tflite from somewhere else, and the baseline if the experiment has none.
+
+    Returns the baseline's run and the file's. Raises ModelRefused with the inspection's message, DataRefused where its
+    inputs and outputs are not the model's, NotAllowed for another user's experiment.
+    """
+    if row.error:
+        raise ModelRefused(row.error)
+    experiment = experiments.get_experiment(store.database, experiment_id)
+    if experiment is None:
+        raise UserMistake(f"there is no experiment {experiment_id}")
+    check_ports(row.found_facts(), ModelFacts.from_dict(dict(experiment.model_facts)))
+    baseline, _ = submit_runs(store, experiment_id, [], owner)
+    owner = owner or visitor_of(store.database).email
+    run = add_file_run(store.database, experiment_id, row.name, row.sha256, uuid.uuid4().hex, owner)
+    CHANGED.set()
+    return baseline, run
 
 
 def start_search(
@@ -183,13 +218,14 @@ def start_search(
     techniques: Collection[str] | None = None,
     sampler: str = DEFAULT_SAMPLER,
     seed: int = 0,
+    limits: Mapping[str, float] | None = None,
 ) -> int:
-    """Lets lwdash choose the recipes of the experiment's next `budget` runs; returns the search.
+    """Start a search that chooses the recipes of the experiment's next `budget` runs; return the search.
 
-    goal: one of search.space.GOALS; formats: number formats as in recipes, by default the goal's; techniques: those of
-    training that may be used, by default all that can change the goal and have something to treat in this model. The
-    experiment's limits count as they are when the next runs are chosen. Raises UserMistake, SearchRefused while the
-    experiment has a search that runs, NotAllowed where it is somebody else's.
+    goal: one of search.space.GOALS; formats: number formats as in recipes, by default the goal's; techniques:
+    training techniques that may be used, by default all that can change the goal and can treat this model.
+    The experiment's limits at the time of each choice count; `limits` while it has none. Raises UserMistake,
+    SearchRefused while the experiment has a running search, NotAllowed for another user's experiment.
     """
     experiment = experiments.get_experiment(store.database, experiment_id)
     if experiment is None:
@@ -198,32 +234,81 @@ def start_search(
         raise UserMistake(f"a search is for one of {', '.join(GOALS)}; received {goal!r}")
     if sampler not in SAMPLERS:
         raise UserMistake(f"a search chooses by one of {', '.join(SAMPLERS)}; received {sampler!r}")
-    if not 1 <= budget <= MOST_SEARCHED:
-        raise UserMistake(f"a search starts 1 to {MOST_SEARCHED} runs; received {budget}")
-    model = ModelFacts.from_dict(dict(experiment["model_facts"]))
+    if not 1 <= budget <= MAX_SEARCH_RUNS:
+        raise UserMistake(f"a search starts 1 to {MAX_SEARCH_RUNS} runs; received {budget}")
+    model = ModelFacts.from_dict(dict(experiment.model_facts))
+    if formats is None:
+        formats = GOALS[goal].formats
     if techniques is None:
-        techniques = usable_techniques(model, goal)
+        techniques = usable_techniques(model, goal, formats)
     for name in techniques:
         if name in TECHNIQUES and (reason := obstacle(model, name, TECHNIQUES[name].STAGE)):
-            raise UserMistake(f"not with this model: {reason}")
-    space = make_space(GOALS[goal].formats if formats is None else formats, techniques)
+            raise UserMistake(f"not possible with this model: {reason}")
+    space = make_space(
+        formats,
+        techniques,
+        storage=GOALS[goal].storage_with(formats),
+        is_always_stored=GOALS[goal].is_always_stored,
+    )
     return searches.add_search(
         store.database,
         experiment_id,
         goal=goal,
         budget=budget,
-        settings={"space": space.to_dict(), "sampler": sampler, "seed": seed},
+        settings={
+            "space": space.to_dict(),
+            "sampler": sampler,
+            "seed": seed,
+            "limits": checked_limits(limits or {}),
+        },
     )
 
 
-def usable_techniques(model: ModelFacts, goal: str) -> list[str]:
-    """The techniques that can change a search's goal and have something to treat in this model."""
-    return [name for name in GOALS[goal].techniques if obstacle(model, name, TECHNIQUES[name].STAGE) is None]
+def usable_techniques(model: ModelFacts, goal: str, formats: Collection[str]) -> list[str]:
+    """The techniques that can change a search's goal in these formats and can treat this model."""
+    names = GOALS[goal].techniques_with(formats)
+    return [name for name in names if obstacle(model, name, TECHNIQUES[name].STAGE) is None]
 
 
 def start_analysis(store: Store, run_id: int, kind: str) -> int:
-    """Queues an analysis of a finished run, see `storage.analyses`; returns the one there is unless it has failed.
+    """Queue an analysis of a finished run, see `storage.analyses`; return the existing one unless it has
+    failed.
 
-    Raises NotAnalysable, or NotAllowed where the run is somebody else's.
+    Raises NotAnalysable, or NotAllowed for another user's run.
     """
-    return add_analysis(store.database, run_id, kind)
+    analysis = add_analysis(store.database, run_id, kind)
+    CHANGED.set()
+    return analysis
+
+
+def measure_on_target(store: Store, run_id: int, target: str) -> int:
+    """Queue the run of a finished run's file on one target; return the existing analysis unless it has failed.
+
+    Raises UserMistake for an unknown target, NotAnalysable, or NotAllowed for another user's run.
+    """
+    _check_targets([target])
+    return start_analysis(store, run_id, target_kind(target))
+
+
+def choose_targets(store: Store, experiment_id: int, targets: Collection[str]) -> int:
+    """Measure an experiment's runs on these targets besides the usual ones, from now on; return how many were queued.
+
+    The newest MAX_MEASURED_AGAIN runs that were measured before are measured on them too. Raises UserMistake for an
+    unknown target, NotAllowed for another user's experiment.
+    """
+    _check_targets(targets)
+    wanted = [name for name in TARGETS if name in targets and name not in USUAL]
+    set_targets(store.database, experiment_id, wanted)
+    queued = 0
+    for name in wanted:
+        for run_id in runs_without(store.database, experiment_id, name, MAX_MEASURED_AGAIN):
+            measure_on_target(store, run_id, name)
+            queued += 1
+    CHANGED.set()
+    return queued
+
+
+def _check_targets(targets: Collection[str]) -> None:
+    for name in targets:
+        if name not in TARGETS:
+            raise UserMistake(f"there is no target {name!r} (there are: {', '.join(TARGETS)})")

@@ -1,7 +1,7 @@
 """A step of one run or of a batch of runs, as a dask task: claims, child process, results.
 
-The child asks for the next run when it is free. If it dies, the run it was in has failed, and a new child
-goes on with the rest.
+The child requests the next run when it is free. If it dies, the run in it has failed, and a new child
+continues with the rest.
 """
 
 import contextlib
@@ -13,51 +13,74 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lwdash.child.job_results import (
+    Analysed,
+    CompressedFiles,
+    Measured,
+    Result,
+    read_failure,
+    read_result,
+)
+from lwdash.child.jobs import Job
+from lwdash.child.no_network import NO_NETWORK
+from lwdash.child.typed_messages import to_json
 from lwdash.engine.child_process import NEEDS_TENSORFLOW, Ended, keep_warm, run_child
+from lwdash.engine.job_building import step_job
 from lwdash.engine.room import Place, place_for
-from lwdash.engine.stage_cache import find_stage, keep_stage
+from lwdash.engine.stage_cache import stage_handlers
 from lwdash.engine.step_journal import step_began, step_ended
-from lwdash.engine.supervisor_host import CHANGED, Host, this_host
+from lwdash.engine.supervisor_host import CHANGED, SupervisorHost, this_host
+from lwdash.engine.tensorflow_need import runs_may_need_tensorflow
+from lwdash.errors import MessageRefused
 from lwdash.failure_causes import explain_log
 from lwdash.settings import Settings
+from lwdash.targets import TIMED
 from storage import experiments, run_rows, runs
+from storage.analyses import NotAnalysable, add_analysis
 from storage.errors import MissingArtifact
 from storage.logs import keep_log, log_file
-from storage.patience import Unanswered, patiently
+from storage.patience import DatabaseUnavailable, patiently
+from storage.records import StoredExperiment
 from storage.runs import FIRST_STEP, Claim
+from storage.target_results import target_kind, target_of
 
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_S = 2.0
-ALONE = "measure"
-"""The step that has its host to itself."""
+MEASURE = "measure"
+"""The step that measures the headline metrics."""
 
 Member = tuple[int, int]
 """(run id, attempt)"""
 
 
-def run_step(step: str, batch: Sequence[Member], settings: Settings | None = None) -> None:
-    """Takes every run of the batch through `step`; each ends in the database, whatever happens.
+def is_alone(step: str) -> bool:
+    """True if a step has its host to itself: it measures latencies that are compared."""
+    return step == MEASURE or target_of(step) in TIMED
 
-    settings: given when engine and worker are one process; a worker elsewhere reads its own.
+
+def run_step(step: str, batch: Sequence[Member], settings: Settings | None = None) -> None:
+    """Take every run of the batch through `step`; the end of each is recorded in the database in all cases.
+
+    settings: given when engine and worker are one process; an external worker reads its own.
     """
     host = this_host(settings)
     rest = list(batch)
     if host.is_elsewhere and step in NEEDS_TENSORFLOW:
         keep_warm(host.settings)  # more steps are likely to follow
-    with place_for(alone=step == ALONE, gives_up=host.stops) as place:
+    with place_for(alone=is_alone(step), gives_up=host.stops) as place:
         while rest and place is not None and not host.stops():
             rest = _rest_after_child(host, step, rest, place)
 
 
-def _rest_after_child(host: Host, step: str, batch: Sequence[Member], place: Place) -> list[Member]:
-    """One child's life; returns what it did not take any more."""
+def _rest_after_child(host: SupervisorHost, step: str, batch: Sequence[Member], place: Place) -> list[Member]:
+    """Run one child; return the members that it did not process."""
     supervision = _Supervision(host, step, batch, place)
     supervision.run()
-    if len(supervision.rest) == len(batch) and not host.stops():  # the child died before it took anything
+    if len(supervision.rest) == len(batch) and not host.stops():  # the child died before its first run
         run_id, attempt = supervision.rest.pop(0)
-        words = f"the worker could not start: {supervision.words}"
-        runs.fail_waiting(host.store.database, run_id, attempt, words)
+        message = f"the worker could not start: {supervision.message}"
+        runs.fail_waiting(host.store.database, run_id, attempt, message)
     return supervision.rest
 
 
@@ -65,49 +88,60 @@ PAUSED = "paused: another run is measured"
 
 
 class _Supervision:
-    """One child and the runs it takes."""
+    """One child and its runs."""
 
-    def __init__(self, host: Host, step: str, batch: Sequence[Member], place: Place):
+    def __init__(self, host: SupervisorHost, step: str, batch: Sequence[Member], place: Place):
         self.host, self.step, self.place = host, step, place
         self.store, self.settings = host.store, host.settings
         self.rest = list(batch)
-        self.words = ""
+        self.message = ""
         self._lock = threading.Lock()
         self._claim: Claim | None = None
         self._stored: Claim | None = None
         self._is_stopped = False
-        self._experiments: dict[int, Mapping[str, Any]] = {}
+        self._experiments: dict[int, StoredExperiment] = {}
         self._claimed_at = self._beat_at = self._away_s = 0.0
         self._log_start = 0
         self._last_run = batch[0][0]
-        self._doing = self._said = "starting"
-        """What the child does by its own words, and what the database was last told."""
+        self._doing = self._reported = "starting"
+        """Activity reported by the child, and the one last written to the database."""
 
     def run(self) -> None:
         first = self.rest[0][0]
         ended = run_child(
-            [self.step],
+            [self.step, *([NO_NETWORK] if self._runs_code(first) else [])],
             scratch=self.settings.scratch,
             log=self.log_path(first),
             handlers={
                 "next": self._next,
                 "progress": self._progress,
-                "stage": lambda message: find_stage(self.store, message),
-                "store": lambda message: keep_stage(self.store, message),
+                **stage_handlers(self.store, lambda: self._last_run),
                 "done": self._done,
                 "failed": self._failed,
             },
             watch=self._watch,
-            place=None if self.step == ALONE else self.place,
+            place=None if is_alone(self.step) else self.place,
             is_background=self.step == FIRST_STEP,
+            waits_for_warm=self._may_need_tensorflow(),
         )
-        self.words = ended.words
+        self.message = ended.message
         with self._ending() as owned:
             if owned is not None:
                 patiently(lambda: self._end(owned, ended))
 
+    def _runs_code(self, run_id: int) -> bool:
+        """True if a user's code runs in this child: the runs of a batch are those of one experiment."""
+        run = run_rows.get_run(self.store.database, run_id) if self.step == FIRST_STEP else None
+        return run is not None and self._experiment(run.experiment_id).code is not None
+
+    def _may_need_tensorflow(self) -> bool:
+        if self.step not in NEEDS_TENSORFLOW:
+            return False
+        run_ids = [run_id for run_id, _ in self.rest]
+        return patiently(lambda: runs_may_need_tensorflow(self.store, run_ids))
+
     def _end(self, owned: Claim, ended: Ended) -> None:
-        """Records how a run ended that its child did not end itself."""
+        """Record the end of a run whose child did not record it."""
         if ended.reason == "cancelled":
             runs.end_cancelled(self.store.database, owned)
         elif ended.reason == "shutdown":
@@ -120,11 +154,11 @@ class _Supervision:
 
     def _explain(self, ended: Ended) -> str:
         found = None if ended.reason else explain_log(self.log_path(self._last_run))
-        words = f"{ended.words}: {found}" if found else ended.words
-        return f"while {self._doing}: {words}. The run's log has the details; the other runs go on."
+        message = f"{ended.message}: {found}" if found else ended.message
+        return f"while {self._doing}: {message}. The run's log has the details; the other runs go on."
 
     def _next(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """The next run that can be claimed, as a job for the child; an empty answer ends the child."""
+        """The next claimable run, as a job for the child; an empty reply ends the child."""
         while self.rest and not self.host.stops():
             run_id, attempt = self.rest.pop(0)
             owned = runs.claim(self.store.database, run_id, self.step, attempt, self.host.name)
@@ -135,7 +169,7 @@ class _Supervision:
                     runs.give_back(self.store.database, owned)
                     break
                 self._claim, self._last_run = owned, run_id
-                self._doing = self._said = "starting"
+                self._doing = self._reported = "starting"
                 log = self.log_path(run_id)
                 self._log_start = log.stat().st_size if log.exists() else 0
                 self._claimed_at, self._away_s = time.monotonic(), self.place.away_s
@@ -146,67 +180,35 @@ class _Supervision:
                     patiently(partial(runs.fail, self.store.database, owned, str(error)))
                 continue
             step_began(owned)
-            return {"job": job}
+            return {"job": to_json(job)}
         return {"job": None}
 
-    def _job(self, run_id: int) -> dict[str, Any]:
+    def _job(self, run_id: int) -> Job:
         run = run_rows.get_run(self.store.database, run_id)
         if run is None:
             raise MissingArtifact(f"run {run_id} is gone")
-        experiment = self._experiment(run["experiment_id"])
-
-        def path(sha256: str, remedy: str = "upload the file again") -> Path:
-            try:
-                return self.store.artifacts.local_path(sha256)
-            except MissingArtifact as error:
-                raise MissingArtifact(f"{error}; {remedy}") from error
-
-        job = {
-            "run": run_id,
-            "recipe": run["recipe"],
-            "log": str(self.log_path(run_id)),
-            "model": {
-                "path": str(path(experiment["model_sha256"])),
-                "sha256": experiment["model_sha256"],
-                "name": experiment["model_name"],
-            },
-            "model_facts": experiment["model_facts"],
-            "data": {
-                "path": str(path(experiment["data_sha256"])),
-                "sha256": experiment["data_sha256"],
-                "name": experiment["data_name"],
-            },
-            "parts": {
-                part: {"path": str(path(file["sha256"])), **file}
-                for part, file in experiment["own_parts"].items()
-            },
-            "settings": experiment["settings"],
-            "task": experiment["task"],
-            "seed": experiment["seed"],
-            "limits": {"seconds": self.settings.job_seconds},
-        }
-        if self.step != "compress":
-            job["tflite"] = str(path(run["tflite_sha256"], "start the run again"))
-            job["baseline"] = str(path(run["baseline_sha256"], "start the run again"))
-            job["threads"] = experiment["threads"]
-            compressed = run_rows.get_detail(self.store.database, run["of_run"] or run_id)["compressed"] or {}
-            job["trail"] = compressed.get("trail", [])
-        if self.step == ALONE:
-            job["peers"] = self._peers(run["baseline_sha256"])
-        return job
+        return step_job(
+            self.store,
+            self.step,
+            run,
+            self._experiment(run.experiment_id),
+            log=self.log_path(run_id),
+            seconds=self.settings.job_seconds,
+            peers=self._peers(run.files().baseline) if self.step == MEASURE else (),
+        )
 
     def _peers(self, baseline_sha256: str) -> list[str]:
         """Files of the runs that this child measures next: their latencies are measured in one rotation."""
         paths = []
         for run_id, _ in self.rest:
             run = run_rows.get_run(self.store.database, run_id)
-            if run and run["tflite_sha256"] and run["baseline_sha256"] == baseline_sha256:
-                with contextlib.suppress(MissingArtifact):  # said when that run is claimed
-                    paths.append(str(self.store.artifacts.local_path(run["tflite_sha256"])))
+            if run and run.tflite_sha256 and run.baseline_sha256 == baseline_sha256:
+                with contextlib.suppress(MissingArtifact):  # reported when that run is claimed
+                    paths.append(str(self.store.artifacts.local_path(run.tflite_sha256)))
         return paths
 
-    def _experiment(self, experiment_id: int) -> Mapping[str, Any]:
-        """Read once a child: what runs depend on does not change."""
+    def _experiment(self, experiment_id: int) -> StoredExperiment:
+        """Read once per child: a run's inputs do not change."""
         if experiment_id not in self._experiments:
             found = experiments.get_experiment(self.store.database, experiment_id)
             if found is None:
@@ -217,49 +219,72 @@ class _Supervision:
     def _progress(self, message: Mapping[str, Any]) -> None:
         with self._lock:
             owned = self._claim
-            self._doing = self._said = message["doing"]
+            self._doing = self._reported = message["doing"]
         if owned:
-            with contextlib.suppress(*Unanswered):
+            with contextlib.suppress(*DatabaseUnavailable):
                 runs.beat(self.store.database, owned, message["doing"], message["share"])
             self._beat_at = time.monotonic()
 
     def _done(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        with self._ending() as owned:
-            if owned and self.step == "compress":
-                put = self.store.artifacts.put
-                files = {f"{file}_sha256": put(Path(message[file])) for file in ("tflite", "baseline")}
-                patiently(
-                    lambda: runs.finish_compress(
-                        self.store.database, owned, compressed=message["compressed"], **files
-                    )
-                )
-            elif owned and self.step == "measure":
-                patiently(
-                    lambda: runs.finish_measure(
-                        self.store.database,
-                        owned,
-                        figures=message["figures"],
-                        measured=message["measured"],
-                        has_details=message.get("has_details", False),
-                    )
-                )
-            elif owned:
-                patiently(
-                    lambda: runs.finish_analysis(self.store.database, owned, measured=message["measured"])
-                )
-        return {}
-
-    def _failed(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        result = read_result(message["result"])
         with self._ending() as owned:
             if owned:
-                patiently(lambda: runs.fail(self.store.database, owned, message["error"]))
+                self._keep_result(owned, result)
+        return {}
+
+    def _keep_result(self, owned: Claim, result: Result) -> None:
+        database = self.store.database
+        match result:
+            case CompressedFiles():
+                put = self.store.artifacts.put
+                files = {
+                    f"{file}_sha256": put(Path(path))
+                    for file in ("tflite", "baseline", "stored")
+                    if (path := getattr(result, file)) is not None
+                }
+                patiently(
+                    lambda: runs.finish_compress(database, owned, compressed=result.compressed, **files)
+                )
+            case Measured():
+                patiently(
+                    lambda: runs.finish_measure(
+                        database,
+                        owned,
+                        figures=result.metrics,
+                        measured=result.measured,
+                        has_details=result.has_details,
+                    )
+                )
+            case Analysed():
+                patiently(lambda: runs.finish_analysis(database, owned, measured=result.measured))
+                if self.step == runs.DETAILS:
+                    self._queue_timed_targets(owned.run_id)
+            case _:
+                raise MessageRefused(f"'{result.kind}' is no result of the step {self.step}")
+
+    def _queue_timed_targets(self, details: int) -> None:
+        """Queue the experiment's targets with times as steps of their own: each has the host to itself."""
+        row = run_rows.get_run(self.store.database, details)
+        if row is None or row.of_run is None:
+            return
+        for name in self._experiment(row.experiment_id).targets:
+            if name in TIMED:
+                with contextlib.suppress(NotAnalysable):
+                    add_analysis(self.store.database, row.of_run, target_kind(name))
+
+    def _failed(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        failure = read_failure(message["failure"])
+        with self._ending() as owned:
+            if owned:
+                patiently(lambda: runs.fail(self.store.database, owned, failure.error))
         return {}
 
     @contextlib.contextmanager
     def _ending(self) -> Iterator[Claim | None]:
-        """The claim while its result is stored, which may take long: heartbeats go on, cancelling is over.
+        """The claim while its result is stored, which may take long: heartbeats continue, cancelling is
+        disabled.
 
-        When storing fails, the claim is as it was, and the run fails with the child.
+        When storing fails, the claim is unchanged, and the run fails with the child.
         """
         with self._lock:
             owned, self._claim, self._stored = self._claim, None, self._claim
@@ -278,22 +303,22 @@ class _Supervision:
             self._stored = None
 
     def _keep_log(self, owned: Claim) -> None:
-        """Leaves the step's log where the server finds it; a log that is lost loses no run."""
+        """Store the step's log where the server finds it. A lost log does not fail the run."""
         if not self.host.is_elsewhere:
             return
         path = self.log_path(owned.run_id)
         try:
             keep_log(self.store.artifacts, owned.run_id, owned.attempt, owned.step, path, self._log_start)
-        except Exception:  # whatever the artifact store's library raises
+        except Exception:  # any exception of the artifact store's library
             logger.exception("the log of run %s could not be kept", owned.run_id)
 
     def _watch(self, memory_mb: int) -> str | None:
-        """Why the child must end, or None. Once it is to end, it gets no other run that would end with it."""
+        """Reason why the child must end, or None. Once there is one, it gets no further run."""
         with self._lock:
             owned = self._claim
         reason = self._reason_to_stop(owned, memory_mb)
         with self._lock:
-            if owned is not None and self._claim is not owned:  # it ended while we looked: look again
+            if owned is not None and self._claim is not owned:  # it ended during this check: check again
                 return None
             self._is_stopped = reason is not None
         return reason
@@ -316,14 +341,15 @@ class _Supervision:
         return "cancelled" if self._beat(owned) else None
 
     def _beat(self, owned: Claim) -> bool:
-        """A heartbeat if one is due, or a pause began or ended; returns whether the run has to stop, as far as the
-        database says it."""
+        """Send a heartbeat if one is due, or a pause began or ended; return True if the database says that
+        the run has to stop.
+        """
         doing = PAUSED if self.place.is_away else self._doing
         try:
-            if doing == self._said and time.monotonic() - self._beat_at <= HEARTBEAT_S:
+            if doing == self._reported and time.monotonic() - self._beat_at <= HEARTBEAT_S:
                 return runs.should_stop(self.store.database, owned)
-            self._beat_at, self._said = time.monotonic(), doing
+            self._beat_at, self._reported = time.monotonic(), doing
             return runs.beat(self.store.database, owned, doing)
-        except Unanswered:
-            logger.warning("run %s goes on without the database, which does not answer", owned.run_id)
+        except DatabaseUnavailable:
+            logger.warning("run %s continues without the database, which does not respond", owned.run_id)
             return False

@@ -1,4 +1,4 @@
-"""The process that supervises steps: the server itself, or a dask worker elsewhere."""
+"""The process that supervises steps: the server itself, or an external dask worker."""
 
 import os
 import socket
@@ -12,36 +12,38 @@ from lwdash.settings import Settings, load_settings
 from storage.store import Store, open_store
 
 STOPPING = threading.Event()
-"""Set when this process shuts down: children are ended and their runs go back to the queue."""
+"""Set when this process shuts down: children are ended and their runs return to the queue."""
 
 CHANGED = threading.Event()
-"""Set when there may be steps to hand out: the engine of this process looks at once."""
+"""Set when there may be steps to submit: the engine of this process looks at once."""
 
 
 @dataclass(frozen=True)
-class Host:
-    """What a supervising process has and is called."""
+class SupervisorHost:
+    """Store, name and state of a supervising process."""
 
     store: Store
     settings: Settings
     name: str
     """host:process, or the address of a cluster's worker."""
     stops: Callable[[], bool]
-    """Whether this process is shutting down."""
+    """True if this process is shutting down."""
     is_elsewhere: bool
-    """Not the server's own process: logs that stay here are not seen there."""
+    """True if it is not the server's own process: then the server cannot see log files kept here."""
 
 
-def this_host(settings: Settings | None) -> Host:
-    """settings: given when engine and worker are one process; a worker elsewhere reads its own."""
+def this_host(settings: Settings | None) -> SupervisorHost:
+    """settings: given when engine and worker are one process; an external worker reads its own."""
     if settings is not None:
         store = _store(settings.database_url, settings.artifacts, settings.home)
-        return Host(store, settings, f"{socket.gethostname()}:{os.getpid()}", STOPPING.is_set, False)
+        return SupervisorHost(
+            store, settings, f"{socket.gethostname()}:{os.getpid()}", STOPPING.is_set, False
+        )
     from distributed import Status, get_worker
 
     settings, worker = load_settings(), get_worker()
     store = _store(settings.database_url, settings.artifacts, settings.home)
-    return Host(
+    return SupervisorHost(
         store,
         settings,
         worker.address,

@@ -1,8 +1,9 @@
-"""The warm parent of this host: who starts it, when it goes, and how a child is forked from it.
+"""The warm parent of this host: its start, its end, and forking a child from it.
 
-Importing TensorFlow takes seconds. While somebody is likely to start runs, one process with the libraries imported
-waits on this host, and children are forked from it in milliseconds (`lwdash.child.warm_parent`). There is never more than
-one: a lock file holds the place for all processes of the host. It goes after some idle minutes, or when memory is short.
+Importing TensorFlow takes seconds. While a user is likely to start runs, one process with the libraries
+imported waits on this host. Children are forked from it in milliseconds (`lwdash.child.warm_parent`). There
+is never more than one: a lock file serves all processes of the host. It ends after some idle minutes, or when
+memory is short.
 """
 
 import array
@@ -38,11 +39,11 @@ PROGRAM: tuple[str, ...] = ("-m", "lwdash.child.warm_parent")
 IDLE_SECONDS = 600.0
 POLL_SECONDS = 0.25
 START_SECONDS = 60.0
-"""Longest time that importing may take."""
+"""Maximum time for the imports."""
 MIN_JOB_MEMORY_MB = 2048
-"""With a lower limit, a child needs the memory that imported libraries of other steps would take."""
+"""With a lower limit, a child needs the memory that the imported libraries of other steps would occupy."""
 MIN_FREE_MB = 1024
-"""With less memory available, the warm parent goes; it starts only with twice as much."""
+"""With less available memory the warm parent ends; it starts only with twice as much."""
 
 
 class ForkedChild:
@@ -87,7 +88,7 @@ class WarmParent:
         self._started: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._children: dict[int, ForkedChild] = {}
         self._early: dict[int, int] = {}
-        """Return codes of children that ended before `fork` had their number."""
+        """Return codes of children that ended before `fork` received their pid."""
         self._is_retired = False
         self.ready = threading.Event()
         self.gone = threading.Event()
@@ -98,7 +99,7 @@ class WarmParent:
         return self._process.pid
 
     def retire(self) -> bool:
-        """Takes no more requests, if it has no children; returns whether that is so."""
+        """Accept no more requests if it has no children; return True in that case."""
         with self._lock:
             self._is_retired = not self._children
             return self._is_retired
@@ -112,11 +113,11 @@ class WarmParent:
         link: int,
         log: IO[bytes],
     ) -> ForkedChild | None:
-        """A child that runs `lwdash.child ARGUMENTS` in `folder`; None where the warm parent has gone."""
+        """A child that runs `lwdash.child ARGUMENTS` in `folder`; None where the warm parent has ended."""
         variables = {**environment, DIES_WITH_PARENT: "1"}
         request = {"arguments": list(arguments), "folder": str(folder), "environment": variables}
-        answers, stdin = os.pipe()
-        descriptors = array.array("i", [answers, link, log.fileno()])
+        pipe_end, stdin = os.pipe()
+        descriptors = array.array("i", [pipe_end, link, log.fileno()])
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)]
         try:
             with self._lock:
@@ -136,7 +137,7 @@ class WarmParent:
                     self._end(pid, self._early.pop(pid))
                 return child
         finally:
-            os.close(answers)
+            os.close(pipe_end)
 
     def pause(self) -> None:
         os.killpg(self.pid, signal.SIGSTOP)
@@ -145,7 +146,7 @@ class WarmParent:
         os.killpg(self.pid, signal.SIGCONT)
 
     def close(self) -> None:
-        """Ends it, and with it its children."""
+        """End it together with its children."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         self._process.wait()
@@ -181,7 +182,7 @@ class WarmParent:
 
 
 class WarmKeeper:
-    """Starts and ends the warm parent of this process, as long as somebody wants it."""
+    """Starts and ends the warm parent of this process, as long as it is needed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -191,7 +192,7 @@ class WarmKeeper:
         self._parent: WarmParent | None = None
 
     def want(self, settings: Settings, environment: Mapping[str, str]) -> None:
-        """Keeps a warm parent from now on for IDLE_SECONDS, where there is none on this host and memory for it."""
+        """Keep a warm parent for IDLE_SECONDS, if there is none on this host and enough memory."""
         if not CAN_BE_PAUSED or settings.job_memory < MIN_JOB_MEMORY_MB:
             return
         with self._lock:
@@ -226,7 +227,7 @@ class WarmKeeper:
             thread.join(timeout=15)
 
     def _keep(self, settings: Settings, environment: Mapping[str, str]) -> None:
-        """The life of one warm parent: the kernel ends it when this thread ends."""
+        """Run one warm parent; the kernel ends it when this thread ends."""
         lock = lock_file(Path(tempfile.gettempdir()) / "lwdash-warm.lock")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -251,7 +252,7 @@ class WarmKeeper:
                 parent.pause()
             while not self._stop.wait(POLL_SECONDS) and not parent.gone.is_set():
                 if parent.ready.is_set():
-                    if is_paused:  # it was ready in the moment in which it was paused
+                    if is_paused:  # it became ready at the moment in which it was paused
                         parent.resume()
                         is_paused = False
                     place.leave()

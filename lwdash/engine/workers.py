@@ -1,4 +1,4 @@
-"""Workers of a shared scheduler: what each must have in common with the server before it gets steps."""
+"""Workers of a shared scheduler: properties that must equal the server's before a worker gets steps."""
 
 import asyncio
 import os
@@ -20,21 +20,21 @@ LIBRARIES = (
     "tensorflow", "keras", "tf-keras", "tensorflow-model-optimization", "ai-edge-litert", "litert-quantizer",
     "distributed",
 )  # fmt: skip
-ANSWER_S = 30.0
+RESPONSE_S = 30.0
 
 
 @dataclass(frozen=True)
 class Worker:
-    """Where steps run, for people who watch."""
+    """A place where steps run, for display."""
 
     address: str
     host: str
     slots: int
-    """Steps that it runs at once."""
+    """Maximum number of steps at once."""
     memory_bytes: int | None
-    """Of its process, without the children that do the work."""
+    """Memory of its process, without the children that do the work."""
     refused: str | None = None
-    """Why it gets no steps, in words."""
+    """Message on why it gets no steps."""
 
 
 def this_process(slots: int) -> Worker:
@@ -44,7 +44,7 @@ def this_process(slots: int) -> Worker:
 
 
 def of_cluster(info: Mapping[str, Mapping[str, Any]], refused: Mapping[str, str]) -> list[Worker]:
-    """info: `workers` of dask's scheduler_info; refused: why one gets no steps, by its address."""
+    """info: `workers` of dask's scheduler_info; refused: reason why one gets no steps, by its address."""
     without = "it offers no resource cpu: start it with `--resources cpu=N`"
     return [
         Worker(
@@ -59,7 +59,7 @@ def of_cluster(info: Mapping[str, Mapping[str, Any]], refused: Mapping[str, str]
 
 
 def versions() -> dict[str, str]:
-    """What decides a run's result: lwdash, Python (without its last number) and the libraries."""
+    """Versions that affect a run's result: lwdash, Python (without its last number) and the libraries."""
     found = {"lwdash": lwdash.__version__, "Python": ".".join(platform.python_version_tuple()[:2])}
     for name in LIBRARIES:
         try:
@@ -70,14 +70,14 @@ def versions() -> dict[str, str]:
 
 
 async def describe(mark: str) -> dict[str, Any]:
-    """Runs on a worker: its versions, and what is wrong with its settings, in words, or None.
+    """Runs on a worker: its versions, and a message on a problem of its settings, or None.
 
     mark: the SHA-256 of the server's installation.
     """
     try:
-        problem = await asyncio.wait_for(asyncio.to_thread(_problem_here, mark), ANSWER_S)
+        problem = await asyncio.wait_for(asyncio.to_thread(_problem_here, mark), RESPONSE_S)
     except TimeoutError:
-        problem = f"its database or its artifact store did not answer within {ANSWER_S:g} s"
+        problem = f"its database or its artifact store did not respond within {RESPONSE_S:g} s"
     return {"versions": versions(), "host": socket.gethostname(), "problem": problem}
 
 
@@ -87,7 +87,7 @@ def _problem_here(mark: str) -> str | None:
     kind = store.database.dialect.name
     try:
         known = installation_of(store.database)
-    except Exception as error:  # whatever the driver raises, it is said on the page
+    except Exception as error:  # any exception of the driver is shown on the page
         return f"it cannot read its {kind} database ({type(error).__name__}): check its LWDASH_DATABASE_URL"
     finally:
         store.database.dispose()
@@ -104,21 +104,23 @@ def _problem_here(mark: str) -> str | None:
     return None
 
 
-def refusal(worker: str, answer: Any, here: Mapping[str, str]) -> str | None:
-    """Why a worker gets no steps, both sides' versions named, or None.
+def refusal(worker: str, reply: Any, here: Mapping[str, str]) -> str | None:
+    """Reason why a worker gets no steps, with both sides' versions, or None.
 
-    answer: what `describe` returned there, or the exception that it raised.
+    answer: result of `describe` there, or its exception.
     """
-    if not isinstance(answer, Mapping):
-        return f"worker {worker} cannot run lwdash ({type(answer).__name__}: {answer}): install it there"
-    there: Mapping[str, str] = answer["versions"]
+    if not isinstance(reply, Mapping):
+        return f"worker {worker} cannot run lwdash ({type(reply).__name__}: {reply}): install it there"
+    there: Mapping[str, str] = reply["versions"]
     differing = [name for name in here if there.get(name) != here[name]]
     if differing:
         theirs, ours = (
             ", ".join(f"{name} {side.get(name, 'not installed')}" for name in differing)
             for side in (there, here)
         )
-        return f"worker {worker} on {answer['host']} has {theirs}, this server has {ours}: install the same there"
-    if answer["problem"]:
-        return f"worker {worker} on {answer['host']} gets no steps: {answer['problem']}"
+        return (
+            f"worker {worker} on {reply['host']} has {theirs}, this server has {ours}: install the same there"
+        )
+    if reply["problem"]:
+        return f"worker {worker} on {reply['host']} gets no steps: {reply['problem']}"
     return None

@@ -1,6 +1,6 @@
 """Two models with their data, ready to try without a network: handwritten digits and heartbeats.
 
-The files lie beside this module; README.md here says where they come from, and `make_digits.py` and
+The files are beside this module. README.md here states their sources; `make_digits.py` and
 `make_heartbeats.py` make them again.
 """
 
@@ -13,7 +13,7 @@ FOLDER = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Example:
-    """A trained Keras model and a CSV whose rows it has not been trained on."""
+    """A trained Keras model and a CSV with rows that were not used for training."""
 
     name: str
     title: str
@@ -33,8 +33,8 @@ EXAMPLES: tuple[Example, ...] = (
         name="digits",
         title="Handwritten digits",
         description=(
-            "A 2-D convolutional network that reads handwritten digits of 8 × 8 pixels, grey levels "
-            "0–16 (UCI). 21,546 parameters, ten classes, 1,079 rows it has never seen."
+            "A 2-D convolutional network that reads handwritten digits of 8 × 8 pixels, grey levels 0–16 "
+            "(UCI). It has 21,546 parameters, ten classes, and 1,079 rows not used for training."
         ),
         model_path=FOLDER / "digits.keras",
         data_path=FOLDER / "digits.csv",
@@ -45,9 +45,9 @@ EXAMPLES: tuple[Example, ...] = (
         name="heartbeats",
         title="Heartbeats",
         description=(
-            "A 1-D convolutional network that tells four kinds of heartbeat apart in one second of an "
-            "electrocardiogram: synthetic, 500 samples in millivolts. 11,700 parameters, text labels, "
-            "1,000 rows it has never seen."
+            "A 1-D convolutional network that distinguishes four kinds of heartbeat in one second of an "
+            "electrocardiogram: synthetic, 500 samples in millivolts. It has 11,700 parameters, text "
+            "labels, and 1,000 rows not used for training."
         ),
         model_path=FOLDER / "heartbeats.keras",
         data_path=FOLDER / "heartbeats.csv.gz",
@@ -58,7 +58,7 @@ EXAMPLES: tuple[Example, ...] = (
 
 
 def find_example(name: str) -> Example:
-    """The example called `name`; KeyError with the known names if there is none."""
+    """The example with this name; KeyError with the known names if there is none."""
     for example in EXAMPLES:
         if example.name == name:
             return example

@@ -1,10 +1,10 @@
-"""Synthetic heartbeats: a second of an electrocardiogram as a sum of waves, with what disturbs a recording.
+"""Synthetic heartbeats: a second of an electrocardiogram as a sum of waves, with typical disturbances.
 
 The idea is that of McSharry, Clifford, Tarassenko and Smith, "A dynamical model for generating synthetic
 electrocardiogram signals", IEEE Transactions on Biomedical Engineering 50 (2003): each of the waves P, Q, R,
 S and T is a Gaussian with a position, a height and a width around the R peak. Here they are summed in time
-directly, one beat a row, and drawn anew for every beat. Heights and times are textbook values of a lead like
-V5. It is made for trying compression, not for medicine.
+directly, one beat per row, with new random values for every beat. Heights and times are textbook values of a
+lead like V5. It is made for trying compression, not for medicine.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SAMPLES = 500
 SAMPLES_PER_SECOND = 500
 RESOLUTION_MV = 0.01
 
-# In sorted order: the order in which text labels become output indices.
+# In sorted order, the order in which text labels become output indices.
 CLASSES = ("Bundle branch block", "Normal", "Premature ventricular", "ST depression")
 SHARES = (0.2, 0.4, 0.2, 0.2)
 
@@ -32,7 +32,7 @@ class Wave:
 
 
 def _qrst(chance: np.random.Generator) -> dict[str, Wave]:
-    """The waves of a healthy beat, with the spread between healthy people."""
+    """The waves of a healthy beat, with the variation between healthy people."""
     return {
         "P": Wave(chance.normal(-0.16, 0.015), chance.normal(0.13, 0.03), 0.022),
         "Q": Wave(-0.028, chance.normal(-0.10, 0.03), 0.009),
@@ -44,7 +44,7 @@ def _qrst(chance: np.random.Generator) -> dict[str, Wave]:
 
 
 def _bundle_branch_block(chance: np.random.Generator) -> dict[str, Wave]:
-    """One ventricle late: a second R peak, a wide QRS, a T wave that turns as the block becomes complete."""
+    """One ventricle late: a second R peak, a wide QRS, a T wave that inverts as the block becomes complete."""
     waves = _qrst(chance)
     completeness = chance.uniform(0.25, 1.0)
     first, delay = waves["R"], 0.024 + 0.026 * completeness
@@ -60,10 +60,11 @@ def _bundle_branch_block(chance: np.random.Generator) -> dict[str, Wave]:
 
 
 def _premature_ventricular(chance: np.random.Generator) -> dict[str, Wave]:
-    """A beat begun in a ventricle: no P wave before it, a wide and high QRS, a deep T wave of the other sign.
+    """A beat that starts in a ventricle: no P wave before it, a wide and high QRS, a deep T wave of the other
+    sign.
 
-    Some are fusion beats: the normal impulse arrives at the same time, the P wave is there and the shape is
-    between.
+    Some are fusion beats: the normal impulse arrives at the same time, the P wave is present and the shape is
+    in between.
     """
     waves = _qrst(chance)
     ectopy = chance.uniform(0.45, 1.0)
@@ -77,10 +78,10 @@ def _premature_ventricular(chance: np.random.Generator) -> dict[str, Wave]:
 
 
 def _st_depression(chance: np.random.Generator) -> dict[str, Wave]:
-    """Too little blood for the heart muscle: the stretch between S and T sinks by 0.05–0.25 mV, T flattens.
+    """Too little blood for the heart muscle: the part between S and T sinks by 0.05–0.25 mV, T flattens.
 
-    0.1 mV is the usual threshold of a clinical finding, so the mild ones are hard to tell from a healthy
-    beat.
+    0.1 mV is the usual threshold of a clinical finding, so mild ones are difficult to distinguish from a
+    healthy beat.
     """
     waves = _qrst(chance)
     depth = chance.uniform(0.05, 0.25)
@@ -110,8 +111,8 @@ def _disturbance(time: np.ndarray, chance: np.random.Generator) -> np.ndarray:
 def beat(kind: str, chance: np.random.Generator) -> np.ndarray:
     """One heartbeat of a kind in CLASSES: (500,) in mV, one second, the R peak near 0.4 s.
 
-    The recording's gain, the heart rate (all times but the QRS stretch with it) and the place of R vary by
-    beat.
+    The recording's gain, the heart rate (all times except the QRS scale with it) and the position of R vary
+    by beat.
     """
     waves = _WAVES_OF[kind](chance)
     time = np.arange(SAMPLES) / SAMPLES_PER_SECOND - 0.4 - chance.normal(0.0, 0.012)

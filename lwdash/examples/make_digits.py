@@ -1,7 +1,7 @@
-"""Make the digits example: `python -m lwdash.examples.make_digits` (needs scikit-learn and Keras).
+"""Makes the digits example: `python -m lwdash.examples.make_digits` (needs scikit-learn and Keras).
 
-The 1,797 digits are split once, stratified by class: the network learns from 40 % of them, the CSV holds the
-other 60 %, so that a figure measured on the CSV is one on unseen rows.
+The 1,797 digits are split once, stratified by class: the network learns from 40 % of them, and the CSV holds
+the other 60 %. So a metric on the CSV is measured on unseen rows.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def build(keras: Any) -> Any:
 
 
 def write_csv(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
-    """Header `label,p00,…,p77` (p, row, column), then one image a row, all integers."""
+    """Header `label,p00,…,p77` (p, row, column), then one image per row, all integers."""
     header = "label," + ",".join(f"p{row}{column}" for row in range(8) for column in range(8))
     rows = (
         ",".join([str(label), *(str(int(v)) for v in image.ravel())])
@@ -60,7 +60,7 @@ def write_csv(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
 
 
 def main() -> None:
-    """Train, save, write the CSV, and print what README.md states."""
+    """Train, save, write the CSV, and print the values stated in README.md."""
     example = find_example("digits")
     x_train, y_train, x_csv, y_csv = split_digits()
     keras = import_keras(SEED)

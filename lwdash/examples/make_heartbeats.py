@@ -1,4 +1,4 @@
-"""Make the heartbeats example: `python -m lwdash.examples.make_heartbeats` (needs Keras).
+"""Makes the heartbeats example: `python -m lwdash.examples.make_heartbeats` (needs Keras).
 
 The network learns from beats of one seed; the CSV holds beats of another.
 """
@@ -38,7 +38,7 @@ def build(keras: Any) -> Any:
 
 
 def write_csv(path: Path, beats: np.ndarray, labels: np.ndarray) -> None:
-    """Header `label,t0,…,t499`, then a beat a row in mV with two decimals; gzipped, without a time stamp."""
+    """Header `label,t0,…,t499`, then one beat per row in mV with two decimals; gzipped, without a time stamp."""
     header = "label," + ",".join(f"t{sample}" for sample in range(SAMPLES))
     rows = (
         ",".join([label, *(f"{v:.2f}" for v in row)]).replace("-0.00", "0.00")
@@ -49,7 +49,7 @@ def write_csv(path: Path, beats: np.ndarray, labels: np.ndarray) -> None:
 
 
 def main() -> None:
-    """Train, save, write the CSV, and print what README.md states."""
+    """Train, save, write the CSV, and print the values stated in README.md."""
     example = find_example("heartbeats")
     x_train, kinds_train = heartbeats(TRAIN_ROWS, TRAIN_SEED)
     x_csv, kinds_csv = heartbeats(CSV_ROWS, CSV_SEED)

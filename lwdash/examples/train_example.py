@@ -1,6 +1,6 @@
-"""Train an example's network and save it small: weights and loss, without the optimizer's moments.
+"""Trains an example's network and saves it small: weights and loss, without the optimizer's moments.
 
-Only the scripts that make the examples use this; it needs Keras.
+Only the scripts that make the examples use this module; it needs Keras.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def import_keras(seed: int) -> Any:
-    """Keras on TensorFlow with every source of chance fixed to `seed`."""
+    """Keras on TensorFlow with all random generators set to `seed`."""
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import keras

@@ -1,1 +1,1 @@
-"""The way from a live Keras model to a float .tflite."""
+"""Export of a live Keras model to a float .tflite."""

@@ -1,4 +1,4 @@
-"""The float export every other file is compared with: Keras model → .tflite, batch size 1, clean names."""
+"""The float export that every other file is compared with: Keras model → .tflite, batch size 1, clean names."""
 
 import re
 from collections import Counter
@@ -13,7 +13,7 @@ from lwdash.export.kernel_names import name_kernels
 from lwdash.export.lite_forms import in_lite_forms
 from lwdash.export.traced_function import traced_function
 from lwdash.failure_causes import explain_failure
-from lwdash.keras_models.ports import library_of
+from lwdash.keras_models.ports import is_network, library_of
 from lwdash.keras_models.saved_model.function import SavedFunction
 from lwdash.tflite.flatbuffer import read_model, text, write_model
 from lwdash.tflite.rewrites.bounded_exponents import bound_unselected_exponents
@@ -23,11 +23,11 @@ from lwdash.tflite.rewrites.products import write_as_products
 from lwdash.tflite.rewrites.reversals import write_reversals_as_gathers
 
 MARK = "."
-"""Ends each layer's name while the converter runs, so that it can be found in the tensor names afterwards."""
+"""Suffix of each layer's name during conversion, so that layer names can be found in the tensor names afterwards."""
 
 
 CONVERTER_NOTES = "CONVERSION_METADATA"
-"""The converter's own version and options; no interpreter reads them, and a small model pays for them."""
+"""The converter's own version and options. No interpreter reads them, and they enlarge a small model."""
 
 
 def float_file(
@@ -40,8 +40,8 @@ def float_file(
     """The .tflite of a live Keras model of either library, or of a SavedModel's function.
 
     input_names, input_shapes: in the model's order; shapes without the batch axis, every axis known.
-    through_saved_model: convert as TensorFlow's documentation does it, ten times slower, where the traced function
-    cannot be converted or disagrees with the model.
+    through_saved_model: convert as in TensorFlow's documentation, ten times slower. It is for models whose
+    traced function cannot be converted or differs from the model.
     Tensors are named `layer/operation`, inputs by `input_names`. Raises ConversionFailed.
     """
     with converter_for(model, input_shapes, through_saved_model=through_saved_model) as converter:
@@ -53,10 +53,10 @@ def float_file(
 def converter_for(
     model: Any, input_shapes: Sequence[Sequence[int]], *, through_saved_model: bool = False
 ) -> Iterator[Any]:
-    """A `tf.lite.TFLiteConverter` of a live model at batch size 1, to be configured and run inside.
+    """Context with a `tf.lite.TFLiteConverter` of a live model at batch size 1; configure and run it inside.
 
-    Its inputs are called `traced.ARGUMENT` and their position, unless it goes through a SavedModel. What TensorFlow raises
-    inside becomes ConversionFailed.
+    Its inputs are named `traced.ARGUMENT` and their position, unless it goes through a SavedModel. Exceptions
+    of TensorFlow inside become ConversionFailed.
     """
     import tensorflow as tf
 
@@ -73,7 +73,7 @@ def converter_for(
             else:
                 function, trackable = traced_function(model, input_shapes)
                 yield tf.lite.TFLiteConverter.from_concrete_functions([function], trackable)
-        except Exception as error:  # the converter raises whatever its passes raise
+        except Exception as error:  # the converter raises any exception of its passes
             raise ConversionFailed(explain_failure(str(error))) from error
 
 
@@ -90,7 +90,7 @@ def with_batch_of_one(library: Any, model: Any, shapes: Sequence[Sequence[int]])
 
 @contextmanager
 def marked_layers(model: Any) -> Iterator[None]:
-    """While inside, each layer's name ends in MARK, nested models' layers too, and each part of a path."""
+    """Context in which each layer's name ends in MARK, including nested models' layers and each part of a path."""
     if isinstance(model, SavedFunction):
         yield
         return
@@ -109,17 +109,18 @@ def marked_layers(model: Any) -> Iterator[None]:
 def _all_layers(model: Any) -> Iterator[Any]:
     for layer in model.layers:
         yield layer
-        if hasattr(layer, "layers"):
+        if is_network(layer):
             yield from _all_layers(layer)
 
 
 def clean_names(data: bytes, input_names: Sequence[str], live: Any = None) -> bytes:
     """The same .tflite with short unique tensor names `layer/operation`, and inputs named as in the model.
 
-    The signature's inputs too: Keras numbers them through a process, so that equal models gave unequal files.
-    live: the Keras model it was made from, after which fused recurrent layers are called; None leaves them unnamed.
-    Fused names of the converter (`m/a/Relu;m/a/BiasAdd;…`) can be a fifth of a small file. Operators that quantizers
-    do not know are written as ones that they do, where that gives the same bits.
+    The signature's inputs too: Keras numbers them per process, so equal models would give unequal files.
+    live: the Keras model it was exported from; fused recurrent layers get its layer names; None leaves them
+    unnamed.
+    Fused names of the converter (`m/a/Relu;m/a/BiasAdd;…`) can be a fifth of a small file. Operators that
+    quantizers do not support are replaced by operators that they do, if the result has the same bits.
     """
     model = read_model(data)
     if live is not None and not isinstance(live, SavedFunction):
@@ -161,7 +162,7 @@ def with_output_order(data: bytes, order: Sequence[int]) -> bytes:
 
 
 def named_inputs(model: Any, graph: Any, input_names: Sequence[str]) -> dict[int, str]:
-    """Tensor index → model input name, by the signature where it names them, else by order."""
+    """Tensor index → model input name: by the signature where it names them, otherwise by order."""
     by_signature = {
         text(entry.name): entry.tensorIndex
         for signature in model.signatureDefs or ()
@@ -180,11 +181,13 @@ def _trailing_number(key: str) -> tuple[int, str]:
 
 
 def _output_name(graph: Any, names: list[str], index: int, position: int) -> str:
-    """An output's tensor is called after the call that made it; its operator's weights tell the layer."""
+    """An output's tensor is named after the call that computed it; the weights of its operator identify the layer."""
     if "/" in names[index]:
         return names[index]
     maker = next((op for op in graph.operators if index in op.outputs), None)
-    for source in reversed(maker.inputs) if maker is not None else ():  # weights come after what they work on
+    for source in (
+        reversed(maker.inputs) if maker is not None else ()
+    ):  # weights come after their input tensors
         if source >= 0 and "/" in names[source]:
             return f"{names[source].rpartition('/')[0]}/output"
     return f"output_{position}"
@@ -207,12 +210,12 @@ def _short_name(name: str) -> str:
 
 
 def _unique(names: Sequence[str]) -> list[str]:
-    taken = set(names)
+    used = set(names)
     seen: Counter[str] = Counter()
     unique = []
     for name in names:
         candidate = name
-        while seen[candidate] and (candidate in taken or seen[candidate]):
+        while seen[candidate] and (candidate in used or seen[candidate]):
             seen[name] += 1
             candidate = f"{name}_{seen[name] - 1}"
         seen[candidate] += 1

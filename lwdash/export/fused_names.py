@@ -1,21 +1,22 @@
-"""Layer names for recurrent layers that the converter fuses into one operator and leaves without a name."""
+"""Layer names for recurrent layers that the converter fuses into one operator without a name."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from lwdash.keras_models.ports import leaf_layers
 from lwdash.tflite.operator_codes import kind_of
-from lwdash.training.layer_selection import leaf_layers
 
 FUSED = {"UNIDIRECTIONAL_SEQUENCE_LSTM": 4, "UNIDIRECTIONAL_SEQUENCE_RNN": 1}
-"""Operator → gates, whose kernels are its inputs from the second on."""
+"""Operator → number of gates; their kernels are its inputs from the second on."""
 
 
 def name_fused_layers(data: Any, model: Any, mark: str) -> int:
-    """Names such operators' outputs and constants in a `ModelT` after the layer of `model` that has their kernel.
+    """Name the outputs and constants of such operators in a `ModelT` after the layer of `model` with the same
+    kernel.
 
-    mark: ends each layer's name, as in the float export. Returns how many operators were named.
+    mark: suffix of each layer's name, as in the float export. Returns the number of operators named.
     """
     kernels = list(_recurrent_kernels(model))
     named = 0
@@ -37,7 +38,7 @@ def name_fused_layers(data: Any, model: Any, mark: str) -> int:
 
 
 def _recurrent_kernels(model: Any) -> Iterator[tuple[str, np.ndarray]]:
-    """(layer path, kernel) of all that could be one: two axes, (inputs, gates · units)."""
+    """(layer path, kernel) of all candidates: two axes, (inputs, gates · units)."""
     for path, layer in leaf_layers(model):
         if hasattr(layer, "return_sequences"):
             yield from ((path, np.asarray(weight)) for weight in layer.weights if len(weight.shape) == 2)
@@ -46,7 +47,7 @@ def _recurrent_kernels(model: Any) -> Iterator[tuple[str, np.ndarray]]:
 def _layer_of(
     data: Any, graph: Any, inputs: Sequence[int], kernels: Sequence[tuple[str, np.ndarray]]
 ) -> str | None:
-    """The layer whose kernel the operator's are, gate by gate, each (units, inputs)."""
+    """The layer whose kernel equals the operator's, gate by gate, each (units, inputs)."""
     stored = [_stored(data, graph.tensors[i]) for i in inputs if i >= 0]
     gates = [values for values in stored if values is not None]
     if len(gates) != len(inputs):

@@ -22,10 +22,10 @@ def convert_with(
     rows: Rows | None,
     through_saved_model: bool = False,
 ) -> bytes:
-    """The .tflite that `tf.lite.TFLiteConverter` makes of a live Keras model of either library.
+    """The .tflite of a live Keras model of either library, from `tf.lite.TFLiteConverter`.
 
     input_names, input_shapes: in the model's order; shapes without the batch axis, every axis known.
-    configure: sets the converter's options; the representative data set is set from `rows` where there are any.
+    configure: sets the converter's options; the representative data set is set from `rows` if there are any.
     through_saved_model: as for the float export.
     Batch size 1, tensors named `layer/operation`, as in the float export. Raises ConversionFailed.
     """
@@ -60,16 +60,18 @@ def _by_argument(rows: Rows, order: Sequence[str]) -> Iterator[dict[str, np.ndar
 def _file_order(model: Any, input_names: Sequence[str], input_shapes: Sequence[Sequence[int]]) -> list[str]:
     """The inputs' names in the order of the file that goes through a SavedModel: calibration feeds them in that order."""
     with converter_for(model, input_shapes, through_saved_model=True) as converter:
-        made = read_model(converter.convert())
-    graph = made.subgraphs[0]
-    names = named_inputs(made, graph, input_names)
+        converted = read_model(converter.convert())
+    graph = converted.subgraphs[0]
+    names = named_inputs(converted, graph, input_names)
     return [names[index] for index in graph.inputs]
 
 
 def require(convert: Convert | None) -> Convert:
     """The converter of the run. Raises ConversionFailed where there is only a .tflite."""
     if convert is None:
-        raise ConversionFailed("backend=tflite starts from the Keras model, and here is only its .tflite")
+        raise ConversionFailed(
+            "backend=tflite starts from the Keras model, but only its .tflite is available"
+        )
     return convert
 
 
@@ -82,7 +84,7 @@ def half_precision(converter: Any) -> None:
 
 
 def dynamic_range(converter: Any) -> None:
-    """8-bit weights of tensors with at least 1,024 values, which is the converter's own limit."""
+    """8-bit weights for tensors with at least 1,024 values, the converter's own limit."""
     import tensorflow as tf
 
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -90,9 +92,9 @@ def dynamic_range(converter: Any) -> None:
 
 
 def full_integer(io: str, *, activations: str = "int8", per_channel: bool = True) -> Configure:
-    """Integer weights and activations; `activations` int8 or int16, `io` the type at the borders.
+    """Integer weights and activations; `activations` int8 or int16, `io` the type of inputs and outputs.
 
-    Operators that have no integer kernel may stay in float: the caller reads the result back.
+    Operators without an integer kernel may stay in float: the caller reads the result back.
     """
 
     def configure(converter: Any) -> None:

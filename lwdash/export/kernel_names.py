@@ -4,18 +4,20 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from lwdash.keras_models.ports import leaf_layers
 from lwdash.quantize.number_formats import WEIGHT_OPERATORS
 from lwdash.tflite.flatbuffer import text
 from lwdash.tflite.operator_codes import kind_of
-from lwdash.training.layer_selection import leaf_layers
 
 
 def name_kernels(data: Any, model: Any, mark: str) -> int:
-    """Keeps of the names of such kernels in a `ModelT` the part that is of a layer of `model` with a kernel.
+    """Rename such kernels in a `ModelT` to the part of their name that belongs to a layer of `model` with a
+    kernel.
 
-    The converter joins the names of all that it fused, as in `m/relu/Relu;m/bn/mul_1;m/conv/depthwise`, in any order;
-    what it calls after one layer alone, such as a batch norm, has the right part in the operator's output.
-    mark: ends each layer's name. Returns how many kernels got another name.
+    The converter joins the names of all fused layers, as in `m/relu/Relu;m/bn/mul_1;m/conv/depthwise`, in any
+    order. If the kernel has only another layer's name, such as a batch norm's, the operator's output has the
+    right part.
+    mark: suffix of each layer's name. Returns the number of renamed kernels.
     """
     holders = {path for path, layer in leaf_layers(model) if any(len(w.shape) > 1 for w in layer.weights)}
     named = 0

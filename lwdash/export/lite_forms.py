@@ -1,10 +1,12 @@
-"""Replacements for functions without a TensorFlow Lite operator: category counts, pooling of volumes."""
+"""Replacements for functions without a good TensorFlow Lite operator: category counts, 3-D pooling, up-sampling."""
 
 import importlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
+
+from lwdash.export.repeated_values import as_resize, nearest_in_one, repeated_rows
 
 Pool = Callable[..., Any]
 
@@ -17,14 +19,16 @@ CATEGORIES = {
 
 @contextmanager
 def in_lite_forms(library: str) -> Iterator[None]:
-    """While inside, models build their graph with the same results from operators that LiteRT has.
+    """Context in which models build their graph from operators that LiteRT has, with the same results.
 
-    library: "keras" or "tf_keras", which the models are of.
+    library: "keras" or "tf_keras", the library of the models.
 
-    Layers that encode categories (CategoryEncoding, Discretization, Hashing): one-hot rows, and their sum or maximum,
-    for a bincount; codes outside of the range count nowhere.
-    MaxPooling3D and AveragePooling3D: 2-D pools over height and width, then over depth. A window's maximum is that of
-    its planes' maxima, its mean that of their means, at padded borders too, where every plane has as many values.
+    Layers that encode categories (CategoryEncoding, Discretization, Hashing): one-hot rows, and their sum or
+    maximum, instead of a bincount; codes outside the range are ignored.
+    MaxPooling3D and AveragePooling3D: 2-D pools over height and width, then over depth. A window's maximum is
+    that of its planes' maxima, its mean that of their means, also at padded borders, where every plane has as
+    many values.
+    UpSampling1D to 3D and RepeatVector: `repeated_values`.
     """
     from tensorflow.python.ops import gen_nn_ops
 
@@ -36,6 +40,7 @@ def in_lite_forms(library: str) -> Iterator[None]:
     }
     forms = [
         (categories, "dense_bincount", _one_hot_counts),
+        *_up_sampling(library),
         *((gen_nn_ops, f"{name}_pool3d", partial(_pooled_in_planes, *both)) for name, both in pools.items()),
     ]
     before = [getattr(module, name) for module, name, _ in forms]
@@ -48,10 +53,28 @@ def in_lite_forms(library: str) -> Iterator[None]:
             setattr(module, name, form)
 
 
+def _up_sampling(library: str) -> list[tuple[Any, str, Any]]:
+    """Modules or classes, the names of their functions that repeat values, and the replacements."""
+    if library == "tf_keras":
+        from tf_keras.src import backend
+
+        return [
+            (backend, "repeat_elements", as_resize(backend.repeat_elements)),
+            (backend, "repeat", repeated_rows),
+        ]
+    from keras.src.backend.tensorflow import numpy
+    from keras.src.layers.reshaping.up_sampling2d import UpSampling2D
+
+    return [
+        (numpy, "repeat", as_resize(numpy.repeat)),
+        (UpSampling2D, "_resize_images", nearest_in_one(UpSampling2D._resize_images)),
+    ]
+
+
 def _one_hot_counts(
     inputs: Any, depth: int, binary_output: bool, dtype: str, count_weights: Any = None
 ) -> Any:
-    """Stands for both libraries' `dense_bincount`: (n,) → (depth,) or (batch, n) → (batch, depth)."""
+    """Replacement for both libraries' `dense_bincount`: (n,) → (depth,) or (batch, n) → (batch, depth)."""
     import tensorflow as tf
 
     rows = tf.one_hot(tf.cast(inputs, tf.int32), depth, dtype=dtype)
@@ -70,7 +93,7 @@ def _pooled_in_planes(
     data_format: str = "NDHWC",
     name: str | None = None,
 ) -> Any:
-    """Stands for TensorFlow's `max_pool3d` and `avg_pool3d`: (batch, depth, height, width, channels), all known."""
+    """Replacement for TensorFlow's `max_pool3d` and `avg_pool3d`: (batch, depth, height, width, channels), all known."""
     import tensorflow as tf
 
     if data_format != "NDHWC" or not input.shape.is_fully_defined():

@@ -1,8 +1,9 @@
 """A live Keras model as one traced function that holds its weights as constants.
 
-`TFLiteConverter.from_keras_model` first writes a SavedModel of the whole Keras model. That traces every layer again, and
-saves and restores every weight: four fifths of a conversion. A function with constant weights needs none of it, and keeps
-the inner functions by which the converter recognises an LSTM. Measured (CPU seconds, MobileNetV2 0.35 at 96×96 of tf_keras):
+`TFLiteConverter.from_keras_model` first writes a SavedModel of the whole Keras model. That traces every layer
+again, and saves and restores every weight: four fifths of a conversion. A function with constant weights
+avoids all of it. It keeps the inner functions by which the converter recognises an LSTM. Measured (CPU
+seconds, MobileNetV2 0.35 at 96×96 of tf_keras):
 from_keras_model 23.5, frozen by convert_variables_to_constants_v2 2.1, traced with constants 1.1.
 """
 
@@ -13,20 +14,23 @@ from typing import Any
 from lwdash.errors import ConversionFailed
 
 ARGUMENT = "lwdash_input_"
-"""The function's arguments are called by this and their position in the model's inputs."""
+"""The function's arguments are named by this prefix and their position in the model's inputs."""
 
 MAX_CONSTANT_VALUES = 100_000
-"""A larger weight stays a variable: TensorFlow copies graphs several times, each with their constants. Measured on ResNet50
-(CPU seconds): all constant 10.4, up to this 5.1, up to 10,000 values 6.4, through Keras' SavedModel 27."""
+"""A larger weight stays a variable: TensorFlow copies graphs several times, each with their constants.
+Measured on ResNet50 (CPU seconds): all constant 10.4, up to this limit 5.1, up to 10,000 values 6.4, through
+Keras' SavedModel 27.
+"""
 
 
 def traced_function(model: Any, input_shapes: Sequence[Sequence[int]]) -> tuple[Any, Any]:
-    """(concrete function of batch size 1, trackable): what `TFLiteConverter.from_concrete_functions` needs.
+    """(concrete function of batch size 1, trackable): the arguments of
+    `TFLiteConverter.from_concrete_functions`.
 
     model: a live model of either Keras, with a list of inputs.
     input_shapes: in the model's order, without the batch axis, every axis known.
-    The trackable holds the variables whose handles the function still uses; usually it has none. Raises ConversionFailed
-    where the function uses other resources, such as look-up tables.
+    The trackable holds the variables whose handles the function still uses; usually it has none. Raises
+    ConversionFailed where the function uses other resources, such as look-up tables.
     """
     import tensorflow as tf
 
@@ -50,7 +54,7 @@ def traced_function(model: Any, input_shapes: Sequence[Sequence[int]]) -> tuple[
 
 
 def _variables(model: Any) -> Iterator[Any]:
-    """TensorFlow's variables of a model; those of Keras 3 hold theirs."""
+    """TensorFlow's variables of a model; Keras 3's variables contain theirs."""
     import tensorflow as tf
 
     for variable in model.variables:
@@ -59,7 +63,7 @@ def _variables(model: Any) -> Iterator[Any]:
 
 @contextmanager
 def _weights_as_constants() -> Iterator[None]:
-    """While inside, a graph that reads a variable of moderate size gets its present value as a constant."""
+    """Context in which a graph that reads a variable of moderate size gets its present value as a constant."""
     import tensorflow as tf
     from tensorflow.python.ops.resource_variable_ops import BaseResourceVariable
 
@@ -81,7 +85,7 @@ def _weights_as_constants() -> Iterator[None]:
             constants[key] = (
                 graph,
                 tf.constant(value, name="ReadVariableOp"),
-            )  # the graph is kept, and so its id
+            )  # keep the graph alive, so that its id is not reused
         return constants[key][1]
 
     def gather(variable: Any, indices: Any, name: str | None = None) -> Any:

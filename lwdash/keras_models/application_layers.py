@@ -1,6 +1,6 @@
 """Layers that keras.applications defines beside its networks: standard, though not in keras.layers.
 
-Pure tables; the classes themselves are fetched by `application_classes`, which imports Keras.
+This module has only tables. `application_classes` returns the classes themselves and imports Keras.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ MODULES = {
     "StochasticDepth": "convnext",
     "CustomScaleLayer": "inception_resnet_v2",
 }
-"""Class → module below keras.applications. None of them runs code of the file or reads another."""
+"""Class → module below keras.applications. None of these classes runs code from the file or reads another file."""
 
 CONFIGS = {
     "LayerScale": frozenset({"init_values", "projection_dim"}),
     "StochasticDepth": frozenset({"drop_path_rate"}),
     "CustomScaleLayer": frozenset({"scale"}),
 }
-"""Arguments that each has of its own, besides those of every layer."""
+"""Arguments of each class, besides those that every layer has."""
 
 EVERY_LAYERS = frozenset({"name", "trainable", "dtype"})
 REGISTERED = {"CustomScaleLayer": "Custom>CustomScaleLayer"}
@@ -29,10 +29,10 @@ REGISTERED = {"CustomScaleLayer": "Custom>CustomScaleLayer"}
 
 
 def application_layer(entry: Mapping[str, Any]) -> str | None:
-    """The class of keras.applications that a serialised layer is, None for any other.
+    """The keras.applications class of a serialised layer; None for any other layer.
 
-    A .keras file names the module. A .h5 names the class alone, which a layer of the user's own may have too: it is
-    taken for Keras's where it has exactly the arguments of Keras's.
+    A .keras file names the module. A .h5 file names the class only, and a user's own layer may have the same
+    name. It counts as Keras's class if it has exactly the same arguments.
     """
     class_name, module = str(entry.get("class_name")), entry.get("module")
     name = class_name.removeprefix("Custom>")
@@ -49,7 +49,7 @@ def application_layer(entry: Mapping[str, Any]) -> str | None:
 
 
 def application_classes(library: Any) -> dict[str, Any]:
-    """The classes, by every name that files have for them, of the module `keras` or `tf_keras`."""
+    """The classes of the module `keras` or `tf_keras`, by every name that files use for them."""
     classes = {}
     for name, module in MODULES.items():
         found = getattr(import_module(f"{library.__name__}.src.applications.{module}"), name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lwdash.errors import ModelRefused
+from lwdash.keras_models.custom_code.running import CustomCode
 from lwdash.keras_models.model_facts import ModelFacts
 from lwdash.keras_models.model_file import ModelFile, detect_format, read_model_file
 from lwdash.keras_models.model_task import loss_name
@@ -20,9 +21,11 @@ from lwdash.keras_models.weight_counts import (
 )
 
 
-def inspect_model(path: Path) -> ModelFacts:
-    """Facts about the model in `path` (.keras, .h5 or zipped SavedModel, told by its bytes), once scanned.
+def inspect_model(path: Path, code: CustomCode | None = None) -> ModelFacts:
+    """Facts about the model in `path` (.keras, .h5 or zipped SavedModel, detected by its bytes), after a
+    scan.
 
+    code: what the user's code file defines; without it, a model with custom code is refused.
     Raises ModelRefused, with the layer and the cause, for a file that cannot be used or must not be loaded.
     Reads shapes, not weights: well under 2 s for 100 MB.
     """
@@ -30,7 +33,7 @@ def inspect_model(path: Path) -> ModelFacts:
     if format == "savedmodel":
         return inspect_saved_model(path)
     file = read_model_file(path, format)
-    scan_model_config(file.config)
+    scan_model_config(file.config, code)
     library = library_of(file.keras_version)
     network = read_network(file.config)
     if not network.nodes:
@@ -38,9 +41,17 @@ def inspect_model(path: Path) -> ModelFacts:
     return describe(file, library, network)
 
 
+def writing_library(path: Path) -> str | None:
+    """The library that has to run the code file of the model in `path`; None for a model that is loaded without code.
+
+    A SavedModel holds its computation. Raises ModelRefused.
+    """
+    format = detect_format(path)
+    return None if format == "savedmodel" else library_of(read_model_file(path, format).keras_version)
+
+
 def library_of(keras_version: str) -> str:
-    """Which library wrote a file of this version, and has to load it: "keras" from 3 on, "tf_keras"
-    before."""
+    """The library that wrote a file of this version and has to load it: "keras" from 3 on, "tf_keras" before."""
     return "keras" if int(keras_version.split(".")[0]) >= 3 else "tf_keras"
 
 

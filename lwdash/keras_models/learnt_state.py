@@ -1,4 +1,4 @@
-"""Configs of Keras 3 layers that keep what `adapt()` learnt, so that a copy of such a layer computes the same."""
+"""Configs of Keras 3 layers with the state learnt by `adapt()`, so that a copy of such a layer computes the same."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 
 
 def learnt_config(layer: Any) -> dict[str, Any]:
-    """`layer.get_config()`, with what was learnt from data in the place of the arguments that say it.
+    """`layer.get_config()`, with the learnt values in the corresponding arguments.
 
-    Keras leaves it out of the config, and out of the layer that weights are set on: a copy by config and weights
-    would normalize by 0 and 1, or look up an empty vocabulary.
+    Keras omits them from the config and from the weights. A copy by config and weights would normalize with
+    mean 0 and variance 1, or use an empty vocabulary.
     """
     config = dict(layer.get_config())
     kind = type(layer).__name__
@@ -22,5 +22,5 @@ def learnt_config(layer: Any) -> dict[str, Any]:
         config["bin_boundaries"], config["num_bins"] = [float(edge) for edge in layer.bin_boundaries], None
     elif kind == "IntegerLookup":
         config["vocabulary"] = [int(word) for word in layer.get_vocabulary(include_special_tokens=False)]
-        config.pop("vocabulary_size", None)  # that of a vocabulary which is still to be loaded
+        config.pop("vocabulary_size", None)  # the config of a vocabulary that is not loaded yet
     return config

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from lwdash.errors import ModelRefused
 from lwdash.keras_models.application_layers import application_classes
+from lwdash.keras_models.custom_code.running import CustomCode, with_packages
 from lwdash.keras_models.inspection import inspect_model
 from lwdash.keras_models.model_facts import ModelFacts
+from lwdash.keras_models.model_file import read_model_file
 
 SUFFIXES = {"keras": ".keras", "h5": ".h5"}
 
 
-def load_model(path: Path, facts: ModelFacts) -> Any:
-    """The live model in `path`, a keras.Model or a tf_keras.Model as `facts.library` says; uncompiled.
+def load_model(path: Path, facts: ModelFacts, code: CustomCode | None = None) -> Any:
+    """The live model in `path`, a keras.Model or a tf_keras.Model according to `facts.library`; uncompiled.
 
-    The file is scanned again first, so that no file reaches a loader that `inspect_model` would refuse.
+    code: what the user's code file defines, for a model with custom layers. Lambda layers are loaded only with it.
+
+    The file is scanned again first, so that no loader gets a file that `inspect_model` would refuse.
     Raises ModelRefused with the loader's own reason when it fails.
     """
-    if inspect_model(path).library != facts.library:
-        raise ModelRefused("the model file is not the one that was inspected")
+    if inspect_model(path, code).library != facts.library:
+        raise ModelRefused("the model file is not the file that was inspected")
     if facts.library == "none":
         raise ModelRefused(
             "this SavedModel has no Keras metadata, so it cannot be rebuilt as a Keras model: only "
@@ -35,12 +40,36 @@ def load_model(path: Path, facts: ModelFacts) -> Any:
             named = Path(folder) / f"model{SUFFIXES[facts.format]}"
             named.symlink_to(path.resolve())
             load = _loader(facts.library)
-            own = application_classes(_module(facts.library))
-            return load(str(named), compile=False, safe_mode=True, custom_objects=own)
+            known = application_classes(_module(facts.library))
+            if code is not None:
+                known |= with_packages(code, read_model_file(path, facts.format).config)
+                _restart_names(facts.library)
+            loaded = load(str(named), compile=False, safe_mode=code is None, custom_objects=known)
+            return loaded if code is None else _without_subclass(loaded, _module(facts.library))
     except ModelRefused:
         raise
     except Exception as fault:
-        raise ModelRefused(_explain(facts, fault)) from fault
+        raise ModelRefused(_explain(facts, fault, code)) from fault
+
+
+def _restart_names(library: str) -> None:
+    """Count automatic names anew: layers inside custom layers have such names, which get into the .tflite."""
+    if library == "tf_keras":
+        import tf_keras
+
+        tf_keras.backend.reset_uids()
+        return
+    from keras.src.backend.common import global_state
+
+    (global_state.get_global_attribute("object_name_uids") or {}).clear()
+
+
+def _without_subclass(model: Any, library: Any) -> Any:
+    """A subclass of the Functional as a plain Functional of the same layers: its own methods are for training."""
+    is_plain = type(model) in (library.Model, library.Sequential) or type(model).__name__ == "Functional"
+    if is_plain or not hasattr(model, "_nodes_by_depth"):
+        return model
+    return library.Model(list(model.inputs), list(model.outputs), name=model.name)
 
 
 def _module(library: str) -> Any:
@@ -58,7 +87,8 @@ def _loader(library: str) -> Any:
     import tensorflow as tf
     import tf_keras
 
-    # It writes this activation under TensorFlow's name of the function, and does not know it when copying a layer.
+    # Keras writes TensorFlow's function name for this activation, but does not recognize it when copying a
+    # layer.
     tf_keras.utils.get_custom_objects().setdefault("log_softmax_v2", tf.nn.log_softmax)
     return tf_keras.models.load_model
 
@@ -77,8 +107,13 @@ def _load_saved_model(path: Path) -> Any:
     return model
 
 
-def _explain(facts: ModelFacts, fault: Exception) -> str:
-    reason = " ".join(str(fault).split())[:400] or type(fault).__name__
+def _explain(facts: ModelFacts, fault: Exception, code: CustomCode | None) -> str:
+    reason = _reason(fault)
+    if code is not None:
+        return (
+            f"the model cannot be rebuilt with {code.name} (it defines: {code.listed}). Give the code that the model was "
+            f"saved with, or save the model again as .keras. The loader's message: {reason}"
+        )
     who = (
         f"Keras {facts.keras_version}"
         if facts.library == "keras"
@@ -88,4 +123,13 @@ def _explain(facts: ModelFacts, fault: Exception) -> str:
     if facts.library == "keras" and facts.format == "h5":
         # Keras 3 writes .h5 files of models with operators, slicing or masks that it cannot read itself.
         advice = "Keras 3 cannot reload every .h5 that it writes: save the model again as .keras."
-    return f"{who} cannot load this model. {advice} The loader says: {reason}"
+    return f"{who} cannot load this model. {advice} The loader's message: {reason}"
+
+
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def _reason(fault: Exception) -> str:
+    """The loader's message on one line. Keras repeats a whole config before the cause."""
+    text = " ".join(COLOURS.sub("", str(fault)).split()).rpartition("Exception encountered: ")[2]
+    return text[:400] or type(fault).__name__

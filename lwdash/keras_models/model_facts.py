@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -10,12 +11,13 @@ from lwdash.keras_models.output_heads import labelled_task
 
 Shape = tuple[int | None, ...]
 Port = tuple[str, Shape, str]
+TFLITE_FORMAT = "tflite"
 OTHER_FLOATS = frozenset({"float16", "bfloat16", "float64"})
 
 
 @dataclass(frozen=True)
 class TensorFacts:
-    """An input or output of the model; `shape` is without the batch axis, None where the length varies."""
+    """An input or output of the model; `shape` is without the batch axis, None for a variable length."""
 
     name: str
     shape: Shape | None
@@ -27,8 +29,9 @@ class LayerFacts:
     """A layer, or an operation between layers (`class_name` then begins with "ops.").
 
     path: "outer/inner" inside a nested model, equal to `name` otherwise.
-    output_shape: without the batch axis; None where the file does not tell and the layer's rule is not known.
-    sources: paths of the layers whose outputs this one takes, in order.
+    output_shape: without the batch axis; None where the file does not state it and the layer's rule is not
+    known.
+    sources: paths of the layers whose outputs this layer takes, in order.
     """
 
     name: str
@@ -42,7 +45,7 @@ class LayerFacts:
 
 @dataclass(frozen=True)
 class Support:
-    """Whether a technique treats a layer; `reason` says why not, or what is special about how."""
+    """Support of a technique for a layer; `reason` explains why it is not supported, or what is special about it."""
 
     path: str
     treated: bool
@@ -51,12 +54,14 @@ class Support:
 
 @dataclass(frozen=True)
 class InputScaling:
-    """What the model itself makes of the values of one input: scale·x + offset.
+    """The scaling of one input by the model itself: scale·x + offset.
 
-    layers: paths of the layers that do it, none where the first layer with weights takes the values as they are.
-    scale, offset: one number for all values, or one a channel (last axis); a scale of 0 tells nothing.
-    is_learnt: scale and offset come from the rows that it was trained on (Normalization, a first batch norm), so
-    that those rows become mean 0, deviation 1. is_told: False where the file does not tell, or values are indices.
+    layers: paths of the layers that do it; empty where the first layer with weights takes the values
+    unchanged.
+    scale, offset: one number for all values, or one per channel (last axis); a scale of 0 means unknown.
+    is_learnt: True if scale and offset come from the training rows (Normalization, a first batch norm). Those
+    rows then have mean 0 and deviation 1. is_told: False where the file does not state it, or values are
+    indices.
     """
 
     input: str
@@ -68,16 +73,27 @@ class InputScaling:
 
 
 @dataclass(frozen=True)
-class ModelFacts:
-    """Everything the dashboard shows of a model before anything is run.
+class CodeFacts:
+    """The code file that the model was inspected with. network: why its code can reach a network; None: it cannot."""
 
-    format: "keras", "h5" or "savedmodel"; library: "keras" (Keras 3), "tf_keras" (Keras 2) or "none" (a
-    SavedModel without Keras metadata, which has no layers and can only be quantized after training).
-    parameters: numbers stored as weights, whether trained or not; the layers' parameters add up to it.
+    name: str
+    sha256: str
+    network: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """All facts of a model that the dashboard shows before any run.
+
+    format: "keras", "h5", "savedmodel" or "tflite"; library: "keras" (Keras 3), "tf_keras" (Keras 2) or "none" (a
+    SavedModel without Keras metadata, or a .tflite: no layers, and can only be quantized after training). A .tflite has
+    "" as keras_version.
+    parameters: count of the stored weights, trained or not; it is the sum over the layers.
     loss: as compiled, None when the model was saved without; task: "classification", "binary", "multi-label",
-    "regression", "reconstruction", or None when neither loss nor activation tells.
-    support: per technique ("prune", "cluster", "qat") the layers it is asked about, in model order.
-    scaling: per input, None in facts that were stored before it was looked for.
+    "regression", "reconstruction", or None when neither loss nor activation determines it.
+    support: per technique ("prune", "cluster", "qat") the layers it may treat, in model order.
+    scaling: per input, None in facts that older versions stored.
+    code: the user's code file, None for a model without custom code.
     """
 
     format: str
@@ -94,26 +110,42 @@ class ModelFacts:
     output_activation: str | None = None
     support: dict[str, tuple[Support, ...]] = field(default_factory=dict)
     scaling: tuple[InputScaling, ...] | None = None
+    code: CodeFacts | None = None
+
+    @property
+    def is_tflite(self) -> bool:
+        """True for a model that was converted before it came here."""
+        return self.format == TFLITE_FORMAT
+
+    @property
+    def is_quantized(self) -> bool:
+        """True for a .tflite whose weights are integers or half floats already."""
+        return self.is_tflite and self.class_name.startswith("quantized")
+
+    @property
+    def written_by(self) -> str:
+        """The library that wrote the file, for users."""
+        return f"Keras {self.keras_version}" if self.keras_version else "a converter to .tflite"
 
     @property
     def ports(self) -> tuple[list[Port], list[Port]]:
-        """(name, shape, dtype) of the file's inputs and outputs. Raises ModelRefused where a shape is not told."""
+        """(name, shape, dtype) of the file's inputs and outputs. Raises ModelRefused where a shape is unknown."""
         return _ports(self.inputs, "input", self.layers), _ports(self.outputs, "output", self.layers)
 
     @property
     def labelled_task(self) -> str | None:
-        """The first output's task where there are labels for it, see `heads.labelled_task`."""
+        """The first output's task for labelled data, see `heads.labelled_task`."""
         return labelled_task(
             self.loss, self.output_activation, self.outputs[0].shape if self.outputs else None
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-able dict; `ModelFacts.from_dict` gives back an equal object, also after JSON."""
+        """A JSON-able dict; `ModelFacts.from_dict` restores an equal object, also after JSON."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> ModelFacts:
-        """The inverse of `to_dict`; lists (from JSON) become tuples again, and what is none of the fields is left out."""
+    def from_dict(cls, data: Mapping[str, Any]) -> ModelFacts:
+        """The inverse of `to_dict`; lists (from JSON) become tuples again; unknown keys are ignored."""
         return cls(
             **{
                 **{one.name: data[one.name] for one in fields(cls) if one.name in data},
@@ -125,6 +157,7 @@ class ModelFacts:
                     for technique, entries in data["support"].items()
                 },
                 "scaling": _scalings(data.get("scaling")),
+                "code": CodeFacts(**data["code"]) if data.get("code") else None,
             }
         )
 
@@ -156,7 +189,7 @@ def _ports(tensors: tuple[TensorFacts, ...], kind: str, layers: tuple[LayerFacts
     for tensor in tensors:
         if tensor.shape is None:
             raise ModelRefused(
-                f"the file does not tell the shape of the {kind} '{tensor.name}'"
+                f"the file does not state the shape of the {kind} '{tensor.name}'"
                 + (_unknown_after(layers) if kind == "output" else "")
                 + ". Give the model an Input layer with a shape and save it again"
                 + (", as .keras of Keras 3 if it has one" if kind == "output" else "")
@@ -167,9 +200,9 @@ def _ports(tensors: tuple[TensorFacts, ...], kind: str, layers: tuple[LayerFacts
 
 
 def _unknown_after(layers: tuple[LayerFacts, ...]) -> str:
-    """The first layer whose output shape is not known though those of its inputs are, as a part of a sentence."""
+    """The first layer with an unknown output shape but known input shapes, as a part of a sentence."""
     known = {layer.path for layer in layers if layer.output_shape is not None}
     for layer in layers:
         if layer.output_shape is None and layer.sources and known.issuperset(layer.sources):
-            return f": it is lost at the layer '{layer.path}' ({layer.class_name})"
+            return f": it becomes unknown at the layer '{layer.path}' ({layer.class_name})"
     return ""

@@ -25,12 +25,14 @@ HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 ZIP_MAGIC = b"PK\x03\x04"
 MAX_JSON_BYTES = 32 << 20
 MAX_JSON_VALUES = 1_000_000
-"""Values in a config: the largest networks of keras.applications have 30,000, and each takes a microsecond or more."""
+"""Maximum number of values in a config. The largest networks of keras.applications have 30,000; each takes a
+microsecond or more to check.
+"""
 VERSION = re.compile(r"[0-9]{1,4}(\.[A-Za-z0-9+_-]{1,20}){0,5}", re.ASCII)
 KERAS_MEMBERS = frozenset({"metadata.json", "config.json", "model.weights.h5"})
 ASSETS = "assets/"
 JSON_MARKS = (b",", b"[", b"{")
-"""There are at most as many values as these and one."""
+"""The number of values is at most the number of these characters plus one."""
 NORMALIZATION = re.compile(r"(^|/)(batch_)?normalization(_\d+)?/vars/\d+$")
 NORMALIZATION_LEAF = re.compile(r"/(moving_)?(mean|variance)(:0)?$")
 """The statistics of a normalization, in a `.weights.h5` and in a legacy `.h5`."""
@@ -40,7 +42,7 @@ NORMALIZATION_LEAF = re.compile(r"/(moving_)?(mean|variance)(:0)?$")
 class ModelFile:
     """The raw contents of a `.keras` or `.h5`.
 
-    sizes: elements by dataset path. values: what the normalizations hold, by dataset path.
+    sizes: number of elements by dataset path. values: values stored by normalizations, by dataset path.
     """
 
     format: str
@@ -55,7 +57,7 @@ def detect_format(path: Path) -> str:
     """ "keras", "h5" or "savedmodel" from the first bytes and, for a zip, the names in it; never from the
     suffix.
 
-    Raises ModelRefused for anything else, saying what the file seems to be.
+    Raises ModelRefused for any other file and names its probable type.
     """
     if path.is_dir():
         raise ModelRefused(strange_folder(path))
@@ -66,7 +68,7 @@ def detect_format(path: Path) -> str:
         raise ModelRefused(f"the model file cannot be read: {fault.strerror}") from fault
     if head.startswith(HDF5_MAGIC):
         if zipfile.is_zipfile(path):
-            raise ModelRefused("the file is an HDF5 file and a zip at once; a model is one of them")
+            raise ModelRefused("the file is both an HDF5 file and a zip; a model is only one of them")
         return "h5"
     if head.startswith(ZIP_MAGIC):
         with open_zip(path) as archive:
@@ -80,8 +82,7 @@ def detect_format(path: Path) -> str:
 
 
 def read_model_file(path: Path, format: str) -> ModelFile:
-    """The contents of a file that `detect_format` called "keras" or "h5", scanned for traps of its
-    container."""
+    """The contents of a file that `detect_format` identified as "keras" or "h5", after a scan of its container."""
     return _read_keras(path) if format == "keras" else _read_h5(path)
 
 
@@ -119,8 +120,8 @@ def _read_h5(path: Path) -> ModelFile:
         config_text = text_attribute(file, "model_config")
         if config_text is None:
             raise ModelRefused(
-                "the .h5 file holds weights only, no model: save the whole model, with model.save(…) instead "
-                "of model.save_weights(…)"
+                "the .h5 file holds weights only, no model. Save the whole model, with model.save(…) "
+                "instead of model.save_weights(…)"
             )
         check_finite(file, sizes)
         version = text_attribute(file, "keras_version")
@@ -140,7 +141,7 @@ def _read_h5(path: Path) -> ModelFile:
 
 
 def version_of(value: Any) -> str:
-    """A version "major.minor…"; files of Keras 1 do not say."""
+    """A version "major.minor…". Files of Keras 1 do not state it."""
     if value is None:
         return "1"
     if not isinstance(value, str) or not VERSION.fullmatch(value):
@@ -156,15 +157,15 @@ def _read(archive: zipfile.ZipFile, name: str) -> bytes:
 
 
 def read_json(text: str | bytes, what: str) -> dict[str, Any]:
-    """The JSON object in `text`, of bounded size; `what` is how a refusal calls it."""
+    """The JSON object in `text`, of bounded size; `what` is its name in error messages."""
     if len(text) > MAX_JSON_BYTES:
         raise ModelRefused(f"the file's {what} has {len(text):,} bytes; the limit is {MAX_JSON_BYTES:,}")
     raw = text.encode("utf-8", "replace") if isinstance(text, str) else text
     values = sum(raw.count(mark) for mark in JSON_MARKS)
     if values > MAX_JSON_VALUES:
         raise ModelRefused(
-            f"the file's {what} holds about {values:,} values; the limit is {MAX_JSON_VALUES:,}. Numbers belong among "
-            "the weights: save the model again without constants and vocabularies in its config"
+            f"the file's {what} holds about {values:,} values; the limit is {MAX_JSON_VALUES:,}. Numbers "
+            "belong to the weights: save the model again without constants and vocabularies in its config"
         )
     try:
         value = json.loads(text)
@@ -198,7 +199,7 @@ def _open_hdf5(source: Path | BinaryIO) -> Iterator[h5py.File]:
 
 @contextmanager
 def _member_file(path: Path, archive: zipfile.ZipFile, name: str) -> Iterator[BinaryIO]:
-    """A seekable file over a member, a stored one in place: seeking in a ZipExtFile reads from its start."""
+    """A seekable file over a member. A stored member is read in place: a ZipExtFile re-reads from its start to seek."""
     member = archive.getinfo(name)
     if member.compress_type == zipfile.ZIP_STORED:
         with path.open("rb") as whole:

@@ -1,4 +1,4 @@
-"""The task of a model, as far as its loss, its last activation and its output shape show it."""
+"""The task of a model, derived from its loss, its last activation and its output shape."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lwdash.keras_models.scan.value_kinds import Unfit, word
 from lwdash.keras_models.weight_counts import snake_case
 
 MAX_LOSS_DEPTH = 10
-"""Lists and dicts of outputs around the name of a loss."""
+"""Maximum depth of lists and dicts of outputs around the name of a loss."""
 ABBREVIATIONS = {
     "mse": "mean_squared_error",
     "mae": "mean_absolute_error",
@@ -26,7 +26,7 @@ ABBREVIATIONS = {
 def loss_name(compile_config: dict[str, Any] | None, outputs: Sequence[str] = ()) -> str | None:
     """The loss of the first output in compile settings, in snake case; None when there is none.
 
-    outputs: names of all outputs, in the model's order, by which a dictionary of losses tells whose each is.
+    outputs: names of all outputs, in the model's order. They select the entry in a dictionary of losses.
     """
     if not compile_config:
         return None
@@ -89,7 +89,7 @@ def likely_task(
 
 
 def output_activation(layers: tuple[LayerFacts, ...], output: str | None) -> str | None:
-    """The activation that the layer at path `output` ends in, looking through changes of shape."""
+    """The final activation of the layer at path `output`, ignoring changes of shape."""
     by_path = {layer.path: layer for layer in layers}
     layer = by_path.pop(output or "", None)
     while (

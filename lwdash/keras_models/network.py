@@ -1,6 +1,6 @@
 """The layer graph that a model's config describes, in one form for both Keras versions and all model classes.
 
-The config is checked while it is read: what comes out has the types, names and ranges that it says.
+The config is checked while it is read: the result has the stated types, names and ranges.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lwdash.keras_models.scan.layer_settings import CallOptions, LayerSettings, 
 from lwdash.keras_models.scan.value_kinds import Unfit, items, natural, optional, shape, word
 
 NETWORK_CLASSES = MODELS
-"""Class names of models made of layers; "Model" is what Keras before 2.3 called a Functional."""
+"""Class names of models made of layers; "Model" is the name of a Functional in Keras before 2.3."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,10 @@ class TensorRef:
 
 @dataclass(frozen=True)
 class LayerNode:
-    """A layer: `calls` holds the tensors taken by each call, `network` the inside of a nested model.
+    """A layer: `calls` holds the input tensors of each call, `network` the inside of a nested model.
 
-    config: checked settings (layer_settings.py). options: the constants given to each call, for operations.
+    config: checked settings (layer_settings.py). options: the constant arguments of each call, for
+    operations.
     """
 
     name: str
@@ -48,7 +49,7 @@ class LayerNode:
 
 @dataclass(frozen=True)
 class Network:
-    """A model: its layers in saved order, and the tensors that go in and come out."""
+    """A model: its layers in saved order, and its input and output tensors."""
 
     name: str
     class_name: str
@@ -58,12 +59,12 @@ class Network:
 
     @cached_property
     def by_name(self) -> dict[str, LayerNode]:
-        """The layers by name; of namesakes the first."""
+        """The layers by name; of layers with equal names, the first."""
         return {node.name: node for node in reversed(self.nodes)}
 
     @cached_property
     def takers(self) -> dict[str, list[LayerNode]]:
-        """For each layer the layers that take one of its outputs, each once, in saved order."""
+        """For each layer, the layers that take one of its outputs, each once, in saved order."""
         found: dict[str, dict[int, LayerNode]] = {}
         for position, node in enumerate(self.nodes):
             for call in node.calls:
@@ -75,15 +76,16 @@ class Network:
 def read_network(entry: Mapping[str, Any]) -> Network:
     """The network in a serialised model: `{"class_name": …, "config": …}` as Keras 2 or Keras 3 writes it.
 
-    Raises ModelRefused when the config is not that of a Sequential or Functional model, or does not hold together.
+    Raises ModelRefused when the config is not that of a Sequential or Functional model, or is inconsistent.
     """
     class_name, config = entry.get("class_name"), entry.get("config")
     if isinstance(config, list):  # Keras 2.2 wrote a Sequential's config as the bare list of layers
         config = {"name": "sequential", "layers": config}
-    if not isinstance(class_name, str) or class_name not in NETWORK_CLASSES or not isinstance(config, dict):
+    if not isinstance(class_name, str) or not isinstance(config, dict) or not _is_network(class_name, config):
         raise ModelRefused(
-            f"the model is a subclassed {str(class_name)[:100]!r}: its file holds no layer graph. Sequential and "
-            "Functional models can be used; rebuild it with the functional API and save that."
+            f"the model is a subclassed {str(class_name)[:100]!r}: its file holds no layer graph. Only "
+            "Sequential and Functional models can be used. Rebuild it with the functional API and save "
+            "that"
         )
     name = _checked(word, config.get("name", class_name.lower()), "the model's name")
     layers = config.get("layers")
@@ -95,17 +97,23 @@ def read_network(entry: Mapping[str, Any]) -> Network:
     return _functional(name, class_name, config, entries)
 
 
+def _is_network(class_name: str, config: Any) -> bool:
+    """True for Keras's own models, and for a subclass of the Functional, such as one with its own training step."""
+    has_graph = isinstance(config, dict) and {"layers", "input_layers", "output_layers"} <= set(config)
+    return class_name in NETWORK_CLASSES or has_graph
+
+
 DAMAGED = "which every model of layers has: the file is damaged or forged. Save the model again"
 
 
 def _checked(kind: Any, value: Any, what: str) -> Any:
-    """`value` as `kind` gives it, or ModelRefused naming `what`."""
+    """`value` after the check by `kind`; raises ModelRefused naming `what`."""
     try:
         return kind(value)
     except Unfit as fault:
         raise ModelRefused(
-            f"{what} has to be {fault}, but the file says {repr(value)[:60]}: it is damaged or forged. Save the model "
-            "again"
+            f"{what} has to be {fault}, but the file has {repr(value)[:60]}: it is damaged or forged. "
+            "Save the model again"
         ) from None
 
 
@@ -113,7 +121,7 @@ def _checked(kind: Any, value: Any, what: str) -> Any:
 class _Entry:
     """A serialised layer whose outer parts have been checked.
 
-    config: as the file has it, a list only for the Sequential of Keras 2.2; inbound: one item a call.
+    config: as in the file, a list only for the Sequential of Keras 2.2; inbound: one item per call.
     """
 
     name: str
@@ -125,7 +133,7 @@ class _Entry:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The config, {} where it is a list."""
+        """The config, or {} where it is a list."""
         return self.config if isinstance(self.config, dict) else {}
 
 
@@ -176,7 +184,7 @@ def _functional(name: str, class_name: str, config: dict[str, Any], entries: lis
 
 
 def _check_refs(network: Network) -> None:
-    """Raises ModelRefused for a tensor of a layer, or of a call of it, that there is not."""
+    """Raises ModelRefused for a reference to a layer, or to a call of it, that does not exist."""
     calls = {node.name: len(node.calls) for node in network.nodes}
     for taker, refs in _all_refs(network):
         for ref in refs:
@@ -217,7 +225,7 @@ def _sequential(
 
 
 def _implied_input(name: str, content: Mapping[str, Any], config: dict[str, Any], first: _Entry) -> LayerNode:
-    """The input of a Sequential saved without an InputLayer, named as Keras 2 names it on loading."""
+    """The input of a Sequential saved without an InputLayer, with the name that Keras 2 gives it on loading."""
     build = content.get("build_config")
     stated = (
         first.settings.get("batch_input_shape"),
@@ -246,7 +254,7 @@ def _implied_input(name: str, content: Mapping[str, Any], config: dict[str, Any]
 
 def _node(entry: _Entry, calls: tuple[tuple[TensorRef, ...], ...]) -> LayerNode:
     where = f"layer '{entry.name}' ({entry.class_name})"
-    network = read_network(entry.content) if entry.class_name in NETWORK_CLASSES else None
+    network = read_network(entry.content) if _is_network(entry.class_name, entry.config) else None
     config: LayerSettings | CallOptions
     if entry.is_operation or entry.class_name in TF_LAMBDA_LAYERS:
         config = call_options(entry.settings)
@@ -264,7 +272,7 @@ def _node(entry: _Entry, calls: tuple[tuple[TensorRef, ...], ...]) -> LayerNode:
 
 
 def _constants(call: Any) -> dict[str, Any]:
-    """The constants of one call: Keras 2 puts them last in the first tensor's entry."""
+    """The constant arguments of one call. Keras 2 stores them last in the first tensor's entry."""
     if isinstance(call, dict):
         positional, named = call.get("args"), call.get("kwargs")
         second = {"key": positional[1]} if isinstance(positional, list) and len(positional) > 1 else {}
@@ -275,9 +283,9 @@ def _constants(call: Any) -> dict[str, Any]:
 
 
 def _is_operation(content: dict[str, Any], class_name: str, config: Any) -> bool:
-    """Whether it is a `keras.ops` call. Of two namesakes (Add …) only the layer's config says `trainable`."""
+    """True for a `keras.ops` call. For names that exist as both (Add …), only the layer's config has `trainable`."""
     if content.get("module"):
-        return ".ops." in str(content["module"])
+        return str(content["module"]).startswith("keras.src.ops.")
     if not any(class_name in operations for operations in OPERATIONS.values()):
         return False
     return class_name not in LAYERS or "trainable" not in config
@@ -296,14 +304,14 @@ def _ends(config: dict[str, Any], key: str, names: set[str], model: str) -> tupl
     refs = tuple(_refs(value, names))
     if not refs or len(refs) != _ends_stated(value):
         raise ModelRefused(
-            f"the model '{model}' says {repr(value)[:100]} for its {key}, where the names of its layers are expected: "
-            "the file is damaged or forged. Save the model again"
+            f"the model '{model}' has {repr(value)[:100]} for its {key}, where the names of its layers "
+            "are expected: the file is damaged or forged. Save the model again"
         )
     return refs
 
 
 def _ends_stated(value: Any) -> int:
-    """How many tensors are meant: lists that begin with a name, counted at any depth."""
+    """Number of tensors in the value: lists that begin with a name, counted at any depth."""
     if isinstance(value, dict):
         return sum(_ends_stated(item) for item in value.values())
     if not isinstance(value, list) or not value:
@@ -333,7 +341,7 @@ def _keras_tensor(config: Any) -> TensorRef:
     history = items(config.get("keras_history")) or []
     if len(history) != 3:
         raise ModelRefused(
-            f"a tensor between layers says {repr(config)[:100]} of where it comes from: the file is damaged or "
+            f"a tensor between layers has {repr(config)[:100]} as its source: the file is damaged or "
             "forged. Save the model again"
         )
     layer = _checked(word, history[0], "the name of the layer that a tensor comes from")
@@ -343,7 +351,7 @@ def _keras_tensor(config: Any) -> TensorRef:
 
 
 def _tensor_shape(value: Any) -> Shape:
-    """A shape, or [] of a scalar."""
+    """A shape, or [] for a scalar."""
     return () if items(value) == [] else shape(value)
 
 

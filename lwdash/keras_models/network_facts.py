@@ -29,7 +29,7 @@ def network_facts(
 ) -> ModelFacts:
     """ModelFacts of a network whose layers have `counts` parameters and normalization `statistics` by path.
 
-    stored: numbers that the file holds as weights. Raises ModelRefused where the config declares far more than that.
+    stored: number of weights in the file. Raises ModelRefused where the config declares far more than that.
     """
     check_layers(network)
     check_declared(network, stored)
@@ -60,15 +60,15 @@ def network_facts(
 
 
 def _refuse_text(inputs: Sequence[TensorFacts], layers: Sequence[LayerFacts]) -> None:
-    """Raises ModelRefused for an input of text: no interpreter of phones and microcontrollers looks words up."""
+    """Raises ModelRefused for a text input: no interpreter on phones and microcontrollers can look words up."""
     port = next((port for port in inputs if port.dtype == "string"), None)
     if port is None:
         return
     reader = next((layer for layer in layers if port.name in layer.sources), None)
     after = f"the layer '{reader.path}' ({reader.class_name})" if reader else "the layer that reads it"
     raise ModelRefused(
-        f"the input '{port.name}' takes text, which TensorFlow Lite files cannot look up. Save the model that begins "
-        f"after {after}, and give the rows as the numbers that it makes of the words"
+        f"the input '{port.name}' takes text, which TensorFlow Lite files cannot look up. Save the part "
+        f"of the model after {after}, and give the rows as the numbers that it computes from the words"
     )
 
 
@@ -76,12 +76,13 @@ HASHING = frozenset({"Hashing", "HashedCrossing"})
 
 
 def _refuse_hashes(layers: Sequence[LayerFacts]) -> None:
-    """Raises ModelRefused for a standard layer that TensorFlow Lite has no operators for: it hashes numbers as text."""
+    """Raises ModelRefused for a standard layer without TensorFlow Lite operators: it hashes numbers as text."""
     layer = next((layer for layer in layers if layer.class_name in HASHING), None)
     if layer is not None:
         raise ModelRefused(
-            f"the layer '{layer.path}' ({layer.class_name}) hashes its input as text, which TensorFlow Lite files cannot "
-            "do. Save the model that begins after it, and give the rows as the numbers that it makes of its input"
+            f"the layer '{layer.path}' ({layer.class_name}) hashes its input as text, which TensorFlow "
+            "Lite files cannot do. Save the part of the model after it, and give the rows as the numbers "
+            "that it computes"
         )
 
 
@@ -106,9 +107,10 @@ def _layers(
 def _sources(
     network: Network, prefix: str, entering: Mapping[str, tuple[str, ...]]
 ) -> dict[str, tuple[str, ...]]:
-    """Paths of the layers feeding each layer (over all its calls); nested models are looked through.
+    """Paths of the layers that feed each layer (over all its calls), including layers inside nested models.
 
-    entering: what feeds the input layers of this network, by their name, when it is nested in another.
+    entering: the layers that feed the input layers of this network, by their name, when it is nested in
+    another.
     """
     result: dict[str, tuple[str, ...]] = {}
     for node in network.nodes:
@@ -124,7 +126,7 @@ def _sources(
 
 
 def _producer(network: Network, ref: TensorRef) -> str:
-    """Path of the layer, inside nested models if need be, that makes a tensor."""
+    """Path of the layer (inside nested models if necessary) that computes a tensor."""
     node = network.by_name.get(ref.layer)
     if node is None or node.network is None or not node.network.outputs:
         return ref.layer
@@ -147,7 +149,7 @@ def _output(network: Network, ref: TensorRef, shape: Shape | None) -> TensorFact
 
 
 def _output_dtype(network: Network, ref: TensorRef) -> str:
-    """The dtype of a tensor: operations give the one that they take. Layers may be called in a circle."""
+    """The dtype of a tensor. Operations keep the dtype of their input. Layers may be called in a circle."""
     seen: set[str] = set()
     while (node := network.by_name.get(ref.layer)) is not None:
         if node.network is not None:
@@ -175,9 +177,9 @@ def _dtype(node: LayerNode | None) -> str:
 
 
 def _activation(node: LayerNode) -> str | None:
-    """The activation a layer ends in: None where it has none, "linear" where it is the identity."""
+    """The final activation of a layer: None without an activation, "linear" for the identity."""
     if isinstance(node.config, CallOptions):
-        name = str(node.config.told("function") or node.class_name).rsplit(".", 1)[-1].lower()
+        name = str(node.config.known("function") or node.class_name).rsplit(".", 1)[-1].lower()
         return name if name in ("relu", "relu6", "softmax", "sigmoid", "tanh") else None
     if node.config.get("activation") is not None:
         return str(node.config["activation"])

@@ -1,4 +1,4 @@
-"""The task of a model's last layer where there are labels for it, as its loss and its activation tell."""
+"""The task of a model's last layer for labelled data, from its loss and its activation."""
 
 from __future__ import annotations
 
@@ -32,10 +32,12 @@ UNDECIDED = "undecided"
 
 
 def labelled_task(loss: str | None, activation: str | None, shape: Sequence[int | None] | None) -> str | None:
-    """The task that labels of an output of this shape (without the batch axis) have.
+    """The task of labels for an output of this shape (without the batch axis).
 
-    "classification", "binary", "multi-label", "regression", `UNDECIDED`, or None where neither loss nor activation tells.
-    Never "reconstruction", which has no labels: whether an output has its input's shape does not matter here.
+    "classification", "binary", "multi-label", "regression", `UNDECIDED`, or None where neither loss nor
+    activation determines it.
+    Never "reconstruction", which has no labels: it does not matter here whether an output has its input's
+    shape.
     """
     if not shape:
         return None
@@ -50,10 +52,11 @@ def labelled_task(loss: str | None, activation: str | None, shape: Sequence[int 
 
 
 def known_cut(loss: str | None, task: str, classes: Sequence[str] | None) -> bool | None:
-    """Whether yes/no outputs are cut at 0 (True) or at 0.5 (False) because of how they were trained; None where the outputs
-    themselves must tell.
+    """True if the training implies a threshold of 0 for yes/no outputs, False for 0.5; None to detect it from
+    the outputs.
 
-    A regression loss draws the outputs to the labels: 0 and 1, or -1 and 1. They are no logits though some lie beyond 0 … 1.
+    A regression loss pulls the outputs to the labels: 0 and 1, or -1 and 1. They are not logits, though some
+    lie outside 0 … 1.
     """
     if task not in ("binary", "multi-label") or loss not in REGRESSION:
         return None

@@ -1,9 +1,9 @@
-"""Loaded models in one form of ports: plain lists. Names of the number types that models compute in."""
+"""Loaded models with ports as plain lists. Names of the number types that models compute in."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 HALVES = frozenset({"float16", "bfloat16"})
@@ -12,7 +12,7 @@ OTHERS = HALVES | {"float64"}
 
 
 def with_flat_ports(model: Any) -> Any:
-    """`model`, or where it takes or gives a dictionary, a model of the same layers and weights with lists.
+    """`model`; if its inputs or outputs are a dictionary, a model of the same layers and weights with lists.
 
     The order is that of `model.inputs` and `model.outputs`, which `ModelFacts` has too.
     """
@@ -32,7 +32,22 @@ def _holds_mapping(structure: Any) -> bool:
     return isinstance(structure, (list, tuple)) and any(_holds_mapping(item) for item in structure)
 
 
+def is_network(layer: Any) -> bool:
+    """True for a nested Sequential or Functional, whose layers are treated singly; False for a layer that holds layers."""
+    is_sequential = any(cls.__name__ == "Sequential" for cls in type(layer).__mro__)
+    return hasattr(layer, "layers") and (is_sequential or hasattr(layer, "_nodes_by_depth"))
+
+
+def leaf_layers(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(path, layer) of every layer that is not itself a model; those of nested models as `outer/inner`."""
+    for layer in model.layers:
+        if is_network(layer):
+            yield from leaf_layers(layer, f"{prefix}{layer.name}/")
+        else:
+            yield f"{prefix}{layer.name}", layer
+
+
 def library_of(model: Any) -> Any:
-    """`tf_keras` for its models, else `keras` (Keras 3); the other one is not imported, which takes a second."""
+    """`tf_keras` for its models, else `keras` (Keras 3). The other one is not imported, which would take a second."""
     packages = {cls.__module__.partition(".")[0] for cls in type(model).__mro__}
     return importlib.import_module("tf_keras" if "tf_keras" in packages else "keras")

@@ -1,16 +1,17 @@
-"""A live model as bytes, its structure and its weights: what lwdash keeps between the steps of a recipe.
+"""A live model as bytes (structure and weights), for storage between the steps of a recipe.
 
-For models that lwdash made itself only; what users upload goes through `load_model`.
+Only for models that lwdash made itself; uploaded files go through `load_model`.
 """
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+
+from lwdash.keras_models.ports import leaf_layers
 
 STRUCTURE = "structure"
 
@@ -20,7 +21,7 @@ def write_model(model: Any) -> bytes:
     library = "tf_keras" if _is_tf_keras(model) else "keras"
     structure = json.dumps({"library": library, "config": model.to_json()})
     arrays: dict[str, Any] = {STRUCTURE: np.frombuffer(structure.encode(), np.uint8)}
-    for path, layer in _leaves(model):
+    for path, layer in leaf_layers(model):
         arrays.update({f"{path}:{i}": values for i, values in enumerate(layer.get_weights())})
     stream = io.BytesIO()
     np.savez(stream, **arrays)
@@ -28,7 +29,7 @@ def write_model(model: Any) -> bytes:
 
 
 def read_model(data: bytes) -> Any:
-    """The live model that `write_model` kept."""
+    """The live model that `write_model` stored."""
     import keras
     import tf_keras
 
@@ -39,13 +40,13 @@ def read_model(data: bytes) -> Any:
     operations.register()
     library = tf_keras if structure["library"] == "tf_keras" else keras
     model = library.models.model_from_json(structure["config"])
-    for path, layer in _leaves(model):
+    for path, layer in leaf_layers(model):
         layer.set_weights([stored[f"{path}:{i}"] for i in range(len(layer.get_weights()))])
     return model
 
 
 def kernels(data: bytes) -> dict[str, np.ndarray]:
-    """The weights with two axes and more that `write_model` kept, by `layer path:number`; needs no Keras."""
+    """The weights with two or more axes that `write_model` stored, by `layer path:number`; needs no Keras."""
     stored = np.load(io.BytesIO(data), allow_pickle=False)
     return {name: stored[name] for name in stored.files if name != STRUCTURE and stored[name].ndim > 1}
 
@@ -54,11 +55,3 @@ def _is_tf_keras(model: Any) -> bool:
     import tf_keras
 
     return isinstance(model, tf_keras.Model)
-
-
-def _leaves(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for layer in model.layers:
-        if hasattr(layer, "layers"):
-            yield from _leaves(layer, f"{prefix}{layer.name}/")
-        else:
-            yield f"{prefix}{layer.name}", layer

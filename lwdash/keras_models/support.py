@@ -1,7 +1,7 @@
 """The layers that pruning, clustering and QAT can treat, by their classes and their place in the graph.
 
 Pure functions of LayerFacts. The tables follow TFMOT 0.8's registries (contract tests compare them with the
-real ones) and what lwdash adds to it: Conv1D is quantized by way of Conv2D(1, k), nested models are flattened
+real ones) and lwdash's additions: Conv1D is quantized through Conv2D(1, k), nested models are flattened
 first.
 """
 
@@ -25,7 +25,7 @@ MASKED = names(
     Bidirectional TimeDistributed Conv1DTranspose ConvLSTM1D ConvLSTM2D ConvLSTM3D EinsumDense GroupQueryAttention
     """
 )
-"""Layers with kernels that TFMOT does not know, all or some; lwdash's own masks and shared values treat them."""
+"""Layers with kernels that TFMOT does not know, fully or partly. lwdash's own masks and shared values treat them."""
 
 NORMALIZATIONS = names(
     """
@@ -48,19 +48,19 @@ PASSED_THROUGH = names(
     GlobalMaxPooling2D GlobalMaxPooling3D MaxPooling2D
     """
 )
-"""Layers that leave the integers of their input as they are, so that there is nothing to learn in them."""
+"""Layers that pass the integers of their input on, so that they have no quantization to learn."""
 
 QUANTIZED_ACTIVATIONS = names("linear relu softmax sigmoid tanh swish silu gelu")
 REWRITTEN = names("Conv1D DepthwiseConv1D MaxPooling1D UpSampling1D")
-"""1-D layers that TFMOT does not know, and whose 2-D form it does."""
+"""1-D layers that TFMOT does not know, but whose 2-D form it knows."""
 FOLDING = SEPARABLE | DEPTHWISE | {"Conv1D", "Conv2D", "Dense"}
-"""Layers into which a batch normalization right after them is folded."""
+"""Layers into which a following batch normalization is folded."""
 
 
 def support(layers: Sequence[LayerFacts]) -> dict[str, tuple[Support, ...]]:
-    """Per technique, which layers it treats and why not the others.
+    """Supported layers of each technique, and the reason for each unsupported one.
 
-    "prune" and "cluster" speak of the layers that have weights, "qat" of every layer but the inputs.
+    "prune" and "cluster" list the layers that have weights, "qat" every layer except the inputs.
     """
     by_path = {layer.path: layer for layer in layers}
     consumers = _consumers(layers)
@@ -98,14 +98,14 @@ def _partly(class_name: str) -> str | None:
 
 def _no_kernel(class_name: str, verb: str) -> str:
     if class_name in NORMALIZATIONS or class_name == "Normalization":
-        return "a normalization has no kernel, only one value or two a channel"
+        return "a normalization has no kernel, only one or two values per channel"
     if class_name in DEPTHWISE:
-        return f"TFMOT does not {verb} depthwise kernels, they have few weights to spare; depthwise=true treats them"
+        return "a depthwise kernel has few weights per channel; depthwise=true treats it too"
     if class_name == "PReLU":
         return "it has slopes, no kernel"
     if class_name.startswith("ops.") or class_name in ("TFOpLambda", "SlicingOpLambda"):
         return "it is an operation, not a layer"
-    return f"TFMOT does not {verb} {class_name}"
+    return f"{class_name} has no kernel that lwdash can {verb}"
 
 
 def _consumers(layers: Sequence[LayerFacts]) -> dict[str, int]:
@@ -135,7 +135,7 @@ def _qat(layer: LayerFacts, by_path: Mapping[str, LayerFacts], consumers: Mappin
 
 
 def _activation_allowed(layer: LayerFacts) -> bool:
-    # ReLU layers are quantized whatever their ceiling; only as an argument of a layer is relu6 unknown.
+    # ReLU layers are quantized for any maximum value; relu6 is unknown only as an argument of a layer.
     if layer.class_name in ("ReLU", "LeakyReLU", "Softmax"):
         return True
     if layer.class_name == "Activation" and layer.activation == "relu6":
@@ -147,10 +147,10 @@ def _qat_batch_normalization(
     layer: LayerFacts, by_path: Mapping[str, LayerFacts], consumers: Mapping[str, int]
 ) -> Support:
     source = by_path.get(layer.sources[0]) if len(layer.sources) == 1 else None
-    for _ in by_path:  # not more steps than layers: they may be called in a circle
+    for _ in by_path:  # no more steps than layers: they may be called in a circle
         if source is None or source.class_name != "InputLayer" or len(source.sources) != 1:
             break
-        source = by_path.get(source.sources[0])  # the entrance of a nested model, gone once it is flattened
+        source = by_path.get(source.sources[0])  # the input of a nested model, which flattening removes
     if source is None or source.class_name not in FOLDING:
         after = source.class_name if source else "several layers"
         return Support(

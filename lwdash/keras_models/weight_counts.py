@@ -12,7 +12,7 @@ LEGACY_ROOT = "model_weights/"
 
 
 def snake_case(class_name: str) -> str:
-    """How Keras names the group of a class: "Conv2DTranspose" → "conv2d_transpose"."""
+    """Keras's group name of a class: "Conv2DTranspose" → "conv2d_transpose"."""
     name = re.sub(r"\W+", "", class_name)
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
@@ -21,12 +21,11 @@ def snake_case(class_name: str) -> str:
 def count_archive(network: Network, sizes: Mapping[str, int]) -> dict[str, int]:
     """Parameters by layer path, from a `.weights.h5`, whose groups are numbered by class in model order.
 
-    sizes: elements by dataset path. The states of random generators are no parameters, nor are the
-    optimizer's.
+    sizes: elements by dataset path. States of random generators and of the optimizer are not counted.
     """
     below: Counter[str] = Counter()
     for path, size in sizes.items():
-        # Keras before 2.14 called the group of a model's layers by the attribute that held them.
+        # Keras before 2.14 named the group of a model's layers after the attribute that held them.
         parts = path.replace("_layer_checkpoint_dependencies", "layers").split("/")
         if parts[0] == "optimizer" or any(part.startswith("seed_generator") for part in parts):
             continue
@@ -56,7 +55,8 @@ def archive_statistics(
 ) -> dict[str, dict[str, Sequence[float]]]:
     """Mean and variance of the normalizations by layer path, from the `values` of a `.weights.h5`.
 
-    A Normalization keeps (mean, variance, count), a BatchNormalization ends in (moving mean, moving variance).
+    A Normalization stores (mean, variance, count); the last two entries of a BatchNormalization are (moving
+    mean, moving variance).
     """
     classes = {path: node.class_name for path, node in walk(network)}
     found: dict[str, dict[str, Sequence[float]]] = {}
@@ -86,10 +86,10 @@ def legacy_statistics(
 
 
 def count_legacy(network: Network, sizes: Mapping[str, int]) -> dict[str, int]:
-    """Parameters by layer path, from a legacy `.h5`: one group a top-level layer, named after it.
+    """Parameters by layer path, from a legacy `.h5`: one group per top-level layer, named after it.
 
-    sizes: elements by dataset path in the whole file. Within the group of a nested model the weights carry
-    the names of the inner layers.
+    sizes: elements by dataset path in the whole file. Within the group of a nested model the weights have the
+    names of the inner layers.
     """
     counts = {path: 0 for path, _ in walk(network)}
     tops = {node.name: node for node in network.nodes}
@@ -112,7 +112,7 @@ def count_legacy(network: Network, sizes: Mapping[str, int]) -> dict[str, int]:
 
 
 def _owner(path: str, names: Mapping[str, object]) -> str | None:
-    """The layer whose group holds `path`; names may contain slashes, so the longest one counts."""
+    """The layer whose group holds `path`; names may contain slashes, so the longest match counts."""
     parts = path.split("/")
     for end in range(len(parts) - 1, 0, -1):
         name = "/".join(parts[:end])
@@ -133,7 +133,7 @@ class _Leaves:
                 self.by_end.setdefault("/".join(names[start:]), leaf)
 
     def innermost(self, path: str) -> str:
-        """The layer that a weight's path names; the more of "outer/inner" it spells out, the better."""
+        """The layer that a weight's path names; the longest match with "outer/inner" wins."""
         groups = path.split("/")[:-1]
         for width in range(len(groups), 0, -1):
             spelled = ("/".join(groups[start : start + width]) for start in range(len(groups) - width + 1))

@@ -1,1 +1,1 @@
-"""Figures about a .tflite: size, layers, accuracy, verdict, latency. No TensorFlow in this folder."""
+"""Metrics of a .tflite: size, layers, accuracy, verdict, latency. No TensorFlow in this folder."""

@@ -1,7 +1,7 @@
-"""The quality of outputs: against labels, against the original model, or against the input itself.
+"""The quality of outputs, compared with labels, with the original model, or with the input itself.
 
-Tasks: classification, binary, multi-label, regression, reconstruction. Definitions are those of the field:
-accuracy is a share of rows, SQNR in dB, KL divergence in nats.
+Tasks: classification, binary, multi-label, regression, reconstruction. The definitions are the usual ones:
+accuracy is a share of rows, SQNR is in dB, KL divergence in nats.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ _SMALLEST_PROBABILITY = 1e-7
 
 @dataclass(frozen=True)
 class Quality:
-    """One model's outputs judged. A figure that the task or the missing labels do not allow is None.
+    """Quality of one model's outputs. A metric is None where the task does not define it or labels are
+    missing.
 
-    targets: mae, rmse and r2 of each, where several numbers a row are predicted.
-    nrmse, worst_r2, worst_target: of the target with the largest RMSE in standard deviations of its labels; None for
-    a single target. target_errors: (rows, targets) absolute errors.
-    positions, iou, mean_iou: where each position of a row has a class, see `positions.by_position`; accuracy is
-    then the share of right positions.
-    row_scores: (rows,) what a paired comparison needs: 1 for a right row, 0 for a wrong one; or the row's
+    targets: mae, rmse and r2 of each target, where a row has several predicted numbers.
+    nrmse, worst_r2, worst_target: of the target with the largest RMSE in standard deviations of its labels;
+    None for a single target. target_errors: (rows, targets) absolute errors.
+    positions, iou, mean_iou: where each position of a row has a class, see `positions.by_position`. Accuracy
+    is then the share of right positions.
+    row_scores: (rows,) input of a paired comparison: 1 for a right row, 0 for a wrong row; or the row's
     error.
     predicted: (rows,) or (rows, positions) class indices; None for tasks without classes.
     """
@@ -90,16 +91,17 @@ def judge(
     """Judge `outputs` (rows, *shape) of one model.
 
     labels: classification (rows,) class index; binary (rows,) 0 or 1; multi-label (rows, labels) 0 or 1;
-    regression (rows,) or (rows, targets); ignored for reconstruction, which is held against the only input.
-    is_logit: whether a binary or multi-label output is a logit, cut at 0, or a probability, cut at 0.5.
+    regression (rows,) or (rows, targets); ignored for reconstruction, which is compared with the only input.
+    is_logit: True if a binary or multi-label output is a logit with threshold 0; False for a probability with
+    threshold 0.5.
     """
     rows = len(outputs)
     if task not in TASKS:
-        raise DataRefused(f"task '{task}' is not known; it is one of {', '.join(TASKS)}")
+        raise DataRefused(f"unknown task '{task}'; it must be one of {', '.join(TASKS)}")
     if task == "reconstruction":
         return _judge_reconstruction(outputs, inputs)
     if labels is not None and len(labels) != rows:
-        raise DataRefused(f"{rows} rows came out of the model, but there are {len(labels)} labels")
+        raise DataRefused(f"the model gave {rows} rows of output, but there are {len(labels)} labels")
     if task == "regression":
         return _judge_regression(outputs, labels)
     predicted = predicted_classes(task, outputs, is_logit=is_logit)
@@ -109,12 +111,14 @@ def judge(
         return _judge_multi_label(predicted, labels)
     classes = outputs.shape[-1] if task == "classification" and outputs.shape[-1] > 1 else 2
     quality = _judge_classes(predicted, labels, classes)
-    # Positions of a row are not independent: `positions.by_position` has the interval.
+    # Positions of a row are not independent: `positions.by_position` computes the interval.
     return replace(quality, accuracy_ci=None) if predicted.ndim > 1 and predicted[0].size > 1 else quality
 
 
 def predicted_classes(task: str, outputs: np.ndarray, *, is_logit: bool = False) -> np.ndarray:
-    """Class index of each row, and position where there are several: the arg-max, or the side of the cut."""
+    """Class index of each row (and of each position, if there are several): arg-max, or comparison with the
+    threshold.
+    """
     if task == "classification" and outputs.ndim > 1 and outputs.shape[-1] > 1:
         return outputs.argmax(axis=-1)
     above = (outputs > (0.0 if is_logit else 0.5)).astype(np.int64)
@@ -124,10 +128,12 @@ def predicted_classes(task: str, outputs: np.ndarray, *, is_logit: bool = False)
 
 
 def wilson_interval(successes: int, rows: int) -> tuple[float, float]:
-    """95 % interval of a share: Wilson's with continuity correction (Newcombe, Statistics in Medicine 17, 1998, no. 4).
+    """95 % interval of a share: Wilson's with continuity correction (Newcombe, Statistics in Medicine 17,
+    1998, no. 4).
 
-    By exact binomial sums it covers in at least 95 % at every accuracy from 50 to 99 %, on 20 to 1,000 rows. The
-    uncorrected one does so only on average: at 99 % on 50 rows it covers in 90 %. This one is 1 to 10 % wider.
+    By exact binomial sums its coverage is at least 95 % at every accuracy from 50 to 99 %, on 20 to 1,000
+    rows. The uncorrected interval reaches 95 % only on average: at 99 % on 50 rows its coverage is 90 %. This
+    interval is 1 to 10 % wider.
     """
     if rows == 0:
         return 0.0, 1.0
@@ -143,10 +149,11 @@ def wilson_interval(successes: int, rows: int) -> tuple[float, float]:
 
 
 def macro_f1(found: np.ndarray, present: np.ndarray, given: np.ndarray) -> float | None:
-    """Mean over classes of F1 = 2·found / (present + given), which are counts of rows a class.
+    """Mean over classes of F1 = 2·found / (present + given), from counts of rows per class.
 
-    found: rows of the class that were given it; present: rows of it; given: rows that were given it. A class that no row
-    has and none was given does not count, as in scikit-learn; None where no class is left.
+    found: rows of the class that were predicted as it; present: rows of the class; given: rows predicted as
+    the class. A class with no rows and no predictions does not count, as in scikit-learn. None where no class
+    is left.
     """
     counted = (present + given) > 0
     return float(np.mean(2 * found[counted] / (present + given)[counted])) if counted.any() else None
@@ -158,7 +165,7 @@ def agreement(predicted: np.ndarray, reference: np.ndarray) -> float:
 
 
 def whole_rows(predicted: np.ndarray | None, reference: np.ndarray | None) -> tuple[float | None, int | None]:
-    """(share of rows all of whose answers are the original's, answers a row); (None, None) without classes."""
+    """(share of rows whose outputs all equal the original's, outputs per row); (None, None) without classes."""
     if predicted is None or reference is None:
         return None, None
     same = (predicted == reference).reshape(len(predicted), -1)
@@ -172,14 +179,16 @@ def sqnr_db(reference: np.ndarray, outputs: np.ndarray) -> float | None:
 
 
 def decibels(signal: float, noise: float) -> float | None:
-    """10·log10(signal / noise) of two powers; None where one is zero, or not finite: the logarithm of 0 inside a network."""
+    """10·log10(signal / noise) of two powers. None where a power is zero or not finite, for example after a
+    logarithm of 0 in a network.
+    """
     if not (0 < signal < math.inf and 0 < noise < math.inf):
         return None
     return 10 * (math.log10(signal) - math.log10(noise))
 
 
 def looks_like_logits(task: str, outputs: np.ndarray) -> bool:
-    """Whether `outputs` are no probabilities: outside 0–1, or classes that do not sum to 1."""
+    """True if `outputs` cannot be probabilities: values outside 0–1, or classes that do not sum to 1."""
     if outputs.min() < -1e-3 or outputs.max() > 1 + 1e-3:
         return True
     if task != "classification" or outputs.shape[-1] == 1:
@@ -188,11 +197,10 @@ def looks_like_logits(task: str, outputs: np.ndarray) -> bool:
 
 
 def kl_nats(task: str, reference: np.ndarray, outputs: np.ndarray, *, is_logit: bool) -> float | None:
-    """Mean over rows of Σ p·ln(p/q) in nats, p the original's probabilities, q the compressed model's.
+    """Mean over rows of Σ p·ln(p/q) in nats; p are the original's probabilities, q the compressed model's.
 
-    A softmax (or sigmoid) comes first where the outputs are logits. Probabilities below 1e-7, of which an
-    int8 softmax gives many, count as 1e-7, as in Keras. Several labels a row add up. None for tasks without
-    classes.
+    Logits first go through a softmax (or sigmoid). Probabilities below 1e-7 count as 1e-7, as in Keras; an
+    int8 softmax gives many of them. Several labels per row are summed. None for tasks without classes.
     """
     if task not in ("classification", "binary", "multi-label"):
         return None
@@ -219,7 +227,9 @@ def _judge_classes(predicted: np.ndarray, labels: np.ndarray, classes: int) -> Q
     if labels.ndim == predicted.ndim + 1 and labels.shape[-1] == 1:
         labels = labels[..., 0]
     if labels.shape != predicted.shape:
-        raise DataRefused(f"labels of shape {labels.shape} do not fit predictions of shape {predicted.shape}")
+        raise DataRefused(
+            f"labels of shape {labels.shape} do not match predictions of shape {predicted.shape}"
+        )
     labels = labels.astype(np.int64)
     if labels.size and (labels.min() < 0 or labels.max() >= classes):
         wrong = int(labels.min() if labels.min() < 0 else labels.max())
@@ -243,7 +253,7 @@ def _judge_classes(predicted: np.ndarray, labels: np.ndarray, classes: int) -> Q
 def _judge_multi_label(predicted: np.ndarray, labels: np.ndarray) -> Quality:
     truth = np.asarray(labels).reshape(len(labels), -1) > 0.5
     if truth.shape != predicted.shape:
-        raise DataRefused(f"{predicted.shape[1]} outputs a row, but {truth.shape[1]} labels a row")
+        raise DataRefused(f"{predicted.shape[1]} outputs per row, but {truth.shape[1]} labels per row")
     right = (predicted == truth).all(axis=1)
     found, present = ((predicted == 1) & truth).sum(axis=0), truth.sum(axis=0)
     return Quality(
@@ -264,7 +274,7 @@ def _judge_regression(outputs: np.ndarray, labels: np.ndarray | None) -> Quality
     truth = np.asarray(labels, np.float64).reshape(rows, -1)
     given = outputs.reshape(rows, -1).astype(np.float64)
     if truth.shape != given.shape:
-        raise DataRefused(f"{given.shape[1]} outputs a row, but {truth.shape[1]} targets a row")
+        raise DataRefused(f"{given.shape[1]} outputs per row, but {truth.shape[1]} targets per row")
     columns = [
         with_own_spread(_errors(given[:, [k]], truth[:, [k]]), truth[:, k]) for k in range(truth.shape[1])
     ]
@@ -285,7 +295,9 @@ def _judge_regression(outputs: np.ndarray, labels: np.ndarray | None) -> Quality
 
 
 def _errors(given: np.ndarray, truth: np.ndarray) -> dict[str, float | None]:
-    """Over all numbers of (rows, targets); r2 weighs the targets by their variance (scikit-learn's variance_weighted)."""
+    """Errors over all numbers of (rows, targets). r2 weights targets by variance (scikit-learn's
+    variance_weighted).
+    """
     error = given - truth
     spread = float(((truth - truth.mean(axis=0)) ** 2).sum())
     return {
@@ -303,7 +315,9 @@ def _judge_reconstruction(outputs: np.ndarray, inputs: Mapping[str, np.ndarray])
     ]
     if not same:
         shapes = ", ".join(f"'{name}' {np.asarray(v).shape[1:]}" for name, v in inputs.items())
-        raise DataRefused(f"an output of shape {outputs.shape[1:]} reconstructs no input (inputs: {shapes})")
+        raise DataRefused(
+            f"an output of shape {outputs.shape[1:]} cannot reconstruct any input (inputs: {shapes})"
+        )
     error = outputs.reshape(len(outputs), -1).astype(np.float64) - np.asarray(same[0]).reshape(
         len(outputs), -1
     )

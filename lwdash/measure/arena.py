@@ -1,8 +1,9 @@
-"""The RAM that activations need: the greedy plan of TensorFlow Lite Micro, computed from the file alone.
+"""The RAM for activations: TensorFlow Lite Micro's greedy plan, computed from the file alone.
 
-It is what its RecordingMicroAllocator calls the arena's head, where kernels ask for no scratch buffers. The tail, its own
-structures and variables, comes on top in the same block of RAM; how large it is depends on its version, kernels and the
-processor's pointers. Of networks with 4 to 15 operators it took 1.5 to 6 kB on a 64-bit host, more than the head of many.
+This is the arena's head in TensorFlow Lite Micro's RecordingMicroAllocator, if kernels need no scratch
+buffers. The tail (its own structures and variables) is added in the same block of RAM. Its size depends on
+the version, the kernels and the processor's pointers. For networks with 4 to 15 operators it was 1.5 to 6 kB
+on a 64-bit host, often more than the head.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _BODIES = (
 
 @dataclass
 class _Life:
-    """A tensor's time: from the operator that makes it to the last that uses it."""
+    """Lifetime of a tensor: from the operator that computes it to the last operator that reads it."""
 
     size: int
     first: int
@@ -33,18 +34,21 @@ class _Life:
 
 @dataclass(frozen=True)
 class Planned:
-    """arena_bytes: the end of the highest tensor. peak_bytes: the most that is live at once, which no plan is below."""
+    """arena_bytes: end of the highest tensor. peak_bytes: most bytes alive at one time, the lower bound of
+    any plan.
+    """
 
     arena_bytes: int
     peak_bytes: int
 
 
 def plan_arena(facts: TfliteFacts) -> Planned:
-    """Places every computed tensor, the largest first, in the lowest gap among those that live at the same time.
+    """Place every computed tensor, the largest first, in the lowest gap among tensors that are alive at the
+    same time.
 
-    Sizes are for one row, rounded up to 16 bytes, as TensorFlow Lite Micro's GreedyMemoryPlanner has them; of tensors of
-    the same size the one with the highest number goes first, as there. A tensor lives from its operator (the start, for
-    inputs) to its last use (the end, for outputs). Constants stay in flash.
+    Sizes are for one row, rounded up to 16 bytes, as in TensorFlow Lite Micro's GreedyMemoryPlanner. Of
+    tensors of equal size, the one with the highest index is placed first, as there. A tensor is alive from
+    its operator (the start, for inputs) to its last use (the end, for outputs). Constants stay in flash.
     """
     lives: dict[tuple[int, int], _Life] = {}
     end = _follow(facts, 0, 0, lives)
@@ -73,7 +77,9 @@ def _greedy(lives: Sequence[_Life]) -> int:
 
 
 def _follow(facts: TfliteFacts, subgraph: int, moment: int, lives: dict[tuple[int, int], _Life]) -> int:
-    """Marks the lives of a graph's tensors, those of loops and branches inside; returns the moment it ends."""
+    """Record the lifetimes of a graph's tensors, including those of inner loops and branches; return its last
+    moment.
+    """
     graph = facts.subgraphs[subgraph]
 
     def mark(index: int, now: int) -> None:

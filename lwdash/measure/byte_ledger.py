@@ -19,11 +19,12 @@ CATEGORIES = (
 
 @dataclass(frozen=True)
 class Ledger:
-    """Bytes by category, and by operator and category; `by_operator[None]` is what no operator owns.
+    """Bytes by category, and by operator and category. `by_operator[None]` holds bytes that belong to no
+    operator.
 
-    weights: trained values, as stored. constants: shapes, axes and scalars. quantization: scales, zero
-    points, ranges.
-    names: tensor names. graph: tables and lists that say what is computed, with every length and offset.
+    weights: trained values as stored, with the lists of positions of sparse weights. constants: shapes, axes and scalars.
+    quantization: scales, zero points, ranges.
+    names: tensor names. graph: tables and lists of the computation, with every length and offset.
     metadata: description, signatures, metadata entries and their buffers. padding: zeros for alignment.
     unreferenced: bytes that nothing in the file points to (buffers without a tensor, files appended to the
     model).
@@ -36,7 +37,7 @@ class Ledger:
 
 @dataclass(frozen=True)
 class Span:
-    """Bytes `start` to `end` (exclusive) of the file, what they are, and whose."""
+    """Bytes `start` to `end` (exclusive) of the file, with their category and their owner."""
 
     start: int
     end: int
@@ -45,8 +46,8 @@ class Span:
 
 
 def byte_ledger(facts: TfliteFacts, owners: Owners | None = None) -> Ledger:
-    """Attribute every byte of the file. The categories, and the operators, each sum to the file's size
-    exactly.
+    """Attribute every byte of the file. The categories, and the operators, each sum to exactly the file's
+    size.
 
     Raises TfliteUnreadable where the file points outside itself.
     """
@@ -78,7 +79,7 @@ def byte_ledger(facts: TfliteFacts, owners: Owners | None = None) -> Ledger:
 
 
 class _Walk:
-    """Visits each object once; an object that several share belongs to the first that reaches it."""
+    """Visits each object once. A shared object belongs to the first owner that reaches it."""
 
     def __init__(self, facts: TfliteFacts, owners: Owners):
         self.data, self.owners, self.graph = facts.data, owners, 0
@@ -143,9 +144,10 @@ class _Walk:
             width = 1 if kind == "text" else int(kind.removeprefix("bytes"))
             yield from self._vector(at, width, category, owner, ends_in_zero=kind == "text")
         else:
-            yield from self._table(
-                at, kind, "quantization" if kind == "QuantizationParameters" else category, owner
+            part = {"QuantizationParameters": "quantization", "SparsityParameters": "weights"}.get(
+                kind, category
             )
+            yield from self._table(at, kind, part, owner)
 
     def _tables(self, at: int, name: str, category: str, owner: OperatorKey | None) -> Iterator[Span]:
         if at in self.seen:

@@ -1,8 +1,9 @@
-"""The accounting of Deep Compression (Han et al., arXiv 1510.00149), kernel by kernel, on a .tflite's own weights.
+"""The accounting of Deep Compression (Han et al., arXiv 1510.00149), kernel by kernel, on a .tflite's own
+weights.
 
-A kernel is stored as its non-zero weights, each with the distance to the one before it and the number of its
-value in a code book (P+Q), then both streams Huffman-coded (P+Q+H). Where that is more than storing every weight,
-every weight is counted. The streams are really made and decoded again: the figures are of a lossless code.
+A kernel is stored as its non-zero weights. Each has the distance to the previous one and an index into a code
+book (P+Q). Then both streams are Huffman-coded (P+Q+H). Where that is larger than storing every weight, every
+weight is counted. The streams are built and decoded again, so the values belong to a lossless code.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ FLOAT_BITS = 32
 
 @dataclass(frozen=True)
 class Coded:
-    """One kernel. Bits are a kept weight's; bytes include code books; rates are against 32-bit floats.
+    """Code of one kernel. Bits are per kept weight; bytes include code books; rates are relative to 32-bit
+    floats.
 
-    index_bits 0: every weight is stored, so that no distances are needed.
+    index_bits 0: every weight is stored, so no distances are needed.
     """
 
     layer: str | None
@@ -52,9 +54,10 @@ class Coded:
 
 
 def deep_compression(facts: TfliteFacts, layer_names: Sequence[str] = ()) -> dict[str, Any]:
-    """{"kernels": one dict a kernel, "others_bytes": biases, scales and the rest as stored, "total": …}; JSON-able.
+    """{"kernels": one dict per kernel, "others_bytes": biases, scales and the rest as stored, "total": …};
+    JSON-able.
 
-    The totals' rates count every parameter at 32 bits against everything coded or stored.
+    The total rates are 32 bits per parameter, divided by all coded and stored bits.
     """
     known = LayerNames(layer_names)
     kernels: list[Coded] = []
@@ -89,7 +92,7 @@ def deep_compression(facts: TfliteFacts, layer_names: Sequence[str] = ()) -> dic
 
 
 def code_kernel(tensor: Tensor, layer: str | None = None) -> Coded:
-    """The best code of one kernel by P+Q size, checked to decode to the same numbers."""
+    """Smallest code of one kernel by P+Q size, checked to decode to the same values."""
     values = tensor.values().reshape(-1)
     stored_bits = bits_of(tensor.dtype)
     zero = _zero_of(tensor)
@@ -102,7 +105,8 @@ def code_kernel(tensor: Tensor, layer: str | None = None) -> Coded:
     lengths = huffman_lengths(value_counts)
     value_bits = int((value_counts * lengths).sum())
     book_bits = int((stored_bits + lengths).sum())
-    if value_bits + book_bits > entries.size * stored_bits:  # too many distinct values for a code to pay
+    # too many distinct values: a code book would be larger than its gain
+    if value_bits + book_bits > entries.size * stored_bits:
         value_bits, book_bits = entries.size * stored_bits, 0
     gap_counts = np.unique(gaps, return_counts=True)[1]
     gap_lengths = huffman_lengths(gap_counts) if index_bits else np.zeros(len(gap_counts), np.int64)
@@ -126,7 +130,7 @@ def code_kernel(tensor: Tensor, layer: str | None = None) -> Coded:
 
 
 def encode(values: np.ndarray, zero: float, index_bits: int) -> tuple[np.ndarray, np.ndarray]:
-    """(distances, entries): each entry is a kept weight, or a filler zero where the next is too far.
+    """(distances, entries): each entry is a kept weight, or a filler zero if the next weight is too far away.
 
     values: flat. A distance is the number of zeros skipped, at most 2^index_bits − 1. With index_bits 0 every
     weight is an entry.
@@ -145,7 +149,7 @@ def encode(values: np.ndarray, zero: float, index_bits: int) -> tuple[np.ndarray
 
 
 def decode(gaps: np.ndarray, entries: np.ndarray, index_bits: int, zero: float, size: int) -> np.ndarray:
-    """The flat weights that `encode` was given."""
+    """The flat weights that were passed to `encode`."""
     if index_bits == 0:
         return entries
     values = np.full(size, zero, entries.dtype)
@@ -172,7 +176,7 @@ def _pq_bits(values: np.ndarray, zero: float, stored_bits: int) -> dict[int, int
 
 
 def _code_bits(entries: int, distinct: int, stored_bits: int) -> int:
-    """Bits of a number in the code book, or of the weight itself where a book does not pay."""
+    """Bits of an index into the code book, or of the weight itself where a book saves nothing."""
     bits = max(1, (distinct - 1).bit_length())
     return bits if entries * bits + distinct * stored_bits < entries * stored_bits else stored_bits
 

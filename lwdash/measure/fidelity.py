@@ -1,9 +1,9 @@
-"""Outputs of one file held against those of another, output by output and number by number.
+"""Comparison of one file's outputs with another file's, output by output and number by number.
 
-An SQNR over all numbers is ruled by the largest, and by their mean: an output of 50,000 ± 10 that became the constant
-50,000 has 74 dB. So each output also gets the SQNR of its variation, in which the signal is what the outputs differ by
-from row to row: 0 dB is no better than to answer the mean. Outputs that are numbers, not classes, are judged number by
-number, and the worst one counts.
+The largest values and the mean dominate an SQNR over all numbers. For example, an output of 50,000 ± 10 that
+became the constant 50,000 has 74 dB. Therefore each output also gets the SQNR of its variation. Its signal is
+the difference of the outputs between rows: 0 dB is no better than predicting the mean. Outputs that are
+numbers, not classes, are judged number by number, and the worst one counts.
 """
 
 from __future__ import annotations
@@ -17,25 +17,28 @@ import numpy as np
 from lwdash.measure.accuracy import decibels, kl_nats, looks_like_logits, sqnr_db
 
 MIN_VARIATION_DB = 3.0
-"""Below this an output is lost: more than half of its variance from row to row is error."""
+"""Below this, an output is lost: more than half of its variance between rows is error."""
 POOR_VARIATION_DB = 10.0
-"""Below this a number is off by more than a third of its own spread (10 % of the variance)."""
+"""Below this, a number's error is more than a third of its own standard deviation (10 % of the variance)."""
 MIN_CLASS_SPREAD = 1e-2
-"""Class outputs that vary by less than this share of their size give every row the same answer: 8 bits hold three steps."""
+"""Class outputs that vary by less than this share of their size are the same in every row: 8 bits have three
+steps there.
+"""
 MIN_NUMBER_SPREAD = 1e-5
-"""Numbers that vary by less than this share of their size vary by a hundred roundings of a float32."""
+"""Numbers that vary by less than this share of their size vary by about a hundred float32 rounding steps."""
 MIN_LEVELS = 8
-"""Different values that the usual range of a number, two standard deviations to each side, needs at least."""
+"""Minimum number of different values within a number's usual range (two standard deviations to each side)."""
 MAX_TARGETS = 32
-"""An output of more numbers is a curve or a picture and is judged as a whole."""
+"""An output with more numbers is a curve or an image, and is judged as a whole."""
 CLASS_TASKS = ("classification", "binary", "multi-label")
 
 
 @dataclass(frozen=True)
 class TargetFidelity:
-    """One number of an output. spread: standard deviation of the reference over the rows, in the output's unit.
+    """One number of an output. spread: standard deviation of the reference over the rows, in the output's
+    unit.
 
-    is_constant: the reference varies, and this file gives the same number in every row.
+    is_constant: the reference varies, but this file gives the same number in every row.
     """
 
     index: int
@@ -46,11 +49,12 @@ class TargetFidelity:
 
 @dataclass(frozen=True)
 class OutputFidelity:
-    """One output held against the same output of the baseline.
+    """One output compared with the same output of the baseline.
 
-    sqnr_db: over all numbers. variation_sqnr_db: of the worst target, or of the whole output where `targets` is empty; None
-    where nothing differs or nothing varies. worst_target: index of that target. relative_spread: of the reference from
-    row to row, as a share of its largest value, which is `reach`. task: what the output is for.
+    sqnr_db: over all numbers. variation_sqnr_db: of the worst target, or of the whole output where `targets`
+    is empty; None where nothing differs or nothing varies. worst_target: index of that target.
+    relative_spread: variation of the reference between rows, as a share of its largest value `reach`. task:
+    the task of the output.
     """
 
     name: str
@@ -71,14 +75,16 @@ class OutputFidelity:
 
     @property
     def is_lost(self) -> bool:
-        """Whether less than half of what the output tells from row to row is left."""
+        """True if less than half of the output's information (variance between rows) is left."""
         return self.is_constant or (
             self.variation_sqnr_db is not None and self.variation_sqnr_db < MIN_VARIATION_DB
         )
 
 
 def output_fidelity(task: str, name: str, outputs: np.ndarray, reference: np.ndarray) -> OutputFidelity:
-    """outputs, reference: (rows, *shape) real numbers of one output of both files. task: what this output is for."""
+    """outputs, reference: (rows, *shape) real numbers of one output of both files. task: the task of this
+    output.
+    """
     rows = len(reference)
     theirs: np.ndarray = reference.reshape(rows, -1).astype(np.float64)
     ours: np.ndarray = outputs.reshape(rows, -1).astype(np.float64)
@@ -87,7 +93,7 @@ def output_fidelity(task: str, name: str, outputs: np.ndarray, reference: np.nda
     spread = np.sqrt(signal / max(rows, 1))
     is_by_target = task not in CLASS_TASKS and task != "reconstruction" and 1 < len(signal) <= MAX_TARGETS
     reach = np.abs(theirs).max(axis=0, initial=0.0) if is_by_target else level
-    is_flat = (ours == ours[:1]).all(axis=0) & (spread > _least_spread(task) * reach) & (noise > 0)
+    is_flat = (ours == ours[:1]).all(axis=0) & (spread > _min_spread(task) * reach) & (noise > 0)
     targets: tuple[TargetFidelity, ...] = ()
     worst: int | None = None
     whole = decibels(float(signal.sum()), float(noise.sum()))
@@ -126,7 +132,9 @@ def variation(reference: np.ndarray, outputs: np.ndarray) -> tuple[np.ndarray, n
 
 
 def task_of_output(reference: np.ndarray) -> str:
-    """What an output is for that has no task of its own: classes where each row of it is probabilities, else numbers."""
+    """The task of an output without a given task: classes where each of its rows is probabilities, otherwise
+    numbers.
+    """
     is_distribution = (
         reference.ndim > 1 and reference.shape[-1] > 1 and not looks_like_logits("classification", reference)
     )
@@ -134,56 +142,59 @@ def task_of_output(reference: np.ndarray) -> str:
 
 
 def output_findings(outputs: Sequence[OutputFidelity]) -> list[str]:
-    """Sentences on outputs that tell nothing, and on those that the file lost; the judged output comes first."""
+    """Messages on outputs without information and on outputs that the file lost; the judged output comes
+    first.
+    """
     return [
-        words
+        finding
         for output in outputs
-        if (words := _finding(output, "the output" if len(outputs) == 1 else f"output '{output.name}'"))
+        if (finding := _finding(output, "the output" if len(outputs) == 1 else f"output '{output.name}'"))
     ]
 
 
 def _finding(output: OutputFidelity, name: str) -> str | None:
-    if output.relative_spread is not None and output.relative_spread < _least_spread(output.task):
+    if output.relative_spread is not None and output.relative_spread < _min_spread(output.task):
         return (
-            f"{_capital(name)} of the original hardly varies: by {output.relative_spread:.1g} of its size over these rows. "
-            "Nothing measured on it means anything, for any recipe. Check the model's weights and the scale of the rows."
+            f"{_capital(name)} of the original hardly varies: by {output.relative_spread:.1g} of its size "
+            "over these rows. No metric of this output is meaningful, for any recipe. Check the model's "
+            "weights and the scale of the rows."
         )
     flat = [target.index for target in output.targets if target.is_constant]
     if flat:
         are, them = ("is", "it") if len(flat) == 1 else ("are", "them")
         return (
-            f"{_capital(numbers(flat))} of {name} {are} the same in every row, where the original varies: nothing is left "
-            f"of {them}. {_remedy(output)}"
+            f"{_capital(numbers(flat))} of {name} {are} constant over the rows, but vary in the original: "
+            f"the file lost {them}. {_remedy(output)}"
         )
     if output.is_constant:
-        same = "is the same in every row, where the original varies: nothing is left of it."
+        same = "is constant over the rows, but varies in the original: the file lost this output."
         return f"{_capital(name)} {same} {_remedy(output)}"
     limit = MIN_VARIATION_DB if output.task in CLASS_TASKS else POOR_VARIATION_DB
     if output.variation_sqnr_db is None or output.variation_sqnr_db >= limit:
         return None
     which = name if output.worst_target is None else f"{numbers([output.worst_target])} of {name}"
     return (
-        f"{_capital(which)} hardly follows the original: its error is {_share(output.variation_sqnr_db)} of what it "
-        f"varies by from row to row ({output.variation_sqnr_db:.1f} dB; below {POOR_VARIATION_DB:g} dB is poor, below "
-        f"{MIN_VARIATION_DB:g} dB is lost). {_remedy(output)}"
+        f"{_capital(which)} hardly follows the original: its error is {_share(output.variation_sqnr_db)} "
+        f"of its variation between rows ({output.variation_sqnr_db:.1f} dB; below {POOR_VARIATION_DB:g} "
+        f"dB is poor, below {MIN_VARIATION_DB:g} dB is lost). {_remedy(output)}"
     )
 
 
 def _remedy(output: OutputFidelity) -> str:
-    """What keeps the output; numbers of one output share one scale in an integer file."""
+    """Advice to preserve the output. The numbers of one output share one scale in an integer file."""
     if output.targets:
         wide = "int16x8, a" if fits_16_bits(output.reach, [t.spread for t in output.targets]) else "A"
         return (
-            f"In an integer file the numbers of one output share one scale. {wide} last layer in float32 (mixed) or an "
-            "output of its own for each unit of measure keeps them apart."
+            f"In an integer file the numbers of one output share one scale. To separate them, use {wide} "
+            "last layer in float32 (mixed), or one output per unit of measure."
         )
-    return (
-        "int16x8, or a last layer in float32 (mixed), keeps more of it; so does a recipe that removes less."
-    )
+    return "Try int16x8, a last layer in float32 (mixed), or a recipe that removes less."
 
 
 def fits_16_bits(reach: float | None, spreads: Sequence[float]) -> bool:
-    """Whether a 16-bit scale that holds `reach` leaves each number, by its standard deviation, MIN_LEVELS values."""
+    """True if a 16-bit scale with range `reach` leaves each number at least MIN_LEVELS values within its
+    spread.
+    """
     step = (reach or 0.0) / 2**15
     return all(4 * spread >= MIN_LEVELS * step for spread in spreads if spread > 0)
 
@@ -200,12 +211,12 @@ def numbers(indices: Sequence[int]) -> str:
     return f"numbers {', '.join(named[:-1])} and {named[-1]}"
 
 
-def _least_spread(task: str) -> float:
+def _min_spread(task: str) -> float:
     return MIN_CLASS_SPREAD if task in CLASS_TASKS else MIN_NUMBER_SPREAD
 
 
 def _varies(spread: float, values: np.ndarray, task: str) -> bool:
-    return spread > _least_spread(task) * float(np.abs(values).max(initial=0.0))
+    return spread > _min_spread(task) * float(np.abs(values).max(initial=0.0))
 
 
 def _capital(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Rows whose class changed against the baseline, with what a page needs to show them: answers, confidence, inputs."""
+"""Rows whose class changed compared with the baseline, with data for a page: predictions, confidence, inputs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 
 from lwdash.measure.accuracy import Quality, probabilities
 
-MOST_FLIPS = 200
-MOST_TURNED = 20_000
-MOST_DRAWN = 24
-MOST_SAMPLES = 400
-"""Longest curve that is kept: about as many as a small picture has pixels across."""
-MOST_PIXELS = 64
-"""Longest side of an image that is kept."""
+MAX_FLIPS = 200
+MAX_CHANGED_ROWS = 20_000
+MAX_ROWS_WITH_INPUT = 24
+MAX_CURVE_SAMPLES = 400
+"""Longest curve that is stored: about as many samples as a small image has pixels across."""
+MAX_IMAGE_PIXELS = 64
+"""Longest side of an image that is stored."""
 LOST, GAINED, CHANGED = "lost", "gained", "changed"
 
 
@@ -28,11 +28,12 @@ def find_flips(
     *,
     is_logit: bool,
 ) -> tuple[dict[str, Any], ...]:
-    """At most 200 flips: those lost first, then gained, then from one wrong class to another; by row within these.
+    """At most 200 flips: first lost rows, then gained, then changes between wrong classes; by row number
+    within these.
 
-    run, baseline: the figures and the outputs, (rows, classes). A flip has `row`, `kind`, `label`, and for "baseline"
-    and "run" the class and `…_confidence`, its probability; the first 24 have `input`, see `shrunk`.
-    Tasks with one class a row only; empty for all others.
+    run, baseline: quality and outputs (rows, classes). A flip has `row`, `kind`, `label`. "baseline" and
+    "run" hold the class; `…_confidence` is its probability. The first 24 have `input`, see `shrunk`.
+    Only for tasks with one class per row; empty for all others.
     """
     ours, theirs = run[0].predicted, baseline[0].predicted
     if ours is None or theirs is None or ours.ndim != 1:
@@ -45,7 +46,7 @@ def find_flips(
     order = sorted(range(len(rows)), key=lambda i: ((LOST, GAINED, CHANGED).index(kinds[i]), rows[i]))
     given = next(iter(inputs.values()))
     found = []
-    for number, i in enumerate(order[:MOST_FLIPS]):
+    for number, i in enumerate(order[:MAX_FLIPS]):
         row = int(rows[i])
         flip: dict[str, Any] = {
             "row": row,
@@ -56,23 +57,24 @@ def find_flips(
             "baseline_confidence": _confidence(task, baseline[1][row], int(theirs[row]), is_logit=is_logit),
             "run_confidence": _confidence(task, run[1][row], int(ours[row]), is_logit=is_logit),
         }
-        if number < MOST_DRAWN:
+        if number < MAX_ROWS_WITH_INPUT:
             flip["input"] = shrunk(given[row])
         found.append(flip)
     return tuple(found)
 
 
-def turned_rows(run: Quality, baseline: Quality) -> dict[str, list[int]] | None:
-    """All rows that the run got wrong and the baseline right ("lost"), and the reverse ("gained"), by number from 0.
+def changed_rows(run: Quality, baseline: Quality) -> dict[str, list[int]] | None:
+    """All rows that only the run got wrong ("lost") and all that only the baseline got wrong ("gained"),
+    numbered from 0.
 
-    None where a row is not simply right or wrong, and where more than 20,000 turned.
+    None where a row is not simply right or wrong, and where more than 20,000 rows changed.
     """
     ours, theirs = run.row_scores, baseline.row_scores
     if ours is None or theirs is None or run.accuracy is None:
         return None
     if not (np.isin(ours, (0, 1)).all() and np.isin(theirs, (0, 1)).all()):
         return None
-    if np.count_nonzero(ours != theirs) > MOST_TURNED:
+    if np.count_nonzero(ours != theirs) > MAX_CHANGED_ROWS:
         return None
     return {
         LOST: np.flatnonzero(ours < theirs).tolist(),
@@ -81,22 +83,23 @@ def turned_rows(run: Quality, baseline: Quality) -> dict[str, list[int]] | None:
 
 
 def shrunk(values: np.ndarray) -> dict[str, Any]:
-    """One row small enough to keep: {"shape": its own, "values": nested lists, "steps": every how-manieth was kept}.
+    """One row, reduced for storage: {"shape": original shape, "values": nested lists, "steps": stride of each
+    axis}.
 
-    A curve (samples,) or (samples, channels) keeps at most 400 samples, an image (height, width[, channels]) at most
-    64 a side, others at most 400 values of the flattened row.
+    A curve (samples,) or (samples, channels) keeps at most 400 samples; an image (height, width[, channels])
+    at most 64 per side; others at most 400 values of the flattened row.
     """
     values = np.asarray(values, np.float64)
     shape = values.shape
     if values.ndim == 3 or (values.ndim == 2 and min(shape) > 12):
-        steps = tuple(-(-n // MOST_PIXELS) for n in shape[:2])
+        steps = tuple(-(-n // MAX_IMAGE_PIXELS) for n in shape[:2])
         kept = values[:: steps[0], :: steps[1]]
     elif values.ndim in (1, 2):
-        steps = (-(-shape[0] // MOST_SAMPLES),)
+        steps = (-(-shape[0] // MAX_CURVE_SAMPLES),)
         kept = values[:: steps[0]]
     else:
         flat = values.reshape(-1)
-        steps = (max(1, -(-flat.size // MOST_SAMPLES)),)
+        steps = (max(1, -(-flat.size // MAX_CURVE_SAMPLES)),)
         kept = flat[:: steps[0]]
     digits = [float(f"{v:.5g}") if np.isfinite(v) else None for v in kept.reshape(-1)]
     return {
@@ -113,6 +116,6 @@ def _kind(ours: int, theirs: int, label: int | None) -> str:
 
 
 def _confidence(task: str, outputs: np.ndarray, chosen: int, *, is_logit: bool) -> float:
-    """The probability that the model gave its class, 0–1."""
+    """The probability of the predicted class, 0–1."""
     shares = probabilities(task, outputs[None], is_logit=is_logit)[0]
     return float(shares.reshape(-1)[chosen])

@@ -1,9 +1,11 @@
-"""Ways to read labels (which label is which output), compared with the classes that the model itself gives to the rows.
+"""Ways to read labels (which label is which output), compared with the classes that the model predicts for
+the rows.
 
-A wrong order of classes shows: the model is right far less often under it than under another. A poor model must not look
-like that. So another reading counts as better only if it is right on more rows than chance explains (exact sign test over
-rows, McNemar's where a row has one class), by a large step in accuracy and in Cohen's kappa. A reading that was itself
-found from the model's classes is judged on rows that it was not found on.
+A wrong class order is detectable: under the right order, the model is right far more often. A poor model must
+not look like a wrong order. Therefore another reading counts as better only if it is right on significantly
+more rows (exact sign test over rows; McNemar's where a row has one class), by a large step in accuracy and in
+Cohen's kappa. A reading that was derived from the model's classes is judged on other rows than those it was
+derived from.
 """
 
 from __future__ import annotations
@@ -22,19 +24,21 @@ MIN_ROWS = 20
 P_VALUE = 0.001
 """Divided by the number of readings that are compared."""
 LISTED_STEP, FOUND_STEP = 0.1, 0.2
-"""Least gain in accuracy of a reading by a usual rule, and of one found from the model's classes."""
+"""Minimum gain in accuracy: of a reading by a common rule, and of one derived from the model's classes."""
 FOUND_KAPPA = 0.5
 KAPPA_SHARE = 0.6
-"""The reading taken has at most this share of the other's kappa."""
+"""The current reading has at most this share of the other reading's kappa."""
 CHANCE_Z = 4.0
-"""Standard deviations from chance agreement that count as not chance."""
+"""Standard deviations above chance agreement that count as real agreement."""
 SINGLE_WRONG, SINGLE_RIGHT = 0.5, 0.8
-"""All rows of one class: accuracies of the reading taken (at most) and of another (at least) that contradict it."""
+"""If all rows have one class: the largest accuracy of the current reading, and the smallest of a reading that
+contradicts it.
+"""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Classes in the order of the outputs. rule: where the order comes from."""
+    """Classes in the order of the outputs. rule: the source of the order."""
 
     rule: str
     classes: tuple[str, ...]
@@ -45,8 +49,9 @@ class Reading:
 class Comparison:
     """verdict: FITS, CONTRADICTED (another reading is far better), BELOW_CHANCE or CANNOT_TELL.
 
-    rows: that were looked at. accuracy: of the reading taken; chance: what answers independent of the labels would get.
-    better: the reading that fits, None where none does. reason: why nothing can be told.
+    rows: number of rows compared. accuracy: of the current reading; chance: expected from predictions
+    independent of the labels.
+    better: the reading that fits, None if none does. reason: explanation of CANNOT_TELL.
     """
 
     verdict: str
@@ -64,8 +69,9 @@ class Comparison:
 def compare_readings(
     predicted: np.ndarray, labels: np.ndarray, classes: Sequence[str], outputs: int
 ) -> Comparison:
-    """Holds the reading taken against others. predicted, labels: int (rows,) or (rows, positions), output indices;
-    labels under the reading taken, whose `classes` may be fewer than `outputs`."""
+    """Compare the current reading with others. predicted, labels: int (rows,) or (rows, positions), output
+    indices. labels are under the current reading, whose `classes` may be fewer than `outputs`.
+    """
     rows = len(predicted)
     given, codes = predicted.reshape(rows, -1), labels.reshape(rows, -1)
     found = [int(code) for code in np.unique(codes)]
@@ -80,11 +86,11 @@ def compare_readings(
     texts = {code: classes[code] for code in found}
     if len(found) == 1:
         return _of_one_class(counts[found[0]], rows, found[0], texts, outputs)
-    taken = _Trial(given, codes, np.arange(len(counts)))
+    current = _Trial(given, codes, np.arange(len(counts)))
     readings = _usual(texts, codes, outputs)
     others = {rule: mapping for rule, mapping in readings.items() if any(mapping[c] != c for c in found)}
     candidates = [
-        _best_listed(others, taken, given, codes, len(others) + 1, len(counts)),
+        _best_listed(others, current, given, codes, len(others) + 1, len(counts)),
         _best_found(given, codes, texts, outputs, len(others) + 1, len(counts)),
     ]
     better = [
@@ -94,25 +100,27 @@ def compare_readings(
     if better:
         best = max(better, key=lambda reading: reading.accuracy)
         return Comparison(CONTRADICTED, rows, accuracy, chance, best)
-    if taken.z < -CHANCE_Z and taken.kappa < -0.05:
+    if current.z < -CHANCE_Z and current.kappa < -0.05:
         swapped = None
         if outputs == 2:
             swapped = Reading("the two classes swapped", tuple(classes)[::-1], 1 - accuracy)
         return Comparison(BELOW_CHANCE, rows, accuracy, chance, swapped)
-    if taken.z < 3:
+    if current.z < 3:
         top = counts.sum(axis=0).max() / counts.sum()
         reason = (
-            f"the model gives one class to {100 * top:.3g} % of the rows"
+            f"the model predicts one class for {100 * top:.3g} % of the rows"
             if top > 0.98
-            else f"the model is right on {100 * accuracy:.3g} %, and answers that know nothing of the labels would be on "
-            f"{100 * chance:.3g} %"
+            else f"the model is right on {100 * accuracy:.3g} %; predictions independent of the labels "
+            f"would be right on {100 * chance:.3g} %"
         )
         return Comparison(CANNOT_TELL, rows, accuracy, chance, reason=reason)
     return Comparison(FITS, rows, accuracy, chance)
 
 
 def is_below_chance(confusion: Sequence[Sequence[int]]) -> bool:
-    """Whether a confusion matrix (label, class given) agrees less than independent answers would, beyond doubt."""
+    """True if a confusion matrix (label, predicted class) agrees significantly less than independent
+    predictions would.
+    """
     counts = np.array(confusion, np.int64)
     identity = np.arange(len(counts))
     total = counts.sum()
@@ -124,17 +132,18 @@ def is_below_chance(confusion: Sequence[Sequence[int]]) -> bool:
 
 
 def doubted(verdict: Verdict, baseline_accuracy: float | None) -> Verdict:
-    """The verdict where the baseline is right less often than chance: nothing can be told from such rows."""
+    """The verdict where the baseline is right less often than chance: such rows do not allow a conclusion."""
     share = "" if baseline_accuracy is None else f" ({100 * baseline_accuracy:.3g} %)"
     text = (
-        f"Cannot tell: the baseline itself is right less often than chance{share}, so the labels are most likely not read "
-        f"in the order of its outputs, and differences in accuracy mean nothing. As counted: {verdict.text}"
+        f"Not significant: the baseline itself is right less often than chance{share}. Its classes are "
+        "probably in another order than the labels, so differences in accuracy mean nothing. Check the "
+        f"class order. As counted: {verdict.text}"
     )
     return replace(verdict, verdict=CANNOT_TELL, text=text)
 
 
 class _Trial:
-    """One reading on some rows: mapping[code under the reading taken] is the output."""
+    """One reading on some rows: mapping[code under the current reading] is the output."""
 
     def __init__(self, given: np.ndarray, codes: np.ndarray, mapping: np.ndarray):
         counts = np.zeros((len(mapping), int(given.max()) + 1), np.int64)
@@ -145,33 +154,35 @@ class _Trial:
         self.kappa = (self.accuracy - expected) / (1 - expected) if expected < 1 else 0.0
         if codes.shape[1] == 1:
             self.z = _independence_z(counts, mapping)
-        else:  # positions of a row are not independent: rows are
+        else:  # positions of a row are not independent: compare rows
             error = float(self.scores.std(ddof=1)) / math.sqrt(len(self.scores))
             gap = self.accuracy - expected
             self.z = gap / error if error > 0 else math.copysign(math.inf, gap) if gap else 0.0
 
-    def beats(self, taken: _Trial, *, step: float, kappa: float, compared: int) -> bool:
-        more, fewer = int((self.scores > taken.scores).sum()), int((self.scores < taken.scores).sum())
+    def beats(self, current: _Trial, *, step: float, kappa: float, compared: int) -> bool:
+        more, fewer = int((self.scores > current.scores).sum()), int((self.scores < current.scores).sum())
         return (
             more > fewer
             and mcnemar_p(fewer, more) < P_VALUE / compared
             and self.z > CHANCE_Z
             and self.kappa >= kappa
-            and self.accuracy - taken.accuracy >= step
-            and taken.kappa <= KAPPA_SHARE * self.kappa
+            and self.accuracy - current.accuracy >= step
+            and current.kappa <= KAPPA_SHARE * self.kappa
         )
 
 
 def _chance(counts: np.ndarray, mapping: np.ndarray) -> float:
-    """Agreement of answers independent of the labels, with the same shares of classes."""
+    """Agreement of predictions that are independent of the labels, with the same shares of classes."""
     total = counts.sum()
-    labelled, answered = counts.sum(axis=1), counts.sum(axis=0)
-    inside = mapping < len(answered)
-    return float((labelled[inside] * answered[mapping[inside]]).sum()) / float(total) ** 2
+    labelled, predicted_counts = counts.sum(axis=1), counts.sum(axis=0)
+    inside = mapping < len(predicted_counts)
+    return float((labelled[inside] * predicted_counts[mapping[inside]]).sum()) / float(total) ** 2
 
 
 def _independence_z(counts: np.ndarray, mapping: np.ndarray) -> float:
-    """Standard deviations of the agreement from its mean over all orders of the answers (fixed margins)."""
+    """Standard deviations of the agreement from its mean over all permutations of the predictions (fixed
+    margins).
+    """
     total = float(counts.sum())
     inside = np.flatnonzero(mapping < counts.shape[1])
     r = counts.sum(axis=1)[inside].astype(float)
@@ -183,7 +194,7 @@ def _independence_z(counts: np.ndarray, mapping: np.ndarray) -> float:
 
 
 def _usual(texts: dict[int, str], codes: np.ndarray, outputs: int) -> dict[str, dict[int, int]]:
-    """Rule → (code under the reading taken → output): orders in which people number classes."""
+    """Rule → (code under the current reading → output): common ways to number classes."""
     found = list(texts)
     rules: dict[str, list[int]] = {}
     if len(found) == outputs:
@@ -203,7 +214,7 @@ def _usual(texts: dict[int, str], codes: np.ndarray, outputs: int) -> dict[str, 
 
 def _best_listed(
     others: dict[str, dict[int, int]],
-    taken: _Trial,
+    current: _Trial,
     given: np.ndarray,
     codes: np.ndarray,
     compared: int,
@@ -212,7 +223,7 @@ def _best_listed(
     best, best_trial = None, None
     for rule, mapping in others.items():
         trial = _Trial(given, codes, _array(mapping, size))
-        is_better = trial.beats(taken, step=LISTED_STEP, kappa=0.0, compared=compared)
+        is_better = trial.beats(current, step=LISTED_STEP, kappa=0.0, compared=compared)
         if is_better and (best_trial is None or trial.accuracy > best_trial.accuracy):
             best, best_trial = (rule, mapping), trial
     return best
@@ -221,20 +232,22 @@ def _best_listed(
 def _best_found(
     given: np.ndarray, codes: np.ndarray, texts: dict[int, str], outputs: int, compared: int, size: int
 ) -> tuple[str, dict[int, int]] | None:
-    """The order that agrees best with the model's classes, found on every other row and judged on the rest."""
+    """The order that agrees best with the model's classes, derived from every other row and judged on the
+    rest.
+    """
     if len(texts) > outputs:
         return None
     trained = _assigned(given[::2], codes[::2], list(texts), outputs)
     rest, rest_codes = given[1::2], codes[1::2]
-    taken = _Trial(rest, rest_codes, np.arange(size))
+    current = _Trial(rest, rest_codes, np.arange(size))
     trial = _Trial(rest, rest_codes, _array(trained, size))
-    if not trial.beats(taken, step=FOUND_STEP, kappa=FOUND_KAPPA, compared=compared):
+    if not trial.beats(current, step=FOUND_STEP, kappa=FOUND_KAPPA, compared=compared):
         return None
     return "the order that the model's own classes suggest", _assigned(given, codes, list(texts), outputs)
 
 
 def _assigned(given: np.ndarray, codes: np.ndarray, found: list[int], outputs: int) -> dict[int, int]:
-    """The one-to-one assignment of labels to outputs that agrees on most places."""
+    """The one-to-one assignment of labels to outputs that agrees on most positions."""
     from scipy.optimize import linear_sum_assignment
 
     places = {code: k for k, code in enumerate(found)}
@@ -246,25 +259,26 @@ def _assigned(given: np.ndarray, codes: np.ndarray, found: list[int], outputs: i
 
 
 def _of_one_class(
-    answered: np.ndarray, rows: int, taken: int, texts: dict[int, str], outputs: int
+    predicted_counts: np.ndarray, rows: int, current: int, texts: dict[int, str], outputs: int
 ) -> Comparison:
-    """All rows have one label: only whether the model gives nearly all of them another class can be told."""
-    shares = answered / answered.sum()
-    accuracy, best = float(shares[taken]), int(shares.argmax())
+    """All rows have one label: the only possible check is whether the model predicts another class for nearly
+    all of them.
+    """
+    shares = predicted_counts / predicted_counts.sum()
+    accuracy, best = float(shares[current]), int(shares.argmax())
     if accuracy >= SINGLE_WRONG:
         return Comparison(FITS, rows, accuracy, accuracy)
     if shares[best] < SINGLE_RIGHT:
-        reason = f"all rows have the label {texts[taken]}, and the model gives them several classes"
+        reason = f"all rows have the label {texts[current]}, and the model predicts several classes for them"
         return Comparison(CANNOT_TELL, rows, accuracy, accuracy, reason=reason)
-    base = _number(texts[taken]) - best
-    rule = f"whole numbers counted from {base:g}" if base in (0, 1) else "the class that the model gives"
-    better = Reading(rule, _class_list({taken: best}, texts, outputs), float(shares[best]))
+    base = _number(texts[current]) - best
+    rule = f"whole numbers counted from {base:g}" if base in (0, 1) else "the class that the model predicts"
+    better = Reading(rule, _class_list({current: best}, texts, outputs), float(shares[best]))
     return Comparison(CONTRADICTED, rows, accuracy, accuracy, better)
 
 
 def _class_list(mapping: dict[int, int], texts: dict[int, str], outputs: int) -> tuple[str, ...]:
-    """Label texts by output; an output without a label gets the number that goes on with the others, or a text of its
-    own."""
+    """Label texts by output. An output without a label gets the next number, or a text of its own."""
     offsets = {_number(texts[code]) - output for code, output in mapping.items()}
     if offsets in ({0.0}, {1.0}):
         return tuple(str(k + int(min(offsets))) for k in range(outputs))
@@ -277,7 +291,7 @@ def _accuracy(mapping: dict[int, int], given: np.ndarray, codes: np.ndarray, siz
 
 
 def _array(mapping: dict[int, int], size: int) -> np.ndarray:
-    """mapping as an array over all codes; codes that no row has map to an output that does not exist."""
+    """mapping as an array over all codes. Codes without rows map to an output that does not exist."""
     array = np.full(size, 1 << 30, np.int64)
     for code, output in mapping.items():
         array[code] = output

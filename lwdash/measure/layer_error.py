@@ -1,4 +1,6 @@
-"""Errors of single layers: each operator's weights and output against its counterpart in the float model."""
+"""Errors of single layers: each operator's weights and output compared with its counterpart in the float
+model.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ import numpy as np
 
 from lwdash.measure.accuracy import decibels, sqnr_db
 from lwdash.measure.runner import Runner, from_stored, make_interpreter
+from lwdash.spread_rows import spread
 from lwdash.tflite.reader import Operator, TfliteFacts, read_tflite
 from lwdash.tflite.tensor import Tensor
 from lwdash.tflite.trained_parameters import kernel_of
@@ -19,9 +22,9 @@ _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 
 @dataclass(frozen=True)
 class LayerError:
-    """SQNR in dB of one operator of the main graph; None where it has no twin, or nothing differs.
+    """SQNR in dB of one operator of the main graph; None where it has no counterpart, or nothing differs.
 
-    output_sqnr_db includes what was lost before this operator, as the signal carries it along.
+    output_sqnr_db includes the error of earlier operators, which the signal carries along.
     """
 
     index: int
@@ -40,12 +43,13 @@ def layer_errors(
     seconds: float = 2.0,
     threads: int = 1,
 ) -> list[LayerError]:
-    """One entry for every operator of the run's main graph, over `rows` rows spread evenly over those given.
+    """One entry per operator of the run's main graph, measured on `rows` evenly spread rows.
 
-    seconds: of this process's work, not of the clock, so that a busy host does not change the figures of a model that is
-    fast enough; a slow one is judged on fewer rows, as evenly spread.
-    inputs: name → (rows, *shape), real numbers; calibration rows show what the quantizer saw. Operators are twins where
-    their output tensors have the same name, or where both files have the same operators in the same order.
+    seconds: limit in CPU time of this process, not wall time. A busy host therefore does not change the
+    values of a fast model. A slow model is judged on fewer rows, also evenly spread.
+    inputs: name → (rows, *shape), real numbers. Use calibration rows to measure on the data that the
+    quantizer saw. Operators are counterparts where their output tensors have the same name, or where both
+    files have the same operators in the same order.
     """
     facts, reference_facts = read_tflite(run), read_tflite(reference)
     twins = match_operators(facts, reference_facts)
@@ -79,17 +83,18 @@ def layer_errors(
 
 
 def spread_order(rows: int, most: int) -> list[int]:
-    """At most `most` of `rows` indices, evenly spread, in an order in which the first few are so too.
+    """At most `most` indices out of `rows`, evenly spread, in an order whose every prefix is evenly spread
+    too.
 
     Files are often sorted by class. Steps of the golden ratio leave no large gap (Weyl sequence).
     """
-    chosen = np.linspace(0, rows - 1, min(rows, most)).round().astype(np.int64)
+    chosen = spread(rows, most)
     order = np.argsort(np.arange(len(chosen)) * 0.6180339887498949 % 1, kind="stable")
     return [int(row) for row in chosen[order]]
 
 
 def match_operators(facts: TfliteFacts, reference: TfliteFacts) -> dict[int, int]:
-    """Operator of the run → its twin in the reference, both of the main graph, by index."""
+    """Operator of the run → its counterpart in the reference, both in the main graph, by index."""
     ours, theirs = _computing(facts), _computing(reference)
     by_name = {_output_name(reference, o): o for o in theirs}
     twins = {o.index: by_name[name].index for o in ours if (name := _output_name(facts, o)) in by_name}
@@ -99,7 +104,7 @@ def match_operators(facts: TfliteFacts, reference: TfliteFacts) -> dict[int, int
 
 
 class _Watched:
-    """An interpreter whose intermediate tensors can be read: without XNNPACK, which hides them."""
+    """An interpreter whose intermediate tensors can be read. It runs without XNNPACK, which hides them."""
 
     def __init__(self, data: bytes, facts: TfliteFacts, threads: int):
         from ai_edge_litert.interpreter import OpResolverType
@@ -119,7 +124,7 @@ class _Watched:
         self.runner.interpreter.invoke()
 
     def output(self, index: int) -> np.ndarray | None:
-        """Real numbers that operator `index` gave; None where they cannot be read (strings, resources)."""
+        """Real numbers output by operator `index`; None where they cannot be read (strings, resources)."""
         operator = self.facts.subgraphs[0].operators[index]
         tensor = self.facts.tensor(operator, operator.outputs[0]) if operator.outputs else None
         if tensor is None or tensor.dtype in ("string", "resource", "variant"):

@@ -1,4 +1,4 @@
-"""The table that explains a .tflite: a row an operator, with its Keras layer, its bytes and its weights."""
+"""The layer table of a .tflite: one row per operator, with its Keras layer, its bytes and its weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from lwdash.measure.byte_ledger import Ledger, byte_ledger
 from lwdash.measure.macs import operator_macs
-from lwdash.measure.size import Statistics, tensor_statistics
+from lwdash.measure.size import TensorStatistics, tensor_statistics
 from lwdash.tflite.reader import Operator, TfliteFacts
 from lwdash.tflite.tensor import bits_of
 from lwdash.tflite.trained_parameters import BIAS, KERNEL, Owners, find_owners, kernel_of
@@ -17,14 +17,15 @@ from lwdash.tflite.trained_parameters import BIAS, KERNEL, Owners, find_owners, 
 
 @dataclass(frozen=True, eq=False)
 class LayerTable:
-    """`rows`: a JSON-able dict an operator; `ledger`: all bytes. Rows and overhead sum to the file's size."""
+    """`rows`: one JSON-able dict per operator; `ledger`: all bytes. Rows and overhead sum to the file's size."""
 
     rows: tuple[Mapping[str, Any], ...]
     ledger: Ledger
 
     def totals(self) -> dict[str, Any]:
-        """Figures of the whole file. Huffman size is over all trained values; sparsity over the kernels that
-        pruning is about: depthwise ones, which stay dense, count only where there are no others."""
+        """Metrics of the whole file. Huffman size is over all trained values. Sparsity is over the kernels
+        that pruning can change; depthwise kernels, which stay dense, count only if there are no others.
+        """
         kernels = [row for row in self.rows if row["kernel_values"]]
         kernels = [row for row in kernels if row["type"] != "DEPTHWISE_CONV_2D"] or kernels
         weights = sum(row["kernel_values"] for row in kernels)
@@ -41,12 +42,12 @@ class LayerTable:
 
 
 def layer_table(facts: TfliteFacts, layer_names: Sequence[str] = ()) -> LayerTable:
-    """One row for every operator of every subgraph, in order.
+    """One row per operator of every subgraph, in order.
 
     A constant shared by several operators counts at the first; the others have `shares_weights`. Sparsity,
-    distinct values (the most of any one tensor) and entropy are over the kernels; over the other parameters
-    where there are no kernels. Bytes are what the file holds; `huffman_bytes` what the trained values would
-    take Huffman-coded.
+    distinct values (the maximum over the tensors) and entropy are over the kernels, or over the other
+    parameters where there are no kernels. Bytes are as stored; `huffman_bytes` is the size of the trained
+    values in a Huffman code.
     """
     owners = find_owners(facts)
     ledger = byte_ledger(facts, owners)
@@ -94,7 +95,9 @@ def _row(
 
 
 def operator_names(facts: TfliteFacts, operator: Operator) -> list[str]:
-    """Tensor names that tell the Keras layer: the kernel's first, since fusing renames outputs."""
+    """Tensor names that identify the Keras layer. The kernel's name comes first, since fusing renames
+    outputs.
+    """
     kernel = kernel_of(facts, operator)
     outputs = [facts.tensor(operator, index) for index in operator.outputs]
     return [tensor.name for tensor in (kernel, *outputs) if tensor is not None]
@@ -108,12 +111,12 @@ def _activation_dtype(facts: TfliteFacts, operator: Operator) -> str | None:
     return None
 
 
-def _share_of_zeros(statistics: Sequence[Statistics]) -> float | None:
+def _share_of_zeros(statistics: Sequence[TensorStatistics]) -> float | None:
     values = sum(s.values for s in statistics)
     return sum(s.zeros for s in statistics) / values if values else None
 
 
-def _mean_entropy(statistics: Sequence[Statistics]) -> float | None:
+def _mean_entropy(statistics: Sequence[TensorStatistics]) -> float | None:
     values = sum(s.values for s in statistics)
     return sum(s.entropy_bits * s.values for s in statistics) / values if values else None
 
@@ -126,7 +129,7 @@ class LayerNames:
         self.longest = max((name.count("/") + 1 for name in self.names), default=0)
 
     def of(self, tensor_names: Iterable[str]) -> str | None:
-        """The longest run of path components that is a layer's name, if need be without its `_<number>`."""
+        """The longest run of path components that is a layer's name, if necessary without its `_<number>`."""
         paths = [re.sub(r":\d+$", "", part) for name in tensor_names for part in name.split(";")]
         for strip in (False, True):
             for path in paths:

@@ -14,7 +14,8 @@ def operator_macs(facts: TfliteFacts, operator: Operator) -> int | None:
     """MACs of one run of `operator` at the shapes in the file (batch 1 where the batch is free).
 
     Only products that are summed count: convolutions, dense layers, matrix products, recurrent layers. None
-    for an operator that runs other graphs (WHILE, IF, CALL): how often is not written in the file.
+    for an operator that runs other graphs (WHILE, IF, CALL): the file does not state the number of
+    repetitions.
     """
     if operator.type in ("WHILE", "IF", "CALL"):
         return None
@@ -62,7 +63,7 @@ def _matrix_product(operator: Operator, inputs: list[Tensor | None], output: Ten
 
 
 def _recurrent(operator: Operator, inputs: list[Tensor | None], output: Tensor) -> int:
-    """Every kernel once a step and row, whichever of the two comes first in the sequence's shape."""
+    """Every kernel once per step and row, whichever of the two comes first in the sequence's shape."""
     kernels = (inputs[i] for i in KERNEL_INPUTS[operator.type] if i < len(inputs))
     steps = math.prod(_shape(inputs[0])[:-1])
     return steps * sum(math.prod(_shape(kernel)) for kernel in kernels if kernel is not None)

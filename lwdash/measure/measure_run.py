@@ -1,4 +1,4 @@
-"""Everything that is measured of one .tflite against its baseline."""
+"""All measurements of one .tflite, compared with its baseline."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from lwdash.measure.fidelity import (
     output_findings,
     task_of_output,
 )
-from lwdash.measure.flips import find_flips, turned_rows
+from lwdash.measure.flips import changed_rows, find_flips
 from lwdash.measure.label_readings import doubted, is_below_chance
 from lwdash.measure.layer_error import layer_errors
 from lwdash.measure.layers import LayerTable, layer_table
 from lwdash.measure.micro_runtime import why_not_on_micro
-from lwdash.measure.output_cache import Answers
+from lwdash.measure.output_cache import OutputCache
 from lwdash.measure.position_accuracy import by_position, compare_positions, compare_positions_without_labels
 from lwdash.measure.runner import Runner
 from lwdash.measure.size import gzip_bytes
@@ -35,8 +35,9 @@ from lwdash.measure.target_verdict import (
 )
 from lwdash.measure.timing.delegation import Delegation, delegation, delegation_of
 from lwdash.measure.timing.host_facts import Host, this_host
-from lwdash.measure.timing.latency import Latency, compare_latency
+from lwdash.measure.timing.latency import compare_latency
 from lwdash.measure.timing.operator_time import operator_times
+from lwdash.measure.timing.rotation import Latency
 from lwdash.measure.timing.speed_reasons import why_not_faster
 from lwdash.measure.verdict import (
     MARGIN,
@@ -51,7 +52,7 @@ from lwdash.tflite.reader import read_tflite
 
 @dataclass(frozen=True)
 class Measures:
-    """What was measured. `to_dict` is what the database keeps; None is "not measured" or "not defined"."""
+    """All metrics of one file. `to_dict` is the stored form; None means "not measured" or "not defined"."""
 
     size_bytes: int
     gzip_bytes: int
@@ -89,7 +90,7 @@ class Measures:
             "arena_reason": self.arena_reason,
             **self.table.totals(),
             **quality,
-            **{f"baseline_{key}": baseline[key] for key in _BASELINE_FIGURES},
+            **{f"baseline_{key}": baseline[key] for key in _BASELINE_METRICS},
             "agreement": self.agreement,
             "agreement_rows": self.agreement_rows,
             "answers_per_row": self.answers_per_row,
@@ -123,9 +124,10 @@ class Measures:
 def _rows(
     table: LayerTable, details: Mapping[int, Mapping[str, Any]], delegation: Delegation
 ) -> list[dict[str, Any]]:
-    """The layers' rows with what was measured of each operator of the main graph, and whether XNNPACK runs it.
+    """The layers' rows with the measurements of each operator of the main graph, and whether XNNPACK runs it.
 
-    `is_in_xnnpack` is None for operators that only unpack weights, and for those of inner graphs, which are not looked into.
+    `is_in_xnnpack` is None for operators that only unpack weights, and for operators of inner graphs, which
+    are not examined.
     """
     place = dict.fromkeys(delegation.inside, True) | {
         operator.index: False for operator in delegation.outside
@@ -139,7 +141,7 @@ def _rows(
 
 
 _DETAILS = ("weight_sqnr_db", "output_sqnr_db", "is_output_identical", "ms", "time_share", "scaled_ms")
-_BASELINE_FIGURES = (
+_BASELINE_METRICS = (
     "accuracy",
     "accuracy_ci",
     "recalls",
@@ -168,7 +170,7 @@ def measure(
     judged: int = 0,
     is_logit: bool | None = None,
     threads: int = 1,
-    answers: Answers | None = None,
+    cache: OutputCache | None = None,
     layer_names: Sequence[str] = (),
     progress: Callable[[str, float], None] = lambda stage, share: None,
     margin: float = MARGIN,
@@ -181,16 +183,18 @@ def measure(
 
     inputs: model input name → (rows, *shape), real numbers; labels: see `accuracy.judge`, None for unlabelled
     rows.
-    task: classification, binary, multi-label, regression or reconstruction. judged: number of the baseline's output
-    that the labels are for. is_logit: whether yes/no outputs are logits, None where the outputs tell.
-    answers: of these rows, kept between the runs of a sweep.
-    margin: what counts as no difference, as accuracy (0.01 is one percentage point) or share of the error.
-    detail_seconds: longest time for each operator's time and SQNR against the baseline, in the layers' rows;
-    0 leaves them None. detail_inputs: rows for that SQNR, best the calibration rows; `inputs` by default.
-    latency: where it was measured already, in rotation with other files; else it is measured here, for at most
-    latency_seconds; 0 leaves it out. progress: called with (stage, share of
-    all, 0–1). Raises ResultRejected where an output is not finite, DataRefused where rows, labels or task do
-    not fit.
+    task: classification, binary, multi-label, regression or reconstruction. judged: index of the baseline's
+    output that the labels belong to. is_logit: whether yes/no outputs are logits; None to detect it from the
+    outputs.
+    cache: cached outputs on these rows, kept between the runs of a sweep.
+    margin: largest difference that counts as equivalent, as accuracy (0.01 is one percentage point) or share
+    of the error.
+    detail_seconds: time limit for each operator's time and SQNR against the baseline, in the layers' rows; 0
+    skips them (None). detail_inputs: rows for that SQNR, preferably the calibration rows; `inputs` by
+    default.
+    latency: an earlier measurement in rotation with other files; otherwise it is measured here for at most
+    latency_seconds, where 0 skips it. progress: called with (stage, share of all, 0–1). Raises ResultRejected
+    where an output is not finite, DataRefused where rows, labels and task do not match.
     """
     began = time.perf_counter()
     progress("size", 0.0)
@@ -198,11 +202,11 @@ def measure(
     table = layer_table(facts, layer_names)
     zipped = gzip_bytes(tflite)
     progress("accuracy", 0.1)
-    answers = answers or Answers(inputs, threads=threads)
-    if answers.inputs is not inputs:
-        raise DataRefused("the kept answers are of other rows than the ones given")
-    reference_outputs = answers.of(baseline)
-    outputs = answers.of(tflite, lambda share: progress("accuracy", 0.1 + 0.5 * share))
+    cache = cache or OutputCache(inputs, threads=threads)
+    if cache.inputs is not inputs:
+        raise DataRefused("the cached outputs belong to other rows than the given ones")
+    reference_outputs = cache.of(baseline)
+    outputs = cache.of(tflite, lambda share: progress("accuracy", 0.1 + 0.5 * share))
     pairs = _paired_outputs(outputs, reference_outputs)
     pairs.insert(0, pairs.pop(judged))
     _, ours, reference = pairs[0]
@@ -267,7 +271,7 @@ def measure(
         flips=find_flips(
             task, (quality, ours), (baseline_quality, reference), labels, inputs, is_logit=is_logit
         ),
-        turned=turned_rows(quality, baseline_quality),
+        turned=changed_rows(quality, baseline_quality),
         latency=latency,
         host=host,
         reasons=tuple(reasons),
@@ -294,7 +298,7 @@ def detailed_layers(
 def _details(
     run: bytes, baseline: bytes, inputs: Mapping[str, np.ndarray], threads: int, seconds: float
 ) -> dict[int, dict[str, Any]]:
-    """Operator → what `_DETAILS` names, half of the time for each of the two measurements."""
+    """Operator → the values of `_DETAILS`. Each of the two measurements gets half of the time."""
     errors = layer_errors(run, baseline, inputs, seconds=seconds / 2, threads=threads)
     times = operator_times(run, threads=threads, seconds=seconds / 2).operators
     return {
@@ -346,21 +350,19 @@ def _verdict(
     scores, baseline_scores = quality.row_scores, baseline.row_scores
     if scores is not None and baseline_scores is not None:
         if quality.accuracy is None:
-            figure = "reconstruction error" if task == "reconstruction" else "mean absolute error"
-            return compare_errors(scores, baseline_scores, figure=figure, margin=margin)
+            metric = "reconstruction error" if task == "reconstruction" else "mean absolute error"
+            return compare_errors(scores, baseline_scores, metric=metric, margin=margin)
         if quality.positions is not None:
             return compare_positions(scores, baseline_scores, quality.positions, margin=margin)
         if np.isin(scores, (0, 1)).all() and np.isin(baseline_scores, (0, 1)).all():
             return compare_right_rows(scores == 1, baseline_scores == 1, margin=margin)
         return compare_errors(
-            1 - scores, 1 - baseline_scores, figure="share of wrong positions", margin=margin
+            1 - scores, 1 - baseline_scores, metric="share of wrong positions", margin=margin
         )
     if quality.predicted is not None and baseline.predicted is not None:
         same = (quality.predicted == baseline.predicted).reshape(quality.rows, -1)
         if task in ("classification", "binary") and same.shape[1] > 1:
             return compare_positions_without_labels(same.mean(axis=1), same.shape[1], margin=margin)
-        answers = (int(same.sum()), same.size) if same.shape[1] > 1 else None
-        return compare_without_labels(
-            int(same.all(axis=1).sum()), quality.rows, margin=margin, answers=answers
-        )
+        single = (int(same.sum()), same.size) if same.shape[1] > 1 else None
+        return compare_without_labels(int(same.all(axis=1).sum()), quality.rows, margin=margin, single=single)
     return compare_numbers_without_labels(output, quality.rows, margin=margin)

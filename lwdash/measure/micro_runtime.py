@@ -1,10 +1,13 @@
-"""Rules of TensorFlow Lite Micro: for a file that it refuses, no RAM can be planned.
+"""Rules of TensorFlow Lite Micro: a file that it refuses has no RAM plan.
 
-The rules were found by loading files in its own interpreter (tflite-micro 0.dev20261023): it has no operators on mixed
-floats and integers, unpacks no float16 and no 4-bit constants, and takes one scale where it unpacks 8-bit ones.
+The rules were found by loading files in its own interpreter (tflite-micro 0.dev20261023). It has no operators
+on mixed floats and integers. It does not unpack float16 or 4-bit constants, and takes one scale where it
+unpacks 8-bit constants.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from lwdash.tflite.reader import Operator, TfliteFacts
 from lwdash.tflite.tensor import Tensor, is_float
@@ -24,27 +27,55 @@ OPERATORS = frozenset((
     "SQUARED_DIFFERENCE", "SQUEEZE", "STRIDED_SLICE", "SUB", "SUM", "SVDF", "TANH", "TRANSPOSE", "TRANSPOSE_CONV",
     "UNIDIRECTIONAL_SEQUENCE_LSTM", "UNPACK", "VAR_HANDLE", "WHILE", "ZEROS_LIKE", "CUSTOM",
 ))  # fmt: skip
-"""Types that it has kernels for, as its library lists them. Custom operators are the application's own."""
+"""Operator types with a kernel in its library. Custom operators belong to the application."""
+
+
+USE_INT8 = "use int8, which stores weights and activations as integers"
+
+USE_DENSE = "leave out the storage step sparse: the dense file has the same outputs"
+
+
+@dataclass(frozen=True)
+class MicroRefusal:
+    """A reason why TensorFlow Lite Micro does not run a file, as a clause, and the remedy as another one."""
+
+    operator: str
+    reason: str
+    remedy: str
 
 
 def why_not_on_micro(facts: TfliteFacts) -> str | None:
-    """Why TensorFlow Lite Micro does not run this file, as a sentence; None where nothing speaks against it."""
-    for operator in facts.operators:
-        reason = _reason(facts, operator)
-        if reason:
-            return f"TensorFlow Lite Micro does not run this file: {reason}."
-    return None
+    """Reason why TensorFlow Lite Micro does not run this file, as a sentence; None where no reason is known."""
+    found = refusal_on_micro(facts)
+    return f"TensorFlow Lite Micro does not run this file: {found.reason}." if found else None
 
 
-def _reason(facts: TfliteFacts, operator: Operator) -> str | None:
+def refusal_on_micro(facts: TfliteFacts) -> MicroRefusal | None:
+    """The first operator that TensorFlow Lite Micro refuses by these rules; None where no rule applies."""
+    return next((found for operator in facts.operators if (found := _refusal(facts, operator))), None)
+
+
+def _refusal(facts: TfliteFacts, operator: Operator) -> MicroRefusal | None:
+    if operator.type == "DENSIFY":
+        return MicroRefusal(
+            "DENSIFY",
+            "it has no kernel for DENSIFY, which unpacks sparse weights",
+            USE_DENSE,
+        )
     if operator.type not in OPERATORS:
-        return f"it has no kernel for {operator.type}"
+        return MicroRefusal(
+            operator.type,
+            f"it has no kernel for {operator.type}",
+            "replace the layer that needs this operator, or add a kernel of your own to the resolver",
+        )
     first = facts.tensor(operator, operator.inputs[0]) if operator.inputs else None
     if operator.type == "DEQUANTIZE" and first is not None and first.is_constant:
         if first.dtype not in ("int8", "int16"):
-            return f"it does not unpack {first.dtype} weights to floats"
+            reason = f"it does not unpack {first.dtype} weights to floats"
+            return MicroRefusal(operator.type, reason, f"{USE_INT8}, or float32")
         if _scales(first) > 1:
-            return "it unpacks weights by one scale, and these have one a channel"
+            reason = "it unpacks weights with one scale, but these have one scale per channel"
+            return MicroRefusal(operator.type, reason, USE_INT8)
     for position in KERNEL_INPUTS.get(operator.type, ()):
         kernel = (
             facts.tensor(operator, operator.inputs[position]) if position < len(operator.inputs) else None
@@ -55,9 +86,16 @@ def _reason(facts: TfliteFacts, operator: Operator) -> str | None:
             t for i in operator.inputs if (t := facts.tensor(operator, i)) is not None and is_float(t.dtype)
         ]
         if floats and not is_float(kernel.dtype):
-            return f"{operator.type} has {kernel.dtype} weights and float activations, and hybrid operators are refused"
+            reason = (
+                f"{operator.type} has {kernel.dtype} weights and float activations, and it refuses such "
+                "hybrid operators"
+            )
+            return MicroRefusal(operator.type, reason, USE_INT8)
         if operator.type == "FULLY_CONNECTED" and kernel.dtype == "int4" and _scales(kernel) > 1:
-            return "its FULLY_CONNECTED takes 4-bit weights with one scale a tensor only (per_channel=false)"
+            reason = (
+                "its FULLY_CONNECTED takes 4-bit weights only with one scale per tensor (per_channel=false)"
+            )
+            return MicroRefusal(operator.type, reason, "set per_channel=false, or use int8")
     return None
 
 

@@ -10,14 +10,16 @@ import numpy as np
 
 from lwdash.measure.runner import Runner
 
-MOST_BYTES = 256 << 20
-"""Outputs that are kept; the oldest go first."""
+MAX_BYTES = 256 << 20
+"""Size limit of the cache; the oldest outputs are removed first."""
 
 Outputs = Mapping[str, np.ndarray]
 
 
-class Answers:
-    """inputs: name → (rows, *shape), real numbers; threads: of each interpreter; cores: how many work at once."""
+class OutputCache:
+    """inputs: name → (rows, *shape), real numbers; threads: per interpreter; cores: number of interpreters at
+    once.
+    """
 
     def __init__(self, inputs: Mapping[str, np.ndarray], *, threads: int = 1, cores: int = 1):
         self.inputs, self.threads, self.cores = inputs, threads, cores
@@ -28,7 +30,7 @@ class Answers:
         return self._of(data, None, progress)
 
     def on(self, data: bytes, rows: np.ndarray) -> Outputs:
-        """Outputs on some rows, by index; from those of all rows where they are known."""
+        """Outputs on some rows, by index; cut from the outputs on all rows where these are cached."""
         if self._key(data, None) in self._kept or len(rows) == len(next(iter(self.inputs.values()))):
             return {name: values[rows] for name, values in self.of(data).items()}
         return self._of(data, rows, None)
@@ -42,7 +44,7 @@ class Answers:
         runner = Runner(data, threads=self.threads)
         outputs = runner.run(inputs, progress=progress, workers=max(1, self.cores // self.threads))
         self._kept[key] = outputs
-        while len(self._kept) > 1 and sum(map(_bytes, self._kept.values())) > MOST_BYTES:
+        while len(self._kept) > 1 and sum(map(_bytes, self._kept.values())) > MAX_BYTES:
             self._kept.popitem(last=False)
         return outputs
 

@@ -1,4 +1,5 @@
-"""A class for each position of a row (time step, pixel): share of right positions, IoU, and the verdict row by row.
+"""Accuracy with a class per position of a row (time step, pixel): share of right positions, IoU, verdict by
+row.
 
 Positions of one row are not independent samples: intervals and verdicts resample rows, never positions.
 """
@@ -21,14 +22,14 @@ from lwdash.measure.verdict import (
 )
 
 MIN_ROWS = 5
-"""Fewer rows give no interval."""
+"""With fewer rows there is no interval."""
 
 
 def by_position(quality: Quality) -> Quality:
-    """`quality` with what a class for each position adds: positions a row, IoU, and an interval over rows.
+    """`quality` with the values for classes per position: positions per row, IoU, and an interval over rows.
 
-    iou: for each class intersection / union of its positions over all rows (Jaccard), None for a class in neither;
-    mean_iou: mean of those that are defined. Unchanged where a row has one class, or without labels.
+    iou: for each class intersection / union of its positions over all rows (Jaccard), None for a class in
+    neither; mean_iou: mean of the defined values. Unchanged where a row has one class, or without labels.
     """
     predicted, confusion = quality.predicted, quality.confusion
     if predicted is None or confusion is None or quality.row_scores is None or predicted[:1].size <= 1:
@@ -63,25 +64,32 @@ def compare_positions(
 
 
 def compare_positions_without_labels(same: np.ndarray, positions: int, *, margin: float = MARGIN) -> Verdict:
-    """Verdict where only the original's classes are known. same: (rows,) share of positions with its class, 0-1."""
+    """Verdict without labels, from the original's classes. same: (rows,) share of positions with its class,
+    0–1.
+    """
     low, high = share_interval(same)
     text = (
-        f"it gives the original's class at {_percent(float(same.mean()))} of the positions (95 % interval {_percent(low)} "
-        f"to {_percent(high)}, {len(same):,} rows of {positions:,} positions)"
+        f"{_percent(float(same.mean()))} of the positions have the original's class (95 % interval "
+        f"{_percent(low)} to {_percent(high)}, {len(same):,} rows of {positions:,} positions)"
     )
     if 1 - low <= margin:
         return Verdict(
             EQUIVALENT,
-            f"Equivalent: {text}, so the share of right positions cannot have changed by more than {100 * margin:g} points.",
+            (
+                f"Equivalent: {text}, so the share of right positions changed by at most {100 * margin:g} "
+                "points."
+            ),
             margin=margin,
         )
-    return Verdict(CANNOT_TELL, f"Cannot tell without labels: {text}.", margin=margin)
+    return Verdict(CANNOT_TELL, f"Not significant without labels: {text}.", margin=margin)
 
 
 def _compared(differences: np.ndarray, positions: int, metric: str, *, margin: float) -> Verdict:
     rows, difference = len(differences), float(differences.mean())
     if rows < MIN_ROWS:
-        text = f"Cannot tell: {rows} rows are too few to compare {metric}; at least {MIN_ROWS} are needed."
+        text = (
+            f"Not significant: {rows} rows are too few to compare {metric}; at least {MIN_ROWS} are needed."
+        )
         return Verdict(CANNOT_TELL, text, difference, margin=margin)
     low, high = bootstrap_interval(differences)
     inside = f"95 % interval {_points(low)} to {_points(high)} points over {rows:,} rows of {positions:,} positions"
@@ -93,7 +101,10 @@ def _compared(differences: np.ndarray, positions: int, metric: str, *, margin: f
         text = f"{verdict.capitalize()}: {change}."
     else:
         verdict = CANNOT_TELL
-        text = f"Cannot tell: {change}. A change of {100 * (high - low) / 2:.2g} points would have shown."
+        text = (
+            f"Not significant: {change}. A change of {100 * (high - low) / 2:.2g} points would have been "
+            "detected."
+        )
     return Verdict(verdict, text, difference, (low, high), None, margin, (high - low) / 2)
 
 

@@ -1,4 +1,4 @@
-"""Runs a .tflite over rows with LiteRT: real numbers in and out, whatever types the file takes."""
+"""Inference of a .tflite on rows with LiteRT: real numbers in and out, whatever types the file has."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from lwdash.tflite.tensor import Quantization, Tensor, is_integer
 _BATCH = 64
 _STEPS_A_WORKER = 32
 """With fewer, another interpreter costs more than it saves."""
-_MOST_WORKERS = 8
-_MOST_COPIED = 128 << 20
-"""Bytes that the copies of a file may have together."""
+_MAX_WORKERS = 8
+_MAX_COPIED_BYTES = 128 << 20
+"""Limit on the bytes of all copies of a file together."""
 _NUMPY = {"bool": np.bool_, "bfloat16": np.float32}
 
 
 class Runner:
-    """One .tflite, ready to run. Not for two threads at once."""
+    """One .tflite, ready to run. Not safe for use by two threads at once."""
 
     def __init__(self, data: bytes, *, threads: int = 1, facts: TfliteFacts | None = None):
         self.data, self.facts = data, facts or read_tflite(data)
@@ -46,9 +46,10 @@ class Runner:
     ) -> dict[str, np.ndarray]:
         """Outputs by name, float32 (rows, *shape), for `inputs`: name → (rows, *shape), real numbers.
 
-        Integer inputs are quantized and integer outputs dequantized by the file's scale and zero point.
-        workers: interpreters that share the rows, each in a thread of its own; one where that is not worth it.
-        Raises DataRefused where an input does not fit, ResultRejected where an output is not finite.
+        Integer inputs are quantized and integer outputs dequantized with the file's scale and zero point.
+        workers: interpreters that share the rows, each in its own thread; one is used where more would not
+        help.
+        Raises DataRefused where an input does not match, ResultRejected where an output is not finite.
         """
         columns = self.quantized_inputs(inputs)
         rows = len(next(iter(columns.values())))
@@ -56,7 +57,9 @@ class Runner:
         feeds = [(index, _in_batches(values, batch)) for index, values in columns.items()]
         steps = -(-rows // batch)
         parts: dict[str, list[Any]] = {port.name: [None] * steps for port in self.facts.outputs}
-        workers = min(workers, _MOST_WORKERS, steps // _STEPS_A_WORKER, _MOST_COPIED // len(self.data)) or 1
+        workers = (
+            min(workers, _MAX_WORKERS, steps // _STEPS_A_WORKER, _MAX_COPIED_BYTES // len(self.data)) or 1
+        )
         bounds = [steps * worker // workers for worker in range(workers + 1)]
 
         def work(runner: Runner, worker: int) -> None:
@@ -74,7 +77,7 @@ class Runner:
         }
 
     def _twin(self, columns: Mapping[int, np.ndarray], rows: int) -> Runner:
-        """Another interpreter of the same file, allocated alike."""
+        """Another interpreter of the same file, with the same allocation."""
         twin = Runner(self.data, threads=self.threads, facts=self.facts)
         twin._allocate(columns, rows)
         return twin
@@ -86,7 +89,7 @@ class Runner:
         parts: Mapping[str, list[Any]],
         progress: Callable[[float], None] | None,
     ) -> None:
-        """Runs these batches of `feeds` and puts what comes out into `parts`."""
+        """Run these batches of `feeds` and write the outputs into `parts`."""
         outputs = [(parts[port.name], port.tensor) for port in self.facts.outputs]
         interpreter, stateful = self.interpreter, self.facts.has_state
         every = max(1, len(steps) // 20)
@@ -116,7 +119,7 @@ class Runner:
             self.interpreter.set_tensor(index, _in_batches(values[:1], batch)[0])
 
     def quantized_inputs(self, inputs: Mapping[str, np.ndarray]) -> dict[int, np.ndarray]:
-        """Tensor index → rows in the type and scale that the file takes."""
+        """Tensor index → rows in the type and scale of the file."""
         tensors = self.facts.subgraphs[0].tensors
         found = match_inputs(self.facts, inputs)
         columns: dict[int, np.ndarray] = {}
@@ -139,7 +142,7 @@ class Runner:
         return columns
 
     def _allocate(self, columns: Mapping[int, np.ndarray], rows: int) -> int:
-        """Allocate, resized where the batch is free; the number of rows that one inference takes."""
+        """Allocate, resized where the batch is free; return the number of rows per inference."""
         signatures = {i: self.facts.subgraphs[0].tensors[i].shape_signature for i in columns}
         is_free = all(signature[0] == -1 for signature in signatures.values())
         fixed = max(1, next(iter(signatures.values()))[0])
@@ -158,7 +161,9 @@ class Runner:
         raise ConversionFailed(f"LiteRT cannot run this .tflite: {_first_line(failure)}") from failure
 
     def _try_batch(self, columns: Mapping[int, np.ndarray], batch: int) -> None:
-        """A graph with a shape baked in takes a larger batch, then fails or gives one row's outputs."""
+        """True if the batch works. A graph with a fixed shape inside accepts a larger batch, then fails or
+        outputs one row only.
+        """
         for index, values in columns.items():
             self.interpreter.set_tensor(index, _in_batches(values[:batch], batch)[0])
         self.interpreter.invoke()
@@ -187,7 +192,7 @@ class Runner:
 def run_within(data: bytes, inputs: Mapping[str, np.ndarray], *, seconds: float) -> list[np.ndarray]:
     """Outputs of a file in its order, for as many of the first rows as `seconds` allow, at least one batch.
 
-    inputs: name → (rows, *shape), in a mixed order, so that the first are like the others.
+    inputs: name → (rows, *shape), in shuffled order, so that the first rows represent the others.
     """
     runner, began = Runner(data), time.monotonic()
     rows, parts = len(next(iter(inputs.values()))), []
@@ -199,7 +204,9 @@ def run_within(data: bytes, inputs: Mapping[str, np.ndarray], *, seconds: float)
 
 
 def make_interpreter(data: bytes, threads: int = 1, **options: Any) -> Any:
-    """An interpreter on `data`, tensors not yet allocated. Raises ConversionFailed where LiteRT refuses."""
+    """An interpreter on `data`, tensors not yet allocated. Raises ConversionFailed where LiteRT refuses the
+    file.
+    """
     from ai_edge_litert.interpreter import Interpreter
 
     try:
@@ -209,9 +216,9 @@ def make_interpreter(data: bytes, threads: int = 1, **options: Any) -> Any:
 
 
 def check_kernels(data: bytes) -> None:
-    """Raises ConversionFailed for a file that LiteRT's built-in kernels refuse, though XNNPACK may take it.
+    """Raises ConversionFailed for a file that LiteRT's built-in kernels refuse, even if XNNPACK accepts it.
 
-    Such a file runs on one kind of processor only, and its layers cannot be watched.
+    Such a file runs on one kind of processor only, and its intermediate tensors cannot be read.
     """
     from ai_edge_litert.interpreter import OpResolverType
 
@@ -227,7 +234,7 @@ def check_kernels(data: bytes) -> None:
 
 
 def match_inputs(facts: TfliteFacts, inputs: Mapping[str, np.ndarray]) -> dict[str, str]:
-    """Which of `inputs` feeds which input of the file: by name, else by what is left where only one fits."""
+    """Input of the file → one of `inputs`: by name, otherwise the only remaining one that fits."""
     ports, left = list(facts.inputs), list(inputs)
     found: dict[str, str] = {}
     tensors = facts.subgraphs[0].tensors
@@ -276,7 +283,7 @@ def from_stored(values: np.ndarray, tensor: Tensor) -> np.ndarray:
 
 
 def _in_batches(values: np.ndarray, batch: int) -> np.ndarray:
-    """(rows, *shape) → (steps, batch, *shape), the last batch filled up with its last row."""
+    """(rows, *shape) → (steps, batch, *shape). The last row fills up the last batch."""
     steps = math.ceil(len(values) / batch)
     missing = steps * batch - len(values)
     if missing:

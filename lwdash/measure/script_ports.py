@@ -12,14 +12,15 @@ from lwdash.tflite.reader import TfliteFacts
 
 
 def input_order(facts: TfliteFacts, inputs: Mapping[str, np.ndarray]) -> list[int]:
-    """For each input of the file, in its order, the number of the entry of `inputs` that feeds it."""
+    """For each input of the file, in its order, the index of the entry of `inputs` that feeds it."""
     found, names = match_inputs(facts, inputs), list(inputs)
     return [names.index(found[port.name]) for port in facts.inputs]
 
 
 def judged_output(facts: TfliteFacts, baseline: TfliteFacts, judged: int = 0) -> int:
-    """The output of the file that stands for the baseline's number `judged`: by name where the names agree, else by
-    position."""
+    """The file's output that corresponds to the baseline's output `judged`: by name where names agree,
+    otherwise by position.
+    """
     ours, theirs = [port.name for port in facts.outputs], [port.name for port in baseline.outputs]
     return ours.index(theirs[judged]) if set(ours) == set(theirs) else judged
 
@@ -27,7 +28,9 @@ def judged_output(facts: TfliteFacts, baseline: TfliteFacts, judged: int = 0) ->
 def ports_plan(
     run: TfliteFacts, baseline: TfliteFacts, inputs: Mapping[str, np.ndarray], judged: int = 0
 ) -> dict[str, Any]:
-    """The above for both files, JSON-able. judged: the number of the baseline's output that the labels are for."""
+    """Input order and judged output of both files, JSON-able. judged: index of the baseline's output that the
+    labels belong to.
+    """
     return {
         "order": input_order(run, inputs),
         "output": judged_output(run, baseline, judged),

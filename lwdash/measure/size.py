@@ -17,7 +17,7 @@ def gzip_bytes(data: bytes) -> int:
 
 
 def value_counts(values: np.ndarray) -> np.ndarray:
-    """How often each distinct value occurs, int64; any shape, integer or float. −0.0 counts as 0.0."""
+    """Count of each distinct value, int64; any shape, integer or float. −0.0 counts as 0.0."""
     flat = np.ascontiguousarray(values).reshape(-1)
     if flat.dtype in (np.int8, np.uint8, np.bool_):
         counts = np.bincount(flat.view(np.uint8), minlength=256)
@@ -30,12 +30,12 @@ def value_counts(values: np.ndarray) -> np.ndarray:
 
 
 def distinct_values(tensor: Tensor) -> int:
-    """How many different values a stored tensor has, as they are stored: integers where the file has integers."""
+    """Number of different values in a stored tensor, in its stored type (integers for a quantized tensor)."""
     return len(value_counts(tensor.values()))
 
 
 def entropy_bits(counts: np.ndarray) -> float:
-    """−Σ pᵢ·log2 pᵢ over the distinct values, in bits a value: the floor for Huffman coding."""
+    """−Σ pᵢ·log2 pᵢ over the distinct values, in bits per value: the lower bound for Huffman coding."""
     total = counts.sum()
     if total == 0:
         return 0.0
@@ -44,7 +44,7 @@ def entropy_bits(counts: np.ndarray) -> float:
 
 
 def huffman_lengths(counts: Sequence[int] | np.ndarray) -> np.ndarray:
-    """Length in bits of each value's Huffman code, in the order of `counts`. A lone value gets one bit.
+    """Length in bits of each value's Huffman code, in the order of `counts`. A single value gets one bit.
 
     Two queues over sorted counts (van Leeuwen, 1976): linear after the sort.
     """
@@ -77,22 +77,22 @@ def huffman_bytes(values: np.ndarray) -> int:
     """Size of `values` Huffman-coded, code book included, in bytes.
 
     values: any shape, integer or float; equal values share a code.
-    The book costs 4 bytes a distinct value plus its code length (Deep Compression, arXiv 1510.00149, section
-    4).
+    The code book costs 4 bytes per distinct value plus its code length (Deep Compression, arXiv 1510.00149,
+    section 4).
     """
     return huffman_bytes_of_counts(value_counts(values))
 
 
 def huffman_bytes_of_counts(counts: np.ndarray) -> int:
-    """As `huffman_bytes`, from the number of occurrences of each distinct value."""
+    """Like `huffman_bytes`, computed from the count of each distinct value."""
     lengths = huffman_lengths(counts)
     bits = int((counts * lengths).sum()) + int((32 + lengths).sum())
     return -(-bits // 8)
 
 
 @dataclass(frozen=True)
-class Statistics:
-    """What one stored tensor, or several together, could be packed into."""
+class TensorStatistics:
+    """Compressibility of one stored tensor, or of several together."""
 
     values: int
     zeros: int
@@ -106,15 +106,16 @@ class Statistics:
         return self.zeros / self.values if self.values else None
 
 
-def tensor_statistics(tensor: Tensor) -> Statistics:
-    """Statistics of one stored tensor. Where a code does not pay, its Huffman size is the size as stored."""
+def tensor_statistics(tensor: Tensor) -> TensorStatistics:
+    """Statistics of one stored tensor. Where a code saves nothing, its Huffman size is the stored size."""
     values = tensor.values()
     counts = value_counts(values)
     entropy = entropy_bits(counts)
-    # Millions of distinct floats: the entropy floor and the bare book are more than the tensor, so spare the tree.
+    # With millions of distinct floats, the entropy bound plus the code book exceeds the tensor: skip building
+    # the tree.
     is_hopeless = entropy * values.size + 33 * len(counts) > 8 * tensor.stored_bytes
     coded = tensor.stored_bytes if is_hopeless else huffman_bytes_of_counts(counts)
-    return Statistics(
+    return TensorStatistics(
         values=values.size,
         zeros=int(np.count_nonzero(tensor.zeros())),
         distinct=len(counts),

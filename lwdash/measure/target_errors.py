@@ -1,4 +1,6 @@
-"""Errors of several numbers a row, each in its own spread: a mean over metres and volts is ruled by the larger unit."""
+"""Errors of several numbers per row, each relative to its own spread. Otherwise the target with the largest
+unit dominates the mean.
+"""
 
 from __future__ import annotations
 

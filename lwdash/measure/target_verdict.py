@@ -1,4 +1,4 @@
-"""Verdicts on numbers: target by target where there are labels, output by output where there are none."""
+"""Verdicts on numbers: target by target with labels, output by output without labels."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from lwdash.measure.verdict import (
 )
 
 MAX_COMPARED = 32
-"""More targets are one curve: their errors, each in its own spread, are compared together."""
+"""With more targets the row is a curve: errors, each relative to its own spread, are compared together."""
 
 
 def compare_targets(
     errors: np.ndarray, baseline_errors: np.ndarray, labels: np.ndarray, *, margin: float = MARGIN
 ) -> Verdict:
-    """Verdict on absolute errors (rows, targets), target by target: the worst one decides.
+    """Verdict on absolute errors (rows, targets), target by target. The worst one decides.
 
-    labels: (rows, targets). Each interval is widened for the number of targets (Bonferroni), so that many targets do not
-    make one of them look worse by chance. Numbers in the text count from 1.
+    labels: (rows, targets). Each interval is widened for the number of targets (Bonferroni), so that many
+    targets do not make one of them look worse by chance. Targets in the text are numbered from 1.
     """
     count = errors.shape[1]
     if count == 1:
@@ -37,13 +37,13 @@ def compare_targets(
     spreads = np.where(spreads > 0, spreads, 1.0)
     if count > MAX_COMPARED:
         ours, theirs = ((each / spreads).mean(axis=1) for each in (errors, baseline_errors))
-        figure = f"mean absolute error of {count} targets, each in its own standard deviation,"
-        return compare_errors(ours, theirs, figure=figure, margin=margin)
+        metric = f"mean absolute error of {count} targets, each in its own standard deviation,"
+        return compare_errors(ours, theirs, metric=metric, margin=margin)
     verdicts = [
         compare_errors(
             errors[:, k],
             baseline_errors[:, k],
-            figure=f"mean absolute error of target {k + 1} of {count}",
+            metric=f"mean absolute error of target {k + 1} of {count}",
             margin=margin,
             comparisons=count,
         )
@@ -54,20 +54,24 @@ def compare_targets(
         chosen = [k for k, verdict in enumerate(verdicts) if verdict.verdict == kind]
         if chosen:
             if kind == EQUIVALENT and any(v.verdict == BETTER for v in verdicts):
-                continue  # none is worse, and one is better
+                continue  # no target is worse, and at least one is better
             return verdicts[max(chosen, key=lambda k: changes[k])]
     raise AssertionError("a verdict is one of the four")
 
 
 def compare_numbers_without_labels(output: OutputFidelity, rows: int, *, margin: float = MARGIN) -> Verdict:
-    """Verdict where only the original's numbers are known: the difference as a share of what they vary by over the rows."""
+    """Verdict without labels, from the original's numbers: the difference as a share of their variation over
+    the rows.
+    """
     decibels = output.variation_sqnr_db
     if output.largest_difference == 0:
         return Verdict(
-            EQUIVALENT, f"Equivalent: the original's numbers in all of {rows:,} rows.", margin=margin
+            EQUIVALENT,
+            f"Equivalent: the same numbers as the original in all of {rows:,} rows.",
+            margin=margin,
         )
     if decibels is None:
-        text = f"Cannot tell without labels: the numbers of the original do not vary over {rows:,} rows."
+        text = f"Not significant without labels: the numbers of the original do not vary over {rows:,} rows."
         return Verdict(CANNOT_TELL, text, margin=margin)
     share = 10 ** (-decibels / 20)
     which = (
@@ -76,18 +80,18 @@ def compare_numbers_without_labels(output: OutputFidelity, rows: int, *, margin:
         else (f"{numbers([output.worst_target])} of the output, the worst, differs")
     )
     differs = (
-        f"{which} from the original's by {100 * share:.3g} % of what the original varies by from row to row "
+        f"{which} from the original's by {100 * share:.3g} % of the original's variation between rows "
         f"({decibels:.1f} dB, {rows:,} rows)"
     )
     if output.is_lost:
         return Verdict(WORSE, f"Worse: {differs}.", margin=margin)
     if share <= margin:
         return Verdict(EQUIVALENT, f"Equivalent: {differs}.", margin=margin)
-    return Verdict(CANNOT_TELL, f"Cannot tell without labels: {differs}.", margin=margin)
+    return Verdict(CANNOT_TELL, f"Not significant without labels: {differs}.", margin=margin)
 
 
 def with_lost_outputs(verdict: Verdict, outputs: Sequence[OutputFidelity]) -> Verdict:
-    """`verdict`, or worse where an output became one constant that the original's is not."""
+    """`verdict`, or WORSE where an output became constant but varies in the original."""
     lost = [output for output in outputs if output.is_constant]
     if not lost or verdict.verdict == WORSE:
         return verdict

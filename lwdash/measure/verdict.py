@@ -1,9 +1,9 @@
 """The verdict on a difference to the baseline: better, worse, equivalent, or not significant.
 
-Both models saw the same rows, so the comparison is paired. Rows right or wrong: exact McNemar test (McNemar,
-1947) and Tango's score interval (Statistics in Medicine 17, 1998) widened by half a row on each side. Errors:
-symmetric bootstrap-t (Hall, JRSS B 50, 1988). Both are chosen to err towards "cannot tell": enumerated over
-10 to 300 rows, the interval covers in at least 95 %, where Tango's own falls to 93 % in places.
+Both models see the same rows, so the comparison is paired. For rows right or wrong: exact McNemar test
+(McNemar, 1947) and Tango's score interval (Statistics in Medicine 17, 1998), widened by half a row on each
+side. For errors: symmetric bootstrap-t (Hall, JRSS B 50, 1988). Both are conservative. Enumerated over 10 to
+300 rows, the interval's coverage is at least 95 %; Tango's own falls to 93 % in places.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _BOOTSTRAP_LEVEL = 0.97
 
 @dataclass(frozen=True)
 class Verdict:
-    """`difference` is the run's figure minus the baseline's, `interval` its 95 % interval, in the figure's
+    """`difference` is the run's value minus the baseline's; `interval` is its 95 % interval, in the metric's
     unit.
 
-    smallest_drop: the smallest loss that these rows could have shown as real; None where no loss could be
-    shown.
+    smallest_drop: the smallest loss that would be significant with these rows; None where no loss could be
+    significant.
     """
 
     verdict: str
@@ -84,7 +84,9 @@ def paired_interval(lost: int, gained: int, rows: int) -> tuple[float, float]:
 
 
 def smallest_provable_drop(gained: int, rows: int) -> float | None:
-    """Smallest net share of lost rows that McNemar would call real while `gained` flip the other way."""
+    """Smallest net share of lost rows that is significant by McNemar's test while `gained` rows flip the
+    other way.
+    """
     low, high = gained + 1, rows - gained
     if high < low or mcnemar_p(high, gained) > _LEVEL:
         return None
@@ -95,10 +97,11 @@ def smallest_provable_drop(gained: int, rows: int) -> float | None:
 
 
 def compare_right_rows(right: np.ndarray, baseline_right: np.ndarray, *, margin: float = MARGIN) -> Verdict:
-    """Verdict on accuracy. right, baseline_right: (rows,) bool, whether each model got the row right.
+    """Verdict on accuracy. right, baseline_right: (rows,) bool, True where the model is right on the row.
 
-    Where McNemar's test finds no difference the interval reaches to 0: the exact test asks for more than the score
-    interval does, at 5 lost and none gained for example, and the two must not contradict each other.
+    Where McNemar's test finds no difference, the interval is extended to 0. The exact test needs more
+    evidence than the score interval (for example at 5 lost and none gained), and the two must not contradict
+    each other.
     """
     right, baseline_right = np.asarray(right, bool), np.asarray(baseline_right, bool)
     rows = len(right)
@@ -120,19 +123,18 @@ def compare_right_rows(right: np.ndarray, baseline_right: np.ndarray, *, margin:
         word = "rose" if difference > 0 else "fell"
         text = (
             f"{verdict.capitalize()}: accuracy {word} by {100 * abs(difference):.1f} percentage points "
-            f"({inside}); "
-            f"{flips} of {rows:,}, which chance gives {_chance(p_value)}."
+            f"({inside}); {flips} of {rows:,}, which happens by chance {_chance(p_value)}."
         )
     else:
         verdict = CANNOT_TELL
         could = (
-            f"a drop of {100 * smallest:.1f} points or more would have shown"
+            f"a drop of {100 * smallest:.1f} points or more would have been significant"
             if smallest is not None
-            else "no drop, however large, would have shown"
+            else "no drop of any size would have been significant"
         )
         text = (
-            f"Cannot tell: accuracy changed by {_points(difference)} points ({inside}); {flips} of {rows:,}. "
-            f"With these rows {could}; more evaluation rows would tell more."
+            f"Not significant: accuracy changed by {_points(difference)} points ({inside}); {flips} of "
+            f"{rows:,}. With these rows {could}. Add evaluation rows for a clearer result."
         )
     return Verdict(verdict, text, difference, interval, p_value, margin, smallest, lost, gained)
 
@@ -140,9 +142,9 @@ def compare_right_rows(right: np.ndarray, baseline_right: np.ndarray, *, margin:
 def bootstrap_interval(
     differences: np.ndarray, *, seed: int = 0, comparisons: int = 1
 ) -> tuple[float, float]:
-    """Interval of the mean of paired differences (rows,): symmetric bootstrap-t, at least 95 % coverage.
+    """Interval of the mean of paired differences (rows,): symmetric bootstrap-t, coverage at least 95 %.
 
-    comparisons: of how many intervals all shall hold the means at once, in 95 % (Bonferroni).
+    comparisons: number of intervals that must hold at once with 95 % probability (Bonferroni).
     """
     count = len(differences)
     mean = float(differences.mean())
@@ -164,7 +166,7 @@ def compare_errors(
     errors: np.ndarray,
     baseline_errors: np.ndarray,
     *,
-    figure: str = "mean absolute error",
+    metric: str = "mean absolute error",
     margin: float = MARGIN,
     comparisons: int = 1,
 ) -> Verdict:
@@ -176,12 +178,12 @@ def compare_errors(
     rows, base = len(differences), float(np.mean(baseline_errors))
     difference = float(differences.mean())
     if rows < 5:
-        text = f"Cannot tell: {_rows(rows)} are too few to compare the {figure}; at least 5 are needed."
+        text = f"Not significant: {_rows(rows)} are too few to compare the {metric}; at least 5 are needed."
         return Verdict(CANNOT_TELL, text, difference, margin=margin)
     low, high = bootstrap_interval(differences, comparisons=comparisons)
     allowed = margin * base
     inside = f"95 % interval {low:+.3g} to {high:+.3g}, {rows:,} rows"
-    change = f"the {figure} changed from {base:.4g} by {difference:+.3g} ({inside})"
+    change = f"the {metric} changed from {base:.4g} by {difference:+.3g} ({inside})"
     if (-allowed < low and high < allowed) or (low == high == 0):
         verdict, text = EQUIVALENT, f"Equivalent: {change}, inside the margin of ±{100 * margin:g} % of it."
     elif low > 0 or high < 0:
@@ -190,41 +192,52 @@ def compare_errors(
     else:
         verdict = CANNOT_TELL
         text = (
-            f"Cannot tell: {change}. With these rows an increase of {(high - low) / 2:.3g} would have shown."
+            f"Not significant: {change}. With these rows an increase of {(high - low) / 2:.3g} would "
+            "have been significant."
         )
     return Verdict(verdict, text, difference, (low, high), None, margin, (high - low) / 2)
 
 
 def compare_without_labels(
-    agreeing: int, rows: int, *, margin: float = MARGIN, answers: tuple[int, int] | None = None
+    agreeing: int, rows: int, *, margin: float = MARGIN, single: tuple[int, int] | None = None
 ) -> Verdict:
-    """Verdict where only the original's answers are known: accuracy changes by no more than they differ.
+    """Verdict without labels, from the original's classes: accuracy changes by at most the share of rows that
+    differ.
 
-    agreeing: rows in which all answers are the original's. answers: (agreeing, all) single answers where a row has several.
+    agreeing: rows whose outputs all equal the original's. single: (agreeing, all) single outputs where a row
+    has several.
     """
     from lwdash.measure.accuracy import wilson_interval
 
     low, high = wilson_interval(agreeing, rows)
-    whole = "the original's class" if answers is None else "all of the original's answers"
+    whole = "the original's class" if single is None else "all of the original's classes"
     same = (
-        f"it gives {whole} on {agreeing:,} of {rows:,} rows "
-        f"(95 % interval {100 * low:.1f} % to {100 * high:.1f} %)"
+        f"the model gives {whole} on {agreeing:,} of {rows:,} rows (95 % interval {100 * low:.1f} % to "
+        f"{100 * high:.1f} %)"
     )
-    if answers is not None:
+    if single is not None:
         same += (
-            f"; of the {answers[1]:,} single answers, {answers[1] // rows} a row, {100 * answers[0] / answers[1]:.1f} % are "
-            "the original's, which is the agreement"
+            f"; of the {single[1]:,} single outputs, {single[1] // rows} per row, "
+            f"{100 * single[0] / single[1]:.1f} % equal the original's (the agreement)"
         )
     if 1 - low <= margin:
-        text = f"Equivalent: {same}, so accuracy cannot have changed by more than {100 * margin:g} points."
+        text = f"Equivalent: {same}, so accuracy changed by at most {100 * margin:g} points."
         return Verdict(EQUIVALENT, text, margin=margin)
-    return Verdict(CANNOT_TELL, f"Cannot tell without labels: {same}.", margin=margin)
+    return Verdict(CANNOT_TELL, f"Not significant without labels: {same}.", margin=margin)
 
 
 def same_file(rows: int, *, margin: float = MARGIN) -> Verdict:
-    """The run is the baseline, byte for byte."""
+    """Verdict for a run that equals the baseline byte for byte."""
     return Verdict(
-        EQUIVALENT, "Equivalent: the very file of the baseline.", 0.0, (0.0, 0.0), 1.0, margin, None, 0, 0
+        EQUIVALENT,
+        "Equivalent: the file is identical to the baseline.",
+        0.0,
+        (0.0, 0.0),
+        1.0,
+        margin,
+        None,
+        0,
+        0,
     )
 
 

@@ -1,6 +1,6 @@
-"""Metrics of a .tflite's operators: their units, how they add up over a layer, and their colours."""
+"""Metrics of a .tflite's operators: units, colours, and how operators combine into the value of a layer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -8,15 +8,15 @@ import pandas as pd
 
 SUM: Final = "sum"
 MEAN: Final = "mean"
-LEAST: Final = "least"
-Joined = Literal["sum", "mean", "least"]
+MIN: Final = "min"
+Joined = Literal["sum", "mean", "min"]
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A column of the operators as measured. `factor` turns the stored unit into the shown one.
+    """A measured column of the operators. Stored value × `factor` = shown value.
 
-    joined: what a layer of several operators has: their sum, their mean by parameters, or the least of them.
+    joined: how the operators of one layer are combined: sum, mean weighted by parameters, or minimum.
     """
 
     column: str
@@ -32,7 +32,7 @@ class Quantity:
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
     def of(self, row: Mapping[str, Any]) -> float | None:
-        """The value of one operator in the shown unit; None where it was not measured or has no meaning."""
+        """The value of one operator in the shown unit; None where it was not measured or is not defined."""
         value = row.get(self.column)
         if value is None or value != value:
             return None
@@ -54,25 +54,25 @@ QUANTITIES = {
             "bytes",
             "Bytes in the file",
             "B",
-            "All that belongs to a layer: weights, scales, names, its part of the graph.",
+            "All bytes that belong to a layer: weights, scales, names, and its part of the graph.",
         ),
         Quantity(
             "weight_bytes",
             "Weights",
             "B",
-            "What the weights take as stored, zeros and repeated values included.",
+            "Bytes of the weights as stored, zeros and repeated values included.",
         ),
         Quantity(
             "huffman_bytes",
             "Weights Huffman-coded",
             "B",
-            "What they would take coded by how often each value occurs, code book included.",
+            "Bytes of the weights in a Huffman code, code book included.",
         ),
         Quantity(
             "bits_per_weight",
             "Bits a weight",
             "bit",
-            "32 in float32, 16 in float16, 8 in int8; biases are counted in.",
+            "32 in float32, 16 in float16, 8 in int8. Biases are included.",
             MEAN,
             digits=1,
         ),
@@ -80,32 +80,35 @@ QUANTITIES = {
             "sparsity",
             "Zeros",
             "%",
-            "Weights that are exactly zero. A .tflite stores them all the same: look at gzip.",
+            (
+                "Weights that are exactly zero. A .tflite stores zeros at full size; the gzipped size "
+                "shows the gain."
+            ),
             MEAN,
             100.0,
             1,
         ),
         Quantity(
             "distinct_values",
-            "Distinct values",
+            "Distinct stored values",
             "",
-            "How many different weights there are: clustering makes them few.",
+            "Number of different weight values as stored: integers in a quantized kernel. Clustering reduces it.",
             MEAN,
         ),
         Quantity(
             "entropy_bits",
             "Entropy",
             "bit",
-            "Bits a weight would need at the least, by how often each value occurs.",
+            "Minimum bits per weight, computed from the frequency of each value.",
             MEAN,
             digits=2,
         ),
-        Quantity("macs", "Multiply-accumulates", "", "Multiplications with an addition in one inference."),
+        Quantity("macs", "Multiply-accumulates", "", "Multiply-accumulate operations of one inference."),
         Quantity(
             "time_share",
             "Share of the time",
             "%",
-            "Each operator cut out and timed on its own, in proportion.",
+            "Each operator is timed alone; this is its part of the sum.",
             SUM,
             100.0,
             1,
@@ -114,21 +117,40 @@ QUANTITIES = {
             "output_sqnr_db",
             "Output SQNR",
             "dB",
-            "How much stronger the signal is than what was added to it; 20 dB is one part noise to a hundred.",
-            LEAST,
+            "Ratio of the signal to the error. At 20 dB, the error is 1 % of the signal's power.",
+            MIN,
             digits=1,
         ),
         Quantity(
             "weight_sqnr_db",
             "Weight SQNR",
             "dB",
-            "Weights against the baseline's: low means that few of the original's values are left.",
-            LEAST,
+            "Weights compared with the baseline's weights. A low value means large changes.",
+            MIN,
             digits=1,
+        ),
+        Quantity(
+            "alone_db",
+            "SQNR if quantized alone",
+            "dB",
+            "Layer sensitivity: only this layer of the float file is quantized. A low value means a sensitive layer.",
+            MIN,
+            digits=1,
+        ),
+        Quantity(
+            "gain_db",
+            "SQNR gained in float",
+            "dB",
+            "Layer sensitivity: all layers but this one are quantized. A high value means that it is worth keeping.",
+            MIN,
+            digits=1,
+        ),
+        Quantity(
+            "cycles", "NPU cycles", "", "Estimate of Arm's compiler Vela for the first NPU of this run."
         ),
     )
 }
-"""By column, in the order in which pages offer them."""
+"""Quantities by column, in the order in which pages offer them."""
 
 SEQUENTIAL = (
     "#00224e",
@@ -142,9 +164,9 @@ SEQUENTIAL = (
     "#e1cc55",
     "#fee838",
 )
-"""Cividis: reads the same with every kind of colour vision, and in grey."""
+"""Cividis colours: readable with every kind of colour vision, and in greyscale."""
 LIGHT_FROM = 5
-"""From this step on, dark text reads better than white."""
+"""From this step on, dark text is more readable than white text."""
 NO_VALUE = "#c3ccd4"
 
 
@@ -156,14 +178,50 @@ def measured_quantities(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def by_layer(rows: Sequence[Mapping[str, Any]], quantity: Quantity) -> pd.Series:
-    """One value a Keras layer, in the order of the file; an operator without a layer goes by its own name."""
-    values: dict[str, list[tuple[float, float]]] = {}
+    """One value per Keras layer, in file order. An operator without a layer is listed under its own name."""
+    layers: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
-        value = quantity.of(row)
-        if value is not None:
-            values.setdefault(layer_of(row), []).append((value, float(row.get("parameters") or 0)))
-    joined = {name: _join(found, quantity.joined) for name, found in values.items()}
-    return pd.Series(joined, dtype=float, name=quantity.title)
+        layers.setdefault(layer_of(row), []).append(row)
+    values = {name: joined_value(own, quantity) for name, own in layers.items()}
+    known = {name: value for name, value in values.items() if value is not None}
+    return pd.Series(known, dtype=float, name=quantity.title)
+
+
+def joined_value(rows: Iterable[Mapping[str, Any]], quantity: Quantity) -> float | None:
+    """The value of several operators together, in the shown unit; None where none of them has one."""
+    found = [(quantity.of(row), float(row.get("parameters") or 0)) for row in rows]
+    values = [(value, parameters) for value, parameters in found if value is not None]
+    return _join(values, quantity.joined) if values else None
+
+
+def with_layer_measurements(
+    rows: Sequence[Mapping[str, Any]],
+    targets: Mapping[str, Mapping[str, Any]],
+    sensitivity: Mapping[str, Any] | None,
+) -> list[dict[str, Any]]:
+    """The operators with what other measurements tell of them: `alone_db` and `gain_db` of their layers, `cycles`.
+
+    targets: results by name, of which the first with layers gives the cycles. sensitivity: the result of that
+    analysis. A target names its operators by the tensor that they write, and may split one into several.
+    """
+    cycles: dict[str, float] = {}
+    for layer in next((found["layers"] for found in targets.values() if found.get("layers")), ()):
+        if layer.get("cycles") is not None:
+            cycles[layer["name"]] = cycles.get(layer["name"], 0) + layer["cycles"]
+    layers = {layer["layer"]: layer for layer in (sensitivity or {}).get("layers", ())}
+    joined = []
+    for row in rows:
+        own = layers.get(layer_of(row), {})
+        alone = (own.get("alone") or {}).get("sqnr_db")
+        joined.append(
+            {
+                **row,
+                "cycles": cycles.get(row.get("name") or ""),
+                "alone_db": alone,
+                "gain_db": own.get("gain_db"),
+            }
+        )
+    return joined
 
 
 def layer_of(row: Mapping[str, Any]) -> str:
@@ -173,14 +231,14 @@ def layer_of(row: Mapping[str, Any]) -> str:
 def _join(found: Sequence[tuple[float, float]], how: Joined) -> float:
     if how == SUM:
         return sum(value for value, _ in found)
-    if how == LEAST:
+    if how == MIN:
         return min(value for value, _ in found)
     weight = sum(parameters for _, parameters in found)
     return sum(v * p for v, p in found) / weight if weight else sum(v for v, _ in found) / len(found)
 
 
 def colour_of(value: float | None, low: float, high: float) -> tuple[str, str]:
-    """(fill, text) for a value between `low` and `high`; grey for None."""
+    """(fill, text) colours for a value between `low` and `high`; grey for None."""
     if value is None:
         return NO_VALUE, "#17212b"
     share = 0.5 if high <= low else (value - low) / (high - low)

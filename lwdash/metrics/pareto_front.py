@@ -1,4 +1,4 @@
-"""The Pareto front: what nothing beats in both of two quantities."""
+"""The Pareto front: points that no other point beats in both quantities."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 def pareto(
     x: Sequence[float], y: Sequence[float], *, is_more_x_better: bool, is_more_y_better: bool
 ) -> list[bool]:
-    """For each point, whether no other is at least as good in both and better in one of the two."""
+    """Boolean per point: True if no other point is at least as good in both and better in one of the two."""
     pairs = [
         (-a if is_more_x_better else a, b if is_more_y_better else -b) for a, b in zip(x, y, strict=True)
     ]

@@ -1,1 +1,1 @@
-"""Post-training quantization: quantizers, ranges, what a file computes in, and its audit."""
+"""Post-training quantization: quantizers, ranges, formats read back from a file, and its audit."""

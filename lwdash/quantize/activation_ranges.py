@@ -1,9 +1,9 @@
-"""The ranges of activations, seen on calibration rows: what a static quantization is scaled by."""
+"""The ranges of activations, measured on calibration rows. They determine the scales of a static quantization."""
 
 import contextlib
 import hashlib
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -11,54 +11,51 @@ import numpy as np
 
 from lwdash.contract import Rows
 from lwdash.errors import ConversionFailed
-from lwdash.quantize.input_types import rows_as_taken
+from lwdash.quantize.input_types import rows_in_file_types
 from lwdash.quantize.narrow_ranges import usable_ranges
 from lwdash.quantize.read_back import shape_of
 from lwdash.tflite.flatbuffer import read_model, text
 from lwdash.tflite.rewrites.padding_constants import BELOW, LARGEST, padded_activations
 
 Ranges = Mapping[str, Mapping[str, Any]]
-"""Tensor name → what litert-quantizer calls its quantization statistics: "min", "max", and "hessian" for GPTQ."""
+"""Tensor name → litert-quantizer's quantization statistics: "min" and "max"."""
 
 HOW = {
-    "minmax": "from the smallest to the largest value seen",
+    "minmax": "from the smallest to the largest value",
     "percentile": "without the outermost 0.01 % on each side",
-    "mse": "where the squared error of rounding and clipping together is least",
+    "mse": "the range with the least squared error of rounding and clipping together",
 }
 PERCENTILE = 99.99
 BINS = 2048
 LEVELS = 256
 SHARES = np.linspace(0.2, 1.0, 81)
-"""How much of each side of a range the search for the least error keeps."""
+"""Shares of each side of a range that the search for the least error tries."""
 
 
-def activation_ranges(data: bytes, rows: Rows, how: str, *, products_of: Collection[str] = ()) -> Ranges:
+def activation_ranges(data: bytes, rows: Rows, how: str) -> Ranges:
     """The range of every activation of a float .tflite over all of `rows`, `how` as in HOW.
 
-    products_of: tensors whose second moments are kept too, 2/n·XᵀX over their last axis, which GPTQ needs.
-    The work of the last few calls is kept: a sweep of recipes calibrates once. Raises ConversionFailed.
+    The results of the last few calls are cached: a sweep of recipes calibrates once. Raises ConversionFailed.
     """
-    watched = _Watched(data, rows)
+    watched = Watched(data, rows)
     limits = _limits(watched)
     if how != "minmax":
         limits = {name: _clipped(counts, *limits[name], how) for name, counts in _counts(watched).items()}
     limits = usable_ranges(watched.model, limits)
-    products = _products(watched, tuple(sorted(products_of))) if products_of else {}
     return {
         name: {
             "min": np.full(watched.shapes[name], low, np.float32),
             "max": np.full(watched.shapes[name], high, np.float32),
-            **({"hessian": products[name].copy(), "num_samples": watched.count} if name in products else {}),
         }
         for name, (low, high) in limits.items()
     }
 
 
-class _Watched:
-    """A file and rows to run through it; equal when both are, so that what was seen can be kept."""
+class Watched:
+    """A file with the rows to run through it; equal when both are equal, so that results can be cached."""
 
     def __init__(self, data: bytes, rows: Rows):
-        self.data, self.rows = data, rows_as_taken(data, rows)
+        self.data, self.rows = data, rows_in_file_types(data, rows)
         rows = self.rows
         self.count = len(next(iter(rows.values())))
         self.model = read_model(data)
@@ -77,15 +74,15 @@ class _Watched:
         return hash(self.key)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Watched) and self.key == other.key
+        return isinstance(other, Watched) and self.key == other.key
 
     def run(self) -> Iterator[Any]:
-        """The interpreter after each row, every tensor still in place."""
+        """Yield the interpreter after each row, with all tensors readable."""
         from ai_edge_litert.interpreter import Interpreter
 
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that keeping every tensor takes memory
+                warnings.simplefilter("ignore")  # keeping every tensor takes memory
                 interpreter = Interpreter(
                     model_content=self.data, num_threads=1, experimental_preserve_all_tensors=True
                 )
@@ -97,13 +94,11 @@ class _Watched:
                 interpreter.invoke()
                 yield interpreter
         except (RuntimeError, ValueError, KeyError) as error:
-            raise ConversionFailed(
-                f"the calibration rows do not run through the float .tflite: {error}"
-            ) from error
+            raise ConversionFailed(f"the float .tflite cannot run the calibration rows: {error}") from error
 
 
 def _activations(model: Any) -> list[int]:
-    """Tensors of the first subgraph that hold float values while running."""
+    """Tensors of the first subgraph that hold float values at run time."""
     from ai_edge_litert import schema_py_generated as schema
 
     graph = model.subgraphs[0]
@@ -116,7 +111,7 @@ def _activations(model: Any) -> list[int]:
 
 
 @lru_cache(maxsize=4)
-def _limits(watched: _Watched) -> dict[str, tuple[float, float]]:
+def _limits(watched: Watched) -> dict[str, tuple[float, float]]:
     """Tensor name → (smallest, largest) value over all rows; without tensors that LiteRT does not keep."""
     low: dict[int, float] = {}
     high: dict[int, float] = {}
@@ -140,7 +135,7 @@ def _limits(watched: _Watched) -> dict[str, tuple[float, float]]:
 
 
 def _readable(interpreter: Any, indices: Sequence[int]) -> list[int]:
-    """Those of the tensors that can be read after a run: what only passes between loops has no data."""
+    """The tensors that can be read after a run: values that only pass between loops have no data."""
     readable = []
     for index in indices:
         with contextlib.suppress(ValueError):
@@ -150,8 +145,8 @@ def _readable(interpreter: Any, indices: Sequence[int]) -> list[int]:
 
 
 @lru_cache(maxsize=4)
-def _counts(watched: _Watched) -> dict[str, np.ndarray]:
-    """Tensor name → how many values fall in each of BINS equal parts of its range."""
+def _counts(watched: Watched) -> dict[str, np.ndarray]:
+    """Tensor name → number of values in each of BINS equal parts of its range."""
     limits = _limits(watched)
     indices = {name: watched.names.index(name) for name in limits}
     counts = {name: np.zeros(BINS, np.int64) for name in limits}
@@ -161,33 +156,14 @@ def _counts(watched: _Watched) -> dict[str, np.ndarray]:
     return counts
 
 
-@lru_cache(maxsize=1)
-def _products(watched: _Watched, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Tensor name → 2/n·XᵀX, X the (n, last axis) values over all rows (GPTQ, arXiv 2210.17323, section 3)."""
-    indices = {name: watched.names.index(name) for name in names}
-    widths = {name: shape_of(watched.graph.tensors[index])[-1] for name, index in indices.items()}
-    sums = {name: np.zeros((width, width), np.float64) for name, width in widths.items()}
-    waiting: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    seen = dict.fromkeys(names, 0)
-    for number, interpreter in enumerate(watched.run(), start=1):
-        for name, index in indices.items():
-            waiting[name].append(interpreter.get_tensor(index).reshape(-1, widths[name]))
-            if number % 64 == 0 or number == watched.count:
-                values = np.concatenate(waiting[name])
-                sums[name] += values.T @ values
-                seen[name] += len(values)
-                waiting[name].clear()
-    return {name: (2.0 / seen[name] * total).astype(np.float32) for name, total in sums.items()}
-
-
 def _wide(limits: tuple[float, float]) -> tuple[float, float]:
-    """A range that a histogram can cut: never of width 0."""
+    """A range with a width above 0, so that a histogram can divide it."""
     low, high = limits
     return (low, high) if high > low else (low - 0.5, low + 0.5)
 
 
 def _clipped(counts: np.ndarray, low: float, high: float, how: str) -> tuple[float, float]:
-    """The part of the range from `low` to `high` that `how` keeps; zero is always inside."""
+    """The part of the range from `low` to `high` that `how` keeps; it always includes zero."""
     if high <= low:
         return low, high
     edges = np.linspace(low, high, BINS + 1)
@@ -208,7 +184,7 @@ def _clipped(counts: np.ndarray, low: float, high: float, how: str) -> tuple[flo
 
 
 def _error(values: np.ndarray, counts: np.ndarray, low: float, high: float) -> float:
-    """The sum of squared errors of `values`, `counts` times each, rounded to LEVELS steps from `low` to `high`."""
+    """The sum of squared errors of `values`, weighted by `counts`, when rounded to LEVELS steps from `low` to `high`."""
     step = (high - low) / (LEVELS - 1)
     if step <= 0:
         return np.inf

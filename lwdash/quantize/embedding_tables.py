@@ -1,4 +1,4 @@
-"""Embedding tables in 8 bits: GATHER with a constant table, of which litert-quantizer has no form with float outputs."""
+"""Embedding tables in 8 bits: GATHER with a constant table. litert-quantizer has no such form with float outputs."""
 
 from collections.abc import Collection
 from typing import Any
@@ -12,14 +12,15 @@ from lwdash.tflite.operator_codes import kind_of, operator_code
 
 LARGEST = 127
 SMALLEST = 1e-30
-"""A table of zeros needs a scale too."""
+"""A table of zeros also needs a scale."""
 
 
 def quantize_tables(model: Any, scopes: Collection[str]) -> int:
-    """Stores the float tables that GATHER operators of `scopes` (see `Computed.scope`) read as int8; returns how many.
+    """Store the float tables read by GATHER operators of `scopes` (see `Computed.scope`) as int8; return
+    their number.
 
-    One scale a table. The rows that are picked become floats behind the GATHER. A table that another operator reads too
-    stays as it is.
+    One scale per table. The selected rows become floats after the GATHER. A table that another operator also
+    reads stays unchanged.
     """
     wanted = set(scopes)
     graph = model.subgraphs[0]
@@ -42,7 +43,7 @@ def quantize_tables(model: Any, scopes: Collection[str]) -> int:
 
 
 def store_as_int8(model: Any, tensor: Any) -> np.float32:
-    """Makes a stored float32 tensor symmetric int8 with one scale, which is returned."""
+    """Convert a stored float32 tensor to symmetric int8 with one scale, which is returned."""
     from ai_edge_litert import schema_py_generated as schema
 
     values = np.frombuffer(np.asarray(model.buffers[tensor.buffer].data, np.uint8).tobytes(), np.float32)
@@ -54,7 +55,7 @@ def store_as_int8(model: Any, tensor: Any) -> np.float32:
 
 
 def is_stored_float(model: Any, tensor: Any) -> bool:
-    """Whether it holds float32 weights of two axes and more."""
+    """True if it holds float32 weights of two or more axes."""
     from ai_edge_litert import schema_py_generated as schema
 
     data = model.buffers[tensor.buffer].data

@@ -1,9 +1,10 @@
-"""The format in which each operator's weights are stored, so that LiteRT's fast kernels (XNNPACK) take the operator.
+"""The storage format of each operator's weights, chosen so that LiteRT's fast kernels (XNNPACK) run the
+operator.
 
-XNNPACK has no kernel for depthwise convolutions with quantized weights and float activations, none for 4-bit weights but
-FULLY_CONNECTED with activations quantized while running, and some of its kernels lose more time quantizing activations than
-they save. An operator that it does not take runs on a built-in kernel and cuts the graph. docs/measurements.md has the
-measurements behind every limit here.
+XNNPACK has no kernel for depthwise convolutions with quantized weights and float activations. Its only kernel
+for 4-bit weights is FULLY_CONNECTED with dynamic activations. Some of its kernels lose more time quantizing
+activations than they save. An unsupported operator runs on a built-in kernel and splits the graph.
+docs/measurements.md has the measurements behind every limit here.
 """
 
 from collections import Counter, defaultdict
@@ -15,43 +16,47 @@ from lwdash.quantize.number_formats import FORMATS, Format, can_have
 from lwdash.quantize.read_back import Computed
 
 MIN_VALUES = 1024
-"""A kernel of fewer values is kept in 16-bit floats: 8 bits would save less than a kilobyte, and cost 3 to 15 dB."""
+"""A kernel with fewer values is stored in 16-bit floats: 8 bits would save less than a kilobyte, and cost 3 to 15 dB."""
 MAX_SMALL_SHARE = 0.2
-"""Share of all kernel values that such kernels may have together: a file of small kernels is about bytes."""
+"""Maximum share of all kernel values in such kernels together: in a file of small kernels, bytes matter more."""
 MIN_POINTWISE_VALUES = 5000
-"""Products a position from which 8-bit products save the 50 ns that quantizing one position's activations costs."""
+"""Minimum products per position for 8-bit products to save the 50 ns of quantizing one position's activations."""
 MIN_CHANNELS = 8
 MIN_FEW_CHANNELS, MIN_FEW_PRODUCTS = 3, 32
-"""A kernel over fewer input channels than MIN_CHANNELS pays from this many channels and products an output."""
+"""Minimum channels and products per output for a kernel with fewer input channels than MIN_CHANNELS to save time."""
 MAX_GROWTH = 0.08
-"""Share of its bytes by which a 4-bit file may grow so that it runs faster."""
+"""Share of its bytes by which a 4-bit file may grow in order to run faster."""
 SPATIAL_NS_PER_PRODUCT = 0.03
 POINTWISE_NS_PER_POSITION, POINTWISE_NS_SAVED_PER_PRODUCT = 48.0, 0.0095
 UNPACKED_NS_PER_PRODUCT = 0.1
-"""What 4-bit weights cost against 8-bit ones: on a built-in kernel, as FULLY_CONNECTED, and unpacked while running."""
+"""Time of 4-bit weights compared with 8-bit weights: on a built-in kernel, as FULLY_CONNECTED, and unpacked
+at run time.
+"""
 DEQUANTIZE_BYTES = 100
-"""An operator and a tensor more in the file."""
+"""Bytes of one more operator and tensor in the file."""
 FOUR_BITS = ("dynamic4", "weight_only4")
 
 
 @dataclass(frozen=True)
-class Stored:
-    """What one operator gets. as_product: a 1 × 1 convolution to be written as FULLY_CONNECTED. reason: why it is not what
-    was asked for, empty where it is."""
+class StoredOperator:
+    """Storage of one operator. as_product: write a 1 × 1 convolution as FULLY_CONNECTED. reason: why it
+    differs from the requested format, empty if it does not.
+    """
 
     format: Format
     as_product: bool = False
     reason: str = ""
 
 
-def fitted(operators: Sequence[Computed], asked: Sequence[Format], size_bytes: int) -> list[Stored]:
-    """The storage of every operator of a float file, `asked` being the format that the recipe wants of each.
+def fitted(operators: Sequence[Computed], asked: Sequence[Format], size_bytes: int) -> list[StoredOperator]:
+    """The storage of every operator of a float file; `asked` is the recipe's format for each.
 
     size_bytes: of the float file.
-    Formats with integer activations, `float16` and `weight_only` stay as they are. Operators that share a kernel get the
-    same. Within MAX_GROWTH, 4-bit kernels that cost most time for their bytes get 8 bits.
+    Formats with integer activations, `float16` and `weight_only` stay unchanged. Operators that share a
+    kernel get the same storage. Within MAX_GROWTH, the 4-bit kernels with the highest time per byte get 8
+    bits.
     """
-    found = [Stored(format) for format in asked]
+    found = [StoredOperator(format) for format in asked]
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
     readers = Counter(operator.kernel for operator in operators)
     for index, (operator, format) in enumerate(zip(operators, asked, strict=True)):
@@ -68,10 +73,10 @@ def fitted(operators: Sequence[Computed], asked: Sequence[Format], size_bytes: i
     return found
 
 
-def reported(operators: Sequence[Computed], stored: Sequence[Stored]) -> tuple[Skipped, ...]:
-    """The operators that get another format than was asked for, each with the reason."""
+def reported(operators: Sequence[Computed], stored: Sequence[StoredOperator]) -> tuple[Skipped, ...]:
+    """The operators whose format differs from the requested one, each with the reason."""
     return tuple(
-        Skipped(operator.layer, f"{operator.kind} gets {one.format.words}: {one.reason}")
+        Skipped(operator.layer, f"{operator.kind} gets {one.format.description}: {one.reason}")
         for operator, one in zip(operators, stored, strict=True)
         if one.reason
     )
@@ -84,10 +89,10 @@ def _has_few_small(operators: Sequence[Computed], groups: Mapping[tuple[str, str
 
 def _storage(
     uses: Sequence[Computed], format: Format, small: str, has_room: bool, *, is_whole: bool
-) -> Stored:
-    """small: the format of kernels below MIN_VALUES in `dynamic`. has_room: a 4-bit kernel is to get 8 bits.
+) -> StoredOperator:
+    """small: the format of kernels below MIN_VALUES in `dynamic`. has_room: a 4-bit kernel gets 8 bits.
 
-    is_whole: no operator with another format reads this kernel too.
+    is_whole: no operator with another format also reads this kernel.
     """
     first = uses[0]
     if format.name == "dynamic" and can_have(first.kind, format):
@@ -95,42 +100,43 @@ def _storage(
     if format.name == "dynamic4":
         if not can_have(first.kind, format):
             eight = FORMATS["dynamic"]
-            return _in_eight_bits(uses) if can_have(first.kind, eight) else Stored(format)
+            return _in_eight_bits(uses) if can_have(first.kind, eight) else StoredOperator(format)
         if has_room:
             return _with_room(_in_eight_bits(uses))
-        return Stored(format, as_product=is_whole and all(u.is_pointwise for u in uses))
+        return StoredOperator(format, as_product=is_whole and all(u.is_pointwise for u in uses))
     if format.name == "weight_only4" and has_room:
-        return _with_room(Stored(FORMATS["weight_only"]))
-    return Stored(format)
+        return _with_room(StoredOperator(FORMATS["weight_only"]))
+    return StoredOperator(format)
 
 
-def _with_room(stored: Stored) -> Stored:
-    reason = "LiteRT runs it slower with 4-bit weights, and 8 bits cost few bytes here"
-    return Stored(stored.format, reason=reason)
+def _with_room(stored: StoredOperator) -> StoredOperator:
+    reason = "LiteRT runs it slower with 4-bit weights, and 8 bits add few bytes here"
+    return StoredOperator(stored.format, reason=reason)
 
 
-def _in_eight_bits(uses: Sequence[Computed], small: str = "weight_only") -> Stored:
-    """dynamic where it is the faster one, else weights that are unpacked when the file is loaded."""
+def _in_eight_bits(uses: Sequence[Computed], small: str = "weight_only") -> StoredOperator:
+    """dynamic if that is faster; otherwise weights that are unpacked when the file is loaded."""
     first = uses[0]
     if first.values < MIN_VALUES:
         reason = (
             f"its kernel has fewer than {MIN_VALUES:,} values, so 8 bits would save little and cost accuracy"
         )
         if small == "float16" and can_have(first.kind, FORMATS[small]):
-            return Stored(FORMATS[small], reason=reason)
+            return StoredOperator(FORMATS[small], reason=reason)
         reason = (
-            f"its kernel has fewer than {MIN_VALUES:,} values, too few to save time by quantized activations"
+            f"its kernel has fewer than {MIN_VALUES:,} values, too few to save time with quantized "
+            "activations"
         )
-        return Stored(FORMATS["weight_only"], reason=reason)
+        return StoredOperator(FORMATS["weight_only"], reason=reason)
     reason = _slower_quantized(uses)
-    return Stored(FORMATS["weight_only" if reason else "dynamic"], reason=reason)
+    return StoredOperator(FORMATS["weight_only" if reason else "dynamic"], reason=reason)
 
 
 def _slower_quantized(uses: Sequence[Computed]) -> str:
-    """Why floats are faster than quantizing activations while running; empty where they are not."""
+    """Reason why floats are faster than dynamic quantization of activations; empty if they are not."""
     first = uses[0]
     if first.kind == "DEPTHWISE_CONV_2D":
-        return "LiteRT has no fast kernel of it with quantized activations"
+        return "LiteRT has no fast kernel for it with quantized activations"
     if first.kind == "FULLY_CONNECTED" or all(u.is_pointwise for u in uses):
         if first.values < MIN_POINTWISE_VALUES and max(u.positions for u in uses) > 1:
             return f"with {first.values:,} weights, quantizing each position's activations costs more than it saves"
@@ -145,7 +151,7 @@ def _slower_quantized(uses: Sequence[Computed]) -> str:
 def _given_room(
     operators: Sequence[Computed], groups: Mapping[tuple[str, str], list[int]], size_bytes: int
 ) -> set[tuple[str, str]]:
-    """The 4-bit kernels that get 8 bits: those that save most time a byte, until MAX_GROWTH is used up."""
+    """The 4-bit kernels that get 8 bits: those that save most time per byte, until MAX_GROWTH is used up."""
     kernels = {key: operators[members[0]] for key, members in groups.items()}
     stored = sum(one.values * _bits(one.kind, FORMATS[name]) // 8 for (_, name), one in kernels.items())
     floats = 4 * sum(one.values for one in kernels.values())
@@ -168,7 +174,7 @@ def _given_room(
 
 
 def _four_bit_nanoseconds(uses: Sequence[Computed], name: str) -> float:
-    """About how much longer an inference takes than with 8-bit weights."""
+    """Approximate additional time of an inference compared with 8-bit weights."""
     values, positions = uses[0].values, sum(use.positions for use in uses)
     is_product = uses[0].kind == "FULLY_CONNECTED"
     if name == "weight_only4":

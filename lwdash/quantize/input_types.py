@@ -1,4 +1,4 @@
-"""Calibration rows in the number types that a .tflite takes, whatever the Keras model took."""
+"""Calibration rows in the number types of a .tflite's inputs, for Keras models with other types."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,10 +9,10 @@ from lwdash.contract import Rows
 from lwdash.tflite.flatbuffer import read_model, text
 
 
-def rows_as_taken(data: bytes, rows: Rows) -> dict[str, np.ndarray]:
+def rows_in_file_types(data: bytes, rows: Rows) -> dict[str, np.ndarray]:
     """`rows` by input name, each array (rows, *shape) in the type of that input in the float file `data`.
 
-    A model in float64 has a .tflite in float32. Names that the file does not have are left as they are.
+    A model in float64 has a .tflite in float32. Names that the file does not have stay unchanged.
     """
     types = _input_types(read_model(data))
     return {

@@ -1,6 +1,7 @@
-"""Scales of litert-quantizer without its floor: it takes every range narrower than 1e-9 for one of 1e-9.
+"""Scales of litert-quantizer without its lower limit: it treats every range narrower than 1e-9 as 1e-9.
 
-The kernels of a network that turns billions into units are that small, and rounded by such a scale they are zeros.
+The kernels of a network that scales billions down to units are that small. Rounded with such a scale they
+become zeros.
 """
 
 from functools import lru_cache, wraps
@@ -9,19 +10,19 @@ from typing import Any
 import numpy as np
 
 SMALLEST = 1e-24
-"""Below this the product of two scales is no longer a normal float32."""
+"""Below this the product of two scales is not a normal float32."""
 
 
 @lru_cache(maxsize=1)
 def scale_freely() -> None:
-    """Makes litert-quantizer choose scales alike for large and for small ranges, in this process."""
+    """Make litert-quantizer choose scales in the same way for large and for small ranges, in this process."""
     from litert_quantizer.algorithms.uniform_quantize import uniform_quantize_tensor as library
 
     chosen = library.tensor_zp_scale_from_min_max
 
     @wraps(chosen)
     def scaled(min_value: Any, max_value: Any, *arguments: Any, **named: Any) -> Any:
-        """The library's answer for the range enlarged by a power of two, and reduced again."""
+        """The library's result for the range enlarged by a power of two, reduced again."""
         clipping = arguments[3] if len(arguments) > 3 else named.get("clipping_values")
         is_blockwise = library.is_blockwise(arguments[2] if len(arguments) > 2 else named["granularity"])
         bound = np.maximum(np.abs(min_value), np.abs(max_value)).astype(np.float64)

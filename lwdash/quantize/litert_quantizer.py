@@ -13,57 +13,60 @@ from lwdash.quantize.embedding_tables import quantize_tables
 from lwdash.quantize.fast_kernels import MIN_VALUES, fitted, reported
 from lwdash.quantize.library_scales import scale_freely
 from lwdash.quantize.lstm_weights import WEIGHT_INPUTS, quantize_lstm_weights
-from lwdash.quantize.number_formats import FLOAT32, FORMATS, WEIGHT_OPERATORS, Format, Plan, can_have
+from lwdash.quantize.number_formats import (
+    FLOAT32,
+    FORMATS,
+    WEIGHT_OPERATORS,
+    Format,
+    QuantizationPlan,
+    can_have,
+)
 from lwdash.quantize.pointwise_convolutions import write_as_fully_connected
 from lwdash.quantize.read_back import Computed, computed, inner_scopes, left_undone
+from lwdash.quantize.rounded_file import OWN_ALGORITHMS, reads_rows, with_rounded_weights
+from lwdash.spread_rows import spread
 from lwdash.tflite.flatbuffer import read_model, write_model
 from lwdash.tflite.operator_codes import kind_of
 from lwdash.tflite.rewrites.bias_range import fit_biases
 from lwdash.tflite.rewrites.padding_constants import with_small_masks
 from lwdash.tflite.rewrites.unreachable_clamps import drop_unreachable_clamps
 from lwdash.tflite.rewrites.unused_outputs import complete_outputs
-from lwdash.training.spread_rows import spread
-
-WIDEST_GPTQ = 4096
-"""GPTQ keeps and inverts a matrix of inputs × inputs: 64 MB at this width."""
 
 
-def quantize(
-    data: bytes, plan: Plan, rows: Rows | None, ranges: str = "minmax", moments: Sequence[str] = ()
-) -> bytes:
+def quantize(data: bytes, plan: QuantizationPlan, rows: Rows | None, ranges: str = "minmax") -> bytes:
     """`data` quantized as planned; `rows` set the ranges of activations where the plan needs them.
 
-    ranges: how, as in `lwdash.quantize.activation_ranges.HOW`. The library's own calibration is a moving average over the
-    rows' ranges, which clips and forgets: on three small models it cost 3 to 18 dB of SQNR.
-    moments: tensors whose second moments GPTQ reads. Raises ConversionFailed with the library's reason.
+    ranges: method, as in `lwdash.quantize.activation_ranges.HOW`. The library's own calibration is a moving
+    average over the rows' ranges, which clips and forgets: on three small models it cost 3 to 18 dB of SQNR.
+    Raises ConversionFailed with the library's reason.
     """
     seen = None
     if needs_ranges(data, plan):
         if not rows:
             raise ConversionFailed("this quantization needs calibration rows, and there are none")
-        seen = activation_ranges(data, rows, ranges, products_of=moments)
+        seen = activation_ranges(data, rows, ranges)
     return quantize_in(data, plan, seen)
 
 
-def needs_ranges(data: bytes, plan: Plan) -> bool:
-    """Whether `plan` makes activations integers in `data`; what lies inside loops stays in float then."""
+def needs_ranges(data: bytes, plan: QuantizationPlan) -> bool:
+    """True if `plan` makes activations integers in `data`; operators inside loops stay in float then."""
     if plan.is_static and (inner := _read(data).inner_scopes):
         plan.add(FORMATS[FLOAT32], inner)
     return plan.needs_ranges
 
 
-def quantize_in(data: bytes, plan: Plan, seen: Ranges | None) -> bytes:
-    """`data` quantized as planned, after `needs_ranges` was asked, within ranges that are known."""
+def quantize_in(data: bytes, plan: QuantizationPlan, seen: Ranges | None) -> bytes:
+    """`data` quantized as planned with known ranges; call `needs_ranges` first."""
     from litert_quantizer import quantizer
 
     scale_freely()
     read = _read(data)
     source = read.static if plan.is_static else data
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         try:
             quantized = quantizer.Quantizer(bytearray(source), plan.recipe).quantize(seen).quantized_model
-        except Exception as error:  # bare ValueErrors, and runtime errors of the interpreter
+        except Exception as error:  # it raises bare ValueErrors, and runtime errors of the interpreter
             raise ConversionFailed(
                 f"litert-quantizer could not quantize this file: {str(error)[:500]}"
             ) from error
@@ -75,7 +78,7 @@ def quantize_in(data: bytes, plan: Plan, seen: Ranges | None) -> bytes:
 
 
 class _Read:
-    """What every quantization of a float file needs to know of it; reading one takes longer than asking."""
+    """Facts of a float file that every quantization needs; cached, because reading takes longer than using them."""
 
     def __init__(self, data: bytes):
         self.data = data
@@ -107,8 +110,10 @@ def quantized_throughout(
     ranges: str = "minmax",
     algorithm: str = "minmax",
 ) -> Packed:
-    """Every operator in one format; those that get another, and weights rounded otherwise, are listed as skipped."""
-    plan = Plan()
+    """Every operator in one format. Operators with another format, and weights with another rounding, are
+    listed as skipped.
+    """
+    plan = QuantizationPlan()
     plan.add(format, per_channel=per_channel)
     asked = [format] * len(computed(data))
     return quantized_as(data, plan, asked, rows, per_channel=per_channel, ranges=ranges, algorithm=algorithm)
@@ -116,7 +121,7 @@ def quantized_throughout(
 
 def quantized_as(
     data: bytes,
-    plan: Plan,
+    plan: QuantizationPlan,
     asked: Sequence[Format],
     rows: Rows | None,
     *,
@@ -124,15 +129,18 @@ def quantized_as(
     ranges: str = "minmax",
     algorithm: str = "minmax",
 ) -> Packed:
-    """`data` as planned, but each operator in the storage that `fast_kernels.fitted` gives it.
+    """`data` as planned, but each operator with the storage from `fast_kernels.fitted`.
 
-    asked: the format of every operator by its place in `computed(data)`, which `plan` has asked for already.
+    asked: the format of every operator by its place in `computed(data)`; `plan` already contains it.
     """
-    source, operators, formats, told = _fitted(data, asked)
+    source, operators, formats, reported = _fitted(data, asked)
     add_changed(plan, operators, asked, formats, per_channel=per_channel)
     formats = [_own_form(o, wanted) or got for o, wanted, got in zip(operators, asked, formats, strict=True)]
-    moments, otherwise = _round_by(plan, algorithm, operators, formats)
-    quantized = quantize(source, plan, rows, ranges, moments)
+    otherwise = _round_by(plan, algorithm, operators, formats)
+    quantized = quantize(source, plan, rows, ranges)
+    if algorithm in OWN_ALGORITHMS:
+        rounded, otherwise = with_rounded_weights(source, quantized, rows, algorithm)
+        quantized = quantized if rounded == source else quantize(rounded, plan, rows, ranges)
     own = [o.scope for o, wanted in zip(operators, asked, strict=True) if _own_form(o, wanted)]
     if own:
         model = read_model(quantized)
@@ -140,19 +148,20 @@ def quantized_as(
         quantize_lstm_weights(model, own)
         quantized = write_model(model)
     undone = left_undone(source, quantized, formats)
-    facts = {"calibration_rows": len(next(iter(rows.values())))} if rows and plan.needs_ranges else {}
-    return Packed(quantized, (*told, *undone, *otherwise), facts)
+    has_read = plan.needs_ranges or reads_rows(algorithm, [format.weights for format in formats])
+    facts = {"calibration_rows": len(next(iter(rows.values())))} if rows and has_read else {}
+    return Packed(quantized, (*reported, *undone, *otherwise), facts)
 
 
 def add_changed(
-    plan: Plan,
+    plan: QuantizationPlan,
     operators: Sequence[Computed],
     asked: Sequence[Format],
     formats: Sequence[Format],
     *,
     per_channel: bool,
 ) -> None:
-    """Asks for `formats` in the operators that get another one than `asked`."""
+    """Add `formats` to the plan for the operators whose format differs from `asked`."""
     for name in dict.fromkeys(format.name for format in formats):
         changed = [
             operator.scope
@@ -166,7 +175,9 @@ def add_changed(
 def _fitted(
     data: bytes, asked: Sequence[Format]
 ) -> tuple[bytes, list[Computed], list[Format], tuple[Skipped, ...]]:
-    """(the float file to quantize, its operators, what each of them gets, the operators that get what nobody asked for)"""
+    """(the float file to quantize, its operators, the storage of each, the operators with another format than
+    requested)
+    """
     operators = computed(data)
     stored = fitted(operators, asked, len(data))
     products = [o.scope for o, one in zip(operators, stored, strict=True) if one.as_product]
@@ -176,7 +187,7 @@ def _fitted(
 
 
 def _own_form(operator: Computed, asked: Format) -> Format | None:
-    """What is stored here and not by the library: 8-bit embedding tables, and fused LSTMs of dynamic files."""
+    """Operators stored by lwdash and not by the library: 8-bit embedding tables, and fused LSTMs of dynamic files."""
     is_hybrid = asked.weights in ("int8", "int4") and not asked.is_static
     if not is_hybrid or operator.is_inside or operator.weights != FLOAT32:
         return None
@@ -188,43 +199,29 @@ def _own_form(operator: Computed, asked: Format) -> Format | None:
 
 
 def some_rows(rows: Rows | None, count: int) -> Rows | None:
-    """At most `count` of the calibration rows, spread over all of them: the first ones may be of one class only."""
+    """At most `count` evenly spaced calibration rows: the first ones may be of one class only."""
     return None if rows is None else {n: values[spread(len(values), count)] for n, values in rows.items()}
 
 
 def _round_by(
-    plan: Plan, algorithm: str, operators: Sequence[Computed], formats: Sequence[Format]
-) -> tuple[list[str], list[Skipped]]:
-    """Asks for an algorithm wherever the library has it: (tensors whose moments it needs, where min-max stays)."""
-    moments: list[str] = []
+    plan: QuantizationPlan, algorithm: str, operators: Sequence[Computed], formats: Sequence[Format]
+) -> tuple[Skipped, ...]:
+    """Request one of the library's algorithms wherever the library has it; return the operators that keep min-max."""
     otherwise: list[Skipped] = []
-    if algorithm == "minmax":
-        return moments, otherwise
-    is_gptq = algorithm == "gptq"
+    if algorithm == "minmax" or algorithm in OWN_ALGORITHMS:
+        return ()
     groups: dict[tuple[str, str], list[Computed]] = {}
     for operator, format in zip(operators, formats, strict=True):
         is_chosen = operator.kind in WEIGHT_OPERATORS and operator.weights is not None
         if is_chosen and format.weights in ("int8", "int4") and can_have(operator.kind, format):
             groups.setdefault((operator.kind, format.name), []).append(operator)
     for (kind, name), chosen in groups.items():
-        knows = can_have(kind, FORMATS[name], algorithm=algorithm)
-        taken = [
-            c for c in chosen if knows and not (is_gptq and (c.is_inside or c.input_width > WIDEST_GPTQ))
-        ]
-        if taken:
-            plan.round_by(algorithm, FORMATS[name], [c.scope for c in taken], kind)
-            moments += [c.input for c in taken] if is_gptq else []
-        why = (
-            f"{algorithm} takes at most {WIDEST_GPTQ:,} inputs, and nothing inside a loop"
-            if knows
-            else f"litert-quantizer has no {algorithm} for it"
-        )
-        otherwise += [
-            Skipped(c.layer, f"{kind} weights are rounded by min-max: {why}")
-            for c in chosen
-            if c not in taken
-        ]
-    return moments, otherwise
+        if can_have(kind, FORMATS[name], algorithm=algorithm):
+            plan.round_by(algorithm, FORMATS[name], [c.scope for c in chosen], kind)
+        else:
+            reason = f"{kind} weights are rounded by min-max: litert-quantizer has no {algorithm} for it"
+            otherwise += [Skipped(c.layer, reason) for c in chosen]
+    return tuple(otherwise)
 
 
 def operators(model: Any) -> Iterator[tuple[str, list[Any], list[Any]]]:

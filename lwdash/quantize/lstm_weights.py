@@ -1,4 +1,4 @@
-"""Fused LSTM layers with 8-bit weights and activations quantized while running: litert-quantizer has no form of these."""
+"""Fused LSTM layers with 8-bit weights and dynamic activations, a form that litert-quantizer does not have."""
 
 from collections.abc import Collection
 from typing import Any
@@ -15,10 +15,11 @@ WEIGHT_INPUTS = {
 
 
 def quantize_lstm_weights(model: Any, scopes: Collection[str]) -> int:
-    """Stores the float kernels of the fused LSTM operators of `scopes` (see `Computed.scope`) as int8; returns how many.
+    """Store the float kernels of the fused LSTM operators of `scopes` (see `Computed.scope`) as int8; return
+    their number.
 
-    One scale a kernel, as the hybrid kernel takes it. An operator whose kernels another operator reads, or that has
-    some of them computed while running, stays as it is.
+    One scale per kernel, as the hybrid kernel requires. An operator stays unchanged if another operator reads
+    its kernels, or if some of them are computed at run time.
     """
     wanted = set(scopes)
     changed = 0

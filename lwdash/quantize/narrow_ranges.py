@@ -1,9 +1,9 @@
-"""Ranges that integer kernels can be given: none so narrow that the step of an output is far below that of its inputs.
+"""Ranges for integer kernels: no output may have a step far below the steps of its inputs.
 
-An integer operator multiplies its sums by (input scale · weight scale / output scale), which LiteRT's kernels take up
-to 2⁸ only. A larger one is of no use either: one step of the sum would be many steps of the output. The usual cause is
-a layer that always gives the same, such as a dead ReLU. How large or small the values are by themselves does not
-matter, so a network that computes in billionths keeps its ranges.
+An integer operator multiplies its sums by (input scale · weight scale / output scale). LiteRT's kernels
+support this factor only up to 2⁸. A larger one is useless: one step of the sum would be many steps of the
+output. The usual cause is a layer with constant output, such as a dead ReLU. The magnitude of the values does
+not matter, so a network that computes in billionths keeps its ranges.
 """
 
 from collections.abc import Collection, Mapping
@@ -18,7 +18,7 @@ from lwdash.tflite.operator_codes import kind_of
 from lwdash.tflite.rewrites.padding_constants import padding_constants
 
 MAX_MULTIPLIER = 128.0
-"""Half of what the kernels of XNNPACK take."""
+"""Half of the maximum of XNNPACK's kernels."""
 WEIGHT_STEPS = 127
 SUMMING = frozenset(
     (
@@ -32,22 +32,23 @@ Limits = Mapping[str, tuple[float, float]]
 
 
 def usable_ranges(model: Any, limits: Limits) -> dict[str, tuple[float, float]]:
-    """`limits`, name → (low, high), of a float `ModelT` with the outputs of its main subgraph widened where need be.
+    """`limits`, name → (low, high), of a float `ModelT`, with outputs of its main subgraph widened where
+    necessary.
 
-    A range without any width that no operator explains gets the median width: 0 is 0 in any.
+    A range of width 0 that no operator explains gets the median width: 0 is 0 in any range.
     """
     graph = model.subgraphs[0]
     names = [text(tensor.name) for tensor in graph.tensors]
     widths = [width for one in limits.values() if (width := _width(one)) > 0]
     usual = float(np.median(widths)) if widths else 1.0
-    made = {names[int(i)] for operator in graph.operators for i in operator.outputs}
+    computed = {names[int(i)] for operator in graph.operators for i in operator.outputs}
     usable = {
-        name: (low, high) if name in made or _width((low, high)) > 0 else (low, low + usual)
+        name: (low, high) if name in computed or _width((low, high)) > 0 else (low, low + usual)
         for name, (low, high) in limits.items()
     }
     padding = padding_constants(model, graph)
     for operator in graph.operators:
-        least = _least_width(model, graph, operator, names, usable, padding)
+        least = _min_width(model, graph, operator, names, usable, padding)
         for index in operator.outputs:
             name = names[int(index)]
             if name not in usable:
@@ -59,12 +60,12 @@ def usable_ranges(model: Any, limits: Limits) -> dict[str, tuple[float, float]]:
     return usable
 
 
-def _least_width(
+def _min_width(
     model: Any, graph: Any, operator: Any, names: list[str], limits: Limits, padding: Collection[int]
 ) -> float:
-    """The width that the operator's output needs at least; 0 where its kind does not tell.
+    """The minimum width of the operator's output range; 0 where its type does not determine it.
 
-    padding: constants that the integer file holds as small ones.
+    padding: constants that the integer file stores as small ones.
     """
     kind = kind_of(model, operator)
     inputs = [int(i) for i in operator.inputs if i >= 0]
@@ -88,7 +89,7 @@ def _least_width(
 
 
 def _width(limits: tuple[float, float]) -> float:
-    """Of a range with zero in it, as integers have it."""
+    """Width of a range extended to include zero, as integers require."""
     low, high = limits
     return max(high, 0.0) - min(low, 0.0)
 

@@ -1,4 +1,4 @@
-"""The number formats that an operator of a .tflite can compute in, and how litert-quantizer is asked for them."""
+"""The number formats that an operator of a .tflite can compute in, and their litert-quantizer configurations."""
 
 import re
 from collections.abc import Collection
@@ -12,27 +12,28 @@ WEIGHT_OPERATORS = (
 """Operators that have weights, by the schema's names."""
 
 ALGORITHMS = {
+    "default": "gptq for 4-bit weights, minmax for 8-bit weights",
     "minmax": "the largest weight is the largest integer",
-    "mse": "one scale for a bell curve of weights, outliers clipped",
+    "mse": "the scale with the least squared error of the weights, outliers clipped",
     "octav": "the clipping with the least squared error, found by iteration",
-    "gptq": "dense layers: each rounding error is made up for by the weights still to round; reads calibration rows",
+    "gptq": "later weights and the bias compensate each rounding error; reads calibration rows",
 }
-"""How weights are rounded. MSE takes a Gaussian for granted; OCTAV: arXiv 2206.06501; GPTQ: arXiv 2210.17323."""
+"""Methods to round weights. OCTAV: arXiv 2206.06501. GPTQ: arXiv 2210.17323, here followed by coordinate descent."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """activations, weights: the types in the file. `is_stored_only`: weights turn to floats before they are used."""
+    """activations, weights: the types in the file. `is_stored_only`: weights are converted to floats before use."""
 
     name: str
     activations: str
     weights: str
-    words: str
+    description: str
     is_stored_only: bool = False
 
     @property
     def is_static(self) -> bool:
-        """Whether activations are integers, so that their ranges must be known."""
+        """True if activations are integers, so that their ranges must be known."""
         return self.activations != FLOAT32
 
 
@@ -43,20 +44,20 @@ FORMATS = {
         Format("float16", FLOAT32, "float16", "16-bit float weights, float computation", True),
         Format("weight_only", FLOAT32, "int8", "8-bit weights, float computation", True),
         Format("weight_only4", FLOAT32, "int4", "4-bit weights, float computation", True),
-        Format("dynamic", FLOAT32, "int8", "8-bit weights, activations quantized while running"),
-        Format("dynamic4", FLOAT32, "int4", "4-bit weights, activations quantized while running"),
+        Format("dynamic", FLOAT32, "int8", "8-bit weights, activations quantized at run time"),
+        Format("dynamic4", FLOAT32, "int4", "4-bit weights, activations quantized at run time"),
         Format("int8", "int8", "int8", "8-bit weights and activations"),
         Format("int8x4", "int8", "int4", "8-bit activations, 4-bit weights"),
         Format("int16x8", "int16", "int8", "16-bit activations, 8-bit weights"),
     )
 }
 FALLBACK = {"weight_only4": "weight_only", "dynamic4": "dynamic", "int8x4": "int8"}
-"""What an operator gets that has no form with 4-bit weights."""
+"""Format of an operator that does not support 4-bit weights."""
 BITS = {"int4": 4, "int8": 8, "int16": 16, "float16": 16}
 
 
-class Plan:
-    """A litert-quantizer recipe in the making: later entries win where the operator can have them."""
+class QuantizationPlan:
+    """A litert-quantizer recipe under construction: later entries win if the operator supports them."""
 
     def __init__(self) -> None:
         from litert_quantizer.recipe_manager import RecipeManager
@@ -73,10 +74,11 @@ class Plan:
         per_channel: bool = True,
         operation: str = "*",
     ) -> None:
-        """Asks for `format` in the operators of these scopes, exact as `scope_of` gives them; everywhere where None.
+        """Request `format` for the operators of these scopes, exactly as from `scope_of`; for all operators
+        where None.
 
-        An operator that cannot have it gets FALLBACK's; without weights it stays in float between hybrid layers,
-        and in whatever came before between integer ones.
+        An operator that does not support it gets FALLBACK's format. Without weights it stays in float between
+        hybrid layers, and in its earlier format between integer ones.
         """
         self.is_static |= format.is_static
         if not format.is_static:
@@ -87,7 +89,7 @@ class Plan:
             self._add_entry(format, scopes, operation, per_channel)
 
     def round_by(self, algorithm: str, format: Format, scopes: Collection[str] | None, kind: str) -> None:
-        """The weights of operators of type `kind`, which `can_have` this, rounded by an algorithm of ALGORITHMS."""
+        """Round the weights of operators of type `kind`, which must pass `can_have`, with an algorithm of ALGORITHMS."""
         self._add_entry(format, scopes, _library_name(kind), algorithm=algorithm)
 
     def _add_entry(
@@ -102,7 +104,7 @@ class Plan:
         from litert_quantizer.qtyping import TFLOperationName
 
         exact = ".*" if scopes is None else "|".join(rf"^{re.escape(scope)}$" for scope in scopes)
-        regex = f"(?#{self.entries}){exact}"  # the library keeps one entry a regex, so each must be its own
+        regex = f"(?#{self.entries}){exact}"  # the library keeps one entry per regex, so each regex must be unique
         self.entries += 1
         name = TFLOperationName(operation)
         if format is None:
@@ -123,15 +125,13 @@ class Plan:
 def operator_config(
     format: Format, *, per_channel: bool = True, algorithm: str = "minmax"
 ) -> tuple[Any, Any]:
-    """litert-quantizer's words for a format: (algorithm key, operator configuration)."""
+    """litert-quantizer's terms for a format: (algorithm key, operator configuration)."""
     from litert_quantizer import qtyping
     from litert_quantizer.algorithm_manager import AlgorithmName
 
     keys = {
         "minmax": AlgorithmName.MIN_MAX_UNIFORM_QUANT,
-        "mse": AlgorithmName.MSE,
         "octav": AlgorithmName.OCTAV,
-        "gptq": AlgorithmName.GPTQ,
     }
     granularity = qtyping.QuantGranularity
     is_half = format.weights == "float16"
@@ -155,7 +155,7 @@ def operator_config(
 
 
 def can_have(kind: str, format: Format, *, algorithm: str = "minmax") -> bool:
-    """Whether litert-quantizer has this format for operators of a type, by the schema's name of it."""
+    """True if litert-quantizer has this format for operators of a type, by the schema's name of it."""
     from litert_quantizer import algorithm_manager
     from litert_quantizer.qtyping import TFLOperationName
 

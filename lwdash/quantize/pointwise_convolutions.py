@@ -9,13 +9,14 @@ from lwdash.tflite.flatbuffer import read_model, text, write_model
 from lwdash.tflite.operator_codes import drop_unused_codes, kind_of, operator_code
 
 KEEPS_DIMENSIONS_SINCE = 5
-"""The version of FULLY_CONNECTED that knows `keep_num_dims`."""
+"""First version of FULLY_CONNECTED with `keep_num_dims`."""
 
 
 def write_as_fully_connected(data: bytes, scopes: Collection[str]) -> bytes:
-    """The .tflite with the CONV_2D operators of `scopes` (see `Computed.scope`) as FULLY_CONNECTED, where they are 1 × 1.
+    """The .tflite with the 1 × 1 CONV_2D operators of `scopes` (see `Computed.scope`) as FULLY_CONNECTED.
 
-    The same bits come out: each output is the same sum of products. Shapes and names of activations stay.
+    The result has the same bits: each output is the same sum of products. Shapes and names of activations
+    stay.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -58,7 +59,7 @@ def _is_pointwise(model: Any, graph: Any, operator: Any) -> bool:
 
 
 def _flat_kernel(graph: Any, kernel: int, *, is_shared: bool) -> int:
-    """The index of the same weights with two axes: the tensor itself where no other operator reads it as it was."""
+    """Index of the same weights with two axes: the tensor itself if no other operator reads it in its old shape."""
     tensor = graph.tensors[kernel]
     outputs, _, _, inputs = shape_of(tensor)
     if is_shared:

@@ -1,4 +1,6 @@
-"""The number formats in which a quantized .tflite computes, operator by operator, and those that were not reached."""
+"""The number formats in which a quantized .tflite computes, operator by operator, and the requested ones that
+were not reached.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,14 +23,14 @@ OTHER_HOLDERS = ("GATHER", "SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTION
 class Computed:
     """One operator of a file.
 
-    kind: its type by the schema's name. layer: whose it is, as far as names tell: the layer that holds its kernel.
-    fused_as: the layer that its output is called after, one that was fused into it. scope: its name in
-    litert-quantizer's recipes. activations: the type of its first output; weights: of its stored kernel, None where
-    it has none; is_stored_only: the kernel passes a DEQUANTIZE first.
-    values: how many the kernel has. input: the tensor it reads first, input_width its last axis. is_inside: it runs
-    inside a loop or a branch. kernel, kernel_shape: empty where it has none. positions: how many times an inference
-    applies the kernel: elements of the first output by its last axis. is_pointwise: a 1 × 1 convolution that skips no
-    position.
+    kind: its type by the schema's name. layer: the layer that holds its kernel, if names identify it.
+    fused_as: the layer that its output is named after, which was fused into it. scope: its name in
+    litert-quantizer's recipes. activations: the type of its first output; weights: of its stored kernel, None
+    where it has none; is_stored_only: the kernel passes a DEQUANTIZE first.
+    values: number of values in the kernel. input: the tensor it reads first, input_width its last axis.
+    is_inside: it runs inside a loop or a branch. kernel, kernel_shape: empty where it has none. positions:
+    number of times an inference applies the kernel: elements of the first output by its last axis.
+    is_pointwise: a 1 × 1 convolution that skips no position.
     """
 
     kind: str
@@ -59,20 +61,20 @@ class Computed:
         return f"{self.activations} with {self.weights} weights"
 
     def has(self, format: Format) -> bool:
-        """Whether it computes as asked: an operator without weights by its activations alone."""
+        """True if it computes in the requested format; an operator without weights is judged by its activations only."""
         if self.weights is None:
             return self.activations == format.activations
         return self.format == format.name
 
 
 def computed(data: bytes) -> list[Computed]:
-    """Every operator of a .tflite but the conversions between formats, in order."""
+    """Every operator of a .tflite except the conversions between formats, in order."""
     model = read_model(data)
     return [found for graph in model.subgraphs for found in _of_graph(model, graph)]
 
 
 def inner_scopes(data: bytes) -> list[str]:
-    """litert-quantizer's names for all that lies inside loops and branches: operators, inputs and outputs."""
+    """litert-quantizer's names for everything inside loops and branches: operators, inputs and outputs."""
     inner = read_model(data).subgraphs[1:]
     borders = [
         [graph.tensors[i] for i in indices] for graph in inner for indices in (graph.inputs, graph.outputs)
@@ -124,7 +126,7 @@ def _of_graph(model: Any, graph: Any) -> Iterator[Computed]:
 
 
 def is_pointwise(options: Any, kernel_shape: tuple[int, ...]) -> bool:
-    """Whether a CONV_2D of these options and kernel (outputs, height, width, inputs) multiplies each position alone."""
+    """True if a CONV_2D with these options and kernel (outputs, height, width, inputs) multiplies each position alone."""
     strides = (options.strideH, options.strideW)
     return len(kernel_shape) == 4 and kernel_shape[1:3] == (1, 1) and strides == (1, 1)
 
@@ -134,16 +136,20 @@ def _positions(shape: tuple[int, ...]) -> int:
 
 
 def left_undone(source: bytes, quantized: bytes, asked: Sequence[Format]) -> tuple[Skipped, ...]:
-    """Operators that do not compute as `asked` (one format an operator of `source`, in its order), with the reason.
+    """Operators that do not compute as `asked` (one format per operator of `source`, in its order), with the
+    reason.
 
-    Operators on integers, such as the shapes of a reshaping, are nobody's business here.
+    Operators on integers, such as the shapes of a reshape, are ignored.
     """
     before, after = computed(source), computed(quantized)
     if [b.kind for b in before] != [a.kind for a in after]:
         return (
             Skipped(
                 "",
-                "the quantized file has other operators than the float one; its formats were not read back",
+                (
+                    "the quantized file has other operators than the float file, so its formats were not "
+                    "read back"
+                ),
             ),
         )
     return tuple(
@@ -155,14 +161,14 @@ def left_undone(source: bytes, quantized: bytes, asked: Sequence[Format]) -> tup
 
 def _reason(was: Computed, now: Computed, format: Format) -> str:
     got = FORMATS.get(now.format)
-    stays = "stays in float32" if now.format == FLOAT32 else f"gets {got.words if got else now.format}"
+    stays = "stays in float32" if now.format == FLOAT32 else f"gets {got.description if got else now.format}"
     if not can_have(was.kind, format):
-        return f"{was.kind} {stays}: litert-quantizer has no form of it with {format.words}"
+        return f"{was.kind} {stays}: litert-quantizer does not support it with {format.description}"
     if was.is_inside and format.is_static:
-        return f"{was.kind} {stays}: it runs inside a loop, where litert-quantizer sees no ranges"
+        return f"{was.kind} {stays}: it runs inside a loop, where litert-quantizer has no ranges"
     if was.weights is None and format.weights != FLOAT32 and not format.is_static:
-        return f"{was.kind} {stays}: its weights are computed while running, not stored"
-    return f"{was.kind} {stays}, not {format.words}: its neighbours or its weights do not allow it"
+        return f"{was.kind} {stays}: its weights are computed at run time, not stored"
+    return f"{was.kind} {stays}, not {format.description}: its neighbours or its weights do not allow it"
 
 
 def float_operators(data: bytes, reason: str) -> tuple[Skipped, ...]:
@@ -194,7 +200,7 @@ def layer_of(tensor: Any) -> str:
 
 
 def _holder(names: Sequence[str], kind: str, kernel: int | None, unpacked: Mapping[int, int]) -> str:
-    """The layer that an operator's kernel is named after; empty where there is none or its name tells nothing."""
+    """The layer that an operator's kernel is named after; empty without a kernel, or if its name identifies no layer."""
     if kernel is None or kind not in (*WEIGHT_OPERATORS, *OTHER_HOLDERS):
         return ""
     return next(
@@ -203,7 +209,7 @@ def _holder(names: Sequence[str], kind: str, kernel: int | None, unpacked: Mappi
 
 
 def _layer(names: Sequence[str], operator: Any) -> str:
-    """By the first output's name, else by the first input's that has a layer: some outputs are named by position."""
+    """By the first output's name, otherwise by the first input's that has a layer: some outputs are named by position."""
     ordered = [names[i] for i in (*operator.outputs, *reversed(operator.inputs)) if i >= 0]
     return next((name.rpartition("/")[0] for name in ordered if "/" in name), ordered[0])
 
@@ -214,7 +220,7 @@ def _is_constant(model: Any, tensor: Any) -> bool:
 
 
 def _is_kernel(model: Any, tensor: Any) -> bool:
-    """A stored tensor of two axes and more that is not a table of indices."""
+    """True for a stored tensor of two or more axes that is not a table of indices."""
     types = _type_names()
     return (
         _is_constant(model, tensor)

@@ -1,7 +1,7 @@
-"""An audit of the zeros and shared values of earlier steps, on the numbers that a .tflite stores.
+"""An audit of the zeros and shared values from earlier steps, on the numbers that a .tflite stores.
 
-Kernels are found in the file by their contents: converters rename, transpose and fold (a batch normalization scales
-each channel, and may turn its sign), but the direction of a channel stays what it was.
+Kernels are found in the file by their contents: converters rename, transpose and fold them (a batch
+normalization scales each channel, and may change its sign), but the direction of a channel stays the same.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from lwdash.tflite.flatbuffer import read_model
 from lwdash.training.kernel_structure import structure_of
 
 KEPT_ZEROS = 0.95
-"""Share of the zeros that has to be left for the pruning to count as kept."""
+"""Share of the zeros that must be left for pruning to count as preserved."""
 ALIKE = 0.7
-"""Least mean cosine between the channels of a kernel and of what is taken for it in the file."""
+"""Minimum mean cosine between the channels of a kernel and of its match in the file."""
 GATES = (4, 3)
 """LSTM and GRU kernels are stored gate by gate."""
 
 
 @dataclass(frozen=True)
-class Finding:
-    """A kernel with structure, before and in the file.
+class AuditedKernel:
+    """A kernel with structure, before conversion and in the file.
 
-    zeros: how many it had; zeros_kept: the share of them that is still 0, None without a pruning.
-    distinct: how many different values it had; distinct_stored: how many it has in the file; distinct_in_channel: in its
-    fullest output channel there, since scales of each channel give equal weights different integers. None without a
-    clustering.
-    is_found: whether the kernel was recognized in the file at all.
+    zeros: number of zeros before; zeros_kept: the share of them that is still 0, None without pruning.
+    distinct: number of different values before; distinct_stored: in the file; distinct_in_channel: in the
+    output channel with most values there, since per-channel scales give equal weights different integers.
+    None without clustering.
+    is_found: True if the kernel was recognized in the file.
     """
 
     kernel: str
@@ -46,21 +46,23 @@ class Finding:
 
     @property
     def lost(self) -> str:
-        """What was lost, in words; empty where nothing was."""
-        said = []
+        """Message on the lost structure; empty if none was lost."""
+        losses = []
         if self.zeros_kept is not None and self.zeros_kept < KEPT_ZEROS:
-            said.append(
-                f"{as_percent(1 - self.zeros_kept)} of the {self.zeros:,} zeros that pruning made are no longer zero"
+            losses.append(
+                f"{as_percent(1 - self.zeros_kept)} of the {self.zeros:,} zeros from pruning are no "
+                "longer zero"
             )
         if self.distinct_in_channel is not None and self.distinct_in_channel > self.distinct:
-            said.append(
-                f"the {self.distinct} shared values that clustering made are {self.distinct_stored} in the file"
+            losses.append(
+                f"the {self.distinct} shared values from clustering are {self.distinct_stored} in the file"
             )
-        return " and ".join(said)
+        return " and ".join(losses)
 
 
-def audit(kernels: Mapping[str, np.ndarray], tflite: bytes) -> tuple[Finding, ...]:
-    """What became of the structure of `kernels`, float arrays in Keras order; those without any are left out.
+def audit(kernels: Mapping[str, np.ndarray], tflite: bytes) -> tuple[AuditedKernel, ...]:
+    """Audit of the structure of `kernels`, float arrays in Keras order; kernels without structure are left
+    out.
 
     kernels: by the path of their layer and their number in it, as in `stored_model.kernels`: `block/conv:0`.
     """
@@ -73,14 +75,16 @@ def audit(kernels: Mapping[str, np.ndarray], tflite: bytes) -> tuple[Finding, ..
             findings.append(
                 _compare(name, kernel, found, structure.is_pruned, structure.is_clustered)
                 if found is not None
-                else Finding(name, False)
+                else AuditedKernel(name, False)
             )
     return tuple(findings)
 
 
-def lost_structure(findings: Sequence[Finding]) -> tuple[Skipped, ...]:
-    """The findings where something was lost or could not be looked up, as layers left behind."""
-    unknown = "its zeros and shared values could not be looked up, the kernel was not recognized in the file"
+def lost_structure(findings: Sequence[AuditedKernel]) -> tuple[Skipped, ...]:
+    """The findings with lost or unverified structure, as skipped layers."""
+    unknown = (
+        "its zeros and shared values could not be checked, because the kernel was not recognized in the file"
+    )
     return tuple(
         Skipped(f.kernel.rpartition(":")[0], f.lost if f.is_found else unknown)
         for f in findings
@@ -88,13 +92,15 @@ def lost_structure(findings: Sequence[Finding]) -> tuple[Skipped, ...]:
     )
 
 
-def as_facts(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+def as_facts(findings: Sequence[AuditedKernel]) -> list[dict[str, Any]]:
     return [asdict(finding) for finding in findings]
 
 
-def _compare(name: str, kernel: np.ndarray, stored: _Stored, is_pruned: bool, is_clustered: bool) -> Finding:
+def _compare(
+    name: str, kernel: np.ndarray, stored: _Stored, is_pruned: bool, is_clustered: bool
+) -> AuditedKernel:
     zeros, found = kernel == 0, stored.values
-    return Finding(
+    return AuditedKernel(
         name,
         True,
         zeros=int(zeros.sum()),
@@ -107,16 +113,18 @@ def _compare(name: str, kernel: np.ndarray, stored: _Stored, is_pruned: bool, is
 
 @dataclass(frozen=True, eq=False)
 class _Stored:
-    """A kernel as a file has it. scales: how many it has; 1 for one for the whole tensor, and for floats."""
+    """A kernel as stored in a file. scales: number of scales; 1 for a scale for the whole tensor, and for floats."""
 
     values: np.ndarray
     scales: int = 1
 
 
 def _channels(stored: _Stored) -> np.ndarray:
-    """(channels, weights) of a kernel in Keras order: the axis that has a scale each, the outputs where none has.
+    """(channels, weights) of a kernel in Keras order: the axis with one scale per slice, or the outputs
+    without such an axis.
 
-    Outputs are along the last axis, of transposed convolutions the one before, of depthwise ones along both together.
+    Outputs are along the last axis; of transposed convolutions along the one before; of depthwise ones along
+    both together.
     """
     values, scales = stored.values, stored.scales
     last, before = values.shape[-1], values.shape[-2]
@@ -127,7 +135,7 @@ def _channels(stored: _Stored) -> np.ndarray:
 
 
 def _find(kernel: np.ndarray, stored: list[_Stored]) -> _Stored | None:
-    """The file's tensor that is this kernel, in Keras order; what is found is taken off `stored`."""
+    """The file's tensor that is this kernel, in Keras order. It is removed from `stored`."""
     whole = _best(kernel, stored)
     if whole is not None:
         return whole
@@ -158,7 +166,7 @@ def _best(kernel: np.ndarray, stored: list[_Stored]) -> _Stored | None:
 
 
 def _orientations(tensor: np.ndarray, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
-    """A file's tensor in the shapes it may have had in Keras: outputs first, transposed, depthwise, as it is."""
+    """A file's tensor in its possible Keras shapes: outputs first, transposed, depthwise, unchanged."""
     if tensor.size != np.prod(shape):
         return
     yield np.moveaxis(tensor.reshape(shape[-1], *shape[:-1]), 0, -1)
@@ -169,7 +177,7 @@ def _orientations(tensor: np.ndarray, shape: tuple[int, ...]) -> Iterator[np.nda
 
 
 def _likeness(kernel: np.ndarray, other: np.ndarray) -> float:
-    """Mean cosine of the channels, without regard to sign; channels that are empty in the kernel do not count."""
+    """Mean absolute cosine of the channels; channels that are empty in the kernel do not count."""
     a, b = (values.reshape(-1, kernel.shape[-1]).astype(np.float64) for values in (kernel, other))
     lengths = np.linalg.norm(a, axis=0)
     used = lengths > 0
@@ -180,7 +188,7 @@ def _likeness(kernel: np.ndarray, other: np.ndarray) -> float:
 
 
 def _stored(tflite: bytes) -> Iterator[_Stored]:
-    """The constants of a file with two axes and more, as integers without their zero point, or as floats."""
+    """The constants of a file with two or more axes, as integers without their zero point, or as floats."""
     from ai_edge_litert import schema_py_generated as schema
 
     types = schema.TensorType

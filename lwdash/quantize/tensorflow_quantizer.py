@@ -1,7 +1,7 @@
-"""TensorFlow's own full-integer quantizer on a float .tflite: the second way where litert-quantizer leaves floats.
+"""TensorFlow's own full-integer quantizer on a float .tflite, used where litert-quantizer leaves floats.
 
-It is what `tf.lite.TFLiteConverter` runs after its conversion. Native code of it can end the process, so it runs
-in one of its own.
+`tf.lite.TFLiteConverter` runs it after its conversion. Its native code can crash, so it runs in a separate
+process.
 """
 
 import os
@@ -19,7 +19,7 @@ from lwdash.contract import Rows
 from lwdash.errors import ConversionFailed
 from lwdash.failure_causes import explain_crash
 from lwdash.process_lifetime import die_with_parent
-from lwdash.quantize.input_types import rows_as_taken
+from lwdash.quantize.input_types import rows_in_file_types
 from lwdash.tflite.flatbuffer import read_model, text, write_model
 from lwdash.tflite.rewrites.copied_constants import fit_copied_constants
 from lwdash.tflite.rewrites.unreachable_clamps import drop_unreachable_clamps
@@ -32,8 +32,8 @@ PROGRAM = f"from {__name__} import main; main()"
 def quantize_with_tensorflow(data: bytes, rows: Rows, *, per_channel: bool) -> bytes:
     """`data` with int8 weights and activations, integer inputs and outputs.
 
-    rows: calibration rows by input name. The file must be without loops, which end the process. Raises
-    ConversionFailed when TensorFlow cannot, or dies of it.
+    rows: calibration rows by input name. The file must not have loops, which crash the process. Raises
+    ConversionFailed when TensorFlow fails or crashes.
     """
     with tempfile.TemporaryDirectory(prefix="quantize-") as name:
         source, calibration, target = (Path(name) / part for part in ("source", "rows.npz", "target"))
@@ -58,8 +58,8 @@ def quantize_with_tensorflow(data: bytes, rows: Rows, *, per_channel: bool) -> b
         except subprocess.TimeoutExpired as error:
             raise ConversionFailed(f"{NAME} took longer than {SECONDS} s") from error
         if ended.returncode or not target.exists():
-            words = explain_crash(ended.stderr) or _ending(ended.returncode)
-            raise ConversionFailed(f"{NAME} failed: {words}")
+            reason = explain_crash(ended.stderr) or _ending(ended.returncode)
+            raise ConversionFailed(f"{NAME} failed: {reason}")
         model = read_model(target.read_bytes())
         fit_copied_constants(model)
         drop_unreachable_clamps(model)
@@ -67,7 +67,7 @@ def quantize_with_tensorflow(data: bytes, rows: Rows, *, per_channel: bool) -> b
 
 
 def _environment() -> dict[str, str]:
-    """This process's own, with the folder of this package on the path."""
+    """This process's environment, with the folder of this package on the path."""
     return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
@@ -78,7 +78,7 @@ def _ending(returncode: int) -> str:
 
 
 def _quantize(source: Path, calibration: Path, target: Path, per_channel: bool) -> None:
-    """What the process of its own does."""
+    """Body of the separate process."""
     import tensorflow as tf
     from tensorflow.lite.python.convert import mlir_quantize
     from tensorflow.lite.python.optimize.calibrator import Calibrator
@@ -87,7 +87,7 @@ def _quantize(source: Path, calibration: Path, target: Path, per_channel: bool) 
     graph = read_model(data).subgraphs[0]
     names = [text(graph.tensors[index].name) for index in graph.inputs]
     with np.load(calibration, allow_pickle=False) as stored:
-        rows = rows_as_taken(data, {name: stored[f"row {name}"] for name in names})
+        rows = rows_in_file_types(data, {name: stored[f"row {name}"] for name in names})
     columns = [rows[name] for name in names]
 
     def one_by_one() -> Iterator[list[np.ndarray]]:
@@ -107,9 +107,10 @@ def _quantize(source: Path, calibration: Path, target: Path, per_channel: bool) 
 
 
 def _run_once(data: bytes, row: Sequence[np.ndarray]) -> None:
-    """Ends this process, and not the one that asked, where LiteRT dies of the file.
+    """Run the file once, so that a crash of LiteRT ends this process, not its parent.
 
-    row: what the inputs get, zeros where the file takes quantized numbers; what lies in memory may be no valid index.
+    row: the inputs' values, zeros where the file takes quantized numbers; uninitialised memory might be no
+    valid index.
     """
     from ai_edge_litert.interpreter import Interpreter
 
@@ -124,7 +125,7 @@ def _run_once(data: bytes, row: Sequence[np.ndarray]) -> None:
 
 
 def main() -> None:
-    """The entry of that process: SOURCE ROWS TARGET PER_CHANNEL."""
-    die_with_parent()  # a process that was stopped with its group would stay
+    """Entry of that process: SOURCE ROWS TARGET PER_CHANNEL."""
+    die_with_parent()  # a process that was stopped with its group would remain
     source, rows, target = (Path(argument) for argument in sys.argv[1:4])
     _quantize(source, rows, target, per_channel=sys.argv[4] == "1")

@@ -1,1 +1,1 @@
-"""A report: one HTML file with figures and tables that needs nothing else."""
+"""A report: one self-contained HTML file with figures and tables."""

@@ -1,13 +1,13 @@
-"""Cells of CSV files that people open in a spreadsheet: text stays text there, whatever it begins with."""
+"""Cells of CSV files that are opened in spreadsheets: text always stays text."""
 
 from typing import Any
 
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""How a cell begins that a spreadsheet takes for a formula, or strips until it is one (OWASP, CSV injection)."""
+"""First characters of cells that a spreadsheet treats as a formula, or strips until it is one (OWASP, CSV injection)."""
 
 
 def neutralised(value: Any) -> Any:
-    """Text that a spreadsheet would compute, with an apostrophe before it; numbers and all other values as they are."""
+    """Text that a spreadsheet would compute, with an apostrophe before it; numbers and other values unchanged."""
     if (
         not isinstance(value, str)
         or not value.lstrip(" \u00a0").startswith(FORMULA_SIGNS)

@@ -1,4 +1,4 @@
-"""Parts → one HTML file: headings, words, tables, plotly figures; light or dark as the reader's system is."""
+"""Parts → one HTML file: headings, paragraphs, tables, plotly figures; light or dark as the reader's system."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,20 +13,20 @@ from plotly.io.json import to_json_plotly
 
 _FOLDER = Path(__file__).parent
 FITTING = _FOLDER.parent / "charts" / "narrow.js"
-"""The script that fits a figure to its place, of pages and reports alike."""
+"""The script that fits a figure to its place, shared by pages and reports."""
 
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
     "img-src data: blob:; font-src data:"
 )
-"""The file needs no network, and nothing in it may use one; plotly.js compiles shaders from text."""
+"""The file needs no network, and its content may not use one. plotly.js compiles shaders from text."""
 
 SENTENCE = 80
-"""Letters; more than this would be a tower in a narrow column."""
+"""Letters; a longer text would be very tall in a narrow column."""
 
 
 @dataclass(frozen=True)
-class Words:
+class Paragraph:
     """A paragraph, as plain text."""
 
     text: str
@@ -35,18 +35,18 @@ class Words:
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as they are to be read; numbers are written already. `is_text` names the columns that are not numbers."""
+    """Cells as displayed text. `is_text` names the columns that are not numbers."""
 
     cells: pd.DataFrame
     is_text: frozenset[str] = frozenset()
     file_name: str = "table"
     records: Sequence[Mapping[str, Any]] = ()
-    """What its CSV and JSON hold: exact figures in stored units."""
+    """Content of its CSV and JSON: exact values in stored units."""
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure with the words that say it to who does not see it."""
+    """A figure with its text alternative."""
 
     figure: go.Figure
     alt: str
@@ -55,25 +55,30 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with what stands below it."""
+    """A heading and the parts below it."""
 
     title: str
-    parts: Sequence[Words | Table | Drawing] = field(default_factory=tuple)
+    parts: Sequence[Paragraph | Table | Drawing] = field(default_factory=tuple)
 
 
-def to_html(title: str, subtitle: str, sections: Sequence[Section], footer: str) -> str:
-    """The whole file. plotly.js is in it once; text of users is escaped, inside of scripts as well."""
+def to_html(
+    title: str, subtitle: str, sections: Sequence[Section], footer: str, *, has_figures: bool = True
+) -> str:
+    """The whole file; text of users is escaped, also inside scripts.
+
+    has_figures: with plotly.js (4.5 MB) once and figures to point at; else the figures' text alternatives stand for them.
+    """
     drawings: list[dict[str, Any]] = []
     data: list[dict[str, Any]] = []
-    body = "\n".join(_section(section, drawings, data) for section in sections)
+    shown = [section if has_figures else _without_figures(section) for section in sections]
+    body = "\n".join(_section(section, drawings, data) for section in shown)
     links = "".join(f'<a href="#part-{i}">{escape(s.title)}</a>' for i, s in enumerate(sections))
     for i, section in enumerate(sections):
         heading = f"<h2>{escape(section.title)}</h2>"
         body = body.replace(heading, f'<h2 id="part-{i}">{escape(section.title)}</h2>', 1)
     style = (_FOLDER / "report.css").read_text(encoding="utf-8")
     script = "\n".join(path.read_text(encoding="utf-8") for path in (FITTING, _FOLDER / "report.js"))
-    library = (files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
-    library = library.replace("</script", "<\\/script")
+    library = f"<script>{_plotly()}</script>\n" if has_figures else ""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -82,17 +87,29 @@ def to_html(title: str, subtitle: str, sections: Sequence[Section], footer: str)
         f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
         f"<header><h1>{escape(title)}</h1><p>{escape(subtitle)}</p><nav>{links}</nav></header>\n{body}\n"
         f"<footer>{escape(footer)}</footer>\n</main>\n"
-        f"<script>{library}</script>\n"
+        f"{library}"
         f'<script type="application/json" id="drawings">{_json(drawings)}</script>\n'
         f'<script type="application/json" id="tables">{_json(data)}</script>\n'
         f"<script>\n{script}</script>\n</body>\n</html>\n"
     )
 
 
+def _plotly() -> str:
+    library = (files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
+    return library.replace("</script", "<\\/script")
+
+
+def _without_figures(section: Section) -> Section:
+    parts = [
+        Paragraph(part.alt, is_small=True) if isinstance(part, Drawing) else part for part in section.parts
+    ]
+    return Section(section.title, parts)
+
+
 def _section(section: Section, drawings: list[dict[str, Any]], data: list[dict[str, Any]]) -> str:
     parts = []
     for part in section.parts:
-        if isinstance(part, Words):
+        if isinstance(part, Paragraph):
             parts.append(f"<p{' class=small' if part.is_small else ''}>{escape(part.text)}</p>")
         elif isinstance(part, Table):
             parts.append(_table(part, len(data)))
@@ -140,5 +157,5 @@ def _kind(column: pd.Series, *, is_text: bool) -> str:
 
 
 def _json(value: Any) -> str:
-    """JSON that cannot end the script element that it stands in."""
+    """JSON that cannot end its script element."""
     return to_json_plotly(value).replace("<", "\\u003c")

@@ -11,7 +11,7 @@ function theme() {
       font: { color: colour("--ink"), family: getComputedStyle(document.body).fontFamily, size: 13 },
       title: { x: 0, xanchor: "left", xref: "container", font: { size: 17, weight: 600 } },
       paper_bgcolor: colour("--paper"), plot_bgcolor: colour("--paper"),
-      colorway: ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999"],
+      colorway: ["#0072B2", "#C47F00", "#009E73", "#CC79A7", "#2F97D2", "#D55E00", "#808d99", "#9d9100"],
       hoverlabel: { bgcolor: colour("--raised"), bordercolor: colour("--border"), font: { color: colour("--ink") } },
       modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("--faint"), activecolor: colour("--ink") },
       xaxis: axis, yaxis: axis,
@@ -19,8 +19,14 @@ function theme() {
   };
 }
 
-function draw() {
-  for (const place of document.querySelectorAll(".drawing")) {
+// A figure is drawn when it comes near the window, so that the first ones are there at once.
+const near = new IntersectionObserver((seen) => draw(seen.filter((one) => one.isIntersecting).map((one) => one.target)), { rootMargin: "400px" });
+const drawn = new Set();
+
+function draw(places) {
+  for (const place of places) {
+    drawn.add(place);
+    near.unobserve(place);
     const { name, data, layout } = structuredClone(drawings[place.dataset.number]);
     const save = (format) => ({
       name: `Save as ${format.toUpperCase()}`,
@@ -62,6 +68,9 @@ document.addEventListener("click", (event) => {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 });
 
-draw();
-dark.addEventListener("change", draw);
-addEventListener("resize", draw);
+if (window.Plotly) {
+  const places = document.querySelectorAll(".drawing");
+  for (const place of places) near.observe(place);
+  addEventListener("beforeprint", () => draw([...places].filter((place) => !drawn.has(place))));
+  for (const [source, event] of [[dark, "change"], [window, "resize"]]) source.addEventListener(event, () => draw([...drawn]));
+}

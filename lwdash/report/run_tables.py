@@ -1,4 +1,4 @@
-"""Everything that was measured of one run, as tables: one JSON text, or a zip with a CSV for each."""
+"""All measurements of one run as tables: one JSON text, or a zip with a CSV for each."""
 
 import csv
 import io
@@ -9,20 +9,23 @@ from typing import Any
 
 from lwdash.report.csv_cells import neutralised
 
-Rows = Sequence[Mapping[str, Any]]
+Records = Sequence[Mapping[str, Any]]
 
 
 def run_tables(
-    run: Mapping[str, Any], detail: Mapping[str, Any], sensitivity: Mapping[str, Any] | None = None
-) -> dict[str, Rows]:
-    """The tables of a run's page that have rows, in stored units, which the names of the columns tell: bytes, ms, dB,
-    shares of 1.
+    run: Mapping[str, Any],
+    compressed: Mapping[str, Any],
+    measured: Mapping[str, Any],
+    sensitivity: Mapping[str, Any] | None = None,
+) -> dict[str, Records]:
+    """The non-empty tables of a run's page, in stored units (see the column names): bytes, ms, dB, shares of
+    1.
 
-    run: of `run_row`, figures spread; detail: of `get_detail`; sensitivity: what that analysis measured, if it was made.
+    run: from `run_row`, metrics spread; compressed, measured: from `get_detail`; sensitivity: result of that
+    analysis, if it was run.
     """
-    measured, compressed = detail.get("measured") or {}, detail.get("compressed") or {}
     packed = measured.get("deep_compression") or {}
-    tables: dict[str, Rows] = {
+    tables: dict[str, Records] = {
         "figures": [run],
         "layers": measured.get("layers") or (),
         "bytes": [{"part": part, "bytes": size} for part, size in (measured.get("ledger") or {}).items()],
@@ -40,13 +43,13 @@ def run_tables(
     return {name: rows for name, rows in tables.items() if rows}
 
 
-def to_json(tables: Mapping[str, Rows]) -> str:
+def to_json(tables: Mapping[str, Records]) -> str:
     """An object with a list of objects for each table; null where nothing was measured."""
     return json.dumps(tables, ensure_ascii=False, indent=1, default=str)
 
 
-def to_zip(tables: Mapping[str, Rows]) -> io.BytesIO:
-    """`layers.csv` and so on; a field of a field has both names, a list is JSON, nothing measured is empty."""
+def to_zip(tables: Mapping[str, Records]) -> io.BytesIO:
+    """`layers.csv` and so on. A nested field has both names, a list is JSON, a missing value is empty."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, rows in tables.items():
@@ -55,8 +58,8 @@ def to_zip(tables: Mapping[str, Rows]) -> io.BytesIO:
     return packed
 
 
-def _pairs(measured: Mapping[str, Any], key: str) -> Rows:
-    """A matrix of counts as one row a pair of classes."""
+def _pairs(measured: Mapping[str, Any], key: str) -> Records:
+    """A matrix of counts as one row per pair of classes."""
     matrix = measured.get(key) or ()
     names = measured.get("classes") or range(len(matrix))
     return [
@@ -81,7 +84,7 @@ def _flat(row: Mapping[str, Any], before: str = "") -> dict[str, Any]:
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     text = io.StringIO(newline="")
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    writer = csv.writer(text, lineterminator="\r\n")  # RFC 4180; a cell with either sign is quoted
+    writer = csv.writer(text, lineterminator="\r\n")  # RFC 4180; a cell with either character is quoted
     writer.writerow(map(neutralised, columns))
     writer.writerows([neutralised(row.get(column, "")) for column in columns] for row in rows)
     return text.getvalue()

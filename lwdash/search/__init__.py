@@ -1,1 +1,1 @@
-"""Lets lwdash choose the recipes: what it may choose between, what came of it so far, and what to try next."""
+"""Recipe search: the space of recipes, the outcomes so far, and the next recipe to try."""

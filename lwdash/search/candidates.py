@@ -1,4 +1,4 @@
-"""Candidate recipes of a search space as rows of integers, which thousands of predictions at once need."""
+"""Candidate recipes of a search space as rows of integers, so that thousands can be predicted at once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from lwdash.search.space import TUNED, Space, goes_with
 
 ABSENT = -1
 MAX_NEIGHBOUR_STEP = 3
-"""A neighbour moves a parameter by at most this many values."""
+"""Maximum change of a parameter between neighbours, in list positions."""
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """The recipes of `space` as rows: the number of the format, then a column for each technique and each parameter.
+    """The recipes of `space` as rows: index of the format, then one column per technique and per parameter.
 
-    among: texts of the only recipes that are drawn; empty stands for all of the space.
-    A technique's column is 1 where the recipe has it, else 0. A parameter's column is the position of its value in
-    `TUNED`, or ABSENT where the technique is absent.
+    among: texts of the only recipes that may be drawn; empty means the whole space.
+    A technique's column is 1 if the recipe has it, else 0. A parameter's column is the position of its value
+    in `TUNED`, or ABSENT if the technique is absent.
     """
 
     space: Space
@@ -42,12 +42,12 @@ class Candidates:
 
     @cached_property
     def _allowed(self) -> np.ndarray:
-        """(formats, techniques): whether they go together."""
+        """(formats, techniques): True if the two can be combined."""
         pairs = [[goes_with(name, text) for name in self.space.techniques] for text in self.space.formats]
         return np.array(pairs, bool).reshape(len(self.space.formats), len(self.space.techniques))
 
     def encode(self, recipe: str) -> np.ndarray | None:
-        """The row of a recipe's text, or None where the space does not hold it."""
+        """The row of a recipe's text, or None if the space does not contain it."""
         return _encoded(self, recipe)
 
     def decode(self, row: np.ndarray) -> Recipe:
@@ -55,7 +55,9 @@ class Candidates:
         return self.space.choose(_Row(self, row))
 
     def draw(self, count: int, chance: np.random.Generator) -> np.ndarray:
-        """`count` random rows, from recipes of one step to recipes with every technique; or all of `among`, shuffled."""
+        """`count` random rows, from recipes of one step to recipes with every technique; with `among`, all of
+        it, shuffled.
+        """
         if self.among:
             return chance.permutation(self._listed)
         rows = np.full((count, len(self.columns)), ABSENT)
@@ -69,8 +71,9 @@ class Candidates:
         return self._settled(rows)
 
     def neighbours(self, row: np.ndarray) -> np.ndarray:
-        """Rows that differ from `row` in the format, in one technique, or in one parameter by a few values; `row` alone
-        where `among` says which there are."""
+        """Rows that differ from `row` in the format, in one technique, or slightly in one parameter; only
+        `row` if `among` is set.
+        """
         if self.among:
             return row[None]
         changes: list[dict[str, int]] = [{"format": number} for number in range(len(self.space.formats))]
@@ -94,7 +97,7 @@ class Candidates:
         return self._settled(rows)
 
     def _settled(self, rows: np.ndarray) -> np.ndarray:
-        """The rows without techniques that their format excludes; changes them in place."""
+        """Remove techniques that the format of a row excludes. Changes `rows` in place."""
         for number, name in enumerate(self.space.techniques):
             column = self.columns[name]
             rows[:, column] = (rows[:, column] == 1) & self._allowed[rows[:, 0], number]
@@ -105,7 +108,7 @@ class Candidates:
 
 @lru_cache(maxsize=2000)
 def _encoded(candidates: Candidates, recipe: str) -> np.ndarray | None:
-    """See `Candidates.encode`; a search asks for the same recipes again and again."""
+    """Cached form of `Candidates.encode`: a search encodes the same recipes repeatedly."""
     choices = candidates.space.choices(parse_recipe(recipe))
     if choices is None:
         return None
@@ -120,7 +123,7 @@ def _encoded(candidates: Candidates, recipe: str) -> np.ndarray | None:
 
 @dataclass(frozen=True)
 class _Row:
-    """A chooser that repeats the choices of a row."""
+    """Replays the choices stored in a row."""
 
     candidates: Candidates
     row: np.ndarray

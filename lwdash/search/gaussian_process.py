@@ -1,7 +1,8 @@
-"""A Gaussian process for a few dozen runs: predicts a metric of recipes that were not run, with its uncertainty.
+"""A Gaussian process for a few dozen runs: predicts a metric of untried recipes, with its uncertainty.
 
-Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), chapters 2 and 5. The covariance is the sum of
-a constant, a linear and a squared-exponential part, and noise. The scales are the likeliest of a small grid.
+Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), chapters 2 and 5. The covariance is
+the sum of a constant, a linear and a squared-exponential part, and noise. The scales are the most likely ones
+of a small grid.
 """
 
 from collections.abc import Sequence
@@ -15,13 +16,14 @@ AMPLITUDES = (0.3, 1.0)
 SLOPES = (0.1, 0.4)
 USUAL = (3.0, 0.6, 0.4)
 MIN_FITTED = 5
-"""With fewer values length, amplitude and slope are not fitted, but `USUAL`."""
+"""With fewer values, length, amplitude and slope are not fitted; `USUAL` is used."""
 
 
 @dataclass(frozen=True)
 class Scales:
-    """Distance over which values change, how much they change, change per unit of a feature, noise of a value, and
-    uncertainty of the whole level; the last four in the unit of the values."""
+    """Length scale, amplitude, slope per unit of a feature, noise of a value, and uncertainty of the overall
+    level. The last four are in the unit of the values.
+    """
 
     length: float
     amplitude: float
@@ -30,7 +32,7 @@ class Scales:
     level: float
 
     def covariance(self, some: np.ndarray, others: np.ndarray) -> np.ndarray:
-        """(some, others): of the values without noise at two arrays of points."""
+        """(some, others): covariance of the noise-free values at two arrays of points."""
         products = some @ others.T
         squares = (some**2).sum(axis=1)[:, None] + (others**2).sum(axis=1) - 2 * products
         near = np.exp(-0.5 * np.maximum(squares, 0) / self.length**2)
@@ -42,8 +44,8 @@ class Scales:
 
 
 @dataclass(frozen=True)
-class Process:
-    """A process given values at points; `inverse` is that of the Cholesky factor of their covariance."""
+class GaussianProcess:
+    """A process conditioned on values at points; `inverse` is the inverse of their covariance's Cholesky factor."""
 
     scales: Scales
     points: np.ndarray
@@ -51,7 +53,7 @@ class Process:
     weights: np.ndarray
 
     def predict(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of what would be measured, noise included, an element a point."""
+        """Mean and standard deviation of a measurement at each point, noise included."""
         variance = self.scales.variance(points) + self.scales.noise**2
         if not self.points.size:
             return np.zeros(len(points)), np.sqrt(variance)
@@ -61,22 +63,23 @@ class Process:
 
 
 def fit(points: np.ndarray, values: np.ndarray, *, level: float, noises: Sequence[float]) -> Scales:
-    """The likeliest scales of values at points, with one of `noises`; the values are expected to be 0 ± `level` before
-    anything is known."""
+    """The most likely scales for values at points, with one of `noises`. Before any value is known, 0 ±
+    `level` is expected.
+    """
     if len(values) < MIN_FITTED:
         return Scales(*USUAL, noises[-1], level)
     options = [Scales(*each, level) for each in product(LENGTHS, AMPLITUDES, SLOPES, noises)]
     return max(options, key=lambda scales: _log_likelihood(points, values, scales))
 
 
-def given(points: np.ndarray, values: np.ndarray, scales: Scales) -> Process:
-    """The process with values at points."""
+def given(points: np.ndarray, values: np.ndarray, scales: Scales) -> GaussianProcess:
+    """The process conditioned on values at points."""
     inverse = np.linalg.inv(_root(points, scales)) if points.size else np.zeros((0, 0))
-    return Process(scales, points, inverse, inverse.T @ (inverse @ values))
+    return GaussianProcess(scales, points, inverse, inverse.T @ (inverse @ values))
 
 
 def _log_likelihood(points: np.ndarray, values: np.ndarray, scales: Scales) -> float:
-    """Of the values, up to a constant."""
+    """Log likelihood of the values, up to a constant."""
     root = _root(points, scales)
     return -0.5 * float((np.linalg.solve(root, values) ** 2).sum()) - float(np.log(np.diag(root)).sum())
 

@@ -1,8 +1,8 @@
-"""The guided sampler: expected improvement under limits, from what is known of the techniques and what was measured.
+"""The guided sampler: expected improvement under limits, from prior expectations and measured runs.
 
-The next recipe is the one with the largest expected improvement times the probability that it keeps every limit (Gardner
-et al., "Bayesian Optimization with Inequality Constraints", ICML 2014). A recipe that waits or runs is taken as if it had
-been measured, with values drawn from the prediction, so that the next one is chosen elsewhere.
+The next recipe has the largest product of expected improvement and probability of meeting every limit
+(Gardner et al., "Bayesian Optimization with Inequality Constraints", ICML 2014). A recipe that is waiting or
+running counts as measured, with values drawn from the prediction. So the next recipe differs from it.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -15,13 +15,13 @@ from lwdash.search.outcomes import FAILED, Outcome
 from lwdash.search.surrogate import COST, DROP, LOSS, Surrogate, Values
 
 MAX_LEARNT = 300
-"""The newest outcomes that are learnt from: the work grows with the cube of their number."""
+"""Number of newest outcomes used for learning: the work grows with the cube of this number."""
 MAX_IMAGINED = 16
-"""So many recipes that were not measured are taken for waiting; all others were cancelled, or are long ago."""
+"""At most this many unmeasured recipes count as waiting. The others were cancelled or are old."""
 DRAWN = 600
-"""Random candidates that are compared."""
+"""Number of random candidates compared."""
 LEADERS = 6
-"""So many of the best candidates, and of the best runs so far, have their neighbours compared too."""
+"""Number of best candidates, and of best runs so far, whose neighbours are compared too."""
 CLIMBS = 2
 
 
@@ -61,9 +61,11 @@ def guided(
 
 
 def _objective(limits: Mapping[str, float], chance: np.random.Generator) -> Values:
-    """Metric → weight of what is to be small: the cost where quality is limited, the loss where something else is.
+    """Metric → weight in the objective (to be minimized): the cost if quality is limited, the loss if
+    something else is.
 
-    Without limits it is any mixture of both, which in the course of a search finds the whole Pareto front.
+    Without limits it is a random mixture of both; over many calls the search then finds the whole Pareto
+    front.
     """
     if DROP in limits:
         return {COST: 1.0}
@@ -74,7 +76,7 @@ def _objective(limits: Mapping[str, float], chance: np.random.Generator) -> Valu
 
 
 def _pool(surrogate: Surrogate, weights: Values, chance: np.random.Generator) -> np.ndarray:
-    """Rows to choose from: random ones, the neighbours of the best runs so far, and of what promises most."""
+    """Rows to choose from: random ones, and the neighbours of the best runs so far and of the most promising rows."""
     candidates = surrogate.candidates
     able = [(_weighed(v, weights), n) for n, v in enumerate(surrogate.values) if surrogate.keeps_limits(v)]
     rows = candidates.draw(DRAWN, chance)
@@ -94,11 +96,11 @@ def _weighed(values: Values, weights: Values) -> float:
 
 
 def _promises(surrogate: Surrogate, weights: Values, rows: np.ndarray) -> np.ndarray:
-    """The logarithm of the improvement that is to be expected of rows, an element a row.
+    """The logarithm of the expected improvement of each row.
 
-    Where nothing keeps the limits yet, it is the improvement on the worst that is expected.
+    If no run meets the limits yet, the improvement over the worst run is used.
     """
-    from scipy.special import log_ndtr  # slow to import, and only a search needs it
+    from scipy.special import log_ndtr  # slow to import; only a search needs it
 
     bounds = [*surrogate.limits, *([FAILED] if any(v[FAILED] > 0 for v in surrogate.values) else [])]
     predicted = surrogate.predict(rows, [*weights, *bounds])
@@ -115,9 +117,11 @@ def _promises(surrogate: Surrogate, weights: Values, rows: np.ndarray) -> np.nda
 
 
 def _log_improvement(ahead: np.ndarray) -> np.ndarray:
-    """The logarithm of the expected improvement for a unit deviation; ahead: of the mean, in deviations.
+    """The logarithm of the expected improvement for unit standard deviation; ahead: the mean's lead, in
+    deviations.
 
-    Far behind, where the difference of two small numbers loses its digits, it is the first term of its expansion.
+    For a large negative lead, the difference of two small numbers loses precision; the first term of its
+    expansion is used.
     """
     from scipy.special import ndtr
 

@@ -1,26 +1,28 @@
-"""Results of the runs so far in the form that a search reads: quality, goal, and broken limits."""
+"""Results of the runs so far in the form that a search uses: quality, cost, and excess over each limit."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lwdash.metrics.limits import excess
+from lwdash.metrics.limits import ACCURACY_DROP, best_of, excess, given_limits
 from lwdash.metrics.pareto_front import pareto
 from lwdash.metrics.run_metrics import MEASURES, quality_of
 from lwdash.recipe import parse_recipe
 from lwdash.search.space import Space
 
 FAILED = "failed"
-"""What a run that failed exceeds."""
+"""Key of the excess of a failed run."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A measured run: `quality` (more is better), `cost` (less is better: the goal's figure, or one divided by it), and
-    for each limit by which share of it the run exceeds it: negative where it keeps it, NaN where nothing was measured to
-    tell."""
+    """A measured run. quality: more is better. cost: less is better (the goal's metric, or its reciprocal).
+    excess: for each limit the excess as a share of the limit; negative if it is met, NaN if the value was not
+    measured.
+    """
 
     run: int
     recipe: str
@@ -33,10 +35,15 @@ class Outcome:
         return all(value <= 0 for value in self.excess.values())
 
 
-def outcomes(runs: pd.DataFrame, goal: str, limits: Mapping[str, float]) -> list[Outcome]:
-    """The measured runs of a frame, oldest first, without those of which quality or the goal's column was not measured.
+def limits_of_search(settings: Mapping[str, Any], own: Mapping[str, float | None]) -> dict[str, float]:
+    """The limits that a search keeps to: the experiment's own, else those that it was started with."""
+    return given_limits(own) or dict(settings.get("limits") or {})
 
-    runs: `id`, `recipe`, and the columns of figures (see metrics.run_metrics); goal: one of those columns.
+
+def outcomes(runs: pd.DataFrame, goal: str, limits: Mapping[str, float]) -> list[Outcome]:
+    """The measured runs of a frame, oldest first, except runs whose quality or goal column was not measured.
+
+    runs: `id`, `recipe`, and the metric columns (see metrics.run_metrics); goal: one of those columns.
     """
     if runs.empty or goal not in runs:
         return []
@@ -63,9 +70,9 @@ def outcomes(runs: pd.DataFrame, goal: str, limits: Mapping[str, float]) -> list
 
 
 def measured(tried: pd.DataFrame) -> pd.DataFrame:
-    """The runs that were measured, with a column for each figure; the baseline, which nobody chose, is left out.
+    """The measured runs, one column per metric. The baseline is excluded, because no search chose it.
 
-    tried: as `storage.searches.tried` gives it.
+    tried: as returned by `storage.searches.tried`.
     """
     done = tried[(tried["state"] == "succeeded") & ~tried["is_baseline"].astype(bool)]
     figures = pd.DataFrame.from_records([f or {} for f in done["figures"]], index=done.index)
@@ -73,9 +80,10 @@ def measured(tried: pd.DataFrame) -> pd.DataFrame:
 
 
 def failures(tried: pd.DataFrame, found: Sequence[Outcome]) -> list[Outcome]:
-    """The runs that failed, for a search to keep away from: as bad as the worst that was measured, and out of bounds.
+    """The failed runs, so that a search avoids them. Each is as bad as the worst measured run, and exceeds a
+    limit.
 
-    tried: as for `measured`; found: what was measured, without which there is no worst.
+    tried: as for `measured`; found: the measured runs; if there are none, there is no worst one.
     """
     if not found:
         return []
@@ -88,26 +96,21 @@ def failures(tried: pd.DataFrame, found: Sequence[Outcome]) -> list[Outcome]:
 
 
 def eligible(found: Sequence[Outcome], space: Space) -> list[Outcome]:
-    """Those that a search may name as its result: not of a number format that it leaves out."""
+    """The outcomes that a search may name as its result: those without a number format that the search leaves out."""
     return [outcome for outcome in found if not space.leaves_out(parse_recipe(outcome.recipe))]
 
 
 def best(found: Sequence[Outcome]) -> Outcome | None:
-    """Which of those that keep all limits to take; None where none does, or there is no limit.
+    """The best outcome that meets all limits; None if there is no such run or no limit.
 
-    Where quality is limited, the cheapest; where it is not, the one with the best quality.
+    If quality is limited, the cheapest; otherwise the one with the best quality.
     """
     able = [o for o in found if o.excess and o.keeps_limits]
-    is_cheapest = any("accuracy_drop" in o.excess for o in able)
-    return min(
-        able,
-        key=lambda o: (o.cost, -o.quality, o.run) if is_cheapest else (-o.quality, o.cost, o.run),
-        default=None,
-    )
+    return best_of(able, is_cheapest=any(ACCURACY_DROP in o.excess for o in able))
 
 
 def front(found: Sequence[Outcome]) -> list[Outcome]:
-    """Those that no other beats in both quality and cost, cheapest first."""
+    """Outcomes that no other beats in both quality and cost, cheapest first."""
     is_on = pareto(
         [o.cost for o in found], [o.quality for o in found], is_more_x_better=False, is_more_y_better=True
     )

@@ -1,8 +1,8 @@
 """Prior expectations of each technique: how much smaller a file gets, and how much accuracy it may cost.
 
-A search starts from these expectations and corrects them by what it measures. They are rules of thumb of the field
-(an 8-bit weight has a quarter of the bits; half of the channels leave a third of the multiplications), not values
-fitted to networks.
+A search starts from these expectations and corrects them with its measurements. They are common rules of
+thumb (an 8-bit weight has a quarter of the bits; half of the channels leave a third of the multiplications).
+They are not fitted to networks.
 """
 
 from collections.abc import Mapping
@@ -12,31 +12,31 @@ from typing import Any
 
 import numpy as np
 
-from lwdash.recipe import parse_recipe
+from lwdash.recipe import FLOAT_BITS, parse_recipe
 from lwdash.search.candidates import ABSENT, Candidates
 from lwdash.search.space import TUNED
+from lwdash.techniques import sparse
 
-FLOAT_BITS = 32
-STORED_BITS: Mapping[str, int] = {"float16": 16, "int8": 8, "int16x8": 8, "dynamic": 8, "weight_only": 8}
-"""Bits of a stored weight, where the parameter `bits` does not say otherwise."""
 COMPUTED_BITS: Mapping[str, int] = {"int8": 8, "int16x8": 16}
 """Bits of an activation."""
 FORMAT_DROP: Mapping[str, float] = {"int8": 0.002, "int16x8": 0.001, "dynamic": 0.002, "weight_only": 0.001}
 FOUR_BIT_DROP = 0.012
-"""Accuracy that a number format usually costs, 0–1."""
+"""Typical loss of accuracy of a number format, 0–1."""
+CODED_SHARE = 0.85
+"""Bits of an entropy-coded weight without structure, as a share of its stored bits."""
 ZERO_SAVING = 0.85
-"""Share of its room that a zero weight saves in a gzipped file."""
+"""Share of its bytes that a zero weight saves in a gzipped file."""
 
 
 @dataclass(frozen=True)
 class Traits:
-    """Candidates in units in which effects add up; every array has an element a candidate.
+    """Properties of candidates, in units that can be added; each array has one element per candidate.
 
     channels: share of channels that is left. energy: share of the kernels' energy that is left. dense: share of the
-    weights that are not zero. is_global: whether one threshold prunes all kernels. clusters: distinct values a kernel,
-    infinite without clustering. is_qat: whether it is trained for integers. stored_bits, computed_bits: of weights
-    and activations. format_drop: accuracy that the format costs. format: number of the format in `formats`, those of
-    the space.
+    weights that are not zero. is_global: True if one threshold prunes all kernels. clusters: distinct values per kernel,
+    infinite without clustering. is_qat: True for quantization-aware training. stored_bits, computed_bits: of weights
+    and activations. format_drop: accuracy lost by the format. format: index of the format in `formats`
+    of the space. is_sparse: True if the file does not store zeros.
     """
 
     formats: tuple[str, ...]
@@ -51,10 +51,11 @@ class Traits:
     computed_bits: np.ndarray
     format_drop: np.ndarray
     format: np.ndarray
+    is_sparse: np.ndarray
 
     @property
     def cluster_bits(self) -> np.ndarray:
-        """Bits a weight that the distinct values take, infinite without clustering."""
+        """Bits per weight for an index into the distinct values, infinite without clustering."""
         return np.log2(self.clusters)
 
 
@@ -63,18 +64,22 @@ class _Format:
     stored_bits: float
     computed_bits: float
     drop: float
+    has_sparse: bool
+    """True if LiteRT loads such weights sparse."""
 
 
 @cache
 def _format(text: str) -> _Format:
-    step = parse_recipe(text).steps[-1]
-    stored = float(getattr(step.params, "bits", STORED_BITS.get(step.name, FLOAT_BITS)))
+    recipe = parse_recipe(text)
+    step, stored = recipe.steps[-1], float(recipe.weight_bits)
     drop = FOUR_BIT_DROP if stored <= 4 else FORMAT_DROP.get(step.name, 0.0)
-    return _Format(stored, COMPUTED_BITS.get(step.name, FLOAT_BITS), drop)
+    return _Format(
+        stored, COMPUTED_BITS.get(step.name, FLOAT_BITS), drop, sparse.can_store(step.name, stored)
+    )
 
 
 def traits(candidates: Candidates, rows: np.ndarray) -> Traits:
-    """rows: as `Candidates` has them."""
+    """rows: as in `Candidates`."""
 
     def value(name: str, key: str, absent: Any) -> np.ndarray:
         if name not in candidates.space.techniques:
@@ -98,6 +103,8 @@ def traits(candidates: Candidates, rows: np.ndarray) -> Traits:
         computed_bits=np.array([known.computed_bits for known in formats])[rows[:, 0]],
         format_drop=np.array([known.drop for known in formats])[rows[:, 0]],
         format=rows[:, 0],
+        is_sparse=np.array([known.has_sparse for known in formats])[rows[:, 0]]
+        & (candidates.space.storage == "sparse"),
     )
 
 
@@ -122,10 +129,14 @@ def features(known: Traits) -> np.ndarray:
 def expected_log_cost(known: Traits, column: str) -> np.ndarray:
     """The logarithm of a cost, up to a constant; column: one of `GOALS` or the key of a limit."""
     narrower = np.log(known.channels)
-    if column in ("size_bytes", "gzip_bytes"):
+    if column in ("size_bytes", "gzip_bytes", "stored_bytes"):
         fewer = 1.5 * narrower - 2 * (1 - known.energy)
         if column == "size_bytes":
-            return fewer + np.log(known.stored_bits)
+            share = np.where(known.is_sparse, sparse.expected_share(known.dense, known.stored_bits), 1.0)
+            return fewer + np.log(known.stored_bits * np.minimum(share, 1.0))
+        if column == "stored_bytes":
+            values = np.minimum(CODED_SHARE * known.stored_bits, known.cluster_bits)
+            return fewer + np.log(known.dense * values + _entropy_bits(known.dense))
         values = np.minimum(known.stored_bits, 0.5 + known.cluster_bits)
         return fewer + np.log(values * (1 - ZERO_SAVING * (1 - known.dense)))
     if column in ("speedup", "latency_ms"):
@@ -135,8 +146,14 @@ def expected_log_cost(known: Traits, column: str) -> np.ndarray:
     return np.zeros(len(known.format))
 
 
+def _entropy_bits(share: np.ndarray) -> np.ndarray:
+    """Bits per weight that an ideal code needs for the places of the zeros; share: of the other weights, above 0."""
+    zeros = np.maximum(1 - share, np.finfo(float).tiny)
+    return -share * np.log2(share) - zeros * np.log2(zeros)
+
+
 def expected_drop(known: Traits) -> np.ndarray:
-    """Accuracy that a candidate may cost, 0–1."""
+    """Expected loss of accuracy of a candidate, 0–1."""
     return (
         known.format_drop
         + 0.12 * (1 - known.channels) ** 2

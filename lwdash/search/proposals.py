@@ -1,4 +1,4 @@
-"""Proposes the next recipes of a search from the runs so far, whoever started them."""
+"""Proposes the next recipes of a search from all runs of the experiment so far."""
 
 import itertools
 import math
@@ -21,26 +21,30 @@ if TYPE_CHECKING:
     import optuna
 
 SAMPLERS = {
-    "guided": "begins with few strong recipes, then expects from each technique what is known of it and learns from the "
-    "runs (Gaussian processes)",
-    "tpe": "begins with few strong recipes, then learns from the runs alone (tree-structured Parzen estimator)",
-    "random": "any recipe, as the control: what a better sampler has to beat",
+    "guided": "starts with a few strong recipes, then combines prior knowledge of each technique with "
+    "the measured runs (Gaussian processes)",
+    "tpe": (
+        "starts with a few strong recipes, then learns from the measured runs only (tree-structured "
+        "Parzen estimator)"
+    ),
+    "random": "draws any recipe; a control that a better sampler has to beat",
 }
 DEFAULT_SAMPLER = "guided"
-LEARNT = 1000
-"""So many outcomes are learnt from at most, the newest."""
-FEWEST = 10
-"""With fewer outcomes any recipe is as likely as another to the TPE sampler."""
-IN_VAIN = 1000
-"""After so many draws in a row of what is known already, a sampler has nothing new."""
+MAX_LEARNT = 1000
+"""Maximum number of outcomes used for learning: the newest."""
+MIN_TPE_OUTCOMES = 10
+"""With fewer outcomes the TPE sampler draws at random."""
+MAX_USELESS_DRAWS = 1000
+"""After this many consecutive draws of known recipes, a sampler is exhausted."""
 DRAWN_AT_ONCE = 50
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a search is for. goal: the column of the costs, one of `GOALS`. limits: key → largest value allowed, those of
-    the outcomes' excesses. budget: how many runs it may start in all. among: the only recipes to choose from; empty stands
-    for all of the space."""
+    """Goal and limits of a search. goal: the column of the costs, one of `GOALS`. limits: key → largest
+    allowed value, as for the outcomes' excesses. budget: maximum number of runs it may start. among: the only
+    recipes to choose from; empty means the whole space.
+    """
 
     space: Space
     goal: str
@@ -58,10 +62,11 @@ def propose(
     sampler: str = DEFAULT_SAMPLER,
     seed: int = 0,
 ) -> list[Recipe]:
-    """Up to `count` recipes of the space that are not in `known`; fewer where nothing new is drawn.
+    """Up to `count` recipes of the space that are not in `known`; fewer if the samplers are exhausted.
 
-    found: what was measured so far, and what failed. known: the text of every recipe that was run or waits. sampler: one
-    of `SAMPLERS`. seed: another one for each call, or the random sampler draws the same again.
+    found: the measured and the failed runs so far. known: the text of every recipe that was run or waits.
+    sampler: one of `SAMPLERS`. seed: use a different one per call, otherwise the random sampler draws the
+    same again.
     """
     drawn, proposed = set(known), list[Recipe]()
     for draws, patience in _draws(task, found, drawn, sampler, seed):
@@ -81,10 +86,10 @@ def propose(
 def _draws(
     task: Task, found: Sequence[Outcome], drawn: Collection[str], sampler: str, seed: int
 ) -> Iterator[tuple[Iterator[Recipe], int]]:
-    """Sources of recipes, one after the other, and how many draws in vain end each. What a sampler leaves is drawn at
-    random.
+    """Sources of recipes in order, each with the number of useless draws that ends it. The last source draws
+    at random.
 
-    drawn: as `known` of `propose`, with what is proposed meanwhile.
+    drawn: as `known` of `propose`, extended by the proposals so far.
     """
     candidates, chance = Candidates(task.space, task.among), np.random.default_rng(seed)
     if sampler != "random":
@@ -97,8 +102,8 @@ def _draws(
         yield draws, sys.maxsize
     if sampler == "tpe":
         study = _study(task.space, found, seed)
-        yield (task.space.choose(study.ask()) for _ in itertools.count()), IN_VAIN
-    yield _random(candidates, chance), IN_VAIN
+        yield (task.space.choose(study.ask()) for _ in itertools.count()), MAX_USELESS_DRAWS
+    yield _random(candidates, chance), MAX_USELESS_DRAWS
 
 
 def _random(candidates: Candidates, chance: np.random.Generator) -> Iterator[Recipe]:
@@ -107,22 +112,24 @@ def _random(candidates: Candidates, chance: np.random.Generator) -> Iterator[Rec
 
 
 def _study(space: Space, found: Sequence[Outcome], seed: int) -> "optuna.Study":
-    """A study that knows the outcomes which the space holds."""
-    import optuna  # half a second: only who searches has to wait for it
+    """A study with the outcomes that the space contains."""
+    import optuna  # takes half a second; only a search has to wait for it
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)  # of `group`
-    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=FEWEST, multivariate=True, group=True)
+    sampler = optuna.samplers.TPESampler(
+        seed=seed, n_startup_trials=MIN_TPE_OUTCOMES, multivariate=True, group=True
+    )
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
-    for outcome in found[-LEARNT:]:
+    for outcome in found[-MAX_LEARNT:]:
         choices = space.choices(parse_recipe(outcome.recipe))
         if choices is not None:
-            told = _Told(choices)
-            space.choose(told)
+            replay = _Replay(choices)
+            space.choose(replay)
             study.add_trial(
                 optuna.trial.create_trial(
                     params=choices,
-                    distributions=told.distributions,
+                    distributions=replay.distributions,
                     values=[outcome.quality, outcome.cost],
                     constraints={
                         key: value for key, value in outcome.excess.items() if not math.isnan(value)
@@ -132,8 +139,8 @@ def _study(space: Space, found: Sequence[Outcome], seed: int) -> "optuna.Study":
     return study
 
 
-class _Told:
-    """A chooser that repeats choices, and keeps between what each of them was made."""
+class _Replay:
+    """Replays known choices and records the distribution of each."""
 
     def __init__(self, choices: Mapping[str, Any]):
         self.choices = choices

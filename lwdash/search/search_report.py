@@ -1,30 +1,31 @@
-"""The report of a search, made from all runs of its experiment."""
+"""The report of a search, computed from all runs of its experiment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import isnan
-from typing import Any
 
 import pandas as pd
 
+from lwdash.metrics.limits import ACCURACY_DROP
 from lwdash.metrics.run_metrics import MEASURES, Measure, quality_of
 from lwdash.search.outcomes import Outcome, best, eligible, measured, outcomes
-from lwdash.search.selection_bias import LIMIT, Luck, Turned, luck_of_best
+from lwdash.search.selection_bias import ChangedRows, SelectionBias, selection_bias_of_best
 from lwdash.search.space import Space
 
-LOOKED_AT = 1000
-"""The newest runs of an experiment, among which what a search found is told."""
+MAX_RUNS = 1000
+"""Maximum number of newest runs of an experiment that the report includes."""
 
-LEAST_TOLD = 0.001
-"""A difference of accuracy that is worth words."""
+MIN_REPORTED_DROP = 0.001
+"""Smallest difference of accuracy that is reported."""
 
 
 @dataclass(frozen=True)
-class Story:
-    """tried: as `storage.searches.tried` has it; done: a row a measured run, by its id; found: what may be a result."""
+class SearchReport:
+    """goal_name: the metric to minimize; tried: result of `storage.searches.tried`; done: one row per measured run,
+    by its id; found: the possible results."""
 
-    search: Mapping[str, Any]
+    goal_name: str
     limits: Mapping[str, float]
     tried: pd.DataFrame
     done: pd.DataFrame
@@ -37,59 +38,72 @@ class Story:
 
     @cached_property
     def best(self) -> Outcome | None:
-        """The run to take by the search's goal; None where none keeps all limits, or there are none."""
+        """The best run by the search's goal; None if no run meets all limits, or there are no limits."""
         return best(self.found)
 
     @property
     def goal(self) -> Measure:
-        """What was to be good."""
-        return MEASURES[self.search["goal"]]
+        """The goal of the search."""
+        return MEASURES[self.goal_name]
 
     @cached_property
     def quality(self) -> Measure:
-        """What was to stay high."""
+        """The quality metric of the search."""
         return quality_of(self.done)
 
     @property
     def charted(self) -> Measure | None:
-        """What gets better as the search goes on: the goal where quality is limited, else quality; None without limits."""
+        """The metric that improves during the search: the goal if quality is limited, otherwise quality; None
+        without limits.
+        """
         if not self.limits:
             return None
-        return self.goal if self.limits.get(LIMIT) is not None else self.quality
+        return self.goal if self.limits.get(ACCURACY_DROP) is not None else self.quality
 
     @property
-    def untold(self) -> list[str]:
-        """Limits for which nothing was measured on any run."""
+    def unmeasured_limits(self) -> list[str]:
+        """Limits whose value was not measured on any run."""
         return [key for key in self.limits if self.found and all(isnan(o.excess[key]) for o in self.found)]
 
     @property
     def rows(self) -> int | None:
-        """How many rows the best run was measured on."""
+        """Number of rows that the best run was measured on."""
         chosen = self.best
         rows = None if chosen is None else self.done.loc[chosen.run].get("rows")
         return None if rows is None or pd.isna(rows) else int(rows)
 
-    def luck(self, turned: Turned) -> Luck | None:
-        """How much choosing flatters the best run, see search.luck; turned: of the runs in `found`."""
+    def selection_bias(self, changed: ChangedRows) -> SelectionBias | None:
+        """Selection bias of the best run, see search.selection_bias; changed: changed rows of the runs in `found`."""
         rows = self.rows
-        return None if rows is None else luck_of_best(self.found, turned, rows, self.limits.get(LIMIT))
+        return (
+            None
+            if rows is None
+            else selection_bias_of_best(self.found, changed, rows, self.limits.get(ACCURACY_DROP))
+        )
 
 
-def tell(search: Mapping[str, Any], limits: Mapping[str, float], tried: pd.DataFrame) -> Story:
-    """search: a row of `storage.searches`; limits: the experiment's; tried: its newest runs, `LOOKED_AT` of them."""
+def report_search(goal: str, space: Space, limits: Mapping[str, float], tried: pd.DataFrame) -> SearchReport:
+    """goal: one of `search.space.GOALS`; space: the settings that the search chooses from; limits: of the
+    experiment; tried: its newest runs, at most `MAX_RUNS`.
+    """
     done = measured(tried)
-    found = outcomes(done, search["goal"], limits)
-    space = Space.from_dict(search["settings"]["space"])
-    return Story(search, limits, tried, done.set_index("id"), eligible(found, space))
+    found = outcomes(done, goal, limits)
+    return SearchReport(goal, limits, tried, done.set_index("id"), eligible(found, space))
 
 
-def luck_words(luck: Luck) -> str:
-    """What choosing the best of many runs on the same rows does to its figure, in a sentence."""
-    head = f"It was chosen among {luck.runs:,} runs on the same {luck.rows:,} rows, where it {_moved(luck.drop, 'lost')}"
-    by = f"by {luck.resamples:,} resamplings of the rows"
-    if luck.elsewhere - luck.drop < LEAST_TOLD:
-        return f"{head}; {by}, choosing flatters it by less than {100 * LEAST_TOLD:g} points"
-    return f"{head}; chosen so, a run {_moved(luck.elsewhere, 'loses')} or so on other rows, {by}"
+def bias_message(bias: SelectionBias) -> str:
+    """One sentence on the selection bias of the best run."""
+    head = (
+        f"Chosen among {bias.runs:,} runs on the same {bias.rows:,} rows, where it "
+        f"{_moved(bias.in_sample_drop, 'lost')}"
+    )
+    by = f"estimated with {bias.resamples:,} resamplings of the rows"
+    if bias.out_of_sample_drop - bias.in_sample_drop < MIN_REPORTED_DROP:
+        return f"{head}; selection bias: less than {100 * MIN_REPORTED_DROP:g} points ({by})"
+    return (
+        f"{head}; selection bias: on other rows a run chosen this way {_moved(bias.out_of_sample_drop, 'loses')} "
+        f"on average ({by})"
+    )
 
 
 def _moved(drop: float, verb: str) -> str:

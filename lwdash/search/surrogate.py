@@ -1,29 +1,32 @@
-"""Predictions of what recipes would measure: prior expectations, corrected by the runs so far."""
+"""Predicted metrics of recipes: prior expectations, corrected by the runs so far."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from lwdash.metrics.limits import ACCURACY_DROP
 from lwdash.search.candidates import Candidates
-from lwdash.search.gaussian_process import Process, Scales, fit, given
+from lwdash.search.gaussian_process import GaussianProcess, Scales, fit, given
 from lwdash.search.outcomes import FAILED, Outcome
 from lwdash.search.priors import Traits, expected_drop, expected_log_cost, features, traits
 
-COST, LOSS, DROP = "cost", "loss", "accuracy_drop"
+COST, LOSS, DROP = "cost", "loss", ACCURACY_DROP
 USUAL_DROP = 0.01
 MAX_EXCESS = 4.0
 MIN_COST = 1e-9
 COST_LEVEL = 3.0
 LEVELS: Mapping[str, float] = {LOSS: 0.7, DROP: 0.7, FAILED: 0.3}
-"""How far a prior expectation may be off for all recipes alike; `COST_LEVEL` for costs, whose unit it does not know."""
+"""Possible error of a prior expectation that all recipes share; `COST_LEVEL` for costs, whose unit is unknown."""
 COST_NOISES = (0.03, 0.12)
 NOISES: Mapping[str, tuple[float, ...]] = {LOSS: (0.3,), DROP: (0.3,), FAILED: (0.1,)}
-"""Deviation of a value when a recipe is trained again. That of accuracy is known to be large against a usual limit, and
-few runs cannot tell it."""
+"""Standard deviation of a value when a recipe is trained again. For accuracy it is known to be large compared
+with a usual limit. A few runs cannot estimate it.
+"""
 
 Values = dict[str, float]
-"""Metrics of a recipe, each in a unit in which effects add up, and less is better: the logarithm of the cost, the loss of
-quality against the best run, the excess over each limit (0 where it is just kept), and `FAILED` (1, or -1)."""
+"""Metrics of a recipe, in units that can be added, less is better: logarithm of the cost, loss of quality
+relative to the best run, excess over each limit (0 if just met), and `FAILED` (1 or −1).
+"""
 
 
 class Surrogate:
@@ -44,11 +47,11 @@ class Surrogate:
         self._points: list[np.ndarray] = []
         self._expectations: list[Values] = []
         self._scales: dict[str, Scales] = {}
-        self._processes: dict[str, Process] = {}
+        self._processes: dict[str, GaussianProcess] = {}
         self._learn(found)
 
     def predict(self, rows: np.ndarray, names: Sequence[str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Metric → mean and standard deviation of what would be measured, an element a row."""
+        """Metric → mean and standard deviation of a measurement, one element per row."""
         known = traits(self.candidates, rows)
         points, found = features(known), {}
         for name in names:
@@ -57,13 +60,13 @@ class Surrogate:
         return found
 
     def imagine(self, row: np.ndarray, chance: np.random.Generator) -> None:
-        """Takes a row as measured, with values drawn from their prediction."""
+        """Treat a row as measured, with values drawn from their prediction."""
         predicted = self.predict(row[None], self.names)
         self._add(row, {name: float(chance.normal(mean[0], sd[0])) for name, (mean, sd) in predicted.items()})
         self._processes = {}
 
     def keeps_limits(self, values: Values) -> bool:
-        """Whether a recipe with these values has not failed and keeps every limit."""
+        """True if a recipe with these values has not failed and meets every limit."""
         return values[FAILED] <= 0 and all(values.get(key, 1.0) <= 0 for key in self.limits)
 
     def _learn(self, found: Sequence[Outcome]) -> None:
@@ -93,7 +96,7 @@ class Surrogate:
         self._points.append(features(known)[0])
         self._expectations.append({name: float(self._expected(name, known)[0]) for name in self.names})
 
-    def _process(self, name: str) -> Process:
+    def _process(self, name: str) -> GaussianProcess:
         if name not in self._processes:
             chosen = [number for number, values in enumerate(self.values) if name in values]
             points = np.array([self._points[number] for number in chosen])
@@ -105,7 +108,7 @@ class Surrogate:
         return self._processes[name]
 
     def _expected(self, name: str, known: Traits) -> np.ndarray:
-        """What is expected of candidates before anything is measured."""
+        """Expected values of candidates before any measurement."""
         if name == FAILED:
             return np.full(len(known.format), -1.0)
         if name == LOSS:
@@ -116,5 +119,5 @@ class Surrogate:
 
 
 def _drop_excess(excess: np.ndarray | float) -> np.ndarray:
-    """An excess over the limit on quality in a unit in which disasters do not outweigh all else; 0 stays 0."""
+    """Scaled excess over the quality limit, so that very bad runs do not dominate; 0 stays 0."""
     return np.clip(np.arcsinh(excess), -MAX_EXCESS, MAX_EXCESS)

@@ -1,1 +1,1 @@
-"""Additions to Streamlit's routes: uploads straight to disk, downloads, health."""
+"""Additions to Streamlit's routes: uploads directly to disk, downloads, health."""

@@ -1,4 +1,4 @@
-"""A check of every request, before any route: the server's name in it, its origin, its sender."""
+"""Checks on every request, before any route: the server's name, the origin, the sender."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _LOG = logging.getLogger(__name__)
 SHARE_COOKIE, RETURN_COOKIE = "_lwdash_share", "_lwdash_return"
 RETURN_SECONDS = 600
 PLACE = re.compile(r"[a-z0-9_-]{1,40}(\?[\w.~%&=+-]{0,500})?", re.ASCII)
-"""A page of this dashboard, as it may be returned to after a sign-in: nothing that leads elsewhere."""
-OWN_ROUTES = frozenset({"upload", "download", "metrics", "healthz"})
-"""They ask for themselves who may (see routes.py)."""
+"""A page of this dashboard as a return address after sign-in: never another site."""
+OWN_ROUTES = frozenset({"upload", "download", "metrics", "healthz", "device"})
+"""They check access themselves (see routes.py and device_routes.py)."""
 PUBLIC_CORE = frozenset({"health", "script-health-check", "host-config", "stream", "bidi-components"})
-"""Streamlit's routes below `_stcore` that tell nothing: `stream` carries the pages, which ask for the sign-in."""
+"""Streamlit's routes below `_stcore` without private data: `stream` carries the pages, which require sign-in."""
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-"""No foreign site can make these point elsewhere than to the visitor's own host."""
+"""No foreign site can make these names point to another host than the visitor's own."""
 PROBES = (["healthz"], ["_stcore", "health"])
-"""They tell nothing, and who watches may call the host by its address."""
+"""They reveal nothing, and monitoring may call the host by its address."""
 GUARDED = frozenset({"_stcore", "media", "app"})
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "SAMEORIGIN",
-    # A share link's token stands in the address, which must not be told to other sites.
+    # A share link's token is part of the address, which must not be sent to other sites.
     "Referrer-Policy": "same-origin",
 }
 
@@ -44,15 +44,16 @@ HEADERS = {
 class Gate:
     """ASGI middleware around the whole application.
 
-    must_sign_in: whether people sign in here. identify(cookies): who sent a request, or None. is_shared(token):
-    whether this is the token of a share link that works now; may block. allowed_hosts: names by which the server
-    may be called besides the local ones (`*.example.com` for all below); empty: any. allowed_origins: from where
-    else, such as `https://example.com`, pages may open a connection; `*`: from anywhere. base_url: Streamlit's
-    `server.baseUrlPath`. policy: the Content-Security-Policy of every answer (see policy.py).
+    must_sign_in: True if users sign in here. identify(cookies): the sender of a request, or None.
+    is_shared(token):
+    True if this is the token of a valid share link; may block. allowed_hosts: names of the server besides the
+    local ones (`*.example.com` for all subdomains); empty: any. allowed_origins: other origins, such as
+    `https://example.com`, whose pages may open a connection; `*`: any. base_url: Streamlit's
+    `server.baseUrlPath`. policy: the Content-Security-Policy of every response (see policy.py).
 
-    A name that is not allowed is refused for every route: a foreign site that makes its own name point to this
-    host (DNS rebinding) would otherwise pass for the dashboard itself. A connection from another origin is
-    refused as well; Streamlit alone takes those of every page on the same host, whatever its port.
+    A name that is not allowed is refused for every route. Otherwise a foreign site whose own name points to
+    this host (DNS rebinding) would count as the dashboard itself. A connection from another origin is refused
+    as well; Streamlit alone would accept those of every page on the same host, with any port.
     """
 
     def __init__(
@@ -101,17 +102,20 @@ class Gate:
         allowed_hosts = self.allowed_hosts | LOCAL_NAMES
         if self.allowed_hosts and not is_probe and not any(_is_named(name, one) for one in allowed_hosts):
             return 421, (
-                f"this server does not answer to the name {name!r}. Call it by one of "
+                f"this server is not available under the name {name!r}. Use one of "
                 f"{', '.join(sorted(allowed_hosts))}, or add the name to server.allowedHosts."
             )
         if scope["type"] == "websocket" and origin is not None:
             is_own = urlsplit(origin).netloc.lower() == host.lower()
             if not is_own and not {origin.lower(), "*"} & self.allowed_origins:
-                return 403, f"pages from {origin!r} may not connect; see server.corsAllowedOrigins."
+                return (
+                    403,
+                    f"pages from {origin!r} may not connect. Add the origin to server.corsAllowedOrigins.",
+                )
         return None
 
     async def _unknown(self, scope: Scope, cookies: Mapping[str, str]) -> tuple[int, str] | None:
-        """Why a request for one of Streamlit's own routes is refused, unless its sender is known."""
+        """Reason why a request for one of Streamlit's own routes is refused; None if its sender is known."""
         parts = self._parts(scope)
         first, second = ([*parts, "", ""])[:2]
         if first in OWN_ROUTES or (first == "_stcore" and second in PUBLIC_CORE):
@@ -127,7 +131,7 @@ class Gate:
         return 401, "sign in first."
 
     async def _page(self, scope: Scope, receive: Receive, send: Send, cookies: Mapping[str, str]) -> None:
-        """The page itself is the same for all; what must be remembered over a sign-in goes into cookies."""
+        """The page itself is the same for all users. Values that must survive a sign-in are stored in cookies."""
         parts, query = self._parts(scope), scope["query_string"].decode("latin-1")
         token = (parse_qs(query).get("share") or [""])[0]
         path = "/" + "/".join(self.base)
@@ -138,9 +142,9 @@ class Gate:
         is_known = self.identify(cookies) is not None
         wanted = unquote(cookies.get(RETURN_COOKIE, ""))
         if is_known and not parts and not query and PLACE.fullmatch(wanted):
-            answer = RedirectResponse(f"{path.rstrip('/')}/{wanted}", status_code=302)
-            answer.headers["set-cookie"] = _cookie(RETURN_COOKIE, "", path, 0)
-            return await answer(scope, receive, send)
+            response = RedirectResponse(f"{path.rstrip('/')}/{wanted}", status_code=302)
+            response.headers["set-cookie"] = _cookie(RETURN_COOKIE, "", path, 0)
+            return await response(scope, receive, send)
         cookie = ""
         if not is_known and parts:
             place = "/".join(parts) + (f"?{query}" if query else "")
@@ -149,7 +153,7 @@ class Gate:
         return await self.app(scope, receive, _with_cookie(send, cookie))
 
     def _is_page(self, scope: Scope) -> bool:
-        """Whether a browser asks for a page by its address, rather than for a part of one."""
+        """True if a browser requests a page by its address, rather than a part of one."""
         if scope["method"] != "GET" or "text/html" not in Headers(scope=scope).get("accept", ""):
             return False
         parts = self._parts(scope)
@@ -166,7 +170,7 @@ class Gate:
 
 
 def local_names(address: str | None) -> frozenset[str]:
-    """By which names a server that listens on `address` may be called: on the loopback, this host's own."""
+    """Names of a server that listens on `address`: on the loopback, this host's own."""
     try:
         is_local = address == "localhost" or ipaddress.ip_address(address or "").is_loopback
     except ValueError:
@@ -175,7 +179,7 @@ def local_names(address: str | None) -> frozenset[str]:
 
 
 def host_name(host: str) -> str:
-    """The name in a Host header, in lower case and without its port; "" when it is none."""
+    """The name in a Host header, in lower case and without its port; "" if there is none."""
     try:
         return (urlsplit(f"//{host}").hostname or "").rstrip(".")
     except ValueError:
@@ -198,7 +202,7 @@ def _cookie(name: str, value: str, path: str, seconds: int | None = None) -> str
 
 
 def _with_headers(send: Send, more: Mapping[str, str]) -> Send:
-    """Adds headers to an answer that does not have them."""
+    """Add headers to a response that does not have them."""
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -219,14 +223,14 @@ def _with_cookie(send: Send, cookie: str) -> Send:
     return sending
 
 
-async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, words: str) -> None:
+async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, message: str) -> None:
     client = (scope.get("client") or ("?",))[0]
-    _LOG.warning("refused %s from %s: %s", scope["path"][:200], client, words)
+    _LOG.warning("refused %s from %s: %s", scope["path"][:200], client, message)
     if scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.close", "code": 1008})
         return
-    answer: Response = JSONResponse(
-        {"error": words}, status_code=status, headers={"Cache-Control": "no-store"}
+    response: Response = JSONResponse(
+        {"error": message}, status_code=status, headers={"Cache-Control": "no-store"}
     )
-    await answer(scope, receive, send)
+    await response(scope, receive, send)

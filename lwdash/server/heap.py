@@ -1,8 +1,8 @@
-"""Keeps the garbage collector away from what stays.
+"""Freezes long-lived objects so that garbage collections stay short.
 
-Streamlit collects all garbage after each run of a page or a fragment, and that looks at every object there is. With what
-the pages and the engine import it takes a tenth of a second, in which nobody is answered: with twenty visitors on live
-pages, seven eighths of all that the server does.
+Streamlit collects all garbage after each run of a page or a fragment, and a collection visits every object.
+With the imports of pages and engine it takes a tenth of a second, in which the server does not respond. With
+twenty visitors on live pages, that is seven eighths of the server's work.
 """
 
 import gc
@@ -12,18 +12,18 @@ import time
 
 LOOK_S = 2.0
 COLLECTIONS = 50
-"""After so many, what pages have made since weighs again; where nobody looks at pages there are none."""
+"""After this many collections, the objects created by pages matter again; without page visits there are none."""
 
 
-def spare_what_stays() -> threading.Thread:
-    """Now and then looks at everything itself and sets aside what is left; in the background, as long as the server runs."""
+def freeze_long_lived_objects() -> threading.Thread:
+    """Freeze long-lived objects from time to time, in a background thread, as long as the server runs."""
     thread = threading.Thread(target=_watch, name="lwdash-heap", daemon=True)
     thread.start()
     return thread
 
 
-def set_aside() -> None:
-    """Frees what nobody refers to, what was set aside before included, and spares the rest from later collections."""
+def freeze_survivors() -> None:
+    """Free unreferenced objects, including frozen ones, and exclude the rest from later collections."""
     gc.unfreeze()
     gc.collect()
     gc.freeze()
@@ -34,7 +34,7 @@ def _watch() -> None:
     while True:
         time.sleep(LOOK_S)
         if len(sys.modules) > known or _full_collections() - done > COLLECTIONS:
-            set_aside()
+            freeze_survivors()
             known, done = len(sys.modules), _full_collections()
 
 

@@ -1,4 +1,4 @@
-"""plotly.js as plotly's own package brings it, served for the figures: nothing comes from another host."""
+"""plotly.js from plotly's own package, served for the figures: nothing comes from another host."""
 
 from importlib.metadata import version
 from importlib.resources import files
@@ -14,12 +14,12 @@ NAME = "plotly.min.js"
 
 
 def plotly_file() -> Path:
-    """Where the installed package has it."""
+    """Path of plotly.js in the installed package."""
     return Path(str(files("plotly") / "package_data" / NAME))
 
 
 def plotly_route(base_url: str = "") -> Route:
-    """`GET /plotly.min.js` below `base_url`; a browser asks again only whether there is another version."""
+    """`GET /plotly.min.js` below `base_url`; a browser only checks whether there is another version."""
     tag = f'"{version("plotly")}"'
     headers = {"Cache-Control": "no-cache", "ETag": tag, "X-Content-Type-Options": "nosniff"}
 

@@ -1,4 +1,4 @@
-"""The Content-Security-Policy of all pages: nothing comes from other hosts, and no inline script runs but our own."""
+"""The Content-Security-Policy of all pages: no content from other hosts, and no inline scripts except our own."""
 
 import base64
 import hashlib
@@ -9,7 +9,7 @@ HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}", re.ASCII)
 
 
 def page_policy(scripts: Iterable[str]) -> str:
-    """The policy, with `{host}` where the name belongs by which the server was called.
+    """The policy, with `{host}` as a placeholder for the server's name in the request.
 
     scripts: the texts of the inline scripts that may run.
     """
@@ -17,13 +17,13 @@ def page_policy(scripts: Iterable[str]) -> str:
     return "; ".join(
         (
             "default-src 'self'",
-            # plotly.js compiles the shaders of parallel coordinates from text, and Graphviz is WebAssembly; Streamlit
-            # imports the scripts of components from blobs.
-            f"script-src 'self' blob: 'unsafe-eval' 'wasm-unsafe-eval' {hashes}",
+            # plotly.js compiles the shaders of parallel coordinates from text; Streamlit imports the scripts of
+            # components from blobs.
+            f"script-src 'self' blob: 'unsafe-eval' {hashes}",
             "style-src 'self' 'unsafe-inline'",
             "img-src 'self' data: blob:",
             "font-src 'self' data:",
-            # Not every browser takes 'self' to mean the connection of the pages, ws: or wss:, as well.
+            # Not every browser applies 'self' to the pages' connection (ws: or wss:).
             "connect-src 'self' ws://{host} wss://{host} data: blob:",
             "worker-src 'self' blob:",
             "media-src 'self' data: blob:",
@@ -37,7 +37,7 @@ def page_policy(scripts: Iterable[str]) -> str:
 
 
 def policy_for(policy: str, host: str) -> str:
-    """The policy of an answer to a request that called the server by `host`, a header that anybody can write."""
+    """The policy for a response to a request with the header `host`, which anybody can set."""
     if HOST.fullmatch(host):
         return policy.replace("{host}", host)
     return policy.replace(" ws://{host} wss://{host}", "")

@@ -20,7 +20,7 @@ ENGINE_STATES = ("embedded", "cluster", "elsewhere", "starting", "down")
 
 
 def metrics_text(dashboard: Dashboard) -> bytes:
-    """All metrics of this server. Those of the database are left out while it does not answer."""
+    """All metrics of this server. Those of the database are left out while it does not respond."""
     registry = CollectorRegistry()
     registry.register(_Numbers(dashboard))
     registry.register(STEP_SECONDS)
@@ -37,10 +37,10 @@ class _Numbers(Collector):
         yield from self._engine()
         try:
             found = list(self._database())
-        except Exception:  # whatever the driver raises
-            _LOG.exception("the database does not answer a request for metrics")
+        except Exception:  # any exception of the driver
+            _LOG.exception("the database does not respond to a request for metrics")
             found = []
-        yield _gauge("lwdash_database_up", "1 when the database answers.", 1 if found else 0)
+        yield _gauge("lwdash_database_up", "1 when the database responds.", 1 if found else 0)
         yield from found
 
     def describe(self) -> Iterator[Metric]:
@@ -56,13 +56,15 @@ class _Numbers(Collector):
             "lwdash_process_resident_bytes", "Memory of the server's process.", process.memory_info().rss
         )
         yield _gauge(
-            "lwdash_process_start_time_seconds", "When the server started, since 1970.", process.create_time()
+            "lwdash_process_start_time_seconds",
+            "Start time of the server, seconds since 1970.",
+            process.create_time(),
         )
 
     def _engine(self) -> Iterator[Metric]:
         engine, state = self.dashboard.engine, self.dashboard.engine.state
         states = GaugeMetricFamily(
-            "lwdash_engine_state", "1 for the state that the engine is in.", labels=["state"]
+            "lwdash_engine_state", "1 for the present state of the engine.", labels=["state"]
         )
         for name in ENGINE_STATES:
             states.add_metric([name], 1 if name == state else 0)
@@ -80,14 +82,14 @@ class _Numbers(Collector):
             runs.add_metric([state], number)
         yield runs
         steps = queue_by_step(database)
-        for name, words in (("queued", "Steps that wait"), ("running", "Steps that run")):
-            family = GaugeMetricFamily(f"lwdash_steps_{name}", f"{words}, by step.", labels=["step"])
+        for name, description in (("queued", "Steps that wait"), ("running", "Steps that run")):
+            family = GaugeMetricFamily(f"lwdash_steps_{name}", f"{description}, by step.", labels=["step"])
             for step, number in steps[name].items():
                 family.add_metric([step], number)
             yield family
         taken = HistogramMetricFamily(
             "lwdash_run_seconds",
-            "Seconds from a run's first claim to its end, by how it ended.",
+            "Seconds from a run's first claim to its end, by its final state.",
             labels=["state"],
         )
         for state, (counts, total) in run_seconds(database).items():
@@ -96,5 +98,5 @@ class _Numbers(Collector):
         yield taken
 
 
-def _gauge(name: str, words: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, words, value)
+def _gauge(name: str, description: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, description, value)

@@ -1,4 +1,4 @@
-"""Responses shared by all routes: places, headers of downloads, refusals."""
+"""Responses shared by all routes: paths, headers of downloads, refusals."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ _LOG = logging.getLogger(__name__)
 NEVER_CACHED = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 DOWNLOAD = {
     "X-Content-Type-Options": "nosniff",
-    # Streamlit compresses what it does not know; the browser would then not know the size of the download.
+    # Streamlit compresses unknown types; the browser would then not know the size of the download.
     "Content-Encoding": "identity",
 }
 SIGN_IN = "sign in first: open the dashboard in this browser."
 
 
 class SignInNeeded(UserMistake):
-    """Nobody is signed in whose request this is."""
+    """The sender of this request is not signed in."""
 
 
 class FileLost(UserMistake):
-    """A file of this run is gone or damaged on the server."""
+    """A file of this run is missing or damaged on the server."""
 
 
 REFUSALS = (SignInNeeded, NotFound, FileLost, FileNotFoundError)
 
 
 def refused(error: Exception, run_id: str) -> JSONResponse:
-    """Why a run's download is not there, of one of REFUSALS."""
+    """Message on why a run's download is not available, for one of REFUSALS."""
     if isinstance(error, SignInNeeded):
         return failed(401, SIGN_IN)
     if isinstance(error, NotFound):
@@ -47,6 +47,6 @@ def failed(status: int, message: str) -> JSONResponse:
 
 
 def prefix_of(base_url: str) -> str:
-    """Before every path: Streamlit's `server.baseUrlPath` with a slash, which it does not put before others' routes."""
+    """Prefix of every path: Streamlit's `server.baseUrlPath` with a slash. Streamlit does not add it to other routes."""
     base = base_url.strip("/")
     return f"/{base}" if base else ""

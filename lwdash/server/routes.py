@@ -1,4 +1,4 @@
-"""The routes beside Streamlit's own. They know no storage: what they need is handed in as callables."""
+"""The routes besides Streamlit's own. They do not know the storage; callables are passed in."""
 
 from __future__ import annotations
 
@@ -37,20 +37,21 @@ def routes(
     metrics_token: str | None = None,
     base_url: str = "",
 ) -> list[Route]:
-    """`PUT /upload/{name}`, `GET /download/run/{run_id}.tflite` and `.log`, `/metrics`, `/healthz`, below `base_url`.
+    """`PUT /upload/{name}`, `GET /download/run/{run_id}.tflite` and `.log`, `/metrics`, `/healthz`, below
+    `base_url`.
 
-    folder: where uploads are written until they are whole; on the same file system as where `store_upload`
-    moves them.
-    limit_bytes: the largest upload that is taken.
-    token: what an upload must bring as `X-Lwdash-Token` (see access.py).
-    store_upload(path, sha256): makes the file durable and returns where it is now; a whole upload is handed
-    to it once.
-    find_artifact(run_id, request), find_log(run_id, request): the file of that run and the name to save it under;
-    raise NotFound with the reason, SignInNeeded where the sender is nobody who may have it.
-    health(): what `/healthz` answers; the status is 200 if its `"ok"` is true, else 503. It is for everybody.
-    metrics(): what `/metrics` answers, in Prometheus' text format.
-    is_known(cookies): whether the sender may use this dashboard: signed in, or nobody has to.
-    metrics_token: with it as `Authorization: Bearer …`, `/metrics` answers without a sign-in; without it, not at all.
+    folder: uploads are written there until they are complete; on the same file system as the target of
+    `store_upload`.
+    limit_bytes: the largest allowed upload.
+    token: required value of an upload's `X-Lwdash-Token` (see upload_access.py).
+    store_upload(path, sha256): makes the file durable and returns its new place; it is called once per
+    complete upload.
+    find_artifact(run_id, request), find_log(run_id, request): the file of that run and its download name;
+    raise NotFound with the reason, SignInNeeded where the sender may not have it.
+    health(): content of `/healthz`; the status is 200 if its `"ok"` is true, else 503. It needs no sign-in.
+    metrics(): content of `/metrics`, in Prometheus' text format.
+    is_known(cookies): True if the sender may use this dashboard: signed in, or sign-in is disabled.
+    metrics_token: with it as `Authorization: Bearer …`, `/metrics` needs no sign-in.
     base_url: Streamlit's `server.baseUrlPath`.
     The callables run in threads and may block.
     """
@@ -69,24 +70,24 @@ def routes(
             return failed(getattr(refused_upload, "status", 400), str(refused_upload))
         except Exception:
             _LOG.exception("an upload failed")
-            return failed(500, "the server could not keep this file; its log has the reason.")
-        answer = {
+            return failed(500, "the server could not store this file. Its log has the reason.")
+        response = {
             "name": request.path_params["name"],
             "sha256": received.sha256,
             "size_bytes": received.size_bytes,
         }
-        return JSONResponse(answer, status_code=201, headers=NEVER_CACHED)
+        return JSONResponse(response, status_code=201, headers=NEVER_CACHED)
 
     async def healthz(request: Request) -> Response:
-        answer = await to_thread.run_sync(health)
-        return JSONResponse(answer, status_code=200 if answer.get("ok") else 503, headers=NEVER_CACHED)
+        response = await to_thread.run_sync(health)
+        return JSONResponse(response, status_code=200 if response.get("ok") else 503, headers=NEVER_CACHED)
 
     async def read_metrics(request: Request) -> Response:
         if metrics_token is not None:
             given = request.headers.get("authorization", "")
             may_read = hmac.compare_digest(given.encode(), f"Bearer {metrics_token}".encode())
             if not may_read:
-                return failed(401, "bring LWDASH_METRICS_TOKEN as `Authorization: Bearer …`.")
+                return failed(401, "send LWDASH_METRICS_TOKEN as `Authorization: Bearer …`.")
         elif not is_known(request.cookies):
             return failed(401, SIGN_IN)
         text = await to_thread.run_sync(metrics)
@@ -105,9 +106,9 @@ def routes(
 
 
 def _download(find: Callable[[str, Request], tuple[Path, str]], media_type: str) -> Callable[[Request], Any]:
-    """Answers with the file that `find` has for a run, or with why there is none."""
+    """Respond with the file from `find` for a run, or with the reason why there is none."""
 
-    async def answer(request: Request) -> Response:
+    async def response(request: Request) -> Response:
         run_id = request.path_params["run_id"]
         try:
             path, file_name = await to_thread.run_sync(find, run_id, request)
@@ -124,4 +125,4 @@ def _download(find: Callable[[str, Request], tuple[Path, str]], media_type: str)
             headers={**DOWNLOAD, "Cache-Control": "private, no-cache"},
         )
 
-    return answer
+    return response

@@ -1,4 +1,4 @@
-"""Downloads that are made when they are asked for: a run's C array, its tables, its capsule."""
+"""Downloads that are created on request: a run's C array, its tables, its capsule."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from lwdash.server.responses import DOWNLOAD, REFUSALS, failed, prefix_of, refus
 
 _LOG = logging.getLogger(__name__)
 AT_ONCE = 2
-"""Capsules that are made at the same time; others wait."""
+"""Number of capsules that are created at the same time; others wait."""
 PIECE = 1 << 18
 
 
 @dataclass(frozen=True)
-class Made:
-    """A download: its text in pieces, or an open file that goes away when it is closed."""
+class Download:
+    """A download: its text in pieces, or an open file that is removed when it is closed."""
 
     name: str
     media_type: str
@@ -30,24 +30,29 @@ class Made:
     size_bytes: int | None = None
 
 
-def takeaway_routes(makers: Mapping[str, Callable[[str, Request], Made]], base_url: str = "") -> list[Route]:
-    """`GET /download/run/{run_id}.{ending}` for each ending of `makers`, below `base_url`.
+def takeaway_routes(
+    makers: Mapping[str, Callable[[str, Request], Download]], base_url: str = ""
+) -> list[Route]:
+    """`GET /download/run/{run_id}.{ending}` for each suffix in `makers`, below `base_url`.
 
-    Of endings that end alike (`tables.zip` and `zip`) the longer comes first. The callables run in threads and may
-    block; they raise NotFound with the reason, and SignInNeeded where the sender is nobody who may have the run.
+    Of suffixes with the same end (`tables.zip` and `zip`) the longer comes first. The callables run in
+    threads and may block. They raise NotFound with the reason, and SignInNeeded where the sender may not have
+    the run.
     """
     waiting = CapacityLimiter(AT_ONCE)
 
-    def route(suffix: str, make: Callable[[str, Request], Made]) -> Route:
-        async def answer(request: Request) -> Response:
+    def route(suffix: str, make: Callable[[str, Request], Download]) -> Route:
+        async def response(request: Request) -> Response:
             run_id = request.path_params["run_id"]
             try:
                 made = await to_thread.run_sync(make, run_id, request, limiter=waiting)
             except REFUSALS as error:
                 return refused(error, run_id)
             except OSError:
-                _LOG.exception("the download of run %s could not be made", run_id)
-                return failed(507, "the server has no room to make this download; its log has the reason.")
+                _LOG.exception("the download of run %s could not be created", run_id)
+                return failed(
+                    507, "the server has no disk space to create this download. Its log has the reason."
+                )
             size = {} if made.size_bytes is None else {"Content-Length": str(made.size_bytes)}
             headers = {
                 **DOWNLOAD,
@@ -57,7 +62,7 @@ def takeaway_routes(makers: Mapping[str, Callable[[str, Request], Made]], base_u
             }
             return StreamingResponse(_pieces(made.content), media_type=made.media_type, headers=headers)
 
-        return Route(f"{prefix}/download/run/{{run_id}}.{suffix}", answer, methods=["GET"])
+        return Route(f"{prefix}/download/run/{{run_id}}.{suffix}", response, methods=["GET"])
 
     prefix = prefix_of(base_url)
     return [route(ending, make) for ending, make in makers.items()]

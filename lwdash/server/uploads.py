@@ -1,4 +1,4 @@
-"""Receive one uploaded file: streamed to disk and hashed on the way, whole or not at all."""
+"""Receives one uploaded file: streamed to disk and hashed at the same time, stored completely or not at all."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from starlette.requests import ClientDisconnect, Request
 
 from lwdash.errors import UploadRefused
 
-# One hop to a thread for so many bytes: enough to make the hop cheap, few enough to keep memory flat.
+# Bytes per call into a thread: large enough to make the calls cheap, small enough to limit memory.
 PIECE_BYTES = 1 << 20
 PARTIAL_PREFIX, PARTIAL_SUFFIX = "upload-", ".part"
-# A connection that died without a word would otherwise keep its partial file, and the server from stopping.
+# Otherwise a connection that died silently would keep its partial file, and prevent the server from stopping.
 STALL_SECONDS = 30.0
-# Nor may one that sends a byte now and then hold on for ever: so much a second, on average, after a while.
+# A connection that sends a byte now and then must not last forever: after a while, this average rate is
+# required.
 SLOWEST_BYTES_PER_SECOND, PATIENCE_SECONDS = 1000, 60.0
 
 
 class UploadTooLarge(UploadRefused):
-    """The file is larger than this server takes."""
+    """The file is larger than the limit of this server."""
 
     status = 413
 
@@ -44,7 +45,7 @@ class UploadInterrupted(UploadRefused):
     status = 400
 
 
-class DiskFull(UploadRefused):
+class UploadDiskFull(UploadRefused):
     """The disk of the server is full; nothing was kept."""
 
     status = 507
@@ -52,7 +53,7 @@ class DiskFull(UploadRefused):
 
 @dataclass(frozen=True)
 class Received:
-    """A whole file that arrived. `path` is where `store` put it."""
+    """A complete uploaded file. `path` is its place after `store`."""
 
     sha256: str
     size_bytes: int
@@ -76,7 +77,7 @@ class _PartialFile:
             rest = rest[self._file.write(rest) :]
 
     def close(self) -> str:
-        """Close and give the SHA-256 of what was written, in hexadecimal."""
+        """Close and return the SHA-256 of the written bytes, in hexadecimal."""
         self._file.close()
         return self._hash.hexdigest()
 
@@ -88,15 +89,16 @@ class _PartialFile:
 async def receive_upload(
     request: Request, *, folder: Path, limit_bytes: int, store: Callable[[Path, str], Path]
 ) -> Received:
-    """Stream the body of `request` to a temporary file in `folder`, then give it to `store(path, sha256)`.
+    """Stream the body of `request` to a temporary file in `folder`, then pass it to `store(path, sha256)`.
 
-    `store` runs in a thread, makes the file durable (fsync) and moves it to where it stays, which it returns.
-    At any moment about 1 MiB of the body is in memory. Disk work happens in threads, so the event loop serves
-    others.
+    `store` runs in a thread, makes the file durable (fsync), moves it to its final place, and returns that.
+    At any moment about 1 MiB of the body is in memory. Disk work runs in threads, so that the event loop
+    stays free.
 
     Raises UploadTooLarge (the announced or the counted size is over `limit_bytes`), UploadEmpty,
-    UploadInterrupted (the client went away, fell silent, dribbled or sent fewer bytes than announced), DiskFull.
-    Whatever happens, no partial file is left.
+    UploadInterrupted (the client disconnected, stopped sending, sent too slowly, or sent fewer bytes than
+    announced), DiskFull.
+    In all cases, no partial file is left.
     """
     announced = _announced_bytes(request)
     try:
@@ -109,19 +111,19 @@ async def receive_upload(
             sha256 = await to_thread.run_sync(partial.close)
             path = await to_thread.run_sync(store, partial.path, sha256)
         finally:
-            # Also after success: a `store` that already had this content may leave the temporary file lying.
+            # Also after success: a `store` that already had this content may leave the temporary file.
             partial.discard()
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(
-                "the disk is full; nothing was kept. Make room in LWDASH_HOME and send it again."
+            raise UploadDiskFull(
+                "the disk is full, and the file was not stored. Free space in LWDASH_HOME and send it again."
             ) from error
         raise
     return Received(sha256=sha256, size_bytes=size_bytes, path=path)
 
 
 def remove_partial_uploads(folder: Path, *, older_than_seconds: float = 3600.0) -> int:
-    """Delete what a killed server left of its uploads in `folder`; returns how many files.
+    """Delete partial uploads of a killed server in `folder`; return the number of files.
 
     Only files without a write for `older_than_seconds`, since another server may be receiving into the same
     folder.
@@ -135,7 +137,7 @@ def remove_partial_uploads(folder: Path, *, older_than_seconds: float = 3600.0) 
 
 
 async def _write_body(body: AsyncIterator[bytes], partial: _PartialFile, limit_bytes: int) -> int:
-    """Write the body to `partial` in pieces of about 1 MiB; returns its size in bytes."""
+    """Write the body to `partial` in pieces of about 1 MiB; return its size in bytes."""
     size_bytes, piece, began = 0, bytearray(), time.monotonic()
     try:
         while True:
@@ -170,7 +172,7 @@ def _check_pace(size_bytes: int, seconds: float) -> None:
 
 
 def _announced_bytes(request: Request) -> int | None:
-    """The Content-Length (the HTTP server has checked it), or None for a body sent in chunks."""
+    """The Content-Length (checked by the HTTP server), or None for a body sent in chunks."""
     value = request.headers.get("content-length")
     return None if value is None else int(value)
 
@@ -178,13 +180,13 @@ def _announced_bytes(request: Request) -> int | None:
 def _check_announced(announced: int, folder: Path, limit_bytes: int) -> None:
     """Refuse by the announced size, before a byte is read."""
     if announced == 0:
-        raise UploadEmpty("the file is empty (0 bytes): choose another one.")
+        raise UploadEmpty("the file is empty (0 bytes). Choose another one.")
     if announced > limit_bytes:
         raise UploadTooLarge(_too_large(f"the file has {announced:,} bytes", limit_bytes))
     folder.mkdir(parents=True, exist_ok=True)
     free_bytes = shutil.disk_usage(folder).free
     if announced > free_bytes:
-        raise DiskFull(
+        raise UploadDiskFull(
             f"the file has {announced:,} bytes, but the server's disk has only {free_bytes:,} bytes left. "
             "Make room in LWDASH_HOME, then send the file again."
         )
@@ -197,7 +199,7 @@ def _check_whole(size_bytes: int, announced: int | None) -> None:
             "Send the file again."
         )
     if size_bytes == 0:
-        raise UploadEmpty("the file is empty (0 bytes): choose another one.")
+        raise UploadEmpty("the file is empty (0 bytes). Choose another one.")
 
 
 def _too_large(what: str, limit_bytes: int) -> str:

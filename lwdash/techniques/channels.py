@@ -1,7 +1,8 @@
 """Channel pruning: whole filters and units are removed, and the model is rebuilt with smaller layers.
 
-Criteria: l1 of a filter's weights (Li et al., arXiv 1608.08710); scale of its batch normalization (Liu et al.,
-"network slimming", arXiv 1708.06519).
+Criteria: what the following layers lose without a channel, by optimal brain surgeon (`channel_surgeon`); l1 of a filter's
+weights (Li et al., arXiv 1608.08710); scale of its batch normalization (Liu et al., "network slimming", arXiv
+1708.06519). With each of them, the following layers are solved for again before the fine-tuning.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,27 +14,29 @@ import numpy as np
 from lwdash.contract import Skipped, Training, Treated
 from lwdash.errors import InternalFault, RecipeError
 from lwdash.keras_models.bridge.flatten import flatten_model
-from lwdash.keras_models.ports import library_of
+from lwdash.keras_models.ports import leaf_layers, library_of
 from lwdash.parameters import Choice, Names, Number, parameter
-from lwdash.training import distillation, fine_tuning
+from lwdash.training import distillation, fine_tuning, held_out
 from lwdash.training.batch_norm import settle_batch_norm
 from lwdash.training.channel_groups import MAKERS, ChannelGraph, LayerChannels, narrow, silence
 from lwdash.training.kernel_macs import structure_facts
-from lwdash.training.layer_selection import leaf_layers, matches, refuse_unknown
+from lwdash.training.layer_selection import matches, refuse_unknown
+from lwdash.training.layerwise.channel_surgeon import ChannelSurgeon
 
 NAME = "channels"
 LABEL = "Channel pruning"
-SUMMARY = "Removes whole filters and units, so that the model really is smaller and faster."
+SUMMARY = "Removes whole filters and units, so that the model becomes smaller and faster."
 TRAP = (
-    "Layers that are added to each other lose the same channels, and both sides of a matrix shrink: "
-    "half of the channels is about a quarter of the weights."
+    "Layers that are added to each other lose the same channels, and a matrix shrinks on both sides: "
+    "half of the channels leaves about a quarter of the weights."
 )
 STAGE = "keras"
 
 STEPS = 1000
+OBS = "obs"
 COMPARED_ROWS = 16
 TOLERANCE = 1e-4
-"""Largest difference between the cut model and the silenced one, relative to the largest output: float rounding."""
+"""Largest difference between the narrowed model and the silenced one, relative to the largest output: float rounding."""
 HALF_TOLERANCE = 2e-2
 """The same where a layer computes in half precision."""
 
@@ -46,29 +49,31 @@ class Params:
         always=True,
     )
     criterion: str = parameter(
-        "l1",
+        OBS,
         Choice(
             "Criterion",
-            "Which channels are removed first.",
+            "Order in which channels are removed.",
             {
+                OBS: "those that the following layers can replace best by others, on the train rows",
                 "l1": "those with the smallest weights",
-                "bn_scale": "those that batch normalization scales least",
+                "bn_scale": "those with the smallest batch normalization scale",
             },
         ),
     )
     epochs: int = fine_tuning.epochs(STEPS)
     learning_rate: float = fine_tuning.learning_rate(0.002)
     batch_size: int = fine_tuning.batch_size()
-    teacher: float = distillation.teacher()
+    teacher: float | None = distillation.teacher()
     temperature: float = distillation.temperature()
-    skip: tuple[str, ...] = parameter((), Names("Leave alone", "Layers that keep all their channels."))
+    validate: bool = fine_tuning.validate()
+    skip: tuple[str, ...] = parameter((), Names("Layers to skip", "Layers that keep all their channels."))
 
 
 def apply(model: Any, params: Params, training: Training) -> Treated:
     """A narrower copy of a tf_keras model, in one level, fine-tuned.
 
-    Before the fine-tuning its outputs are compared with those of the original whose layers no longer hear the
-    removed channels: they have to be the same.
+    Before fine-tuning, its outputs must equal those of the original model in which all layers ignore the
+    removed channels.
     """
     fine_tuning.seed_everything(training.seed)
     if library_of(model).__name__ == "keras":
@@ -76,21 +81,24 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
     training = distillation.taught(training, params)
     flat = flatten_model(model)
     graph = graph_of(flat, params.skip)
-    removed, unscaled = choose(graph, params)
+    surgeon = ChannelSurgeon(flat, graph, training.inputs, training.seed, training.progress)
+    removed, unscaled = choose(graph, params, surgeon)
     skipped = unshrunk(flat, graph, removed)
     if not removed:
         raise RecipeError(
             f"there is no layer to treat ({'; '.join(f'{s.layer}: {s.reason}' for s in skipped)})"
         )
+    surgeon.compensate(removed)
     narrowed = cut(flat, graph, removed)
     difference = compare(silenced(flat, graph, removed), narrowed, training)
     facts = fine_tuning.finetune(
         narrowed,
         training,
-        epochs=fine_tuning.epochs_for(params.epochs, STEPS, training.rows, params.batch_size),
+        epochs=fine_tuning.epochs_for(params.epochs, STEPS, training, params.batch_size),
         learning_rate=params.learning_rate,
         batch_size=params.batch_size,
         what="channel pruning",
+        validation=held_out.Validation() if params.validate else None,
     )
     settled = settle_batch_norm(narrowed, training)
     kept = {c.layer.name: _kept(graph, c.outputs, removed) for c in graph.makers()}
@@ -113,15 +121,18 @@ def graph_of(flat: Any, skip: Sequence[str]) -> ChannelGraph:
     refuse_unknown(skip, {path: layer for path, layer in leaf_layers(flat) if layer.weights})
 
     def fixed(name: str) -> str | None:
-        return "left alone by the recipe" if any(matches(name, name, pattern) for pattern in skip) else None
+        return "skipped by the recipe" if any(matches(name, name, pattern) for pattern in skip) else None
 
     return ChannelGraph(flat, fixed)
 
 
-def choose(graph: ChannelGraph, params: Params) -> tuple[frozenset[int], list[str]]:
-    """The channels to remove: of each group of coupled layers the share `ratio` with the lowest scores.
+def choose(
+    graph: ChannelGraph, params: Params, surgeon: ChannelSurgeon | None = None
+) -> tuple[frozenset[int], list[str]]:
+    """The channels to remove: of each group of coupled layers the share `ratio` that comes first in the order.
 
-    A layer keeps one channel at least. Also returns the layers judged by l1 for want of a batch normalization.
+    A layer keeps at least one channel. l1 replaces obs where there is no surgeon, or no following layer whose
+    inputs are known. Also returns the layers that are scored by l1 because they have no batch normalization.
     """
     l1 = _scores(graph, [(c.layer, c.outputs, filter_l1(c.layer)) for c in graph.makers()])
     scales = _scores(graph, _scales(graph)) if params.criterion == "bn_scale" else {}
@@ -134,7 +145,9 @@ def choose(graph: ChannelGraph, params: Params) -> tuple[frozenset[int], list[st
             unscaled += [c.layer.name for c in group]
         left = [len(roots) for roots in outputs]
         wanted = int(params.ratio * len(free) + 1e-9)
-        for root in sorted(free, key=lambda r: scales.get(r, l1[r])):
+        by_score = sorted(free, key=lambda r: scales.get(r, l1[r]))
+        by_loss = surgeon.order(free, wanted) if surgeon and params.criterion == OBS else []
+        for root in by_loss or by_score:
             counts = [int((roots == root).sum()) for roots in outputs]
             if wanted and all(n == 0 or have > n for have, n in zip(left, counts, strict=True)):
                 left = [have - n for have, n in zip(left, counts, strict=True)]
@@ -144,7 +157,7 @@ def choose(graph: ChannelGraph, params: Params) -> tuple[frozenset[int], list[st
 
 
 def unshrunk(flat: Any, graph: ChannelGraph, removed: frozenset[int]) -> tuple[Skipped, ...]:
-    """The layers that keep all their channels, and why."""
+    """The layers that keep all their channels, with the reason."""
     skipped = []
     for path, layer in leaf_layers(flat):
         channels = graph.layers.get(layer.name)
@@ -152,7 +165,7 @@ def unshrunk(flat: Any, graph: ChannelGraph, removed: frozenset[int]) -> tuple[S
         if not layer.weights or (channels and kind not in MAKERS):
             continue
         if channels is None:
-            skipped.append(Skipped(path, f"how {kind} uses its channels is not known, so it keeps them"))
+            skipped.append(Skipped(path, f"{kind} uses its channels in an unknown way, so it keeps them"))
         elif _kept(graph, channels.outputs, removed).all():
             reasons = [graph.reason(int(root)) for root in graph.roots(channels.outputs)]
             free = f"the ratio leaves none of its {len(reasons)} channels to remove"
@@ -177,7 +190,7 @@ def cut(flat: Any, graph: ChannelGraph, removed: frozenset[int]) -> Any:
 
 
 def silenced(flat: Any, graph: ChannelGraph, removed: frozenset[int]) -> Any:
-    """The whole model, where no layer hears the removed channels: what they would weigh is zero."""
+    """The whole model with layers that ignore the removed channels: the weights for them are zero."""
 
     def replace(layer: Any, path: str) -> Sequence[tuple[Any, Sequence[np.ndarray]]] | None:
         channels = graph.layers.get(path)
@@ -188,7 +201,7 @@ def silenced(flat: Any, graph: ChannelGraph, removed: frozenset[int]) -> Any:
 
 
 def compare(silent: Any, narrowed: Any, training: Training) -> float:
-    """The largest difference between the outputs of the two. Raises InternalFault when it is not rounding."""
+    """The largest difference between the outputs of the two. Raises InternalFault when it is more than rounding."""
     rows = [values[:COMPARED_ROWS] for values in training.inputs]
     expected, got = (_outputs(model, rows) for model in (silent, narrowed))
     difference = max(float(np.abs(e - g).max(initial=0)) for e, g in zip(expected, got, strict=True))
@@ -196,14 +209,14 @@ def compare(silent: Any, narrowed: Any, training: Training) -> float:
     is_half = any("float16" in str(layer.compute_dtype) for layer in narrowed.layers)
     if not difference <= (HALF_TOLERANCE if is_half else TOLERANCE) * max(scale, 1e-2):
         raise InternalFault(
-            f"removing channels changed what the model computes: outputs differ by up to {difference:.3g} "
-            f"where they reach {scale:.3g}, although nothing listened to these channels any more"
+            f"removing channels changed the model's outputs: they differ by up to {difference:.3g} where "
+            f"they reach {scale:.3g}, although no layer used these channels"
         )
     return difference
 
 
 def filter_l1(layer: Any) -> np.ndarray:
-    """The sum of the magnitudes of the weights that make each channel."""
+    """The sum of the magnitudes of the weights of each output channel."""
     kind, kernels = type(layer).__name__, layer.get_weights()
     kernel = kernels[1 if kind.startswith("Separable") else 0]
     axis = -2 if kind.endswith("Transpose") else -1
@@ -220,7 +233,9 @@ def _scales(graph: ChannelGraph) -> list[tuple[Any, np.ndarray, np.ndarray]]:
 def _scores(
     graph: ChannelGraph, measured: Sequence[tuple[Any, np.ndarray, np.ndarray]]
 ) -> Mapping[int, float]:
-    """Per channel the sum of its layers' figures, each relative to the layer's mean: layers weigh alike."""
+    """For each channel the sum of its layers' scores, each relative to the layer's mean, so that layers have
+    equal weight.
+    """
     scores: dict[int, float] = {}
     for _, numbers, values in measured:
         for root, value in zip(graph.roots(numbers), values / max(float(values.mean()), 1e-30), strict=True):

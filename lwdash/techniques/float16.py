@@ -15,8 +15,8 @@ from lwdash.tflite.operator_codes import operator_code
 
 NAME = "float16"
 LABEL = "Half precision"
-SUMMARY = "Weights stored as 16-bit floats: half the size, practically no loss."
-TRAP = "A CPU computes in float32 all the same, so it is not faster; many microcontrollers cannot read it."
+SUMMARY = "Weights stored as 16-bit floats: half the size, almost no loss."
+TRAP = "A CPU still computes in float32, so it is not faster. Many microcontrollers cannot read it."
 STAGE = "tflite"
 NEEDS_ROWS = False
 
@@ -27,7 +27,7 @@ class Params:
 
 
 def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | None = None) -> Packed:
-    """Every float32 constant becomes float16 with a DEQUANTIZE before its use, as TFLiteConverter does it.
+    """Every float32 constant becomes float16 with a DEQUANTIZE before its use, as in TFLiteConverter.
 
     A tensor with values beyond float16's range (65,504) stays float32 and is listed as skipped.
     """
@@ -35,7 +35,7 @@ def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | Non
 
     if params.backend == "tflite":
         converted = require(convert)(half_precision, None)
-        return Packed(converted, float_weights(converted, "TFLiteConverter left them"))
+        return Packed(converted, float_weights(converted, "TFLiteConverter did not convert them"))
     model = read_model(data)
     opcode = operator_code(model, "DEQUANTIZE", version=3)
     skipped = []
@@ -51,7 +51,7 @@ def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | Non
                     half = _as_half(model, graph.tensors[index])
                     if half is None:
                         layer = layer_of(graph.tensors[operator.outputs[0]])
-                        skipped.append(Skipped(layer, "values beyond float16's 65,504, they stay float32"))
+                        skipped.append(Skipped(layer, "values beyond float16's 65,504, so they stay float32"))
                         continue
                     made[index], dequantize = _insert(model, graph, index, half, opcode, schema)
                     operators.append(dequantize)
@@ -79,7 +79,7 @@ def _as_half(model, tensor) -> np.ndarray | None:
 
 
 def _insert(model, graph, index: int, half: np.ndarray, opcode: int, schema) -> tuple[int, object]:
-    """Makes tensor `index` half precision and gives its float32 reading: (new tensor's index, operator)."""
+    """Convert tensor `index` to half precision and return its float32 reading: (new tensor's index, operator)."""
     source = graph.tensors[index]
     wide = schema.TensorT()
     wide.shape, wide.name, wide.type = source.shape, source.name + b"/float32", schema.TensorType.FLOAT32

@@ -6,8 +6,8 @@ from lwdash.export.float_file import float_file
 
 NAME = "float32"
 LABEL = "Float export"
-SUMMARY = "The model as it is, 32-bit floats, in a .tflite: what every other run is compared with."
-TRAP = "Its batch size is fixed to 1, as a phone or a microcontroller runs it."
+SUMMARY = "The unchanged model, 32-bit floats, in a .tflite: the reference for every other run."
+TRAP = "Its batch size is fixed to 1, as on a phone or a microcontroller."
 STAGE = "export"
 
 

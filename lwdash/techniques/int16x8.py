@@ -14,8 +14,8 @@ from lwdash.tflite.rewrites.input_output_types import with_borders
 
 NAME = "int16x8"
 LABEL = "16-bit activations"
-SUMMARY = "8-bit weights with 16-bit activations: the size of int8, nearly the exactness of floats."
-TRAP = "A PC runs it on slow reference kernels, often many times slower than floats; it is made for DSPs."
+SUMMARY = "8-bit weights with 16-bit activations: the size of int8, almost as exact as floats."
+TRAP = "On a PC it runs on slow reference kernels, often many times slower than floats. It is made for DSPs."
 STAGE = "tflite"
 NEEDS_ROWS = True
 
@@ -26,7 +26,7 @@ class Params:
         "int16",
         Choice(
             "Input and output",
-            "The number format at the file's borders.",
+            "The number format of the file's inputs and outputs.",
             {
                 "int16": "16-bit signed, as the kernels compute",
                 "float32": "floats, converted inside the file",
@@ -40,13 +40,13 @@ class Params:
 
 
 def check(params: Params) -> None:
-    """TFLiteConverter calibrates in one way only."""
+    """TFLiteConverter has only one calibration method."""
     if params.backend == "tflite" and params.ranges != "minmax":
         raise RecipeError(f"int16x8: backend=tflite takes ranges=minmax only, but got ranges={params.ranges}")
 
 
 def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | None = None) -> Packed:
-    """Integer throughout; operators that have no such form are listed as skipped."""
+    """Integer throughout; operators without such a form are listed as skipped."""
     some = some_rows(rows, params.rows)
     if params.backend == "tflite":
         configure = full_integer(params.io, activations="int16", per_channel=params.per_channel)

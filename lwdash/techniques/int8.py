@@ -11,14 +11,17 @@ from lwdash.parameters import Choice, parameter
 from lwdash.quantize.litert_quantizer import quantized_throughout, some_rows
 from lwdash.quantize.number_formats import FORMATS
 from lwdash.quantize.read_back import computed, float_operators
-from lwdash.quantize.shared_parameters import BACKEND, PER_CHANNEL, RANGES, ROWS
+from lwdash.quantize.shared_parameters import ALGORITHM, BACKEND, BITS, PER_CHANNEL, RANGES, ROWS
 from lwdash.quantize.tensorflow_quantizer import quantize_with_tensorflow
 from lwdash.tflite.rewrites.input_output_types import with_borders
 
 NAME = "int8"
 LABEL = "Full integer"
-SUMMARY = "8-bit weights and activations: a quarter of the size, and the only form most microcontrollers run."
-TRAP = "The ranges come from the calibration rows: rows scaled otherwise than in use give a bad file."
+SUMMARY = "8-bit weights and activations: a quarter of the size, and the only form for most microcontrollers."
+TRAP = (
+    "The ranges come from the calibration rows: rows with another scaling than in use give a bad file. "
+    "With bits=4, TensorFlow Lite Micro runs dense layers only with per_channel=false."
+)
 STAGE = "tflite"
 NEEDS_ROWS = True
 
@@ -29,7 +32,7 @@ class Params:
         "int8",
         Choice(
             "Input and output",
-            "The number format at the file's borders.",
+            "The number format of the file's inputs and outputs.",
             {
                 "int8": "8-bit signed, as the kernels compute",
                 "uint8": "8-bit unsigned, for camera pixels",
@@ -37,6 +40,8 @@ class Params:
             },
         ),
     )
+    bits: str = parameter("8", BITS)
+    algorithm: str = parameter("default", ALGORITHM)
     per_channel: bool = parameter(True, PER_CHANNEL)
     rows: int = parameter(256, ROWS)
     ranges: str = parameter("minmax", RANGES)
@@ -44,13 +49,20 @@ class Params:
 
 
 def check(params: Params) -> None:
-    """TFLiteConverter calibrates in one way only."""
-    if params.backend == "tflite" and params.ranges != "minmax":
+    """TFLiteConverter has only one calibration method, 8 bits and min-max."""
+    if params.backend != "tflite":
+        return
+    if params.ranges != "minmax":
         raise RecipeError(f"int8: backend=tflite takes ranges=minmax only, but got ranges={params.ranges}")
+    if params.bits != "8" or params.algorithm not in ("default", "minmax"):
+        raise RecipeError(
+            f"int8: backend=tflite has 8 bits and min-max only, but got bits={params.bits}, "
+            f"algorithm={params.algorithm}"
+        )
 
 
 def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | None = None) -> Packed:
-    """Integer throughout; operators that have no integer form are listed as skipped."""
+    """Integer throughout; operators without an integer form are listed as skipped."""
     some = some_rows(rows, params.rows)
     if params.backend == "tflite":
         converted = require(convert)(full_integer(params.io, per_channel=params.per_channel), some)
@@ -58,7 +70,12 @@ def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | Non
         used = 0 if some is None else len(next(iter(some.values())))
         return Packed(converted, skipped, {"calibration_rows": used})
     packed = quantized_throughout(
-        data, FORMATS["int8"], some, per_channel=params.per_channel, ranges=params.ranges
+        data,
+        FORMATS["int8x4" if params.bits == "4" else "int8"],
+        some,
+        per_channel=params.per_channel,
+        ranges=params.ranges,
+        algorithm=params.algorithm,
     )
     if params.io == "int8":
         return packed
@@ -66,13 +83,15 @@ def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | Non
 
 
 def other_ways(data: bytes, params: Params) -> dict[str, Callable[..., Packed]]:
-    """Who else can make this file, by name, each called as `apply`: for where litert-quantizer leaves floats."""
-    if params.backend == "tflite":
+    """Other quantizers for this file, by name, each called like `apply`. They are tried where
+    litert-quantizer leaves floats.
+    """
+    if params.backend == "tflite" or params.bits == "4":
         return {}
     loops = {operator.kind for operator in computed(data)} & LOOPS
     if not loops:
         return {"TensorFlow's quantizer": apply_with_tensorflow}
-    if "WHILE" not in loops:  # TFLiteConverter has an integer form of an LSTM, and crashes on a loop
+    if "WHILE" not in loops:  # TFLiteConverter has an integer form of an LSTM, but crashes on a loop
         return {"TFLiteConverter": apply_from_model}
     return {}
 
@@ -80,7 +99,7 @@ def other_ways(data: bytes, params: Params) -> dict[str, Callable[..., Packed]]:
 def apply_with_tensorflow(
     data: bytes, params: Params, rows: Rows | None, convert: Convert | None = None
 ) -> Packed:
-    """The quantizer behind TFLiteConverter, on the same float file; its ranges are min and max."""
+    """TFLiteConverter's own quantizer, on the same float file; its ranges are min and max."""
     some = some_rows(rows, params.rows) or {}
     quantized = quantize_with_tensorflow(data, some, per_channel=params.per_channel)
     skipped = float_operators(quantized, "neither quantizer has an integer form of it")
@@ -93,4 +112,4 @@ def apply_from_model(
     data: bytes, params: Params, rows: Rows | None, convert: Convert | None = None
 ) -> Packed:
     """TFLiteConverter on the Keras model."""
-    return apply(data, replace(params, backend="tflite", ranges="minmax"), rows, convert)
+    return apply(data, replace(params, backend="tflite", ranges="minmax", algorithm="default"), rows, convert)

@@ -1,12 +1,17 @@
-"""Pruning: weights become zero, step by step, while the others are fine-tuned.
+"""Pruning: weights become zero, step by step, while the others are fine-tuned, or at once without training.
 
-TFMOT prunes each kernel by magnitude (schedule: Zhu & Gupta, arXiv 1710.01878). One threshold for all kernels, chance,
-patterns, depthwise kernels, rounds and rewinding, which it does not know, are lwdash's own masks, on the Keras 2 twin and
-on a Keras 3 model alike; so are models with layers that it does not look into, such as Bidirectional.
+TFMOT prunes each kernel by magnitude (schedule: Zhu & Gupta, arXiv 1710.01878). lwdash's own masks add one
+threshold for all kernels, random choice, patterns, depthwise kernels, rounds and rewinding. They work on the
+Keras 2 twin and on a Keras 3 model, and also treat layers that TFMOT skips, such as Bidirectional.
+
+`method=obs` needs no labels and no training: layer by layer, it removes the weights that change the layer's outputs
+least, and solves for the remaining ones (optimal brain surgeon; Optimal Brain Compression, arXiv 2208.11580, and
+SparseGPT, arXiv 2301.00774). By default (`method=auto`), the result is then fine-tuned with fixed zeros.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,29 +20,32 @@ from lwdash.contract import Skipped, Training, Treated
 from lwdash.errors import InternalFault, RecipeError
 from lwdash.keras_models.ports import library_of
 from lwdash.parameters import Choice, Flag, Integer, Names, Number, parameter
-from lwdash.training import distillation, fine_tuning
+from lwdash.training import distillation, fine_tuning, held_out, tfmot_pruning
 from lwdash.training.batch_norm import settle_batch_norm
-from lwdash.training.kernels import DEPTHWISE_STAYS, Kernel, beyond, choose, only_depthwise
-from lwdash.training.layer_selection import Selection, select
-from lwdash.training.model_copies import clone_live, clone_with
+from lwdash.training.kernels import DEPTHWISE_STAYS, Kernel, beyond, choose
+from lwdash.training.layerwise.layer_by_layer import why_not_solved
+from lwdash.training.layerwise.one_shot_pruning import prune_in_one_pass
+from lwdash.training.model_copies import clone_live
 from lwdash.training.pruning_masks import TWO_OF_FOUR, Masks, fits_two_of_four
+from lwdash.training.sparsity_schedule import ramp, rising
 
 NAME = "prune"
 LABEL = "Pruning"
-SUMMARY = "Sets the smallest weights to zero, step by step, while the rest is fine-tuned."
-TRAP = "It does not make the .tflite smaller by itself, zeros are stored too: look at the gzip and Huffman sizes."
+SUMMARY = "Sets the weights that matter least to zero, and fine-tunes the rest."
+TRAP = "Zeros are stored like other weights. To make the .tflite smaller, add sparse as the last step; it is not faster."
 STAGE = "keras"
 
-UPDATES = 20
-"""How many times the polynomial schedule raises the sparsity."""
+AUTO, MAGNITUDE, OBS = "auto", "magnitude", "obs"
 STEPS = 1000
-"""Training steps by default: measured on three small networks, 80 % sparsity took fewer with a visible loss."""
-RAMP = 0.7
-"""Share of the training steps in which the sparsity rises; the rest recovers."""
+"""Default number of training steps: on three small networks, fewer steps at 80 % sparsity caused a visible loss."""
+MAX_GENTLE_SPARSITY, GENTLE_STEPS = 0.5, 400
+"""The same up to this sparsity, after optimal brain surgeon; three times as many gained 0.05 points."""
+GENTLE_RATE, RATE, MAGNITUDE_RATE = 0.001, 0.003, 0.002
+"""Learning rates up to `MAX_GENTLE_SPARSITY`, for more, and with `method=magnitude`."""
 STRUCTURES = {
     "none": "anywhere",
     "2:4": "two of every four neighbours along the input channels, as sparse tensor cores need: sparsity is 0.5",
-    "4x1": "blocks of 4 inputs × 1 output, as sparse kernels for CPUs take them",
+    "4x1": "blocks of 4 inputs × 1 output, as sparse kernels for CPUs require",
     "16x1": "blocks of 16 inputs × 1 output",
     "1x4": "blocks of 1 input × 4 outputs",
     "1x16": "blocks of 1 input × 16 outputs",
@@ -49,9 +57,11 @@ DONE_BY_TFMOT: Mapping[str, Any] = {
     "structure": "none",
     "rounds": 1,
     "depthwise": False,
+    "only": (),
 }
-"""TFMOT knows no other values of these. Its own 2:4 and blocks take kernels of some ranks only, and it lays blocks over
-kernels that they do not divide in another place than it prunes."""
+"""TFMOT supports only these values. Its own 2:4 and blocks support only some kernel ranks. Where blocks do
+not divide a kernel, it masks other positions than it prunes.
+"""
 
 
 @dataclass(frozen=True)
@@ -68,11 +78,26 @@ class Params:
         ),
         always=True,
     )
+    method: str = parameter(
+        AUTO,
+        Choice(
+            "Method",
+            "Way to decide which weights become zero. obs alone takes seconds, needs no labels "
+            "and does not train unless epochs are set. It is meant for up to about half of the weights.",
+            {
+                AUTO: "obs, then fine-tuning with fixed zeros; magnitude where scope, criterion, schedule, rounds or "
+                "rewind are set",
+                MAGNITUDE: "the smallest weights go step by step, and fine-tuning recovers the accuracy",
+                OBS: "optimal brain surgeon: the weights go that change a layer's outputs least, and the others "
+                "are solved for again",
+            },
+        ),
+    )
     scope: str = parameter(
         "layer",
         Choice(
             "Scope",
-            "Of what the sparsity is a share.",
+            "The weights that the sparsity is a share of.",
             {
                 "layer": "every kernel loses the same share",
                 "global": "one threshold for all kernels: those with many small weights lose more",
@@ -83,10 +108,10 @@ class Params:
         "magnitude",
         Choice(
             "Criterion",
-            "Which weights go.",
+            "Choice of the weights to remove.",
             {
                 "magnitude": "the smallest",
-                "random": "any, as the control: what a better criterion has to beat",
+                "random": "random weights, as a control: a better criterion has to beat it",
             },
         ),
     )
@@ -94,17 +119,17 @@ class Params:
         "polynomial",
         Choice(
             "Schedule",
-            "How the sparsity is reached, in each round.",
+            "Development of the sparsity in each round.",
             {"polynomial": "rises step by step, then recovers", "constant": "at once, then recovers"},
         ),
     )
-    structure: str = parameter("none", Choice("Pattern", "Where zeros may lie.", STRUCTURES))
+    structure: str = parameter("none", Choice("Pattern", "Allowed positions of zeros.", STRUCTURES))
     rounds: int = parameter(
         1,
         Integer(
             "Rounds",
-            "Prune, fine-tune, prune again: each round takes the same share of the weights that are left, and each is "
-            "fine-tuned for all the epochs.",
+            "Prune, fine-tune, prune again: each round removes the same share of the remaining weights, "
+            "and each is fine-tuned for all the epochs.",
             1,
             50,
             "rounds",
@@ -114,10 +139,10 @@ class Params:
         "no",
         Choice(
             "Rewind",
-            "Lottery tickets: what the weights that are left go back to before each round after the first, when the "
-            "trained ones have shown which of them matter. What a network was before its training is not in the file.",
+            "Lottery tickets: the values that remaining weights return to before each round after the "
+            "first. The values from before the network's own training are not in the file.",
             {
-                "no": "they go on from where they are",
+                "no": "they keep their trained values",
                 "uploaded": "their values in the uploaded model",
                 "early": "their values after one epoch of fine-tuning the uploaded model, before any was pruned",
             },
@@ -125,74 +150,105 @@ class Params:
     )
     depthwise: bool = parameter(
         False,
-        Flag("Depthwise kernels too", "They have few weights a channel to spare; TFMOT leaves them dense."),
+        Flag("Depthwise kernels too", "They have few weights per channel. TFMOT leaves them dense."),
     )
     epochs: int = fine_tuning.epochs(STEPS)
-    learning_rate: float = fine_tuning.learning_rate(0.002)
+    learning_rate: float | None = fine_tuning.chosen_learning_rate(
+        "auto is 0.001 for up to half of the weights and 0.003 for more, or 0.002 with method=magnitude."
+    )
     batch_size: int = fine_tuning.batch_size()
-    teacher: float = distillation.teacher()
+    teacher: float | None = distillation.teacher()
     temperature: float = distillation.temperature()
-    skip: tuple[str, ...] = parameter((), Names("Leave alone", "Layers that are not pruned."))
+    validate: bool = fine_tuning.validate()
+    skip: tuple[str, ...] = parameter((), Names("Layers to skip", "Layers that are not pruned."))
+    only: tuple[str, ...] = parameter(
+        (), Names("Only these layers", "If given, all other layers are skipped.")
+    )
+
+
+FOR_MAGNITUDE = ("scope", "criterion", "schedule", "rounds", "rewind")
+"""Parameters of `method=magnitude` alone. With `method=auto`, they choose it."""
 
 
 def check(params: Params) -> None:
-    """What excludes one another."""
+    """Raises RecipeError for parameters that exclude one another."""
+    unused = _set_for_magnitude(params)
+    if params.method == OBS and params.teacher is not None:
+        unused.append("teacher")
+    if params.method == OBS and unused:
+        raise RecipeError(
+            f"prune: method=obs removes weights at once, layer by layer, and learns from the original only, but got "
+            f"{unused[0]}={getattr(params, unused[0])}, which belongs to method=magnitude"
+        )
     if params.structure == TWO_OF_FOUR and (params.sparsity, params.scope) != (0.5, "layer"):
         raise RecipeError(
-            "prune: structure=2:4 takes half of every kernel, so that it needs sparsity=0.5 and scope=layer, but got "
-            f"sparsity={params.sparsity:g} and scope={params.scope}"
+            "prune: structure=2:4 removes half of every kernel, so it needs sparsity=0.5 and "
+            f"scope=layer, but got sparsity={params.sparsity:g} and scope={params.scope}"
         )
     if params.rewind != "no" and (params.rounds < 2 or params.schedule != "constant"):
         raise RecipeError(
-            f"prune: rewind={params.rewind} needs two rounds or more that prune at once, rounds=2 and schedule=constant, "
-            f"but got rounds={params.rounds} and schedule={params.schedule}"
+            f"prune: rewind={params.rewind} needs at least two rounds that prune at once, rounds=2 and "
+            f"schedule=constant, but got rounds={params.rounds} and schedule={params.schedule}"
         )
 
 
 def apply(model: Any, params: Params, training: Training) -> Treated:
     """A pruned copy of a model of either Keras; kernels reach `sparsity` exactly (to a weight or a block).
 
-    What is not pruned is listed as skipped with the reason.
+    Kernels that are not pruned are listed as skipped with the reason.
     """
     fine_tuning.seed_everything(training.seed)
+    is_magnitude = params.method == MAGNITUDE or (params.method == AUTO and bool(_set_for_magnitude(params)))
+    if params.learning_rate is None:
+        rate = GENTLE_RATE if params.sparsity <= MAX_GENTLE_SPARSITY else RATE
+        params = replace(params, learning_rate=MAGNITUDE_RATE if is_magnitude else rate)
+    if params.method == OBS:
+        followed = replace(training, teacher_share=1.0, temperature=params.temperature)
+        return _with_obs(model, params, followed, params.epochs)
     training = distillation.taught(training, params)
-    epochs = fine_tuning.epochs_for(params.epochs, STEPS, training.rows, params.batch_size)
+    if not is_magnitude:
+        steps = STEPS if params.sparsity > MAX_GENTLE_SPARSITY else GENTLE_STEPS
+        epochs = fine_tuning.epochs_for(params.epochs, steps, training, params.batch_size)
+        return _with_obs(model, params, training, epochs)
+    epochs = fine_tuning.epochs_for(params.epochs, STEPS, training, params.batch_size)
     by_tfmot = (
-        params == replace(params, **DONE_BY_TFMOT)
+        replace(params, method=MAGNITUDE) == replace(params, method=MAGNITUDE, **DONE_BY_TFMOT)
         and library_of(model).__name__ == "tf_keras"
-        and not beyond(model, params.skip, _tfmot_knows)
+        and not beyond(model, params.skip, tfmot_pruning.knows)
     )
     return (_with_tfmot if by_tfmot else _with_masks)(model, params, training, epochs)
 
 
+def _set_for_magnitude(params: Params) -> list[str]:
+    return [name for name in FOR_MAGNITUDE if getattr(params, name) != getattr(Params, name)]
+
+
 def _with_tfmot(model: Any, params: Params, training: Training, epochs: int) -> Treated:
-    from tensorflow_model_optimization.python.core.sparsity.keras import pruning_wrapper
     from tensorflow_model_optimization.sparsity import keras as sparsity
 
-    chosen = select_layers(model, params.skip)
-    schedule = _schedule(params, fine_tuning.steps_in_all(training.rows, params.batch_size, epochs))
-
-    def wrap(layer: Any) -> Any:
-        if layer.name not in chosen.names:
-            return layer
-        return sparsity.prune_low_magnitude(layer, pruning_schedule=schedule)
-
-    pruned = clone_with(model, wrap)
-    facts = _finetune(pruned, params, training, epochs, "pruning", sparsity.UpdatePruningStep())
-    stripped = _strip(pruned, pruning_wrapper.PruneLowMagnitude)
-    settled = settle_batch_norm(stripped, training)
-    reached = {f"{path}/{name}": zero_share(values) for path, name, values in chosen.kernels(stripped)}
+    chosen = tfmot_pruning.select_layers(model, params.skip)
+    steps = fine_tuning.steps_in_all(_learnt_rows(params, training), params.batch_size, epochs)
+    pruned = tfmot_pruning.wrapped(model, chosen.names, params.schedule, params.sparsity, steps)
+    end = ramp(steps)[1] if params.schedule == "polynomial" else 0
+    untrained = partial(tfmot_pruning.masked_at_once, pruned, params.sparsity)
+    validation = held_out.Validation(untrained, end + 1) if params.validate else None
+    facts = _finetune(
+        pruned, params, training, epochs, "pruning", sparsity.UpdatePruningStep(), validation=validation
+    )
+    bare = tfmot_pruning.stripped(pruned)
+    settled = settle_batch_norm(bare, training)
+    reached = {f"{path}/{name}": zero_share(values) for path, name, values in chosen.kernels(bare)}
     short = {name: share for name, share in reached.items() if share < params.sparsity - 0.02}
     if short:
         raise InternalFault(f"pruning did not reach {params.sparsity:g} in {short}")
     how = {"done_by": "TFMOT", "batch_norm_settled": settled, "sparsity": reached}
-    return Treated(stripped, chosen.skipped, {**facts, **how})
+    return Treated(bare, chosen.skipped, {**facts, **how})
 
 
 def _with_masks(model: Any, params: Params, training: Training, epochs: int) -> Treated:
     library = library_of(model)
     pruned = clone_live(model)
-    kernels = choose(pruned, params.skip, lambda kernel: _why_not(kernel, params))
+    kernels = choose(pruned, params.skip, lambda kernel: _why_not(kernel, params), only=params.only)
     masks = Masks(
         kernels.chosen,
         scope=params.scope,
@@ -203,7 +259,8 @@ def _with_masks(model: Any, params: Params, training: Training, epochs: int) -> 
     if params.rewind == "early":
         _finetune(pruned, params, training, 1, "fine-tuning to the early weights")
     early = pruned.get_weights()
-    ramp = _ramp(fine_tuning.steps_in_all(training.rows, params.batch_size, epochs))
+    steps = fine_tuning.steps_in_all(_learnt_rows(params, training), params.batch_size, epochs)
+    frequency, ramp_end = ramp(steps)
     before, facts = 0.0, {}
     for number in range(1, params.rounds + 1):
         after = 1 - (1 - params.sparsity) ** (number / params.rounds)
@@ -212,21 +269,86 @@ def _with_masks(model: Any, params: Params, training: Training, epochs: int) -> 
         if params.rewind != "no" and number > 1:
             pruned.set_weights(early)
         doing = "pruning" if params.rounds == 1 else f"pruning, round {number} of {params.rounds}"
-        callback = masks.callback(library, _rising(params, before, after, *ramp))
-        facts = _finetune(pruned, params, training, epochs, doing, callback)
+        callback = masks.callback(library, rising(params.schedule, before, after, frequency, ramp_end))
+        end = ramp_end if params.schedule == "polynomial" else 0
+        untrained = partial(masks.raised_at_once, pruned, after)
+        validation = held_out.Validation(untrained, end) if params.validate else None
+        facts = _finetune(pruned, params, training, epochs, doing, callback, validation=validation)
+        if facts.get("kept_epoch") == 0:
+            masks.take_zeros()
         before = after
     settled = settle_batch_norm(pruned, training)
     reached = {path: zero_share(kernel.values) for path, kernel in kernels.chosen.items()}
-    empty = [
-        Skipped(path, "nothing is left of it, every weight is zero") for path in reached if reached[path] == 1
-    ]
     how = {"done_by": "lwdash", "batch_norm_settled": settled, "sparsity": reached}
-    return Treated(pruned, (*kernels.skipped, *empty), {**facts, "rounds": params.rounds, **how})
+    return Treated(pruned, (*kernels.skipped, *_empty(reached)), {**facts, "rounds": params.rounds, **how})
+
+
+def _with_obs(model: Any, params: Params, training: Training, epochs: int) -> Treated:
+    """Prune at once by optimal brain surgeon, then fine-tune with fixed zeros.
+
+    With `method=auto`, the smallest weights go where a layer's inputs are not known.
+    """
+    pruned = clone_live(model)
+    cannot = why_not_solved(pruned)
+    is_auto = params.method == AUTO
+    kernels = choose(
+        pruned,
+        params.skip,
+        lambda kernel: _why_not(kernel, params) or (None if is_auto else cannot(kernel)),
+        only=params.only,
+    )
+    done = prune_in_one_pass(
+        pruned,
+        {path: kernel for path, kernel in kernels.chosen.items() if cannot(kernel) is None},
+        training.inputs,
+        share=params.sparsity,
+        structure=params.structure,
+        seed=training.seed,
+        report=training.progress,
+    )
+    treated = kernels.chosen if is_auto else {path: kernels.chosen[path] for path in done.errors}
+    left = [path for path in kernels.chosen if path not in treated]
+    unseen = [Skipped(path, "its layer computes inside of a compiled graph") for path in left]
+    masks = Masks(treated, scope="layer", criterion=MAGNITUDE, structure=params.structure, seed=training.seed)
+    masks.take_zeros()
+    if is_auto:
+        masks.raise_to(params.sparsity)
+    learnt = {}
+    if epochs:
+        callback = masks.callback(library_of(pruned), None)
+        validation = held_out.Validation() if params.validate else None
+        learnt = _finetune(pruned, params, training, epochs, "pruning", callback, validation=validation)
+    reached = {path: zero_share(kernel.values) for path, kernel in treated.items()}
+    facts = {
+        **learnt,
+        "done_by": "lwdash",
+        "moment_rows": done.rows,
+        "output_change": dict(done.errors),
+        "sparsity": reached,
+    }
+    return Treated(pruned, (*kernels.skipped, *unseen, *_empty(reached)), facts)
+
+
+def _empty(reached: Mapping[str, float]) -> list[Skipped]:
+    return [
+        Skipped(path, "every weight is zero; use a lower sparsity") for path in reached if reached[path] == 1
+    ]
+
+
+def _learnt_rows(params: Params, training: Training) -> int:
+    return held_out.learnt_rows(training) if params.validate else training.rows
 
 
 def _finetune(
-    model: Any, params: Params, training: Training, epochs: int, doing: str, *callbacks: Any
+    model: Any,
+    params: Params,
+    training: Training,
+    epochs: int,
+    doing: str,
+    *callbacks: Any,
+    validation: held_out.Validation | None = None,
 ) -> dict[str, Any]:
+    assert params.learning_rate is not None
     return fine_tuning.finetune(
         model,
         training,
@@ -235,19 +357,8 @@ def _finetune(
         batch_size=params.batch_size,
         what=doing,
         callbacks=callbacks,
+        validation=validation,
     )
-
-
-def _rising(params: Params, before: float, after: float, frequency: int, end: int) -> Callable[[int], float]:
-    """The sparsity at each step of a round, as `_schedule` has it for TFMOT."""
-
-    def share_at(step: int) -> float:
-        if params.schedule == "constant" or step >= end:
-            return after
-        left = 1 - (step // frequency * frequency) / end
-        return after - (after - before) * left**3
-
-    return share_at
 
 
 def _why_not(kernel: Kernel, params: Params) -> str | None:
@@ -258,55 +369,6 @@ def _why_not(kernel: Kernel, params: Params) -> str | None:
     return fits_two_of_four(kernel) if params.structure == TWO_OF_FOUR else None
 
 
-def _tfmot_knows(layer: Any) -> bool:
-    from tensorflow_model_optimization.python.core.sparsity.keras import prune_registry
-
-    return bool(prune_registry.PruneRegistry.supports(layer))
-
-
-def select_layers(model: Any, skip: tuple[str, ...]) -> Selection:
-    """Which layers TFMOT prunes, with the kernels it prunes in each."""
-    from tensorflow_model_optimization.python.core.sparsity.keras import prune_registry
-
-    def kernels_of(layer: Any) -> list[Any] | Skipped:
-        if not prune_registry.PruneRegistry.supports(layer):
-            return Skipped(layer.name, f"TFMOT does not prune {type(layer).__name__}")
-        prune_registry.PruneRegistry.make_prunable(layer)
-        return list(layer.get_prunable_weights()) or only_depthwise(layer)
-
-    return select(model, kernels_of, skip)
-
-
 def zero_share(values: np.ndarray) -> float:
     """Share of the values that are exactly 0."""
     return float(np.mean(values == 0))
-
-
-def _schedule(params: Params, steps: int) -> Any:
-    """A schedule from the real number of steps: TFMOT's default frequency of 100 would prune nothing in 50."""
-    from tensorflow_model_optimization.sparsity import keras as sparsity
-
-    if params.schedule == "constant":
-        return sparsity.ConstantSparsity(params.sparsity, begin_step=0, frequency=1)
-    frequency, end = _ramp(steps)
-    return sparsity.PolynomialDecay(
-        initial_sparsity=0.0, final_sparsity=params.sparsity, begin_step=0, end_step=end, frequency=frequency
-    )
-
-
-def _ramp(steps: int) -> tuple[int, int]:
-    """Every how many steps the sparsity rises, and the step at which it is reached."""
-    frequency = max(1, int(steps * RAMP) // UPDATES)
-    return frequency, max(1, int(steps * RAMP) // frequency) * frequency
-
-
-def _strip(model: Any, wrapper: type) -> Any:
-    """The model without TFMOT's wrappers, as a copy; nested models too."""
-    import tf_keras
-
-    def unwrap(layer: Any) -> Any:
-        if isinstance(layer, tf_keras.Model):
-            return _strip(layer, wrapper)
-        return getattr(layer, "layer") if isinstance(layer, wrapper) else layer  # noqa: B009
-
-    return tf_keras.models.clone_model(model, clone_function=unwrap)

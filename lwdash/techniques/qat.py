@@ -1,9 +1,10 @@
 """Quantization-aware training with TFMOT: fine-tuning while weights and activations are rounded to 8 bits.
 
-TFMOT's model serves the training only. What it has learnt, weights that already lie on the 8-bit grid, goes back
-into the network as it was, which is exported and quantized like any other: the file has the operators and names of
-its baseline, is integer throughout, and its activation ranges are measured on the calibration rows. (TFMOT's own are
-moving averages that start at ±6 and keep a third of that after a thousand steps.)
+TFMOT's model is used for the training only. Its learnt weights, which already are on the 8-bit grid, are
+copied into the original network. That network is exported and quantized like any other. So the file has the
+operators and names of its baseline and is integer throughout, and its activation ranges are measured on the
+calibration rows. (TFMOT's own ranges are moving averages that start at ±6 and keep a third of that after a
+thousand steps.)
 """
 
 from __future__ import annotations
@@ -17,24 +18,25 @@ import numpy as np
 from lwdash.contract import Skipped, Training, Treated
 from lwdash.errors import BridgeRefused
 from lwdash.keras_models.bridge.flatten import flatten_model, is_nested
-from lwdash.keras_models.ports import library_of
+from lwdash.keras_models.ports import leaf_layers, library_of
 from lwdash.parameters import Names, parameter
-from lwdash.training import distillation, fake_quantization, fine_tuning
+from lwdash.training import distillation, fake_quantization, fine_tuning, held_out
 from lwdash.training.batch_norm import settle_batch_norm
 from lwdash.training.conv1d_as_conv2d import as_2d, weights_back
 from lwdash.training.kernel_structure import Structure, keeping, structure_of
-from lwdash.training.layer_selection import Selection, leaf_layers, matches, select, weight_name
+from lwdash.training.layer_selection import Selection, matches, select, weight_name
 from lwdash.training.model_copies import clone_with
 
 NAME = "qat"
 LABEL = "Quantization-aware training"
-SUMMARY = "Fine-tunes while rounding to 8 bits, so that the integer file loses less; keeps zeros and clusters made before."
-TRAP = (
-    "It pays where int8 alone visibly loses accuracy; where int8 loses nothing there is nothing to win back."
+SUMMARY = (
+    "Fine-tunes with simulated 8-bit rounding, so that the integer file loses less. It preserves earlier "
+    "zeros and clusters."
 )
+TRAP = "Useful if int8 alone visibly loses accuracy. Otherwise there is no loss to recover."
 STAGE = "keras"
 FORMAT = "int8"
-"""The number format it trains for: the export that follows, and the only one that may be named after it."""
+"""The number format it trains for: the only export that may follow it."""
 
 STEPS = 500
 COMPARED_ROWS = 16
@@ -55,24 +57,26 @@ class Params:
     epochs: int = fine_tuning.epochs(STEPS)
     learning_rate: float = fine_tuning.learning_rate(0.0001)
     batch_size: int = fine_tuning.batch_size()
-    teacher: float = distillation.teacher()
+    teacher: float | None = distillation.teacher()
     temperature: float = distillation.temperature()
+    validate: bool = fine_tuning.validate()
     skip: tuple[str, ...] = parameter(
-        (), Names("Leave alone", "Layers that are trained in float; the export quantizes them all the same.")
+        (), Names("Layers to skip", "Layers that are trained in float. The export still quantizes them.")
     )
 
 
 def apply(model: Any, params: Params, training: Training) -> Treated:
     """A copy of a tf_keras model with weights on the 8-bit grid.
 
-    Layers that TFMOT does not know are trained in float and listed as skipped; the int8 export that follows
+    Layers that TFMOT does not know are trained in float and listed as skipped. The int8 export that follows
     quantizes them by their ranges.
-    Raises BridgeRefused for a Keras 3 model, RecipeError when no layer is left, ConversionFailed when TFMOT fails.
+    Raises BridgeRefused for a Keras 3 model, RecipeError when no layer is left, ConversionFailed when TFMOT
+    fails.
     """
     fine_tuning.seed_everything(training.seed)
     if library_of(model).__name__ == "keras":
         raise BridgeRefused(
-            "qat: this model has no Keras 2 twin, and TFMOT trains no other; int8 quantizes it after training"
+            "qat: this model has no Keras 2 twin, which TFMOT needs. Use int8, which quantizes after training"
         )
     training = distillation.taught(training, params)
     flat = flatten_model(model) if is_nested(model) else model
@@ -87,11 +91,12 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
     facts = fine_tuning.finetune(
         emulating,
         training,
-        epochs=fine_tuning.epochs_for(params.epochs, STEPS, training.rows, params.batch_size),
+        epochs=fine_tuning.epochs_for(params.epochs, STEPS, training, params.batch_size),
         learning_rate=params.learning_rate,
         batch_size=params.batch_size,
         what="quantization-aware training",
         callbacks=[keeping(kernels)] if kernels else [],
+        validation=held_out.Validation() if params.validate else None,
     )
     shared = {place for place, found in structures.items() if found.is_clustered}
     treated = clone_with(model, lambda layer: layer)
@@ -113,7 +118,7 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
 
 
 def _left_alone(model: Any, parts: Mapping[str, tuple[str, ...]], skip: Sequence[str]) -> set[str]:
-    """Names of the 2-D layers that stand for what the recipe leaves alone."""
+    """Names of the 2-D layers that correspond to the layers that the recipe skips."""
     return {
         part
         for path, layer in leaf_layers(model)
@@ -125,7 +130,7 @@ def _left_alone(model: Any, parts: Mapping[str, tuple[str, ...]], skip: Sequence
 def _choose(
     model: Any, parts: Mapping[str, tuple[str, ...]], why: Mapping[str, str | None], skip: Sequence[str]
 ) -> Selection:
-    """The layers with weights that are trained in 8 bits, and why the others are not."""
+    """The layers with weights that are trained in 8 bits, and the reason for each of the others."""
     paths = {id(layer): path for path, layer in leaf_layers(model)}
 
     def kernels_of(layer: Any) -> Sequence[Any] | Skipped:
@@ -137,7 +142,7 @@ def _choose(
 
 
 def _structured(emulating: Any, model: Any) -> tuple[dict[Place, Any], dict[Place, Structure]]:
-    """The kernels with zeros or clusters to keep, and which of the two each has."""
+    """The kernels with zeros or clusters to preserve, and which of the two each has."""
     kernels, structures = {}, {}
     for name, _, own in fake_quantization.variables(emulating, model):
         for i, variable in enumerate(own):

@@ -1,4 +1,4 @@
-"""Values that a `ModelT` holds."""
+"""Constant values in a `ModelT`."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def add_buffer(model: Any, values: np.ndarray) -> int:
-    """Adds a buffer of the values' bytes (one that is there may be several tensors'); returns its index."""
+    """Add a buffer with the values' bytes and return its index. An existing buffer may belong to several tensors."""
     from ai_edge_litert import schema_py_generated as schema
 
     buffer = schema.BufferT()
@@ -16,7 +16,7 @@ def add_buffer(model: Any, values: np.ndarray) -> int:
 
 
 def add_constant(model: Any, graph: Any, name: bytes, values: np.ndarray) -> int:
-    """Adds a tensor of these float32 or int32 values to a subgraph; returns its index."""
+    """Add a tensor with these float32 or int32 values to a subgraph; return its index."""
     from ai_edge_litert import schema_py_generated as schema
 
     tensor = schema.TensorT()

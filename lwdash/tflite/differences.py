@@ -1,4 +1,4 @@
-"""Differences between two .tflite files that should be the same: operators, and the values of tensors."""
+"""Differences between two .tflite files that should be equal: operators, and values of tensors."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import numpy as np
 from lwdash.tflite.reader import TfliteFacts, read_tflite
 from lwdash.tflite.tensor import Tensor
 
-MOST_TENSORS = 20
+MAX_TENSORS = 20
 
 
 def differences(expected: bytes, found: bytes) -> dict[str, Any]:
     """{"bytes_equal", "size_bytes": [expected, found], "operators", "tensors", "others"}, JSON-able.
 
-    operators: None where both have the same types in the same order, else a sentence. tensors: of the stored tensors
-    whose values, type, shape or scales differ, at most `MOST_TENSORS`, each with its name and what differs; tensors are
-    paired by name, then by place. others: how many more differ. Raises TfliteUnreadable.
+    operators: None where both have the same types in the same order, else a sentence. tensors: stored tensors
+    whose values, type, shape or scales differ, at most `MAX_TENSORS`, each with its name and difference;
+    tensors are paired by name, then by place. others: number of further differences. Raises TfliteUnreadable.
     """
     same = expected == found
-    answer: dict[str, Any] = {
+    differing: dict[str, Any] = {
         "bytes_equal": same, "size_bytes": [len(expected), len(found)], "operators": None, "tensors": [], "others": 0,
     }  # fmt: skip
     if same:
-        return answer
+        return differing
     left, right = read_tflite(expected), read_tflite(found)
     kinds, others = ([o.type for o in facts.operators] for facts in (left, right))
     if kinds != others:
@@ -34,10 +34,13 @@ def differences(expected: bytes, found: bytes) -> dict[str, Any]:
             if first is None
             else f"; the first that differs is number {first}: {kinds[first]}, now {others[first]}"
         )
-        answer["operators"] = f"{len(kinds)} operators, now {len(others)}{where}"
-    said = [words for pair in _pairs(left, right) if (words := _difference(*pair))]
-    answer["tensors"], answer["others"] = said[:MOST_TENSORS], max(0, len(said) - MOST_TENSORS)
-    return answer
+        differing["operators"] = f"{len(kinds)} operators, now {len(others)}{where}"
+    found_differences = [text for pair in _pairs(left, right) if (text := _difference(*pair))]
+    differing["tensors"], differing["others"] = (
+        found_differences[:MAX_TENSORS],
+        max(0, len(found_differences) - MAX_TENSORS),
+    )
+    return differing
 
 
 def _pairs(left: TfliteFacts, right: TfliteFacts) -> list[tuple[Tensor | None, Tensor | None]]:
@@ -57,7 +60,7 @@ def _stored(facts: TfliteFacts) -> list[Tensor]:
 
 
 def _difference(one: Tensor | None, other: Tensor | None) -> dict[str, Any] | None:
-    """{"name", "difference"} in words, or None where the two are the same."""
+    """{"name", "difference"} as text, or None where the two are equal."""
     if one is None or other is None:
         present = one if one is not None else other
         assert present is not None
@@ -66,18 +69,18 @@ def _difference(one: Tensor | None, other: Tensor | None) -> dict[str, Any] | No
             "difference": "only in the capsule's" if other is None else "only in the rebuilt",
         }
     if (one.dtype, one.shape) != (other.dtype, other.shape):
-        words = f"{one.dtype} {list(one.shape)}, now {other.dtype} {list(other.shape)}"
-        return {"name": one.name, "difference": words}
-    said = []
+        text = f"{one.dtype} {list(one.shape)}, now {other.dtype} {list(other.shape)}"
+        return {"name": one.name, "difference": text}
+    found_differences = []
     ours, theirs = one.values(), other.values()
     if ours.shape == theirs.shape and not np.array_equal(ours, theirs, equal_nan=ours.dtype.kind == "f"):
         far = np.abs(ours.astype(np.float64) - theirs.astype(np.float64))
-        said.append(
+        found_differences.append(
             f"{np.count_nonzero(ours != theirs):,} of {ours.size:,} values, by {far.max():.4g} at most"
         )
     if _scales(one) != _scales(other):
-        said.append("other scales or zero points")
-    return {"name": one.name, "difference": "; ".join(said)} if said else None
+        found_differences.append("other scales or zero points")
+    return {"name": one.name, "difference": "; ".join(found_differences)} if found_differences else None
 
 
 def _scales(tensor: Tensor) -> tuple[Any, ...]:

@@ -3,14 +3,14 @@
 from typing import Any
 
 ALIGNMENT = 16
-"""Weights start at multiples of 16 bytes, so that SIMD loads and microcontrollers read them in place."""
+"""Weights start at multiples of 16 bytes, so that SIMD loads and microcontrollers can read them in place."""
 
 
 def read_model(data: bytes) -> Any:
     """The schema's `ModelT` of a .tflite.
 
-    Its arrays are read-only views, since two of them may show the same bytes: assign new ones.
-    Buffers that lie behind the flatbuffer, as litert-quantizer writes larger files, are read from there.
+    Its arrays are read-only views, since two of them may share the same bytes: assign new ones.
+    Buffers after the flatbuffer, as litert-quantizer writes them for larger files, are read from there.
     """
     import numpy as np
     from ai_edge_litert import schema_py_generated as schema
@@ -18,14 +18,14 @@ def read_model(data: bytes) -> Any:
     data = bytes(data)
     model = schema.ModelT.InitFromPackedBuf(data, 0)
     for buffer in model.buffers:
-        if buffer.offset > 1:  # 0 and 1 mean that the data lie in the flatbuffer
+        if buffer.offset > 1:  # 0 and 1 mean that the data are in the flatbuffer
             buffer.data = np.frombuffer(data, np.uint8, buffer.size, buffer.offset)
             buffer.offset = buffer.size = 0
     return model
 
 
 def write_model(model: Any) -> bytes:
-    """The .tflite of a `ModelT`: buffers aligned, equal buffers, vectors and strings stored once."""
+    """The .tflite of a `ModelT`: buffers aligned; equal buffers, vectors and strings stored once."""
     _merge_equal_buffers(model)
     model.buffers = [_aligned(buffer) for buffer in model.buffers]
     builder = _sharing_builder()
@@ -41,9 +41,10 @@ def text(name: bytes | str | None) -> str:
 def _sharing_builder() -> Any:
     """A flatbuffer builder that writes equal vectors once.
 
-    Offsets may point to the same place, so readers notice nothing. Per-channel quantization repeats the same
-    scales and zero points (12 bytes a channel) for every weight and bias: without them an int8 file of a
-    small model is a sixth smaller. Vectors of offsets are relative to where they lie, so they are left alone.
+    Offsets may point to the same place, so readers are not affected. Per-channel quantization repeats the
+    same scales and zero points (12 bytes per channel) for every weight and bias. Without the repetitions an
+    int8 file of a small model is a sixth smaller. Vectors of offsets are relative to their own position, so
+    they are not shared.
     """
     import flatbuffers
 
@@ -109,9 +110,9 @@ def _aligned(buffer: Any) -> Any:
 
 
 def _merge_equal_buffers(model: Any) -> None:
-    """Points every tensor at the first of equal buffers and drops those that nothing uses.
+    """Point every tensor to the first of equal buffers and remove unused buffers.
 
-    Buffer 0 stays the empty one, as the format demands; each non-constant tensor may share it.
+    Buffer 0 stays the empty one, as the format requires; all non-constant tensors may share it.
     """
     first: dict[bytes, int] = {b"": 0}
     kept = [model.buffers[0]]

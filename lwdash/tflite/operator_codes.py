@@ -1,4 +1,4 @@
-"""The table of operator types of a `ModelT`, which its operators point into."""
+"""The table of operator types of a `ModelT`, which its operators refer to."""
 
 from functools import lru_cache
 from typing import Any
@@ -10,7 +10,7 @@ def kind_of(model: Any, operator: Any) -> str:
 
 
 def operator_code(model: Any, kind: str, version: int = 2) -> int:
-    """The index of a type, added with this version where the file does not have it."""
+    """The index of a type. It is added with this version if the file does not have it."""
     from ai_edge_litert import schema_py_generated as schema
 
     for i, code in enumerate(model.operatorCodes):
@@ -24,7 +24,7 @@ def operator_code(model: Any, kind: str, version: int = 2) -> int:
 
 
 def drop_unused_codes(model: Any) -> None:
-    """A type that no operator has is looked up all the same, and not every interpreter knows it."""
+    """Remove types without operators: interpreters look up every type, and not every interpreter knows all of them."""
     operators = [operator for graph in model.subgraphs for operator in graph.operators]
     used = sorted({operator.opcodeIndex for operator in operators})
     model.operatorCodes = [model.operatorCodes[i] for i in used]

@@ -1,4 +1,4 @@
-"""A .tflite as plain facts, read with LiteRT's flatbuffer schema: operators, tensors, weights, scales."""
+"""Facts of a .tflite, read with LiteRT's flatbuffer schema: operators, tensors, weights, scales."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from lwdash.tflite.sparsity import read_sparsity
 from lwdash.tflite.tensor import Quantization, Tensor, TfliteUnreadable
 
 
 @dataclass(frozen=True, eq=False)
 class Operator:
-    """One operator; inputs and outputs are tensors of its subgraph, −1 for an optional input left out."""
+    """One operator; inputs and outputs are tensors of its subgraph, −1 for an omitted optional input."""
 
     subgraph: int
     index: int
@@ -40,7 +41,7 @@ class Subgraph:
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output of the whole model: the name its signature gives it, and its tensor's index."""
+    """An input or output of the whole model: its name in the signature, and its tensor's index."""
 
     name: str
     tensor: int
@@ -48,7 +49,7 @@ class Port:
 
 @dataclass(frozen=True, eq=False)
 class TfliteFacts:
-    """What a .tflite holds. `subgraphs[0]` is the model; others are bodies of WHILE, IF and CALL."""
+    """Contents of a .tflite. `subgraphs[0]` is the model; others are bodies of WHILE, IF and CALL."""
 
     data: bytes
     description: str
@@ -75,20 +76,20 @@ class TfliteFacts:
 
     @cached_property
     def has_state(self) -> bool:
-        """Whether one inference changes the next: fused LSTMs keep their state, resource variables too."""
+        """True if one inference changes the next: fused LSTMs and resource variables keep state."""
         return any(t.is_variable for g in self.subgraphs for t in g.tensors) or any(
             o.type in ("VAR_HANDLE", "ASSIGN_VARIABLE", "CALL_ONCE") for o in self.operators
         )
 
     def tensor(self, operator: Operator, index: int) -> Tensor | None:
-        """The tensor that `operator` knows as `index`; None for an optional input left out (−1)."""
+        """The tensor with `index` for `operator`; None for an omitted optional input (−1)."""
         return None if index < 0 else self.subgraphs[operator.subgraph].tensors[index]
 
     def producer(self, tensor: Tensor) -> Operator | None:
         return self._producers.get((tensor.subgraph, tensor.index))
 
     def stored(self, tensor: Tensor | None) -> Tensor | None:
-        """The constant behind `tensor`: itself, or what a DEQUANTIZE or DENSIFY unpacks; None otherwise."""
+        """The constant behind `tensor`: itself, or the input of its DEQUANTIZE or DENSIFY; None otherwise."""
         while tensor is not None and not tensor.is_constant:
             source = self.producer(tensor)
             if source is None or source.type not in ("DEQUANTIZE", "DENSIFY"):
@@ -97,7 +98,7 @@ class TfliteFacts:
         return tensor
 
     def unpacks_a_constant(self, operator: Operator) -> bool:
-        """Whether `operator` only unpacks stored weights (float16 or weight-only files are full of these)."""
+        """True if `operator` only unpacks stored weights (frequent in float16 and weight-only files)."""
         if operator.type not in ("DEQUANTIZE", "DENSIFY"):
             return False
         return self.stored(self.tensor(operator, operator.inputs[0])) is not None
@@ -108,17 +109,22 @@ class TfliteFacts:
         return re.sub(r":\d+$", "", self.subgraphs[0].tensors[tensor].name).removeprefix("serving_default_")
 
 
-def read_tflite(data: bytes) -> TfliteFacts:
-    """Everything in a .tflite but the executable meaning. Weights are views of `data`, not copies.
+def is_tflite(data: bytes) -> bool:
+    """True for bytes that begin like a .tflite."""
+    return len(data) >= 8 and bytes(data[4:8]) == b"TFL3"
 
-    Raises TfliteUnreadable for bytes that are no .tflite, are cut short, or keep weights in another file.
+
+def read_tflite(data: bytes) -> TfliteFacts:
+    """All facts of a .tflite except the meaning of its operators. Weights are views of `data`, not copies.
+
+    Raises TfliteUnreadable for bytes that are not a .tflite, are truncated, or keep weights in another file.
     """
     return _read(bytes(data))
 
 
 @lru_cache(maxsize=2)  # measuring reads the run's file and its baseline's a dozen times each
 def _read(data: bytes) -> TfliteFacts:
-    if len(data) < 8 or bytes(data[4:8]) != b"TFL3":
+    if not is_tflite(data):
         raise TfliteUnreadable(
             f"these {len(data)} bytes are not a .tflite: 'TFL3' is expected at byte 4, found "
             f"{bytes(data[4:8])!r}"
@@ -184,8 +190,7 @@ class _Reader:
         )
 
     def _code(self, code: Any) -> tuple[str, int]:
-        # Files written before schema version 3a keep the code in a byte, with 127 for "look in the wider
-        # field".
+        # Files written before schema version 3a keep the code in a byte; 127 means "see the wider field".
         number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
         name = names_in("BuiltinOperator").get(number, f"BUILTIN_{number}")
         return (_text(code.CustomCode()) or "CUSTOM") if name == "CUSTOM" else name, code.Version()
@@ -218,7 +223,7 @@ class _Reader:
         name = _text(tensor.Name())
         if tensor.ExternalBuffer():
             raise TfliteUnreadable(
-                f"tensor '{name}' keeps its values in a file beside the .tflite; save the model as one file"
+                f"tensor '{name}' keeps its values in a file beside the .tflite. Save the model as one file"
             )
         dtype = names_in("TensorType")[tensor.Type()].lower()
         quantization = tensor.Quantization()
@@ -235,7 +240,7 @@ class _Reader:
             data=data,
             quantization=_quantization(quantization, shape),
             is_variable=bool(tensor.IsVariable()),
-            is_stored_sparse=tensor.Sparsity() is not None,
+            sparsity=read_sparsity(tensor.Sparsity()),
             block_scales=self._block_scales(quantization),
         )
 
@@ -283,7 +288,9 @@ def _quantization(table: Any, shape: tuple[int, ...]) -> Quantization | None:
     if len(zero_point) != len(scale):
         zero_point = np.broadcast_to(zero_point[:1], scale.shape)
     if len(scale) > 1 and (axis >= len(shape) or shape[axis] != len(scale)):
-        raise TfliteUnreadable(f"{len(scale)} scales along axis {axis} do not fit a tensor of shape {shape}")
+        raise TfliteUnreadable(
+            f"{len(scale)} scales along axis {axis} do not match a tensor of shape {shape}"
+        )
     return Quantization(scale, zero_point, axis)
 
 

@@ -1,9 +1,9 @@
 """The references between tables of the .tflite schema: the fields that are not plain numbers, by slot.
 
 A slot is the field's place in the table's vtable. Kinds: "text"; "bytes1" … "bytes8", a vector with elements
-of that many bytes; "Name", a table; "[Name]", a vector of tables; "union Enumeration", a table whose type
-stands in the slot before. A table that is not listed holds only plain numbers. Held against LiteRT's
-generated reader by a test.
+of that many bytes; "Name", a table; "[Name]", a vector of tables; "union Enumeration", a table whose type is
+in the slot before. A table that is not listed has only plain numbers. A test compares this with LiteRT's
+generated reader.
 """
 
 from __future__ import annotations

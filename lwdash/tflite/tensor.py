@@ -1,4 +1,4 @@
-"""One tensor of a .tflite: its stored numbers, what they stand for, and which of them are zero."""
+"""One tensor of a .tflite: its stored numbers, their real values, and its zeros."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from lwdash.errors import InternalFault
+from lwdash.tflite.sparsity import Sparsity, SparsityUnreadable
 
 
 class TfliteUnreadable(InternalFault):
-    """This is not a .tflite that can be read."""
+    """The bytes are not a readable .tflite."""
 
 
 _NUMPY_TYPES: dict[str, Any] = {
@@ -25,14 +26,14 @@ _BITS = {"float8_e4m3fn": 8, "float8_e5m2": 8, "bfloat16": 16, **_PACKED_BITS}
 
 
 def bits_of(dtype: str) -> int:
-    """Bits that one stored value takes; 0 for types without a fixed size (string, resource, variant)."""
+    """Bits of one stored value; 0 for types without a fixed size (string, resource, variant)."""
     if dtype in _BITS:
         return _BITS[dtype]
     return np.dtype(_NUMPY_TYPES[dtype]).itemsize * 8 if dtype in _NUMPY_TYPES else 0
 
 
 def is_integer(dtype: str) -> bool:
-    """Whether `dtype` is one that a quantized activation or weight can have."""
+    """True if a quantized activation or weight can have the type `dtype`."""
     return dtype in ("int8", "uint8", "int16", "int4", "uint4", "int2")
 
 
@@ -67,13 +68,17 @@ class Tensor:
     data: np.ndarray | None
     quantization: Quantization | None
     is_variable: bool
-    is_stored_sparse: bool
+    sparsity: Sparsity | None
     block_scales: tuple[int, ...]
 
     @property
     def is_blockwise(self) -> bool:
-        """Whether one scale covers a block of values; the scales are tensors of their own, `block_scales`."""
+        """True if one scale covers a block of values; the scales are separate tensors, `block_scales`."""
         return bool(self.block_scales)
+
+    @property
+    def is_stored_sparse(self) -> bool:
+        return self.sparsity is not None
 
     @property
     def is_constant(self) -> bool:
@@ -85,39 +90,40 @@ class Tensor:
 
     @property
     def stored_bytes(self) -> int:
-        return 0 if self.data is None else self.data.nbytes
+        """Bytes of the values, and of the lists of their places where the tensor is stored sparse."""
+        indices = self.sparsity.index_bytes if self.sparsity else 0
+        return 0 if self.data is None else self.data.nbytes + indices
 
     def values(self) -> np.ndarray:
         """The stored numbers in the tensor's shape: integers for integer types, int4 and int2 as int8.
 
-        A tensor stored in TensorFlow Lite's sparse format comes flat: the values it stores, then the zeros it
-        leaves out; good for counting, not for position.
+        A tensor in TensorFlow Lite's sparse format is returned dense, with the omitted zeros. Raises TfliteUnreadable.
         """
         if self.data is None:
             raise TfliteUnreadable(f"tensor '{self.name}' holds no values: it is computed at run time")
         flat = _decode(self.data, self.dtype)
-        if self.is_stored_sparse:
-            missing = max(0, self.elements - len(flat))
-            return np.concatenate([flat, np.zeros(missing, flat.dtype)])
+        if self.sparsity is not None:
+            try:
+                return self.sparsity.densified(flat, self.shape)
+            except SparsityUnreadable as error:
+                raise TfliteUnreadable(f"the sparse tensor '{self.name}' is damaged: {error}") from error
         if len(flat) < self.elements:
             raise TfliteUnreadable(
                 f"tensor '{self.name}' of shape {self.shape} and type {self.dtype} needs {self.elements} "
-                f"values, its buffer {self.buffer} holds {len(flat)}"
+                f"values, but its buffer {self.buffer} holds {len(flat)}"
             )
         return flat[: self.elements].reshape(self.shape)
 
     def zeros(self) -> np.ndarray:
-        """Which stored numbers stand for exactly 0: equal to the zero point where there is one."""
+        """Mask of stored numbers that mean exactly 0: equal to the zero point if there is one."""
         values = self.values()
         if self.quantization is None or not self.quantization.zero_point.any():
             return values == 0
-        if self.is_stored_sparse:
-            return values == self.quantization.zero_point[0]
         return values == _along(self.quantization.zero_point, self.quantization.axis, values.ndim)
 
     def real(self) -> np.ndarray | None:
-        """The numbers that the stored ones stand for, float32; None for sparse or blockwise storage."""
-        if self.is_stored_sparse or self.is_blockwise:
+        """The real values of the stored numbers, float32; None for blockwise storage."""
+        if self.is_blockwise:
             return None
         values, quantization = self.values(), self.quantization
         if quantization is None:
@@ -133,7 +139,7 @@ def _decode(data: np.ndarray, dtype: str) -> np.ndarray:
         shifts = np.arange(0, 8, bits, dtype=np.uint8)
         codes = ((data[:, None] >> shifts) & ((1 << bits) - 1)).reshape(
             -1
-        )  # the first value sits in the low bits
+        )  # the first value is in the low bits
         if dtype == "uint4":
             return codes
         return (codes.astype(np.int8) << (8 - bits)) >> (8 - bits)

@@ -10,7 +10,7 @@ from lwdash.tflite.tensor import Tensor, bits_of, is_float
 
 KERNEL, BIAS, OTHER, CONSTANT = "kernel", "bias", "other", "constant"
 
-# Positions of the inputs that hold kernels, by operator, as the operators' reference kernels read them.
+# Positions of the kernel inputs, by operator, as the operators' reference kernels read them.
 KERNEL_INPUTS: dict[str, tuple[int, ...]] = {
     "CONV_2D": (1,),
     "CONV_3D": (1,),
@@ -50,7 +50,7 @@ TensorKey = tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
-class Parameter:
+class TrainedParameter:
     """A constant of an operator. role: kernel, bias, other (scale, shift), constant (shape, axis …)."""
 
     tensor: Tensor
@@ -63,23 +63,23 @@ class Parameter:
 
 @dataclass(frozen=True, eq=False)
 class Owners:
-    """Each constant under the first operator that uses it, and each tensor's operator.
+    """Each constant with the first operator that uses it, and each tensor's operator.
 
     parameters: (subgraph, operator) → its constants; a constant shared by several operators counts at the
     first.
-    tensors: (subgraph, tensor) → (subgraph, operator); a computed tensor belongs to the operator that makes
-    it.
+    tensors: (subgraph, tensor) → (subgraph, operator); a computed tensor belongs to the operator that
+    computes it.
     shared: operators that use a constant counted elsewhere.
     """
 
-    parameters: Mapping[OperatorKey, tuple[Parameter, ...]]
+    parameters: Mapping[OperatorKey, tuple[TrainedParameter, ...]]
     tensors: Mapping[TensorKey, OperatorKey]
     shared: frozenset[OperatorKey]
 
 
 def find_owners(facts: TfliteFacts) -> Owners:
-    """Hand every tensor to one operator; weights that a DEQUANTIZE unpacks to the operator they are for."""
-    parameters: dict[OperatorKey, list[Parameter]] = {}
+    """Assign every tensor to one operator. Weights that a DEQUANTIZE unpacks belong to the operator that reads them."""
+    parameters: dict[OperatorKey, list[TrainedParameter]] = {}
     tensors: dict[TensorKey, OperatorKey] = {}
     buffers: dict[int, OperatorKey] = {}
     shared: set[OperatorKey] = set()
@@ -101,7 +101,7 @@ def find_owners(facts: TfliteFacts) -> Owners:
             buffers[tensor.buffer] = key
             tensors[(tensor.subgraph, tensor.index)] = key
             tensors.update({(tensor.subgraph, scales): key for scales in tensor.block_scales})
-            parameters.setdefault(key, []).append(Parameter(tensor, role))
+            parameters.setdefault(key, []).append(TrainedParameter(tensor, role))
     return Owners({key: tuple(found) for key, found in parameters.items()}, tensors, frozenset(shared))
 
 
@@ -116,7 +116,7 @@ def kernel_of(facts: TfliteFacts, operator: Operator) -> Tensor | None:
 
 
 def role_of(operator: Operator, position: int, tensor: Tensor) -> str:
-    """What a constant is for that `operator` takes as input number `position`."""
+    """Role of the constant that `operator` takes as input number `position`."""
     holds_weights = is_float(tensor.dtype) or tensor.quantization is not None or tensor.is_blockwise
     if position in KERNEL_INPUTS.get(operator.type, ()) and (holds_weights or 0 < bits_of(tensor.dtype) <= 8):
         return KERNEL

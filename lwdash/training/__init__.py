@@ -1,1 +1,1 @@
-"""Shared by the techniques that train: fine-tuning, distillation, masks, selection of layers."""
+"""Parts shared by the techniques that train: fine-tuning, distillation, masks, selection of layers."""

@@ -1,27 +1,31 @@
-"""Batch normalization after a fine-tuning that was too short for its moving statistics."""
+"""Batch normalization after a fine-tuning that is too short for its moving statistics."""
 
 from typing import Any
 
 from lwdash.contract import Training
-from lwdash.keras_models.ports import library_of
+from lwdash.keras_models.ports import leaf_layers, library_of
+from lwdash.spread_rows import spread
 from lwdash.training.fine_tuning import training_targets
-from lwdash.training.layer_selection import leaf_layers
-from lwdash.training.spread_rows import spread
 
 RECALIBRATION_ROWS = 1024
 BATCH = 256
-"""Rows that one set of statistics comes from, at least."""
+"""Minimum number of rows for one set of statistics."""
+
+
+def norms_of(model: Any) -> list[Any]:
+    """The batch normalizations of a model of either Keras, those of nested models included."""
+    kind = library_of(model).layers.BatchNormalization
+    return [layer for _, layer in leaf_layers(model) if isinstance(layer, kind)]
 
 
 def settle_batch_norm(model: Any, training: Training) -> bool:
-    """Takes batch normalization's moving statistics anew from the train rows, if that lowers the loss there.
+    """Recompute batch normalization's moving statistics from the train rows, if that lowers the loss there.
 
-    They follow with momentum (0.99: a third of the old value is left after 100 steps), so after a short
-    fine-tuning they describe weights that are gone. Returns whether the new ones were kept.
+    They follow with momentum (0.99: a third of the old value is left after 100 steps). After a short
+    fine-tuning they still describe earlier weights. Returns True if the new ones were kept.
     """
     library = library_of(model)
-    norms = [layer for _, layer in leaf_layers(model) if isinstance(layer, library.layers.BatchNormalization)]
-    norms = [layer for layer in norms if layer.trainable]
+    norms = [layer for layer in norms_of(model) if layer.trainable]
     if not norms:
         return False
     targets, losses, _ = training_targets(training, library)
@@ -39,7 +43,7 @@ def settle_batch_norm(model: Any, training: Training) -> bool:
     for number in range(batches):
         for layer in norms:
             layer.momentum = number / (number + 1)
-        # Every so manieth row: the mean of the batches' variances lacks what differs from batch to batch.
+        # Take every k-th row: the mean of the batches' variances lacks the variation between batches.
         batch = [values[number::batches] for values in inputs]
         model(batch if len(batch) > 1 else batch[0], training=True)
     for layer, momentum in zip(norms, momenta, strict=True):

@@ -1,8 +1,9 @@
-"""Groups of channels that can only be removed together: every tensor's last axis, followed through the graph.
+"""Groups of channels that can only be removed together, found by following every tensor's last axis through
+the graph.
 
-Each channel that a layer makes has a number, and every tensor is known by the numbers along its last axis.
-An addition makes numbers equal, a concatenation puts them side by side, a flattening repeats them; what is
-equal is cut together, and what meets an output or a layer that is not understood is not cut.
+Each channel that a layer creates has a number. Every tensor is described by the numbers along its last axis.
+An addition makes numbers equal, a concatenation puts them side by side, a flattening repeats them. Equal
+channels are removed together. A channel that reaches an output or an unknown layer is not removed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ CONVOLUTIONS = names(
 )
 DEPTHWISE = names("DepthwiseConv1D DepthwiseConv2D")
 MAKERS = DENSE | CONVOLUTIONS | {"Embedding"}
-"""Layers that make channels of their own: what can be made narrower."""
+"""Layers that create channels, and so can be made narrower."""
 CHANNELWISE = names(
     """
     Activation ReLU LeakyReLU ELU ThresholdedReLU PReLU BatchNormalization Dropout SpatialDropout1D SpatialDropout2D
@@ -46,7 +47,7 @@ ELEMENTWISE = names(
 
 @dataclass(frozen=True)
 class LayerChannels:
-    """The channel numbers that a layer takes and makes along the last axis."""
+    """The channel numbers of a layer's input and output along the last axis."""
 
     layer: Any
     inputs: np.ndarray
@@ -57,7 +58,7 @@ class ChannelGraph:
     """The channels of a tf_keras model in one level (`flatten_model`)."""
 
     def __init__(self, model: Any, fixed: Callable[[str], str | None]):
-        """fixed: why the layer of this name must keep its channels, or None."""
+        """fixed: reason why the layer of this name must keep its channels, or None."""
         import tensorflow as tf
 
         self.layers: dict[str, LayerChannels] = {}
@@ -77,18 +78,18 @@ class ChannelGraph:
                 self._reasons[int(root)] = "its channels are an output of the model"
 
     def roots(self, numbers: np.ndarray) -> np.ndarray:
-        """One number for all channels that are cut together."""
+        """One number for all channels that are removed together."""
         return np.array([self._root(int(number)) for number in numbers], np.int64)
 
     def reason(self, root: int) -> str | None:
-        """Why these channels cannot be cut."""
+        """Reason why these channels cannot be removed."""
         return self._reasons.get(root)
 
     def makers(self) -> Iterator[LayerChannels]:
         return (c for c in self.layers.values() if type(c.layer).__name__ in MAKERS)
 
     def groups(self) -> list[list[LayerChannels]]:
-        """Layers whose channels are coupled, through each other too, in the order of the model."""
+        """Layers whose channels are coupled, directly or through each other, in the order of the model."""
         leaders: dict[int, int] = {}
         groups: dict[int, list[LayerChannels]] = {}
         for number, channels in enumerate(self.makers()):
@@ -112,7 +113,7 @@ class ChannelGraph:
         inputs = [t for t in tf.nest.flatten(node.call_args) if id(t) in self._known]
         others = [t for t in tf.nest.flatten(node.call_kwargs) if id(t) in self._known]
         outputs = tf.nest.flatten(node.outputs)
-        makes = None if others else self._made(layer, kind, inputs, outputs[0])
+        makes = None if others else self._output_numbers(layer, kind, inputs, outputs[0])
         if makes is None:
             for tensor in (*inputs, *others):
                 self._pin(self._known[id(tensor)], f"'{layer.name}' ({kind}) needs all its input channels")
@@ -123,38 +124,38 @@ class ChannelGraph:
                 )
             return
         self._known[id(outputs[0])] = makes
-        taken = self._known[id(inputs[0])]
+        used = self._known[id(inputs[0])]
         earlier = self.layers.get(layer.name)
         if earlier and (layer.weights or kind == "Reshape") and kind != "Embedding":
-            self._unite(earlier.inputs, taken)
-        self.layers.setdefault(layer.name, LayerChannels(layer, taken, makes))
+            self._unite(earlier.inputs, used)
+        self.layers.setdefault(layer.name, LayerChannels(layer, used, makes))
 
-    def _made(self, layer: Any, kind: str, inputs: list[Any], output: Any) -> np.ndarray | None:
-        """Channel numbers of the output, or None for a layer that is not understood, or not in this use."""
+    def _output_numbers(self, layer: Any, kind: str, inputs: list[Any], output: Any) -> np.ndarray | None:
+        """Channel numbers of the output; None for an unknown layer, or an unknown use of it."""
         if not inputs or getattr(layer, "data_format", None) == "channels_first":
             return None
-        taken = [self._known[id(tensor)] for tensor in inputs]
+        used = [self._known[id(tensor)] for tensor in inputs]
         if kind == "Concatenate":
-            return self._concatenated(layer, inputs, taken)
+            return self._concatenated(layer, inputs, used)
         if kind in MERGES:
-            return self._merged(inputs, taken)
+            return self._merged(inputs, used)
         if len(inputs) > 1:
             return None
         if kind in RESHAPES:
-            return _reshaped(inputs[0], taken[0], output)
+            return _reshaped(inputs[0], used[0], output)
         if not _is_elementwise(getattr(layer, "activation", None)):
-            return self._made_alike(layer, kind)
+            return self._elementwise_numbers(layer, kind)
         if kind in DEPTHWISE:
-            return np.repeat(taken[0], layer.depth_multiplier)
+            return np.repeat(used[0], layer.depth_multiplier)
         if kind in MAKERS:
-            return self._made_new(layer, kind)
+            return self._new_numbers(layer, kind)
         if kind == "BatchNormalization":
-            return taken[0] if list(layer.axis) == [inputs[0].shape.rank - 1] else None
+            return used[0] if list(layer.axis) == [inputs[0].shape.rank - 1] else None
         if kind == "Rescaling":
-            return taken[0] if np.ndim(layer.scale) == np.ndim(layer.offset) == 0 else None
-        return taken[0] if kind in CHANNELWISE else None
+            return used[0] if np.ndim(layer.scale) == np.ndim(layer.offset) == 0 else None
+        return used[0] if kind in CHANNELWISE else None
 
-    def _made_new(self, layer: Any, kind: str) -> np.ndarray | None:
+    def _new_numbers(self, layer: Any, kind: str) -> np.ndarray | None:
         if kind in CONVOLUTIONS and getattr(layer, "groups", 1) != 1:
             return None
         if layer.name in self.layers:
@@ -166,30 +167,30 @@ class ChannelGraph:
             self._pin(numbers, reason)
         return numbers
 
-    def _made_alike(self, layer: Any, kind: str) -> np.ndarray | None:
-        """A softmax compares all channels: the layer keeps them, but what comes in may still be cut."""
+    def _elementwise_numbers(self, layer: Any, kind: str) -> np.ndarray | None:
+        """A softmax compares all channels: the layer keeps its own, but its input channels may still be removed."""
         if kind not in MAKERS:
             return None
-        numbers = self._made_new(layer, kind)
+        numbers = self._new_numbers(layer, kind)
         if numbers is not None:
             self._pin(
                 numbers, f"its activation {_activation_name(layer.activation)} compares all its channels"
             )
         return numbers
 
-    def _concatenated(self, layer: Any, inputs: list[Any], taken: list[np.ndarray]) -> np.ndarray | None:
+    def _concatenated(self, layer: Any, inputs: list[Any], used: list[np.ndarray]) -> np.ndarray | None:
         rank = inputs[0].shape.rank
         if layer.axis % rank == rank - 1:
-            return np.concatenate(taken)
-        for other in taken[1:]:
-            self._unite(taken[0], other)
-        return taken[0]
+            return np.concatenate(used)
+        for other in used[1:]:
+            self._unite(used[0], other)
+        return used[0]
 
-    def _merged(self, inputs: list[Any], taken: list[np.ndarray]) -> np.ndarray | None:
+    def _merged(self, inputs: list[Any], used: list[np.ndarray]) -> np.ndarray | None:
         if len({tensor.shape.rank for tensor in inputs}) > 1:
             return None
-        width = max(map(len, taken))
-        whole = [numbers for numbers in taken if len(numbers) == width]
+        width = max(map(len, used))
+        whole = [numbers for numbers in used if len(numbers) == width]
         for other in whole[1:]:
             self._unite(whole[0], other)
         return whole[0]
@@ -223,12 +224,12 @@ class ChannelGraph:
                     self._reasons.setdefault(one, self._reasons[two])
 
 
-def _reshaped(tensor: Any, taken: np.ndarray, output: Any) -> np.ndarray | None:
-    """Numbers along the new last axis, if each of its places holds one channel only."""
+def _reshaped(tensor: Any, used: np.ndarray, output: Any) -> np.ndarray | None:
+    """Numbers along the new last axis, if each of its positions holds one channel only."""
     before, after = tensor.shape[1:].as_list(), output.shape[1:].as_list()
     if None in (*before, *after) or not before or not after:
         return None
-    places = np.broadcast_to(taken, before).reshape(-1, after[-1])
+    places = np.broadcast_to(used, before).reshape(-1, after[-1])
     return places[0] if (places == places[0]).all() else None
 
 
@@ -247,7 +248,7 @@ def _layer_of(tensor: Any) -> str:
 def narrow(
     channels: LayerChannels, takes: np.ndarray, makes: np.ndarray
 ) -> tuple[dict, Sequence[np.ndarray]]:
-    """What a layer's config and weights become when it keeps the marked channels (bool) of what it takes and makes."""
+    """Config and weights of a layer that keeps the marked input and output channels (bool)."""
     layer, kind = channels.layer, type(channels.layer).__name__
     weights = layer.get_weights()
     if kind in RESHAPES:
@@ -264,14 +265,14 @@ def narrow(
 
 
 def silence(channels: LayerChannels, takes: np.ndarray) -> Sequence[np.ndarray] | None:
-    """The weights of a layer that no longer hears what is not in `takes`; None for one that mixes no channels."""
+    """The weights of a layer that ignores input channels outside `takes`; None for a layer that mixes no channels."""
     kind = type(channels.layer).__name__
     if kind not in DENSE | CONVOLUTIONS:
         return None
     kernels = channels.layer.get_weights()
     mixing = 1 if kind.startswith("Separable") else 0
-    heard = np.repeat(takes, kernels[1].shape[-2] // len(takes)) if mixing else takes
-    place = (..., ~heard) if kind.endswith("Transpose") else (..., ~heard, slice(None))
+    kept = np.repeat(takes, kernels[1].shape[-2] // len(takes)) if mixing else takes
+    place = (..., ~kept) if kind.endswith("Transpose") else (..., ~kept, slice(None))
     kernels[mixing] = kernels[mixing].copy()
     kernels[mixing][place] = 0
     return kernels
@@ -285,10 +286,10 @@ def _narrow_kernels(
         return [kernel[:, makes]]
     if kind.startswith("Separable"):
         pointwise, *bias = rest
-        heard = np.repeat(takes, kernel.shape[-1])
+        kept = np.repeat(takes, kernel.shape[-1])
         return [
             kernel[..., takes, :],
-            pointwise[..., heard, :][..., makes],
+            pointwise[..., kept, :][..., makes],
             *(values[makes] for values in bias),
         ]
     if kind.endswith("Transpose"):

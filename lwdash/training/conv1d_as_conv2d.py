@@ -1,8 +1,9 @@
-"""A 1-D network as the same network in 2-D: Conv1D becomes Conv2D(1, k), since TFMOT does not quantize Conv1D.
+"""A 1-D network as the same network in 2-D: Conv1D becomes Conv2D(1, k), since TFMOT does not quantize
+Conv1D.
 
-A curve (length, channels) is taken for a picture (1, length, channels). Separable convolutions are split into their
-two parts, as TFMOT itself would do, but under names that can be found again. The outputs of both models are
-compared, and the weights go back by name.
+A curve (length, channels) is treated as an image (1, length, channels). Separable convolutions are split into
+their two parts, as TFMOT itself would do, but with names that can be found again. The outputs of both models
+are compared, and the weights are copied back by name.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.errors import BridgeRefused
-from lwdash.training.layer_selection import leaf_layers
+from lwdash.keras_models.ports import leaf_layers
 
 TOLERANCE = 1e-4
 SMALLEST_SCALE = 1e-2
@@ -24,23 +25,24 @@ ELEMENTWISE = {
     "Dense", "Dropout", "ELU", "GaussianDropout", "GaussianNoise", "LeakyReLU", "Maximum", "Minimum", "Multiply",
     "ReLU", "Softmax", "Subtract", "SyncBatchNormalization", "ThresholdedReLU",
 }  # fmt: skip
-"""Layers that do on a picture what they do on a curve, if the axis they name moves along."""
+"""Layers that do the same on an image as on a curve, if the axis in their config moves along."""
 ORDER_ONLY = {"Flatten", "Reshape"}
-"""Layers that see only the order of the values, which the additional axis does not change."""
+"""Layers that depend only on the order of the values, which the additional axis does not change."""
 
 
 @dataclass(frozen=True)
 class Rewritten:
-    """The 2-D model, and which of its layers hold the weights of each layer of the original, by name."""
+    """The 2-D model, and for each original layer the layers that hold its weights, by name."""
 
     model: Any
     parts: Mapping[str, tuple[str, ...]]
 
 
 def as_2d(model: Any, rows: Sequence[np.ndarray]) -> Rewritten:
-    """A copy of a flat tf_keras model without 1-D and separable convolutions; inputs and outputs are as before.
+    """A copy of a flat tf_keras model without 1-D and separable convolutions; inputs and outputs are
+    unchanged.
 
-    rows: one array a model input, (rows, *shape), on which the outputs of both are compared.
+    rows: one array per model input, (rows, *shape), for the comparison of both models' outputs.
     Raises BridgeRefused when they differ.
     """
     writer = _Rewriting()
@@ -58,8 +60,8 @@ def as_2d(model: Any, rows: Sequence[np.ndarray]) -> Rewritten:
         scale = max(scale, float(np.abs(a).max(initial=0)))
     if not difference <= TOLERANCE * max(scale, SMALLEST_SCALE):  # also refuses NaN
         raise BridgeRefused(
-            f"the 2-D form of '{model.name}' computes something else: outputs differ by up to {difference:.2g} "
-            f"where the original's reach {scale:.2g}; quantize it after training, with int8"
+            f"the 2-D form of '{model.name}' has different outputs: they differ by up to {difference:.2g} "
+            f"where the original's reach {scale:.2g}. Quantize it after training, with int8"
         )
     return Rewritten(rewritten, writer.parts)
 
@@ -67,7 +69,7 @@ def as_2d(model: Any, rows: Sequence[np.ndarray]) -> Rewritten:
 def weights_back(
     parts: Mapping[str, tuple[str, ...]], weights: Mapping[str, Sequence[np.ndarray]], model: Any
 ) -> None:
-    """Gives `model`, a copy of the one that was rewritten or nested, the weights of its 2-D form, in place.
+    """Copy the weights of its 2-D form into `model`, a copy of the original (also nested) model, in place.
 
     weights: by the names of the 2-D layers, in the order of their `get_weights()`.
     """
@@ -78,14 +80,14 @@ def weights_back(
 
 
 def _give(layers: Sequence[Any], values: Sequence[np.ndarray]) -> None:
-    """Spreads a layer's weights over the layers that took its place."""
+    """Distribute a layer's weights over the layers that replace it."""
     left = list(values)
     for layer in layers:
         shapes = [w.shape for w in layer.get_weights()]
         layer.set_weights([value.reshape(shape) for value, shape in zip(left, shapes, strict=False)])
         left = left[len(shapes) :]
     if left:
-        raise BridgeRefused(f"{len(left)} weights of '{layers[0].name}' found no place in the 2-D form")
+        raise BridgeRefused(f"{len(left)} weights of '{layers[0].name}' have no place in the 2-D form")
 
 
 def _flat(outputs: Any) -> list[np.ndarray]:
@@ -95,7 +97,7 @@ def _flat(outputs: Any) -> list[np.ndarray]:
 
 
 class _Rewriting:
-    """One run; new layers by the name of the old one, so that a shared layer stays shared."""
+    """State of one run; new layers by the name of the old one, so that a shared layer stays shared."""
 
     def __init__(self) -> None:
         self.made: dict[str, list[Any]] = {}
@@ -126,7 +128,7 @@ class _Rewriting:
         )
 
     def call(self, node: Any, known: Mapping[int, Any]) -> Any:
-        """The new tensors for an old node: raised to 2-D where the layer has such a form."""
+        """The new tensors for an old node, in 2-D where the layer has such a form."""
         import tensorflow as tf
 
         layer, kind = node.layer, type(node.layer).__name__
@@ -172,11 +174,11 @@ class _Rewriting:
 
     def marked(self, tensor: Any) -> Any:
         self.raised.add(id(tensor))
-        self.kept.append(tensor)  # an identity is only good as long as its owner lives
+        self.kept.append(tensor)  # keep a reference: an id is valid only while its object exists
         return tensor
 
     def lifted(self, tensor: Any) -> Any:
-        """(batch, length, channels) → (batch, 1, length, channels), unless it is so already."""
+        """(batch, length, channels) → (batch, 1, length, channels), unless it already has that form."""
         import tf_keras
 
         if id(tensor) in self.raised:
@@ -203,7 +205,7 @@ def _is_tensor(value: Any) -> bool:
 
 
 def _all_curves(node: Any) -> bool:
-    """Whether all inputs and outputs of a node are (batch, length, channels)."""
+    """True if all inputs and outputs of a node are (batch, length, channels)."""
     import tensorflow as tf
 
     tensors = [v for v in tf.nest.flatten((node.call_args, node.call_kwargs, node.outputs)) if _is_tensor(v)]
@@ -221,7 +223,7 @@ def _has_2d_form(layer: Any, kind: str) -> bool:
 
 
 def _copy(layer: Any, *, moved: bool = False) -> Any:
-    """The same layer anew; `moved`: the axis it names is one further, since an axis was put in before."""
+    """A new copy of the same layer; `moved`: its axis is one further, since an axis was inserted before it."""
     config = layer.get_config()
     if moved and "axis" in config:
         axis = config["axis"]
@@ -234,7 +236,7 @@ def _moved(axis: int) -> int:
 
 
 def _twin(layer: Any, kind: str) -> list[Any]:
-    """The 2-D layers that do what a 1-D layer does."""
+    """The 2-D layers equivalent to a 1-D layer."""
     import tf_keras
 
     layers, name = tf_keras.layers, layer.name
@@ -308,7 +310,7 @@ def _window(layer: Any, *, square: bool = False) -> dict[str, Any]:
 
 
 def _causal(layer: Any) -> list[Any]:
-    """The padding on the left that `causal` stands for."""
+    """The padding on the left that `causal` means."""
     import tf_keras
 
     if layer.padding != "causal":

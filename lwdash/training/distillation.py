@@ -1,7 +1,8 @@
-"""Knowledge distillation: learning from labels, from the original model's answers, or from both.
+"""Knowledge distillation: learning from labels, from the original model's outputs, or from both.
 
-Loss = α·T²·KL(softmax(z_t/T) ‖ softmax(z_s/T)) + (1 − α)·task loss (Hinton, Vinyals, Dean, arXiv 1503.02531), with α the
-teacher's share and T the temperature. Where a model answers in probabilities their logarithms stand for the logits.
+Loss = α·T²·KL(softmax(z_t/T) ‖ softmax(z_s/T)) + (1 − α)·task loss (Hinton, Vinyals, Dean, arXiv 1503.02531),
+with α the distillation weight and T the temperature. If a model outputs probabilities, their logarithms
+replace the logits.
 """
 
 from __future__ import annotations
@@ -16,18 +17,25 @@ from lwdash.contract import Training
 from lwdash.parameters import Number, parameter
 
 SMALLEST = 1e-7
-"""Probabilities are at least this, so that their logarithm is finite."""
+"""Lower limit of probabilities, so that their logarithm is finite."""
+MANY_ROWS = 1000
+"""From this number of rows on, labels tell more than the original's outputs alone."""
 TEACHER = Number(
-    "Teacher's share",
-    "Share of the loss that compares with the original model's answers; the rest comes from the labels. Without "
-    "labels the original is the only teacher, whatever is written here.",
+    "Distillation weight",
+    "Share of the loss that compares with the original model's outputs; the rest comes from the labels. "
+    "auto is 1 with fewer than {:,} rows and 0.5 with more. "
+    "Without labels the original is the only teacher, for any value here.",
     0.0,
     1.0,
     step=0.05,
+    has_auto=True,
 )
 TEMPERATURE = Number(
     "Temperature",
-    "Softens the original's answers, so that the smaller probabilities teach too; 1 takes them as they are.",
+    (
+        "Softens the original's outputs, so that small probabilities also have an effect; 1 uses them "
+        "unchanged."
+    ),
     1.0,
     100.0,
     step=0.5,
@@ -38,7 +46,7 @@ Loss = Callable[[Any, Any], Any]
 
 
 def teacher() -> Any:
-    return parameter(0.0, TEACHER)
+    return parameter(None, replace(TEACHER, help=TEACHER.help.format(MANY_ROWS)))
 
 
 def temperature() -> Any:
@@ -46,15 +54,24 @@ def temperature() -> Any:
 
 
 def taught(training: Training, params: Any) -> Training:
-    """The same training, with the teacher's share and the temperature of a technique's parameters."""
-    return replace(training, teacher_share=params.teacher, temperature=params.temperature)
+    """The same training, with the distillation weight and the temperature of a technique's parameters."""
+    share = params.teacher
+    if share is None:
+        share = share_for(training)
+    return replace(training, teacher_share=share, temperature=params.temperature)
+
+
+def share_for(training: Training) -> float:
+    """The distillation weight for a number of rows, if the user has set none."""
+    has_one_row_a_sample = len(training.teacher) == 1 and training.teacher[0].ndim == 2
+    return 0.5 if training.rows >= MANY_ROWS and has_one_row_a_sample else 1.0
 
 
 def softened(kind: str, temperature: float) -> Loss:
-    """T²·KL between the softened answers of teacher and student.
+    """T²·KL between the softened outputs of teacher and student.
 
-    kind: "softmax" or "sigmoid" for probabilities, "logits" or "binary logits" for what comes before them,
-    "values" for numbers, which are compared by their squared difference.
+    kind: "softmax" or "sigmoid" for probabilities, "logits" or "binary logits" for their inputs, "values" for
+    numbers, which are compared by their squared difference.
     """
     import tensorflow as tf
 
@@ -91,14 +108,16 @@ def softened(kind: str, temperature: float) -> Loss:
 def both(
     share: float, soft: Loss, hard: Loss, teacher: np.ndarray, labels: np.ndarray
 ) -> tuple[np.ndarray, Loss]:
-    """One target that holds the teacher's answers and the labels, and the loss that takes it apart again.
+    """One target that holds the teacher's outputs and the labels, and the loss that separates them again.
 
     teacher: (rows, outputs); labels: (rows,) or (rows, outputs).
     """
-    answers = teacher.shape[-1]
+    teacher_outputs = teacher.shape[-1]
     columns = labels.reshape(len(labels), -1).astype("float32")
 
     def loss(target: Any, output: Any) -> Any:
-        return share * soft(target[:, :answers], output) + (1 - share) * hard(target[:, answers:], output)
+        return share * soft(target[:, :teacher_outputs], output) + (1 - share) * hard(
+            target[:, teacher_outputs:], output
+        )
 
     return np.concatenate([teacher.astype("float32"), columns], axis=1), loss

@@ -1,4 +1,4 @@
-"""TFMOT's model for quantization-aware training: which layers it can emulate in 8 bits, and what they have learnt."""
+"""TFMOT's model for quantization-aware training: the layers that it can emulate in 8 bits, and their learnt weights."""
 
 from __future__ import annotations
 
@@ -15,36 +15,38 @@ FOLDING = {"Conv2D", "DepthwiseConv2D", "Dense"}
 """Layers into which a batch normalization right after them is folded."""
 NORMS = {"BatchNormalization", "SyncBatchNormalization"}
 OPERATIONS = {"KerasOperation", "TFOpLambda", "SlicingOpLambda"}
-"""What stands in a tf_keras graph for functions that are called between layers."""
+"""Classes in a tf_keras graph for functions that are called between layers."""
 PREFIX = "quant_"
 DECAY = 0.999
-"""Of TFMOT's moving averages."""
+"""Decay of TFMOT's moving averages."""
 RANGES = {
     f"{place}_{end}" for place in ("pre_activation", "post_activation", "output") for end in ("min", "max")
 }
 """Names of the variables that hold moving averages of activation ranges."""
 INPUT_RANGE = "quantize_layer"
-"""How the names of those of the inputs begin: not averages, but the smallest and the largest value seen."""
+"""Name prefix of the ranges of inputs: not averages, but the smallest and the largest value so far."""
 RANGE_ROUNDS = 8
 SETTLED = 0.02
-"""Ranges that change by less than this share of their width are taken as found."""
+"""Ranges that change by less than this share of their width count as found."""
 
 
 def reasons(model: Any, left: Collection[str]) -> dict[str, str | None]:
-    """For each layer of a flat model but the inputs: why TFMOT does not emulate it, None where it does.
+    """For each layer of a flat model except the inputs: the reason why TFMOT does not emulate it, None where
+    it does.
 
-    left: names of layers the recipe leaves out.
+    left: names of layers that the recipe skips.
     """
     found: dict[str, str | None] = {}
     for layer in model.layers:
         if type(layer).__name__ == "InputLayer":
             continue
-        found[layer.name] = "left alone by the recipe" if layer.name in left else _reason(layer, left)
+        found[layer.name] = "skipped by the recipe" if layer.name in left else _reason(layer, left)
     return found
 
 
 def annotated(model: Any, names: Collection[str]) -> Any:
-    """A copy of a flat model that rounds the weights and outputs of the layers called `names` while it trains.
+    """A copy of a flat model that rounds the weights and outputs of the layers named in `names` during
+    training.
 
     Raises ConversionFailed with TFMOT's reason.
     """
@@ -60,15 +62,16 @@ def annotated(model: Any, names: Collection[str]) -> Any:
     except (ValueError, RuntimeError, TypeError, KeyError, AttributeError) as error:
         raise ConversionFailed(
             f"TFMOT could not prepare this model for quantization-aware training: {str(error)[:500]}. "
-            "Leave out the layer it names with skip=[…], or quantize after training with int8"
+            "Skip the named layer with skip=[…], or quantize after training with int8"
         ) from error
 
 
 def settle_ranges(model: Any, inputs: Sequence[np.ndarray], batch_size: int) -> None:
-    """Gives the activation ranges of an emulating model what its first rows span, in place.
+    """Set the activation ranges of an emulating model to those of its first rows, in place.
 
-    TFMOT starts at ±6 and approaches the truth with a moving average, by a third in 500 steps: a short training
-    would learn to live with ranges that the file never has. One step of the average tells the rows' own range.
+    TFMOT starts at ±6 and approaches the real range with a moving average, by a third in 500 steps. A short
+    training would adapt to ranges that the file never has. One step of the average reveals the rows' own
+    range.
     """
     rows = [values[: max(256, batch_size)] for values in inputs]
     ranges = [v for v in model.weights if weight_name(v) in RANGES]
@@ -112,7 +115,7 @@ def learnt_weights(
 ) -> dict[str, list[np.ndarray]]:
     """The weights of each layer of `model` after the training, kernels rounded as TFMOT rounds them.
 
-    as_trained: (layer, number of the weight in it) of kernels that are taken without rounding.
+    as_trained: (layer, index of the weight in it) of kernels that are not rounded.
     """
     learnt = {}
     for name, form, own in variables(emulating, model):
@@ -135,7 +138,9 @@ def _reason(layer: Any, left: Collection[str]) -> str | None:
 
     kind = type(layer).__name__
     if len(layer._inbound_nodes) > 1:
-        return f"it is used in {len(layer._inbound_nodes)} places, TFMOT emulates a layer in one only"
+        return (
+            f"it is used in {len(layer._inbound_nodes)} places, but TFMOT emulates a layer in one place only"
+        )
     if kind in NORMS:
         return _norm_reason(layer, left)
     if kind in OPERATIONS:
@@ -147,7 +152,7 @@ def _reason(layer: Any, left: Collection[str]) -> str | None:
 
 
 def _unknown_activation(layer: Any) -> str | None:
-    """The name of the layer's activation where TFMOT raises over it."""
+    """The name of the layer's activation if TFMOT raises an error for it."""
     activation = getattr(getattr(layer, "activation", None), "__name__", None)
     return (
         activation
@@ -157,9 +162,9 @@ def _unknown_activation(layer: Any) -> str | None:
 
 
 def _scheme() -> Any:
-    """TFMOT's own 8 bits, which leave a layer alone that ends in an activation they do not know.
+    """TFMOT's own 8-bit scheme, which skips a layer that ends in an unknown activation.
 
-    TFMOT rounds the output of a layer before one that is annotated, without asking whether it can.
+    TFMOT rounds the output of a layer before an annotated one, without checking whether it can.
     """
     from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import (
         default_8bit_quantize_registry as registry,
@@ -201,7 +206,7 @@ def _norm_reason(layer: Any, left: Collection[str]) -> str | None:
     if len(source._outbound_nodes) > 1 or len(source._inbound_nodes) > 1:
         return f"the output of '{source.name}' before it is also used elsewhere"
     if source.name in left:
-        return f"'{source.name}' before it is left alone by the recipe"
+        return f"'{source.name}' before it is skipped by the recipe"
     return None
 
 

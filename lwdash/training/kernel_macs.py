@@ -16,7 +16,7 @@ def structure_facts(before: Any, after: Any) -> dict[str, Any]:
 
 
 def model_macs(model: Any) -> int | None:
-    """MACs of the dense layers and convolutions for one row, shared layers once a call."""
+    """MACs of the dense layers and convolutions for one row, shared layers once per call."""
     total = 0
     for nodes in model._nodes_by_depth.values():
         for node in nodes:
@@ -28,15 +28,16 @@ def model_macs(model: Any) -> int | None:
     return total
 
 
-def layer_macs(layer: Any, taken: Sequence[Any], made: Sequence[Any]) -> int | None:
-    """MACs of one call of a layer: each kernel weight is used once a place; 0 for kinds without kernels.
+def layer_macs(layer: Any, input_shape: Sequence[Any], output_shape: Sequence[Any]) -> int | None:
+    """MACs of one call of a layer: each kernel weight is used once per position; 0 for layers without
+    kernels.
 
-    taken, made: shapes of its input and output, with the batch axis.
+    input_shape, output_shape: with the batch axis.
     """
     kind = type(layer).__name__
     if kind != "Dense" and "Conv" not in kind:
         return 0
-    places = (taken if kind.endswith("Transpose") else made)[1:-1]
+    places = (input_shape if kind.endswith("Transpose") else output_shape)[1:-1]
     if None in places:
         return None
     kernels = [w for w in layer.weights if "kernel" in w.name.rpartition("/")[2]]

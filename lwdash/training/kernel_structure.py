@@ -1,8 +1,9 @@
-"""The zeros and shared values of a kernel, and a callback that keeps them during training.
+"""The zeros and shared values of a kernel, and a callback that preserves them during training.
 
-TFMOT's own schemes for this (PrunePreserve, ClusterPreserve) treat Conv2D and Dense only, take a convolution that was
-clustered as a whole for one clustered channel by channel when all channels use as many values, and lose the zeros
-of every layer after the first one without any. This keeps both exactly, in any layer.
+TFMOT's own schemes (PrunePreserve, ClusterPreserve) treat Conv2D and Dense only. They confuse a convolution
+that was clustered as a whole with one clustered channel by channel when all channels use as many values. They
+lose the zeros of every layer after the first one without any. This module preserves both exactly, in any
+layer.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from typing import Any
 import numpy as np
 
 PRUNED = 0.05
-"""A kernel with a larger share of zeros was pruned on purpose."""
-MOST_VALUES = 257
-"""More distinct values in a channel than the largest clustering leaves, and one for zero."""
+"""A kernel with a larger share of zeros was pruned."""
+MAX_DISTINCT_VALUES = 257
+"""More distinct values in a channel than the largest clustering leaves, plus one for zero."""
 SHARED = 0.9
-"""Fewer distinct values than this share of the weights: they are shared on purpose, not by chance."""
+"""Fewer distinct values than this share of the weights: they are shared by clustering, not by chance."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ class Structure:
 
 
 def structure_of(kernel: np.ndarray) -> Structure:
-    """Told from the values of a kernel of two axes and more; its channels are along the last.
+    """Structure detected from the values of a kernel of two or more axes; its channels are along the last.
 
-    One that is zero throughout (a bias that never learnt) was not pruned.
+    A kernel of zeros only (such as a bias that never learnt) was not pruned.
     """
     used = kernel[kernel != 0]
     if kernel.ndim < 2 or not used.size:
@@ -44,15 +45,16 @@ def structure_of(kernel: np.ndarray) -> Structure:
     is_clustered = (
         used.size > 1
         and len(np.unique(used)) < SHARED * used.size
-        and max(len(np.unique(channel)) for channel in channels.T) <= MOST_VALUES
+        and max(len(np.unique(channel)) for channel in channels.T) <= MAX_DISTINCT_VALUES
     )
     return Structure(float(np.mean(kernel == 0)) > PRUNED, is_clustered)
 
 
 def keeping(variables: Mapping[tuple[str, int], Any]) -> Any:
-    """A callback for kernels with structure: after each batch zeros are zeros again, and equal weights are equal.
+    """A callback for kernels with structure: after each batch, zeros are zeros again and equal weights are
+    equal.
 
-    A cluster's value becomes the mean of what the training step made of its weights.
+    A cluster's value becomes the mean of its weights after the training step.
     """
     import tf_keras
 

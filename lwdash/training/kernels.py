@@ -10,7 +10,8 @@ import numpy as np
 
 from lwdash.contract import Skipped
 from lwdash.errors import RecipeError
-from lwdash.training.layer_selection import leaf_layers, matches, refuse_unknown
+from lwdash.keras_models.ports import leaf_layers
+from lwdash.training.layer_selection import matches, refuse_unknown
 
 UNTREATED = (
     "Normalization",
@@ -19,7 +20,7 @@ UNTREATED = (
     "GroupNormalization",
     "RMSNormalization",
 )
-DEPTHWISE_STAYS = "a depthwise kernel has few weights a channel to spare; depthwise=true treats it too"
+DEPTHWISE_STAYS = "a depthwise kernel has few weights per channel; depthwise=true treats it too"
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Kernel:
 
     path: `layer/kernel`, with the names of inner parts between: `both/forward_lstm/lstm_cell/kernel`.
     channels: the axes of its output channels.
-    inputs: the axis of the input channels, summed over and last in the .tflite; None where no such sum is made
-    (depthwise kernels, embeddings).
+    inputs: the axis of the input channels, summed over and last in the .tflite; None where there is no such
+    sum (depthwise kernels, embeddings).
     """
 
     path: str
@@ -52,12 +53,18 @@ class Kernel:
 
     @property
     def channel_size(self) -> int:
-        """Weights an output channel."""
+        """Number of weights per output channel."""
         return self.size // int(np.prod([self.shape[axis] for axis in self.channels]))
 
     @property
+    def most_values(self) -> int:
+        """Number of distinct values of the channel with the most of them."""
+        pairs = np.stack([self.channel_numbers.ravel(), self.values.ravel()])
+        return int(np.bincount(np.unique(pairs, axis=1)[0].astype(np.int64)).max())
+
+    @property
     def channel_numbers(self) -> np.ndarray:
-        """The number of each weight's output channel, in the kernel's shape."""
+        """The index of each weight's output channel, in the kernel's shape."""
         counts = [self.shape[axis] for axis in self.channels]
         shape = [self.shape[axis] if axis in self.channels else 1 for axis in range(len(self.shape))]
         return np.broadcast_to(np.arange(np.prod(counts)).reshape(shape), self.shape)
@@ -65,24 +72,29 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Kernels:
-    """The kernels to treat, by path, and what is left as it is."""
+    """The kernels to treat, by path, and the skipped ones."""
 
     chosen: Mapping[str, Kernel]
     skipped: tuple[Skipped, ...]
 
 
-def choose(model: Any, skip: Sequence[str], why_not: Callable[[Kernel], str | None]) -> Kernels:
-    """The kernels for which `why_not` gives no reason to leave them; layers that match `skip` stay as they are.
+def choose(
+    model: Any, skip: Sequence[str], why_not: Callable[[Kernel], str | None], *, only: Sequence[str] = ()
+) -> Kernels:
+    """The kernels for which `why_not` gives no reason; layers that match `skip` stay unchanged, and if `only` is not
+    empty, all layers that do not match it.
 
-    Raises RecipeError when a pattern in `skip` matches no layer, or nothing is left to treat.
+    Raises RecipeError when a pattern matches no layer, or no kernel is left to treat.
     """
     chosen, skipped = {}, []
     paths = {path: layer for path, layer in leaf_layers(model) if layer.weights}
     refuse_unknown(skip, paths)
+    refuse_unknown(only, paths, "only")
     for path, layer in paths.items():
         kind = type(layer).__name__
-        if any(matches(path, layer.name, pattern) for pattern in skip):
-            skipped.append(Skipped(path, "left alone by the recipe"))
+        is_left_out = bool(only) and not any(matches(path, layer.name, pattern) for pattern in only)
+        if is_left_out or any(matches(path, layer.name, pattern) for pattern in skip):
+            skipped.append(Skipped(path, "skipped by the recipe"))
             continue
         kernels = [] if kind in UNTREATED else kernels_of(path, layer)
         reasons = {kernel.path: why_not(kernel) for kernel in kernels}
@@ -91,14 +103,15 @@ def choose(model: Any, skip: Sequence[str], why_not: Callable[[Kernel], str | No
         if not kernels:
             skipped.append(Skipped(path, f"{kind} has no kernel that this technique treats"))
     if not chosen:
-        said = "; ".join(f"{s.layer}: {s.reason}" for s in skipped) or "the model has no weights"
-        raise RecipeError(f"there is no layer to treat ({said})")
+        listed = "; ".join(f"{s.layer}: {s.reason}" for s in skipped) or "the model has no weights"
+        raise RecipeError(f"there is no layer to treat ({listed})")
     return Kernels(chosen, tuple(skipped))
 
 
 def beyond(model: Any, skip: Sequence[str], knows: Callable[[Any], bool]) -> list[str]:
-    """Paths of the layers with kernels that a library does not know, as it `knows` layers: wrappers such as
-    Bidirectional and TimeDistributed, mostly. Depthwise kernels and layers that match `skip` do not count."""
+    """Paths of the layers with kernels that a library does not know (according to `knows`): mostly wrappers
+    such as Bidirectional and TimeDistributed. Depthwise kernels and layers that match `skip` do not count.
+    """
     return [
         path
         for path, layer in leaf_layers(model)
@@ -110,15 +123,15 @@ def beyond(model: Any, skip: Sequence[str], knows: Callable[[Any], bool]) -> lis
 
 
 def only_depthwise(layer: Any) -> list[Any] | Skipped:
-    """Why TFMOT finds no kernel in a layer: it has a depthwise one alone. No kernels where it has none at all."""
+    """Reason why TFMOT finds no kernel in a layer: it has only a depthwise kernel, or none."""
     own = kernels_of(layer.name, layer)
     return Skipped(layer.name, DEPTHWISE_STAYS) if any(kernel.is_depthwise for kernel in own) else []
 
 
 def kernels_of(path: str, layer: Any) -> list[Kernel]:
-    """The kernels of a layer, embeddings too; biases and what else it has are none."""
+    """The kernels of a layer, embeddings included; biases and other variables are not kernels."""
     kernels = []
-    kind = type(getattr(layer, "layer", layer)).__name__  # of what is in a wrapper
+    kind = type(getattr(layer, "layer", layer)).__name__  # the kind of the wrapped layer
     for variable in layer.weights:
         called = getattr(variable, "path", None) or variable.name.partition(":")[0]
         inner = called.rpartition(f"{layer.name}/")[2] or called

@@ -10,12 +10,13 @@ import numpy as np
 
 from lwdash.contract import Skipped
 from lwdash.errors import RecipeError
+from lwdash.keras_models.ports import leaf_layers
 from lwdash.parameters import nearest
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The layers to treat by name, the names of their kernels, and what is skipped."""
+    """The layers to treat by name, the names of their kernels, and the skipped layers."""
 
     names: frozenset[str]
     kernel_names: dict[str, tuple[str, ...]]
@@ -35,9 +36,9 @@ class Selection:
 def select(
     model: Any, kernels_of: Callable[[Any], Sequence[Any] | Skipped], skip: Sequence[str]
 ) -> Selection:
-    """Asks `kernels_of` for every layer with weights; `skip` holds names or patterns the user left out.
+    """Call `kernels_of` for every layer with weights; `skip` holds names or patterns that the user left out.
 
-    Raises RecipeError when a pattern in `skip` matches no layer, or nothing is left to treat.
+    Raises RecipeError when a pattern in `skip` matches no layer, or no layer is left to treat.
     """
     kernel_names: dict[str, tuple[str, ...]] = {}
     skipped = []
@@ -45,7 +46,7 @@ def select(
     refuse_unknown(skip, paths)
     for path, layer in paths.items():
         if any(matches(path, layer.name, pattern) for pattern in skip):
-            skipped.append(Skipped(path, "left alone by the recipe"))
+            skipped.append(Skipped(path, "skipped by the recipe"))
             continue
         found = kernels_of(layer)
         if isinstance(found, Skipped):
@@ -63,31 +64,22 @@ def select(
             if weight.shape.rank > 1 and name not in treated and "bias" not in name
         )
         if rest:
-            words = f"{', '.join(rest)} stays as it is, only {', '.join(treated)} is treated"
-            skipped.append(Skipped(path, words))
+            reason = f"{', '.join(rest)} stays unchanged, only {', '.join(treated)} is treated"
+            skipped.append(Skipped(path, reason))
     if not kernel_names:
         reasons = "; ".join(f"{s.layer}: {s.reason}" for s in skipped) or "the model has no weights"
         raise RecipeError(f"there is no layer to treat ({reasons})")
     return Selection(frozenset(kernel_names), kernel_names, tuple(skipped))
 
 
-def refuse_unknown(skip: Sequence[str], layers: Mapping[str, Any]) -> None:
-    """Raises RecipeError when a pattern in `skip` matches none of the layers, given by path."""
-    for pattern in skip:
+def refuse_unknown(patterns: Sequence[str], layers: Mapping[str, Any], parameter: str = "skip") -> None:
+    """Raises RecipeError when a pattern of the parameter matches none of the layers, given by path."""
+    for pattern in patterns:
         if not any(matches(path, layer.name, pattern) for path, layer in layers.items()):
             known = [layer.name for layer in layers.values()]
             raise RecipeError(
-                f"skip: no layer is called {pattern!r} (layers: {', '.join(known)}){nearest(pattern, known)}"
+                f"{parameter}: no layer is named {pattern!r} (layers: {', '.join(known)}){nearest(pattern, known)}"
             )
-
-
-def leaf_layers(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(path, layer) of every layer that is not itself a model; those of nested models as `outer/inner`."""
-    for layer in model.layers:
-        if hasattr(layer, "layers"):
-            yield from leaf_layers(layer, f"{prefix}{layer.name}/")
-        else:
-            yield f"{prefix}{layer.name}", layer
 
 
 def weight_name(weight: Any) -> str:
@@ -102,9 +94,9 @@ def _inner_name(weight: Any, layer: Any) -> str:
 
 
 def matches(path: str, name: str, pattern: str) -> bool:
-    """Whether a pattern means this layer: by its path, its name, or the nested model it is part of.
+    """True if a pattern matches this layer: by its path, its name, or the nested model it is part of.
 
-    Steps that change the structure dissolve nested models, whose layers are then called by their path.
+    Steps that change the structure flatten nested models, whose layers are then named by their path.
     """
     parts = path.split("/")
     outer = ("/".join(parts[:end]) for end in range(1, len(parts)))

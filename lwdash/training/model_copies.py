@@ -1,17 +1,17 @@
-"""Copies of live models: techniques never change the one they are given."""
+"""Copies of live models: techniques never change their input model."""
 
 from collections.abc import Callable
 from typing import Any
 
 from lwdash.keras_models.learnt_state import learnt_config
-from lwdash.training.layer_selection import leaf_layers
+from lwdash.keras_models.ports import leaf_layers
 
 
 def clone_with(model: Any, wrap: Callable[[Any], Any]) -> Any:
-    """A copy of a tf_keras model with its weights, each layer replaced by what `wrap` gives for its copy.
+    """A copy of a tf_keras model with its weights, each layer replaced by the result of `wrap` for its copy.
 
     The weights are set before wrapping, since wrappers (tfmot) take their initial values from them.
-    Nested models are wrapped inside out.
+    Nested models are wrapped from the inside out.
     """
     import tf_keras
 
@@ -41,6 +41,6 @@ def clone_live(model: Any) -> Any:
 
     copy = keras.models.clone_model(model, clone_function=copied, recursive=True)
     for (_, source), (_, target) in zip(leaf_layers(model), leaf_layers(copy), strict=True):
-        if target.weights:  # those of a Normalization are constants of its copy
+        if target.weights:  # a Normalization's weights are constants of its copy
             target.set_weights(source.get_weights())
     return copy

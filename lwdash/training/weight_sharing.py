@@ -1,12 +1,12 @@
-"""Shared values for the weights of a kernel, kept while they are trained, on a model of either Keras.
+"""Shared values for the weights of a kernel, preserved during training, on a model of either Keras.
 
-As in Deep Compression (arXiv 1510.00149, section 3): k-means finds the values, then each is trained as one weight.
-TFMOT does this for fewer kinds of layers, and channel by channel in Conv2D alone.
+As in Deep Compression (arXiv 1510.00149, section 3): k-means finds the values, then each is trained as one
+weight.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,19 +15,20 @@ from lwdash.training.kernel_structure import structure_of
 from lwdash.training.kernels import Kernel
 
 ROUNDS = 30
-"""Of k-means at most; it has mostly settled after ten."""
+"""Maximum number of k-means rounds; it has usually converged after ten."""
 
 
 class Sharing:
-    """The cluster of each weight, found once; `apply` gives all weights of a cluster their mean.
+    """The cluster of each weight; `apply` gives all weights of a cluster their mean.
 
-    Weights of a pruned kernel that are zero are a cluster of their own and stay zero.
+    Zeros of a pruned kernel are a separate cluster and stay zero.
     """
 
     def __init__(
         self, kernels: Mapping[str, Kernel], *, clusters: int, init: str, per_channel: bool, seed: int
     ):
         self.kernels = kernels
+        self._book_size = clusters
         chance = np.random.default_rng(seed)
         self._groups = {
             path: group(
@@ -40,14 +41,42 @@ class Sharing:
             for path, kernel in kernels.items()
         }
 
+    def clusters(self, path: str) -> tuple[np.ndarray, np.ndarray]:
+        """The cluster of each weight of a kernel, −1 for a zero from pruning, and the code book of each cluster."""
+        groups = self._groups[path]
+        return groups, np.arange(int(groups.max()) + 1) // self._book_size
+
+    def regroup(self, path: str, clusters: np.ndarray) -> None:
+        """Replace the cluster of each weight of a kernel."""
+        self._groups[path] = clusters
+
     def apply(self) -> None:
-        """Gives each cluster one value, after its weights have changed."""
+        """Give each cluster one value, after its weights have changed."""
         for path, kernel in self.kernels.items():
             values, places = kernel.values, self._groups[path] + 1
             sums = np.bincount(places.ravel(), values.ravel().astype(np.float64))
             means = sums / np.maximum(np.bincount(places.ravel()), 1)
             means[0] = 0.0
             kernel.variable.assign(means.astype(values.dtype)[places])
+
+    def keeping(self) -> Callable[[], None]:
+        """A compiled `apply`: after every batch, one for each kernel would be slow."""
+        import tensorflow as tf
+
+        parts = []
+        for path, kernel in self.kernels.items():
+            places = tf.constant(self._groups[path].ravel() + 1)
+            kept = tf.constant((self._groups[path] >= 0).astype(kernel.values.dtype))
+            parts.append((kernel, places, int(self._groups[path].max()) + 2, kept))
+
+        @tf.function  # type: ignore[misc]
+        def keep() -> None:
+            for kernel, places, count, kept in parts:
+                values = tf.convert_to_tensor(kernel.variable)
+                means = tf.math.unsorted_segment_mean(tf.reshape(values, [-1]), places, count)
+                kernel.variable.assign(tf.reshape(tf.gather(means, places), kernel.shape) * kept)
+
+        return keep  # type: ignore[no-any-return]
 
     def callback(self, library: Any) -> Any:
         """A callback of `library` that shares the values before the training and after each batch."""
@@ -56,9 +85,10 @@ class Sharing:
         class SharedValues(library.callbacks.Callback):  # type: ignore[misc, name-defined]
             def on_train_begin(self, logs: Any = None) -> None:
                 sharing.apply()
+                self.keep = sharing.keeping()
 
             def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-                sharing.apply()
+                self.keep()
 
         return SharedValues()
 
@@ -71,9 +101,9 @@ def group(
     *,
     channels: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The cluster of each weight of a kernel, −1 for a zero that a pruning made.
+    """The cluster of each weight of a kernel, −1 for a zero from pruning.
 
-    channels: the number of each weight's channel, for `clusters` values in each instead of in the whole.
+    channels: the index of each weight's channel, for `clusters` values per channel instead of per kernel.
     """
     flat = values.ravel()
     used = flat != 0 if structure_of(values).is_pruned else np.ones(flat.shape, bool)

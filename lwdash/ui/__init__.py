@@ -1,1 +1,1 @@
-"""Parts of the pages: the shell, forms made from technique parameters, widgets."""
+"""Parts of the pages: the shell, forms from technique parameters, widgets."""

@@ -1,4 +1,4 @@
-"""The frame around every page: its name, its icon, the door, the navigation."""
+"""The frame of every page: its name, its icon, sign-in, navigation."""
 
 import logging
 from base64 import b64encode
@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parent
 
 
 def drawing(name: str) -> str:
-    """An SVG file as an address of its own: Streamlit's media files are only for those who have signed in."""
+    """An SVG file as a data address: Streamlit's media files are only for signed-in users."""
     return f"data:image/svg+xml;base64,{b64encode((FOLDER / name).read_bytes()).decode()}"
 
 
@@ -28,6 +28,7 @@ st.html(FOLDER / "shell.css")
 visitor = admit(*installed())
 shared = [
     st.Page(page_paths.EXPERIMENT, title="Results", icon=":material/scatter_plot:", url_path="experiment"),
+    st.Page(page_paths.COMPARE, title="Compare", icon=":material/compare:", url_path="compare"),
     st.Page(page_paths.RUN, title="Run", icon=":material/layers:", url_path="run"),
 ]
 pages = [
@@ -43,9 +44,9 @@ page = st.navigation(pages if visitor.is_known else shared, position="top")
 try:
     page.run()
 except Exception as error:
-    if (words := explain_storage(error, load_settings())) is None:
+    if (message := explain_storage(error, load_settings())) is None:
         raise
     logging.getLogger(__name__).exception(
-        "a page could not be shown: the disk is full, or the home not writable"
+        "a page could not be shown: the disk is full, or the home is not writable"
     )
-    st.error(plain(words[:1].upper() + words[1:]) + ".", icon=":material/hard_drive:")
+    st.error(plain(message[:1].upper() + message[1:]) + ".", icon=":material/hard_drive:")

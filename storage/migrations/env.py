@@ -1,4 +1,4 @@
-"""Alembic runs on the connection that `storage.database.upgrade` hands over."""
+"""Alembic's environment: it runs on the connection from `storage.database.upgrade`."""
 
 from alembic import context
 

@@ -42,9 +42,7 @@ def test_the_digits_example_from_click_to_chart(tmp_path: Path) -> None:
 
         def measured() -> set[str]:
             return {
-                row["recipe"]
-                for row in run_rows.get_states(store.database, ids)
-                if row["state"] == "succeeded"
+                row.recipe for row in run_rows.get_progress(store.database, ids) if row.state == "succeeded"
             }
 
         poll("the first", measured, 120)

@@ -26,7 +26,7 @@ LWDASH = """
 import json, resource, sys, tempfile, time
 from pathlib import Path
 start = time.monotonic()
-import support_matrix
+from support import support_matrix
 from lwdash.recipe import parse_recipe
 bench = support_matrix.workbench(Path(sys.argv[1]), Path(tempfile.mkdtemp()), rows=int(sys.argv[2]))
 seconds, sizes = {}, {}

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from browser.painted import DRAWN, settled, timed_clicks
-from browser.served import Dashboard, launched
 from conftest import poll
-from engine_site import Site
-from seeding import seed_experiment
+from support.engine_site import Site
+from support.seeding import seed_experiment
+from support.served import Dashboard, launched
 
 VISITORS, RUNNING, SECONDS = 20, 50, 60
 SESSIONS = Path(__file__).with_name("sessions.py")

@@ -1,7 +1,7 @@
 """What a search finds in so many runs, against runs drawn at random and against the standard sweep, on the digits example.
 
 Each of the two searches starts from the same finished standard sweep, so that what both are compared with is the same.
-And how near its estimate of luck comes to rows that were really kept apart.
+And how near its estimate of the selection bias comes to rows that were really kept apart.
 """
 
 import shutil
@@ -15,10 +15,10 @@ from conftest import call_lwdash as call
 from sqlalchemy import select
 
 from lwdash.datasets.dataset import Dataset
-from lwdash.engine.submit import STANDARD_SWEEP
 from lwdash.measure.runner import Runner
 from lwdash.search.outcomes import Outcome, best
-from lwdash.search.selection_bias import luck_of_best
+from lwdash.search.selection_bias import selection_bias_of_best
+from lwdash.search.sweeps import STANDARD_SWEEP
 from storage.store import open_store
 from storage.tables import Run, Stage
 
@@ -87,7 +87,7 @@ def test_luck_against_rows_that_were_kept_apart(swept: Path, tmp_path: Path) -> 
         for _ in range(150):
             shuffled = chance.permutation(rows)
             half, other = shuffled[: rows // 2], shuffled[rows // 2 :]
-            found, turned = [], {}
+            found, changed = [], {}
             for number, (size, right) in runs.items():
                 change = baseline[half].astype(int) - right[half]
                 found.append(
@@ -95,14 +95,14 @@ def test_luck_against_rows_that_were_kept_apart(swept: Path, tmp_path: Path) -> 
                         number, "int8", -change.mean(), size, {"accuracy_drop": change.mean() / limit - 1}
                     )
                 )
-                turned[number] = np.flatnonzero(change > 0).tolist(), np.flatnonzero(change < 0).tolist()
-            luck, chosen = luck_of_best(found, turned, len(half), limit), best(found)
-            if luck and chosen:
+                changed[number] = np.flatnonzero(change > 0).tolist(), np.flatnonzero(change < 0).tolist()
+            bias, chosen = selection_bias_of_best(found, changed, len(half), limit), best(found)
+            if bias and chosen:
                 apart = baseline[other].mean() - runs[chosen.run][1][other].mean()
-                figures.append((luck.drop, luck.elsewhere, apart))
-        seen, told, apart = 100 * np.mean(figures, axis=0)
+                figures.append((bias.in_sample_drop, bias.out_of_sample_drop, apart))
+        seen, estimated, apart = 100 * np.mean(figures, axis=0)
         print(
-            f"limit {100 * limit:g}: lost {seen:.2f} points, {told:.2f} as told, {apart:.2f} on the other half"
+            f"limit {100 * limit:g}: lost {seen:.2f} points, {estimated:.2f} estimated, {apart:.2f} on the other half"
         )
 
 

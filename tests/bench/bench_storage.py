@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from seeding import seed_experiment
+from support.seeding import seed_experiment
 
 from storage import frames, queue
 from storage.overview import found_experiments

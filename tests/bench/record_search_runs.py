@@ -31,7 +31,7 @@ from lwdash.errors import LwdashError
 from lwdash.examples.train_example import import_keras, train
 from lwdash.keras_models.inspection import inspect_model
 from lwdash.measure.measure_run import measure
-from lwdash.measure.output_cache import Answers
+from lwdash.measure.output_cache import OutputCache
 from lwdash.recipe import Recipe, make_recipe, parse_recipe
 
 TABLE = Path(__file__).parents[1] / "fixtures" / "search_runs.csv"
@@ -175,7 +175,7 @@ def record(
     folder.mkdir(parents=True, exist_ok=True)
     bench = prepare(name, folder)
     inputs, labels = bench.dataset.part("evaluation")
-    answers = Answers(inputs, threads=1)
+    cache = OutputCache(inputs, threads=1)
     for recipe in wanted:
         if time.monotonic() > until:
             return
@@ -185,7 +185,7 @@ def record(
         try:
             made = bench.compress(shortened(recipe), lambda doing, share: None)
             found = measure(
-                made.tflite, made.baseline, inputs, labels, task=TASK, answers=answers, latency_seconds=0
+                made.tflite, made.baseline, inputs, labels, task=TASK, cache=cache, latency_seconds=0
             ).to_dict()
             row |= {column: found[column] for column in COLUMNS[3:-1]} | {
                 "accuracy": round(found["accuracy"], 5)

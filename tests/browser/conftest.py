@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from browser.served import CHROMIUM, launched
+from support.served import CHROMIUM, launched
 
 
 @pytest.fixture(scope="package")

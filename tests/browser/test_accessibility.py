@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from conftest import poll
-from seeding import seed_experiment, seed_search
+from support.seeding import seed_experiment, seed_search
+from support.served import Dashboard
 
 from browser.painted import SETTLED
-from browser.served import Dashboard
 from lwdash.engine import submit
 from lwdash.examples import find_example
 from lwdash.ui.glossary.entries import glossary
@@ -47,6 +47,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Dashboard
             "overview": "",
             "new": f"new?model={files['model']}&data={files['data']}&preprocess=divide%2816%29&goal=gzip_bytes",
             "results": "experiment?id=1&runs=1,2,3",
+            "compare": "compare?experiment=1&runs=1,2,3",
             "run": "run?id=2",
             "failed run": "run?id=50",
             "glossary": "glossary",
@@ -68,7 +69,7 @@ def test_no_page_has_a_finding_of_weight(served: Any, browser: Any, scheme: str)
         expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=1000 * SECONDS)
         if name == "results":
             page.get_by_text("Let lwdash search for recipes").click()
-            expect(page.get_by_text("Pruning and clustering are left out")).to_be_visible(
+            expect(page.get_by_text("Clustering is not used: repeated values")).to_be_visible(
                 timeout=1000 * SECONDS
             )
         if name == "new":

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 from conftest import ROOT, poll
 from playwright.sync_api import expect
-from small_disk import on_small_disk, seen_by
-
-from browser.served import Dashboard, free_port
+from support.served import Dashboard, free_port
+from support.small_disk import on_small_disk, seen_by
 
 expect.set_options(timeout=60_000)
 
@@ -61,7 +60,7 @@ def test_a_disk_that_fills_while_the_server_runs_is_said_by_pages_and_routes(
         start.click()
         main = page.get_by_test_id("stMain")
         expect(main.get_by_text("The disk is full: 0.0 MB are free in")).to_be_visible()
-        expect(main.get_by_text("are needed; make room")).to_be_visible()
+        expect(main.get_by_text("are needed. Free space")).to_be_visible()
         page.goto(server.url + "system")
         expect(main.get_by_role("heading", name="System")).to_be_visible()
         upload = urllib.request.Request(f"{server.url}upload/a.csv", b"1,2\n" * 10_000, method="PUT")

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from conftest import poll
-from seeding import seed_experiment
+from support.seeding import seed_experiment
+from support.served import Dashboard
 
-from browser.served import Dashboard
 from storage.store import open_store
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -52,7 +52,7 @@ def test_back_and_forward_lead_through_all_pages(page: Any, server: Dashboard) -
         (lambda: link("Run", bar).click(), "run?run=15", "many beats"),
         (lambda: link("Run 14").click(), "run?run=14", "many beats"),
         (lambda: page.get_by_role("button", name="Edit recipe").click(),
-         "experiment?experiment=2", "Recipes, one a line"),
+         "experiment?experiment=2", "Recipes, one per line"),
         (lambda: link("Results", bar).click(), "experiment?experiment=2", "many beats"),
         (lambda: link("Glossary", bar).click(), "glossary", "Arena"),
         (lambda: link("System", bar).click(), "system", "Disk free"),
@@ -73,10 +73,10 @@ def test_back_and_forward_lead_through_all_pages(page: Any, server: Dashboard) -
     visited = [step for step, same in zip(steps[1:], is_same, strict=True) if not same]
     for _, address, words in [*visited[-2::-1], steps[0]]:
         page.go_back()
-        where(page, server, address, words if words != "Recipes, one a line" else "many beats")
+        where(page, server, address, words if words != "Recipes, one per line" else "many beats")
     for _, address, words in visited:
         page.go_forward()
-        where(page, server, address, words if words != "Recipes, one a line" else "many beats")
+        where(page, server, address, words if words != "Recipes, one per line" else "many beats")
 
 
 def test_a_page_that_is_opened_without_a_number_takes_the_newest_and_no_further_entry(

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from conftest import poll
-from seeding import seed_experiment
+from support.seeding import seed_experiment
+from support.served import Dashboard, shoot
 
-from browser.served import Dashboard, shoot
 from lwdash.examples import find_example
 from storage.store import open_store
 
@@ -48,11 +48,14 @@ def choose(page: Any, label: str, path: Path) -> None:
 
 def cell(page: Any, text: str) -> Any:
     """A cell of the table of runs, in the copy of it that is there for screen readers."""
-    return page.locator("[role=gridcell]", has_text=re.compile(f"^{text}$"))
+    table = page.get_by_role("region", name="runs with their metrics")
+    return table.locator("[role=gridcell]", has_text=re.compile(f"^(★ )?{text}$"))
 
 
-def select_row(page: Any, number: int) -> None:
-    """Ticks a row of the table of runs; its cells are painted, so the place is computed."""
+def select_row(page: Any, recipe: str) -> None:
+    """Ticks a run in the table; its cells are painted, so the place is computed from the copy for screen readers."""
+    row = cell(page, recipe).first.locator("xpath=ancestor::*[@role='row'][1]")
+    number = int(row.get_attribute("aria-rowindex")) - 2
     table = page.get_by_test_id("stDataFrame").first
     table.click(position={"x": 17, "y": ROW_PIXELS * (number + 1.5)})
 
@@ -78,7 +81,7 @@ def test_from_two_files_to_a_smaller_one(home, page):
         choose(page, "Keras model", example.model_path)
         expect(page.get_by_text("21,546")).to_be_visible(timeout=MINUTES)
         expect(page.get_by_text("input image (8, 8, 1) float32")).to_be_visible()
-        choose(page, "Samples (CSV)", example.data_path)
+        choose(page, "Samples", example.data_path)
         expect(page.get_by_text("1,079", exact=True)).to_be_visible(timeout=MINUTES)
         expect(page.get_by_text("Rows of each class")).to_be_visible()
         expect(page.get_by_text("Label mapping: 0 → output 0")).to_be_visible()
@@ -99,7 +102,7 @@ def test_from_two_files_to_a_smaller_one(home, page):
         expect(limit).to_have_value("60", timeout=MINUTES)
         expect(page.get_by_text("digits.keras")).to_be_visible()
 
-        recipes = page.get_by_role("textbox", name="Recipes, one a line")
+        recipes = page.get_by_role("textbox", name="Recipes, one per line")
         recipes.fill("flot16\nint8")
         recipes.press("Control+Enter")
         expect(page.get_by_text("there is no technique 'flot16'")).to_be_visible()
@@ -121,14 +124,15 @@ def test_from_two_files_to_a_smaller_one(home, page):
 
         page.reload()  # the end of the last run draws the page anew, maybe under the pointer
         painted(page, "More recipes for this experiment")
-        select_row(page, 0)
-        expect(page.get_by_text("Select two to six finished runs")).to_be_visible()
-        select_row(page, 2)
-        expect(page.get_by_text(re.compile("The others are compared with run"))).to_be_visible()
+        select_row(page, re.escape("float32  (baseline)"))
+        expect(page.get_by_text("1 selected")).to_be_visible()
+        select_row(page, "int8")
+        page.get_by_test_id("stMain").get_by_role("link", name="Compare").click()
+        expect(page.get_by_text(re.compile("Differences are to run"))).to_be_visible()
         expect(page.get_by_text(re.compile(", layer by layer")).first).to_be_visible()
         shoot(page, "4 compared")
 
-        link = page.get_by_role("link", name="Download .tflite").last
+        link = page.get_by_test_id("stMain").get_by_role("link", name=".tflite").last
         with page.expect_download() as download:
             page.evaluate("address => { location.href = address }", link.get_attribute("href"))
         assert download.value.suggested_filename == "My-digits-int8-run3.tflite"
@@ -137,15 +141,15 @@ def test_from_two_files_to_a_smaller_one(home, page):
         assert len(saved) < example.model_path.stat().st_size / 2
 
         page.goto(f"{server.url}run?id=3")
-        expect(page.get_by_text(re.compile(r"\d\.\d\d× smaller"))).to_be_visible()
+        expect(page.get_by_role("heading", name=re.compile(r"\d\.\d\d× smaller"))).to_be_visible()
         shoot(page, "5 run")
 
         page.goto(address)
         page.get_by_text("Let lwdash search for recipes").click()
-        budget = page.get_by_role("spinbutton", name="Runs, at most")
+        budget = page.get_by_role("spinbutton", name="Maximum runs")
         budget.fill("2")
         budget.press("Enter")
-        expect(page.get_by_text("Runs that keep your limits are looked for")).to_be_visible()
+        expect(page.get_by_text("The search looks for runs that meet your limits")).to_be_visible()
         page.get_by_role("button", name="Search", exact=True).click()
         expect(page.get_by_text("Searching for the smallest .tflite")).to_be_visible()
         expect(page.get_by_text("all 2 runs were made")).to_be_visible(timeout=3 * MINUTES)
@@ -194,7 +198,7 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
         ("run?id=nonsense", "Run", "All experiments"),
         ("?search=small&order=name", "Experiments", "1 of 2 experiments"),
         ("glossary", "Glossary", "1,000 bytes"),
-        ("glossary?term=prune", "Glossary", "It does not make the .tflite smaller by itself"),
+        ("glossary?term=prune", "Glossary", "add sparse as the last step"),
     ],
 )
 def test_each_page_opens_cold_from_its_address(seeded, page, address, heading, last):

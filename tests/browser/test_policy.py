@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from conftest import Sample, poll
+from support.served import Dashboard
 
-from browser.served import Dashboard
 from browser.test_run_page import FLOAT, INT8, seed
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -91,17 +91,19 @@ def test_figures_of_a_run(watched: Any, server: Dashboard, tab: str) -> None:
     is_drawn(watched)
 
 
-@pytest.mark.parametrize(("tab", "words"), [("Overview", "Worse"), ("Layers", "Which layers are to blame")])
+@pytest.mark.parametrize(
+    ("tab", "words"), [("Overview", "Worse"), ("Map&section=Sensitivity", "Layer sensitivity")]
+)
 def test_tables_of_a_run(watched: Any, server: Dashboard, tab: str, words: str) -> None:
     opened(watched, server, f"run?run={INT8}&tab={tab}", words)
 
 
 def test_the_graph_of_a_run_is_drawn_and_saved(watched: Any, server: Dashboard) -> None:
-    opened(watched, server, f"run?run={INT8}&tab=Graph", "my beats")
-    expect(watched.locator(".st-key-run-graph svg g.node").first).to_be_visible(timeout=60_000)
+    opened(watched, server, f"run?run={INT8}&tab=Map", "my beats")
+    expect(watched.locator(".lwdash-graph .box").first).to_be_visible(timeout=60_000)
     for kind in ("SVG", "PNG"):
         with watched.expect_download() as download:
-            watched.get_by_role("button", name=f"Save as {kind}").click()
+            watched.locator(".lwdash-graph").get_by_role("button", name=f"Save as {kind}").click()
         assert Path(download.value.path()).stat().st_size > 500
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from seeding import seed_experiment
+from support.seeding import seed_experiment
 
 from browser.axes import names_apart
-from lwdash.charts.tradeoff import Axes
+from lwdash.charts.tradeoff import TradeoffAxes
 from lwdash.metrics.run_metrics import ACCURACY, MEASURES, SIZES
 from lwdash.ui.results.experiment_report import report_of
 from lwdash.ui.results.run_frame import results_frame
@@ -23,11 +23,16 @@ def test_a_phone_scrolls_the_table_of_runs_and_keeps_sight_of_the_run(
     number = seed_experiment(sqlite_store, "beats", 12)
     experiment = experiments.get_experiment(sqlite_store.database, number)
     assert experiment is not None
-    axes = Axes(SIZES[0], ACCURACY, MEASURES["speedup"])
+    axes = TradeoffAxes(SIZES[0], ACCURACY, MEASURES["speedup"])
     path = tmp_path / "report.html"
     path.write_text(report_of(sqlite_store, experiment, results_frame(sqlite_store, number), axes), "utf-8")
     page = browser.new_page(viewport={"width": 390, "height": 844})
     page.goto(path.as_uri())
+    page.wait_for_selector(".drawing svg")
+    assert page.locator(".parcoords").count() == 0, "figures out of sight are drawn later"
+    for place in page.locator(".drawing").all():
+        place.scroll_into_view_if_needed()
+        place.locator("svg").first.wait_for()
     page.wait_for_selector(".parcoords .axis-title")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     table = page.get_by_role("region", name="runs")

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import poll
-from seeding import seed_experiment
 from sqlalchemy import update
-from unit.measure_models import dense_model, int8_dense_model
+from support.measure_models import dense_model, int8_dense_model
+from support.seeding import seed_experiment
+from support.served import Dashboard, shoot
 
-from browser.served import Dashboard, shoot
 from lwdash.measure.layers import layer_table
 from lwdash.tflite.reader import read_tflite
 from storage.store import Store, open_store
@@ -115,14 +115,15 @@ def test_the_open_tab_is_in_the_address_and_back_leads_to_the_page_before(server
     """Changing tabs leaves no trail of addresses: one step back is the page that one came from."""
     opened(page, server, f"run?id={FLOAT}")
     main = opened(page, server, f"run?id={INT8}&tab=Bytes")
-    expect(main.get_by_text("Where every byte is")).to_be_visible()
-    expect(main.get_by_text("The categories add up to the file's")).to_be_visible()
+    expect(main.get_by_text("Bytes of the file")).to_be_visible()
+    expect(main.get_by_text("The categories sum to the file's")).to_be_visible()
     shoot(page, "run bytes")
     main.get_by_role("tab", name="Layers").click()
     expect(main.get_by_text("Bytes in the file, layer by layer")).to_be_visible()
-    assert "tab=Layers" in page.url
+    assert "tab=Map" in page.url
+    assert "section=Layers" in page.url
     expect(page.locator("[role=gridcell]", has_text="FULLY_CONNECTED").first).to_be_attached()
-    expect(main.get_by_text("Where every byte is")).to_have_count(0)
+    expect(main.get_by_text("Bytes of the file")).to_have_count(0)
     shoot(page, "run layers")
     page.reload()
     expect(main.get_by_role("tab", name="Layers")).to_have_attribute("aria-selected", "true")
@@ -131,26 +132,44 @@ def test_the_open_tab_is_in_the_address_and_back_leads_to_the_page_before(server
     page.wait_for_url(re.compile(f"run={FLOAT}"))
 
 
-def test_the_graph_shows_each_operator_with_the_chosen_quantity(server, page):
-    main = opened(page, server, f"run?id={INT8}&tab=Graph")
-    graph = main.get_by_test_id("stGraphVizChart")
-    expect(graph.locator("g.node")).to_have_count(3)
-    expect(graph.get_by_text("FULLY_CONNECTED")).to_be_visible()
-    expect(graph.get_by_text("1×8 int8").first).to_be_visible()
+def test_graph_treemap_and_table_select_each_other(server, page):
+    main = opened(page, server, f"run?id={INT8}&tab=Map")
+    graph = main.locator(".lwdash-graph")
+    expect(graph.locator(".box")).to_have_count(3)
+    expect(graph.locator("tspan", has_text="1×8 int8").first).to_be_visible()
     main.get_by_role("combobox", name="Colour by").click()
     page.get_by_role("option", name="Output SQNR").click()
-    expect(graph.get_by_text("21.0 dB")).to_be_visible()
-    operator = graph.get_by_role("button")
+    expect(graph.locator("tspan", has_text="21.0 dB")).to_be_visible()
+    operator = graph.locator(".box[role=button]")
     expect(operator).to_have_count(1)
-    expect(main.get_by_text("No operator is chosen yet")).to_be_visible()
+    expect(main.get_by_text("No layer is selected")).to_be_visible()
     operator.focus()
     page.keyboard.press("Enter")
     expect(operator).to_have_attribute("aria-pressed", "true")
     expect(main.get_by_role("table").get_by_text("1×8 int8 (from in:0)")).to_be_visible()
-    shoot(page, "run graph")
+    expect(main.locator(".lwdash-layers tr[aria-current=true]")).to_have_count(1)
+    expect(main.locator(".lwdash-layers .tile")).to_have_attribute("aria-pressed", "true")
+    page.wait_for_url(re.compile("layer=dense"))
+    shoot(page, "run map")
+    page.goto(page.url)
+    expect(operator).to_have_attribute("aria-pressed", "true")
+    main.get_by_role("searchbox", name="Find in the graph").fill("fully")
+    expect(graph.get_by_text("1 of 1")).to_be_visible()
+    drawn = graph.locator(".picture > g")
+    before = drawn.get_attribute("transform")
+    graph.locator(".stage").evaluate("stage => stage.scrollIntoView({ block: 'center' })")
+    frame = graph.locator(".stage").bounding_box()
+    page.mouse.move(frame["x"] + 40, frame["y"] + 300)
+    page.mouse.down()
+    page.mouse.move(frame["x"] + 90, frame["y"] + 340, steps=4)
+    page.mouse.up()
+    expect(drawn).not_to_have_attribute("transform", before)
+    moved = drawn.get_attribute("transform")
+    page.mouse.wheel(0, -300)
+    expect(drawn).not_to_have_attribute("transform", moved)
     for format, start in (("SVG", b"<svg"), ("PNG", b"\x89PNG")):
         with page.expect_download() as saved:
-            main.get_by_role("button", name=f"Save as {format}").click()
+            graph.get_by_role("button", name=f"Save as {format}").click()
         assert saved.value.suggested_filename == f"lwdash-run-{INT8}-graph.{format.lower()}"
         assert saved.value.path().read_bytes().startswith(start)
 
@@ -162,7 +181,7 @@ def test_weights_are_drawn_beside_the_baselines_and_predictions_as_a_matrix(serv
     expect(main.locator(".js-plotly-plot")).to_have_count(1)
     shoot(page, "run weights")
     main.get_by_role("tab", name="Predictions").click()
-    expect(main.get_by_text("Which classes are taken for which")).to_be_visible()
+    expect(main.get_by_role("heading", name="Confusion matrix")).to_be_visible()
     shoot(page, "run predictions")
 
 
@@ -195,8 +214,8 @@ def test_a_phone_in_the_dark_shows_every_tab_without_scrolling_sideways(server, 
     context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
     phone = context.new_page()
     phone.set_default_timeout(60_000)
-    ends = {"Overview": "What to try next", "Bytes": "The categories add up", "Layers": "SQNR is how much stronger",
-            "Weights": "24 weights", "Graph": "Grey: nothing to measure", "Stages and log": "1 stage,"}  # fmt: skip
+    ends = {"Overview": "What to try next", "Bytes": "The categories sum", "Layers": "SQNR is the ratio",
+            "Weights": "24 weights", "Map&layer=dense": "24 weights", "Stages and log": "1 stage,"}  # fmt: skip
     for tab, last in ends.items():
         phone.goto(f"{server.url}run?id={INT8}&tab={tab}")
         main = phone.get_by_test_id("stMain")

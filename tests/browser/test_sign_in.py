@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from conftest import poll
-from seeding import seed_experiment
 from server.provider import Provider, secrets_for
 from sqlalchemy import update
+from support.seeding import seed_experiment
+from support.served import Dashboard, shoot
 
-from browser.served import Dashboard, shoot
 from storage import annotations, experiments, run_rows, sharing
 from storage.store import Store, open_store
 from storage.tables import Run
@@ -173,7 +173,7 @@ def test_a_share_link_shows_one_experiment_and_is_dead_once_revoked(
 def test_what_a_person_starts_is_theirs(page: Any, dashboard: Dashboard, store: Store) -> None:
     sign_in(page, dashboard, BOB, "experiment?id=3")
     page.get_by_text("More recipes for this experiment").click()
-    recipes = page.get_by_role("textbox", name="Recipes, one a line")
+    recipes = page.get_by_role("textbox", name="Recipes, one per line")
     recipes.fill("weight_only")
     recipes.press("Control+Enter")
     page.get_by_role("button", name="Start", exact=True).click()
@@ -181,8 +181,8 @@ def test_what_a_person_starts_is_theirs(page: Any, dashboard: Dashboard, store: 
     def newest() -> Any:
         return run_rows.get_run(store.database, 13)
 
-    assert poll("the run is there", newest)["owner"] == BOB
-    assert experiments.get_experiment(store.database, 3)["owner"] is None  # type: ignore[index]
+    assert poll("the run is there", newest).owner == BOB
+    assert experiments.get_experiment(store.database, 3).owner is None
 
 
 @pytest.mark.parametrize("path", ["", "experiment?id=4", "run?id=11", "run?id=12", "system"])

@@ -11,8 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-
-from browser.served import ROOT, free_port
+from support.served import ROOT, free_port
 
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
@@ -24,7 +23,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from lwdash.server.upload_access import upload_token
+from lwdash.serving.upload_token import upload_token
 from lwdash.server.routes import routes
 
 folder = Path(os.environ["UPLOAD_FOLDER"])
@@ -238,7 +237,7 @@ def test_an_upload_survives_a_rerun_of_the_page(page, model):
     [
         ("notes.txt", 4, "its name must end in .keras or .h5"),
         ("empty.keras", 0, "is empty (0 bytes)"),
-        ("big.keras", 50_100_000, "has 50.1 MB, but this server takes at most 50 MB"),
+        ("big.keras", 50_100_000, "has 50.1 MB, but the limit of this server is 50 MB"),
     ],
 )
 def test_what_cannot_be_used_is_refused_before_it_is_sent(page, tmp_path, name, size_bytes, words):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from conftest import ROOT
-from engine_site import Site
+from support.engine_site import Site
 
 SIMULATED = Path(__file__).with_name("pretend.py")
 

@@ -14,16 +14,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from engine_site import simulated_experiment
-from postgres import Postgres
-from s3 import S3
+from support.engine_site import simulated_experiment
+from support.postgres import Postgres
+from support.s3 import S3
 
 import lwdash
 from cluster.team import Team, free_port
 from lwdash.datasets.data_settings import DataSettings
 from lwdash.engine import submit
 from lwdash.engine.doctor import look_at_cluster
-from lwdash.engine.file_inspection import inspect_file
+from lwdash.engine.input_files.file_inspection import inspect_file
 from lwdash.engine.scheduler import Engine
 from lwdash.measure.runner import Runner
 from lwdash.settings import load_settings
@@ -96,11 +96,11 @@ def test_real_recipes_go_through_a_worker_elsewhere(team: Team, sample: Sample) 
     team.experiment = real_experiment(team, sample)
     engine = team.start()
     ids = team.submit("float16", "int8")
-    assert team.wait_until_ended(ids, 180) == ["succeeded"] * 2, [team.row(run)["error"] for run in ids]
+    assert team.wait_until_ended(ids, 180) == ["succeeded"] * 2, [team.row(run).error for run in ids]
     assert engine.state == "cluster"
     for run in ids:
-        Runner(team.store.artifacts.read(team.row(run)["tflite_sha256"]))
-        assert team.row(run)["worker"].startswith("tcp://")
+        Runner(team.store.artifacts.read(team.row(run).tflite_sha256))
+        assert team.row(run).worker.startswith("tcp://")
         assert not (team.settings.logs / f"run-{run}.log").exists()
         assert find_log(team.store.artifacts, team.settings.logs, run).exists() == bool(team.logs_of(run))
 
@@ -113,15 +113,15 @@ def test_a_killed_workers_run_is_done_by_the_other(team: Team) -> None:
     poll("both workers", lambda: len(engine.workers()) == 2, 60)
     long = team.queue(*["work(seconds=4)"] * 4)
     for run in long:
-        team.wait(run, lambda row: row["doing"] == "working")
-    assert len({team.row(run)["worker"] for run in long}) == 2
+        team.wait(run, lambda row: row.doing == "working")
+    assert len({team.row(run).worker for run in long}) == 2
     quick = team.queue(*["work"] * 4)
     team.kill("one")
     assert team.wait_until_ended([*long, *quick]) == ["succeeded"] * 8
-    assert sorted(team.row(run)["attempt"] for run in long) == [1, 1, 2, 2]
+    assert sorted(team.row(run).attempt for run in long) == [1, 1, 2, 2]
     for run in (*long, *quick):
         assert team.logs_of(run).count("measure done") == 1
-        assert team.store.artifacts.has(team.row(run)["tflite_sha256"])
+        assert team.store.artifacts.has(team.row(run).tflite_sha256)
     text = find_log(team.store.artifacts, team.settings.logs, quick[0]).read_text()
     assert text.splitlines() == ONCE
 
@@ -134,11 +134,11 @@ def test_a_scheduler_that_starts_anew_loses_nothing(team: Team) -> None:
     running = team.queue("work(seconds=3)", "work(seconds=3)")
     queued = team.queue(*["work"] * 3)
     for run in running:
-        team.wait(run, lambda row: row["doing"] == "working")
+        team.wait(run, lambda row: row.doing == "working")
     team.kill("scheduler")
     poll("it is noticed", lambda: engine.state == "down", 30)
     assert "does not answer" in (engine.problem or "")
-    poll("it is said on a run", lambda: "does not answer" in (team.row(queued[0])["doing"] or ""), 10)
+    poll("it is said on a run", lambda: "does not answer" in (team.row(queued[0]).doing or ""), 10)
     team.start_scheduler()
     poll("the worker has left", lambda: team.processes["one"].poll() is not None, 60)
     team.processes.pop("one")
@@ -164,8 +164,8 @@ def test_what_is_wrong_with_the_workers_is_said_on_the_runs(team: Team, tmp_path
     (run,) = team.queue("work")
 
     def says(*words: str) -> None:
-        poll(words[0], lambda: all(w in (team.row(run)["doing"] or "") for w in words), 60)
-        assert team.row(run)["state"] == "queued"
+        poll(words[0], lambda: all(w in (team.row(run).doing or "") for w in words), 60)
+        assert team.row(run).state == "queued"
         assert engine.state == "down"
 
     says("no worker of tcp://", "offers the resource cpu")
@@ -223,7 +223,7 @@ def test_a_scheduler_with_tls_takes_those_with_a_certificate(
         with dask.config.set(configured):
             team.start()
             assert team.wait_until_ended([run]) == ["succeeded"]
-        assert team.row(run)["worker"].startswith("tls://")
+        assert team.row(run).worker.startswith("tls://")
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:

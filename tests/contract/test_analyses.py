@@ -49,17 +49,17 @@ def test_an_analysis_waits_runs_and_keeps_what_it_found(store: Store, queued: Qu
     claim = claimed(store, analysis)
     found = analysis_of(store.database, run, SENSITIVITY)
     assert found is not None
-    assert (found["id"], found["state"], found["of_run"], found["measured"]) == (
+    assert (found.id, found.state, found.of_run, found.measured) == (
         analysis,
         "running",
         run,
-        None,
+        {},
     )
     assert runs.finish_analysis(store.database, claim, measured={"rows": 7})
     assert not runs.finish_analysis(store.database, claim, measured={"rows": 8}), "the claim has ended"
     found = analysis_of(store.database, run, SENSITIVITY)
     assert found is not None
-    assert (found["state"], found["measured"]) == ("succeeded", {"rows": 7})
+    assert (found.state, found.measured) == ("succeeded", {"rows": 7})
     assert add_analysis(store.database, run, SENSITIVITY) == analysis, (
         "one that has succeeded is not done again"
     )
@@ -85,14 +85,14 @@ def test_one_that_failed_is_retried_at_its_own_step_or_started_anew(store: Store
     assert again != analysis
     found = analysis_of(store.database, run, SENSITIVITY)
     assert found is not None
-    assert found["id"] == again, "the newest counts"
+    assert found.id == again, "the newest counts"
 
 
 def test_no_list_or_count_of_runs_knows_analyses(store: Store, queued: Queued) -> None:
     run, other = queued("float32", "int8")
     succeed(store, run)
     succeed(store, other)
-    experiment = (run_rows.get_run(store.database, run) or {})["experiment_id"]
+    experiment = run_rows.get_run(store.database, run).experiment_id
     before = _all_lists(store, experiment)
     analysis = add_analysis(store.database, other, SENSITIVITY)
     assert _all_lists(store, experiment) == before
@@ -112,7 +112,7 @@ def _all_lists(store: Store, experiment: int) -> dict[str, object]:
         "baseline": frames.baseline_run(engine, experiment),
         "progress": frames.progress_of(engine, experiment),
         "busy": frames.is_busy(engine, experiment),
-        "overview": overview[["runs", "running", "queued", "failed"]].to_dict("records"),
+        "overview": [(found.runs, found.running, found.queued, found.failed) for found in overview],
         "active": frames.active_runs(engine, experiment, 9),
         "newest": frames.newest_run(engine),
         "newest ids": frames.newest_runs(engine, None, 9),

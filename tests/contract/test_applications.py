@@ -23,6 +23,8 @@ from lwdash.measure.accuracy import sqnr_db
 from lwdash.measure.runner import Runner
 from lwdash.techniques import TECHNIQUES, float32
 
+pytestmark = pytest.mark.tensorflow
+
 LIBRARIES = ["keras", "tf_keras"]
 FAMILIES = {
     "ConvNeXtTiny": {},
@@ -96,8 +98,8 @@ def test_layers_that_the_networks_define_are_loaded_bridged_and_exported(
     ("entry", "reason"),
     [
         ({"module": "my.convnext", "config": {"init_values": 1.0, "projection_dim": 3}}, "from the module 'my.convnext'"),
-        ({"config": {"init_values": 1.0, "projection_dim": 3, "power": 2}}, "of your own"),
-        ({"module": "keras.src.applications.resnet", "config": {}}, "not one of the Keras objects"),
+        ({"config": {"init_values": 1.0, "projection_dim": 3, "power": 2}}, "a custom layer or subclassed model"),
+        ({"module": "keras.src.applications.resnet", "config": {}}, "not one of the allowed Keras objects"),
         (
             {"module": "keras.src.applications.convnext", "registered_name": "mine>LayerScale", "config": {}},
             "custom object",

@@ -34,6 +34,7 @@ def layer_classes(library: Any) -> set[str]:
     }
 
 
+@pytest.mark.tensorflow
 def test_every_layer_of_both_libraries_is_allowed_or_left_out_on_purpose() -> None:
     import keras
     import tf_keras
@@ -46,6 +47,7 @@ def test_no_layer_that_carries_code_is_allowed() -> None:
     assert not any(classes & set(allowed_classes.CODE_LAYERS) for classes in allowed_classes.CLASSES.values())
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("module", sorted(allowed_classes.OPERATIONS))
 def test_operations_exist_and_take_no_function(module: str) -> None:
     from keras.src.ops.operation import Operation
@@ -63,6 +65,7 @@ def test_operations_exist_and_take_no_function(module: str) -> None:
         )
 
 
+@pytest.mark.tensorflow
 def test_activations_are_those_of_keras() -> None:
     import keras
     import tf_keras
@@ -72,6 +75,7 @@ def test_activations_are_those_of_keras() -> None:
     assert theirs - {"get", "serialize", "deserialize"} >= allowed_classes.ACTIVATIONS
 
 
+@pytest.mark.tensorflow
 def test_operators_exist_and_none_of_them_is_known_to_do_harm() -> None:
     from tensorflow.python.framework import op_def_registry
 

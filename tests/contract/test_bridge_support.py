@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from zoo import Zoo, zoo  # noqa: F401
+from support.zoo import Zoo, zoo  # noqa: F401
 
 from lwdash.keras_models import support
 from lwdash.keras_models.bridge.model import to_tf_keras
@@ -15,6 +15,8 @@ from lwdash.keras_models.bridge.twin_layers import augments
 from lwdash.keras_models.inspection import inspect_model
 from lwdash.keras_models.obstacles import WITHOUT_TWIN
 from lwdash.keras_models.scan.allowed_classes import LAYERS
+
+pytestmark = pytest.mark.tensorflow
 
 
 def registered(registry: Any) -> dict[str, list[str]]:

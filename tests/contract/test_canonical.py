@@ -12,6 +12,8 @@ from lwdash.keras_models.canonical.form import canonical_form
 from lwdash.quantize.read_back import computed
 from lwdash.techniques import float32
 
+pytestmark = pytest.mark.tensorflow
+
 LIBRARIES = ["keras", "tf_keras"]
 FIRST = {"data_format": "channels_first"}
 
@@ -174,7 +176,7 @@ def test_a_batch_size_inside_the_graph_leaves_the_model_as_it_was(keras: ModuleT
     model = keras.Model(inputs, keras.layers.Flatten()(x))
     form = canonical_form(model, [rows(4)])
     assert form.model is model
-    assert "left as it was saved" in form.changes[0]
+    assert "stays as it was saved" in form.changes[0]
 
 
 def test_names_that_tensorflow_does_not_take_are_made_legal() -> None:

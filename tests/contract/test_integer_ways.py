@@ -13,6 +13,8 @@ from lwdash.quantize.read_back import computed, float_operators
 from lwdash.quantize.tensorflow_quantizer import quantize_with_tensorflow
 from lwdash.techniques import float32, int8
 
+pytestmark = pytest.mark.tensorflow
+
 STEPS, FEATURES = 4, 3
 
 

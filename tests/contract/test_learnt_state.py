@@ -14,6 +14,8 @@ from lwdash.keras_models.stored_model import read_model, write_model
 from lwdash.techniques import low_rank
 from lwdash.training.model_copies import clone_live
 
+pytestmark = pytest.mark.tensorflow
+
 RANDOM = np.random.default_rng(0)
 UNEVEN = (RANDOM.normal(size=(64, 5)) * [1, 10, 100, 5, 0.1] + [0, 40, 500, 2, 1]).astype("float32")
 

@@ -28,7 +28,7 @@ REVISIONS = sorted(script.revision for script in ScriptDirectory(str(MIGRATIONS)
 HEAD = REVISIONS[-1]
 DEFAULTS = {
     "experiments": {"limits": {}, "threads": 1, "note": "", "owner": None, "is_private": 0},
-    "runs": {"kind": "recipe", "of_run": None, "owner": None, "title": None, "tags": [], "note": ""},
+    "runs": {"kind": "recipe", "of_run": None, "owner": None, "title": None, "tags": (), "note": ""},
 }
 """What the columns hold that a schema after 0001 brought."""
 
@@ -105,10 +105,10 @@ def test_what_came_later_has_its_default(engine: Engine) -> None:
     experiment, run = experiments.get_experiment(engine, 3), run_rows.get_run(engine, 12)
     assert experiment is not None
     assert run is not None
-    assert {key: experiment[key] for key in DEFAULTS["experiments"]} == DEFAULTS["experiments"]
-    assert {key: run[key] for key in DEFAULTS["runs"]} == DEFAULTS["runs"]
-    assert experiment["name"] == "beats & <b>noise</b>"
-    assert run_rows.get_detail(engine, 11)["measured"] == {"layers": [{"type": "CONV_2D", "bytes": 12}]}
+    assert {key: getattr(experiment, key) for key in DEFAULTS["experiments"]} == DEFAULTS["experiments"]
+    assert {key: getattr(run, key) for key in DEFAULTS["runs"]} == DEFAULTS["runs"]
+    assert experiment.name == "beats & <b>noise</b>"
+    assert run_rows.get_detail(engine, 11).measured == {"layers": [{"type": "CONV_2D", "bytes": 12}]}
 
 
 def test_a_share_link_works_on_and_its_token_is_nowhere_in_the_upgraded_database(engine: Engine) -> None:
@@ -165,7 +165,7 @@ def test_what_was_made_twice_stays_and_becomes_one_of_its_kind(engine: Engine) -
         6: "stopped",
     }
     assert runs.retry(engine, 23)
-    assert not (run_rows.get_run(engine, 23) or {})["is_baseline"], "another is the baseline by now"
+    assert not run_rows.get_run(engine, 23).is_baseline, "another is the baseline by now"
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
@@ -289,7 +289,7 @@ def test_rows_that_refer_to_nothing_stop_the_upgrade(tmp_path: Path) -> None:
         connection.execute("UPDATE runs SET experiment_id = 99 WHERE id = 11")
         connection.commit()
     engine = connect(f"sqlite:///{path}")
-    with pytest.raises(UpgradeFailed, match="rows that are not there"):
+    with pytest.raises(UpgradeFailed, match="missing rows"):
         upgrade(engine)
     assert ping(engine) == "0001"
     engine.dispose()
@@ -324,11 +324,12 @@ def test_a_newer_database_is_refused_and_untouched(engine: Engine) -> None:
     upgrade(engine)
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(NewerDatabase, match=r"schema 9999.*update lwdash"):
+    with pytest.raises(NewerDatabase, match=r"schema 9999.*Update lwdash"):
         upgrade(engine)
     assert ping(engine) == "9999"
 
 
+@pytest.mark.processes
 def test_the_command_line_refuses_a_newer_database_in_words(tmp_path: Path, upgraded_sqlite: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
@@ -339,10 +340,11 @@ def test_the_command_line_refuses_a_newer_database_in_words(tmp_path: Path, upgr
     called = call_lwdash(home, "runs", "--json")
     assert called.code == 2
     assert "schema 9999" in called.json["error"]
-    assert "update lwdash" in called.err
+    assert "Update lwdash" in called.err
     assert "Traceback" not in called.err
 
 
+@pytest.mark.processes
 def test_the_command_line_upgrades_an_old_database(
     tmp_path: Path,
 ) -> None:

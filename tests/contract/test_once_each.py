@@ -1,5 +1,6 @@
 """What exists once by construction, with many who ask for it at the same moment, on each back end."""
 
+import dataclasses
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -96,7 +97,7 @@ def test_a_failed_baseline_is_replaced_and_comes_back_as_an_ordinary_run(store: 
     assert runs.retry(store.database, first)
     row = run_rows.get_run(store.database, first)
     assert row is not None
-    assert (row["state"], row["is_baseline"]) == ("queued", False)
+    assert (row.state, row.is_baseline) == ("queued", False)
     assert baseline_run(store.database, experiment) == second
 
 
@@ -112,16 +113,18 @@ def test_an_experiment_of_nobody_may_come_to_an_owner_who_has_an_equal_one(store
     nobodys = add_experiment(store)
     row = experiments.get_experiment(store.database, nobodys)
     assert row is not None
-    files = [experiments.get_file(store.database, row[f"{kind}_sha256"], kind) for kind in ("model", "data")]
+    files = [
+        experiments.get_file(store.database, getattr(row, kind).sha256, kind) for kind in ("model", "data")
+    ]
     made = {"settings": {"label": "label"}, "task": "classification", "seed": 0, "owner": "ada@example.org"}
-    model, data = ({**file, "facts": {"layers": []}} for file in files if file is not None)
-    own = experiments.add_experiment(store.database, name=row["name"], model=model, data=data, **made)
+    model, data = (dataclasses.replace(file, facts={"layers": []}) for file in files if file is not None)
+    own = experiments.add_experiment(store.database, name=row.name, model=model, data=data, **made)
     assert own != nobodys
     sharing.set_private(store.database, nobodys, True, "ada@example.org")
     taken = experiments.get_experiment(store.database, nobodys)
     assert taken is not None
-    assert (taken["owner"], taken["is_private"]) == ("ada@example.org", True)
-    again = experiments.add_experiment(store.database, name=row["name"], model=model, data=data, **made)
+    assert (taken.owner, taken.is_private) == ("ada@example.org", True)
+    again = experiments.add_experiment(store.database, name=row.name, model=model, data=data, **made)
     assert again == own
 
 

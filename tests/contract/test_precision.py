@@ -9,11 +9,14 @@ import pytest
 
 from lwdash.keras_models.canonical.form import canonical_form
 
+pytestmark = pytest.mark.tensorflow
+
 ROWS = np.random.default_rng(0).normal(size=(8, 12, 3)).astype("float32")
 
 
 def network(keras: ModuleType, dtype: str) -> Any:
-    """An inner model, a wrapper, and a recurrent layer."""
+    """An inner model, a wrapper, and a recurrent layer, with the same weights at each call."""
+    keras.utils.set_random_seed(0)
     layers = keras.layers
     inputs = keras.Input((12, 3), name="signal")
     inner = keras.Sequential(

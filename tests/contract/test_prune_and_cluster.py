@@ -19,6 +19,11 @@ from lwdash.errors import RecipeError
 from lwdash.recipe import parse_recipe
 from lwdash.techniques import TECHNIQUES, float32
 from lwdash.tflite.reader import read_tflite
+from lwdash.training.kernels import choose
+from lwdash.training.model_copies import clone_live
+from lwdash.training.pruning_masks import Masks
+
+pytestmark = pytest.mark.tensorflow
 
 SHAPE = (8, 8, 1)
 LIBRARIES = ["tf_keras", "keras"]
@@ -349,7 +354,152 @@ def test_a_kernel_that_a_global_threshold_empties_is_reported() -> None:
     params = parse_recipe("prune(sparsity=0.6, scope=global, schedule=constant)").steps[0].params
     done = TECHNIQUES["prune"].apply(model, params, training_for("tf_keras"))
     assert done.facts["sparsity"]["hidden/kernel"] == 1
-    assert {s.layer: s.reason for s in done.skipped}["hidden/kernel"].startswith("nothing is left of it")
+    assert {s.layer: s.reason for s in done.skipped}["hidden/kernel"].startswith("every weight is zero")
+
+
+# Pruning without training.
+
+
+@functools.cache
+def pruned_at_once(settings: str, library_name: str = "tf_keras", seed: int = 3) -> Treated:
+    params = parse_recipe(f"prune({settings}, method=obs)").steps[0].params
+    return TECHNIQUES["prune"].apply(model_of(library_name), params, training_for(library_name, seed))
+
+
+def output_error(model: Any, library_name: str) -> float:
+    rows = training_for(library_name).inputs[0]
+    return float(np.mean((np.asarray(model(rows)) - np.asarray(model_of(library_name)(rows))) ** 2))
+
+
+@pytest.mark.parametrize("library_name", LIBRARIES)
+def test_the_sparsity_is_reached_at_once_without_labels(library_name: str) -> None:
+    before = digest(model_of(library_name))
+    params = parse_recipe("prune(sparsity=0.7, method=obs)").steps[0].params
+    unlabelled = dataclasses.replace(training_for(library_name), labels=None)
+    done = TECHNIQUES["prune"].apply(model_of(library_name), params, unlabelled)
+    kernels = in_file(float32.apply(done.model, ["input"], [SHAPE]))
+    for layer in PLAIN:
+        assert zeros(kernels[layer]) == pytest.approx(0.7, abs=1 / kernels[layer].size), layer
+        assert 0 < done.facts["output_change"][f"{layer}/kernel"] < 1, layer
+    assert zeros(kernels["depthwise"]) == 0
+    assert [s.layer for s in done.skipped] == ["depthwise/" + DEPTHWISE[library_name]]
+    assert "epochs" not in done.facts
+    assert done.facts["moment_rows"] == 32
+    assert digest(model_of(library_name)) == before
+    assert digest(done.model) == digest(pruned_at_once("sparsity=0.7", library_name).model)
+
+
+@pytest.mark.parametrize("library_name", LIBRARIES)
+@pytest.mark.parametrize(
+    "settings", ["sparsity=0.5", "sparsity=0.5, structure=2:4", "sparsity=0.5, structure=4x1"]
+)
+def test_the_outputs_change_less_than_without_the_correction(settings: str, library_name: str) -> None:
+    """Compared with the smallest weights set to zero, in the same layers and structure."""
+    params = parse_recipe(f"prune({settings}, method=obs)").steps[0].params
+    at_once = pruned_at_once(settings, library_name)
+    smallest = clone_live(model_of(library_name))
+    kernels = choose(
+        smallest, (), lambda kernel: None if kernel.path in at_once.facts["sparsity"] else "left"
+    )
+    masks = Masks(kernels.chosen, scope="layer", criterion="magnitude", structure=params.structure, seed=0)
+    masks.raise_to(0.5)
+    assert output_error(at_once.model, library_name) < 0.8 * output_error(smallest, library_name)
+
+
+@pytest.mark.parametrize("library_name", LIBRARIES)
+def test_depthwise_kernels_are_pruned_at_once_when_asked(library_name: str) -> None:
+    done = pruned_at_once("sparsity=0.5, depthwise=true", library_name)
+    assert done.skipped == ()
+    for layer, kernel in in_model(done.model).items():
+        assert zeros(kernel) == pytest.approx(0.5, abs=1 / kernel.size), layer
+
+
+@pytest.mark.parametrize("library_name", LIBRARIES)
+def test_two_of_four_neighbours_are_zero_at_once(library_name: str) -> None:
+    done = pruned_at_once("sparsity=0.5, structure=2:4", library_name)
+    kernels = in_model(done.model)
+    for layer in ("second", "up", "hidden", "answer"):
+        rows = kernels[layer].reshape(-1, kernels[layer].shape[-1])
+        for start in range(0, rows.shape[1], 4):
+            neighbours = rows[:, start : start + 4]
+            assert ((neighbours != 0).sum(axis=1) == min(2, neighbours.shape[1])).all(), (layer, start)
+    assert "only 1 input channel," in {s.layer: s.reason for s in done.skipped}["first/kernel"]
+
+
+@pytest.mark.parametrize("pattern", ["4x1", "1x4", "4x4"])
+def test_whole_blocks_are_zero_at_once(pattern: str) -> None:
+    kernels = in_model(pruned_at_once(f"sparsity=0.4, structure={pattern}").model)
+    inputs, outputs = map(int, pattern.split("x"))
+    for layer in PLAIN:
+        kernel = np.moveaxis(kernels[layer], 0, -2)
+        kernel = kernel.reshape(-1, *kernel.shape[-2:])
+        for o in range(0, kernel.shape[1], outputs):
+            for i in range(0, kernel.shape[2], inputs):
+                share = (kernel[:, o : o + outputs, i : i + inputs] == 0).mean(axis=(1, 2))
+                assert np.isin(share, (0, 1)).all(), layer
+        assert 0.4 - inputs * outputs / kernel.size < zeros(kernel) <= 0.4 + 1 / kernel.size, layer
+
+
+@pytest.mark.parametrize("library_name", LIBRARIES)
+def test_recurrent_and_wrapped_layers_are_pruned_at_once_or_reported(library_name: str) -> None:
+    library = importlib.import_module(library_name)
+    library.utils.set_random_seed(1)
+    inputs = library.Input((8, 8), name="input")
+    x = library.layers.Bidirectional(library.layers.LSTM(5, return_sequences=True), name="both")(inputs)
+    x = library.layers.TimeDistributed(library.layers.Dense(6), name="each")(x)
+    x = library.layers.MultiHeadAttention(2, 3, name="attention")(x, x)
+    x = library.layers.GRU(4, name="last")(x)
+    model = library.Model(inputs, library.layers.Dense(3, name="answer")(x))
+    training = dataclasses.replace(
+        training_for(library_name), inputs=[training_for(library_name).inputs[0][..., 0]]
+    )
+    params = parse_recipe("prune(sparsity=0.5, method=obs)").steps[0].params
+    done = TECHNIQUES["prune"].apply(model, params, training)
+    skipped = {s.layer: s.reason for s in done.skipped}
+    left = {path.partition("/")[0] for path in skipped}
+    assert "attention" in left
+    assert left <= {"attention", "each"}
+    assert set(done.facts["sparsity"]).isdisjoint(skipped)
+    for path, share in done.facts["sparsity"].items():
+        assert share == pytest.approx(0.5, abs=0.02), path
+    assert sum(path.startswith(("both/", "last/")) for path in done.facts["sparsity"]) == 6
+
+
+@pytest.mark.parametrize("library_name", LIBRARIES)
+def test_batch_normalization_follows_what_pruning_at_once_makes_of_its_inputs(library_name: str) -> None:
+    """Each channel keeps the mean and the variance that it had after the normalization."""
+    library = importlib.import_module(library_name)
+    library.utils.set_random_seed(1)
+    inputs = library.Input(SHAPE, name="input")
+    x = library.layers.Conv2D(6, 3, use_bias=False, name="first")(inputs)
+    x = library.layers.BatchNormalization(name="norm")(x)
+    outputs = library.layers.Dense(3, name="answer")(library.layers.Flatten()(x))
+    model = library.Model(inputs, outputs)
+    chance = np.random.default_rng(5)
+    model.get_layer("norm").set_weights([chance.uniform(0.5, 1.5, 6).astype("float32") for _ in range(4)])
+    training = dataclasses.replace(
+        training_for(library_name), inputs=[training_for(library_name).inputs[0] + 1]
+    )
+    params = parse_recipe("prune(sparsity=0.7, method=obs)").steps[0].params
+    done = TECHNIQUES["prune"].apply(model, params, training)
+    before, after = (
+        np.asarray(m.get_layer("norm")(m.get_layer("first")(training.inputs[0]))) for m in (model, done.model)
+    )
+    np.testing.assert_allclose(after.mean((0, 1, 2)), before.mean((0, 1, 2)), atol=1e-4)
+    np.testing.assert_allclose(after.var((0, 1, 2)), before.var((0, 1, 2)), rtol=0.02)
+
+
+def test_what_belongs_to_magnitude_is_refused_with_obs() -> None:
+    for setting in ("scope=global", "criterion=random", "rounds=2", "schedule=constant", "teacher=0.5"):
+        with pytest.raises(RecipeError, match=f"{setting}, which belongs to method=magnitude"):
+            parse_recipe(f"prune(method=obs, {setting})")
+
+
+def test_recipes_without_a_method_are_written_as_before() -> None:
+    assert str(parse_recipe("prune(sparsity=0.8, epochs=3)")) == "prune(sparsity=0.8, epochs=3)"
+    assert str(parse_recipe("prune(method=auto)")) == "prune(sparsity=0.5)"
+    assert str(parse_recipe("prune(method=magnitude)")) == "prune(sparsity=0.5, method=magnitude)"
+    assert str(parse_recipe("prune(method=obs)")) == "prune(sparsity=0.5, method=obs)"
 
 
 # Clustering.
@@ -418,12 +568,12 @@ def test_only_kernels_are_reported_as_left_by_tfmot() -> None:
     """Attention's biases have two axes, as kernels have, and nobody expects them to be pruned."""
     import tf_keras
 
-    from lwdash.techniques.prune import select_layers
+    from lwdash.training.tfmot_pruning import select_layers
 
     inputs = tf_keras.Input((8, 4))
     x = tf_keras.layers.MultiHeadAttention(2, 3, name="attention")(inputs, inputs)
     x = tf_keras.layers.SeparableConv1D(5, 3, name="separable")(x)
     skipped = select_layers(tf_keras.Model(inputs, x), ()).skipped
     assert [(s.layer, s.reason.partition(",")[0]) for s in skipped] == [
-        ("separable", "depthwise_kernel stays as it is")
+        ("separable", "depthwise_kernel stays unchanged")
     ]

@@ -6,10 +6,12 @@ import pytest
 from sqlalchemy import insert, update
 
 from lwdash.engine.silence import Silence
-from lwdash.ui.shared.progress import turn_words
+from lwdash.engine.submit import submit_runs
+from lwdash.ui.shared.progress import timed_run, turn_text
 from storage import queue, run_rows, runs
 from storage.lost_workers import Beat
 from storage.queue import Position
+from storage.records import RunProgress
 from storage.store import Store
 from storage.tables import Run, State
 
@@ -86,14 +88,58 @@ def test_the_wait_is_estimated_from_what_runs_took(store: Store, queued: Queued)
     assert queue.queue_position(store.database, trained[0]) == Position(1, 1 + 2)
 
 
+def test_the_time_left_of_an_experiment_is_estimated_from_its_own_runs_first(
+    store: Store, queued: Queued
+) -> None:
+    queued()
+    ended(store, (0, 2), (0, 4), (0, 6), trained=False)
+    quick = submit(store, 3, "a")
+    assert queue.seconds_left(store.database, 1, 50.0) == 6.0
+    runs.claim(store.database, quick[0], "compress", 1, "host:1")
+    with store.database.begin() as connection:
+        connection.execute(update(Run).where(Run.id == quick[0]).values(started_at=49.5))
+    assert queue.seconds_left(store.database, 1, 50.0) == 4.0 + 1.5
+    submit(store, 1, "b", trained=True)
+    assert queue.seconds_left(store.database, 1, 50.0) is None, "no trained run was measured"
+    ended(store, (100, 130), (200, 230), (300, 330), trained=True)
+    assert queue.seconds_left(store.database, 1, 50.0) == 4.0 + 1.5 + 30.0
+
+
+def test_quick_runs_of_a_submission_come_before_those_that_train(store: Store, queued: Queued) -> None:
+    queued()
+    recipes = ["prune(sparsity=0.5)", "int8", "cluster(clusters=8)", "float16"]
+    baseline, ids = submit_runs(store, 1, recipes)
+    assert order(store) == [baseline, ids[1], ids[3], ids[0], ids[2]]
+    recipe_of = {run: run_rows.get_run(store.database, run).recipe for run in ids}
+    assert [recipe_of[run] for run in ids] == recipes
+
+
+def test_the_run_for_which_others_are_paused() -> None:
+    def run(number: int, doing: str | None) -> RunProgress:
+        return RunProgress(
+            id=number,
+            recipe="int8",
+            state=State.RUNNING,
+            doing=doing,
+            progress=0.5,
+            error=None,
+            started_at=1.0,
+        )
+
+    measured = run(3, "measuring latency")
+    assert timed_run([run(1, "pruning: epoch 2 of 9"), measured]) is None
+    assert timed_run([run(1, "paused: another run is measured"), measured]) == 3
+    assert timed_run([run(1, "paused: another run is measured")]) is None
+
+
 def test_why_runs_wait_is_written_on_them_and_taken_back(store: Store, queued: Queued) -> None:
     waiting, running = queued("int8", "float16")
     runs.claim(store.database, running, "compress", 1, "host:1")
     queue.explain_wait(store.database, "waits: no worker")
     rows = [run_rows.get_run(store.database, run) for run in (waiting, running)]
-    assert [row["doing"] for row in rows if row] == ["waits: no worker", "starting"]
+    assert [row.doing for row in rows if row] == ["waits: no worker", "starting"]
     queue.explain_wait(store.database, None, "waits: no worker")
-    assert (run_rows.get_run(store.database, waiting) or {})["doing"] is None
+    assert run_rows.get_run(store.database, waiting).doing is None
 
 
 @pytest.mark.parametrize(
@@ -106,7 +152,7 @@ def test_why_runs_wait_is_written_on_them_and_taken_back(store: Store, queued: Q
     ],
 )
 def test_the_turn_in_words(position: Position | None, words: str) -> None:
-    assert turn_words(position) == words
+    assert turn_text(position) == words
 
 
 def test_silence_is_timed_by_who_listens() -> None:

@@ -2,11 +2,12 @@
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from s3 import S3
 from sqlalchemy import insert, update
+from support.s3 import S3
 
 from lwdash.cli import gc
 from lwdash.engine.quota import Quota
@@ -15,7 +16,8 @@ from storage import experiments, retention, runs, stages
 from storage.artifacts import Artifacts
 from storage.installation import mark_installation
 from storage.logs import find_log, keep_log
-from storage.retention import find_spare, remove_spare
+from storage.records import StoredFile
+from storage.retention import find_removable, remove
 from storage.store import Store
 from storage.tables import File, Run, Stage
 
@@ -53,14 +55,14 @@ def kept(
     return store
 
 
-def add_upload(store: Store, kind: str, content: str) -> dict:
+def add_upload(store: Store, kind: str, content: str) -> StoredFile:
     sha256 = store.artifacts.put_bytes(content.encode())
     experiments.add_file(store.database, sha256=sha256, kind=kind, name=content, size_bytes=len(content))
-    return {**(experiments.get_file(store.database, sha256, kind) or {}), "facts": {}}
+    return replace(experiments.get_file(store.database, sha256, kind), facts={})
 
 
 def spare_names(store: Store, home: Path, days: float = 0) -> list[tuple[str, str]]:
-    return [(s.kind, s.name) for s in find_spare(store, home, older_than_days=days)]
+    return [(s.kind, s.name) for s in find_removable(store, home, older_than_days=days)]
 
 
 def key_of(content: bytes) -> str:
@@ -83,13 +85,13 @@ def test_what_nobody_needs_is_found_and_goes(kept: Store, tmp_path: Path) -> Non
     result = next(iter(kept.artifacts.listed()))
     shared = add_stage(kept, b"the result")  # a stage that is also a run's file
     orphan = kept.artifacts.put_bytes(b"nobody knows me")
-    upload = add_upload(kept, "data", "never used")["sha256"]
-    found = find_spare(kept, tmp_path, older_than_days=0)
+    upload = add_upload(kept, "data", "never used").sha256
+    found = find_removable(kept, tmp_path, older_than_days=0)
     assert {(s.kind, s.name) for s in found} == {
         (retention.STAGE, stage), (retention.ORPHAN, orphan), (retention.UPLOAD, upload)
     }  # fmt: skip
     for spare in found:
-        remove_spare(kept, spare)
+        remove(kept, spare)
     assert spare_names(kept, tmp_path) == []
     assert not any(kept.artifacts.has(name) for name in (stage, orphan, upload))
     assert kept.artifacts.has(shared)
@@ -99,7 +101,7 @@ def test_what_nobody_needs_is_found_and_goes(kept: Store, tmp_path: Path) -> Non
 
 
 def test_only_what_is_old_enough_goes(kept: Store, tmp_path: Path) -> None:
-    stage, upload = add_stage(kept, b"a pruned model"), add_upload(kept, "data", "never used")["sha256"]
+    stage, upload = add_stage(kept, b"a pruned model"), add_upload(kept, "data", "never used").sha256
     assert spare_names(kept, tmp_path, days=2) == []
     three_days_ago = time.time() - 3 * retention.DAY_S
     with kept.database.begin() as connection:
@@ -123,9 +125,9 @@ def test_logs_of_ended_runs_go_here_and_there(kept: Store, tmp_path: Path) -> No
         (logs / f"run-{run}.log").write_text("it went well\n")
     runs.add_runs(kept.database, 1, [("int8", False, False)], "s")  # run 2 is queued
     keep_log(kept.artifacts, 1, 1, "compress", logs / "run-1.log", 0)
-    (spare,) = find_spare(kept, tmp_path, older_than_days=0)
+    (spare,) = find_removable(kept, tmp_path, older_than_days=0)
     assert (spare.kind, spare.name) == (retention.LOG, "1")
-    remove_spare(kept, spare)
+    remove(kept, spare)
     assert not find_log(kept.artifacts, logs, 1).exists()
     assert find_log(kept.artifacts, logs, 2).exists()
 

@@ -4,11 +4,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support_matrix import workbench
+from support.support_matrix import workbench
 
 from lwdash.errors import ConversionFailed, RecipeError
 from lwdash.quantize.read_back import float_operators
 from lwdash.recipe import parse_recipe
+
+pytestmark = pytest.mark.tensorflow
 
 
 @pytest.fixture(scope="module")

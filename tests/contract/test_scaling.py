@@ -11,6 +11,8 @@ import pytest
 from lwdash.keras_models.inspection import inspect_model
 from lwdash.keras_models.model_facts import InputScaling
 
+pytestmark = pytest.mark.tensorflow
+
 
 def rescaling(keras: ModuleType) -> Any:
     return [keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="first")]

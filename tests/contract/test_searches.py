@@ -12,6 +12,7 @@ from lwdash.engine.searching import AT_ONCE, FAILED_AT_FIRST, advance_searches
 from lwdash.search.proposals import DEFAULT_SAMPLER, SAMPLERS
 from lwdash.search.space import Space
 from storage import annotations, frames, run_rows, runs, searches
+from storage.records import StoredSearch
 from storage.searches import SearchRefused
 from storage.store import Store
 from storage.tables import RunDetail, SearchState
@@ -37,34 +38,34 @@ def begun(store: Store) -> Began:
     return begin
 
 
-def found(store: Store, search: int) -> dict[str, object]:
+def found(store: Store, search: int) -> StoredSearch:
     row = searches.get_search(store.database, search)
     assert row is not None
-    return dict(row)
+    return row
 
 
 def finish(store: Store, run_id: int, *, fails: bool = False) -> None:
     """What a worker does with a run."""
     row = run_rows.get_run(store.database, run_id)
     assert row is not None
-    owned = runs.claim(store.database, run_id, "compress", row["attempt"], "here")
+    owned = runs.claim(store.database, run_id, "compress", row.attempt, "here")
     assert owned is not None
     if fails:
         runs.fail(store.database, owned, "it cannot be converted")
         return
     runs.finish_compress(store.database, owned, tflite_sha256="a", baseline_sha256="b", compressed={})
-    owned = runs.claim(store.database, run_id, "measure", row["attempt"], "here")
+    owned = runs.claim(store.database, run_id, "measure", row.attempt, "here")
     assert owned is not None
     figures = {"accuracy": 0.9, "baseline_accuracy": 0.91, "size_bytes": 1000 + run_id}
     runs.finish_measure(store.database, owned, figures=figures, measured={})
 
 
 def waiting(store: Store) -> list[int]:
-    return [run["id"] for run in frames.active_runs(store.database, 1, 1000)]
+    return [run.id for run in frames.active_runs(store.database, 1, 1000)]
 
 
 def recipes(store: Store, ids: Sequence[int]) -> list[str]:
-    return [row["recipe"] for row in run_rows.get_states(store.database, ids)]
+    return [row.recipe for row in run_rows.get_progress(store.database, ids)]
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -84,12 +85,12 @@ def test_a_search_goes_on_until_its_runs_are_spent(store: Store, begun: Began, s
     assert len(own) == 6, "the baseline does not count"
     assert set(own) >= set(first[1:])
     for run in waiting(store):
-        assert found(store, search)["state"] == SearchState.RUNNING
+        assert found(store, search).state == SearchState.RUNNING
         finish(store, run)
     advance_searches(store)
     ended = found(store, search)
-    assert (ended["state"], ended["words"], ended["asked"]) == (SearchState.ENDED, "all 6 runs were made", 6)
-    assert ended["finished_at"] >= ended["created_at"]  # type: ignore[operator]
+    assert (ended.state, ended.words, ended.asked) == (SearchState.ENDED, "all 6 runs were made", 6)
+    assert ended.finished_at >= ended.created_at  # type: ignore[operator]
     assert len(set(recipes(store, own))) == 6
     advance_searches(store)
     assert not waiting(store)
@@ -114,21 +115,21 @@ def test_a_space_that_is_used_up_ends_it(store: Store, begun: Began) -> None:
     for run in waiting(store):
         finish(store, run)
     advance_searches(store)
-    assert (found(store, search)["state"], found(store, search)["words"]) == (
-        SearchState.ENDED, "no recipe is left that was not tried",
+    assert (found(store, search).state, found(store, search).words) == (
+        SearchState.ENDED, "all recipes of the space were tried",
     )  # fmt: skip
 
 
 def test_when_all_of_the_first_fail_the_rest_is_not_tried(store: Store, begun: Began) -> None:
     search = begun(50)
-    while found(store, search)["state"] == SearchState.RUNNING:
+    while found(store, search).state == SearchState.RUNNING:
         advance_searches(store)
         for run in waiting(store):
             finish(store, run, fails=True)
     ended = found(store, search)
-    assert ended["state"] == SearchState.FAILED
-    assert "failed, the last with: it cannot be converted" in str(ended["words"])
-    assert FAILED_AT_FIRST <= ended["asked"] < FAILED_AT_FIRST + AT_ONCE  # type: ignore[operator]
+    assert ended.state == SearchState.FAILED
+    assert "runs failed. The error of the last: it cannot be converted" in str(ended.words)
+    assert FAILED_AT_FIRST <= ended.asked < FAILED_AT_FIRST + AT_ONCE  # type: ignore[operator]
 
 
 def test_one_that_cannot_go_on_stops_alone(
@@ -145,9 +146,9 @@ def test_one_that_cannot_go_on_stops_alone(
 
     monkeypatch.setattr(searching, "propose", fails_once)
     advance_searches(store)
-    assert found(store, broken)["state"] == SearchState.FAILED
-    assert found(store, broken)["words"] == "it cannot go on: ValueError: no good"
-    assert found(store, sound)["asked"] == 4
+    assert found(store, broken).state == SearchState.FAILED
+    assert found(store, broken).words == "it cannot go on: ValueError: no good"
+    assert found(store, sound).asked == 4
 
 
 def test_two_servers_enter_runs_once(store: Store, begun: Began) -> None:
@@ -165,13 +166,13 @@ def test_two_servers_enter_runs_once(store: Store, begun: Began) -> None:
         thread.join()
     own = searches.search_runs(store.database, found(store, search))
     assert len(set(recipes(store, own))) == len(own) == 4
-    assert found(store, search)["asked"] == 4
+    assert found(store, search).asked == 4
 
 
 def test_a_stopped_search_starts_nothing_more(store: Store, begun: Began) -> None:
     search = begun(40)
     advance_searches(store)
-    with pytest.raises(SearchRefused, match="runs already"):
+    with pytest.raises(SearchRefused, match="already has a running search"):
         begun(5)
     known = found(store, search)
     assert searches.stop_searches(store.database, 1)
@@ -181,12 +182,12 @@ def test_a_stopped_search_starts_nothing_more(store: Store, begun: Began) -> Non
     advance_searches(store)
     assert not waiting(store)
     assert searches.enter(store.database, known, [("prune(sparsity=0.5) + int8", False, True)], 1) == []
-    assert (found(store, search)["state"], found(store, search)["words"]) == (
+    assert (found(store, search).state, found(store, search).words) == (
         SearchState.STOPPED,
-        "stopped by hand",
+        "stopped by the user",
     )
     assert begun(5) > search
-    assert [row["id"] for row in searches.get_searches(store.database, 1)] == [search + 1, search]
+    assert [row.id for row in searches.get_searches(store.database, 1)] == [search + 1, search]
 
 
 def test_limits_count_as_they_are_when_the_next_are_chosen(
@@ -215,7 +216,7 @@ def test_only_who_may_change_an_experiment_searches_in_it(store: Store, begun: B
     assert searches.get_searches(bound_to(store.database, NOBODY), 1) == []
     assert searches.get_search(bound_to(store.database, NOBODY), search) is None
     assert len(searches.get_searches(bound_to(store.database, Visitor(shared=1)), 1)) == 1
-    assert found(store, search)["state"] == SearchState.RUNNING
+    assert found(store, search).state == SearchState.RUNNING
 
 
 def test_which_rows_turned_is_read_where_it_is_known(store: Store, begun: Began) -> None:
@@ -229,5 +230,5 @@ def test_which_rows_turned_is_read_where_it_is_known(store: Store, begun: Began)
         ):
             connection.execute(insert(RunDetail).values(run_id=run, measured=measured))
         connection.execute(insert(RunDetail).values(run_id=third, measured={"layers": []}))
-    assert searches.turned_rows(store.database, [first, second, third]) == {first: ([3, 5], [])}
-    assert searches.turned_rows(store.database, []) == {}
+    assert searches.changed_rows(store.database, [first, second, third]) == {first: ([3, 5], [])}
+    assert searches.changed_rows(store.database, []) == {}

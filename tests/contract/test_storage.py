@@ -1,9 +1,12 @@
 """The state machine of runs and the rest of the database, the same on SQLite and PostgreSQL."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,7 +32,7 @@ FIGURES = {"size_bytes": 900, "accuracy": 0.9, "speedup": 1.1, "sparsity": 0.5, 
 
 
 def state_of(store: Store, run_id: int) -> str:
-    return row_of(store, run_id)["state"]
+    return row_of(store, run_id).state
 
 
 def row_of(store: Store, run_id: int) -> Any:
@@ -39,7 +42,7 @@ def row_of(store: Store, run_id: int) -> Any:
 
 
 def claimed(store: Store, run_id: int, step: str = "compress") -> Claim:
-    claim = runs.claim(store.database, run_id, step, row_of(store, run_id)["attempt"], "host:1")
+    claim = runs.claim(store.database, run_id, step, row_of(store, run_id).attempt, "host:1")
     assert claim is not None
     return claim
 
@@ -93,11 +96,11 @@ def test_a_run_goes_through_its_steps(store: Store, queued: Queued) -> None:
     assert measured(store, claimed(store, run, "measure"))
 
     row = row_of(store, run)
-    assert (row["state"], row["progress"], row["doing"], row["error"]) == ("succeeded", 1.0, None, None)
-    assert row["size_bytes"] == 900
-    assert row["figures"]["verdict"] == "equivalent"
-    assert row["created_at"] <= row["started_at"] <= row["finished_at"]
-    assert run_rows.get_detail(store.database, run)["measured"] == {"layers": [1]}
+    assert (row.state, row.progress, row.doing, row.error) == ("succeeded", 1.0, None, None)
+    assert row.size_bytes == 900
+    assert row.metrics["verdict"] == "equivalent"
+    assert row.created_at <= row.started_at <= row.finished_at
+    assert run_rows.get_detail(store.database, run).measured == {"layers": [1]}
 
 
 def test_details_follow_a_measured_run_and_are_read_with_it(store: Store, queued: Queued) -> None:
@@ -109,22 +112,22 @@ def test_details_follow_a_measured_run_and_are_read_with_it(store: Store, queued
         store.database, owned, figures={"size_bytes": 900}, measured=measured_now, has_details=True
     )
     assert state_of(store, run) == "succeeded"
-    assert run_rows.get_detail(store.database, run)["measured"] == measured_now
+    assert run_rows.get_detail(store.database, run).measured == measured_now
     (details,) = run_rows.pending_details(store.database, [run])
     whole, of = row_of(store, details), row_of(store, run)
     for column in ("experiment_id", "recipe", "submission", "tflite_sha256", "baseline_sha256"):
-        assert whole[column] == of[column]
-    assert (whole["of_run"], whole["kind"], whole["attempt"], whole["tags"]) == (run, "details", 1, [])
+        assert getattr(whole, column) == getattr(of, column)
+    assert (whole.of_run, whole.kind, whole.attempt, whole.tags) == (run, "details", 1, ())
     assert [(w.run_id, w.step) for w in queue.waiting(store.database)] == [(details, "details")]
     assert queue.queue_position(store.database, details) is None, "it is nobody's turn"
 
     owned = claimed(store, details, "details")
     assert runs.finish_analysis(store.database, owned, measured={"layers": [2], "waterfall": []})
-    assert run_rows.get_detail(store.database, run)["measured"] == {
+    assert run_rows.get_detail(store.database, run).measured == {
         "layers": [2], "classes": ["a"], "waterfall": []
     }  # fmt: skip
     assert run_rows.pending_details(store.database, [run]) == []
-    assert count_experiments_runs(store, of["experiment_id"]) == 1
+    assert count_experiments_runs(store, of.experiment_id) == 1
 
 
 def count_experiments_runs(store: Store, experiment_id: int) -> int:
@@ -178,14 +181,14 @@ def test_a_live_claim_is_not_told_to_stop(store: Store, queued: Queued) -> None:
     claim = claimed(store, run)
     assert not runs.beat(store.database, claim, "training", 0.25)
     assert not runs.should_stop(store.database, claim)
-    assert (row_of(store, run)["doing"], row_of(store, run)["progress"]) == ("training", 0.25)
+    assert (row_of(store, run).doing, row_of(store, run).progress) == ("training", 0.25)
 
 
 def test_a_queued_run_is_cancelled_at_once(store: Store, queued: Queued) -> None:
     (run,) = queued("int8")
     assert runs.cancel(store.database, run)
     assert state_of(store, run) == "cancelled"
-    assert row_of(store, run)["finished_at"] is not None
+    assert row_of(store, run).finished_at is not None
     assert queue.waiting(store.database) == []
     assert runs.claim(store.database, run, "compress", 1, "host:1") is None
 
@@ -211,7 +214,7 @@ def test_a_cancelled_run_is_not_queued_again(
     runs.cancel(store.database, run)
     assert end(store, claim)
     assert state_of(store, run) == "cancelled"
-    assert row_of(store, run)["finished_at"] is not None
+    assert row_of(store, run).finished_at is not None
 
 
 def test_a_cancelled_run_whose_worker_vanished_is_cancelled(store: Store, queued: Queued) -> None:
@@ -219,12 +222,12 @@ def test_a_cancelled_run_whose_worker_vanished_is_cancelled(store: Store, queued
     for _ in range(lost_workers.MAX_LOSSES):
         claimed(store, run)
         vanish(store, run)
-        if row_of(store, run)["vanished"] == lost_workers.MAX_LOSSES - 1:
+        if row_of(store, run).vanished == lost_workers.MAX_LOSSES - 1:
             runs.cancel(store.database, run)
         recovered(store, run)
     row = row_of(store, run)
-    assert (row["state"], row["error"]) == ("cancelled", None)
-    assert row["finished_at"] is not None
+    assert (row.state, row.error) == ("cancelled", None)
+    assert row.finished_at is not None
 
 
 @pytest.mark.parametrize("state", [State.SUCCEEDED, State.FAILED, State.CANCELLED])
@@ -233,10 +236,10 @@ def test_a_final_run_does_not_change(store: Store, queued: Queued, state: State)
     ended_with(store, state, run)
     before = row_of(store, run)
     assert not runs.cancel(store.database, run)
-    assert runs.claim(store.database, run, before["step"], before["attempt"], "host:2") is None
-    assert not runs.fail(store.database, Claim(run, before["attempt"], before["step"]), "late")
-    assert not runs.fail_waiting(store.database, run, before["attempt"], "late")
-    heard = Beat(run, before["attempt"], before["heartbeat_at"], "host:1")
+    assert runs.claim(store.database, run, before.step, before.attempt, "host:2") is None
+    assert not runs.fail(store.database, Claim(run, before.attempt, before.step), "late")
+    assert not runs.fail_waiting(store.database, run, before.attempt, "late")
+    heard = Beat(run, before.attempt, before.heartbeat_at, "host:1")
     assert lost_workers.recover(store.database, [heard]) == []
     assert row_of(store, run) == before
 
@@ -248,8 +251,8 @@ def test_a_retry_is_a_new_attempt_from_the_first_step(store: Store, queued: Queu
     old = Claim(run, 1, "compress")
     assert runs.retry(store.database, run)
     row = row_of(store, run)
-    assert (row["state"], row["step"], row["attempt"], row["error"]) == ("queued", "compress", 2, None)
-    assert not row["cancel_requested"]
+    assert (row.state, row.step, row.attempt, row.error) == ("queued", "compress", 2, None)
+    assert not row.cancel_requested
     assert not compressed(store, old)
     compressed(store, claimed(store, run))
     assert measured(store, claimed(store, run, "measure"))
@@ -269,12 +272,12 @@ def test_stale_steps_are_queued_again_and_fail_after_the_last_time(store: Store,
         claimed(store, lost)
         vanish(store, lost)
         assert recovered(store, lost) == [lost]
-        assert (state_of(store, lost), row_of(store, lost)["attempt"]) == ("queued", number + 1)
+        assert (state_of(store, lost), row_of(store, lost).attempt) == ("queued", number + 1)
     claimed(store, lost)
     vanish(store, lost)
     assert recovered(store, lost) == [lost]
     assert state_of(store, lost) == "failed"
-    assert f"vanished {lost_workers.MAX_LOSSES} times" in row_of(store, lost)["error"]
+    assert f"lost {lost_workers.MAX_LOSSES} times" in row_of(store, lost).error
     assert state_of(store, alive) == "running"
 
 
@@ -289,7 +292,7 @@ def test_restarts_and_retries_do_not_count_as_vanishing(store: Store, queued: Qu
     claimed(store, run)
     vanish(store, run)
     recovered(store, run)
-    assert (state_of(store, run), row_of(store, run)["attempt"]) == ("queued", 12)
+    assert (state_of(store, run), row_of(store, run).attempt) == ("queued", 12)
 
 
 def test_a_recovered_measurement_is_measured_again(store: Store, queued: Queued) -> None:
@@ -299,7 +302,7 @@ def test_a_recovered_measurement_is_measured_again(store: Store, queued: Queued)
     vanish(store, run)
     recovered(store, run)
     assert [(w.step, w.attempt) for w in queue.waiting(store.database)] == [("measure", 2)]
-    assert row_of(store, run)["tflite_sha256"] == "c" * 64
+    assert row_of(store, run).tflite_sha256 == "c" * 64
 
 
 def test_times_are_the_databases(store: Store, queued: Queued, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,7 +314,7 @@ def test_times_are_the_databases(store: Store, queued: Queued, monkeypatch: pyte
     with store.database.connect() as connection:
         clock = connection.execute(select(now(store.database))).scalar_one()
     row = row_of(store, run)
-    assert clock - 30 < row["created_at"] <= row["started_at"] <= row["heartbeat_at"] <= clock
+    assert clock - 30 < row.created_at <= row.started_at <= row.heartbeat_at <= clock
     assert abs(lost_workers.heartbeats(store.database)[0].heartbeat_at - clock) < 30
 
 
@@ -339,7 +342,7 @@ def test_what_cannot_start_fails_in_words(store: Store, queued: Queued) -> None:
     (run,) = queued("int8")
     assert not runs.fail_waiting(store.database, run, 2, "of another attempt")
     assert runs.fail_waiting(store.database, run, 1, "no interpreter")
-    assert (state_of(store, run), row_of(store, run)["error"]) == ("failed", "no interpreter")
+    assert (state_of(store, run), row_of(store, run).error) == ("failed", "no interpreter")
 
 
 def test_the_enum_and_the_verbs_know_the_same_states(store: Store, queued: Queued) -> None:
@@ -376,7 +379,7 @@ def test_of_two_equal_stages_the_first_stays(store: Store) -> None:
         )
     found = stages.get_stage(store.database, "k" * 64)
     assert found is not None
-    assert found["seconds"] == 1.0
+    assert found.seconds == 1.0
     stages.forget_stage(store.database, "k" * 64)
     assert stages.get_stage(store.database, "k" * 64) is None
 
@@ -402,7 +405,7 @@ def test_several_processes_may_upgrade_at_once(database_url: str) -> None:
 def test_a_newer_database_is_refused(store: Store) -> None:
     with store.database.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(NewerDatabase, match=r"9999.*update lwdash"):
+    with pytest.raises(NewerDatabase, match=r"9999.*Update lwdash"):
         upgrade(store.database)
 
 
@@ -414,7 +417,7 @@ def test_a_database_without_tables_answers_none(database_url: str) -> None:
 
 def test_pages_read_what_was_written(store: Store, queued: Queued) -> None:
     first, second = queued("float32", "int8")
-    experiment = row_of(store, first)["experiment_id"]
+    experiment = row_of(store, first).experiment_id
     assert frames.baseline_run(store.database, experiment) == first
     ended_with(store, State.SUCCEEDED, first)
     ended_with(store, State.FAILED, second)
@@ -423,7 +426,7 @@ def test_pages_read_what_was_written(store: Store, queued: Queued) -> None:
     assert list(table["state"]) == ["succeeded", "failed"]
     assert figures_of(store.database, [first, second])[first]["verdict"] == "equivalent"
     overview = found_experiments(store.database)
-    assert overview.loc[0, ["id", "runs", "failed"]].tolist() == [experiment, 2, 1]
+    assert [(found.id, found.runs, found.failed) for found in overview] == [(experiment, 2, 1)]
     assert not frames.is_busy(store.database, experiment)
     assert frames.progress_of(store.database, experiment)["failed"] == 1
 
@@ -432,7 +435,7 @@ def test_a_failed_baseline_is_not_the_baseline(store: Store, queued: Queued) -> 
     (first,) = queued("float32")
     ended_with(store, State.FAILED, first)
     (second,) = queued("float32")
-    assert frames.baseline_run(store.database, row_of(store, first)["experiment_id"]) == second
+    assert frames.baseline_run(store.database, row_of(store, first).experiment_id) == second
 
 
 def test_sqlite_keeps_answering_while_somebody_writes(sqlite_store: Store) -> None:
@@ -442,3 +445,16 @@ def test_sqlite_keeps_answering_while_somebody_writes(sqlite_store: Store) -> No
         writer.exec_driver_sql("BEGIN IMMEDIATE")
         assert frames.count_states(sqlite_store.database)["queued"] == 0
     other.dispose()
+
+
+def test_a_second_connection_leaves_the_locks_of_the_first(sqlite_store: Store) -> None:
+    """Another process that closes the database must not remove the log that this one still writes to."""
+    url = str(sqlite_store.database.url)
+    with sqlite_store.database.begin() as connection:
+        connection.execute(text("SELECT 1 FROM runs"))
+    connect(url).dispose()
+    script = f"from storage.database import *; e = connect({url!r}); ping(e); e.dispose()"
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    assert Path(f"{sqlite_store.database.url.database}-wal").exists()
+    with sqlite_store.database.begin() as connection:
+        connection.execute(text("UPDATE runs SET note = ''"))

@@ -20,6 +20,8 @@ from lwdash.recipe import parse_recipe
 from lwdash.techniques import TECHNIQUES, channels, float32, low_rank
 from lwdash.tflite.reader import read_tflite
 
+pytestmark = pytest.mark.tensorflow
+
 Network = tuple[tuple[int, ...], Callable[[Any, Any], Any]]
 
 
@@ -216,9 +218,9 @@ def test_layers_that_cannot_shrink_are_listed_with_the_reason() -> None:
     assert reasons.keys() == {layer.name for layer in model_of("stubborn").layers if layer.weights} - {"free"}
     for layer, said in {
         "into_lstm": "'lstm' (LSTM) needs all its input channels",
-        "lstm": "how LSTM uses its channels is not known",
+        "lstm": "LSTM uses its channels in an unknown way",
         "into_norm": "'layer_norm' (LayerNormalization) needs all",
-        "layer_norm": "how LayerNormalization uses its channels is not known",
+        "layer_norm": "LayerNormalization uses its channels in an unknown way",
         "tied": "tied to the output of 'layer_norm'",
         "into_permute": "'permute' (Permute) needs all its input channels",
         "compared": "its activation softmax compares all its channels",
@@ -233,7 +235,7 @@ def test_a_layer_left_alone_keeps_its_channels_and_those_tied_to_it() -> None:
     treated = channels.apply(model_of("residual"), params, training_for("residual"))
     assert treated.facts["channels"] == {"inner": [12, 6]}
     left = {s.layer: s.reason for s in treated.skipped}
-    assert left["stem"] == left["back"] == "left alone by the recipe"
+    assert left["stem"] == left["back"] == "skipped by the recipe"
 
 
 def test_a_nested_model_can_be_left_alone_by_its_name() -> None:
@@ -241,7 +243,7 @@ def test_a_nested_model_can_be_left_alone_by_its_name() -> None:
     graph = channels.graph_of(flatten_model(model_of("nested")), ("backbone",))
     for layer in ("backbone/conv", "twice"):
         reasons = {graph.reason(int(root)) for root in graph.roots(graph.layers[layer].outputs)}
-        assert reasons == {"left alone by the recipe"}
+        assert reasons == {"skipped by the recipe"}
 
 
 def test_a_wrong_cut_does_not_pass(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,12 +255,12 @@ def test_a_wrong_cut_does_not_pass(monkeypatch: pytest.MonkeyPatch) -> None:
         return changed, [w[::-1] if known.layer.name == "norm" else w for w in weights]
 
     monkeypatch.setattr(channels, "narrow", mixed_up)
-    with pytest.raises(InternalFault, match="removing channels changed what the model computes"):
+    with pytest.raises(InternalFault, match="removing channels changed the model's outputs"):
         channels.apply(model_of("curves"), channels.Params(**QUICK), training_for("curves"))
 
 
 def test_a_model_with_nothing_to_cut_is_refused() -> None:
-    with pytest.raises(RecipeError, match=r"no layer to treat.*conv: left alone"):
+    with pytest.raises(RecipeError, match=r"no layer to treat.*conv: skipped"):
         channels.apply(model_of("curves"), channels.Params(skip=("*",), **QUICK), training_for("curves"))
 
 
@@ -375,7 +377,7 @@ def test_the_model_passed_in_is_unchanged_and_the_same_seed_gives_the_same_bytes
     assert exported(name, again.model) == first
     assert all((a == b).all() for a, b in zip(weights, model_of(name).get_weights(), strict=True))
     params = TECHNIQUES[technique].Params(**QUICK, skip=("nowhere",))
-    with pytest.raises(RecipeError, match=r"skip: no layer is called 'nowhere'"):
+    with pytest.raises(RecipeError, match=r"skip: no layer is named 'nowhere'"):
         TECHNIQUES[technique].apply(model_of(name), params, training_for(name))
 
 
@@ -452,7 +454,7 @@ def test_a_narrower_model_is_kept_and_then_pruned_and_quantized(library: str, tm
     second = bench.compress(parse_recipe(recipe), lambda doing, share: None)
     cached = {stage.name.partition("(")[0]: stage.cached for stage in second.stages}
     assert cached == {"float32": True, "channels": True, "prune": False,
-                      "float32 after channels + prune": False, "answers of prune": False, "int8": False}  # fmt: skip
+                      "float32 after channels + prune": False, "outputs of prune": False, "int8": False}  # fmt: skip
     assert max(len(first.tflite), len(second.tflite)) < len(second.baseline) / 2
     facts = read_tflite(second.tflite)
     kernels = [

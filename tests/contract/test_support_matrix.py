@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import support_matrix
-from support_matrix import MARKS, RECIPES, all_models, kept_results, table, try_apart
-from zoo_models import LARGE
+from support import support_matrix
+from support.support_matrix import MARKS, RECIPES, all_models, kept_results, table, try_apart
+from support.zoo_models import LARGE
+
+pytestmark = pytest.mark.tensorflow
 
 README = Path(__file__).parents[2] / "README.md"
 CHOSEN = (
@@ -79,7 +81,9 @@ def test_the_readme_has_the_table_of_what_was_found() -> None:
     _, _, rest = README.read_text().partition(f"{MARKS[0]}\n")
     shown, mark, _ = rest.partition(f"\n{MARKS[1]}")
     assert mark, f"{README.name} has no section between {' and '.join(MARKS)}"
-    assert shown == table(kept_results()), "run: python tests/support_matrix.py --write README.md"
+    assert shown == table(kept_results()), (
+        "run: PYTHONPATH=tests python -m support.support_matrix --write README.md"
+    )
 
 
 def test_writing_the_table_changes_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,26 +2,31 @@
 
 import dataclasses
 import functools
+import gzip
 import hashlib
+import lzma
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+from support.zeroed import with_zeros
 
 from lwdash.contract import Packed, Training, Treated
 from lwdash.errors import RecipeError
 from lwdash.measure.runner import Runner
+from lwdash.packing.coded_file import decode
 from lwdash.parameters import Choice, Flag, Integer, Names, Number, Overrides, described
 from lwdash.quantize.read_back import computed
 from lwdash.recipe import STAGES, Step, make_recipe, parse_recipe
-from lwdash.techniques import TECHNIQUES, float32
+from lwdash.techniques import TECHNIQUES, coded, float32, lut, sparse
 from lwdash.tflite.reader import TfliteFacts, read_tflite
 
 SETTINGS = {
     "prune": {"sparsity": 0.6, "epochs": 2, "batch_size": 16},
     "cluster": {"clusters": 5, "epochs": 2, "batch_size": 16},
+    "lowbit": {"bits": 2, "epochs": 2, "batch_size": 16},
     "qat": {"epochs": 2, "batch_size": 16},
     "channels": {"ratio": 0.5, "epochs": 2, "batch_size": 16},
     "low_rank": {"energy": 0.4, "epochs": 2, "batch_size": 16},
@@ -175,8 +180,12 @@ def test_every_parameter_is_described(name: str) -> None:
 
 @pytest.mark.parametrize("name", TECHNIQUES)
 def test_the_defaults_construct_and_survive_text(name: str) -> None:
-    step = Step(name, TECHNIQUES[name].Params())
-    assert parse_recipe(str(make_recipe(step))).steps == (step,)
+    needed = getattr(TECHNIQUES[name], "STORES", ())[:1]
+    steps = (
+        *(Step(text, TECHNIQUES[text].Params()) for text in needed),
+        Step(name, TECHNIQUES[name].Params()),
+    )
+    assert parse_recipe(str(make_recipe(*steps))).steps == steps
 
 
 def inside_values(what: Any) -> list[Any]:
@@ -244,6 +253,7 @@ def test_a_value_outside_the_bounds_is_refused_by_name(name: str, key: str) -> N
 # Techniques on Keras models.
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("name", by_stage("keras"))
 def test_the_model_passed_in_is_unchanged(name: str, kind: str) -> None:
@@ -257,32 +267,38 @@ def test_the_model_passed_in_is_unchanged(name: str, kind: str) -> None:
     assert [layer.name for layer in treated.layers] == [layer.name for layer in model_of(kind).layers]
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("name", by_stage("keras"))
 def test_the_same_seed_gives_the_same_bytes(name: str) -> None:
     again = TECHNIQUES[name].apply(model_of("curves"), params_of(name), training_for("curves"))
     assert exported("curves", again.model) == treated_file(name, "curves")
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("name", by_stage("keras"))
 def test_another_seed_gives_other_weights(name: str) -> None:
     other = TECHNIQUES[name].apply(model_of("table"), params_of(name), training_for("table", seed=4))
     assert fingerprint(other.model) != fingerprint(treated_with(name, "table").model)
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("name", by_stage("keras"))
 def test_without_labels_the_original_is_the_teacher(name: str) -> None:
     treated = TECHNIQUES[name].apply(model_of("table"), params_of(name), training_for("table", labels=False))
     assert treated.facts["learnt_from"] == "the original model's outputs"
-    assert treated_with(name, "table").facts["learnt_from"] == "labels"
+    params = params_of(name, teacher=0.0, epochs=1)
+    labelled = TECHNIQUES[name].apply(model_of("table"), params, training_for("table"))
+    assert labelled.facts["learnt_from"] == "labels"
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("name", [name for name in by_stage("keras") if name not in (*RESTRUCTURING, "qat")])
 def test_every_layer_with_weights_is_treated_or_skipped_with_a_reason(name: str, kind: str) -> None:
     treated = treated_with(name, kind)
     reported = treated.facts["sparsity" if name == "prune" else "distinct_values"]
     done = {path.rpartition("/")[0] for path in reported}
-    skipped = {s.layer: s.reason for s in treated.skipped}
+    skipped = {s.layer.partition("/")[0]: s.reason for s in treated.skipped}
     with_weights = {layer.name for layer in model_of(kind).layers if layer.weights}
     assert done | set(skipped) == with_weights
     assert all(reason.strip() for reason in skipped.values())
@@ -290,6 +306,7 @@ def test_every_layer_with_weights_is_treated_or_skipped_with_a_reason(name: str,
         assert layer in skipped  # wholly, or the depthwise kernel of it
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("name", [name for name in by_stage("keras") if name != "channels"])
 def test_a_layer_can_be_left_alone(name: str) -> None:
     params = params_of(name, skip=("hid*",), epochs=1)
@@ -300,6 +317,19 @@ def test_a_layer_can_be_left_alone(name: str) -> None:
     assert len(np.unique(kernel)) > 100
 
 
+@pytest.mark.tensorflow
+def test_only_the_named_layers_are_pruned() -> None:
+    training = training_for("table")
+    treated = TECHNIQUES["prune"].apply(
+        model_of("table"), params_of("prune", only=("hid*",), epochs=1), training
+    )
+    assert list(treated.facts["sparsity"]) == ["hidden/kernel"]
+    assert ("answer", "skipped by the recipe") in [(s.layer, s.reason) for s in treated.skipped]
+    with pytest.raises(RecipeError, match="only: no layer is named 'nowhere'"):
+        TECHNIQUES["prune"].apply(model_of("table"), params_of("prune", only=("nowhere",)), training)
+
+
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("name", by_stage("keras"))
 @pytest.mark.parametrize(
     ("skip", "said"), [(("nowhere",), "nowhere.*hidden, answer"), (("*",), "no layer to treat")]
@@ -309,6 +339,7 @@ def test_what_cannot_be_chosen_is_said(name: str, skip: tuple[str, ...], said: s
         TECHNIQUES[name].apply(model_of("table"), params_of(name, skip=skip), training_for("table"))
 
 
+@pytest.mark.tensorflow
 def test_a_few_rows_are_enough_for_a_pruning() -> None:
     """TFMOT's own default schedule leaves sparsity 0 in fewer than 100 steps, and says nothing."""
     training = training_for("table")
@@ -320,6 +351,7 @@ def test_a_few_rows_are_enough_for_a_pruning() -> None:
         assert min(treated.facts["sparsity"].values()) >= 0.88
 
 
+@pytest.mark.tensorflow
 def test_zeros_survive_clustering() -> None:
     pruned = treated_with("prune", "table").model
     treated = TECHNIQUES["cluster"].apply(pruned, params_of("cluster"), training_for("table"))
@@ -332,6 +364,7 @@ def test_zeros_survive_clustering() -> None:
 # Techniques on .tflite files.
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("name", by_stage("tflite"))
 def test_the_packed_file_runs_and_answers_alike(name: str, kind: str) -> None:
@@ -342,6 +375,7 @@ def test_the_packed_file_runs_and_answers_alike(name: str, kind: str) -> None:
     assert np.abs(got - expected).max() < 0.1
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("name", by_stage("tflite"))
 def test_the_same_file_gives_the_same_bytes(name: str) -> None:
     source = bytes(float_file("curves"))
@@ -350,6 +384,7 @@ def test_the_same_file_gives_the_same_bytes(name: str) -> None:
     assert hashlib.sha256(source).hexdigest() == before
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("name", by_stage("tflite"))
 def test_ports_keep_their_names_and_shapes(name: str, kind: str) -> None:
@@ -379,6 +414,21 @@ def cluster_is_real(kind: str) -> None:
     counts = [len(np.unique(values)) for type_, values in weights(facts) if "DEPTHWISE" not in type_]
     assert counts
     assert max(counts) <= SETTINGS["cluster"]["clusters"]
+
+
+def lowbit_is_real(kind: str) -> None:
+    """Three values in each channel of the float file, and three integers in each kernel of the int8 file."""
+    data = treated_file("lowbit", kind)
+    kernels = [values for type_, values in weights(read_tflite(data)) if "DEPTHWISE" not in type_]
+    assert kernels
+    assert max(len(np.unique(channel)) for values in kernels for channel in values) <= 3
+    integers = read_tflite(packed_with("int8", data, kind).data)
+    treated = [
+        values for type_, values in weights(integers) if "DEPTHWISE" not in type_ and values[0].size > 4
+    ]
+    assert treated
+    for values in treated:
+        assert set(np.unique(values)) <= {-127, 0, 127}
 
 
 def channels_is_real(kind: str) -> None:
@@ -474,6 +524,20 @@ def mixed_is_real(kind: str) -> None:
     assert set(found.values()) == {"int8"}
 
 
+def auto_is_real(kind: str) -> None:
+    """The file is that of the recipe that it names, and keeps the limit on changed rows."""
+    packed = packed_with("auto", float_file(kind), kind, max_drop=20.0)
+    found = packed.facts["auto"]
+    step = parse_recipe(found["recipe"]).steps[-1]
+    again = TECHNIQUES["mixed"].apply(float_file(kind), step.params, {"input": rows_of(kind)})
+    assert again.data == packed.data
+    assert len(packed.data) <= len(float_file(kind))
+    own = next(a for a in found["attempts"] if a["recipe"] == found["recipe"])
+    assert own["size_bytes"] == len(packed.data)
+    assert own["changed"] <= 0.2
+    assert own["size_bytes"] == min(a["size_bytes"] for a in found["attempts"] if a["changed"] <= 0.2)
+
+
 def qat_is_real(kind: str) -> None:
     """The claim on accuracy takes trained models; here, that the weights lie on the integers of the file."""
     facts = read_tflite(treated_file("qat", kind))
@@ -485,13 +549,53 @@ def qat_is_real(kind: str) -> None:
             np.testing.assert_allclose(real / abs(real).max(1, keepdims=True) * 127, whole, atol=1e-2)
 
 
+def sparse_is_real(kind: str) -> None:
+    """Zeros are left out of the file, and the kernels read back as they were."""
+    dense = with_zeros(float_file(kind), 0.9)
+    stored = sparse.apply(dense, params_of("sparse"), lambda data: None)
+    facts = read_tflite(stored.data)
+    for (_, before), (_, after) in zip(weights(read_tflite(dense)), weights(facts), strict=True):
+        np.testing.assert_array_equal(before, after)
+    tensors = [tensor for tensor in facts.subgraphs[0].tensors if tensor.is_stored_sparse]
+    assert len(tensors) == stored.facts["sparse_tensors"]
+    assert (len(tensors) > 0) == (len(stored.data) < len(dense)) == (kind == "pictures")
+
+
+def lut_is_real(kind: str) -> None:
+    """A kernel of few values becomes indices and a table; a small one, or one of many values, stays."""
+    integers = packed_with("int8", treated_file("cluster", kind), kind, per_channel=False).data
+    stored = lut.apply(integers, params_of("lut"), lambda data: None)
+    before, after = read_tflite(integers), read_tflite(stored.data)
+    unpacked = [operator for operator in after.operators if operator.type == "TFLM_DECODE"]
+    assert len(unpacked) == stored.facts["table_tensors"]
+    assert [o.type for o in after.operators if o not in unpacked] == [o.type for o in before.operators]
+    assert stored.facts["saved_bytes"] == len(integers) - len(stored.data)
+    large = [values for _, values in weights(before) if values.size > 600 and len(np.unique(values)) <= 16]
+    assert len(unpacked) >= len(large)
+
+
+def coded_is_real(kind: str) -> None:
+    """The coded file is the smallest, and gives the file back."""
+    integers = packed_with("int8", treated_file("cluster", kind), kind).data
+    stored = coded.apply(integers, params_of("coded"), lambda data: None)
+    assert decode(stored.data) == integers
+    assert len(stored.data) < min(len(gzip.compress(integers, 9)), len(lzma.compress(integers, preset=9)))
+    parts = stored.facts["coded_weights_bytes"] + stored.facts["coded_structure_bytes"]
+    assert abs(parts - len(stored.data)) <= 1
+
+
 CLAIMS: Mapping[str, Callable[[str], None]] = {
     "qat": qat_is_real,
+    "sparse": sparse_is_real,
+    "lut": lut_is_real,
+    "coded": coded_is_real,
     "weight_only": weight_only_is_real,
     "int16x8": int16x8_is_real,
     "mixed": mixed_is_real,
+    "auto": auto_is_real,
     "prune": prune_is_real,
     "cluster": cluster_is_real,
+    "lowbit": lowbit_is_real,
     "channels": channels_is_real,
     "low_rank": low_rank_is_real,
     "float32": float32_is_real,
@@ -501,6 +605,7 @@ CLAIMS: Mapping[str, Callable[[str], None]] = {
 }
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("name", TECHNIQUES)
 def test_the_claimed_effect_is_real_in_the_file(name: str, kind: str) -> None:
@@ -508,10 +613,12 @@ def test_the_claimed_effect_is_real_in_the_file(name: str, kind: str) -> None:
     CLAIMS[name](kind)
 
 
+@pytest.mark.tensorflow
 def test_the_calibration_rows_are_limited_as_asked() -> None:
     assert packed_with("int8", float_file("table"), "table", rows=7).facts["calibration_rows"] == 7
 
 
+@pytest.mark.tensorflow
 def test_what_float16_cannot_hold_stays_float32_and_is_reported() -> None:
     """65,504 is its largest number."""
     import tf_keras
@@ -528,6 +635,7 @@ def test_what_float16_cannot_hold_stays_float32_and_is_reported() -> None:
     assert "65,504" in packed.skipped[0].reason
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("weight", [0.0, 1e-12, 1e-6], ids=["empty", "almost-empty", "small"])
 def test_the_bias_of_a_channel_without_weights_survives_int8(weight: float) -> None:
     """Its weight scale is next to nothing, so that the bias in units of it does not fit into 32 bits."""

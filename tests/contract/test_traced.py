@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import support_matrix
-from zoo import Zoo, random_inputs, zoo  # noqa: F401
-from zoo_models import SMALL
+from support import support_matrix
+from support.zoo import Zoo, random_inputs, zoo  # noqa: F401
+from support.zoo_models import SMALL
 
 from lwdash.errors import ConversionFailed
 from lwdash.export import float_file, traced_function
@@ -21,6 +21,8 @@ from lwdash.measure.runner import Runner
 from lwdash.recipe import parse_recipe
 from lwdash.techniques import float32
 from lwdash.tflite.reader import TfliteFacts, read_tflite
+
+pytestmark = pytest.mark.tensorflow
 
 QUICK = frozenset(
     {

@@ -11,6 +11,8 @@ from lwdash.measure.runner import Runner
 from lwdash.techniques import TECHNIQUES, float32
 from lwdash.tflite.reader import read_tflite
 
+pytestmark = pytest.mark.tensorflow
+
 LARGE, SMALL = 2.0**30, 2.0**-30
 SCALES = [
     (1.0, 1.0, LARGE), (1.0, 1.0, SMALL), (LARGE, 1.0, 1.0), (SMALL, 1.0, 1.0), (1.0, LARGE, 1.0), (1.0, SMALL, 1.0),

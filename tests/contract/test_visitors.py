@@ -1,5 +1,6 @@
 """What a database bound to a visitor shows and takes, on each back end, whichever function asks."""
 
+import dataclasses
 from collections.abc import Callable
 
 import pytest
@@ -48,7 +49,7 @@ def test_each_sees_what_is_theirs_or_open(team: Store, visitor: Visitor, seen: s
     assert {n for n in numbers if experiments.get_experiment(engine, n)} == seen
     assert {n for n in numbers if run_rows.get_run(engine, n)} == seen
     assert {n for n in numbers if frames.run_row(engine, n)} == seen
-    assert set(found_experiments(engine)["id"]) == seen
+    assert {found.id for found in found_experiments(engine)} == seen
     assert frames.count_experiments(engine) == len(seen)
     assert set(frames.newest_runs(engine, None, 10)) == seen
     assert frames.newest_experiment(engine) == max(seen, default=None)
@@ -88,7 +89,7 @@ def state_of(store: Store) -> dict[int, object]:
     found: dict[int, object] = {}
     for number in range(1, 5):
         rows = [run_rows.get_run(store.database, i) for i in range(1, 9)]
-        mine = [row for row in rows if row and row["experiment_id"] == number]
+        mine = [row for row in rows if row and row.experiment_id == number]
         sought = searches.get_searches(store.database, number)
         found[number] = (experiments.get_experiment(store.database, number), mine, sought)
     return found
@@ -143,8 +144,10 @@ def test_a_known_person_keeps_preferences_and_files(team: Store) -> None:
 
 
 def test_the_same_name_of_two_people_is_two_experiments(team: Store) -> None:
-    rows = [dict(experiments.get_file(team.database, letter * 64, kind) or {}) | {"facts": {}}
-            for kind, letter in (("model", "a"), ("data", "b"))]  # fmt: skip
+    rows = [
+        dataclasses.replace(experiments.get_file(team.database, letter * 64, kind), facts={})
+        for kind, letter in (("model", "a"), ("data", "b"))
+    ]
     given = {
         "name": "mine",
         "model": rows[0],

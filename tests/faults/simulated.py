@@ -11,11 +11,12 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from lwdash.child.job_results import Analysed, CompressedFiles, Measured, Result
+from lwdash.child.jobs import Compress, Job, MeasureRun, read_job
 from lwdash.child.link import Link
+from lwdash.child.typed_messages import to_json
 
 
 def write(content: bytes) -> str:
@@ -52,33 +53,32 @@ def pretend(recipe: str, link: Link) -> bytes:
 
 def main() -> None:
     link, step = Link(), sys.argv[1]
-    while job := link.ask("next")["job"]:
-        log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    while message := link.ask("next")["job"]:
+        job = read_job(message)
+        assert job.log is not None
+        log = os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.close(log)
         print(f"{step} begins", flush=True)
-        results = made(step, job, link)
+        result = made(job, link)
         print(f"{step} done", flush=True)
-        link.ask("done", **results)
+        link.ask("done", result=to_json(result))
 
 
-def made(step: str, job: Mapping[str, Any], link: Link) -> dict[str, Any]:
-    if step == "compress":
-        made = pretend(job["recipe"], link)
-        return {
-            "tflite": write(made),
-            "baseline": write(b"baseline"),
-            "compressed": {"stages": [], "skipped": []},
-        }
-    if step == "sensitivity":
-        return {"measured": {"layers": []}}
-    if "wait(step=measure)" in job["recipe"]:
+def made(job: Job, link: Link) -> Result:
+    """The file of a pretended compression is the text of its recipe; a measurement reads it there."""
+    if isinstance(job, Compress):
+        file = pretend(job.recipe, link)
+        return CompressedFiles(write(file), write(b"baseline"), {"stages": [], "skipped": []})
+    if not isinstance(job, MeasureRun):
+        return Analysed({"layers": []})
+    file = Path(job.tflite).read_bytes()
+    if b"wait(step=measure)" in file:
         while True:
             link.progress("waiting in measure", 0.5)
             time.sleep(0.2)
-    size = Path(job["tflite"]).stat().st_size
-    return {"figures": {"size_bytes": size, "accuracy": 0.9}, "measured": {"layers": []}}
+    return Measured({"size_bytes": len(file), "accuracy": 0.9}, {"layers": []})
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import poll
-from engine_site import Site
+from support.engine_site import Site
 
 from lwdash.engine.scheduler import batch_key, batches, members_of
 from lwdash.engine.scratch import sweep, working_folder
@@ -26,10 +26,10 @@ def test_runs_go_through_to_a_measured_file(site: Site) -> None:
     assert site.wait_until_ended(ids) == ["succeeded", "succeeded"]
     for run in ids:
         row, detail = site.row(run), run_rows.get_detail(site.store.database, run)
-        Runner(site.store.artifacts.read(row["tflite_sha256"]))
-        assert row["accuracy"] > 0.9
-        assert row["attempt"] == 1
-        assert detail["measured"]["layers"]
+        Runner(site.store.artifacts.read(row.tflite_sha256))
+        assert row.accuracy > 0.9
+        assert row.attempt == 1
+        assert detail.measured["layers"]
         assert (site.settings.logs / f"run-{run}.log").exists()
     poll("idle", site.is_clean, 5)
 
@@ -37,7 +37,7 @@ def test_runs_go_through_to_a_measured_file(site: Site) -> None:
 def test_a_running_child_is_cancelled_within_two_seconds(site: Site) -> None:
     site.start()
     long, waiting = site.submit(LONG, LONG.replace("0.5", "0.6"))
-    site.wait(long, lambda row: row["state"] == "running" and "epoch" in (row["doing"] or ""))
+    site.wait(long, lambda row: row.state == "running" and "epoch" in (row.doing or ""))
     asked = time.monotonic()
     assert runs.cancel(site.store.database, long)
     assert runs.cancel(site.store.database, waiting)
@@ -49,14 +49,14 @@ def test_a_running_child_is_cancelled_within_two_seconds(site: Site) -> None:
 def test_a_killed_child_fails_its_run_and_no_other(site: Site) -> None:
     site.start()
     first, *rest = ids = site.submit("float16", "dynamic", "int8(io=float32)")
-    site.wait(first, lambda row: row["state"] == "running")
+    site.wait(first, lambda row: row.state == "running")
     (child,) = site.children
     child.kill()
     assert site.wait_until_ended(ids) == ["failed", "succeeded", "succeeded"]
-    error = site.row(first)["error"]
+    error = site.row(first).error
     assert "SIGKILL" in error
     assert "the other runs go on" in error
-    assert site.row(first)["attempt"] == 1
+    assert site.row(first).attempt == 1
     assert runs.retry(site.store.database, first)
     assert site.wait_until_ended([first, *rest]) == ["succeeded"] * 3
 
@@ -65,7 +65,7 @@ def test_a_run_that_cannot_be_done_does_not_hurt_the_others(site: Site) -> None:
     site.start()
     ids = site.submit("prune(sparsity=0.5, skip=[nowhere])", "float16")
     assert site.wait_until_ended(ids) == ["failed", "succeeded"]
-    assert "nowhere" in site.row(ids[0])["error"]
+    assert "nowhere" in site.row(ids[0]).error
 
 
 def test_a_model_deleted_behind_our_back_is_said(site: Site) -> None:
@@ -73,19 +73,19 @@ def test_a_model_deleted_behind_our_back_is_said(site: Site) -> None:
     site.start()
     (run,) = site.submit("float16")
     assert site.wait_until_ended([run]) == ["failed"]
-    assert "no longer in the artifact store" in site.row(run)["error"]
-    assert "upload the file again" in site.row(run)["error"]
+    assert "no longer in the artifact store" in site.row(run).error
+    assert "upload the file again" in site.row(run).error
 
 
 def test_a_cached_stage_deleted_behind_our_back_is_made_again(site: Site) -> None:
     site.start()
     (run,) = site.submit("float16")
-    assert site.wait_until_ended([run]) == ["succeeded"], site.row(run)["error"]
-    sha256 = site.row(run)["tflite_sha256"]
+    assert site.wait_until_ended([run]) == ["succeeded"], site.row(run).error
+    sha256 = site.row(run).tflite_sha256
     site.store.artifacts.local_path(sha256).unlink()
     (again,) = site.submit("float16")
     assert site.wait_until_ended([again]) == ["succeeded"]
-    assert site.store.artifacts.has(site.row(again)["tflite_sha256"])
+    assert site.store.artifacts.has(site.row(again).tflite_sha256)
 
 
 def test_one_home_has_one_engine_at_work(drill: Site) -> None:

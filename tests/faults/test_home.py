@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser.served import free_port
 from conftest import ROOT, Called, Finished, call_lwdash
-from small_disk import on_small_disk
 from sqlalchemy.exc import OperationalError
+from support.served import free_port
+from support.small_disk import on_small_disk
 
 from lwdash.engine.home import DiskFull, HomeUnusable, check_room, explain_storage, open_home
 from lwdash.errors import EngineUnavailable, UserMistake
@@ -57,8 +57,8 @@ def test_a_run_on_a_full_disk_says_where_and_how_much_is_needed(tmp_path: Path, 
     assert is_one_sentence(called), called.err
     error = json.loads(called.out)["error"]
     assert error.startswith("the disk is full: ")
-    assert f" MB are free in {home} (LWDASH_HOME) and at least 1" in error
-    assert "MB are needed; make room" in error
+    assert f" MB are free in {home} (LWDASH_HOME), but at least 1" in error
+    assert "MB are needed. Free space" in error
 
 
 def test_a_server_on_a_full_disk_does_not_start_and_says_why(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_server_on_a_full_disk_does_not_start_and_says_why(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize(
-    ("where", "words"), [("home", "is on a read-only file system"), ("new", "LWDASH_HOME cannot be made")]
+    ("where", "words"), [("home", "is on a read-only file system"), ("new", "LWDASH_HOME cannot be created")]
 )
 def test_a_read_only_home_is_said(tmp_path: Path, command: str, where: str, words: str) -> None:
     home = tmp_path / "disk" / where
@@ -89,7 +89,7 @@ def test_a_home_that_is_a_file_is_said(tmp_path: Path, below: str) -> None:
     called = call_lwdash(file / below, "runs")
     assert called.code == 2
     assert is_one_sentence(called), called.err
-    assert f"LWDASH_HOME must be a folder, but {file} is a file; name another place" in called.err
+    assert f"LWDASH_HOME must be a folder, but {file} is a file. Choose another place" in called.err
 
 
 def as_nobody(action: Callable[[], Any]) -> str:
@@ -129,7 +129,8 @@ def test_a_home_that_may_not_be_read_or_written_is_said(tmp_path: Path, mode: in
         os.chown(home, 65534, 65534)
     words = as_nobody(lambda: open_home(load_settings(home)))
     home.chmod(0o700)
-    assert f"LWDASH_HOME cannot be used: {home} cannot be read and written by the account" in words
+    assert words.startswith("LWDASH_HOME cannot be used: the account ")
+    assert f" cannot read and write {home}. " in words
 
 
 def test_a_home_below_a_folder_that_may_not_be_entered_is_said(tmp_path: Path) -> None:
@@ -198,7 +199,7 @@ def test_which_errors_are_the_disks(tmp_path: Path, error: Exception, words: str
 def test_room_is_asked_for_by_the_size_of_the_files(tmp_path: Path) -> None:
     settings = load_settings(tmp_path)
     check_room(settings)
-    with pytest.raises(DiskFull, match=r"and at least 2,000,000,016 MB are needed"):
+    with pytest.raises(DiskFull, match=r"but at least 2,000,000,016 MB are needed"):
         check_room(settings, 10**15)
     with pytest.raises(HomeUnusable, match="must be a folder"):
         open_home(load_settings("/dev/null"))

@@ -11,19 +11,19 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 from conftest import ROOT, poll
-from engine_site import SIMULATED, Site
 from sqlalchemy import event, text
+from support.engine_site import SIMULATED, Site
 
 from lwdash.engine import scheduler
 from lwdash.engine.room import place_for
 from storage import runs, searches
 from storage.analyses import SENSITIVITY, add_analysis
 from storage.artifacts import Artifacts
+from storage.records import StoredSearch
 from storage.store import Store
 
 ONCE = ["compress begins", "compress done", "measure begins", "measure done"]
@@ -31,7 +31,7 @@ ONCE = ["compress begins", "compress done", "measure begins", "measure done"]
 
 def is_green_and_whole(site: Site, run_id: int) -> bool:
     row = site.row(run_id)
-    return row["state"] == "succeeded" and site.store.artifacts.has(row["tflite_sha256"])
+    return row.state == "succeeded" and site.store.artifacts.has(row.tflite_sha256)
 
 
 def test_a_batch_is_done_once_each(drill: Site) -> None:
@@ -46,7 +46,7 @@ def test_a_baseline_is_measured_while_its_batch_goes_on(drill: Site) -> None:
     drill.start()
     entries = [("work", True, False), ("work(seconds=4)", False, False), ("work", False, False)]
     first, slow, last = runs.add_runs(drill.store.database, drill.experiment, entries, "submission")
-    drill.wait(first, lambda row: row["state"] == "succeeded")
+    drill.wait(first, lambda row: row.state == "succeeded")
     assert drill.states([slow, last]) == ["running", "queued"]
     assert drill.wait_until_ended([slow, last]) == ["succeeded"] * 2
     assert [drill.did(run) for run in (first, slow, last)] == [ONCE] * 3
@@ -56,42 +56,42 @@ def test_native_code_that_aborts_is_said(drill: Site) -> None:
     drill.start()
     bad, good = drill.queue("abort", "work")
     assert drill.wait_until_ended([bad, good]) == ["failed", "succeeded"]
-    assert "SIGABRT, in native code" in drill.row(bad)["error"]
+    assert "SIGABRT, probably in native code" in drill.row(bad).error
 
 
 def test_memory_that_grows_is_stopped_at_the_limit(drill: Site) -> None:
     drill.start(job_memory=200)
     bad, good = drill.queue("eat", "work")
     assert drill.wait_until_ended([bad, good]) == ["failed", "succeeded"]
-    assert "and 200 MB are allowed (LWDASH_JOB_MEMORY)" in drill.row(bad)["error"]
+    assert "and 200 MB are allowed (LWDASH_JOB_MEMORY)" in drill.row(bad).error
 
 
 def test_a_step_that_takes_too_long_ends_in_words(drill: Site) -> None:
     drill.start(job_seconds=1)
     bad, good = drill.queue("work(seconds=30)", "work")
     assert drill.wait_until_ended([bad, good]) == ["failed", "succeeded"]
-    assert "longer than 1 s (LWDASH_JOB_SECONDS)" in drill.row(bad)["error"]
+    assert "longer than 1 s (LWDASH_JOB_SECONDS)" in drill.row(bad).error
 
 
 def test_a_server_that_stops_gives_its_runs_back(drill: Site) -> None:
     first = drill.start()
     ids = drill.queue("work(seconds=2)", "work(seconds=2)", "work")
     for run in ids[:2]:
-        drill.wait(run, lambda row: row["doing"] == "working")
+        drill.wait(run, lambda row: row.doing == "working")
     first.stop()
     assert drill.states(ids) == ["queued"] * 3
     poll("no child of the stopped engine", drill.is_clean, 5)
     drill.start()
     assert drill.wait_until_ended(ids) == ["succeeded"] * 3
-    assert [drill.row(run)["attempt"] for run in ids] == [2, 2, 1]
-    assert [drill.row(run)["vanished"] for run in ids] == [0, 0, 0]
+    assert [drill.row(run).attempt for run in ids] == [2, 2, 1]
+    assert [drill.row(run).vanished for run in ids] == [0, 0, 0]
     assert [drill.did(run).count("measure done") for run in ids] == [1, 1, 1]
 
 
 def test_a_child_that_ignores_sigterm_is_killed(drill: Site) -> None:
     drill.start()
     (run,) = drill.queue("deaf")
-    drill.wait(run, lambda row: row["doing"] == "deaf")
+    drill.wait(run, lambda row: row.doing == "deaf")
     runs.cancel(drill.store.database, run)
     assert drill.wait_until_ended([run], 8) == ["cancelled"]
     assert "compress done" not in drill.did(run)
@@ -105,19 +105,19 @@ def test_a_search_goes_on_after_a_restart(drill: Site) -> None:
         drill.store.database, drill.experiment, goal="size_bytes", budget=14, settings=settings
     )
 
-    def row() -> dict[str, Any]:
-        return dict(searches.get_search(drill.store.database, search) or {})
+    def row() -> StoredSearch:
+        return searches.get_search(drill.store.database, search)
 
     first = drill.start()
-    poll("some of its runs", lambda: row()["asked"] > 4, 60)
+    poll("some of its runs", lambda: row().asked > 4, 60)
     first.stop()
-    assert row()["state"] == "running"
+    assert row().state == "running"
     drill.start()
-    poll("its end", lambda: row()["state"] != "running", 90)
-    assert (row()["state"], row()["words"]) == ("ended", "all 14 runs were made")
+    poll("its end", lambda: row().state != "running", 90)
+    assert (row().state, row().words) == ("ended", "all 14 runs were made")
     ids = searches.search_runs(drill.store.database, row())
     assert drill.states(ids) == ["succeeded"] * 14
-    assert len({drill.row(run)["recipe"] for run in ids}) == 14
+    assert len({drill.row(run).recipe for run in ids}) == 14
     assert [drill.did(run).count("measure done") for run in ids] == [1] * 14
 
 
@@ -130,7 +130,7 @@ def test_a_machine_that_dies_loses_nothing(drill: Site, fault: str) -> None:
     server = subprocess.Popen([sys.executable, "-c", program, str(drill.settings.home)], env=environment)
     try:
         for run in ids[:2]:
-            drill.wait(run, lambda row: row["state"] == "running" and row["doing"] == "working")
+            drill.wait(run, lambda row: row.state == "running" and row.doing == "working")
         children = drill.children
     finally:
         server.kill()
@@ -145,7 +145,7 @@ def test_a_machine_that_dies_loses_nothing(drill: Site, fault: str) -> None:
     assert drill.wait_until_ended(ids) == ["succeeded"] * 6
     assert all(is_green_and_whole(drill, run) for run in ids)
     assert [drill.did(run).count("measure done") for run in ids] == [1] * 6
-    assert [drill.row(run)["attempt"] for run in ids] == [2, 2, 1, 1, 1, 1]
+    assert [drill.row(run).attempt for run in ids] == [2, 2, 1, 1, 1, 1]
 
 
 SERVER = """
@@ -163,18 +163,18 @@ def test_training_makes_way_for_measuring(drill: Site) -> None:
     """A quick result does not wait for a long training, and is measured while that stands still."""
     drill.start(job_seconds=5)
     (long,) = drill.queue("work(seconds=4)")
-    drill.wait(long, lambda row: row["doing"] == "working")
+    drill.wait(long, lambda row: row.doing == "working")
     (training,) = drill.children
     (quick,) = drill.queue("work")
     drill.wait_until_ended([quick])
-    assert (drill.row(quick)["state"], drill.row(long)["state"]) == ("succeeded", "running")
-    drill.wait(long, lambda row: row["doing"] == "working", seconds=2)
+    assert (drill.row(quick).state, drill.row(long).state) == ("succeeded", "running")
+    drill.wait(long, lambda row: row.doing == "working", seconds=2)
     with place_for(alone=True, gives_up=lambda: False):
         assert training.status() == psutil.STATUS_STOPPED
-        drill.wait(long, lambda row: row["doing"] == "paused: another run is measured")
+        drill.wait(long, lambda row: row.doing == "paused: another run is measured")
         time.sleep(2)  # the pause itself: with it the training takes longer than a step may
     poll("it goes on", lambda: training.status() != psutil.STATUS_STOPPED, 5)
-    assert drill.wait_until_ended([long]) == ["succeeded"], drill.row(long)["error"]
+    assert drill.wait_until_ended([long]) == ["succeeded"], drill.row(long).error
 
 
 def test_a_paused_child_does_not_outlive_its_server(drill: Site) -> None:
@@ -186,7 +186,7 @@ def test_a_paused_child_does_not_outlive_its_server(drill: Site) -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT), "LWDASH_SLOTS": "2"},
     )
     try:
-        drill.wait(run, lambda row: row["doing"] == "working")
+        drill.wait(run, lambda row: row.doing == "working")
         (process,) = drill.children
         process.send_signal(signal.SIGSTOP)
         poll("it stands still", lambda: process.status() == psutil.STATUS_STOPPED, 5)
@@ -208,14 +208,14 @@ def test_a_database_that_is_locked_past_its_time_limit_costs_no_run(drill: Site)
     engine.dispose()
     drill.start()
     ids = drill.queue("work(seconds=1)", "work(seconds=1)", "work")
-    drill.wait(ids[1], lambda row: row["doing"] == "working")
+    drill.wait(ids[1], lambda row: row.doing == "working")
     with engine.connect() as connection:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         time.sleep(3)  # the fault itself, not a wait for something
         connection.rollback()
     assert drill.wait_until_ended(ids) == ["succeeded"] * 3
     assert all(drill.did(run) == ONCE for run in ids)
-    assert [drill.row(run)["vanished"] for run in ids] == [0, 0, 0]
+    assert [drill.row(run).vanished for run in ids] == [0, 0, 0]
 
 
 @pytest.fixture
@@ -242,7 +242,7 @@ def test_a_disk_that_is_full_is_said_and_nothing_turns_green(drill: Site, small_
     drill.start(artifacts=str(small_disk / "artifacts"))
     large, small = drill.queue("write(kb=2000)", "work")
     assert drill.wait_until_ended([large, small]) == ["failed", "succeeded"]
-    assert "No space left on device; free some space" in drill.row(large)["error"]
+    assert "No space left on device. Free some space" in drill.row(large).error
     assert is_green_and_whole(drill, small)
     assert list(small_disk.rglob("*.part")) == []
 
@@ -260,7 +260,7 @@ def test_a_file_that_vanishes_before_it_is_measured_is_said(drill: Site) -> None
         drill.store.artifacts.local_path(sha256).unlink()
         drill.start()
     assert drill.wait_until_ended([run]) == ["failed"]
-    assert "no longer in the artifact store; start the run again" in drill.row(run)["error"]
+    assert "no longer in the artifact store; start the run again" in drill.row(run).error
     assert runs.retry(drill.store.database, run)
     assert drill.wait_until_ended([run]) == ["succeeded"]
     assert is_green_and_whole(drill, run)
@@ -273,11 +273,11 @@ def test_a_clock_that_jumps_costs_no_run(drill: Site, monkeypatch: pytest.Monkey
     drill.start()
     ids = drill.queue("work(seconds=2)", "work(seconds=2)")
     for run in ids:
-        drill.wait(run, lambda row: row["doing"] == "working")
+        drill.wait(run, lambda row: row.doing == "working")
     with drill.store.database.begin() as connection:
         connection.execute(text(f"UPDATE runs SET heartbeat_at = heartbeat_at - {seconds}"))
     assert drill.wait_until_ended(ids) == ["succeeded", "succeeded"]
-    assert [drill.row(run)["attempt"] for run in ids] == [1, 1]
+    assert [drill.row(run).attempt for run in ids] == [1, 1]
 
 
 def test_a_short_analysis_does_not_wait_behind_trainings(drill: Site) -> None:
@@ -287,7 +287,7 @@ def test_a_short_analysis_does_not_wait_behind_trainings(drill: Site) -> None:
     drill.wait_until_ended([done])
     trainings = drill.queue(*["slow(seconds=30)"] * 4, owner="somebody else")
     for run in trainings[:2]:
-        drill.wait(run, lambda row: row["state"] == "running")
+        drill.wait(run, lambda row: row.state == "running")
     asked = time.monotonic()
     analysis = add_analysis(drill.store.database, done, SENSITIVITY)
     second = add_analysis(drill.store.database, done, SENSITIVITY)
@@ -312,7 +312,7 @@ def test_a_child_that_was_stopped_ends_with_its_killed_server(drill: Site, step:
     server = subprocess.Popen([sys.executable, "-c", program, str(drill.settings.home)], env=environment)
     try:
         doing = "waiting in measure" if step == "measure" else "working"
-        drill.wait(run, lambda row: row["doing"] == doing)
+        drill.wait(run, lambda row: row.doing == doing)
         (process,) = drill.children
         process.send_signal(signal.SIGSTOP)
         poll("it stands still", lambda: process.status() == psutil.STATUS_STOPPED, 5)

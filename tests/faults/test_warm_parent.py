@@ -11,8 +11,10 @@ import psutil
 import pytest
 from conftest import poll
 
+from lwdash.child.job_results import Checked
+from lwdash.child.jobs import Check
 from lwdash.engine import child_process, warm_child
-from lwdash.engine.file_inspection import ask_child
+from lwdash.engine.input_files.file_inspection import ask_child
 from lwdash.engine.room import Place
 from lwdash.engine.warm_child import WarmKeeper
 from lwdash.settings import Settings, load_settings
@@ -65,7 +67,7 @@ def run(
 
 def test_a_child_is_forked_serves_its_job_and_leaves_nothing(keeper: WarmKeeper, settings: Settings) -> None:
     parent = psutil.Process(parent_of(keeper).pid)
-    assert ask_child(settings, "check", {})["starts"]
+    assert ask_child(settings, Check(), Checked).starts
     poll("no child", lambda: not parent.children(), 5)
     assert list(settings.scratch.iterdir()) == []
 
@@ -98,9 +100,9 @@ def test_how_a_forked_child_ended_is_known(keeper: WarmKeeper, settings: Setting
 
     ended = run(settings, answer=kill)
     assert ended.returncode == -number
-    assert signal.Signals(number).name in ended.words
+    assert signal.Signals(number).name in ended.message
     assert parent.is_running(), "the next child is forked from it"
-    assert ask_child(settings, "check", {})["starts"]
+    assert ask_child(settings, Check(), Checked).starts
 
 
 def test_a_forked_child_is_stopped_from_outside(keeper: WarmKeeper, settings: Settings) -> None:
@@ -122,7 +124,7 @@ def test_a_warm_parent_that_dies_takes_its_children_along_and_steps_go_on(
 
     assert run(settings, answer=kill).returncode == -signal.SIGKILL
     poll("no orphan", lambda: not any(process.is_running() for process in children), 5)
-    assert ask_child(settings, "check", {})["starts"], "in a child started anew"
+    assert ask_child(settings, Check(), Checked).starts, "in a child started anew"
 
 
 def test_a_host_has_one_warm_parent(keeper: WarmKeeper, settings: Settings) -> None:

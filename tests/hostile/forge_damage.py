@@ -90,9 +90,7 @@ def length_that_is_not_a_number(folder: Path, trace: Path) -> Path:
     return keras_file(folder / "m.keras", config)
 
 
-@forger(
-    "layer 'dense' .Dense. is refused: its units has to be a positive whole number, but the file says 2.5"
-)
+@forger("layer 'dense' .Dense. is refused: its units has to be a positive whole number, but the file has 2.5")
 def half_a_unit(folder: Path, trace: Path) -> Path:
     return keras_file(folder / "m.keras", sequential(dense(units=2.5)))
 
@@ -123,7 +121,7 @@ def config_of_millions_of_values(folder: Path, trace: Path) -> Path:
     return keras_file(folder / "m.keras", sequential(entry))
 
 
-@forger(r"2 of the 8 weights in 'layers/dense/vars/0' are not finite numbers .*The training diverged")
+@forger(r"2 of the 8 weights in 'layers/dense/vars/0' are not finite .*The training diverged")
 def weights_that_are_nan(folder: Path, trace: Path) -> Path:
     def change(file: h5py.File) -> None:
         file["layers/dense/vars/0"][0, :] = np.nan
@@ -131,7 +129,7 @@ def weights_that_are_nan(folder: Path, trace: Path) -> Path:
     return keras_file(folder / "m.keras", sequential(dense()), weights(change))
 
 
-@forger("layer 'huge' .Cropping1D. would give an array of shape .-6, 2.")
+@forger("layer 'huge' .Cropping1D. would output an array of shape .-6, 2.")
 def more_cropped_than_there_is(folder: Path, trace: Path) -> Path:
     config = sequential(layer("Cropping1D", cropping=[5, 5]))
     config["config"]["layers"][0]["config"]["batch_shape"] = [None, 4, 2]
@@ -146,7 +144,7 @@ def config_of_a_terabyte_of_zeros(folder: Path, trace: Path) -> Path:
     return h5_file(folder / "m.h5", sequential(dense(), version=2), change)
 
 
-@forger("the texts stored at byte [0-9,]+ do not follow one another")
+@forger("the texts stored at byte [0-9,]+ are inconsistent")
 def texts_of_length_zero(folder: Path, trace: Path) -> Path:
     """The HDF5 library goes on from a free space of 0 bytes to itself, for ever."""
 
@@ -184,7 +182,7 @@ def saved_model_with_attributes_in_attributes(folder: Path, trace: Path) -> Path
     return saved_model(folder / "m.zip", (operator,))
 
 
-@forger("lengths from 1 on are needed")
+@forger("lengths have to be at least 1")
 def saved_model_whose_output_is_of_length_zero(folder: Path, trace: Path) -> Path:
     shape = field(3, field(2, field(1, 4)) + field(2, field(1, 0)))
     entry = field(2, field(1, "y") + field(2, field(1, "y:0") + field(2, 1) + shape))

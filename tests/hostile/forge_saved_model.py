@@ -159,7 +159,7 @@ def saved_model_with_registered_class(folder: Path, trace: Path) -> Path:
     )
 
 
-@forger("no part of a SavedModel")
+@forger("not part of a SavedModel")
 def saved_model_with_stray_file(folder: Path, trace: Path) -> Path:
     return saved_model(
         folder / "m.zip", (node("y", "Placeholder"),), members={"model/run.py": b"open('trace', 'w')"}

@@ -15,7 +15,7 @@ def layer(class_name: str, **config: Any) -> Json:
     return {"module": "keras.layers", "class_name": class_name, "config": named, "registered_name": None}
 
 
-@forger("layer 'dense'.*2,147,483,647 weights, and the file holds 10 numbers")
+@forger("layer 'dense'.*2,147,483,647 weights, but the file holds only 10 numbers")
 def dense_layer_of_eight_gigabytes(folder: Path, trace: Path) -> Path:
     return keras_file(folder / "m.keras", sequential(dense(units=2**31 - 1)))
 
@@ -80,7 +80,7 @@ def functional(name: str, inner: Json, calls: int) -> Json:
     return {"class_name": "Functional", "config": config}
 
 
-@forger("by the filter 32008, which is no part of HDF5")
+@forger("by the filter 32008, which is not part of HDF5")
 def hdf5_filter_that_is_a_plug_in(folder: Path, trace: Path) -> Path:
     """Reading it makes the library look for a shared object and load it."""
 

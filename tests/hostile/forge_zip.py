@@ -70,7 +70,7 @@ def zip_with_too_many_members(folder: Path, trace: Path) -> Path:
     )
 
 
-@forger("an HDF5 file and a zip at once")
+@forger("both an HDF5 file and a zip")
 def hdf5_and_zip_at_once(folder: Path, trace: Path) -> Path:
     path = h5_file(folder / "m.keras", sequential(dense(), version=2))
     evil = keras_file(folder / "evil.keras", sequential(lambda_layer(trace), dense()))

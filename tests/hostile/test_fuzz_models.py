@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 from mutations import Base, change_bytes, change_member, change_metadata, change_value
-from zoo import Zoo, zoo  # noqa: F401
+from support.zoo import Zoo, zoo  # noqa: F401
 
 from lwdash.errors import ModelRefused
 from lwdash.keras_models.inspection import inspect_model
 from lwdash.keras_models.model_facts import ModelFacts
+
+pytestmark = pytest.mark.tensorflow
 
 SECONDS = 2.0
 SHORTEST_WORDS = 20

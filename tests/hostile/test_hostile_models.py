@@ -66,6 +66,7 @@ def test_the_loader_refuses_too_before_any_library_sees_the_file(
     assert not trace.exists()
 
 
+@pytest.mark.tensorflow
 def test_the_payloads_are_live(folder: Path, trace: Path) -> None:
     """A forgery that could do no harm would prove nothing: loaded without the scan, these leave their
     trace."""
@@ -116,7 +117,7 @@ def test_a_file_swapped_after_inspection_is_noticed(folder: Path) -> None:
     path = keras_file(folder / "a.keras", sequential(dense()))
     facts = inspect_model(path)
     h5_file(path, sequential(dense(), version=2))
-    with pytest.raises(ModelRefused, match="not the one that was inspected"):
+    with pytest.raises(ModelRefused, match="not the file that was inspected"):
         load_model(path, facts)
 
 

@@ -58,14 +58,14 @@ def test_an_address_brings_back_files_settings_limits_and_recipes(store: Store) 
 
     next(button for button in app.button if button.label == "Start").click().run()
     assert not app.exception
-    made = found_experiments(store.database).iloc[0]
-    assert (made["name"], made["runs"]) == ("Mine", 3)
+    made = found_experiments(store.database)[0]
+    assert (made.name, made.runs) == ("Mine", 3)
     from storage.experiments import get_experiment
 
-    row = get_experiment(store.database, int(made["id"]))
+    row = get_experiment(store.database, made.id)
     assert row is not None
-    assert row["limits"] == {"size_bytes": 60_000, "accuracy_drop": 0.01}
-    assert (row["threads"], row["seed"], row["settings"]["preprocess"]) == (2, 3, "")
+    assert row.limits == {"size_bytes": 60_000, "accuracy_drop": 0.01}
+    assert (row.threads, row.seed, row.settings["preprocess"]) == (2, 3, "")
 
 
 def test_a_search_can_follow_the_recipes_or_stand_alone(store: Store) -> None:
@@ -80,14 +80,14 @@ def test_a_search_can_follow_the_recipes_or_stand_alone(store: Store) -> None:
     )
     next(button for button in app.button if button.label == "Start").click().run()
     assert not app.exception
-    experiment = int(found_experiments(store.database)["id"].max())
+    experiment = max(found.id for found in found_experiments(store.database))
     [search] = searches.get_searches(store.database, experiment)
-    assert (search["goal"], search["budget"], search["settings"]["space"]["formats"]) == (
+    assert (search.goal, search.budget, search.settings["space"]["formats"]) == (
         "gzip_bytes",
         7,
         ["int8"],
     )
-    assert search["settings"]["space"]["techniques"] == ["channels", "low_rank", "cluster", "qat"]
+    assert search.settings["space"]["techniques"] == ["channels", "low_rank", "cluster", "qat"]
 
 
 def test_what_was_chosen_is_there_after_a_visit_elsewhere_and_gone_after_starting_over(store: Store) -> None:
@@ -153,3 +153,29 @@ def test_a_run_of_label_columns_that_cannot_be_is_answered_in_words(store: Store
     app = opened(**files, label="p00..p11")
     assert "columns left after the label 'p00..p11'" in words(app)
     assert app.query_params["label"] == "p00..p11"
+
+
+@pytest.mark.tensorflow
+def test_code_runs_only_where_the_operator_allows_it_and_the_visitor_ticks_it(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from support.custom_models import custom_model, write_code
+
+    custom_model(tmp_path / "model.keras", "keras")
+    code = write_code(tmp_path, "keras")
+    address = {
+        "model": submit.add_local_file(store, tmp_path / "model.keras", "model"),
+        "code": submit.add_local_file(store, code, "code"),
+    }
+    app = opened(**address)
+    assert "LWDASH_ALLOW_CODE" in words(app)
+    assert not any(box.label == "Run this code" for box in app.checkbox)
+
+    monkeypatch.setenv("LWDASH_ALLOW_CODE", "1")
+    app = opened(**address)
+    assert f"{code.name} (SHA-256 " in words(app)
+    assert "is refused" in words(app)
+    next(box for box in app.checkbox if box.label == "Run this code").check().run(timeout=120)
+    assert not app.exception
+    assert "is refused" not in words(app)
+    assert "2 · Data" in words(app)

@@ -6,16 +6,17 @@ import time
 from collections.abc import Callable
 
 import pytest
-from seeding import seed_experiment, seed_search
 from sqlalchemy import select, update
 from streamlit.testing.v1 import AppTest
+from support.seeding import seed_experiment, seed_search
 from visit import shown, sound, words
 
 from lwdash.engine.searching import advance_searches
 from lwdash.recipe import parse_recipe
 from lwdash.techniques import TECHNIQUES
+from lwdash.ui.results.saved_views import saved_views
 from lwdash.ui.shared import page_paths
-from storage import run_rows, runs, searches
+from storage import annotations, run_rows, runs, searches
 from storage.annotations import set_limits
 from storage.tables import Run, RunDetail, State
 
@@ -50,18 +51,16 @@ def test_one_experiment_is_shown_on_every_page(home):
     results = shown(page_paths.EXPERIMENT, id=str(experiment))
     assert results.title[0].value.replace("\\", "") == "my_beats"
     table = results.dataframe[0].value
-    assert list(table["recipe"]) == ["float32  (baseline)", "float16", "dynamic"]
-    assert table["size_bytes"].iloc[0] == pytest.approx(100.0)
-    assert "Select two to six finished runs" in words(results)
+    assert list(table["recipe"]) == ["★ dynamic", "float32  (baseline)", "float16"]
+    assert table["size_bytes"].iloc[1] == pytest.approx(100.0)
+    assert "to compare, tag or repeat them" in words(results)
     assert "failed" not in words(results)
 
     run = words(shown(page_paths.RUN, id="2"))
     assert "smaller" in run
     assert all(word in run for word in ("Cannot tell.", "Gzip", "Capsule", "C array"))
     made = words(shown(page_paths.RUN, id="2", tab="Stages and log"))
-    assert all(
-        word in made for word in ("1 stage,", "Left as they are: 1", "There is no log of the run here")
-    )
+    assert all(word in made for word in ("1 stage,", "Skipped: 1", "There is no log of this run here"))
 
 
 def test_without_an_id_the_newest_is_shown(home):
@@ -71,21 +70,6 @@ def test_without_an_id_the_newest_is_shown(home):
     assert results.title[0].value == "new"
     assert results.query_params["experiment"] == "2"
     assert "run 4 of new" in words(shown(page_paths.RUN))
-
-
-def test_two_selected_runs_are_shown_side_by_side(home):
-    seed_experiment(home, "beats", 4)
-    app = shown(page_paths.EXPERIMENT, id="1", runs="3,1,99")
-    assert "2 selected" in words(app)
-    figures, recipes = (element.value for element in app.table)
-    assert [heading.partition("]")[0] for heading in figures.columns] == ["[1", "[3"]
-    own, other = figures.loc["Size of the .tflite"]
-    assert own.replace("\\", "") == "**100.0 kB**"
-    assert re.search(r":green\[−\d+\.\d %, better\]", other.replace("\\", ""))
-    assert figures.loc["Verdict"].tolist() == ["baseline", "**cannot tell**"]
-    assert recipes.loc["Dynamic range"].tolist() == ["–", "yes"]
-    app.selectbox(key="results:layer").set_value("sparsity").run()
-    assert sound(app).query_params["layer"] in ("sparsity", ["sparsity"])
 
 
 def test_a_failed_run_says_why_and_can_be_tried_again(home):
@@ -99,7 +83,7 @@ def test_a_failed_run_says_why_and_can_be_tried_again(home):
     [again] = [button for button in run.button if button.label == "Try again"]
     again.click()
     sound(run.run())
-    assert run_rows.get_run(home.database, 50)["state"] == "queued"
+    assert run_rows.get_run(home.database, 50).state == "queued"
 
 
 def test_the_same_failure_of_many_runs_is_said_once(home):
@@ -119,6 +103,39 @@ def test_an_experiment_in_which_everything_failed_has_no_empty_figures(home):
     assert "The chart appears" not in words(app)
 
 
+def test_a_view_is_saved_by_name_and_shown_again(home):
+    seed_experiment(home, "beats", 6)
+    app = shown(page_paths.EXPERIMENT, id="1", q="int8", x="gzip_bytes", runs="2,3")
+    app.text_input(key="results:view_name").set_value("small ones")
+    app.button(key="results:save_view").click()
+    sound(app.run())
+    stored = saved_views(home, "", 1)
+    assert stored == {"small ones": {"q": "int8", "x": "gzip_bytes"}}
+    again = shown(page_paths.EXPERIMENT, id="1")
+    [link] = [link for link in again.get("page_link") if link.proto.label == "small ones"]
+    assert "q=int8" in link.proto.query_string
+    again.button(key="results:forget_view:small ones").click()
+    sound(again.run())
+    assert saved_views(home, "", 1) == {}
+
+
+def test_the_recommended_run_is_the_first_row_unless_work_is_running(home):
+    experiment = seed_experiment(home, "beats", 6)
+    annotations.set_limits(home.database, experiment, {"size_bytes": 60_000})
+
+    def shown_rows() -> tuple[list[int], list[bool]]:
+        table = shown(page_paths.EXPERIMENT, id="1").dataframe[0].value
+        ids = [int(re.search(r"run=(\d+)", address)[1]) for address in table["run"]]
+        return ids, [name.startswith("★") for name in table["recipe"]]
+
+    ids, stars = shown_rows()
+    assert stars == [True, *[False] * 5]
+    assert ids[0] != 1
+    assert ids[1:] == sorted(set(range(1, 7)) - {ids[0]})
+    runs.add_runs(home.database, experiment, [("int8", False, False)], "later")
+    assert shown_rows()[0] == [1, 2, 3, 4, 5, 6, 7]
+
+
 def test_waiting_runs_are_shown_and_cancelled(home):
     experiment = seed_experiment(home, "beats", 1)
     ids = runs.add_runs(
@@ -133,7 +150,7 @@ def test_waiting_runs_are_shown_and_cancelled(home):
 
     app.button(key="cancel-all").click()
     sound(app.run())
-    assert {run_rows.get_run(home.database, i)["state"] for i in ids} == {"cancelled"}
+    assert {run_rows.get_run(home.database, i).state for i in ids} == {"cancelled"}
     assert "This run was cancelled" in words(shown(page_paths.RUN, id=str(ids[0])))
 
 
@@ -217,6 +234,8 @@ def test_the_form_has_a_field_for_each_parameter_of_each_technique(editor, name)
     app = editor()
     if technique.STAGE == "keras":
         app.button_group(key="r:keras").set_value([name])
+    elif technique.STAGE == "storage":
+        app.button_group(key="r:storage").set_value(name)
     else:
         app.button_group(key="r:format").set_value(name)
     sound(app.run())
@@ -228,7 +247,7 @@ def test_the_form_has_a_field_for_each_parameter_of_each_technique(editor, name)
     labels = {w.key: w.label for w in inputs}
     for field in dataclasses.fields(technique.Params):
         assert labels[f"r:{name}:{field.name}"] == field.metadata["parameter"].label
-    assert parse_recipe(app.code[0].value).steps[0].name == name
+    assert name in [step.name for step in parse_recipe(app.code[0].value).steps]
 
 
 def test_a_built_recipe_joins_the_list(editor):
@@ -257,10 +276,10 @@ def test_a_search_is_started_followed_stopped_and_told(home):
     assert "Search" not in [header.value for header in app.header]
     app.session_state[f"search:{experiment}:open"] = True
     sound(app.run())
-    assert "There are no limits: the whole trade-off is explored" in words(app)
-    assert "Pruning and clustering are left out" in words(app)
+    assert "There are no limits, so the whole trade-off is explored" in words(app)
+    assert "Clustering is not used" in words(app)
     app.selectbox(key=f"search:{experiment}:goal").set_value("gzip_bytes").run()
-    assert "Pruning and clustering are left out" not in words(sound(app))
+    assert "Clustering is not used" not in words(sound(app))
     app.toggle(key=f"search:{experiment}:integer").set_value(True).run()
     app.number_input(key=f"search:{experiment}:runs").set_value(9).run()
     app.multiselect(key=f"search:{experiment}:left_out").set_value(["int8", "int16x8"]).run()
@@ -271,10 +290,12 @@ def test_a_search_is_started_followed_stopped_and_told(home):
     sound(app.run())
 
     [search] = searches.get_searches(home.database, experiment)
-    assert (search["goal"], search["budget"], search["state"]) == ("gzip_bytes", 9, "running")
-    assert search["settings"]["space"] == {
+    assert (search.goal, search.budget, search.state) == ("gzip_bytes", 9, "running")
+    assert search.settings["space"] == {
         "formats": ["int8"],
         "techniques": ["channels", "low_rank", "cluster", "qat"],
+        "storage": None,
+        "is_always_stored": False,
     }
     advance_searches(home)
     app = shown(page_paths.EXPERIMENT, id=str(experiment))
@@ -285,12 +306,12 @@ def test_a_search_is_started_followed_stopped_and_told(home):
     app.button(key="cancel-all").click()
     sound(app.run())
     [search] = searches.get_searches(home.database, experiment)
-    assert search["state"] == "stopped", "or it would go on"
-    assert not run_rows.get_states(home.database, searches.search_runs(home.database, search))[0]["doing"]
+    assert search.state == "stopped", "or it would go on"
+    assert not run_rows.get_progress(home.database, searches.search_runs(home.database, search))[0].doing
     text = words(shown(page_paths.EXPERIMENT, id=str(experiment))).replace("**", "")
     assert "For the smallest gzipped file, 4 runs in" in text
-    assert "stopped by hand" in text
-    assert "Without limits it maps the whole trade-off" in text
+    assert "stopped by the user" in text
+    assert "Without limits the search maps the whole trade-off" in text
 
 
 def test_a_search_names_what_is_best_and_warns_of_the_best_of_many(home):
@@ -298,12 +319,12 @@ def test_a_search_names_what_is_best_and_warns_of_the_best_of_many(home):
     set_limits(home.database, experiment, {"accuracy_drop": 0.02})
     seed_search(home, experiment, 20)
     text = words(shown(page_paths.EXPERIMENT, id=str(experiment))).replace("**", "")
-    rows = [run for run in frames_of(home) if run["figures"]["accuracy"] >= 0.93 and not run["is_baseline"]]
-    smallest = min(rows, key=lambda run: run["figures"]["size_bytes"])
-    assert f"Best under your limits: {smallest['recipe']}" in text
-    assert f"{smallest['figures']['size_bytes'] / 1000:,.1f} kB" in text
-    assert "It was chosen among 39 runs on the same 200 rows, where it lost" in text
-    assert "chosen so, a run loses" in text
+    rows = [run for run in frames_of(home) if run.accuracy >= 0.93 and not run.is_baseline]
+    smallest = min(rows, key=lambda run: run.size_bytes)
+    assert f"Best under your limits: {smallest.recipe}" in text
+    assert f"{smallest.size_bytes / 1000:,.1f} kB" in text
+    assert "Chosen among 39 runs on the same 200 rows, where it lost" in text
+    assert "a run chosen this way loses" in text
     with home.database.begin() as connection:
         connection.execute(update(RunDetail).values(measured={"layers": []}))  # as older versions measured
     text = words(shown(page_paths.EXPERIMENT, id=str(experiment))).replace("**", "")
@@ -313,4 +334,4 @@ def test_a_search_names_what_is_best_and_warns_of_the_best_of_many(home):
 
 def frames_of(home):
     found = [run_rows.get_run(home.database, i) for i in range(1, 41)]
-    return [run for run in found if run and run["figures"]]
+    return [run for run in found if run and run.metrics]

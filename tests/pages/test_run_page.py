@@ -6,20 +6,23 @@ from functools import partial
 
 import pytest
 import streamlit as st
-from seeding import seed_experiment
 from sqlalchemy import select, update
+from support.seeding import seed_experiment
 from visit import shown, words
 
-from lwdash.ui.run import graph_loading
-from lwdash.ui.run.layers_tab import FIRST, layer_frame
-from lwdash.ui.run.stages_log import fact_words
+from lwdash.engine.input_files.file_inspection import Unreadable
+from lwdash.ui.run.map import graph_loading
+from lwdash.ui.run.map.layers_tab import FIRST, layer_frame
+from lwdash.ui.run.stages_log import fact_text
+from lwdash.ui.run.where_it_runs_panel import result_lines
 from lwdash.ui.shared import access, page_paths
 from storage import run_rows, runs
 from storage.store import Store
 from storage.tables import Run, RunDetail, State
 from storage.visitors import Visitor
 
-TABS = ("Overview", "Bytes", "Layers", "Weights", "Graph", "Predictions", "Stages and log")
+TABS = ("Overview", "Map", "Predictions", "Stages and log")
+SECTIONS = ("Bytes", "Layers", "Weights", "Sensitivity")
 
 opened = partial(shown, page_paths.RUN)
 
@@ -36,45 +39,53 @@ def child(monkeypatch: pytest.MonkeyPatch) -> None:
         "subgraphs": 2,
     }
     st.cache_data.clear()
-    answers = {"dissect": {"dissected": {"graph": graph, "weights": [kernel]}}}
-    monkeypatch.setattr(graph_loading, "ask_child", lambda settings, step, job: answers[step])
+    dissected = {"graph": graph, "weights": [kernel]}
+    monkeypatch.setattr(graph_loading, "dissect_file", lambda *call: dissected)
 
 
-@pytest.mark.parametrize("tab", TABS)
-def test_every_tab_shows_an_old_run_with_what_it_has(home, tab):
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ({"tab": "Overview"}, "What to try next"),
+        ({"tab": "Map"}, "1 subgraph of the file (the body of a loop) is not drawn"),
+        ({"tab": "Map", "section": "Bytes"}, "The categories sum to the file's"),
+        ({"tab": "Map", "section": "Layers"}, "SQNR is the ratio of the signal to the error"),
+        ({"tab": "Map", "section": "Weights"}, "67 weights, int8 · zeros 4.5 % · distinct stored 9"),
+        ({"tab": "Map", "section": "Sensitivity"}, "Each layer of the float file is quantized alone"),
+        ({"tab": "Predictions"}, "run 6 of beats"),
+        ({"tab": "Stages and log"}, "1 stage, 0 from the cache"),
+    ],
+)
+def test_every_tab_shows_an_old_run_with_what_it_has(home, address, expected):
     """The seeded runs have one layer of a few columns, no ledger, no waterfall, no confusion, no trail."""
     seed_experiment(home, "beats", 6)
-    text = words(opened(id="6", tab=tab))
-    assert {
-        "Overview": "What to try next",
-        "Bytes": "The categories add up to the file's",
-        "Layers": "All that belongs to a layer",
-        "Weights": "67 weights, int8 · zeros 4.5 % · distinct 9",
-        "Graph": "1 subgraph of the file (the body of a loop) is not drawn",
-        "Predictions": "run 6 of beats",
-        "Stages and log": "1 stage, 0 from the cache",
-    }[tab] in text
+    assert expected in words(opened(id="6", **address))
 
 
-@pytest.mark.parametrize("tab", ["Overview", "Bytes", "Stages and log", "no such tab"])
+@pytest.mark.parametrize("tab", ["Overview", "Map", "Stages and log", "no such tab"])
 def test_a_run_without_any_details_shows_its_figures(home, tab):
     seed_experiment(home, "beats", 2)
     with home.database.begin() as connection:
         connection.execute(update(RunDetail).values(measured=None, compressed=None))
-    assert "Cannot tell." in words(opened(id="2", tab=tab))
+    app = opened(id="2", tab=tab)
+    assert "smaller" in app.header[0].value
+    assert ("Cannot tell." in words(app)) == (tab in ("Overview", "no such tab"))
 
 
 def test_only_the_open_tab_is_computed(home, monkeypatch):
     seed_experiment(home, "beats", 2)
     asked = []
-    monkeypatch.setattr(
-        graph_loading, "ask_child", lambda *call: asked.append(call) or {"error": "it is damaged"}
-    )
-    for tab in ("Overview", "Bytes", "Stages and log"):
+
+    def refuse(*call):
+        asked.append(call)
+        raise Unreadable("it is damaged")
+
+    monkeypatch.setattr(graph_loading, "dissect_file", refuse)
+    for tab in ("Overview", "Stages and log"):
         opened(id="2", tab=tab)
     assert asked == []
-    text = words(opened(id="2", tab="Weights"))
-    assert "This file cannot be looked into: it is damaged" in text
+    text = words(opened(id="2", tab="Map", section="Weights"))
+    assert "This file cannot be read: it is damaged" in text
 
 
 def test_one_click_queues_the_suggested_recipe_and_says_so(home):
@@ -88,7 +99,7 @@ def test_one_click_queues_the_suggested_recipe_and_says_so(home):
     assert not app.exception
     assert f"Run 7 is queued: **{recipe}**" in words(app)
     started = run_rows.get_run(home.database, 7)
-    assert (started["recipe"], started["state"]) == (recipe, "queued")
+    assert (started.recipe, started.state) == (recipe, "queued")
     again = opened(id="6")
     assert "Run 7 is queued" not in words(again)
     assert len([b for b in again.button if b.label == "Run it"]) == len(suggestions) - 1
@@ -109,9 +120,9 @@ def test_a_queued_run_says_how_many_are_ahead_and_a_cancelled_one_what_stays(hom
     assert "There is no log" not in waiting, "a run that has not begun has none to look for"
     claim = runs.claim(home.database, first, "compress", 1, "here")
     assert claim
-    assert "It is being worked on" in words(opened(id=str(first)))
+    assert "The run is in progress" in words(opened(id=str(first)))
     runs.cancel(home.database, second)
-    assert "What it had finished stays in the cache" in words(opened(id=str(second)))
+    assert "Its finished stages stay in the cache" in words(opened(id=str(second)))
 
 
 def test_a_regression_has_its_error_in_the_place_of_the_accuracy(home):
@@ -146,13 +157,30 @@ def test_every_tab_opens_for_a_file_with_many_operators(home):
         ]
         connection.execute(update(RunDetail).where(RunDetail.run_id == 2).values(measured=measured))
     app = opened(id="2")
-    for tab in TABS:
-        app.session_state["tab"] = tab
+    for tab, section in [*((tab, "Bytes") for tab in TABS), *(("Map", section) for section in SECTIONS)]:
+        app.session_state["tab"], app.session_state["section"] = tab, section
         began = time.process_time()
         app.run()
         spent = time.process_time() - began
-        print(f"{tab}: {spent:.2f} s")
+        print(f"{tab}, {section}: {spent:.2f} s")
         assert not app.exception
+
+
+def test_the_selected_layer_has_its_values_before_and_after_and_recipes_of_one_click(home):
+    seed_experiment(home, "beats", 6)
+    app = opened(id="6", tab="Map", layer="y")
+    assert app.session_state["layer"] == "y"
+    text = words(app)
+    assert "**y**" in text
+    assert "67 weights, int8 · zeros 4.5 %" in text
+    [values] = [table for table in app.table if "Baseline" in table.value]
+    assert [*values.value.iloc[0]] == ["Bytes in the file", "99 B", "99 B"]
+    button = next(b for b in app.button if b.label == "Prune only this")
+    button.click().run()
+    assert not app.exception
+    started = run_rows.get_run(home.database, 7)
+    assert started.recipe == "prune(sparsity=0.8, only=[y]) + int8"
+    assert "layer" not in opened(id="6", tab="Map", layer="another").query_params
 
 
 def test_the_layer_table_has_only_the_columns_that_were_measured():
@@ -190,7 +218,7 @@ def test_facts_of_a_stage_in_words_without_the_audit():
         "names": ["a", "b"],
         "audit": [{"kernel": "x"}],
     }
-    assert fact_words(facts) == (
+    assert fact_text(facts) == (
         "rows: 301, loss: 0.08395, sparsity: conv_1/kernel 50.0 %, SQNR: 51.5 dB, largest difference: –, "
         "batch norm settled: no, names: a; b"
     )
@@ -201,7 +229,7 @@ def test_a_failed_run_shows_no_tabs(home):
     app = opened(id="50", tab="Graph")
     assert not app.tabs
     assert "Try again" in words(app)
-    assert run_rows.get_run(home.database, 50)["state"] == State.FAILED
+    assert run_rows.get_run(home.database, 50).state == State.FAILED
 
 
 def test_a_run_that_a_person_has_named_keeps_its_recipe_in_sight(home):
@@ -228,7 +256,7 @@ def test_a_run_is_named_and_noted_and_its_recipe_edited_from_its_own_page(home):
     next(b for b in app.button if b.label == "Save").click().run()
     assert not app.exception
     run = run_rows.get_run(home.database, 2)
-    assert (run["title"], run["note"]) == ("for the *watch*", "try it on the board")
+    assert (run.title, run.note) == ("for the *watch*", "try it on the board")
     assert "try it on the board" in words(app)
     next(b for b in app.button if b.label == "Edit recipe").click().run()
     assert not app.exception
@@ -250,11 +278,71 @@ def test_a_damaged_file_is_said_and_can_be_made_again(home: Store) -> None:
     row = run_rows.get_run(home.database, 2)
     assert row is not None
     assert "Make the file again" not in words(shown(page_paths.RUN, run="2"))
-    home.artifacts.local_path(row["tflite_sha256"]).write_bytes(b"something else")
+    home.artifacts.local_path(row.tflite_sha256).write_bytes(b"something else")
     app = shown(page_paths.RUN, run="2")
     assert "The file of run 2 is damaged" in words(app)
     next(button for button in app.button if button.label == "Make the file again").click().run()
     assert not app.exception
     started = run_rows.get_run(home.database, 4)
     assert started is not None
-    assert (started["recipe"], started["state"]) == (row["recipe"], "queued")
+    assert (started.recipe, started.state) == (row.recipe, "queued")
+
+
+def with_targets(store: Store, run: int, result: dict) -> None:
+    """As the details of a run store them."""
+    with store.database.begin() as connection:
+        measured = connection.execute(select(RunDetail.measured).where(RunDetail.run_id == run)).scalar_one()
+        changed = {**measured, "targets": {"tflm": result}}
+        connection.execute(update(RunDetail).where(RunDetail.run_id == run).values(measured=changed))
+
+
+def test_where_it_runs_shows_each_state_in_words(home):
+    """Runs, refused, and a run that an earlier version measured, with the boards of each."""
+    seed_experiment(home, "beats", 6)
+    values = {"arena_total_bytes": 9232, "arena_head_bytes": 4480, "arena_tail_bytes": 4752, "planned_head_bytes": 4400,
+              "compared_rows": 16, "rows_differing": 3, "largest_difference": 0.0195,
+              "largest_difference_steps": 1}  # fmt: skip
+    runs = {"state": "runs", "reason": None, "remedy": None, "message": None, "operators": {"CONV_2D": 3}, "version": "1",
+            "metrics": {name: {"label": name, "unit": "", "value": value} for name, value in values.items()}}  # fmt: skip
+    with_targets(home, 2, runs)
+    refused = {
+        "state": "refused",
+        "metrics": {},
+        "reason": "it has no kernel for GELU",
+        "remedy": "replace the layer",
+    }
+    with_targets(home, 3, {**runs, **refused})
+    text = words(opened(id="2"))
+    assert "check_circle: runs" in text
+    assert "Arena **9.2 kB**: 4.5 kB for activations (planned: 4.4 kB), 4.8 kB for its own tables." in text
+    assert "differ from LiteRT's on **3 of 16** rows, by at most 0.0195, 1 step of the output" in text
+    assert "1 types of operators" not in text
+    assert "1 type of operator for the resolver: CONV_2D" in text
+    assert "✓ fits: " in text
+    text = words(opened(id="3"))
+    assert "block: refused" in text
+    assert "It has no kernel for GELU.\n\n**What to do:** replace the layer." in text
+    assert "⊘ refused: " in text
+    text = words(opened(id="4"))
+    assert "pending: not measured" in text
+    assert "An earlier version measured this run. Start the run again to measure it." in text
+    assert "… not measured: " in text
+
+
+def test_an_npu_shows_its_estimate_and_what_stays_on_the_cpu():
+    values = {"npu_cycles": 21788, "clock_mhz": 500, "inferences_per_second": 22948.4, "sram_bytes": 6768,
+              "flash_bytes": 9008, "npu_operators": 40, "cpu_operators": 2}  # fmt: skip
+    metrics = {name: {"label": name, "unit": "", "value": value} for name, value in values.items()}
+    assert result_lines({"metrics": metrics}) == [
+        "An estimated **21,788 cycles**, 22,948 inferences a second at 500 MHz.",
+        "SRAM 6.8 kB, flash 9.0 kB with encoded weights.",
+        "**2** operators stay on the CPU, 40 run on the NPU.",
+    ]
+    metrics["cpu_operators"]["value"] = 0
+    assert result_lines({"metrics": metrics})[-1] == "All 40 operators run on the NPU."
+
+
+def test_a_file_of_boards_that_cannot_be_read_is_named_on_the_page(home, monkeypatch, tmp_path):
+    seed_experiment(home, "beats", 6)
+    monkeypatch.setenv("LWDASH_BOARDS", str(tmp_path / "none.yaml"))
+    assert "none.yaml cannot be read" in words(opened(id="2"))

@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from seeding import seed_experiment
 from sqlalchemy import update
+from support.seeding import seed_experiment
 from visit import shown, words
 
 from lwdash.engine import step_journal
 from lwdash.engine.workers import Worker, of_cluster
-from lwdash.server import backend
+from lwdash.server.backend import Dashboard
 from lwdash.server.prometheus import metrics_text
+from lwdash.serving.process_engine import set_process_engine
 from lwdash.settings import load_settings
 from lwdash.ui.shared import access, page_paths
 from storage import runs, sharing
@@ -39,11 +40,12 @@ LAPTOP = Watched("embedded", [Worker("process 7", "laptop", 2, 10**8)])
 @pytest.fixture(autouse=True)
 def nothing_served() -> Iterator[None]:
     yield
-    backend._SERVING.clear()
+    set_process_engine(None)
 
 
-def serve(store: Store, engine: Any) -> backend.Dashboard:
-    return backend.serve(load_settings(), store, engine)
+def serve(store: Store, engine: Any) -> Dashboard:
+    set_process_engine(engine)
+    return Dashboard(load_settings(), store, engine)
 
 
 def test_an_idle_laptop_is_told_in_a_few_figures(home: Store) -> None:

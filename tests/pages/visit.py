@@ -1,7 +1,13 @@
 """What a visitor sees of a page, by Streamlit's own test runner."""
 
+from functools import cache
+
 from conftest import ROOT
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
+
+# Each AppTest has a component manager of its own, which reads the metadata of all installed packages again: 0.6 s.
+manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
 
 TEXTS = ("title", "header", "subheader", "markdown", "caption", "info", "warning", "error", "success")
 

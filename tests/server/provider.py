@@ -10,13 +10,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 import uvicorn
-from browser.served import free_port
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
+from support.served import free_port
 
 CLIENT_ID, CLIENT_SECRET = "lwdash", "a secret between the two"
 FORM = """<!doctype html><title>Provider</title><h1>Who are you?</h1>

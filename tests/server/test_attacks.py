@@ -9,9 +9,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from browser.served import Dashboard
 from conftest import poll
-from seeding import seed_experiment
+from support.seeding import seed_experiment
+from support.served import Dashboard
 
 from storage.store import open_store
 

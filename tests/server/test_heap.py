@@ -3,7 +3,7 @@
 import gc
 import weakref
 
-from lwdash.server.heap import set_aside
+from lwdash.server.heap import freeze_survivors
 
 
 class Knot:
@@ -17,12 +17,12 @@ def test_what_was_set_aside_is_freed_once_nobody_has_it():
     knot = Knot()
     seen = weakref.ref(knot)
     try:
-        set_aside()
+        freeze_survivors()
         assert gc.get_freeze_count() > 10_000
         del knot
         gc.collect()
         assert seen() is not None, "it is not looked at meanwhile"
-        set_aside()
+        freeze_survivors()
         assert seen() is None
     finally:
         gc.unfreeze()

@@ -11,15 +11,16 @@ from secrets import token_hex
 
 import httpx
 import pytest
-from browser.served import Dashboard
 from conftest import poll
 from joserfc import jwt
 from joserfc.jwk import OctKey
-from seeding import seed_experiment
 from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
+from support.seeding import seed_experiment
+from support.served import Dashboard
 
 from server.provider import Provider, secrets_for
 from storage import run_rows, sharing
+from storage.records import ExperimentAccess
 from storage.store import Store, open_store
 from storage.visitors import EVERYBODY
 
@@ -295,7 +296,7 @@ def test_the_log_is_one_json_object_a_line(team: Team) -> None:
     lines = [line for line in team.dashboard.log().splitlines() if line.startswith("{")]
     records = [json.loads(line) for line in lines]
     assert {"time", "level", "logger", "message"} <= set(records[0])
-    assert any("people sign in" in record["message"] for record in records)
+    assert any("sign-in is enabled" in record["message"] for record in records)
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00", record["time"]) for record in records)
 
 
@@ -316,4 +317,4 @@ def test_every_route_of_the_server_is_known_to_be_open_or_closed(tmp_path: Path)
 
 def test_the_store_itself_keeps_what_nobody_may_see(team: Team) -> None:
     assert run_rows.get_run(team.store.database, 1) is not None
-    assert EVERYBODY.can_see({"id": 1})
+    assert EVERYBODY.can_see(ExperimentAccess(id=1, owner=None, is_private=False))

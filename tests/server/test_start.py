@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from browser.served import Dashboard, free_port
 from conftest import ROOT, poll
 from fixtures.write_schema import SCHEMAS
+from support.served import Dashboard, free_port
 
 from storage.database import connect, ping
 
@@ -47,10 +47,10 @@ def damaged(home: Path, upgraded: Path) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("prepare", "words"),
     [
-        (newer, "schema 9999, which this lwdash does not know: update lwdash"),
+        (newer, "schema 9999, which this lwdash does not know. Update lwdash"),
         (damaged, "file is not a database"),
         (lambda home, upgraded: {"LWDASH_DATABASE_URL": "nonsense"}, "LWDASH_DATABASE_URL cannot be used"),
-        (lambda home, upgraded: {"LWDASH_AUTH": "oidc"}, "people are to sign in, but"),
+        (lambda home, upgraded: {"LWDASH_AUTH": "oidc"}, "sign-in is enabled, but"),
         (lambda home, upgraded: {"LWDASH_SLOTS": "none"}, "LWDASH_SLOTS must be a whole number"),
         (lambda home, upgraded: {"LWDASH_LOG": "xml"}, "LWDASH_LOG must be text or json"),
     ],

@@ -12,6 +12,7 @@ from lwdash.parameters import (
     Names,
     Number,
     Parameter,
+    Size,
     check_params,
     described,
     parameter,
@@ -130,3 +131,18 @@ def test_checking_gives_every_parameter_its_type() -> None:
 
 def test_the_order_of_the_form_is_the_order_of_the_declaration() -> None:
     assert list(described(Params)) == ["share", "count", "word", "layers"]
+
+
+@pytest.mark.parametrize(
+    ("text", "kb"), [("20kB", 20.0), ("20 KB", 20.0), ("0.5MB", 500.0), ("900B", 0.9), ("12.5", 12.5)]
+)
+def test_a_size_is_read_with_its_unit(text: str, kb: float) -> None:
+    what = Size("Size", "", 0.0, 1000.0)
+    assert what.check(what.read(text)) == pytest.approx(kb)
+    assert what.read(what.write(kb)) == kb
+
+
+@pytest.mark.parametrize("text", ["20 apples", "kB", "1.2.3kB", "-3kB"])
+def test_no_size_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(RecipeError, match="size such as 20kB"):
+        Size("Size", "", 0.0, 1000.0).read(text)

@@ -5,7 +5,8 @@ import itertools
 import pytest
 
 from lwdash.errors import RecipeError
-from lwdash.recipe import KNOWN_AS, Step, make_recipe, parse_recipe
+from lwdash.quantize.number_formats import BITS, FLOAT32, FORMATS
+from lwdash.recipe import KNOWN_AS, WEIGHT_BITS, Step, expand_values, make_recipe, parse_recipe, storage_form
 from lwdash.techniques import ORDER, TECHNIQUES
 from lwdash.techniques.int8 import Params as Int8
 from lwdash.techniques.prune import Params as Prune
@@ -72,6 +73,9 @@ def test_a_recipe_made_from_a_form_is_the_one_that_is_written() -> None:
         ("float32 + float32", ["choose one"]),
         ("prune + prune", ["prune is there 2 times"]),
         ("cluster + prune", ["undo", "write prune + cluster"]),
+        ("dynamic + lut", ["lut stores int8, int16x8 and mixed files", "dynamic + lut", "write int8 + lut"]),
+        ("cluster + float16 + lut", ["lut stores", "a float16 file"]),
+        ("lut", ["lut stores", "a float32 file", "write int8 + lut"]),
         ("prune + cluster(clusters=2)", ["clusters must be at least 3 after prune", "2"]),
     ],
 )
@@ -97,6 +101,39 @@ def test_a_recipe_knows_its_stages() -> None:
     assert recipe.is_trained
     assert not parse_recipe("int8").is_trained
     assert parse_recipe("float32").tflite_step is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["int8 + lut", "cluster + qat + lut", "mixed + lut", "dynamic + sparse", "sparse", "dynamic + coded"],
+)
+def test_a_storage_form_follows_the_formats_that_it_stores(text: str) -> None:
+    step = parse_recipe(text).storage_step
+    assert step is not None
+    assert step.name == storage_form(text)
+
+
+def test_the_storage_form_of_a_stored_recipe_is_read_where_the_recipe_is_refused() -> None:
+    assert storage_form("dynamic + lut") == "lut"
+    assert storage_form("prune(sparsity=0.8) + sparse()") == "sparse"
+    assert storage_form("prune(sparsity=0.8, skip=[a+b]) + int8") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "bits"),
+    [
+        ("prune", 32), ("float16", 16), ("int8", 8), ("int16x8", 8), ("qat", 8), ("weight_only(bits=4)", 4), ("dynamic", 8),
+        ("dynamic(bits=4) + coded", 4), ("mixed(default=int8)", 8), ("mixed(default=float32)", 32),
+        ("mixed(default=dynamic4)", 4),
+    ],
+)  # fmt: skip
+def test_a_recipe_knows_the_bits_of_its_weights(text: str, bits: int) -> None:
+    assert parse_recipe(text).weight_bits == bits
+
+
+def test_the_bits_of_weights_are_those_of_the_number_formats() -> None:
+    stored = {name: BITS[format.weights] for name, format in FORMATS.items() if name != FLOAT32}
+    assert stored == WEIGHT_BITS
 
 
 def refusal(text: str) -> str | None:
@@ -125,7 +162,8 @@ def test_the_order_covers_every_keras_technique() -> None:
 def test_the_identity_of_a_step_holds_its_defaults() -> None:
     """A later default must not make an old stage pass for a new one."""
     assert parse_recipe("int8").steps[0].to_dict() == {
-        "name": "int8", "io": "int8", "per_channel": True, "rows": 256, "ranges": "minmax", "backend": "litert",
+        "name": "int8", "io": "int8", "bits": "8", "algorithm": "default",
+        "per_channel": True, "rows": 256, "ranges": "minmax", "backend": "litert",
     }  # fmt: skip
 
 
@@ -136,3 +174,27 @@ def test_what_is_called_otherwise_elsewhere_is_no_technique_and_is_pointed_to_on
         assert parse_recipe(recipe)
     with pytest.raises(RecipeError, match="Did you mean"):
         parse_recipe(elsewhere.upper())
+
+
+def test_lists_of_values_make_several_recipes():
+    assert expand_values("prune(sparsity=0.5, 0.7, 0.9) + int8") == [
+        "prune(sparsity=0.5) + int8",
+        "prune(sparsity=0.7) + int8",
+        "prune(sparsity=0.9) + int8",
+    ]
+    grid = expand_values("cluster(clusters=8, 16, skip=[a, b]) + int8(per_channel=false, true)")
+    assert len(grid) == 4
+    assert grid[0] == "cluster(clusters=8, skip=[a, b]) + int8(per_channel=false)"
+    assert expand_values("int8") == ["int8"]
+    assert expand_values("prune(0.5)") == ["prune(0.5)"], "what it means is not decided here"
+
+
+def test_too_many_recipes_in_one_text_are_refused():
+    with pytest.raises(RecipeError, match="these are 121 recipes; at most 100"):
+        expand_values(
+            "prune(sparsity="
+            + ", ".join(["0.5"] * 11)
+            + ") + cluster(clusters="
+            + ", ".join(["8"] * 11)
+            + ")"
+        )

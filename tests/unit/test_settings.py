@@ -53,6 +53,12 @@ def test_a_team_names_its_own_places(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.scheduler == "tcp://scheduler:8786"
 
 
+def test_code_of_visitors_is_refused_unless_the_operator_allows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not load_settings().allow_code
+    monkeypatch.setenv("LWDASH_ALLOW_CODE", "1")
+    assert load_settings().allow_code
+
+
 @pytest.mark.parametrize(
     "key", ["LWDASH_SLOTS", "LWDASH_JOB_MEMORY", "LWDASH_JOB_SECONDS", "LWDASH_MAX_UPLOAD"]
 )

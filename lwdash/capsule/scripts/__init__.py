@@ -1,1 +1,1 @@
-"""Scripts that go into every capsule as they are here; lwdash itself never runs them."""
+"""Scripts that are copied into every capsule; lwdash itself never runs them."""

@@ -1,7 +1,7 @@
-"""Reproduces the quality figure of this capsule from its CSV: python evaluate.py DATA.csv
+"""Reproduces the quality metric of this capsule from its CSV: python evaluate.py DATA.csv
 
-Needs numpy and ai-edge-litert, and nothing of lwdash. It reads the evaluation rows, pre-processes them step by step as
-capsule.json says, runs model.tflite row by row, and compares with the figure that was measured.
+Needs numpy and ai-edge-litert, but not lwdash. It reads the evaluation rows, pre-processes them step by step
+as in capsule.json, runs model.tflite row by row, and compares the result with the measured value.
 """
 
 import argparse
@@ -21,13 +21,15 @@ Plan = dict[str, Any]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Reproduce the quality figure of this capsule.")
-    parser.add_argument("data", type=Path, help="the CSV that the evaluation rows are in")
+    parser = argparse.ArgumentParser(description="Reproduce the quality metric of this capsule.")
+    parser.add_argument("data", type=Path, help="the CSV that contains the evaluation rows")
     data = parser.parse_args().data
     capsule = json.loads((HERE / "capsule.json").read_text(encoding="utf-8"))
     plan = capsule["rows"]
     if plan is None:
-        sys.exit("this capsule does not say how to read its rows; lwdash can: python -m lwdash verify")
+        sys.exit(
+            "this capsule does not state how to read its rows. Use lwdash instead: python -m lwdash verify"
+        )
     origin = capsule["data"] if plan["file"] == "data" else capsule["parts"]["evaluation"]
     found = hashlib.sha256(data.read_bytes()).hexdigest()
     if found != origin["sha256"]:
@@ -40,22 +42,22 @@ def main() -> int:
     model = (HERE / "model.tflite").read_bytes()
     outputs = run(model, [inputs[number] for number in plan["order"]], plan["output"])
     labels, reference = labels_of(cells, plan), baseline_outputs(plan, inputs)
-    figures = judge(capsule["task"], outputs, labels, inputs, reference, plan.get("is_logit"))
+    metrics = judge(capsule["task"], outputs, labels, inputs, reference, plan.get("is_logit"))
     print(f"{len(cells)} evaluation rows of {data.name}")
     is_same = True
-    for name, value in figures.items():
+    for name, value in metrics.items():
         expected = capsule["expected"].get(name)
         same = expected is not None and abs(value - expected) <= 1e-6 * max(1.0, abs(expected))
         is_same = is_same and same
         stated = "nothing" if expected is None else f"{expected:.6g}"
         print(f"{name}: {value:.6g}, expected {stated}: {'the same' if same else 'NOT the same'}")
-    if not figures:
-        print("this task has no figure that this script computes; lwdash can: python -m lwdash verify")
-    return 0 if is_same and figures else 1
+    if not metrics:
+        print("this script computes no metric for this task. Use lwdash instead: python -m lwdash verify")
+    return 0 if is_same and metrics else 1
 
 
 def read_rows(path: Path, plan: Plan, lines: set[int]) -> list[list[str]]:
-    """The cells of the rows that begin on one of `lines` of the file, in the order of the file."""
+    """The cells of the rows that begin on one of `lines` of the file, in file order."""
     raw = path.read_bytes()
     if raw[:2] == b"\x1f\x8b":
         raw = gzip.decompress(raw)
@@ -75,7 +77,9 @@ def number(text: str, plan: Plan) -> float:
 
 
 def prepare(cells: list[list[str]], plan: Plan, which: int, arrays: Any) -> np.ndarray:
-    """One input of the model, (rows, *shape): each row's own steps, then those with figures of the train rows."""
+    """One input of the model, (rows, *shape): first the steps on single rows, then those with statistics of
+    the train rows.
+    """
     described, columns = plan["inputs"][which], arrays[f"columns_{which}"].tolist()
     values = np.array([[number(row[i], plan) for i in columns] for row in cells], np.float64)
     for step in described["row_steps"]:
@@ -84,22 +88,24 @@ def prepare(cells: list[list[str]], plan: Plan, which: int, arrays: Any) -> np.n
         values = values.astype(np.float32)
     values, learnt = values.astype(np.float64), 0
     for step in described["late_steps"]:
-        figures = None
+        statistic = None
         if step["step"] == "scale" and step["method"] != "range" and step["per"] != "row":
-            figures = [arrays[f"statistic_{which}_{learnt}_{part}"] for part in ("offset", "width")]
+            statistic = [arrays[f"statistic_{which}_{learnt}_{part}"] for part in ("offset", "width")]
             learnt += 1
-        values = apply(step, values, figures)
+        values = apply(step, values, statistic)
     steps = described["row_steps"] + described["late_steps"]
     if steps and steps[-1]["step"] == "cast":
         values = values.astype(steps[-1]["dtype"])
     return values.astype(described["dtype"]).reshape(len(values), *described["shape"])
 
 
-def apply(step: Plan, values: np.ndarray, figures: Any) -> np.ndarray:
+def apply(step: Plan, values: np.ndarray, statistic: Any) -> np.ndarray:
     """One pre-processing step on float64 (rows, ...)."""
     kind = step["step"]
     if kind == "divide":
         return values / step["by"]
+    if kind == "normalize":
+        return (values - np.array(step["mean"])) / np.array(step["std"])
     if kind == "reshape" and step["order"] == "rows":
         return values.reshape(len(values), *step["shape"])
     if kind == "reshape":
@@ -115,16 +121,16 @@ def apply(step: Plan, values: np.ndarray, figures: Any) -> np.ndarray:
         wide = np.moveaxis(resize_last(np.moveaxis(values, 2, -1), step["size"][1], step["method"]), -1, 2)
         return np.moveaxis(resize_last(np.moveaxis(wide, 1, -1), step["size"][0], step["method"]), -1, 1)
     if kind == "scale":
-        return scale(step, values, figures)
+        return scale(step, values, statistic)
     return values
 
 
-def scale(step: Plan, values: np.ndarray, figures: Any) -> np.ndarray:
+def scale(step: Plan, values: np.ndarray, statistic: Any) -> np.ndarray:
     own_axes = tuple(range(1, values.ndim))
     if step["method"] == "range":
         offset, width = step["source_low"], step["source_high"] - step["source_low"]
-    elif figures is not None:
-        offset, width = figures
+    elif statistic is not None:
+        offset, width = statistic
     elif step["method"] == "minmax":
         offset = values.min(axis=own_axes, keepdims=True)
         width = values.max(axis=own_axes, keepdims=True) - offset
@@ -137,7 +143,7 @@ def scale(step: Plan, values: np.ndarray, figures: Any) -> np.ndarray:
 
 
 def resize_last(values: np.ndarray, target: int, method: str) -> np.ndarray:
-    """The last axis to `target` values: area (the mean of what each covers) or linear, as OpenCV does both."""
+    """Resize the last axis to `target` values: area (mean of the covered values) or linear, both as in OpenCV."""
     size = values.shape[-1]
     if size == target:
         return values
@@ -161,8 +167,9 @@ def resize_last(values: np.ndarray, target: int, method: str) -> np.ndarray:
 
 
 def labels_of(cells: list[list[str]], plan: Plan) -> np.ndarray | None:
-    """The output index of each row's label, or its target where a number is to be predicted; (rows, targets) where
-    there are several; (rows, *label_shape) where each position of a row has a class; None without labels."""
+    """The output index of each row's label, or its target where a number is to be predicted; (rows, targets)
+    for several; (rows, *label_shape) where each position of a row has a class; None without labels.
+    """
     if positions := plan.get("positions"):
         classes = [[class_of(row[i].strip(), plan) for i in positions] for row in cells]
         return np.array(classes).reshape(-1, *plan["label_shape"])
@@ -171,7 +178,7 @@ def labels_of(cells: list[list[str]], plan: Plan) -> np.ndarray | None:
     columns = plan.get("label_columns")
     if plan["label"] is None and not columns:
         return None
-    if columns:  # one column a class, a single 1 in each row
+    if columns:  # one column per class, a single 1 in each row
         texts = [next(name for name, i in columns.items() if number(row[i], plan) == 1) for row in cells]
     else:
         texts = [row[plan["label"]].strip() for row in cells]
@@ -181,7 +188,7 @@ def labels_of(cells: list[list[str]], plan: Plan) -> np.ndarray | None:
 
 
 def class_of(text: str, plan: Plan) -> int:
-    """The output index of a label, which may be a number written otherwise than the class is."""
+    """The output index of a label. A number may be written differently from the class."""
     classes = plan["classes"]
     return classes.index(text if text in classes else plain_number(text, plan))
 
@@ -192,7 +199,7 @@ def plain_number(text: str, plan: Plan) -> str:
 
 
 def run(model: bytes, inputs: list[np.ndarray], output: int) -> np.ndarray:
-    """What the file's output number `output` says for each row, as real numbers."""
+    """Output number `output` of the file for each row, as real numbers."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_content=model)
@@ -214,7 +221,7 @@ def run(model: bytes, inputs: list[np.ndarray], output: int) -> np.ndarray:
 
 
 def quantize(values: np.ndarray, port: Plan) -> np.ndarray:
-    """round(x / scale) + zero point, halves away from zero, clipped; floats as they are."""
+    """round(x / scale) + zero point, halves away from zero, clipped; floats unchanged."""
     size, zero = port["quantization"]
     if not np.issubdtype(port["dtype"], np.integer) or size == 0:
         return values.astype(port["dtype"])
@@ -232,7 +239,7 @@ def dequantize(values: np.ndarray, port: Plan) -> np.ndarray:
 
 
 def baseline_outputs(plan: Plan, inputs: list[np.ndarray]) -> np.ndarray | None:
-    """Of the float model, where the capsule holds it: without labels, agreement with it is the figure."""
+    """Outputs of the float model, if the capsule holds it: without labels, the metric is the agreement with it."""
     path = HERE / "baseline.tflite"
     if not path.is_file():
         return None
@@ -243,7 +250,7 @@ def baseline_outputs(plan: Plan, inputs: list[np.ndarray]) -> np.ndarray | None:
 def classes_of(
     task: str, outputs: np.ndarray, judged: np.ndarray, is_logit: bool | None = None
 ) -> np.ndarray:
-    """The arg-max, or the side of the cut, which is 0 where `judged` outputs are logits and 0.5 where they are not."""
+    """The arg-max, or the comparison with the threshold: 0 if `judged` outputs are logits, otherwise 0.5."""
     if task == "classification" and outputs.ndim > 1 and outputs.shape[-1] > 1:
         return outputs.argmax(axis=-1)
     if is_logit is None:
@@ -262,7 +269,7 @@ def judge(
     reference: np.ndarray | None,
     is_logit: bool | None = None,
 ) -> dict[str, float]:
-    """The task's figure by name."""
+    """The task's metric by name."""
     flat = outputs.reshape(len(outputs), -1).astype(np.float64)
     if task == "reconstruction":
         same = next(v for v in inputs if v.reshape(len(v), -1).shape == flat.shape)
@@ -286,7 +293,7 @@ def judge(
 
 
 def mean_iou(predicted: np.ndarray, labels: np.ndarray) -> float:
-    """Mean over classes of the positions that are of the class in both, as a share of those that are in either."""
+    """Mean over classes of intersection / union of their positions."""
     shares = []
     for k in np.union1d(predicted, labels):
         ours, theirs = predicted == k, labels == k

@@ -1,7 +1,8 @@
-"""Makes the .tflite of this capsule again: python rebuild.py MODEL DATA.csv [--evaluation CSV] [--calibration CSV]
+"""Makes the .tflite of this capsule again: python rebuild.py MODEL DATA.csv [--evaluation CSV] [--calibration
+CSV] [--code FILE.py]
 
-Needs lwdash. The model is loaded in this process: run it only on a model that you trust. Lambda layers and other code
-in a model file are refused before anything of it is loaded.
+Needs lwdash. The model is loaded in this process: run it only on a model that you trust. Lambda layers and
+other code in a model file are refused before loading, unless the capsule names a code file and you give it.
 """
 
 import argparse
@@ -17,7 +18,7 @@ HERE = Path(__file__).parent
 
 
 class FolderCache:
-    """Where the stages of one rebuild are kept: lwdash looks some of them up again."""
+    """Storage for the stages of one rebuild: lwdash reads some of them again."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -40,24 +41,30 @@ def main() -> int:
     parser.add_argument("model", type=Path)
     parser.add_argument("data", type=Path)
     parser.add_argument(
-        "--evaluation", type=Path, help="the CSV of the evaluation rows, where they have their own"
+        "--evaluation", type=Path, help="the CSV of the evaluation rows, if they have a separate one"
     )
     parser.add_argument(
-        "--calibration", type=Path, help="the CSV of the calibration rows, where they have their own"
+        "--calibration", type=Path, help="the CSV of the calibration rows, if they have a separate one"
     )
+    parser.add_argument("--code", type=Path, help="the Python file that the model needs; it is run")
     parser.add_argument("--out", type=Path, default=Path("rebuilt.tflite"))
     options = parser.parse_args()
     capsule = json.loads((HERE / "capsule.json").read_text(encoding="utf-8"))
-    own = {"evaluation": options.evaluation, "calibration": options.calibration}
+    own = {"evaluation": options.evaluation, "calibration": options.calibration, "code": options.code}
+    code = {"code": capsule["code"]} if capsule.get("code") else {}
     for path, origin in (
         (options.model, capsule["model"]),
         (options.data, capsule["data"]),
-        *((own[part], origin) for part, origin in capsule["parts"].items()),
+        *((own[role], origin) for role, origin in {**capsule["parts"], **code}.items()),
     ):
         if path is None:
-            sys.exit(f"this capsule needs {origin['name']} as well; give it as --evaluation or --calibration")
+            sys.exit(
+                f"this capsule also needs {origin['name']}. Give it as --evaluation, --calibration or --code"
+            )
         if sha256(path.read_bytes()) != origin["sha256"]:
-            sys.exit(f"{path} is not {origin['name']}: its SHA-256 is another than the capsule's")
+            sys.exit(f"{path} is not {origin['name']}: its SHA-256 differs from the capsule's")
+    if not code:
+        own["code"] = None
     made = rebuild(capsule, options.model, options.data, own)
     options.out.write_bytes(made)
     is_same = sha256(made) == capsule["tflite"]["sha256"]
@@ -68,14 +75,21 @@ def main() -> int:
 
 
 def rebuild(capsule: dict[str, Any], model: Path, data: Path, own: dict[str, Path | None]) -> bytes:
-    """The .tflite that the recipe makes of these files, with the capsule's settings and seed."""
+    """The .tflite from the recipe and these files, with the capsule's settings and seed."""
     from lwdash.compress.workbench import Workbench
     from lwdash.datasets.data_settings import DataSettings
     from lwdash.datasets.prepare import prepare
+    from lwdash.keras_models.custom_code.code_file import CodeFile
+    from lwdash.keras_models.custom_code.live_facts import inspect_with_code
     from lwdash.keras_models.inspection import inspect_model
     from lwdash.recipe import parse_recipe
 
-    facts = inspect_model(model)
+    code = (
+        None
+        if own["code"] is None
+        else CodeFile(own["code"], capsule["code"]["name"], capsule["code"]["sha256"])
+    )
+    facts = inspect_model(model) if code is None else inspect_with_code(model, code)
     inputs, outputs = facts.ports
     rows = prepare(
         data,
@@ -97,6 +111,7 @@ def rebuild(capsule: dict[str, Any], model: Path, data: Path, own: dict[str, Pat
             task=capsule["task"],
             seed=capsule["seed"],
             cache=FolderCache(Path(folder)),
+            code=code,
         )
         return bench.compress(parse_recipe(capsule["recipe"]), lambda doing, share: print(doing)).tflite
 

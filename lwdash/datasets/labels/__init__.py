@@ -1,1 +1,1 @@
-"""Labels: which columns hold them, and the task that they have for a model."""
+"""Labels: their columns, and the task that they define for a model."""

@@ -10,8 +10,9 @@ from lwdash.errors import DataRefused
 
 @dataclass(frozen=True)
 class ClassMapping:
-    """classes: label text by output index; explanation: the rule that was used; warnings: what the user must
-    check."""
+    """classes: label text by output index; explanation: the rule that was used; warnings: points that the
+    user must check.
+    """
 
     classes: tuple[str, ...]
     explanation: str
@@ -19,7 +20,7 @@ class ClassMapping:
 
 
 def canonical(text: str) -> str:
-    """A label as it is compared: '1.0' and ' 1' are '1', 'N' stays 'N'."""
+    """The form in which labels are compared: '1.0' and ' 1' are '1', 'N' stays 'N'."""
     text = text.strip()
     try:
         return label_text(float(text)) if text.lower() not in ("nan", "inf", "-inf", "infinity") else text
@@ -32,11 +33,10 @@ def map_classes(
 ) -> ClassMapping:
     """The output index of each label.
 
-    counts: label text → rows. outputs: classes that the model tells apart (2 for one sigmoid output).
-    chosen: the user's list, label texts in the order of the outputs; it is used as it is, after checking.
-    Found otherwise: whole numbers 0 … n−1 stay as they are; from 1 they are taken as 1 … n; as many distinct
-    labels as outputs are taken in sorted order (numbers by value). Raises DataRefused for a label that would
-    have no output.
+    counts: label text → rows. outputs: number of classes of the model (2 for one sigmoid output).
+    chosen: the user's list, label texts in the order of the outputs; it is used unchanged, after checking.
+    Without a list: whole numbers 0 … n−1 stay as they are; numbers from 1 are read as 1 … n; as many distinct
+    labels as outputs are sorted (numbers by value). Raises DataRefused for a label that would have no output.
     """
     found = sorted({canonical(text) for text in counts}, key=label_order)
     if chosen is not None:
@@ -52,15 +52,17 @@ def map_classes(
         if len(found) < outputs:
             raise DataRefused(
                 f"label column '{column}' has {len(found)} distinct texts ({_some(found)}), the model has "
-                f"{outputs} outputs, and a text does not say which output it is. List all classes in the "
-                f"order of the model's outputs (classes = {_some([*found, '…'])})."
+                f"{outputs} outputs, and a text does not state its output. List all classes in the order "
+                f"of the model's outputs (classes = {_some([*found, '…'])})."
             )
         return ClassMapping(tuple(found), f"{len(found)} labels in sorted order: {_arrows(found)}")
     return _whole_numbers(whole, outputs, column)
 
 
 def map_columns(counts: Mapping[str, int], outputs: int, *, column: str) -> ClassMapping:
-    """The output index of each column of a label that has one column a class: their order is that of the outputs."""
+    """The output index of each column of a label with one column per class: the columns are in the order of
+    the outputs.
+    """
     found = list(counts)
     if len(found) != outputs:
         raise DataRefused(
@@ -70,7 +72,7 @@ def map_columns(counts: Mapping[str, int], outputs: int, *, column: str) -> Clas
     missing = [text for text, rows in counts.items() if not rows]
     return ClassMapping(
         tuple(canonical(text) for text in found),
-        f"one column a class, in the order of the outputs: {_arrows(found)}",
+        f"one column per class, in the order of the outputs: {_arrows(found)}",
         (f"no row has a 1 in label column {_some(missing)}",) if missing else (),
     )
 
@@ -105,7 +107,7 @@ def _missing_warning(missing: Sequence[str], column: str, explanation: str, low:
     doubt = ""
     if low >= 1:
         doubt = (
-            " Neither 0 nor all numbers occur, so this is a guess: list the classes yourself if it is wrong."
+            " Neither 0 nor all numbers occur, so this is a guess. List the classes yourself if it is wrong."
         )
     return (f"label column '{column}' has no rows of class {_some(missing)}. Read as: {explanation}.{doubt}",)
 

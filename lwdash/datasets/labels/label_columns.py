@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lwdash.datasets.data_facts import MOST_CLASSES, LabelCandidate
-from lwdash.datasets.readers.csv_dialect import Dialect, is_number
+from lwdash.datasets.data_facts import MAX_CLASSES, LabelCandidate
+from lwdash.datasets.readers.csv_dialect import is_number
 
 _NAMES = frozenset(
     [
@@ -34,7 +34,9 @@ _NAMES = frozenset(
     ]
 )
 _PARTS = ("label", "class", "target", "category")
-_MOST_COUNTED = 24
+_MAX_COUNTED_VALUES = 24
+MAX_CHOSEN_CLASSES = 10 * MAX_CLASSES
+"""Maximum number of classes of a label that the user or the file states."""
 _LONGEST_LABEL = 120
 CERTAIN = 50.0
 
@@ -44,14 +46,12 @@ def is_label_name(name: str) -> bool:
     return plain in _NAMES or any(part in re.split(r"[_.]", plain) for part in _PARTS)
 
 
-def worth_counting(dialect: Dialect) -> list[int]:
-    """Columns whose distinct values are counted while the file is read: named ones, text, first, last, few
-    values."""
-    names, rows = dialect.names, dialect.sample
+def worth_counting(names: Sequence[str], kinds: str, rows: Sequence[Sequence[str]]) -> list[int]:
+    """Columns whose distinct values are counted while the file is read: named ones, text, first, last, few values."""
     picked = [i for i, name in enumerate(names) if is_label_name(name)][:8]
     picked += [0, len(names) - 1]
-    for i, kind in enumerate(dialect.kinds):
-        if len(picked) > _MOST_COUNTED:
+    for i, kind in enumerate(kinds):
+        if len(picked) > _MAX_COUNTED_VALUES:
             break
         cells = [row[i] for row in rows if i < len(row)]
         few = len(set(cells)) <= max(2, min(50, len(cells) // 3))
@@ -73,7 +73,7 @@ def label_text(value: float) -> str:
 
 
 def label_order(text: str) -> tuple[int, float, str]:
-    """Sorting key: numbers by value before words by spelling."""
+    """Sort key: numbers by value, then words by spelling."""
     try:
         return (0, float(text), text)
     except ValueError:
@@ -81,7 +81,7 @@ def label_order(text: str) -> tuple[int, float, str]:
 
 
 class ValueCounts:
-    """Counts the distinct values of some columns while the blocks of a file go by."""
+    """Counts the distinct values of some columns while the blocks of a file are read."""
 
     def __init__(self, columns: Sequence[int]):
         self.counts: dict[int, Counter[str]] = {i: Counter() for i in columns}
@@ -98,12 +98,12 @@ class ValueCounts:
             distinct, times = np.unique(values[np.isfinite(values)], return_counts=True)
             if (distinct != np.rint(distinct)).any():
                 self.fractions.add(index)
-            if len(distinct) > 10 * MOST_CLASSES:
+            if len(distinct) > MAX_CHOSEN_CLASSES:
                 self.too_many.add(index)
                 return
             found = Counter(dict(zip(map(label_text, distinct), times.tolist(), strict=True)))
         self.counts[index].update(found)
-        if len(self.counts[index]) > 10 * MOST_CLASSES:
+        if len(self.counts[index]) > MAX_CHOSEN_CLASSES:
             self.too_many.add(index)
 
 
@@ -111,8 +111,7 @@ def rank(
     names: Sequence[str], kinds: str, counts: ValueCounts, rows: int, row_numbers: Sequence[int] = (),
     chosen: int | None = None,
 ) -> tuple[LabelCandidate, ...]:  # fmt: skip
-    """Label candidates, the most likely first; at most 12. chosen: a column that is listed first, whatever it
-    holds."""
+    """Label candidates, the most likely first; at most 12. chosen: a column that is listed first, for any content."""
     found = [
         c
         for i in counts.counts
@@ -127,7 +126,10 @@ def _chosen(index: int, name: str, kinds: str, counts: ValueCounts) -> LabelCand
     values = counts.counts[index]
     kind = "text" if kinds[index] == "t" else "float" if index in counts.fractions else "integer"
     listed = (
-        kind != "float" and index not in counts.too_many and len(values) <= MOST_CLASSES and _short(values)
+        kind != "float"
+        and index not in counts.too_many
+        and len(values) <= MAX_CHOSEN_CLASSES
+        and _short(values)
     )
     classes = sorted(values.items(), key=lambda item: label_order(item[0])) if listed else []
     return LabelCandidate(index, name, "chosen", kind, 1000.0, max(1, len(values)), tuple(classes))
@@ -151,15 +153,15 @@ def _judge(
     if named:
         reasons.append(f"its name is '{names[index]}'")
         score += 60
-    if too_many or distinct > max(MOST_CLASSES, 2):
+    if too_many or distinct > max(MAX_CLASSES, 2):
         if not named or kind == "text":
             return None
-        reasons.append("its values are many: a regression target")
+        reasons.append("many distinct values: a regression target")
         return LabelCandidate(index, names[index], ", ".join(reasons), kind, score, distinct, ())
     if kind == "float":
         if not named:
             return None
-        reasons.append("its values are not whole: a regression target")
+        reasons.append("values with fractions: a regression target")
         values = Counter()
     elif index in row_numbers and not named:
         return None
@@ -190,5 +192,5 @@ def _integer_score(index: int, kinds: str, values: Counter[str], distinct: int) 
         score += 15
     others = kinds[:index] + kinds[index + 1 :]
     if others.count("i") <= 0.2 * len(others):
-        score += 20  # among measured values a column of whole numbers stands out; among pixels it does not
+        score += 20  # a column of whole numbers is unusual among measured values, but not among pixels
     return score - distinct / 20

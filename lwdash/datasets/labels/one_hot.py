@@ -1,26 +1,27 @@
-"""Labels written as one column a class, in which each row has a single 1: where a CSV has them, and what a row says."""
+"""One-hot labels (one column per class, a single 1 in each row): detection in a CSV, and reading of a row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from lwdash.datasets.data_facts import MOST_CLASSES, LabelCandidate
+from lwdash.datasets.data_facts import MAX_CLASSES, LabelCandidate
 from lwdash.errors import DataRefused
 
 ONE_HOT = "one-hot"
 """Kind of such a label candidate."""
-MOST_RUNS = 4
+MAX_RUNS = 4
 SCORE = 5.0
 """Below every other sign of a label: a table of categories that feeds the model looks the same."""
 
 
 @dataclass(frozen=True)
 class Runs:
-    """The k columns from `first` on (k last ones where `is_end`) that hold one 1 and otherwise 0 in every row so far.
+    """The k columns from `first` on (the last k if `is_end`) that hold one 1 and otherwise 0 in every row so
+    far.
 
-    sizes: each such k ≥ 2, ascending; ones: rows with a 1 in each of the `sizes[-1]` columns, from the outer column
-    inwards.
+    sizes: each such k ≥ 2, ascending; ones: rows with a 1 in each of the `sizes[-1]` columns, from the outer
+    column inwards.
     """
 
     first: int
@@ -44,7 +45,7 @@ def one_hot_runs(numbers: np.ndarray) -> tuple[Runs, ...]:
 
 
 def _runs(numbers: np.ndarray, first: int, *, is_end: bool = False) -> Runs:
-    head = numbers[:, :MOST_CLASSES]
+    head = numbers[:, :MAX_CLASSES]
     for rows in (1, len(head)):  # the first row rules out nearly every table, at no cost
         whole = ((head[:rows] == 0) | (head[:rows] == 1)).all(axis=0)
         head = head[:, : len(whole) if whole.all() else int(np.argmin(whole))]
@@ -54,13 +55,14 @@ def _runs(numbers: np.ndarray, first: int, *, is_end: bool = False) -> Runs:
 
 
 def one_hot_candidates(runs: Sequence[Runs], names: Sequence[str]) -> tuple[LabelCandidate, ...]:
-    """A label candidate for each run, named `first..last` after its columns; classes: the columns' names, in their
-    order."""
+    """A label candidate for each run, named `first..last` after its columns; classes: the columns' names, in
+    their order.
+    """
     found = []
     for run in runs:
-        for size in run.sizes[:MOST_RUNS]:
+        for size in run.sizes[:MAX_RUNS]:
             if size == len(names):
-                continue  # nothing would be left to feed a model with
+                continue  # no column would be left to feed a model
             start = len(names) - size if run.is_end else run.first
             columns = tuple(range(start, start + size))
             ones = run.ones[:size][::-1] if run.is_end else run.ones[:size]
@@ -81,10 +83,10 @@ def one_hot_candidates(runs: Sequence[Runs], names: Sequence[str]) -> tuple[Labe
 
 
 def one_hot_labels(cells: np.ndarray, names: Sequence[str], lines: np.ndarray, file: str) -> np.ndarray:
-    """The name of the column that is 1, a row.
+    """For each row, the name of the column that is 1.
 
-    cells: float64 (rows, classes); rows with missing cells get any name, as others report them. Raises DataRefused,
-    naming the line, for a row that does not have a single 1.
+    cells: float64 (rows, classes). Rows with missing cells get any name, because they are reported elsewhere.
+    Raises DataRefused, naming the line, for a row that does not have a single 1.
     """
     fair = ((cells == 0) | (cells == 1)).all(axis=1) & (cells.sum(axis=1) == 1) | np.isnan(cells).any(axis=1)
     if not fair.all():

@@ -1,7 +1,7 @@
 """Labels with a class for each position of a row: each time step of a sequence, each pixel of an image.
 
-A file gives them as one value a position, first axis slowest: T values of a sequence (T,), H·W of an image (H, W). The
-functions take plain arrays, so that every reader of files can use them.
+A file holds them as one value per position, first axis slowest: T values of a sequence (T,), H·W of an image
+(H, W). The functions take plain arrays, so that every reader of files can use them.
 """
 
 import math
@@ -17,26 +17,29 @@ from lwdash.datasets.split import strata_of_numbers
 
 Shape = Sequence[int | None]
 
-_CLASSES, _ANSWERS = "classification", ("binary", "multi-label")
+_CLASSES, _YES_NO_TASKS = "classification", ("binary", "multi-label")
 
 
 def position_axes(output: Shape, task: str | None) -> tuple[int | None, ...]:
-    """The axes along which an output of this shape has a class for each position; () where a row has one answer.
+    """The axes along which an output of this shape has a class for each position; () where a row has one
+    class.
 
-    Classes are on the last axis: (T, C) → (T,), (H, W, C) → (H, W). A sigmoid answers at each of its places:
+    Classes are on the last axis: (T, C) → (T,), (H, W, C) → (H, W). A sigmoid output has one class per
+    position:
     (H, W, 1) and (H, W) → (H, W).
     """
     if len(output) < 2:
         return ()
-    if task in _ANSWERS or (task == _CLASSES and output[-1] == 1):
+    if task in _YES_NO_TASKS or (task == _CLASSES and output[-1] == 1):
         return tuple(output[:-1] if output[-1] == 1 else output)
     return tuple(output[:-1]) if task == _CLASSES else ()
 
 
 def label_shape(axes: Shape, values: int, inputs: Sequence[Shape] = ()) -> tuple[int, ...] | None:
-    """The shape of a row's labels from how many values there are; None where they do not fit the axes.
+    """The shape of a row's labels from the number of values; None where it does not match the axes.
 
-    inputs: shapes of the model's inputs, all lengths known: open axes are those of an input, where that fits.
+    inputs: shapes of the model's inputs, all lengths known. Open axes take their length from an input, if
+    that matches.
     """
     if not axes:
         return None
@@ -51,9 +54,10 @@ def label_shape(axes: Shape, values: int, inputs: Sequence[Shape] = ()) -> tuple
 def code_positions(
     values: Sequence[np.ndarray], classes: int, *, column: str, chosen: Sequence[str] | None
 ) -> tuple[list[np.ndarray], ClassMapping]:
-    """Output indices int32 of each array, shaped as it is, and which label is which.
+    """Output indices int32 of each array, in the same shape, and the class mapping.
 
-    values: (rows, positions) text or float64, one array a file. classes, column, chosen: as for `map_classes`.
+    values: (rows, positions) text or float64, one array per file. classes, column, chosen: as for
+    `map_classes`.
     """
     counts: Counter[str] = Counter()
     coded = []
@@ -69,7 +73,7 @@ def code_positions(
 
 
 def position_strata(labels: np.ndarray) -> np.ndarray:
-    """Strata (rows,) for dividing rows: by how much of a row is not of the most frequent class."""
+    """Strata (rows,) for splitting rows: by the share of a row that is not of the most frequent class."""
     flat = labels.reshape(len(labels), -1)
     most = int(np.bincount(flat.reshape(-1)).argmax())
     return strata_of_numbers((flat != most).mean(axis=1))

@@ -1,4 +1,4 @@
-"""The task that a label column sets: classes, a number to predict, or none."""
+"""The task that a label column defines: classes, a number to predict, or none."""
 
 import math
 from collections.abc import Sequence
@@ -28,11 +28,11 @@ def units(shape: Sequence[int | None]) -> int:
 def choose_task(
     task: str | None, label: LabelCandidate | None, inputs: Sequence[Tensor], outputs: Sequence[Tensor]
 ) -> tuple[str, str | None, tuple[str, ...]]:
-    """The task, the output that the labels are for, and notes.
+    """The task, the output that the labels belong to, and notes.
 
-    task: what the model's first output is known to be for (its loss), None if unknown. A label with fractions, or with more
-    distinct values than can be classes, is a regression target; two values for one output unit are a binary
-    label.
+    task: the known task of the model's first output (from its loss), None if unknown. A label with fractions,
+    or with too many distinct values for classes, is a regression target; two values for one output unit are a
+    binary label.
     """
     if task not in _KNOWN:
         raise DataRefused(f"task '{task}' is unknown (known: {', '.join(sorted(t for t in _KNOWN if t))}).")
@@ -46,17 +46,17 @@ def choose_task(
     output = _output_for(label, outputs, is_measured)
     size = units(output[1])
     if output != outputs[0]:
-        task = None  # what the first output is for says nothing of the others
+        task = None  # the task of the first output does not apply to the others
     if len(outputs) > 1:
         notes = (f"the model has {len(outputs)} outputs; the labels are compared with '{output[0]}'",)
     if label.kind == TARGETS:
         return _of_targets(task, label, output), output[0], notes
     if task == MULTI_LABEL and size > 1:
         raise DataRefused(
-            f"the model answers several yes/no questions at once ({size} sigmoid outputs), and one label "
-            f"column '{label.name}' cannot hold all answers. Name the columns that do, as first..last, or choose no label: "
-            "the compressed models are then compared with the original. If exactly one answer is right in each row, state "
-            "the task as classification (--task classification)."
+            f"the model has several yes/no outputs ({size} sigmoid outputs), and one label column "
+            f"'{label.name}' cannot hold all labels. Name the columns that do, as first..last, or choose "
+            "no label: the compressed models are then compared with the original. If exactly one class "
+            "is right in each row, state the task as classification (--task classification)."
         )
     if size == 1:
         return _of_one_unit(task, label, is_measured), output[0], notes
@@ -68,31 +68,33 @@ def choose_task(
         )
     if is_measured:
         raise DataRefused(
-            f"label column '{label.name}' holds fractions or more values than classes ({label.reason}), but "
-            f"the model has {size} outputs, one a class. Choose the column with the classes, or no label."
+            f"label column '{label.name}' holds fractions or more values than classes ({label.reason}), "
+            f"but the model has {size} outputs, one per class. Choose the column with the classes, or no "
+            "label."
         )
     return CLASSIFICATION, output[0], notes
 
 
 def _of_targets(task: str | None, label: LabelCandidate, output: Tensor) -> str:
-    """What several columns of numbers are for an output of as many."""
+    """The task of several columns of numbers for an output with the same count."""
     if task in (CLASSIFICATION, BINARY):
         raise DataRefused(
-            f"the task is classification, but the columns '{label.name}' are no label of one column a class: they must "
-            "be the first columns of the CSV, an index apart, or the last ones, and in each row one of them must be 1 and "
-            "the others 0. Choose the column with the classes, or no label."
+            f"the task is classification, but the columns '{label.name}' are not a one-hot label: they "
+            "must be the first columns of the CSV (after an index) or the last ones, and in each row one "
+            "of them must be 1 and the others 0. Choose the column with the classes, or no label."
         )
     size = units(output[1])
     if size != len(label.columns):
         raise DataRefused(
-            f"the label has {len(label.columns)} columns ({label.name}), but output '{output[0]}' has {size} "
-            f"number{'s' if size != 1 else ''} a row. Choose {'as many columns' if size > 1 else 'one column'}, or no label."
+            f"the label has {len(label.columns)} columns ({label.name}), but output '{output[0]}' has "
+            f"{size} number{'s' if size != 1 else ''} per row. Choose "
+            f"{'as many columns' if size > 1 else 'one column'}, or no label."
         )
     return task or REGRESSION
 
 
 def _of_one_unit(task: str | None, label: LabelCandidate, is_measured: bool) -> str:
-    """What a label is for a model with a single number as its output: one of two classes, or that number."""
+    """The task of a label for a model with a single number as its output: one of two classes, or that number."""
     is_open = task in (None, UNDECIDED)
     if task in (BINARY, CLASSIFICATION, MULTI_LABEL) or (
         is_open and not is_measured and 0 < label.distinct <= 2
@@ -100,12 +102,12 @@ def _of_one_unit(task: str | None, label: LabelCandidate, is_measured: bool) -> 
         if is_measured:
             raise DataRefused(
                 f"label column '{label.name}' has {label.distinct:,}{'+' if not label.classes else ''} "
-                "distinct values, the model's one output tells two classes apart. Choose a column with two "
-                "values."
+                "distinct values, but the model's one output distinguishes two classes. Choose a column "
+                "with two values."
             )
         return BINARY
     if label.kind == "text" and label.distinct <= 2:
-        return BINARY  # texts are no numbers to predict, whatever the loss is
+        return BINARY  # texts cannot be predicted as numbers, for any loss
     if label.kind == "text":
         raise DataRefused(
             f"label column '{label.name}' holds {label.distinct} distinct texts, the model has one output: "
@@ -115,8 +117,9 @@ def _of_one_unit(task: str | None, label: LabelCandidate, is_measured: bool) -> 
 
 
 def _output_for(label: LabelCandidate, outputs: Sequence[Tensor], is_measured: bool) -> Tensor:
-    """The output with as many numbers as there are targets, with one for a number to predict, or for classes that whose
-    size is closest to theirs without being too small; the first where none or several fit."""
+    """The output with as many numbers as there are targets; with one for a number to predict; or, for
+    classes, the smallest that is large enough. The first where none or several match.
+    """
     if not outputs:
         raise DataRefused("the model has no outputs. Give another model.")
     if label.kind == TARGETS or is_measured:
@@ -127,5 +130,5 @@ def _output_for(label: LabelCandidate, outputs: Sequence[Tensor], is_measured: b
 
 
 def _classes(output: Tensor) -> int:
-    """How many classes an output can tell apart: a single number two."""
+    """Number of classes that an output can distinguish: two for a single number."""
     return max(2, units(output[1]))

@@ -1,4 +1,4 @@
-"""Findings of the linter: the place in the data, why it matters, what to do about it."""
+"""Findings of the linter: the place in the data, the effect, and what to do."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -6,13 +6,13 @@ from typing import Any
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 SEVERITIES = (ERROR, WARNING, NOTE)
-"""error: figures would be wrong; warning: they are likely to mislead, or bits are lost; note: good to know."""
+"""error: metrics would be wrong; warning: they are probably misleading, or bits are lost; note: useful to know."""
 
 CODES = {
     "scaled-twice": "Scaled twice",
     "not-scaled": "Never scaled",
-    "other-units": "Not the units the model was trained on",
-    "beyond-range": "Beyond what the model expects",
+    "other-units": "Other units than in training",
+    "beyond-range": "Beyond the expected range",
     "transposed": "Rows and columns swapped",
     "outliers": "Outliers stretch the int8 range",
     "uneven-units": "Columns too small for a common int8 range",
@@ -20,7 +20,7 @@ CODES = {
     "beyond-calibration": "Evaluation rows beyond the calibrated range",
     "constant-columns": "Constant columns",
     "duplicate-columns": "Duplicated columns",
-    "label-copy": "A column gives the label away",
+    "label-copy": "A column reveals the label",
     "counts-up": "A column that only counts up",
     "shared-rows": "Rows in more than one part",
     "repeated-rows": "Repeated rows",
@@ -36,16 +36,16 @@ CODES = {
     "below-chance": "Right less often than chance",
     "labels-untold": "Labels not confirmed by the model",
 }
-"""Every finding there is, by its code, with its title."""
+"""Title of every finding, by its code."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing about the data that the user should know before any run.
+    """One fact about the data that the user should know before any run.
 
-    what: the fact, with its figures. where: input, columns, rows or part. why: what it does to the figures.
-    advice: what to do. fix: settings of `DataSettings` to change, by name, where one click can do it.
-    stops: no run is started before the user has acted on it.
+    what: the fact, with its values. where: input, columns, rows or part. why: its effect on the metrics.
+    advice: what to do. fix: settings of `DataSettings` to change, by name, if one click can do it.
+    stops: no run starts before the user has acted on it.
     """
 
     code: str
@@ -76,5 +76,5 @@ class Finding:
 
 
 def by_severity(found: list[Finding]) -> list[Finding]:
-    """The gravest first, otherwise in the order they were found."""
+    """The most severe first, otherwise in the order in which they were found."""
     return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))

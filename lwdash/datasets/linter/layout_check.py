@@ -10,13 +10,15 @@ from lwdash.datasets.linter.findings import ERROR, WARNING, Finding
 from lwdash.datasets.linter.input_view import InputView
 from lwdash.datasets.preprocessing.language import Axes, Reshape, Step
 
-MOST_ROWS = 64
+MAX_ROWS = 64
 SMOOTHER = 0.6
-"""Another order is taken for the right one where neighbours differ by less than this share of what they do now."""
+"""Another order counts as right if neighbours differ by less than this share of their present difference."""
 
 
 def layout_findings(view: InputView) -> list[Finding]:
-    """At most one finding: another order of the same numbers is much smoother, or the columns' names tell it."""
+    """At most one finding: another order of the same numbers is much smoother, or the columns' names state
+    another order.
+    """
     if view.is_image and len(view.shape) in (2, 3):
         named = _by_names(view)
         return named or _by_smoothness(view, _image_orders(view.shape))
@@ -29,7 +31,7 @@ def layout_findings(view: InputView) -> list[Finding]:
 
 
 def _image_orders(shape: Sequence[int]) -> list[tuple[str, tuple[Step, ...]]]:
-    """Orders in which an image of this shape is often written instead of row by row, channels last."""
+    """Common orders of an image of this shape besides row by row, channels last."""
     height, width, channels = (*shape, 1)[:3]
     orders: list[tuple[str, tuple[Step, ...]]] = []
     if height != width:
@@ -48,27 +50,30 @@ def _columnwise(height: int, width: int, channels: int) -> tuple[Step, ...]:
 def _by_smoothness(view: InputView, orders: Sequence[tuple[str, tuple[Step, ...]]]) -> list[Finding]:
     if not orders or len(view.values) < 5:
         return []
-    step = max(1, len(view.values) // MOST_ROWS)
-    some = view.values[::step][:MOST_ROWS]
+    step = max(1, len(view.values) // MAX_ROWS)
+    some = view.values[::step][:MAX_ROWS]
     axes = (1, 2) if view.is_image else (1,)
     now = _roughness(some, axes)
-    words, steps, best = min(
-        ((words, steps, _roughness(_reordered(some, steps), axes)) for words, steps in orders),
-        key=lambda order: order[2],
+    order, steps, best = min(
+        ((order, steps, _roughness(_reordered(some, steps), axes)) for order, steps in orders),
+        key=lambda found: found[2],
     )
     if not best < SMOOTHER * now:
         return []
-    what = "image" if view.is_image else "signal"
+    article, what = ("an", "image") if view.is_image else ("a", "signal")
     fix = view.with_added(*steps)
     return [
         Finding(
             "transposed",
             ERROR,
-            f"Read as {_shape(view.shape)}, neighbouring values of an {what} differ by {now:.2f} deviations; read "
-            f"{words} by {best:.2f}: the file has them in that order.".replace("an signal", "a signal"),
+            f"Read as {_shape(view.shape)}, neighbouring values of {article} {what} differ by {now:.2f} "
+            f"deviations; read {order} by {best:.2f}. So the file probably uses that order.",
             f"input '{view.name}', every row",
-            f"The model would get every {what} with its values shuffled, so its answers would mean nothing.",
-            f"Put them in order: pre-processing {fix['preprocess']}.",
+            (
+                f"The model would get every {what} with its values shuffled, so its outputs would be "
+                "meaningless."
+            ),
+            f"Correct the order with the pre-processing {fix['preprocess']}.",
             fix,
         )
     ]
@@ -90,7 +95,7 @@ def _roughness(values: np.ndarray, axes: Sequence[int]) -> float:
 
 
 def _by_names(view: InputView) -> list[Finding]:
-    """Columns called px_0_0, px_1_0, px_2_0 … of a square image: the first number, the row, runs fastest."""
+    """Columns named px_0_0, px_1_0, px_2_0 … of a square image: the first number, the row, changes fastest."""
     pairs = [re.search(r"(\d+)\D+(\d+)$", name) for name in view.columns]
     height, width = view.shape[:2]
     if math.prod(view.shape) != height * width or len(pairs) != height * width or not all(pairs):
@@ -109,11 +114,14 @@ def _by_names(view: InputView) -> list[Finding]:
         Finding(
             "transposed",
             WARNING,
-            f"By their names ({view.columns[0]}, {view.columns[1]} …) the columns go down the image first, and the "
-            "model's shape takes them along its rows.",
+            f"By their names ({view.columns[0]}, {view.columns[1]} …) the columns go down the image "
+            "first, but the model's shape reads them along its rows.",
             f"input '{view.name}', every row",
-            "Each image reaches the model mirrored at its diagonal.",
-            f"Put them in order: pre-processing {fix['preprocess']}. Leave it if the first number is the column.",
+            "The model gets each image transposed.",
+            (
+                f"Correct the order with the pre-processing {fix['preprocess']}. Leave it if the first "
+                "number is the column."
+            ),
             fix,
         )
     ]

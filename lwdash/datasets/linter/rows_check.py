@@ -1,4 +1,4 @@
-"""Rows that are where they should not be: in two parts, repeated, with two labels, or as overlapping windows."""
+"""Rows in the wrong place: in two parts, repeated, with two labels, or as overlapping windows."""
 
 from collections.abc import Sequence
 
@@ -12,25 +12,30 @@ from lwdash.datasets.split import PARTS
 from lwdash.percent_text import as_percent
 
 PAIRS = (("train", "evaluation"), ("calibration", "evaluation"), ("train", "calibration"))
-FEWEST_CALIBRATION = 32
+MIN_CALIBRATION_ROWS = 32
 WINDOWS_LOOKED_AT = 64
 SHORTEST_OVERLAP = 8
 
 
 def row_findings(dataset: Dataset, own_parts: Sequence[str] = ()) -> list[Finding]:
-    """Findings on whole rows, as the model takes them. own_parts: parts with files of their own."""
+    """Findings on whole rows, as the model takes them. own_parts: parts with their own files."""
     found = _repeats(dataset, same_rows(dataset), own_parts)
     found += _overlapping_windows(dataset, own_parts)
     count = len(dataset.parts["calibration"])
-    if count < FEWEST_CALIBRATION:
+    if count < MIN_CALIBRATION_ROWS:
         found.append(
             Finding(
                 "few-calibration",
                 WARNING,
                 f"Only {count} {'row sets' if count == 1 else 'rows set'} the ranges of integer files.",
                 "calibration",
-                "The largest activations of use are likely not among them, and what lies beyond a range is clipped.",
-                "Add rows, or give a calibration file; a hundred rows and more are usual. Labels are not needed in it.",
+                (
+                    "They probably miss the largest activations that occur in use, and values beyond a "
+                    "range are clipped."
+                ),
+                "Add rows to the calibration file; 100 rows or more are usual."
+                if "calibration" in own_parts
+                else "Add rows, or give a calibration file; 100 rows or more are usual. It needs no labels.",
             )
         )
     return found
@@ -65,8 +70,8 @@ def _repeats(dataset: Dataset, same: np.ndarray, own_parts: Sequence[str]) -> li
         NOTE,
         f"{surplus:,} row{'s repeat' if surplus > 1 else ' repeats'} an earlier one.",
         "all parts; repeats are kept together in one of them",
-        "Repeated rows count several times, and make intervals look narrower than they are.",
-        "Delete the repeats if they are not meant.",
+        "Repeated rows count several times, and make intervals narrower than they should be.",
+        "Delete the repeats if they are not intended.",
     )
     return [*torn, repeated]
 
@@ -78,24 +83,32 @@ def _shared(dataset: Dataset, same: np.ndarray, own_parts: Sequence[str]) -> lis
         both = in_part[first] & in_part[second]
         if both:
             is_measured = second == "evaluation"
-            lines = _lines(dataset, same, both)
+            lines = "; ".join(f"{part} lines {_lines(dataset, same, both, part)}" for part in (first, second))
             found.append(
                 Finding(
                     "shared-rows",
                     ERROR if is_measured and len(both) > 0.05 * len(in_part[second]) else WARNING,
-                    f"{len(both):,} samples are both in {first} and in {second}.",
-                    f"{second} rows, lines {lines} of their file",
-                    "Figures on rows that were used before flatter the result: they show memory, not skill."
+                    f"{len(both):,} sample{'s are' if len(both) > 1 else ' is'} in {first} and in {second}.",
+                    lines,
+                    "Metrics on rows that were used before are too good: they measure memorization."
                     if is_measured
-                    else "The ranges are set on rows that the model knows best.",
-                    f"Give {' and '.join(own_parts) or 'each part'} rows of {'their' if own_parts else 'its'} own.",
+                    else "The ranges are set on rows that the model was trained on.",
+                    _separated(first, second, own_parts),
                 )
             )
     return found
 
 
+def _separated(first: str, second: str, own_parts: Sequence[str]) -> str:
+    """Advice on samples in two parts; it names the file of its own that one of the parts has."""
+    own = second if second in own_parts else first if first in own_parts else ""
+    if own:
+        return f"Delete these samples from the {own} file, or from the rows of {first if own == second else second}."
+    return "Delete the repeats, so that each sample occurs once."
+
+
 def _torn(dataset: Dataset, same: np.ndarray, distinct: np.ndarray, group: np.ndarray) -> list[Finding]:
-    """Equal rows with different classes. distinct, group: the values of `same`, and which of them each row has."""
+    """Equal rows with different classes. distinct, group: the values of `same`, and the group of each row."""
     labels = dataset.labels
     if labels is None or labels.dtype == np.float32 or labels[:1].size > 1:
         return []
@@ -119,9 +132,15 @@ def _torn(dataset: Dataset, same: np.ndarray, distinct: np.ndarray, group: np.nd
     ]
 
 
-def _lines(dataset: Dataset, same: np.ndarray, wanted: set[int]) -> str:
+def _lines(dataset: Dataset, same: np.ndarray, wanted: set[int], part: str = "") -> str:
+    """The first lines of the samples, each in the file of its part. part: only rows of it."""
     lines = dataset.lines if dataset.lines is not None else np.arange(len(same)) + 1
-    rows = np.flatnonzero(np.isin(same, np.array(sorted(wanted)[:1000], np.int64)))
+    is_wanted = np.isin(same, np.array(sorted(wanted)[:1000], np.int64))
+    rows = (
+        np.sort(dataset.parts[part])[is_wanted[np.sort(dataset.parts[part])]]
+        if part
+        else np.flatnonzero(is_wanted)
+    )
     return ", ".join(f"{line:,}" for line in lines[rows[:6]].tolist()) + (" …" if len(rows) > 6 else "")
 
 
@@ -145,17 +164,20 @@ def _overlapping_windows(dataset: Dataset, own_parts: Sequence[str]) -> list[Fin
         Finding(
             "overlapping-windows",
             WARNING,
-            f"Each row repeats {as_percent(share)} of the row before it, moved by {shift} values: windows of one recording.",
+            (
+                f"Each row repeats {as_percent(share)} of the row before it, shifted by {shift} values: "
+                "windows of one recording."
+            ),
             "all rows",
-            "Neighbouring windows fall into different parts, so the model is measured on stretches it was tuned on, "
-            "and the rows are fewer independent samples than the interval believes.",
-            "Measure on rows of another recording: give an evaluation file of its own.",
+            "Neighbouring windows fall into different parts, so the model is measured on data that it "
+            "was trained on. The rows are fewer independent samples than the interval assumes.",
+            "Measure on rows of another recording: give a separate evaluation file.",
         )
     ]
 
 
 def _shift(first: np.ndarray, second: np.ndarray) -> int | None:
-    """By how many values `second` begins later than `first` in the same recording; None where it does not."""
+    """Number of values by which `second` begins later than `first` in the same recording; None if it does not."""
     for shift in np.flatnonzero(first == second[0]).tolist():
         overlap = len(first) - shift
         if (

@@ -8,13 +8,13 @@ from lwdash.datasets.linter.findings import WARNING, Finding
 
 STEPS = 255
 MIN_LEVELS = 8
-"""Different values that a target's usual range, two standard deviations to each side, needs at least."""
+"""Minimum number of different values within a target's usual range (two standard deviations to each side)."""
 MAX_TARGETS = 64
-"""More numbers are a curve or a picture, in one unit."""
+"""With more numbers the output is a curve or an image, in one unit."""
 
 
 def target_findings(dataset: Dataset) -> list[Finding]:
-    """Findings on the targets of a regression with several numbers a row."""
+    """Findings on the targets of a regression with several numbers per row."""
     labels = dataset.labels
     if labels is None or dataset.task != REGRESSION or len(labels) == 0:
         return []
@@ -30,7 +30,7 @@ def target_findings(dataset: Dataset) -> list[Finding]:
     named = ", ".join(str(i + 1) for i in small[:6]) + (", …" if len(small) > 6 else "")
     one = len(small) == 1
     has_16_bits = (4 * spreads[small] >= MIN_LEVELS * step * STEPS / 2**15).all()
-    wide = "; int16x8 is fine enough too" if has_16_bits else ", since 16 bits are not enough"
+    wide = "; int16x8 is also fine enough" if has_16_bits else ", since 16 bits are not enough"
     return [
         Finding(
             "uneven-targets",
@@ -39,9 +39,10 @@ def target_findings(dataset: Dataset) -> list[Finding]:
             f"{spreads[small].max():.3g} (standard deviation), while target {widest + 1} reaches "
             f"{np.abs(values[:, widest]).max():.4g}: one step of a common int8 range is {step:.3g}.",
             "labels",
-            f"In an int8 file fewer than {MIN_LEVELS} different values are left of {'it' if one else 'each of them'}, or "
-            "one constant. A mean error over all targets hides that.",
-            "Give each unit of measure an output of its own (split heads), train on targets of the same spread, or keep the "
-            f"last layer in float32: mixed(default=int8, <last layer>=float32, io=float32){wide}.",
+            f"In an int8 file {'it has' if one else 'each of them has'} fewer than {MIN_LEVELS} different "
+            "values left, or is constant. A mean error over all targets hides that.",
+            "Give each unit of measure a separate output (split heads), train on targets of the same "
+            "spread, or keep the last layer in float32: mixed(default=int8, <last layer>=float32, "
+            f"io=float32){wide}.",
         )
     ]

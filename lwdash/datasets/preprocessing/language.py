@@ -1,12 +1,20 @@
 """Pre-processing as text: `resize(500, method=area) + scale(minmax, per=row) + channel(last) +
 cast(float32)`."""
 
-import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from lwdash.datasets.preprocessing.resize import METHODS
+from lwdash.datasets.preprocessing.sample_steps import (
+    ImageFile,
+    Normalize,
+    SoundFile,
+    image_step,
+    normalize_step,
+    sound_step,
+)
+from lwdash.datasets.preprocessing.step_arguments import finite_number, lengths, nearest, one_of, single
 from lwdash.errors import DataRefused
 
 PER = ("row", "column", "all")
@@ -16,7 +24,8 @@ DTYPES = ("float32", "float16", "int8", "uint8", "int16", "int32", "int64")
 @dataclass(frozen=True)
 class Columns:
     """Keep some of the input columns, in the order of the file: names, inclusive ranges of names (t0..t139)
-    or of positions (#1..#140, the first input column is #1), prefixes with a star (img_*)."""
+    or of positions (#1..#140, the first input column is #1), prefixes with a star (img_*).
+    """
 
     which: tuple[str, ...]
 
@@ -40,8 +49,8 @@ class Scale:
     """Scaling. minmax: to [low, high]; range: the fixed range [from, to] to [low, high]; zscore: mean 0,
     deviation 1.
 
-    per: one pair of figures for each row, each column, or all values; for column and all they come from the
-    train part. A constant row or column becomes `low` (minmax) or 0 (zscore).
+    per: one pair of statistics for each row, each column, or all values; for column and all they come from
+    the train part. A constant row or column becomes `low` (minmax) or 0 (zscore).
     """
 
     method: str
@@ -79,8 +88,7 @@ class Divide:
 
 @dataclass(frozen=True)
 class Reshape:
-    """Give each row a shape. order: rows (the last axis runs fastest) or columns (the first does, as MATLAB
-    writes)."""
+    """Give each row a shape. order: rows (the last axis changes fastest) or columns (the first does, as in MATLAB)."""
 
     shape: tuple[int, ...]
     order: str = "rows"
@@ -91,7 +99,7 @@ class Reshape:
 
 @dataclass(frozen=True)
 class Axes:
-    """Reorder the axes of a row: reshape(3x32x32) + axes(1, 2, 0) turns channels-first into channels-last."""
+    """Reorder the axes of a row: reshape(3x32x32) + axes(1, 2, 0) converts channels-first to channels-last."""
 
     order: tuple[int, ...]
 
@@ -111,7 +119,7 @@ class Channel:
 
 @dataclass(frozen=True)
 class Cast:
-    """The type of the result; types of whole numbers need values that are whole and in range."""
+    """The type of the result. Integer types need values that are whole and in range."""
 
     dtype: str
 
@@ -119,12 +127,12 @@ class Cast:
         return f"cast({self.dtype})"
 
 
-Step = Columns | Resize | Scale | Divide | Reshape | Axes | Channel | Cast
+Step = Columns | ImageFile | SoundFile | Resize | Scale | Divide | Normalize | Reshape | Axes | Channel | Cast
 
 
 @dataclass(frozen=True)
 class Preprocess:
-    """The steps for every input, and for inputs that have their own."""
+    """The steps for every input, and for inputs with their own steps."""
 
     steps: tuple[Step, ...] = ()
     by_input: tuple[tuple[str, tuple[Step, ...]], ...] = ()
@@ -140,8 +148,8 @@ class Preprocess:
 def parse_preprocess(text: str) -> Preprocess:
     """The pipeline that `text` describes; `str()` of it is the canonical text.
 
-    Grammar: `steps`, or `steps; input: steps; …` for inputs with steps of their own; steps = `step + step +
-    …`, step = `name(argument, key=value, …)`. Raises DataRefused that names the step, the key and the value
+    Grammar: `steps`, or `steps; input: steps; …` for inputs with their own steps; steps = `step + step + …`,
+    step = `name(argument, key=value, …)`. Raises DataRefused that names the step, the key and the value
     received.
     """
     steps: tuple[Step, ...] = ()
@@ -150,7 +158,7 @@ def parse_preprocess(text: str) -> Preprocess:
         name, colon, rest = part.partition(":")
         if colon and "(" not in name:
             if name.strip() in dict(by_input):
-                raise DataRefused(f"pre-processing: input '{name.strip()}' has two lists of steps; give one.")
+                raise DataRefused(f"pre-processing: input '{name.strip()}' has two lists of steps. Give one.")
             by_input.append((name.strip(), _parse_steps(rest)))
         elif number and part:
             raise DataRefused(f"pre-processing: '{part}' after ';' must begin with an input's name and ':'.")
@@ -168,6 +176,10 @@ def _parse_steps(text: str) -> tuple[Step, ...]:
             raise DataRefused(
                 f"pre-processing: '{step}' must be the first step: later ones have no column names."
             )
+        if isinstance(step, ImageFile | SoundFile) and not all(
+            isinstance(s, Columns) for s in steps[:position]
+        ):
+            raise DataRefused(f"pre-processing: '{step}' must be the first step: it reads the files.")
         if isinstance(step, Cast) and position != len(steps) - 1:
             raise DataRefused(
                 f"pre-processing: '{step}' must be the last step: everything before it is in float64."
@@ -185,7 +197,7 @@ def _parse_step(text: str) -> Step:
     name, inside = match[1].lower(), (match[2] or "").strip()
     if name not in _STEPS:
         raise DataRefused(
-            f"pre-processing step '{name}' is unknown (known: {', '.join(_STEPS)}).{_nearest(name, _STEPS)}"
+            f"pre-processing step '{name}' is unknown (known: {', '.join(_STEPS)}).{nearest(name, _STEPS)}"
         )
     values: list[str] = []
     keys: dict[str, str] = {}
@@ -199,7 +211,7 @@ def _parse_step(text: str) -> Step:
     for key in keys:
         if key not in allowed:
             known = ", ".join(allowed) or "none"
-            raise DataRefused(f"{name}: key '{key}' is unknown (known: {known}).{_nearest(key, allowed)}")
+            raise DataRefused(f"{name}: key '{key}' is unknown (known: {known}).{nearest(key, allowed)}")
     return build(values, keys)
 
 
@@ -210,16 +222,18 @@ def _columns(values: list[str], keys: Mapping[str, str]) -> Step:
 
 
 def _resize(values: list[str], keys: Mapping[str, str]) -> Step:
-    size = _shape("resize", values, keys, "500 or 32x32")
+    size = lengths("resize", values, keys, "500 or 32x32")
     if len(size) > 2:
         raise DataRefused(
             f"resize: one or two lengths must be given; received {_shape_text(size)}. Write 500 or 32x32."
         )
-    return Resize(size, _one_of("resize", "method", keys.get("method", "area"), METHODS))
+    return Resize(size, one_of("resize", "method", keys.get("method", "area"), METHODS))
 
 
 def _scale(values: list[str], keys: Mapping[str, str]) -> Step:
-    method = _one_of("scale", "method", _single("scale", values, "minmax"), ("minmax", "zscore", "range"))
+    if len(values) == 1 and values[0].startswith("/") and not keys:
+        return _divide([values[0][1:]], keys)
+    method = one_of("scale", "method", single("scale", values, "minmax"), ("minmax", "zscore", "range"))
     allowed = {"minmax": ("per", "low", "high"), "zscore": ("per",), "range": ("from", "to", "low", "high")}[
         method
     ]
@@ -229,7 +243,7 @@ def _scale(values: list[str], keys: Mapping[str, str]) -> Step:
                 f"scale({method}): key '{key}' has no meaning here (known: {', '.join(allowed)})."
             )
     numbers = {
-        k: _number("scale", k, keys.get(k, d))
+        k: finite_number("scale", k, keys.get(k, d))
         for k, d in (("low", "0"), ("high", "1"), ("from", "0"), ("to", "255"))
     }
     if not numbers["low"] < numbers["high"]:
@@ -240,12 +254,12 @@ def _scale(values: list[str], keys: Mapping[str, str]) -> Step:
         raise DataRefused(
             f"scale: from < to must hold; received from={numbers['from']:g}, to={numbers['to']:g}."
         )
-    per = "all" if method == "range" else _one_of("scale", "per", keys.get("per", "row"), PER)
+    per = "all" if method == "range" else one_of("scale", "per", keys.get("per", "row"), PER)
     return Scale(method, per, numbers["low"], numbers["high"], numbers["from"], numbers["to"])
 
 
 def _divide(values: list[str], keys: Mapping[str, str]) -> Step:
-    by = _number("divide", "number", _single("divide", values, "255"))
+    by = finite_number("divide", "number", single("divide", values, "255"))
     if by == 0:
         raise DataRefused(
             "divide: the number must not be 0; received 0. For pixels 0 … 255 write divide(255)."
@@ -254,8 +268,8 @@ def _divide(values: list[str], keys: Mapping[str, str]) -> Step:
 
 
 def _reshape(values: list[str], keys: Mapping[str, str]) -> Step:
-    order = _one_of("reshape", "order", keys.get("order", "rows"), ("rows", "columns"))
-    return Reshape(_shape("reshape", values, keys, "28x28 or 28x28x1"), order)
+    order = one_of("reshape", "order", keys.get("order", "rows"), ("rows", "columns"))
+    return Reshape(lengths("reshape", values, keys, "28x28 or 28x28x1"), order)
 
 
 def _axes(values: list[str], keys: Mapping[str, str]) -> Step:
@@ -271,15 +285,18 @@ def _axes(values: list[str], keys: Mapping[str, str]) -> Step:
 
 
 def _channel(values: list[str], keys: Mapping[str, str]) -> Step:
-    return Channel(_one_of("channel", "place", values[0] if values else "last", ("last", "first")))
+    return Channel(one_of("channel", "place", values[0] if values else "last", ("last", "first")))
 
 
 def _cast(values: list[str], keys: Mapping[str, str]) -> Step:
-    return Cast(_one_of("cast", "type", _single("cast", values, "float32"), DTYPES))
+    return Cast(one_of("cast", "type", single("cast", values, "float32"), DTYPES))
 
 
 _STEPS: dict[str, tuple[Callable[[list[str], Mapping[str, str]], Step], tuple[str, ...]]] = {
     "columns": (_columns, ()),
+    "image": (image_step, ("resize", "colour", "size")),
+    "sound": (sound_step, ("place", "length")),
+    "normalize": (normalize_step, ("mean", "std")),
     "resize": (_resize, ("method",)),
     "scale": (_scale, ("per", "low", "high", "from", "to")),
     "divide": (_divide, ()),
@@ -288,48 +305,6 @@ _STEPS: dict[str, tuple[Callable[[list[str], Mapping[str, str]], Step], tuple[st
     "channel": (_channel, ()),
     "cast": (_cast, ()),
 }
-
-
-def _single(step: str, values: list[str], example: str) -> str:
-    if len(values) != 1:
-        raise DataRefused(
-            f"{step}: exactly one value must be given; received {len(values)}. Write {step}({example})."
-        )
-    return values[0]
-
-
-def _one_of(step: str, key: str, value: str, allowed: tuple[str, ...]) -> str:
-    if value not in allowed:
-        raise DataRefused(
-            f"{step}: {key} must be one of {', '.join(allowed)}; received "
-            f"'{value}'.{_nearest(value, allowed)}"
-        )
-    return value
-
-
-def _number(step: str, key: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not abs(value) < float("inf"):
-        raise DataRefused(f"{step}: {key} must be a finite number; received '{text}'.")
-    return value
-
-
-def _shape(step: str, values: list[str], keys: Mapping[str, str], example: str) -> tuple[int, ...]:
-    text = _single(step, values, example)
-    parts = re.split(r"\s*[x×]\s*", text)
-    if not all(part.isdecimal() and 1 <= int(part) <= 1_000_000 for part in parts):
-        raise DataRefused(
-            f"{step}: lengths must be whole numbers from 1 to 1,000,000; received '{text}'. Write {example}."
-        )
-    return tuple(map(int, parts))
-
-
-def _nearest(word: str, known: object) -> str:
-    near = difflib.get_close_matches(word, list(known), n=1)  # type: ignore[call-overload]
-    return f" Did you mean '{near[0]}'?" if near else ""
 
 
 def _shape_text(shape: tuple[int, ...]) -> str:

@@ -6,16 +6,16 @@ METHODS = ("area", "linear")
 
 
 def taps(size: int, target: int, method: str) -> tuple[np.ndarray, np.ndarray]:
-    """Which inputs make each output, and with what weight: indices and weights (target, k), weights sum to 1.
+    """The inputs of each output and their weights: indices and weights (target, k), weights sum to 1.
 
-    area: output i is the mean of the input over [i·s, (i+1)·s), s = size / target, cells cut by the border
-    counting by the part inside: OpenCV's INTER_AREA, for whole and broken factors. linear: the input at (i +
-    ½)·s − ½ between its two neighbours, ends repeated: OpenCV's INTER_LINEAR.
+    area: output i is the mean of the input over [i·s, (i+1)·s), s = size / target. Cells at the border count
+    by the part inside, as in OpenCV's INTER_AREA, for integer and fractional factors. linear: the input at (i
+    + ½)·s − ½ between its two neighbours, ends repeated: OpenCV's INTER_LINEAR.
     """
     scale = size / target
     i = np.arange(target)
     if method == "area":
-        # Borders as exact fractions i·size / target: no sliver of a neighbour through rounding.
+        # Borders as exact fractions i·size / target, so that rounding never adds a small part of a neighbour.
         start, end = i * size, (i + 1) * size
         first = start // target
         count = int((-(-end // target) - first).max())

@@ -1,5 +1,4 @@
-"""Applies pre-processing steps to rows: the part that each row needs alone, then the part that needs the
-train rows."""
+"""Applies pre-processing steps to rows: first the steps on single rows, then the steps that need the train rows."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ from lwdash.datasets.preprocessing.language import (
     Step,
 )
 from lwdash.datasets.preprocessing.resize import resize_last, resize_plane
+from lwdash.datasets.preprocessing.sample_steps import ImageFile, Normalize, SoundFile
 from lwdash.datasets.spilled_arrays import release_pages
 from lwdash.errors import DataRefused
 
@@ -26,8 +26,7 @@ Statistics = list[tuple[np.ndarray, np.ndarray]]
 
 
 def split_steps(steps: Sequence[Step]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
-    """The steps that one row can go through alone, and those from the first that needs figures of the train
-    part."""
+    """The steps that work on a single row, and the rest from the first step that needs statistics of the train part."""
     for position, step in enumerate(steps):
         if isinstance(step, Scale) and step.needs_train:
             return tuple(steps[:position]), tuple(steps[position:])
@@ -35,19 +34,22 @@ def split_steps(steps: Sequence[Step]) -> tuple[tuple[Step, ...], tuple[Step, ..
 
 
 def apply_step(
-    step: Step, values: np.ndarray, figures: tuple[np.ndarray, np.ndarray] | None = None
+    step: Step, values: np.ndarray, statistic: tuple[np.ndarray, np.ndarray] | None = None
 ) -> np.ndarray:
-    """values float64 (rows, …) → float64 (rows, …). figures: (offset, width) for a scale with figures of the
-    train part."""
+    """values float64 (rows, …) → float64 (rows, …). statistic: (offset, width) for a scale with statistics of
+    the train part.
+    """
     shape = values.shape[1:]
-    if isinstance(step, Columns | Cast):
+    if isinstance(step, Columns | Cast | ImageFile | SoundFile):
         return values
+    if isinstance(step, Normalize):
+        return _normalized(step, values)
     if isinstance(step, Divide):
         return values / step.by
     if isinstance(step, Reshape):
         if math.prod(step.shape) != math.prod(shape):
             raise DataRefused(
-                f"pre-processing: {step} needs {math.prod(step.shape)} values a row, there are "
+                f"pre-processing: {step} needs {math.prod(step.shape)} values per row, but there are "
                 f"{math.prod(shape)} {_shape(shape)}. Change the shape, or add a resize or columns step "
                 "before it."
             )
@@ -58,7 +60,7 @@ def apply_step(
     if isinstance(step, Axes):
         if len(step.order) != len(shape):
             raise DataRefused(
-                f"pre-processing: {step} names {len(step.order)} axes, a row has {len(shape)} here: "
+                f"pre-processing: {step} names {len(step.order)} axes, but a row has {len(shape)} here: "
                 f"{_shape(shape)}."
             )
         return values.transpose(0, *(axis + 1 for axis in step.order))
@@ -66,7 +68,17 @@ def apply_step(
         return values[..., None] if step.place == "last" else values[:, None]
     if isinstance(step, Resize):
         return _resize(step, values)
-    return _scale(step, values, figures)
+    return _scale(step, values, statistic)
+
+
+def _normalized(step: Normalize, values: np.ndarray) -> np.ndarray:
+    channels = values.shape[-1]
+    if len(step.mean) not in (1, channels):
+        raise DataRefused(
+            f"pre-processing: {step} has {len(step.mean)} means, but a row is {_shape(values.shape[1:])} here, "
+            f"with {channels} channels on its last axis. Give one mean and one deviation, or one per channel."
+        )
+    return (values - np.array(step.mean)) / np.array(step.std)
 
 
 def _resize(step: Resize, values: np.ndarray) -> np.ndarray:
@@ -86,7 +98,7 @@ def _resize(step: Resize, values: np.ndarray) -> np.ndarray:
     return resize_plane(values, step.size[0], step.size[1], step.method)
 
 
-def _scale(step: Scale, values: np.ndarray, figures: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
+def _scale(step: Scale, values: np.ndarray, statistic: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
     if step.method == "range":
         offset: np.ndarray | float = step.source_low
         width: np.ndarray | float = step.source_high - step.source_low
@@ -99,8 +111,10 @@ def _scale(step: Scale, values: np.ndarray, figures: tuple[np.ndarray, np.ndarra
             offset, width = values.mean(axis=axes, keepdims=True), values.std(axis=axes, keepdims=True)
         width = np.where(width == 0, 1.0, width)
     else:
-        assert figures is not None, "figures of the train part are computed before a column scale is applied"
-        offset, width = figures
+        assert statistic is not None, (
+            "statistics of the train part are computed before a column scale is applied"
+        )
+        offset, width = statistic
     result = (values - offset) / width
     if step.method == "zscore" or (step.low, step.high) == (0, 1):
         return result
@@ -114,15 +128,14 @@ def apply_steps(
     in order."""
     pairs = iter(statistics or ())
     for step in steps:
-        figures = next(pairs) if isinstance(step, Scale) and step.needs_train else None
-        values = apply_step(step, values, figures)
+        statistic = next(pairs) if isinstance(step, Scale) and step.needs_train else None
+        values = apply_step(step, values, statistic)
     return values
 
 
-def output_shape(steps: Sequence[Step], columns: int) -> tuple[int, ...]:
-    """Shape of a row after `steps`; raises DataRefused where a step does not fit the shape that reaches
-    it."""
-    values = np.zeros((1, columns))
+def output_shape(steps: Sequence[Step], row: Sequence[int]) -> tuple[int, ...]:
+    """Shape of a row of shape `row` after `steps`; raises DataRefused where a step does not match its input shape."""
+    values = np.zeros((1, *row))
     for step in steps:
         if isinstance(step, Scale):
             continue
@@ -134,7 +147,7 @@ def learn_statistics(steps: Sequence[Step], rows: np.ndarray, train: np.ndarray)
     """Offset and width for each step of `steps` that needs the train part, from rows[train] alone.
 
     per=column: arrays of the shape of a row; per=all: arrays of shape (). The deviation is the population's
-    (ddof 0). A width of 0 (constant column) is stored as 1. Two passes over the rows for a z-score, for the
+    (ddof 0). A width of 0 (constant column) is stored as 1. A z-score takes two passes over the rows, for
     precision.
     """
     learnt: Statistics = []
@@ -170,7 +183,7 @@ def _chunks(
 
 
 def chunk_rows(rows: np.ndarray) -> int:
-    """How many rows make a chunk of about 16 MB in float64."""
+    """Number of rows in a chunk of about 16 MB in float64."""
     return max(1, CHUNK_BYTES // max(1, math.prod(rows.shape[1:]) * 8))
 
 

@@ -1,10 +1,7 @@
-"""A CSV as blocks of numbers, several parsed at once, in the order of the file and flat in memory."""
+"""A CSV as blocks of numbers, several parsed at once, in file order and with constant memory."""
 
-import os
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
+from lwdash.datasets.readers.array_blocks import blocks_in_threads
 from lwdash.datasets.readers.csv_dialect import MISSING as MISSING_MARKS
 from lwdash.datasets.readers.csv_dialect import Dialect
 from lwdash.datasets.readers.csv_numbers import rows_of_numbers, rows_of_whole_numbers
@@ -28,29 +26,17 @@ from lwdash.datasets.readers.csv_problems import (
     shorten,
 )
 from lwdash.datasets.readers.source import TextBlock, clean_text, text_blocks
+from lwdash.datasets.readers.table import Block
 from lwdash.errors import DataRefused
 
 T = TypeVar("T")
 
 
-@dataclass
-class Block:
-    """Consecutive rows. numbers: float64 (rows, columns of the file), NaN where a column is text or a value
-    bad; text: column index → array of str (rows,), for the columns read as text; lines: int64 (rows,) lines
-    of the file; bad: bad cells of each column, None where there are none."""
-
-    numbers: np.ndarray
-    text: dict[int, np.ndarray]
-    lines: np.ndarray
-    problems: ProblemList = field(default_factory=ProblemList)
-    bad: np.ndarray | None = None
-
-
 class Reader:
     """Parses one CSV block by block.
 
-    text_columns: read as text too; other columns are numbers. wanted: columns whose values matter, None = all
-    (the others are NaN and their problems are not looked for).
+    text_columns: also read as text; other columns are numbers. wanted: columns whose values are needed, None
+    = all (the others are NaN, and their problems are not searched for).
     """
 
     def __init__(
@@ -72,24 +58,9 @@ class Reader:
         self._maybe_whole = all(cell.isdecimal() for row in dialect.sample[:5] for cell in row)
 
     def blocks(self, then: Callable[[Block], T]) -> Iterator[T]:
-        """`then(block)` for each block, in order; both parsing and `then` run on as many threads as there are
-        cores."""
-        workers = max(
-            1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        )
-        workers = min(workers, 4)  # each worker holds a block of text and its numbers
-        waiting: deque[Future[T]] = deque()
-        with ThreadPoolExecutor(workers, "csv") as pool:
-            try:
-                for block in text_blocks(self.path, self.dialect.skip_lines, self.dialect.delimiter):
-                    waiting.append(pool.submit(lambda b=block: then(self.parse(b))))  # type: ignore[misc]
-                    if len(waiting) > workers:
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:
-                for future in waiting:
-                    future.cancel()
+        """`then(block)` for each block, in order. Both parsing and `then` run on as many threads as there are cores."""
+        texts = text_blocks(self.path, self.dialect.skip_lines, self.dialect.delimiter)
+        return blocks_in_threads((partial(self.parse, text) for text in texts), then)
 
     def parse(self, block: TextBlock) -> Block:
         block = TextBlock(clean_text(block, self.dialect.encoding, self.path.name), block.first_line)
@@ -101,7 +72,7 @@ class Reader:
         return self._by_column(block)
 
     def _clean_numbers(self, data: bytes) -> np.ndarray | None:
-        """The numbers of a block in which nothing is wrong (the usual case, parsed fast), else None."""
+        """The numbers of a block without any problem (the usual case, parsed fast), else None."""
         dialect = self.dialect
         values = None
         if self._maybe_whole:
@@ -123,7 +94,7 @@ class Reader:
         )
 
     def _read(self, data: bytes, as_text: set[int]) -> tuple[pa.Table, int]:
-        """The wanted columns of the rows that have the right length, and how many rows have not."""
+        """The wanted columns of the rows with the right length, and the number of rows without it."""
         skipped = 0
 
         def on_ragged(row: Any) -> str:
@@ -158,28 +129,28 @@ class Reader:
             except pa.ArrowInvalid as error:
                 raise DataRefused(
                     f"{self.path.name}, in the lines from {block.first_line} on: {str(error)[:200]}. "
-                    "Is a quote opened and never closed? Export the CSV again."
+                    "Check for a quote that is opened and never closed, and export the CSV again."
                 ) from None
         numbers = np.full((table.num_rows, self.width), np.nan)
-        words: dict[int, np.ndarray] = {}
+        cells: dict[int, np.ndarray] = {}
         for index in self.wanted:
             column = table.column(str(index))
             if index not in as_text:
                 numbers[:, index] = column.to_numpy()
                 continue
-            words[index] = pc.utf8_trim_whitespace(column).to_numpy()
+            cells[index] = pc.utf8_trim_whitespace(column).to_numpy()
             if index not in self.text_columns:
-                numbers[:, index] = self._numbers(words[index])
-                if (np.isnan(numbers[:, index]) & ~np.isin(words[index], MISSING_MARKS)).any():
+                numbers[:, index] = self._numbers(cells[index])
+                if (np.isnan(numbers[:, index]) & ~np.isin(cells[index], MISSING_MARKS)).any():
                     self._mixed.add(index)
-        text = {index: words[index] for index in self.text_columns}
+        text = {index: cells[index] for index in self.text_columns}
         result = Block(numbers, text, np.empty(0, np.int64))
         result.lines = self._lines(block, table.num_rows, skipped, result.problems)
-        self._find_bad_cells(result, words, block)
+        self._find_bad_cells(result, cells, block)
         return self._with_infinite(result)
 
-    def _numbers(self, words: np.ndarray) -> np.ndarray:
-        series = pd.Series(words, dtype=object)
+    def _numbers(self, cells: np.ndarray) -> np.ndarray:
+        series = pd.Series(cells, dtype=object)
         if self.dialect.decimal == ",":
             series = series.str.replace(",", ".", regex=False)
         return pd.to_numeric(series.where(~series.isin(MISSING_MARKS), None), errors="coerce").to_numpy(
@@ -187,7 +158,7 @@ class Reader:
         )
 
     def _lines(self, block: TextBlock, rows: int, skipped: int, problems: ProblemList) -> np.ndarray:
-        """The line of each row that was kept; the rows of another length are added to `problems`."""
+        """The line of each row that was kept. Rows of another length are added to `problems`."""
         data = block.data
         if not skipped and b'"' not in data and data.count(b"\n") == rows:
             return block.first_line + np.arange(rows)
@@ -200,16 +171,17 @@ class Reader:
         if len(lines) != rows:
             last = block.first_line + data.count(b"\n") - 1
             raise DataRefused(
-                f"{self.path.name}, lines {block.first_line:,} to {last:,}: {rows:,} rows were read where the lines hold "
-                f"{len(lines):,}. Is there a stray quote or control character? Export the CSV again."
+                f"{self.path.name}, lines {block.first_line:,} to {last:,}: {rows:,} rows were read, but "
+                f"there are {len(lines):,} lines. Check for a stray quote or control character, and "
+                "export the CSV again."
             )
         return np.array(lines, np.int64)
 
-    def _find_bad_cells(self, block: Block, words: dict[int, np.ndarray], source: TextBlock) -> None:
+    def _find_bad_cells(self, block: Block, cells: dict[int, np.ndarray], source: TextBlock) -> None:
         def as_written(row: int, index: int) -> str:
-            """The cell as the file has it: marks such as '?' are gone from a column of numbers."""
-            if index in words:
-                return str(words[index][row])
+            """The cell as written in the file: a column of numbers no longer has marks such as '?'."""
+            if index in cells:
+                return str(cells[index][row])
             lines = numbered_rows(source.data, self.dialect.delimiter, source.first_line)
             wanted = int(block.lines[row])
             return next((cells[index].strip() for line, cells in lines if line == wanted), "")
@@ -223,9 +195,9 @@ class Reader:
         if not missing.any():
             return
         is_text = np.zeros_like(missing)
-        for index, column in words.items():
+        for index, column in cells.items():
             is_text[:, index] = missing[:, index] & ~np.isin(column, MISSING_MARKS)
-        self._note(block, np.nonzero(is_text), lambda row, index: (TEXT, str(words[index][row])))
+        self._note(block, np.nonzero(is_text), lambda row, index: (TEXT, str(cells[index][row])))
         self._note(
             block,
             np.nonzero(missing & ~is_text),
@@ -243,8 +215,7 @@ class Reader:
     def _note(
         self, block: Block, cells: tuple[np.ndarray, ...], describe: Callable[[int, int], tuple[str, str]]
     ) -> None:
-        """Add `cells` (rows, columns) to the block's problems: the first few with their place, all
-        counted."""
+        """Add `cells` (rows, columns) to the block's problems: the first few with their place, all of them counted."""
         rows, columns = cells
         for row, index in zip(rows[:5].tolist(), columns[:5].tolist(), strict=True):
             kind, value = describe(row, index)

@@ -15,7 +15,7 @@ from lwdash.errors import DataRefused
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 MISSING = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NAN", "NULL", "null", "None", "?", "-")
-MOST_COLUMNS = 200_000
+MAX_COLUMNS = 200_000
 _SAMPLE_ROWS = 200
 _POINT = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*|\s*[+-]?(inf|infinity)\s*", re.I)
 _COMMA = re.compile(r"\s*[+-]?(\d+,?\d*|,\d+)([eE][+-]?\d+)?\s*|\s*[+-]?(inf|infinity)\s*", re.I)
@@ -23,8 +23,9 @@ _COMMA = re.compile(r"\s*[+-]?(\d+,?\d*|,\d+)([eE][+-]?\d+)?\s*|\s*[+-]?(inf|inf
 
 @dataclass(frozen=True)
 class Dialect:
-    """How one CSV is written. `sample` holds its first data rows as text, `kinds` one letter a column:
-    'n' numbers, 't' text, as the sample has them."""
+    """Format of one CSV. `sample` holds its first data rows as text, `kinds` one letter per column:
+    'n' numbers, 't' text, as in the sample.
+    """
 
     delimiter: str
     decimal: str
@@ -47,8 +48,7 @@ def is_missing(text: str) -> bool:
 
 
 def sniff(path: Path, *, delimiter: str | None = None, has_header: bool | None = None) -> Dialect:
-    """How `path` is written; what the arguments fix is not guessed. Raises DataRefused for what is not a
-    CSV."""
+    """The dialect of `path`; given arguments are not guessed. Raises DataRefused for other files than CSVs."""
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
         raise DataRefused(f"the delimiter must be one character; received {delimiter!r}. Use , ; | or a tab.")
     text, encoding, is_gzip = _first_lines(path)
@@ -57,7 +57,7 @@ def sniff(path: Path, *, delimiter: str | None = None, has_header: bool | None =
         delimiter = _find_delimiter(text)
     rows, ends = _rows(text, delimiter, path.name)
     if not rows:
-        raise DataRefused(f"{path.name} holds no rows. Give a CSV with one sample a row.")
+        raise DataRefused(f"{path.name} holds no rows. Give a CSV with one sample per row.")
     decimal = _find_decimal(rows, delimiter)
     if has_header is None:
         has_header = _looks_like_header(rows, decimal)
@@ -66,17 +66,17 @@ def sniff(path: Path, *, delimiter: str | None = None, has_header: bool | None =
         names = tuple(name.strip() or f"Unnamed: {i}" for i, name in enumerate(first))
         skip += ends[0]
     else:
-        # The most common width: a ragged first row must not decide what the file holds.
+        # Use the most common width: a ragged first row must not determine it.
         width = Counter(map(len, rows)).most_common(1)[0][0]
         names = tuple(f"column {i + 1}" for i in range(width))
     if not rows:
         raise DataRefused(
-            f"{path.name} has a header ({_brief(names)}) but no rows under it. Add one row a sample."
+            f"{path.name} has a header ({_brief(names)}) but no rows under it. Add one row per sample."
         )
-    if len(names) > MOST_COLUMNS:
+    if len(names) > MAX_COLUMNS:
         raise DataRefused(
-            f"{path.name} has {len(names)} columns in one row; at most {MOST_COLUMNS} are read. "
-            "Is the table transposed? Samples are rows."
+            f"{path.name} has {len(names)} columns in one row; at most {MAX_COLUMNS} are read. Transpose "
+            "the table if its samples are columns: samples are rows."
         )
     if len(names) == 1:
         _refuse_other_separators(rows, path.name)
@@ -102,7 +102,8 @@ def _first_lines(path: Path) -> tuple[str, str, bool]:
 def _without_preamble(
     text: str, delimiter: str | None, has_header: bool | None
 ) -> tuple[int, str, str | None, bool | None]:
-    """How many lines stand before the table, the text from there on, and what they tell where it was not known.
+    """Number of lines before the table, the text after them, and the delimiter and header that they state, if
+    unknown.
 
     Excel's `sep=;` names the delimiter; numpy.savetxt writes the header as a comment: `# label,t0,…`.
     """
@@ -123,11 +124,11 @@ def _without_preamble(
 
 
 def _rows(text: str, delimiter: str, name: str) -> tuple[list[list[str]], list[int]]:
-    """The first rows as fields, blank lines left out, and the line on which each ends."""
+    """The first rows as fields, without blank lines, and the line on which each ends."""
     rows: list[list[str]] = []
     ends: list[int] = []
     csv.field_size_limit(MAX_CELL_CHARACTERS)
-    # Lines end with "\n" alone: splitlines() would also cut at form feeds and Unicode's line separators.
+    # Lines end with "\n" only: splitlines() would also cut at form feeds and Unicode's line separators.
     reader = csv.reader(io.StringIO(text, newline="\n"), delimiter=delimiter)
     try:
         for row in reader:
@@ -150,7 +151,7 @@ def _rows(text: str, delimiter: str, name: str) -> tuple[list[list[str]], list[i
 
 
 def _find_delimiter(text: str) -> str:
-    """The delimiter under which the first lines have equally many fields, most of them numbers."""
+    """The delimiter with which the first lines have equally many fields, most of them numbers."""
     lines = [line for line in text[:400_000].split("\n") if line.strip()][:40]
     best, best_score = ",", 0.0
     for delimiter in DELIMITERS:
@@ -204,8 +205,7 @@ def _looks_like_header(rows: Sequence[Sequence[str]], decimal: str) -> bool:
 
 
 def _names_a_text_column(first: Sequence[str], body: Sequence[Sequence[str]], plain: Sequence[int]) -> bool:
-    """Whether numbers in the first row are names: whole over fractions, beside a word that no row below
-    repeats."""
+    """True if numbers in the first row are names: whole above fractions, beside a word that no row below repeats."""
     new_word = any(first[i] not in {row[i] for row in body if i < len(row)} for i in plain)
     numbers = [i for i in range(len(first)) if i not in set(plain)]
     if not new_word or not all(first[i].strip().isdecimal() for i in numbers):
@@ -223,18 +223,18 @@ def _counts_upwards(cells: Sequence[str]) -> bool:
 
 
 def _unique(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """`names` with repeats told apart as 'name (2)', and which were repeated."""
-    taken: set[str] = set()
+    """`names` with repeats renamed to 'name (2)', and the repeated names."""
+    used: set[str] = set()
     result: list[str] = []
     repeated: dict[str, None] = {}
     everyone = set(names)
     for name in names:
         fresh, number = name, 2
-        if name in taken:
+        if name in used:
             repeated[name] = None
-            while fresh in taken or fresh in everyone:
+            while fresh in used or fresh in everyone:
                 fresh, number = f"{name} ({number})", number + 1
-        taken.add(fresh)
+        used.add(fresh)
         result.append(fresh)
     return tuple(result), tuple(repeated)
 
@@ -252,8 +252,8 @@ def _refuse_other_separators(rows: Sequence[Sequence[str]], name: str) -> None:
     cells = [row[0].split() for row in rows[:20] if row]
     if cells and len(cells[0]) > 1 and all(len(c) == len(cells[0]) and all(map(is_number, c)) for c in cells):
         raise DataRefused(
-            f"{name}: values seem to be separated by spaces ({' '.join(cells[0][:3])} …). "
-            "Separate them with commas, semicolons or tabs."
+            f"{name}: values seem to be separated by spaces ({' '.join(cells[0][:3])} …). Separate them "
+            "with commas, semicolons or tabs."
         )
 
 

@@ -1,19 +1,18 @@
-"""Text blocks that hold nothing but numbers in rows of equal length, parsed three ways for three kinds of
-file."""
+"""Fast parsers for text blocks of numbers only, in rows of equal length."""
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-_MOST_DIGITS = 9
+_MAX_DIGITS = 9
 
 
 def rows_of_whole_numbers(data: bytes, delimiter: str, width: int) -> np.ndarray | None:
     """Float64 (rows, width) of a block of digits only (pixels, counts), else None; several times as fast as
     pyarrow.
 
-    The places of all separators give the last digit of every number, and the numbers grow by one digit a
-    round.
+    The positions of the separators give the last digit of every number; each pass adds one more digit to the
+    numbers.
     """
     if data.translate(None, b"0123456789\n" + delimiter.encode()):
         return None
@@ -34,7 +33,7 @@ def rows_of_whole_numbers(data: bytes, delimiter: str, width: int) -> np.ndarray
     ends = ends.astype(np.int32)
     length = np.diff(ends, prepend=np.int32(-1)) - 1
     longest = int(length.max())
-    if length.min() < 1 or longest > _MOST_DIGITS:
+    if length.min() < 1 or longest > _MAX_DIGITS:
         return None
     values = (text[ends - 1] - np.uint8(48)).astype(np.int32)
     for digit in range(2, longest + 1):
@@ -52,12 +51,13 @@ def rows_of_whole_numbers(data: bytes, delimiter: str, width: int) -> np.ndarray
 def rows_of_numbers(data: bytes, delimiter: str, decimal: str, width: int) -> np.ndarray | None:
     """Float64 (rows, width) of a block of numbers in many columns, else None.
 
-    All values are parsed as one column, since thousands of columns cost pyarrow several times as much. A
-    blank put after every row must come back at the end of every row, or some row is longer or shorter than
-    `width`.
+    All values are parsed as one column, since pyarrow is several times slower with thousands of columns. A
+    blank is added after every row. If the blanks do not come back at the end of every row, some row is longer
+    or shorter than `width`.
     """
     one_column = np.frombuffer(bytearray(data.replace(b"\n", b"\n\n")), np.uint8)
-    # Delimiters become line ends by arithmetic: several times as fast as bytes.replace with so many matches.
+    # Arithmetic converts delimiters to line ends: several times as fast as bytes.replace with so many
+    # matches.
     one_column -= (one_column == ord(delimiter)) * np.uint8((ord(delimiter) - ord("\n")) % 256)
     try:
         table = pacsv.read_csv(

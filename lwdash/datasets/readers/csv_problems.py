@@ -7,21 +7,22 @@ from dataclasses import dataclass, field
 
 from lwdash.datasets.readers.number_hints import number_hint
 
-MISSING, TEXT, INFINITE, RAGGED, REPEATED_NAME = (
+MISSING, TEXT, INFINITE, RAGGED, REPEATED_NAME, UNREADABLE = (
     "missing",
     "not a number",
     "infinite",
     "row length",
     "repeated name",
+    "unreadable",
 )
 _SHOWN_EACH = 5
 MAX_CELL_CHARACTERS = 128 << 20
-"""Python's csv module refuses cells above 128 kB unless it is told otherwise."""
+"""Python's csv module refuses cells above 128 kB by default."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One bad place. line: 1-based line of the file; column: its name, None where the whole row is meant."""
+    """One bad place. line: 1-based line of the file; column: its name, None for the whole row."""
 
     kind: str
     line: int
@@ -32,7 +33,7 @@ class Problem:
         where = f"row {self.line}" + (f", column '{self.column}'" if self.column is not None else "")
         if self.kind == MISSING:
             return f"{where}: " + (f"missing ('{self.value}')" if self.value else "empty")
-        if self.kind == RAGGED:
+        if self.kind in (RAGGED, UNREADABLE):
             return f"{where}: {self.value}"
         if self.kind == REPEATED_NAME:
             return f"column name '{self.column}' occurs more than once"
@@ -42,7 +43,7 @@ class Problem:
 
 @dataclass
 class ProblemList:
-    """The first few problems of each kind, and how many there are of each."""
+    """The first few problems of each kind, and the count of each kind."""
 
     counts: Counter[str] = field(default_factory=Counter)
     shown: dict[str, list[Problem]] = field(default_factory=dict)
@@ -59,7 +60,7 @@ class ProblemList:
         self.counts.update(other.counts)
 
     def without_column(self, name: str, cells: int) -> None:
-        """Forget the missing cells of a column that is empty altogether: it is one finding, not one a row."""
+        """Forget the missing cells of a column that is completely empty: it is one finding, not one per row."""
         self.counts[MISSING] -= cells
         self.shown[MISSING] = [p for p in self.shown.get(MISSING, []) if p.column != name]
         if not self.counts[MISSING]:
@@ -68,9 +69,10 @@ class ProblemList:
     def first(self) -> tuple[Problem, ...]:
         return tuple(sorted((p for each in self.shown.values() for p in each), key=lambda p: p.line))
 
-    def summary(self, kinds: Iterable[str] = (RAGGED, TEXT, MISSING, INFINITE)) -> str:
+    def summary(self, kinds: Iterable[str] = (UNREADABLE, RAGGED, TEXT, MISSING, INFINITE)) -> str:
         """'3 missing values (row 4, column 't7': empty; …), 1 row …', empty without problems."""
-        words = {
+        kind_names = {
+            UNREADABLE: ("file that cannot be read", "files that cannot be read"),
             RAGGED: ("row of another length", "rows of another length"),
             TEXT: ("value that is not a number", "values that are not numbers"),
             MISSING: ("missing value", "missing values"),
@@ -82,12 +84,14 @@ class ProblemList:
             if count:
                 examples = self.shown[kind][:3]
                 more = "; …" if count > len(examples) else ""
-                parts.append(f"{count:,} {words[kind][count > 1]} ({'; '.join(map(str, examples))}{more})")
+                parts.append(
+                    f"{count:,} {kind_names[kind][count > 1]} ({'; '.join(map(str, examples))}{more})"
+                )
         return ", ".join(parts)
 
 
 def numbered_rows(data: bytes, delimiter: str, first_line: int) -> Iterator[tuple[int, list[str]]]:
-    """Each row of a text block with the line on which it starts; blank lines are passed over."""
+    """Each row of a text block with the line on which it starts; blank lines are skipped."""
     csv.field_size_limit(MAX_CELL_CHARACTERS)
     reader = csv.reader(data.decode("utf-8").split("\n"), delimiter=delimiter)
     start = 0

@@ -1,4 +1,4 @@
-"""Quoted cells of a CSV: where rows end although a cell holds line ends, and quotes that are never closed."""
+"""Quoted cells of a CSV: the ends of rows whose cells hold line ends, and quotes that are never closed."""
 
 import re
 from functools import cache
@@ -6,16 +6,17 @@ from functools import cache
 from lwdash.errors import DataRefused
 
 MAX_LINE_ENDS_IN_CELL = 10
-"""A quoted cell with more of them is taken for a quote that somebody forgot to close."""
+"""A quoted cell with more line ends counts as a quote that was not closed."""
 
 
 def last_row_end(data: bytes, delimiter: str, *, first_line: int, name: str, at_end: bool) -> int:
-    """Number of bytes of `data` that are whole rows; 0 where no row ends in it.
+    """Number of bytes of `data` that are whole rows; 0 if no row ends in it.
 
-    data: begins with a row; its line ends are '\\n'. A quote opens a cell only directly after a delimiter or a line end, as
-    in Python's csv module; any other quote is a character like others. at_end: nothing follows `data`.
-    Raises DataRefused, naming the line (`first_line` is that of the first byte), for a quote that is never closed and
-    for a cell with more than `MAX_LINE_ENDS_IN_CELL` line ends.
+    data: begins with a row; its line ends are '\n'. A quote opens a cell only directly after a delimiter or a
+    line end, as in Python's csv module; any other quote is an ordinary character. at_end: no text follows
+    `data`.
+    Raises DataRefused, naming the line (`first_line` is that of the first byte), for a quote that is never
+    closed and for a cell with more than `MAX_LINE_ENDS_IN_CELL` line ends.
     """
     if b'"' not in data:
         return data.rfind(b"\n") + 1
@@ -24,7 +25,7 @@ def last_row_end(data: bytes, delimiter: str, *, first_line: int, name: str, at_
     place = 0
     while (start := plain.match(data, place).end()) < len(data):  # type: ignore[union-attr]
         cell = quoted.match(data, start)
-        assert cell is not None, "what is not plain begins with a quote that opens a cell"
+        assert cell is not None, "the text that is not plain begins with a quote that opens a cell"
         place = cell.end()
         line_ends = data.count(b"\n", start, place)
         if line_ends > MAX_LINE_ENDS_IN_CELL or (at_end and not cell.group(1)):
@@ -43,7 +44,9 @@ def last_row_end(data: bytes, delimiter: str, *, first_line: int, name: str, at_
 
 @cache
 def _patterns(delimiter: str) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-    """What needs no care: text, literal quotes, quoted cells on one line; and any quoted cell, group 1 its closing quote."""
+    """Pattern of simple text: text, literal quotes, quoted cells on one line. Pattern of any quoted cell,
+    group 1 its closing quote.
+    """
     before = rb"[^" + re.escape(delimiter.encode()) + rb"\n]"
     opening, literal = b"(?<!" + before + b')"', b"(?<=" + before + b')"'
     plain = rb'(?:[^"]++|' + opening + rb'(?:[^"\n]++|"")*+"|' + literal + rb")*+"

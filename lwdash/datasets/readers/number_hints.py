@@ -1,4 +1,4 @@
-"""Texts that people mean as numbers and that are none as they stand: what to write instead."""
+"""Texts that are meant as numbers but cannot be read: hints for writing them."""
 
 import re
 
@@ -10,7 +10,7 @@ _CURRENCY = re.compile(r"[€$£¥]\s*[\d.,]+|[\d.,]+\s*[€$£¥]")
 
 
 def number_hint(text: str) -> str:
-    """What to write instead of `text`, as a clause, or "" where it looks like no number."""
+    """Hint for writing `text` as a number, as a clause; "" if it does not look like a number."""
     text = text.strip()
     if _THOUSANDS.fullmatch(text):
         return "write numbers without thousands separators"
@@ -22,5 +22,5 @@ def number_hint(text: str) -> str:
 
 
 def is_ambiguous_decimal(text: str) -> bool:
-    """Whether a comma may be a decimal sign as well as a thousands separator: 12,500."""
+    """True if a comma may be a decimal sign or a thousands separator: 12,500."""
     return _AMBIGUOUS.fullmatch(text.strip()) is not None

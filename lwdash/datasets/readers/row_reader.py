@@ -1,20 +1,20 @@
-"""The rows of one file: read block by block, taken through the steps that each row needs alone, checked."""
+"""Reads the rows of one table block by block, applies the steps on single rows, and checks them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
 from lwdash.datasets.fit import Fit
 from lwdash.datasets.labels.label_columns import label_text
 from lwdash.datasets.labels.one_hot import one_hot_labels
-from lwdash.datasets.labels.targets import check_answers
+from lwdash.datasets.labels.targets import check_yes_no_labels
+from lwdash.datasets.open_shapes import file_step
 from lwdash.datasets.preprocessing.language import Cast, Step
 from lwdash.datasets.preprocessing.steps import apply_steps
-from lwdash.datasets.readers.csv_blocks import Block, Reader
-from lwdash.datasets.readers.csv_dialect import Dialect
 from lwdash.datasets.readers.csv_problems import ProblemList
+from lwdash.datasets.readers.table import Block, DataTable, View
+from lwdash.datasets.sample_shapes import shape_text
 from lwdash.datasets.spilled_arrays import RowStore
 from lwdash.errors import DataRefused
 
@@ -22,68 +22,74 @@ from lwdash.errors import DataRefused
 @dataclass
 class LoadedRows:
     """Rows of one file, or of one block of it. arrays: per input, after the row steps; labels: str (rows,),
-    float64 (rows,) or (rows, targets), None without; same: int64 (rows,) hash of the input values of each row."""
+    float64 (rows,) or (rows, targets), None without; same: int64 (rows,) hash of the input values of each
+    row; parts: int8 (rows,), the part that the file states, see `Block.parts`.
+    """
 
     arrays: list[np.ndarray]
     labels: np.ndarray | None
     lines: np.ndarray
     same: np.ndarray
     problems: ProblemList = field(default_factory=ProblemList)
+    parts: np.ndarray | None = None
 
 
 def load_rows(
-    path: Path,
-    dialect: Dialect,
+    table: DataTable,
     fit: Fit,
     columns: list[list[int]],
     label: Sequence[int],
     steps: list[tuple[Step, ...]],
 ) -> LoadedRows:
-    """Reads `path` once, block by block.
+    """Read the file once, block by block.
 
-    columns: for each input the columns of *this* file; label: its label column, or its columns where the label has one
-    a class or a target (`fit.label_columns`), none without; steps: per input, those
-    without figures of the train part. Raises DataRefused that names row and column for missing, non-numeric
-    and infinite values, rows of another length, and fractions where an input takes whole numbers.
+    columns: for each input the columns of *this* file; label: its label column, or its columns where the
+    label has one per class or target (`fit.label_columns`), none without; steps: per input, those without
+    statistics of the train part. Raises DataRefused that names row and column for missing, non-numeric and
+    infinite values, rows of another length, and fractions where an input takes whole numbers.
     """
+    file = table.path.name
     used = list(dict.fromkeys(i for group in columns for i in group))
-    adjoin = used == list(range(used[0], used[0] + len(used)))
     is_dense = bool(fit.label_columns and fit.label_shape)
     is_one_hot = bool(fit.label_columns and fit.class_counts) and not is_dense
-    label_is_text = (len(label) == 1 or is_dense) and any(dialect.kinds[i] == "t" for i in label)
-    reader = Reader(
-        path, dialect, text_columns=label if label_is_text else [], wanted=[*used, *label],
-    )  # fmt: skip
+    label_is_text = (len(label) == 1 or is_dense) and any(table.kinds[i] == "t" for i in label)
     names = [name for name, _ in fit.class_counts]
+    _check_shapes(table, fit, columns)
 
     def one(block: Block) -> LoadedRows:
         labels = None
         if is_one_hot:
-            labels = one_hot_labels(block.numbers[:, label], names, block.lines, path.name)
+            labels = one_hot_labels(block.numbers[:, label], names, block.lines, file)
         elif is_dense and label_is_text:
             labels = np.stack([block.text[i] for i in label], axis=1)
         elif is_dense:
             labels = block.numbers[:, label]
         elif fit.label_columns:
             labels = block.numbers[:, label]
-            check_answers(labels, fit.task, block.lines, [dialect.names[i] for i in label], path.name)
+            check_yes_no_labels(labels, fit.task, block.lines, [table.names[i] for i in label], file)
         elif label:
             labels = block.text[label[0]] if label_is_text else block.numbers[:, label[0]].copy()
-        raw = np.ascontiguousarray(
-            block.numbers[:, used[0] : used[-1] + 1] if adjoin else block.numbers[:, used]
-        )
-        same = np.fromiter((hash(row.tobytes()) for row in raw), np.int64, len(raw))
+        raw = _plain_values(block, used)
         arrays = []
         for group, fitted, own in zip(columns, fit.inputs, steps, strict=True):
-            values = raw if group == used else block.numbers[:, group]
+            values = _values(block, group, raw if group == used else None)
             with np.errstate(invalid="ignore", over="ignore"):
-                values = apply_steps(own, values)
-                arrays.append(_stored(values, fitted.dtype, own, block, fitted.name, path.name))
-        return LoadedRows(arrays, labels, block.lines, same, block.problems)
+                values = apply_steps(own, values.astype(np.float64, copy=False) if own else values)
+                arrays.append(_stored(values, fitted.dtype, own, block, fitted.name, file))
+        same = _hashes(raw, [block.arrays[i] for i in used if i in block.arrays])
+        return LoadedRows(arrays, labels, block.lines, same, block.problems, block.parts)
 
+    views = {
+        group[0]: View(fitted.source_shape, file_step(own))
+        for group, fitted, own in zip(columns, fit.inputs, steps, strict=True)
+        if fitted.source_shape
+    }
+    blocks = table.blocks(
+        one, text_columns=label if label_is_text else (), wanted=[*used, *label], views=views
+    )
     stores, parts = [RowStore(shared_by=len(columns)) for _ in columns], []
     problems = ProblemList()
-    for part in reader.blocks(one):
+    for part in blocks:
         problems.extend(part.problems)
         if not problems.counts:
             for store, values in zip(stores, part.arrays, strict=True):
@@ -91,21 +97,63 @@ def load_rows(
         part.arrays = []
         parts.append(part)
     if problems.counts:
-        raise DataRefused(_bad_cells(path.name, problems))
+        raise DataRefused(_bad_cells(file, problems))
     if not any(len(part.lines) for part in parts):
-        raise DataRefused(f"{path.name} holds no rows. Give a CSV with one sample a row.")
+        raise DataRefused(f"{file} holds no rows. Give one sample per row.")
     return LoadedRows(
         [store.array() for store in stores],
         None if not label else np.concatenate([part.labels for part in parts if part.labels is not None]),
         np.concatenate([part.lines for part in parts]),
         np.concatenate([part.same for part in parts]),
+        parts=None
+        if parts[0].parts is None
+        else np.concatenate([part.parts for part in parts if part.parts is not None]),
+    )
+
+
+def _check_shapes(table: DataTable, fit: Fit, columns: list[list[int]]) -> None:
+    """Raise DataRefused if an array of a separate file has rows of another shape than the main file's."""
+    for group, fitted in zip(columns, fit.inputs, strict=True):
+        own = table.shapes.get(group[0], ()) if len(group) == 1 else ()
+        is_open = any(length is None for length in own)
+        if not is_open and tuple(own) != fitted.source_shape:
+            raise DataRefused(
+                f"{table.path.name}: the rows of '{table.names[group[0]]}' are {shape_text(own)}, but those of the main "
+                f"file are {shape_text(fitted.source_shape)}. Give rows of one shape."
+            )
+
+
+def _plain_values(block: Block, used: Sequence[int]) -> np.ndarray:
+    """float64 (rows, columns) of the columns that are not arrays."""
+    plain = [i for i in used if i not in block.arrays]
+    if plain and plain == list(range(plain[0], plain[0] + len(plain))):
+        return np.ascontiguousarray(block.numbers[:, plain[0] : plain[-1] + 1])
+    return np.ascontiguousarray(block.numbers[:, plain])
+
+
+def _values(block: Block, group: Sequence[int], raw: np.ndarray | None) -> np.ndarray:
+    """The values of one input, (rows, …) as the file has them; raw: float64 (rows, columns), where it is known."""
+    if group[0] in block.arrays:
+        return block.arrays[group[0]]
+    return block.numbers[:, group] if raw is None else raw
+
+
+def _hashes(plain: np.ndarray, arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """int64 (rows,): equal for rows with equal values."""
+    if not arrays:
+        return np.fromiter((hash(row.tobytes()) for row in plain), np.int64, len(plain))
+    contents = [np.ascontiguousarray(array) for array in arrays]
+    return np.fromiter(
+        (hash((row.tobytes(), *(array[k].tobytes() for array in contents))) for k, row in enumerate(plain)),
+        np.int64,
+        len(plain),
     )
 
 
 def _bad_cells(name: str, problems: ProblemList) -> str:
     return (
-        f"{name} has {problems.summary()}. Correct or delete these rows, or ignore the column if it is not "
-        "an input; missing values are never filled in silently."
+        f"{name} has {problems.summary()}. Correct or delete these rows, or ignore the column if it is "
+        "not an input. Missing values are never filled in silently."
     )
 
 
@@ -130,7 +178,7 @@ def _stored(
 def _refuse_beyond_float32(
     values: np.ndarray, stored: np.ndarray, block: Block, name: str, file: str
 ) -> None:
-    """Raise DataRefused, with the row, for a number that is finite as written and infinite as the model takes it."""
+    """Raise DataRefused, with the row, for a finite number that becomes infinite in the model's type."""
     bad = (np.isinf(stored) & np.isfinite(values)).reshape(len(values), -1)
     if bad.any():
         row, column = np.argwhere(bad)[0]
@@ -149,7 +197,7 @@ def check_whole(values: np.ndarray, dtype: str, lines: np.ndarray, name: str, fi
     if bad.any():
         row, column = np.argwhere(bad)[0]
         raise DataRefused(
-            f"input '{name}' takes whole numbers ({dtype}), but {file}, row {lines[row]}, value {column + 1} "
-            f"of the input is {label_text(float(flat[row, column]))}. Is this the right data, or does the "
-            "model need other pre-processing?"
+            f"input '{name}' takes whole numbers ({dtype}), but {file}, row {lines[row]}, value "
+            f"{column + 1} of the input is {label_text(float(flat[row, column]))}. Check the file and the "
+            "pre-processing."
         )

@@ -1,23 +1,22 @@
-"""Opens a data file: what it really is by its first bytes, and its text in pieces that end at a line."""
+"""Opens a data file: detects its type by its first bytes, and reads its text in pieces that end at a line."""
 
-import gzip
-import io
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from lwdash.datasets.readers import FORMATS
 from lwdash.datasets.readers.csv_quotes import last_row_end
+from lwdash.datasets.readers.file_format import FileFormat
+from lwdash.datasets.readers.gzip_file import GZIP
 from lwdash.errors import DataRefused
 
 BLOCK_BYTES = 4 << 20
 LONGEST_LINE_BYTES = 64 << 20
 HEAD_BYTES = 1 << 20
 
-_GZIP = b"\x1f\x8b"
 _ZIP = b"PK\x03\x04"
 _FOREIGN = (
     (b"\xd0\xcf\x11\xe0", "an Excel workbook of the old kind (.xls)", "In Excel: Save as → CSV UTF-8."),
@@ -26,8 +25,6 @@ _FOREIGN = (
         "an HDF5 file",
         "If it is a Keras model, upload it as the model; the data must be a CSV.",
     ),
-    (b"PAR1", "a Parquet file", "In Python: pandas.read_parquet(…).to_csv('data.csv', index=False)."),
-    (b"\x93NUMPY", "a NumPy array", "In Python: numpy.savetxt('data.csv', array, delimiter=',')."),
     (b"%PDF", "a PDF document", "Export the table as CSV."),
     (b"\x89PNG", "a PNG image", "The data must be one CSV with one sample a row."),
     (b"\xff\xd8\xff", "a JPEG image", "The data must be one CSV with one sample a row."),
@@ -52,32 +49,35 @@ _JUNK = "is not text: it holds zero bytes or control characters. Give a CSV with
 
 @dataclass(frozen=True)
 class TextBlock:
-    """Whole lines of a CSV: UTF-8, '\\n' line ends, the last line ended too."""
+    """Whole lines of a CSV: UTF-8, '\n' line ends, the last line ended too."""
 
     data: bytes
     first_line: int
 
 
-def open_bytes(path: Path) -> tuple[IO[bytes], bool]:
-    """The file's content, decompressed if its first bytes say gzip, and whether they did."""
+def open_bytes(path: Path) -> tuple[IO[bytes], FileFormat | None]:
+    """The file's text, and the format of `FORMATS` that its first bytes are of; None: it is the text itself."""
     try:
         file = open(path, "rb")  # noqa: SIM115 (the caller closes it)
     except OSError as error:
         raise DataRefused(f"{path.name} cannot be opened: {error.strerror}. Upload the file again.") from None
-    magic = file.read(2)
+    head = file.read(max(len(known.magic) for known in FORMATS))
     file.seek(0)
-    if magic == _GZIP:
-        return io.BufferedReader(gzip.GzipFile(fileobj=file, mode="rb"), 1 << 20), True  # type: ignore[type-var]
-    return file, False
+    for known in FORMATS:
+        if head.startswith(known.magic):
+            return known.open_text(file), known
+    return file, None
 
 
-def read_bytes(stream: IO[bytes], size: int, name: str) -> bytes:
-    """Up to `size` bytes (fewer only at the end); a damaged gzip file is refused."""
+def read_bytes(stream: IO[bytes], size: int, name: str, file_format: FileFormat | None) -> bytes:
+    """Up to `size` bytes (fewer only at the end); a damaged compressed file is refused."""
+    damage = file_format.damage if file_format else ()
     try:
         return stream.read(size)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except damage as error:
+        kind = file_format.name if file_format else ""
         raise DataRefused(
-            f"{name} is a damaged or incomplete gzip file ({error}). Compress or upload it again."
+            f"{name} is a damaged or incomplete {kind} file ({error}). Compress or upload it again."
         ) from None
     except OSError as error:
         raise DataRefused(f"{name} cannot be read: {error}. Upload the file again.") from None
@@ -88,7 +88,7 @@ def refuse_foreign(head: bytes, path: Path) -> None:
     name = path.name
     if head and not head.strip(b"\0"):
         raise DataRefused(
-            f"{name} is filled with zero bytes: a copy or download that was never finished. Copy or download it again."
+            f"{name} is filled with zero bytes: a copy or download did not finish. Copy or download it again."
         )
     if not head.strip(b"\xef\xbb\xbf \t\r\n\0"):
         raise DataRefused(f"{name} is empty: it holds no rows. Give a CSV with one sample a row.")
@@ -108,7 +108,7 @@ def refuse_foreign(head: bytes, path: Path) -> None:
     halves = sorted((sample[0::2].count(b"\0"), sample[1::2].count(b"\0")))
     if head.endswith(bytes(64)) and b"\0" not in head.rstrip(b"\0"):
         raise DataRefused(
-            f"{name} ends in zero bytes: it was not copied or downloaded to its end. Do that again."
+            f"{name} ends in zero bytes: a copy or download did not finish. Copy or download it again."
         )
     if zeros and halves[1] > 0.3 * len(sample) and halves[0] < 0.1 * len(sample):
         raise DataRefused(f"{name} {_UTF16}")
@@ -118,8 +118,8 @@ def refuse_foreign(head: bytes, path: Path) -> None:
     start = sample.lstrip(b"\xef\xbb\xbf \t\r\n")[:200].lower()
     if re.match(rb"<(!doctype|!--|\?xml|[a-z]+[ />])", start):
         raise DataRefused(
-            f"{name} is a web page or XML, not a CSV: often a download that needed a login. "
-            "Open it in a text editor, and download the data itself."
+            f"{name} is a web page or XML, not a CSV: often a download that needed a login. Open it in a "
+            "text editor, and download the data itself."
         )
     if start.startswith((b"{", b"[{", b"[[")):
         raise DataRefused(f"{name} is JSON, not a CSV. In Python: pandas.read_json(…).to_csv('data.csv').")
@@ -137,46 +137,43 @@ def _zip_content(path: Path) -> str:
         return "is an OpenDocument spreadsheet (.ods), not a CSV. In LibreOffice: Save as → Text CSV."
     if "config.json" in members and "metadata.json" in members:
         return "is a Keras model (.keras), not a CSV. Upload it as the model."
-    if members and all(member.endswith(".npy") for member in members):
-        return "is a NumPy archive (.npz), not a CSV. Write the samples with numpy.savetxt(…, delimiter=',')."
     shown = ", ".join(members[:3]) + (" …" if len(members) > 3 else "")
     return f"is a zip archive (it holds {shown}), not a CSV. Unpack it and give the CSV inside."
 
 
 def read_head(path: Path) -> tuple[bytes, bool, bool]:
-    """The first lines of the file (about 1 MB, at least two lines), whether that is all, whether it is
-    gzip."""
-    stream, is_gzip = open_bytes(path)
+    """The first lines of the file (about 1 MB, at least two lines), whether that is all, whether it is gzip."""
+    stream, file_format = open_bytes(path)
     with stream:
-        head = read_bytes(stream, HEAD_BYTES, path.name)
+        head = read_bytes(stream, HEAD_BYTES, path.name, file_format)
         refuse_foreign(head, path)
         complete = len(head) < HEAD_BYTES
         while not complete and normal_line_ends(head).count(b"\n") < 3:
             if len(head) > 2 * LONGEST_LINE_BYTES:
                 raise DataRefused(_too_long(path, 1))
-            more = read_bytes(stream, 4 * HEAD_BYTES, path.name)
+            more = read_bytes(stream, 4 * HEAD_BYTES, path.name, file_format)
             complete = len(more) < 4 * HEAD_BYTES
             head += more
-    return head, complete, is_gzip
+    return head, complete, file_format is GZIP
 
 
 def normal_line_ends(data: bytes) -> bytes:
-    """`data` with every line ended by '\\n', whatever system wrote it."""
+    """`data` with '\n' at the end of every line, for files of all systems."""
     if b"\r" not in data:
         return data
     return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 def text_blocks(path: Path, skip_lines: int = 0, delimiter: str = ",") -> Iterator[TextBlock]:
-    """The lines after the first `skip_lines`, in pieces of about 4 MB that never cut a row (quoted line ends
-    too).
+    """The lines after the first `skip_lines`, in pieces of about 4 MB that never cut a row (also with quoted
+    line ends).
 
     Raises DataRefused for a quote that is never closed, see `quotes.last_row_end`."""
-    stream, _ = open_bytes(path)
+    stream, file_format = open_bytes(path)
     with stream:
         rest, line, at_end, is_first = b"", 1, False, True
         while not at_end:
-            piece, at_end = _next_piece(stream, path.name)
+            piece, at_end = _next_piece(stream, path.name, file_format)
             if is_first:
                 piece, is_first = piece.removeprefix(b"\xef\xbb\xbf"), False
             data = rest + piece
@@ -195,19 +192,18 @@ def text_blocks(path: Path, skip_lines: int = 0, delimiter: str = ",") -> Iterat
                 line += whole.count(b"\n")
 
 
-def _next_piece(stream: IO[bytes], name: str) -> tuple[bytes, bool]:
+def _next_piece(stream: IO[bytes], name: str, file_format: FileFormat | None) -> tuple[bytes, bool]:
     """About 4 MB with normal line ends, and whether the file ends with them."""
-    piece = read_bytes(stream, BLOCK_BYTES, name)
+    piece = read_bytes(stream, BLOCK_BYTES, name, file_format)
     at_end = len(piece) < BLOCK_BYTES
     while piece.endswith(b"\r") and not at_end:  # may be half of a '\r\n'
-        more = read_bytes(stream, 1, name)
+        more = read_bytes(stream, 1, name, file_format)
         piece, at_end = piece + more, not more
     return normal_line_ends(piece), at_end
 
 
 def clean_text(block: TextBlock, encoding: str, name: str) -> bytes:
-    """The block as UTF-8. Text that is not UTF-8 is Latin-1, in which every byte is a character; zero bytes
-    are refused."""
+    """The block as UTF-8. Other text is read as Latin-1, in which every byte is a character; zero bytes are refused."""
     data = block.data
     if b"\0" in data:
         bad = block.first_line + data[: data.index(b"\0")].count(b"\n")

@@ -1,1 +1,1 @@
-"""The bridge from Keras 3 to Keras 2 and back, for what only Keras 2 models can be treated with."""
+"""The bridge from Keras 3 to Keras 2 and back, for techniques that need Keras 2 models."""

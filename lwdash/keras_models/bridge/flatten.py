@@ -1,6 +1,6 @@
-"""Dissolves the nested models of a tf_keras model, and lets others take the place of its layers on the way.
+"""Flattens the nested models of a tf_keras model, and can replace its layers at the same time.
 
-TFMOT's quantization does not look into nested models; channel pruning and factorization change the layers.
+TFMOT's quantization does not look into nested models. Channel pruning and factorization replace layers.
 """
 
 from __future__ import annotations
@@ -11,28 +11,29 @@ from typing import Any
 import numpy as np
 
 from lwdash.errors import BridgeRefused
+from lwdash.keras_models.ports import is_network
 
 Replace = Callable[[Any, str], "Sequence[tuple[Any, Sequence[np.ndarray]]] | None"]
-"""Given a layer and its path: the new layers that take its place, one after the other, each with its weights;
-None keeps a copy of it."""
+"""Given a layer and its path: the consecutive layers that replace it, each with its weights; None keeps a copy of it."""
 
 
 def is_nested(model: Any) -> bool:
-    """Whether a layer of `model` is itself a model."""
-    return any(hasattr(layer, "layers") for layer in model.layers)
+    """True if a layer of `model` is itself a model."""
+    return any(is_network(layer) for layer in model.layers)
 
 
 def flatten_model(model: Any, replace: Replace | None = None) -> Any:
-    """A copy of a tf_keras Sequential or Functional in one level, with copies of the layers and their weights.
+    """A copy of a tf_keras Sequential or Functional in one level, with copies of the layers and their
+    weights.
 
-    A layer inside a nested model is named by its path, "outer/inner". Layers that were shared stay shared, and
-    `replace` is asked for each once. Raises BridgeRefused for a model without a graph.
+    A layer inside a nested model is named by its path, "outer/inner". Shared layers stay shared; `replace` is
+    called once for each. Raises BridgeRefused for a model without a graph.
     """
     return _Flattening(replace).whole(model)
 
 
 class _Flattening:
-    """One run; copies by the identity of their original."""
+    """State of one flattening; copies are stored by the identity of their original."""
 
     def __init__(self, replace: Replace | None) -> None:
         self.replace = replace
@@ -60,7 +61,7 @@ class _Flattening:
         )
 
     def run(self, model: Any, inputs: list[Any], prefix: str) -> list[Any]:
-        """The output tensors of `model` called on `inputs`, one after the other."""
+        """The output tensors of `model`, with its layers called on `inputs` in order."""
         import tensorflow as tf
 
         known = {id(tensor): value for tensor, value in zip(model.inputs, inputs, strict=True)}
@@ -92,7 +93,7 @@ class _Flattening:
 
 
 class _Chain:
-    """What stands for a layer: one or more, which take their weights after their first call has made them."""
+    """Layers that replace one layer: one or more, which get their weights after their first call has built them."""
 
     def __init__(self, pairs: Sequence[tuple[Any, Sequence[np.ndarray]]], trainable: bool):
         self.pairs, self.trainable, self.has_weights = pairs, trainable, False

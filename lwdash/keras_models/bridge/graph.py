@@ -14,7 +14,7 @@ EXPLICIT_MASKS = frozenset({"attention_mask", "use_causal_mask"})
 
 
 def functional(model: Any) -> Any:
-    """The Functional behind a built Keras 3 model. Raises BridgeRefused for a subclassed or unbuilt one."""
+    """The Functional model behind a built Keras 3 model. Raises BridgeRefused for a subclassed or unbuilt one."""
     import keras
 
     inner = model._functional if isinstance(model, keras.Sequential) else model
@@ -27,7 +27,7 @@ def functional(model: Any) -> Any:
 
 
 def convert(model: Any) -> Any:
-    """The tf_keras model that `model` becomes, with its weights; not yet compared."""
+    """The tf_keras model for `model`, with its weights; outputs are not yet compared."""
     replay = _Replay()
     twin = replay.whole(model)
     for layer, other in replay.pairs:
@@ -36,7 +36,7 @@ def convert(model: Any) -> Any:
 
 
 class _Replay:
-    """One conversion: twins by the identity of their original, so that shared layers stay shared."""
+    """State of one conversion; twins are stored by the identity of their original, so that shared layers stay shared."""
 
     def __init__(self) -> None:
         self.twins: dict[int, Any] = {}
@@ -44,12 +44,13 @@ class _Replay:
         self.names: set[str] = set()
 
     def whole(self, model: Any) -> Any:
-        """A tf_keras Functional of its own for `model`."""
+        """A separate tf_keras Functional for `model`."""
         import keras
         import tf_keras
 
         inner = functional(model)
-        # Names are unique within one model only, in both libraries: a nested one begins anew.
+        # Names are unique only within one model, in both libraries, so a nested model starts with an empty
+        # set of names.
         names = [legal_name(tensor._keras_history.operation.name) for tensor in inner.inputs]
         outer_names, self.names = self.names, set(names)
         inputs = [
@@ -62,7 +63,7 @@ class _Replay:
         return tf_keras.Model(structure, outputs, name=legal_name(model.name))
 
     def run(self, model: Any, inputs: list[Any]) -> Any:
-        """The output tensors of `model` called on the tf_keras tensors `inputs`, packed as its outputs are."""
+        """The output tensors of `model` called on the tf_keras tensors `inputs`, in the structure of its outputs."""
         import keras
 
         inner = functional(model)
@@ -82,7 +83,7 @@ class _Replay:
         return keras.tree.map_structure(lambda tensor: known[id(tensor)], inner._outputs_struct)
 
     def call(self, node: Any, known: dict[int, Any]) -> Any:
-        """One node of the graph (a nested model, a layer, an operation) called on the tensors known so far."""
+        """One node of the graph (nested model, layer or operation) called on the tensors known so far."""
         import keras
 
         def fill(structure: Any) -> Any:
@@ -120,7 +121,7 @@ class _Replay:
         return self.twins[id(layer)]
 
     def name(self, wanted: str) -> str:
-        """`wanted` made legal, and numbered if taken: Keras 3 lets an operation bear a layer's name."""
+        """`wanted` as a legal name, with a number if already used: Keras 3 allows an operation to have a layer's name."""
         name = base = legal_name(wanted)
         number = 1
         while name in self.names:
@@ -130,18 +131,18 @@ class _Replay:
 
 
 def legal_name(name: str) -> str:
-    """A layer name as a TensorFlow scope: Keras 3 allows spaces and other signs that Keras 2 refuses."""
+    """A layer name as a TensorFlow scope. Keras 3 allows spaces and other characters that Keras 2 refuses."""
     legal = re.sub(r"[^A-Za-z0-9_.\\/>-]", "_", name)
     return legal if re.match(r"[A-Za-z0-9.]", legal) else f"x{legal}"
 
 
 def is_implicit(argument: str) -> bool:
-    """Arguments that Keras 3 records by itself: `training`, and masks, which tf_keras propagates its own way."""
+    """True for arguments that Keras 3 records itself: `training`, and masks, which tf_keras propagates differently."""
     return argument == "training" or (argument.endswith("mask") and argument not in EXPLICIT_MASKS)
 
 
 def _mask_tensors(inner: Any) -> set[int]:
-    """Identities of tensors that are implicit masks only: replayed, they would be computed twice and wrongly."""
+    """Ids of tensors that are only implicit masks. Replaying them would compute them twice and wrongly."""
     import keras
 
     nodes = [node for level in inner._nodes_by_depth.values() for node in level if not node.is_input]

@@ -1,8 +1,8 @@
-"""The bridge: a Keras 3 model becomes the same model in Keras 2 (tf_keras), which TFMOT can treat.
+"""The bridge: converts a Keras 3 model to the same model in Keras 2 (tf_keras), for TFMOT.
 
-The live graph of the Keras 3 model is replayed on tf_keras tensors, layer by layer (bridge_graph.py,
-bridge_layers.py), the weights are copied, and the outputs of the two models are compared. Only a model that
-agrees leaves this module.
+The live graph of the Keras 3 model is replayed on tf_keras tensors, layer by layer (bridge/graph.py,
+bridge/twin_layers.py). The weights are copied, and the outputs of the two models are compared. Only a model
+with equal outputs is returned.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ FREE_AXIS = 16
 
 @dataclass(frozen=True)
 class Bridged:
-    """A tf_keras model and how far its outputs were from the original's, on the same rows.
+    """A tf_keras model and the difference of its outputs from the original's, on the same rows.
 
     largest_difference: largest absolute difference of any output value; scale: largest absolute value of the
-    original's; compared_on: which rows. Both figures are 0 for a model that was tf_keras from the start.
+    original's; compared_on: description of the rows. Both values are 0 for a model that was tf_keras from the
+    start.
     """
 
     model: Any
@@ -37,12 +38,12 @@ class Bridged:
 
 
 def to_tf_keras(model: Any, *, rows: Sequence[np.ndarray] | None = None) -> Bridged:
-    """The tf_keras twin of `model`; a tf_keras model comes back as it is.
+    """The tf_keras twin of `model`; a tf_keras model is returned unchanged.
 
-    rows: one array (n, *input shape) per model input, in the order of `model.inputs`, on which the outputs
-    are compared; random rows when None. Layers keep their names: recipes and reports refer to them.
-    Raises BridgeRefused, with the layer and the reason, for models that Keras 2 cannot express or that come
-    out different.
+    rows: one array (n, *input shape) per model input, in the order of `model.inputs`, for the comparison of
+    outputs; random rows when None. Layers keep their names: recipes and reports refer to them.
+    Raises BridgeRefused, with the layer and the reason, for models that Keras 2 cannot express or whose
+    outputs differ.
     """
     import tf_keras
 
@@ -63,28 +64,30 @@ def to_tf_keras(model: Any, *, rows: Sequence[np.ndarray] | None = None) -> Brid
         twin = convert(model)
     except BridgeRefused:
         raise
-    except Exception as fault:  # a layer of tf_keras raises whatever it likes when it is called
-        words = " ".join(str(fault).split())[:300]
+    except Exception as fault:  # a tf_keras layer may raise any exception when it is called
+        message = " ".join(str(fault).split())[:300]
         raise BridgeRefused(
-            f"'{model.name}' cannot be rebuilt in Keras 2: {type(fault).__name__} {words}"
+            f"'{model.name}' cannot be rebuilt in Keras 2: {type(fault).__name__} {message}"
         ) from fault
     return _compared(model, twin, rows)
 
 
 def _compared(model: Any, twin: Any, rows: Sequence[np.ndarray] | None) -> Bridged:
-    """The hard gate: `twin`, if its outputs are those of `model`."""
+    """`twin`, if its outputs equal those of `model`; otherwise raises BridgeRefused."""
     batches = list(_random_rows(model) if rows is None else _given_rows(model, rows))
     kind = "random" if rows is None else "calibration"
     difference, scale = _compare(model, twin, batches)
-    if scale == 0 and rows is not None:  # a model that is silent on these rows would agree with anything
+    if (
+        scale == 0 and rows is not None
+    ):  # a model whose outputs are all zero on these rows would equal anything
         batches, kind = list(_random_rows(model)), "random"
         difference, scale = _compare(model, twin, batches)
     tolerance = HALF_TOLERANCE if _computes_in_half(model) else FLOAT32_TOLERANCE
     if not difference <= tolerance * max(scale, SMALLEST_SCALE):  # also refuses NaN
         raise BridgeRefused(
-            f"the Keras 2 twin of '{model.name}' computes something else: outputs differ by up to "
-            f"{difference:.2g} where the original's reach {scale:.2g}. Pruning and clustering can still be done "
-            "on the Keras 3 model itself."
+            f"the Keras 2 twin of '{model.name}' has different outputs: they differ by up to "
+            f"{difference:.2g} where the original's reach {scale:.2g}. Use pruning or clustering, which "
+            "also work on the Keras 3 model itself"
         )
     _reserve_names(twin)
     return Bridged(twin, difference, scale, f"{sum(len(batch[0]) for batch in batches)} {kind} rows")
@@ -110,7 +113,7 @@ def _compare(model: Any, twin: Any, batches: Iterable[list[np.ndarray]]) -> tupl
             a, b = np.asarray(one, np.float64), np.asarray(other, np.float64)
             if a.shape != b.shape:
                 raise BridgeRefused(f"an output of '{model.name}' has shape {a.shape}, in Keras 2 {b.shape}")
-            # Infinities and NaN in both are alike; where only one has them the difference is NaN, which is
+            # Infinities and NaN in both count as equal. If only one has them, the difference is NaN, which is
             # refused.
             gap = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
             difference = _largest(difference, gap)
@@ -140,7 +143,7 @@ def _given_rows(model: Any, rows: Sequence[np.ndarray]) -> Iterator[list[np.ndar
 
 
 def _random_rows(model: Any) -> Iterator[list[np.ndarray]]:
-    """Two batches, normal around 0 and uniform in 0–1: one alone may leave a saturated model silent."""
+    """Two batches, normal around 0 and uniform in 0–1: with only one, a saturated model could output zeros only."""
     generator = np.random.default_rng(0)
     codes = _vocabulary(model)
     for is_normal in (True, False):
@@ -159,7 +162,7 @@ def _random_rows(model: Any) -> Iterator[list[np.ndarray]]:
 
 
 def _vocabulary(model: Any) -> int:
-    """How many integer codes every embedding of the model knows; 2 when it has none."""
+    """Number of integer codes that every embedding of the model accepts; 2 without embeddings."""
     sizes = [layer.input_dim for layer in model._flatten_layers() if type(layer).__name__ == "Embedding"]
     return min(sizes, default=2)
 
@@ -169,10 +172,10 @@ def _computes_in_half(model: Any) -> bool:
 
 
 def _reserve_names(model: Any) -> None:
-    """Moves tf_keras's name counters past the names in `model`.
+    """Advance tf_keras's name counters beyond the names in `model`.
 
-    TFMOT splits a SeparableConv2D into layers named automatically, "depthwise_conv2d" and "conv2d"; a model
-    that already has a layer of that name would then fail with "The name is used 2 times".
+    TFMOT splits a SeparableConv2D into layers with automatic names, "depthwise_conv2d" and "conv2d". If the
+    model already has such a layer, this fails with "The name is used 2 times".
     """
     import tf_keras
 

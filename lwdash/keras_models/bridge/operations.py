@@ -21,13 +21,13 @@ SAME_IN_KERAS_2 = names(
     softsign swish tanh
     """
 )
-"""Activations of one name and one formula in both. Keras 2's hard_sigmoid, for one, is another function."""
+"""Activations with the same name and formula in both versions. Keras 2's hard_sigmoid, for example, differs."""
 
 
 def load_bridged(path: Path) -> Any:
-    """A tf_keras model that lwdash itself has saved (.keras or .h5), bridged operations included.
+    """A tf_keras model saved by lwdash itself (.keras or .h5), bridged operations included.
 
-    For files from our own artifact store only: what users upload goes through `load_model`.
+    Only for files from our own artifact store: uploaded files go through `load_model`.
     """
     import tf_keras
 
@@ -36,7 +36,7 @@ def load_bridged(path: Path) -> Any:
 
 
 def register() -> None:
-    """Makes tf_keras know the borrowed layers and activations by name."""
+    """Register the borrowed layers and activations with tf_keras by name."""
     import tf_keras
 
     _operation_class()
@@ -48,16 +48,16 @@ def register() -> None:
 def activation_name(name: str) -> str:
     """The name under which tf_keras finds the Keras 3 activation `name`: its own, or a borrowed one."""
     if name in SAME_IN_KERAS_2:
-        return "swish" if name == "silu" else name  # TFMOT knows only the older name of the two
+        return "swish" if name == "silu" else name  # TFMOT knows only the older of the two names
     _activation(name)
     return f"lwdash>{name}"
 
 
 def operation_layer(operation: Any, arguments: Any, known: dict[int, Any], name: str) -> Any:
-    """The result of a `keras.ops` operation on tf_keras tensors, as a weightless layer called `name`.
+    """The result of a `keras.ops` operation on tf_keras tensors, as a layer without weights named `name`.
 
     arguments: positional and keyword arguments of the recorded call; `known`: tf_keras tensors by the
-    identity of the Keras 3 tensor that they stand for.
+    identity of the Keras 3 tensor that they replace.
     """
     import keras
 
@@ -75,7 +75,7 @@ def operation_layer(operation: Any, arguments: Any, known: dict[int, Any], name:
         call = keras.saving.serialize_keras_object(template)
     except (TypeError, ValueError, NotImplementedError) as fault:
         raise BridgeRefused(
-            f"operation '{operation.name}' cannot be written down for Keras 2: {fault}"
+            f"operation '{operation.name}' cannot be serialised for Keras 2: {fault}"
         ) from fault
     layer = _operation_class()(operation=spec, arguments=call, name=name)
     return layer(tensors if len(tensors) != 1 else tensors[0])
@@ -86,7 +86,7 @@ def _activation(name: str) -> Any:
     import keras
     import tf_keras
 
-    borrowed = keras.activations.get(name)
+    borrowed = keras.saving.get_registered_object(name) or keras.activations.get(name)
 
     def activation(x: Any) -> Any:
         return borrowed(x)
@@ -97,7 +97,7 @@ def _activation(name: str) -> Any:
 
 @functools.cache
 def _operation_class() -> Any:
-    """The layer class; made on first use, since its base class needs tf_keras."""
+    """The layer class. It is created on first use, since its base class needs tf_keras."""
     import tf_keras
 
     @tf_keras.saving.register_keras_serializable("lwdash")
@@ -129,7 +129,7 @@ def _operation_class() -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Ordinary dicts and lists: tf_keras wraps those it finds on a layer to track them."""
+    """Plain dicts and lists: tf_keras wraps those that it finds on a layer in order to track them."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,6 +1,6 @@
-"""The Keras 3 original with the structure that a technique gave its Keras 2 twin: narrower layers, or chains for layers.
+"""Gives the Keras 3 original the structure of its treated Keras 2 twin: narrower layers, or chains of layers.
 
-Then the twin's weights can go back (transfer.py) into the graph that its baseline was exported from.
+Then the twin's weights can be copied back (transfer.py) into the graph that its baseline was exported from.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from typing import Any
 from lwdash.keras_models.bridge.graph import legal_name
 from lwdash.keras_models.bridge.transfer import can_transfer
 from lwdash.keras_models.learnt_state import learnt_config
+from lwdash.keras_models.ports import is_network
 
 SIZES = ("units", "filters", "output_dim", "target_shape")
 CHAINED = (*SIZES, "kernel_size", "strides", "padding", "dilation_rate", "use_bias")
 
 
 def with_structure_of(treated: Any, original: Any) -> Any | None:
-    """`original`, or a copy with other layers, that takes the weights of `treated` (`transfer_weights`).
+    """`original`, or a copy with other layers, that accepts the weights of `treated` (`transfer_weights`).
 
-    None where that cannot be done: then `treated` has to be exported itself.
+    None where that is impossible: then `treated` itself has to be exported.
     """
     import keras
 
@@ -35,7 +36,9 @@ def with_structure_of(treated: Any, original: Any) -> Any | None:
             return layer
         path = paths[id(layer)]
         if path in parts:
-            return type(layer).from_config({**learnt_config(layer), **_taken(parts[path], layer, SIZES)})
+            return type(layer).from_config(
+                {**learnt_config(layer), **_matching_values(parts[path], layer, SIZES)}
+            )
         chain = [part for name, part in parts.items() if name.startswith(f"{path}/")]
         return _chained(layer, path, chain) if chain else type(layer).from_config(learnt_config(layer))
 
@@ -47,20 +50,20 @@ def with_structure_of(treated: Any, original: Any) -> Any | None:
 
 
 def _chained(layer: Any, path: str, chain: Sequence[Any]) -> Any:
-    """A nested Sequential in the place of a layer, whose activation and bias go to the last of the chain."""
+    """A nested Sequential that replaces a layer. The layer's activation and bias go to the last layer of the chain."""
     import keras
 
     layers = []
     for part in chain:
         plain = {} if part is chain[-1] else {"activation": "linear", "activity_regularizer": None}
-        changed = _taken(part, layer, CHAINED)
+        changed = _matching_values(part, layer, CHAINED)
         name = legal_name(part.name).removeprefix(f"{path}/")
         layers.append(type(layer).from_config({**layer.get_config(), **changed, **plain, "name": name}))
     return keras.Sequential(layers, name=layer.name)
 
 
-def _taken(part: Any, layer: Any, keys: Sequence[str]) -> Mapping[str, Any]:
-    """The values of these arguments in a layer of Keras 2, as far as the layer of Keras 3 has them."""
+def _matching_values(part: Any, layer: Any, keys: Sequence[str]) -> Mapping[str, Any]:
+    """The values of these arguments in a Keras 2 layer, limited to those that the Keras 3 layer has."""
     own, known = part.get_config(), layer.get_config()
     return {key: own[key] for key in keys if key in own and key in known}
 
@@ -68,7 +71,7 @@ def _taken(part: Any, layer: Any, keys: Sequence[str]) -> Mapping[str, Any]:
 def _leaves(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     for layer in model.layers:
         path = prefix + legal_name(layer.name)
-        if hasattr(layer, "layers"):
+        if is_network(layer):
             yield from _leaves(layer, f"{path}/")
         else:
             yield path, layer

@@ -1,4 +1,4 @@
-"""The Keras 2 twin of a model, which TFMOT works on: with how far the two agree, or with why there is none."""
+"""The Keras 2 twin of a model, for TFMOT: with the difference of their outputs, or the reason for a missing twin."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from lwdash.keras_models.bridge.model import to_tf_keras
 
 @dataclass(frozen=True)
 class Twin:
-    """model: the tf_keras model, None where the bridge refuses; refusal: why, in words for people.
+    """model: the tf_keras model, None where the bridge refuses; refusal: the reason, as a message for users.
 
-    facts: what a run shows of it, JSON-able; empty for a model that was tf_keras from the start.
+    facts: what a run displays about it, JSON-able; empty for a model that was tf_keras from the start.
     """
 
     model: Any | None
@@ -27,13 +27,13 @@ class Twin:
 def find_twin(original: Any, rows: Sequence[np.ndarray]) -> Twin:
     """The twin of a live model of either library.
 
-    rows: one array (n, *input shape) per input, in the model's order, on which the outputs are compared.
+    rows: one array (n, *input shape) per input, in the model's order, for the comparison of outputs.
     """
     try:
         bridged = to_tf_keras(original, rows=rows)
     except BridgeRefused as refused:
-        words = str(refused)
-        return Twin(None, words, {"keras_2_twin": f"none, worked on the Keras 3 model itself: {words}"})
+        message = str(refused)
+        return Twin(None, message, {"keras_2_twin": f"none, worked on the Keras 3 model itself: {message}"})
     if bridged.model is original:
         return Twin(original)
     return Twin(

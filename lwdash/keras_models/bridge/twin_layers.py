@@ -9,6 +9,7 @@ import numpy as np
 
 from lwdash.errors import BridgeRefused
 from lwdash.keras_models import application_layers
+from lwdash.keras_models.bridge.custom_layers import custom_twin
 from lwdash.keras_models.bridge.operations import activation_name
 from lwdash.keras_models.learnt_state import learnt_config
 
@@ -27,23 +28,23 @@ INERT = frozenset(
         "renorm_momentum",
     }
 )
-"""Arguments of Keras 3 that change nothing at inference and that Keras 2 does not know."""
+"""Keras 3 arguments that change nothing at inference and that Keras 2 does not have."""
 
 AUGMENTATIONS = frozenset({"AugMix", "CutMix", "MixUp", "RandAugment"})
-"""These, and every layer of Keras 3 called Random…, do nothing at inference; the comparison of outputs checks it."""
+"""These, and every Keras 3 layer named Random…, do nothing at inference. The comparison of outputs checks it."""
 
 RENAMED = {"LeakyReLU": {"negative_slope": "alpha"}}
 
 BY_CONSTRUCTOR = frozenset({"MultiHeadAttention"})
-"""Layers whose tf_keras from_config expects shapes that a config of Keras 3 does not hold."""
+"""Layers whose tf_keras from_config expects shapes that a Keras 3 config does not contain."""
 
 OBJECTS = ("layers", "initializers", "regularizers", "constraints")
 
 
 def twin_layer(layer: Any, name: str) -> Any:
-    """A tf_keras layer named `name` that computes what the Keras 3 `layer` does; weights are copied later.
+    """A tf_keras layer named `name` that computes the same as the Keras 3 `layer`; weights are copied later.
 
-    Raises BridgeRefused for custom layers and for whatever Keras 2 has no words for.
+    Custom layers compute in Keras 3 itself. Raises BridgeRefused for everything else that Keras 2 cannot express.
     """
     import tf_keras
 
@@ -53,10 +54,10 @@ def twin_layer(layer: Any, name: str) -> Any:
         "keras.src.applications."
     )
     if not (own or type(layer).__module__.startswith("keras.src.layers.")) or class_name == "Lambda":
-        raise BridgeRefused(f"{where} is a custom or Lambda layer, which Keras 2 cannot have")
+        return custom_twin(layer, name)
     if getattr(layer, "quantization_mode", None):
         raise BridgeRefused(
-            f"{where} is already quantized ({layer.quantization_mode}); start from the float model"
+            f"{where} is already quantized ({layer.quantization_mode}). Start from the float model"
         )
     if own:
         config = {**layer.get_config(), "name": name, "dtype": "float32"}
@@ -69,8 +70,8 @@ def twin_layer(layer: Any, name: str) -> Any:
     arguments = _arguments(class_name, learnt_config(layer), where)
     arguments["name"] = name
     if class_name == "Normalization" and layer.mean is not None:
-        # What was learnt by adapt() becomes constants: tf_keras counts rows in a third weight that Keras 3
-        # does not keep.
+        # The statistics from adapt() become constants: tf_keras counts rows in a third weight that Keras 3
+        # does not have.
         arguments["mean"], arguments["variance"] = (
             _squeezed(value) for value in (layer.mean, layer.variance)
         )
@@ -83,12 +84,12 @@ def twin_layer(layer: Any, name: str) -> Any:
 
 
 def augments(class_name: str) -> bool:
-    """Whether a layer only varies its input while training."""
+    """True if a layer only varies its input during training."""
     return class_name in AUGMENTATIONS or class_name.startswith("Random")
 
 
 def copy_weights(layer: Any, twin: Any) -> None:
-    """Gives `twin` the weights of `layer`. Raises BridgeRefused when their shapes do not pair up."""
+    """Copy the weights of `layer` into `twin`. Raises BridgeRefused when their shapes do not match."""
     if type(layer).__name__ == "Normalization" or augments(type(layer).__name__):
         return
     source, target = layer.get_weights(), twin.get_weights()
@@ -108,7 +109,7 @@ def _squeezed(values: Any) -> np.ndarray:
 def _arguments(class_name: str, config: dict[str, Any], where: str) -> dict[str, Any]:
     """The config of a Keras 3 object as arguments of its tf_keras twin.
 
-    An argument that Keras 2 does not know is dropped where it has no effect: inert, empty, or at its default
+    An argument that Keras 2 does not have is dropped where it has no effect: inert, empty, or at its default
     in Keras 3.
     """
     import keras
@@ -127,7 +128,7 @@ def _arguments(class_name: str, config: dict[str, Any], where: str) -> dict[str,
     for key, value in config.items():
         if (key, value) == ("data_format", "channels_first"):
             raise BridgeRefused(
-                f"{where} is channels_first, which TensorFlow Lite does not have: rebuild it channels_last"
+                f"{where} is channels_first, which TensorFlow Lite does not support. Rebuild it channels_last"
             )
         translated = _value(key, value, where, is_layer)
         name = RENAMED.get(class_name, {}).get(key, key)
@@ -149,6 +150,8 @@ def _value(key: str, value: Any, where: str, is_layer: bool) -> Any:
     if isinstance(value, dict) and "class_name" in value and "config" in value:
         if "activation" in key and isinstance(value["config"], str):
             return activation_name(value["config"])
+        if key.endswith("initializer") and not str(value.get("module")).startswith("keras."):
+            return "zeros"  # a custom initializer is not needed: the weights are copied
         return _serialised(value, where)
     if isinstance(value, list) and value and isinstance(value[0], dict) and "class_name" in value[0]:
         return [_serialised(item, where) for item in value]
@@ -160,9 +163,8 @@ def _value(key: str, value: Any, where: str, is_layer: bool) -> Any:
 def _dtype(value: Any, where: str) -> str:
     name = str(value["config"].get("name", "float32") if isinstance(value, dict) else value)
     if "int8" in name or "int4" in name or "float8" in name:
-        raise BridgeRefused(f"{where} is already quantized ({name}); start from the float model")
-    # Variables of mixed policies are float32 already, and TensorFlow Lite wants the arithmetic in float32
-    # too.
+        raise BridgeRefused(f"{where} is already quantized ({name}). Start from the float model")
+    # Variables of mixed policies are float32 already, and TensorFlow Lite computes in float32 too.
     return "float32" if name.startswith("mixed") or name in ("float16", "bfloat16") else name
 
 
@@ -197,7 +199,7 @@ def _twin_class(class_name: str, where: str) -> Any:
 
 
 def _accepted(twin_class: Any) -> set[str]:
-    """Names that the constructor of `twin_class` takes, following **kwargs up the class chain."""
+    """Parameter names of the constructor of `twin_class`, following **kwargs up the class hierarchy."""
     import tf_keras
 
     names = {"name", "trainable", "dtype"} if issubclass(twin_class, tf_keras.layers.Layer) else set()

@@ -1,6 +1,7 @@
 """One layer of a channels_first network in its channels_last form: its config, its axes, its weights.
 
-A layout is the axis that a tensor's channels were moved from to the end, counted with the batch axis; 0 as they were.
+A layout is the axis from which a tensor's channels were moved to the end, counted with the batch axis; 0 if
+not moved.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from lwdash.keras_models.learnt_state import learnt_config
 from lwdash.keras_models.scan.allowed_classes import names
 
 RECURRENT = {"ConvLSTM1D": 1, "ConvLSTM2D": 2, "ConvLSTM3D": 3}
-"""Convolutions over time, and how many spatial axes they have."""
+"""Convolutions over time, and their number of spatial axes."""
 
 SPATIAL = frozenset(RECURRENT) | names(
     """
@@ -26,7 +27,7 @@ SPATIAL = frozenset(RECURRENT) | names(
     UpSampling3D ZeroPadding1D ZeroPadding2D ZeroPadding3D
     """
 )
-"""Layers whose data format decides what they compute, and that keep no weights in it."""
+"""Layers whose computation depends on the data format, and whose weights do not."""
 
 BY_VALUE = names(
     """
@@ -34,10 +35,10 @@ BY_VALUE = names(
     LeakyReLU Maximum Minimum Multiply ReLU SpatialDropout1D SpatialDropout2D SpatialDropout3D Subtract ThresholdedReLU
     """
 )
-"""Layers that treat every value alike, or pair values of the same place, where no activation looks along an axis."""
+"""Layers that treat every value alike, or pair values at the same position, if no activation works along an axis."""
 
 ALONG_AXIS = names("BatchNormalization SyncBatchNormalization Concatenate GroupNormalization Softmax")
-"""Layers with an `axis`, and no weights along any other."""
+"""Layers with an `axis`, and no weights along any other axis."""
 
 AXIS_ACTIVATIONS = names("softmax log_softmax sparsemax glu")
 
@@ -57,7 +58,7 @@ FUNCTIONS = names(
 
 
 def is_channels_first(layer: Any) -> bool:
-    """Whether a layer, or the one that it wraps for each time step, computes channels_first.
+    """True if a layer, or the layer that it wraps for each time step, computes channels_first.
 
     Raises ValueError for a channels_first layer that has no channels_last form here.
     """
@@ -70,7 +71,7 @@ def is_channels_first(layer: Any) -> bool:
 
 
 def layout_of(layer: Any, rank: int) -> int:
-    """The layout that a channels_first layer has for an input or output of this rank, batch axis included."""
+    """The layout of an input or output of this rank (batch axis included) of a channels_first layer."""
     if layer is not _wrapped(layer):
         return 2 if rank > 3 else 0
     spatial = RECURRENT.get(type(layer).__name__)
@@ -80,9 +81,10 @@ def layout_of(layer: Any, rank: int) -> int:
 
 
 def takes_any_layout(layer: Any, constants: Sequence[Any]) -> bool:
-    """Whether a layer or an operation computes the same on tensors with their channels last, its axis moved too.
+    """True if a layer or operation computes the same on tensors with channels last, after moving its axis
+    too.
 
-    constants: what it is called with besides tensors of the graph.
+    constants: arguments of its call that are not tensors of the graph.
     """
     inner = _wrapped(layer)
     name = type(inner).__name__
@@ -101,7 +103,7 @@ def takes_any_layout(layer: Any, constants: Sequence[Any]) -> bool:
 
 
 def in_layout(layer: Any, layout: int, rank: int) -> Any:
-    """A new layer, weights still to be set, for inputs of this rank in this layout."""
+    """A new layer for inputs of this rank in this layout; its weights are set later."""
     config = learnt_config(layer) if hasattr(layer, "weights") else layer.get_config()
     inner = _wrapped(layer)
     if layout and inner is not layer:
@@ -116,7 +118,7 @@ def in_layout(layer: Any, layout: int, rank: int) -> Any:
 
 
 def weights_in_layout(layer: Any, layout: int) -> list[np.ndarray]:
-    """The weights of `layer` for its form in this layout: PReLU has one a position."""
+    """The weights of `layer` for its form in this layout: PReLU has one per position."""
     weights = layer.get_weights()
     if not layout or type(_wrapped(layer)).__name__ != "PReLU":
         return weights
@@ -143,11 +145,11 @@ def _moved(layer: Any, config: dict[str, Any], layout: int, rank: int) -> dict[s
 
 
 def _moved_axis(axis: int, layout: int, rank: int) -> int:
-    """Where an axis is, counted from 0 with the batch axis, once the channels have moved from `layout` to the end."""
+    """New index of an axis, counted from 0 with the batch axis, after the channels moved from `layout` to the end."""
     axis %= rank
     return rank - 1 if axis == layout else axis - 1 if axis > layout else axis
 
 
 def _wrapped(layer: Any) -> Any:
-    """What a TimeDistributed applies at each step; the layer itself otherwise."""
+    """The layer that a TimeDistributed applies at each step; otherwise the layer itself."""
     return layer.layer if type(layer).__name__ == "TimeDistributed" else layer

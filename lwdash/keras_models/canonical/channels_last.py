@@ -1,8 +1,9 @@
 """Rebuilds a channels_first model channels_last: the same inputs, outputs, layer names and weights.
 
-TensorFlow Lite computes channels_last only, and TensorFlow trains on a CPU only so. The graph is replayed. Each tensor is
-known as it was, and, once a layer has asked for it, with its channels last; layers that work value by value take what is
-there. So a network is transposed where it is entered and left, and not between its layers.
+TensorFlow Lite computes channels_last only, and TensorFlow can train only channels_last on a CPU. The graph
+is replayed. Each tensor is stored in its original layout and, once a layer has requested it, with channels
+last. Layers that work value by value take the available layout. So a network is transposed at its inputs and
+outputs, not between its layers.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from lwdash.keras_models.canonical.channel_layers import (
     takes_any_layout,
     weights_in_layout,
 )
-from lwdash.keras_models.ports import library_of
+from lwdash.keras_models.ports import is_network, library_of
 
 
 def has_channels_first(model: Any) -> bool:
-    """Whether a layer that the layout matters to, inside wrappers and nested models too, is channels_first."""
+    """True if any layer with a layout (inside wrappers and nested models too) is channels_first."""
     return any(
         getattr(layer, "data_format", None) == "channels_first" and type(layer).__name__ not in BY_VALUE
         for layer in model._flatten_layers()
@@ -30,7 +31,7 @@ def has_channels_first(model: Any) -> bool:
 
 
 def with_channels_last(model: Any) -> Any:
-    """A copy of a Sequential or Functional model of either library, with its weights, all of it channels_last.
+    """A channels_last copy of a Sequential or Functional model of either library, with its weights.
 
     Raises ValueError for a layer that has no such form here.
     """
@@ -43,7 +44,7 @@ def with_channels_last(model: Any) -> Any:
 
 
 class _Replay:
-    """One conversion; twins by the identity of their original, so that shared layers stay shared."""
+    """State of one conversion; twins are stored by the identity of their original, so that shared layers stay shared."""
 
     def __init__(self, library: Any) -> None:
         self.library = library
@@ -96,11 +97,11 @@ class _Replay:
         return self._twin(layer, layout, lambda: in_layout(layer, layout, rank))
 
     def _twin(self, layer: Any, layout: int, make: Callable[[], Any]) -> tuple[Any, int]:
-        """The twin and its layout, which a shared layer keeps from its first call on."""
+        """The twin and its layout. A shared layer keeps the layout of its first call."""
         if id(layer) not in self.twins:
             twin = make()
             self.twins[id(layer)] = twin, layout
-            if hasattr(layer, "get_weights") and not hasattr(layer, "layers"):
+            if hasattr(layer, "get_weights") and not is_network(layer):
                 twin.trainable = layer.trainable
                 self.pairs.append((layer, twin, layout))
         return self.twins[id(layer)]
@@ -128,7 +129,7 @@ class _Tensors:
         return forms[layout]
 
     def shared(self, olds: list[Any]) -> int:
-        """The layout other than 0 that all these tensors are known in; 0 where there is none, or ranks differ."""
+        """The layout other than 0 in which all these tensors are available; 0 if there is none, or ranks differ."""
         if len({len(old.shape) for old in olds}) != 1:
             return 0
         return max(set.intersection(*(set(self.known[id(old)]) for old in olds)))
@@ -182,7 +183,7 @@ def _flat(structure: Any) -> list[Any]:
 
 
 def _packed(model: Any, attributes: tuple[str, str], values: list[Any]) -> Any:
-    """`values` as the model takes or gives them: one, a list or a dictionary."""
+    """`values` in the structure of the model's inputs or outputs: one, a list or a dictionary."""
     import tensorflow as tf
 
     structure = next(getattr(model, name) for name in attributes if hasattr(model, name))

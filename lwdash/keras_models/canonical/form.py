@@ -1,7 +1,7 @@
 """The canonical form of a loaded model: any batch size, float32, channels_last, a fresh state for every row.
 
-A file takes one row at a time, computes in float32 and keeps no state between rows, whatever the Keras model was saved
-with. Everything behind this module works on that form, and only a form that gives the original's outputs leaves it.
+A file takes one row at a time, computes in float32 and keeps no state between rows, independent of the saved
+Keras model. All later steps work on this form. It is returned only if its outputs equal the original's.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from lwdash.keras_models.bridge.graph import legal_name
 from lwdash.keras_models.canonical.channels_last import has_channels_first, with_channels_last
 from lwdash.keras_models.learnt_state import learnt_config
-from lwdash.keras_models.ports import HALVES, OTHERS, library_of, with_flat_ports
+from lwdash.keras_models.ports import HALVES, OTHERS, is_network, library_of, with_flat_ports
 
 TOLERANCE = 1e-4
 HALF_TOLERANCE = 5e-2
@@ -29,9 +29,9 @@ BATCH_KEYS = frozenset({"batch_shape", "batch_input_shape", "build_input_shape"}
 class Canonical:
     """A live model in canonical form.
 
-    changes: what was changed, one sentence each, for people; empty for a model that was canonical already.
-    largest_difference, scale: of its outputs against the original's, and the original's largest output; 0 without
-    changes.
+    changes: one sentence per change, for users; empty for a model that was canonical already.
+    largest_difference, scale: difference of its outputs from the original's, and the original's largest
+    output; 0 without changes.
     """
 
     model: Any
@@ -41,7 +41,7 @@ class Canonical:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What a run shows of it, JSON-able; empty without changes."""
+        """The facts that a run displays, JSON-able; empty without changes."""
         if not self.changes:
             return {}
         difference = {"largest_difference": self.largest_difference, "largest_output": self.scale}
@@ -51,9 +51,10 @@ class Canonical:
 def canonical_form(model: Any, rows: Sequence[np.ndarray] | None = None) -> Canonical:
     """`model`, of either library, or a copy with its weights in canonical form; ports are plain lists.
 
-    rows: one array (n, *input shape) per input, in the order of `model.inputs`, on which the outputs are compared;
-    random rows when None. A subclassed model is left as it is, since nothing says how its layers are joined. So is one
-    that cannot be rebuilt, or that comes out different: `changes` then says so.
+    rows: one array (n, *input shape) per input, in the order of `model.inputs`, for the comparison of
+    outputs; random rows when None. A subclassed model stays unchanged, since its layers have no known
+    connections. A model that cannot be rebuilt, or whose outputs would differ, also stays unchanged;
+    `changes` then states it.
     """
     if not _is_graph(model):
         return Canonical(model)
@@ -67,18 +68,18 @@ def canonical_form(model: Any, rows: Sequence[np.ndarray] | None = None) -> Cano
             copy = with_channels_last(copy)
         copy = with_flat_ports(copy)
         difference, scale = _compare(model, copy, rows)
-    except Exception as fault:  # layers raise whatever they like when they are called on other shapes
+    except Exception as fault:  # layers may raise any exception when called on other shapes
         reason = " ".join(str(fault).split())[:300] or type(fault).__name__
         return Canonical(with_flat_ports(model), (_left(reasons, reason),))
     tolerance = HALF_TOLERANCE if _computes_in(model, HALVES) else TOLERANCE
     if not difference <= tolerance * max(scale, MIN_SCALE):  # also NaN
-        reason = f"its outputs then differ by up to {difference:.2g} where the original's reach {scale:.2g}"
+        reason = f"its outputs would differ by up to {difference:.2g} where the original's reach {scale:.2g}"
         return Canonical(with_flat_ports(model), (_left(reasons, reason),))
     return Canonical(copy, (*renamed, *reasons), difference, scale)
 
 
 def _with_legal_names(model: Any) -> tuple[str, ...]:
-    """Renames layers of a Keras 3 model, in place, that TensorFlow has no scope for; what was renamed, as a sentence."""
+    """Rename layers of a Keras 3 model, in place, whose names TensorFlow cannot use; return a sentence on the renaming."""
     if library_of(model).__name__ != "keras":
         return ()
     renamed: dict[str, str] = {}
@@ -96,19 +97,19 @@ def _with_legal_names(model: Any) -> tuple[str, ...]:
     if not renamed:
         return ()
     pairs = ", ".join(f"'{old}' is '{new}' here" for old, new in list(renamed.items())[:5])
-    return (f"{len(renamed)} layer names have signs that TensorFlow does not take: {pairs}.",)
+    return (f"{len(renamed)} layer names have characters that TensorFlow does not allow: {pairs}.",)
 
 
 def _levels(model: Any) -> Iterator[list[Any]]:
-    """The layers of a model, then those of each nested one: names are unique within a level."""
+    """The layers of a model, then those of each nested model: names are unique within a level."""
     yield list(model.layers)
     for layer in model.layers:
-        if hasattr(layer, "layers"):
+        if is_network(layer):
             yield from _levels(layer)
 
 
 def _reasons(model: Any) -> Iterator[str]:
-    """What of a model is not canonical, as sentences."""
+    """Non-canonical properties of a model, as sentences."""
     kinds = sorted({_dtype_of(layer) for layer in model._flatten_layers()} & OTHERS)
     kinds += sorted({_name(tensor.dtype) for tensor in model.inputs} & OTHERS - set(kinds))
     if kinds:
@@ -121,15 +122,15 @@ def _reasons(model: Any) -> Iterator[str]:
     batch = _batch_size(model)
     if any(getattr(layer, "stateful", False) is True for layer in model._flatten_layers()):
         yield (
-            "The recurrent layers were saved stateful. Here one row is one sequence, which starts from a fresh state; "
-            "nothing is carried over from the row before."
+            "The recurrent layers were saved stateful. Here one row is one sequence that starts from a "
+            "fresh state; no state is kept between rows."
         )
     if batch is not None:
         yield f"The model was saved for {batch} row{'s' * (batch != 1)} at once, the file takes one row at a time."
 
 
 def _left(reasons: Sequence[str], why: str) -> str:
-    return f"The model is left as it was saved ({' '.join(reasons)}): it cannot be rebuilt otherwise. {why}"
+    return f"The model stays as it was saved ({' '.join(reasons)}), because it cannot be rebuilt: {why}"
 
 
 def _is_graph(model: Any) -> bool:
@@ -171,7 +172,7 @@ def _in_float32(values: Any) -> np.ndarray:
 
 
 def _with_learnt(model: Any, config: Any) -> Any:
-    """The config of `model` with what layers learnt by `adapt()`, which Keras 3 leaves out of it."""
+    """The config of `model` with the values that layers learnt by `adapt()`, which Keras 3 omits from the config."""
     if library_of(model).__name__ != "keras":
         return config
     by_name = {layer.name: layer for layer in model.layers}
@@ -179,7 +180,7 @@ def _with_learnt(model: Any, config: Any) -> Any:
     for entry in config["layers"]:
         inner = entry.get("config")
         layer = by_name.get(inner.get("name")) if isinstance(inner, Mapping) else None
-        if layer is not None and hasattr(layer, "layers"):
+        if layer is not None and is_network(layer):
             entry = {**entry, "config": _with_learnt(layer, inner)}
         elif layer is not None and hasattr(layer, "weights"):
             learnt = learnt_config(layer)
@@ -195,7 +196,7 @@ LEARNT = ("mean", "variance", "bin_boundaries", "num_bins", "vocabulary")
 
 
 def _canonical(config: Any, key: str = "") -> Any:
-    """A model's config with other float types as float32, free batch axes and no state, those of inner layers too."""
+    """A model's config with other float types as float32, free batch axes and no state; inner layers included."""
     if key == "dtype":
         name = config.get("config", {}).get("name", "") if isinstance(config, dict) else _name(config)
         return "float32" if name.startswith("mixed_") or name in OTHERS else config
@@ -218,7 +219,7 @@ def _free_batch(shape: Sequence[Any]) -> Any:
 
 def _leaves(model: Any) -> Iterator[Any]:
     for layer in model.layers:
-        if hasattr(layer, "layers"):
+        if is_network(layer):
             yield from _leaves(layer)
         elif hasattr(layer, "get_weights") and not _is_input(layer):
             yield layer
@@ -229,7 +230,7 @@ def _is_input(layer: Any) -> bool:
 
 
 def _compare(model: Any, copy: Any, rows: Sequence[np.ndarray] | None) -> tuple[float, float]:
-    """Largest difference between the outputs of the two, and the largest output of `model`."""
+    """Largest difference between the outputs of the two models, and the largest output of `model`."""
     columns = _random_rows(model) if rows is None else [np.asarray(values) for values in rows]
     expected = _outputs(model, columns)
     received = _outputs(copy, columns)
@@ -245,7 +246,7 @@ def _compare(model: Any, copy: Any, rows: Sequence[np.ndarray] | None) -> tuple[
 
 
 def _outputs(model: Any, columns: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The outputs for rows, float64, each row from a fresh state, whatever batch size the model insists on."""
+    """The outputs for rows, float64, each row from a fresh state, for any batch size that the model requires."""
     count = len(columns[0])
     size = _batch_size(model) or count
     flat = with_flat_ports(model)
@@ -282,7 +283,7 @@ def _as_float(values: Any) -> Any:
 
 
 def _filled(values: np.ndarray, size: int, tensor: Any) -> Any:
-    """A batch of `size` rows in the input's type, the last row repeated where there are fewer."""
+    """A batch of `size` rows in the input's type; the last row is repeated where there are fewer."""
     import tensorflow as tf
 
     missing = size - len(values)
@@ -292,11 +293,11 @@ def _filled(values: np.ndarray, size: int, tensor: Any) -> Any:
 
 
 def _forget(model: Any) -> None:
-    """Every stateful layer back at its fresh state."""
+    """Reset every stateful layer to its fresh state."""
     for layer in model._flatten_layers():
         if getattr(layer, "stateful", False) is True:
             reset = getattr(layer, "reset_state", None) or getattr(layer, "reset_states", None)
-            if reset is not None and not hasattr(layer, "layers"):
+            if reset is not None and not is_network(layer):
                 reset()
 
 

@@ -1,1 +1,1 @@
-"""SavedModels: described from their files, and served as functions."""
+"""SavedModels: described from their files, and used as functions."""

@@ -38,12 +38,12 @@ DTYPES = {
     14: "bfloat16",
     19: "float16",
 }
-"""Names of TensorFlow's DataType enum, as far as models take or give them."""
+"""Names of TensorFlow's DataType enum that occur as inputs or outputs of models."""
 
 NOT_CONFIG = frozenset(
     {"full_save_spec", "save_spec", "input_spec", "build_input_shape", "training_config", "metadata"}
 )
-"""Parts of Keras's metadata that hold shapes and types, or compile settings, which are not used."""
+"""Parts of Keras's metadata with shapes and types, or compile settings, which are not used."""
 
 
 def inspect_saved_model(path: Path) -> ModelFacts:
@@ -64,9 +64,9 @@ def inspect_saved_model(path: Path) -> ModelFacts:
 
 
 def unpack_saved_model(path: Path, into: Path) -> Path:
-    """Unpacks the model's own files below `into` and returns the folder that holds saved_model.pb.
+    """Unpack the model's own files below `into` and return the folder that holds saved_model.pb.
 
-    The zip is checked again; call after `inspect_saved_model`, whose scan of the graph is not repeated here.
+    The zip is checked again. Call after `inspect_saved_model`, whose scan of the graph is not repeated here.
     """
     with open_zip(path) as archive:
         root, names = _members(archive)
@@ -90,7 +90,7 @@ def _members(archive: zipfile.ZipFile) -> tuple[str, list[str]]:
     ]
     graphs = [name for name in files if name.rsplit("/", 1)[-1] == GRAPH]
     if len(graphs) != 1:
-        raise ModelRefused(f"the zip holds {len(graphs)} SavedModels; give one")
+        raise ModelRefused(f"the zip holds {len(graphs)} SavedModels. Give one")
     root = graphs[0].removesuffix(GRAPH)
     for name in files:
         inner = name.removeprefix(root)
@@ -108,7 +108,7 @@ def _strange_member(name: str, inner: str) -> str:
         return f"the SavedModel reads the file '{name}' (a vocabulary); a model may not read files"
     if name.endswith((".pkl", ".pickle")):
         return f"the zip holds a pickle ('{name}'), which can run code"
-    return f"the zip holds '{name}', which is no part of a SavedModel"
+    return f"the zip holds '{name}', which is not part of a SavedModel"
 
 
 def _parse(archive: zipfile.ZipFile, name: str) -> Message:
@@ -152,15 +152,16 @@ def _facts(graph: Message, metadata: Message | None, stored_bytes: int) -> Model
 
 
 def _records(nodes: Iterable[Message]) -> Iterator[dict[str, Any]]:
-    """The objects of keras_metadata.pb (saved_metadata.proto): their place in the object graph, their config."""
+    """The objects of keras_metadata.pb (saved_metadata.proto): their index in the object graph, their config."""
     for node in nodes:
         yield _record(node.number(2), node.text(3), node.text(4), node.text(5))
 
 
 def _inner_records(objects: Sequence[Message]) -> list[dict[str, Any]]:
-    """The same of TensorFlow 2.4 and older, which kept each object's metadata in the object graph itself.
+    """The same for TensorFlow 2.4 and older, which kept each object's metadata in the object graph itself.
 
-    Empty where a Keras object has none: newer versions write such a graph when only the function was exported.
+    Empty where a Keras object has none: newer versions write such a graph when only the function was
+    exported.
     """
     records = []
     for number, entry in enumerate(objects):
@@ -174,7 +175,7 @@ def _inner_records(objects: Sequence[Message]) -> list[dict[str, Any]]:
 
 
 def _record(number: int, path: str, kind: str, text: str) -> dict[str, Any]:
-    """One object's metadata, which is JSON. Raises ModelRefused for any other."""
+    """One object's metadata, which is JSON. Raises ModelRefused for any other format."""
     what = f"metadata of '{_printable(path)}'"
     try:
         content = _plain(read_json(text, what)) if text else {}
@@ -202,13 +203,13 @@ def _scan_record(record: dict[str, Any]) -> None:
     named = content.get("name", record["path"]), content.get("class_name", "unknown")
     where = "'{}' ({})".format(*(_printable(str(part)[:100]) for part in named))
     if record["kind"] == "_tf_keras_metric":
-        # Metrics are revived also when a model is loaded uncompiled.
+        # Metrics are restored even when a model is loaded uncompiled.
         try:
             scan_object_config({**entry, "module": "keras.metrics"}, f"metric {where}")
         except ModelRefused as refused:
             raise ModelRefused(
-                f"the SavedModel was compiled with the metric {where}, which is not one of Keras's. No metric is needed "
-                "here: load the model with compile=False, save it again, and give that"
+                f"the SavedModel was compiled with the metric {where}, which is not one of Keras's. No "
+                "metric is needed here. Load the model with compile=False, save it again, and give that"
             ) from refused
         return
     if not record["kind"].startswith("_tf_keras_"):
@@ -224,11 +225,11 @@ def _scan_record(record: dict[str, Any]) -> None:
 
 
 def _signature_facts(meta: Message, objects: list[Message], sizes: list[int | None]) -> ModelFacts:
-    """What a SavedModel without Keras metadata tells: its serving signature."""
+    """Facts of a SavedModel without Keras metadata, from its serving signature."""
     signatures = {name: entry for name, entry in meta.map_of(5).items() if not name.startswith("__")}
     signature = signatures.get("serving_default") or next(iter(signatures.values()), None)
     if signature is None:
-        raise ModelRefused("the SavedModel has no serving signature, so nothing says what it takes and gives")
+        raise ModelRefused("the SavedModel has no serving signature, so its inputs and outputs are unknown")
     inputs, outputs = _tensors(signature.map_of(1)), _tensors(signature.map_of(2))
     return ModelFacts(
         format="savedmodel",
@@ -259,8 +260,9 @@ def _shape(name: str, entry: Message) -> Shape | None:
     sizes = [dimension.number(1) for dimension in shape.messages(2)]
     if len(sizes) > MAX_AXES or any(size == 0 or size > MAX_LENGTH for size in sizes):
         raise ModelRefused(
-            f"the SavedModel's signature gives the tensor '{_printable(name)}' the shape {sizes[:MAX_AXES]}: lengths from "
-            "1 on are needed. Export the model again with an input of rows"
+            f"the SavedModel's signature gives the tensor '{_printable(name)}' the shape "
+            f"{sizes[:MAX_AXES]}, but lengths have to be at least 1. Export the model again with an input "
+            "of rows"
         )
     return tuple(None if size < 0 else size for size in sizes[1:])
 

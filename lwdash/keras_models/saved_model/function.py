@@ -1,4 +1,4 @@
-"""A SavedModel that Keras cannot rebuild, as the function it serves: it can be run and exported, not trained."""
+"""A SavedModel that Keras cannot rebuild, used as a function: it can be run and exported, not trained."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SavedFunction:
         self.input_names = sorted(self.signature.structured_input_signature[1])
 
     def predict(self, inputs: Any, verbose: int = 0, batch_size: int = 32) -> list[np.ndarray]:
-        """Its outputs for `inputs`, one array an input, as a Keras model's `predict`; row by row if it must."""
+        """Its outputs for `inputs`, one array per input, like a Keras model's `predict`; row by row if necessary."""
         columns = inputs if isinstance(inputs, (list, tuple)) else [inputs]
         fixed = self._specification(self.input_names[0]).shape[0]
         size = fixed or batch_size
@@ -63,7 +63,7 @@ class SavedFunction:
 
 
 def load_saved_function(path: Path) -> SavedFunction:
-    """The function of a zipped SavedModel, which is scanned again first. Raises ModelRefused with the loader's reason."""
+    """The function of a zipped SavedModel, scanned again first. Raises ModelRefused with the loader's reason."""
     import tensorflow as tf
 
     inspect_saved_model(path)

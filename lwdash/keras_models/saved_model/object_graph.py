@@ -11,11 +11,11 @@ from lwdash.keras_models.saved_model.protobuf_wire import Message
 from lwdash.keras_models.scan.value_kinds import MAX_AXES
 
 MAX_SIZE = 1 << 40
-"""Numbers in one variable, more than any file holds."""
+"""Maximum number of elements of one variable, more than any file holds."""
 
 
 def variable_size(entry: Message) -> int | None:
-    """Elements of the variable that a SavedObject is; None when it is something else."""
+    """Elements of the variable that a SavedObject is; None for other objects."""
     if not entry.bytes_of(7):
         return None
     lengths = [max(0, dimension.number(1)) for dimension in entry.message(7).message(2).messages(2)]
@@ -32,7 +32,7 @@ def layer_counts(
     network: Network, records: list[dict[str, Any]], objects: list[Message], sizes: list[int | None]
 ) -> dict[str, int]:
     """Parameters by layer path: a layer's object in the object graph owns the variables below it."""
-    # A node index beyond the object graph names nothing.
+    # A node index beyond the object graph refers to nothing.
     children = [
         [
             (child.text(2), index)
@@ -75,7 +75,7 @@ def _count(
 
 
 def _owned(start: int, children: list[list[tuple[str, int]]], sizes: list[int | None]) -> int:
-    """Elements of all variables below an object; bookkeeping of Keras and of random generators left out."""
+    """Elements of all variables below an object, without internal variables of Keras and of random generators."""
     total, seen, pending = 0, {start}, [start]
     while pending:
         for name, target in children[pending.pop()]:
@@ -90,7 +90,7 @@ def _owned(start: int, children: list[list[tuple[str, int]]], sizes: list[int | 
 def all_parameters(objects: list[Message], sizes: list[int | None]) -> int:
     """Elements of the model's variables, without those of the optimizer.
 
-    Keras 3's `export` keeps each variable twice and lists the model's own below "variables".
+    Keras 3's `export` stores each variable twice and lists the model's own below "variables".
     """
     if not objects:
         return 0

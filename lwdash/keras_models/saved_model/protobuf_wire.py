@@ -1,7 +1,7 @@
-"""A reader for protobuf's wire format: just enough to look into a SavedModel without TensorFlow.
+"""A reader for protobuf's wire format: just enough to inspect a SavedModel without TensorFlow.
 
-https://protobuf.dev/programming-guides/encoding. A message is read as its fields by number; what a number
-means is for the caller to know.
+https://protobuf.dev/programming-guides/encoding. A message is read as its fields by number; the caller knows
+the meaning of each number.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ VARINT, BYTES = 0, 2
 FIXED_BYTES = {1: 8, 5: 4}
 MAX_VARINT_BYTES = 10
 MAX_FIELDS = 5_000_000
-"""Fields that are read of one file, those of submessages once for each time that they are read."""
+"""Maximum number of fields read from one file; a submessage counts each time it is read."""
 
 
 class Malformed(ValueError):
@@ -18,7 +18,7 @@ class Malformed(ValueError):
 
 
 class Allowance:
-    """How many fields may still be read: one for a message and all its submessages, so that work is bounded."""
+    """Number of fields that may still be read, shared by a message and all its submessages, so that work is bounded."""
 
     __slots__ = ("left",)
 
@@ -27,7 +27,7 @@ class Allowance:
 
 
 class Message:
-    """The fields of one message, undecoded: `bytes_of(3)` gives all length-delimited values of field 3."""
+    """The fields of one message, undecoded: `bytes_of(3)` returns all length-delimited values of field 3."""
 
     __slots__ = ("_allowance", "_fields")
 
@@ -72,7 +72,7 @@ class Message:
         return Message(value, self._allowance)
 
     def message(self, number: int) -> Message:
-        """A submessage; an empty one when absent. Parts given separately are merged, as protobuf demands."""
+        """A submessage; an empty one when absent. Parts given separately are merged, as protobuf requires."""
         return Message(b"".join(self.bytes_of(number)), self._allowance)
 
     def texts(self, number: int) -> list[str]:
@@ -99,7 +99,7 @@ class Message:
 def _varint(data: bytes, position: int) -> tuple[int, int]:
     try:
         byte = data[position]
-        if byte < 0x80:  # nearly all of them
+        if byte < 0x80:  # the common case: one byte
             return byte, position + 1
         result = 0
         for index in range(MAX_VARINT_BYTES):

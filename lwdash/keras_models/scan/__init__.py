@@ -1,1 +1,1 @@
-"""Checks of an uploaded model file: nothing in it may run code, leave the file, or claim more than it holds."""
+"""Checks of an uploaded model file: it must not run code, read other files, or declare more than it holds."""

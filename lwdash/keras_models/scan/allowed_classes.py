@@ -1,14 +1,14 @@
 """The allow-list for a model's config: exact (module, class) pairs and functions. Anything else is refused.
 
-Layers that run code or read files of their own (Lambda, TFSMLayer, TorchModuleWrapper, JaxLayer, FlaxLayer,
-DenseFeatures) are left out on purpose, as are operations that take a function (Map, Scan, Cond, WhileLoop …).
+Layers that run code or read files (Lambda, TFSMLayer, TorchModuleWrapper, JaxLayer, FlaxLayer, DenseFeatures)
+are omitted intentionally, as are operations that take a function (Map, Scan, Cond, WhileLoop …).
 """
 
 from __future__ import annotations
 
 
 def names(text: str) -> frozenset[str]:
-    """The words of a table."""
+    """The set of words in a text."""
     return frozenset(text.split())
 
 
@@ -61,7 +61,7 @@ TENSOR_MARKS = names(
     __keras_tensor__ __tuple__ __numpy__ __tensor__ __ellipsis__ __slice__ __bytes__ TensorShape
     """
 )
-"""Values, not objects: how configs write tensors, slices and the like."""
+"""Values, not objects: the notation of tensors, slices and similar values in configs."""
 
 INITIALIZERS = names(
     """
@@ -96,7 +96,7 @@ LOSS_FUNCTIONS = names(
     sparse_categorical_accuracy sparse_top_k_categorical_accuracy top_k_categorical_accuracy
     """
 )
-"""Losses and metrics that are functions: a nested model that was compiled carries them in its config."""
+"""Losses and metrics that are functions: a nested compiled model has them in its config."""
 
 OPTIMIZERS = names(
     """
@@ -205,7 +205,7 @@ TF_FUNCTIONS = names(
     signal.frame signal.rfft signal.stft signal.fft
     """
 )
-"""TensorFlow functions that a TFOpLambda of Keras 2 may call: arithmetic, nothing that touches files."""
+"""TensorFlow functions that a TFOpLambda of Keras 2 may call: arithmetic, no file access."""
 
 FUNCTION_MODULES = frozenset(
     {
@@ -276,4 +276,4 @@ CLASSES: dict[str | None, frozenset[str]] = {
         frozenset({"Sequential"}),
     ),
 }
-"""Which classes each module may be asked for. None: configs without modules (.h5)."""
+"""Allowed classes of each module. None: configs without modules (.h5)."""

@@ -1,4 +1,4 @@
-"""Operators that a SavedModel's graph may contain: arithmetic, control flow, variables; none leaves memory."""
+"""Operators that a SavedModel's graph may contain: arithmetic, control flow, variables; no file or network access."""
 
 from __future__ import annotations
 
@@ -81,23 +81,25 @@ CONTROL_AND_STATE = names(
 OPERATORS = ARITHMETIC | LAYERS | RANDOM | CONTROL_AND_STATE
 
 SAVER = frozenset({"SaveV2", "RestoreV2", "MergeV2Checkpoints", "ShardedFilename"})
-"""Write and read checkpoints. Every SavedModel has them; its saver may reach them, its signatures not."""
+"""Operators that write and read checkpoints. Every SavedModel has them. Its saver may reach them, its
+signatures may not.
+"""
 
 SAVER_STRINGS = frozenset(
     {"StringJoin", "StaticRegexFullMatch", "RegexFullMatch", "AsString", "StringFormat"}
 )
-"""Harmless on strings; the saver builds file names with them, and assertions their messages."""
+"""Harmless on strings: the saver builds file names with them, and assertions their messages."""
 
 REASONS = {
     **dict.fromkeys(("PyFunc", "PyFuncStateless", "EagerPyFunc"), "runs Python code"),
     **dict.fromkeys(("ReadFile", "MatchingFiles", "WholeFileReader", "WholeFileReaderV2"), "reads files"),
     **dict.fromkeys(("WriteFile", "SaveSlices", "Save", "DebugIdentity", "DebugIdentityV2"), "writes files"),
     **dict.fromkeys(("Restore", "RestoreSlice", "ImmutableConst"), "reads files"),
-    **dict.fromkeys(("PrintV2", "Print"), "prints, if it wants to into a file"),
+    **dict.fromkeys(("PrintV2", "Print"), "can print into a file"),
     **dict.fromkeys(
         ("InitializeTableFromTextFile", "InitializeTableFromTextFileV2"), "reads a vocabulary file"
     ),
     **dict.fromkeys(("LookupTableFindV2", "HashTableV2", "LookupTableImportV2"), "needs a lookup table"),
     **dict.fromkeys(("RemoteCall", "Send", "Recv", "_Send", "_Recv"), "talks to other processes"),
 }
-"""What the best known of the refused operators do, for the message."""
+"""Actions of the best-known refused operators, for the message."""

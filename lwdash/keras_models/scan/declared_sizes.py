@@ -1,4 +1,4 @@
-"""A check of the sizes in a config against the size of the file: a few bytes must not ask for gigabytes."""
+"""A check of the sizes in a config against the size of the file: a small file must not allocate gigabytes."""
 
 from __future__ import annotations
 
@@ -28,30 +28,31 @@ WEIGHTS = {
     ),
     **dict.fromkeys(("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"), ("kernel_size", "filters")),
 }
-"""Arguments whose product is fewer weights than the layer has, whatever goes into it."""
+"""Arguments whose product is a lower bound of the layer's weights, for any input."""
 
 
 def check_layers(network: Network) -> None:
-    """Raises ModelRefused for more layers than any network has."""
+    """Raises ModelRefused for more layers than any real network has."""
     count = sum(1 for _ in walk(network))
     if count > MAX_LAYERS:
         raise ModelRefused(f"the model has {count:,} layers; the limit is {MAX_LAYERS:,}")
 
 
 def check_declared(network: Network, stored: int) -> None:
-    """Raises ModelRefused naming the layer whose declared weights the file cannot stand behind.
+    """Raises ModelRefused naming the layer that declares more weights than the file holds.
 
-    stored: numbers that the file holds as weights. Outputs are checked while they are inferred (shapes.py).
+    stored: number of weights in the file. Outputs are checked while they are inferred (shapes.py).
     """
     for path, node in walk(network):
         if not isinstance(node.config, LayerSettings):
             continue
         for class_name, config in _parts(node.class_name, node.config):
-            declared = _fewest_weights(class_name, config)
+            declared = _min_weights(class_name, config)
             if declared > stored:
                 raise ModelRefused(
-                    f"layer '{path}' ({class_name}) declares at least {declared:,} weights, and the file holds "
-                    f"{stored:,} numbers in all: it is damaged or forged. Save the model again, with its weights"
+                    f"layer '{path}' ({class_name}) declares at least {declared:,} weights, but the file "
+                    f"holds only {stored:,} numbers: it is damaged or forged. Save the model again, with "
+                    "its weights"
                 )
 
 
@@ -68,7 +69,7 @@ def _parts(class_name: str, config: LayerSettings) -> Iterator[tuple[str, LayerS
             yield from _parts(inner.class_name, inner.config)
 
 
-def _fewest_weights(class_name: str, config: LayerSettings) -> int:
+def _min_weights(class_name: str, config: LayerSettings) -> int:
     return (
         math.prod((_size(config.get(key)) for key in WEIGHTS[class_name]), start=1)
         if class_name in WEIGHTS
@@ -77,5 +78,5 @@ def _fewest_weights(class_name: str, config: LayerSettings) -> int:
 
 
 def _size(value: int | tuple[int, ...] | None) -> int:
-    """A number, or the product of one for each axis; 1 where the file does not state it."""
+    """A number, or the product over the axes; 1 where the file does not state it."""
     return math.prod(value) if isinstance(value, tuple) else value or 1

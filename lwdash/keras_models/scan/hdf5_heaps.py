@@ -1,6 +1,7 @@
-"""A check of the heaps of texts in an HDF5 file, before the HDF5 library reads them.
+"""A check of the text heaps in an HDF5 file, before the HDF5 library reads them.
 
-The library walks a heap from object to object by the sizes that these state, and never ends at a size of 0. Format:
+The library walks a heap from object to object by their stated sizes, and loops forever at a size of 0.
+Format:
 HDF5 file format specification, III.E "Disk Format: Level 1E - Global Heap".
 """
 
@@ -19,32 +20,34 @@ ALIGNMENT = 8
 PIECE_BYTES = 4 << 20
 MAX_HEAPS = 10_000
 LENGTH_SIZES = {0: (13, 14), 1: (13, 14), 2: (9, 10), 3: (9, 10)}
-"""Where the superblock of each version states the bytes of an address and of a length; Keras writes 8 of each."""
+"""Position where the superblock of each version states the bytes of an address and of a length; Keras writes
+8 for each.
+"""
 
 
 def check_heaps(file: BinaryIO) -> None:
-    """Raises ModelRefused for a heap whose objects do not follow one another to its end.
+    """Raises ModelRefused for a heap whose objects do not fill it one after another.
 
-    Reads the file once. Text heaps are found by their signature; a heap without one is refused by the library.
+    Reads the file once. Text heaps are found by their signature; the library refuses a heap without one.
     """
     file.seek(0)
     head = file.read(16)
     places = LENGTH_SIZES.get(head[8]) if len(head) == 16 else None
     if places is None or any(head[place] != 8 for place in places):
         raise ModelRefused(
-            "the HDF5 file is damaged or incomplete: its first bytes state lengths that Keras does not write. Upload the "
-            "file again, or save the model again"
+            "the HDF5 file is damaged or incomplete: its header states lengths that Keras does not "
+            "write. Upload the file again, or save the model again"
         )
     for number, start in enumerate(_heaps(file)):
         if number >= MAX_HEAPS or not _is_whole(file, start):
             raise ModelRefused(
-                f"the HDF5 file is damaged: the texts stored at byte {start:,} do not follow one another. Upload the file "
-                "again, or save the model again"
+                f"the HDF5 file is damaged: the texts stored at byte {start:,} are inconsistent. Upload "
+                "the file again, or save the model again"
             )
 
 
 def _heaps(file: BinaryIO) -> Iterator[int]:
-    """Where the signature of a heap stands."""
+    """Positions of heap signatures in the file."""
     position, rest = 0, b""
     while True:
         file.seek(position)

@@ -1,4 +1,4 @@
-"""The scan of an HDF5 file: nothing in it may point outside, or claim more than it holds."""
+"""The scan of an HDF5 file: it must not point to other files, or declare more than it holds."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ MAX_DECLARED_BYTES = 4 << 30
 SMALL_BYTES = 64 << 20
 MAX_RATIO = 200
 SMALL_ELEMENTS = 4096
-MOST_READ = 400
+MAX_READ_DATASETS = 400
 NUMERIC_KINDS = frozenset("fiub")
 BUILT_IN_FILTERS = frozenset({1, 2, 3, 4, 5, 6, 32000})
 """deflate, shuffle, fletcher32, szip, nbit, scale-offset, and h5py's own LZF."""
 
 
 def dataset_sizes(group: h5py.Group) -> dict[str, int]:
-    """Number of elements of every dataset below `group`, by its path; checks the whole file on the way.
+    """Number of elements of every dataset below `group`, by its path. It checks the whole file at the same
+    time.
 
     Raises ModelRefused for external, soft or cyclic links, external or virtual storage, types that are not
-    numbers, declared sizes beyond MAX_DECLARED_BYTES or far beyond what is stored. Reads no data.
+    numbers, declared sizes beyond MAX_DECLARED_BYTES or far beyond the stored size. Reads no data.
     """
     sizes: dict[str, int] = {}
     seen: set[int] = set()
@@ -69,13 +70,13 @@ def dataset_sizes(group: h5py.Group) -> dict[str, int]:
 def small_values(
     file: h5py.Group, sizes: Mapping[str, int], wanted: re.Pattern[str]
 ) -> dict[str, list[float]]:
-    """The numbers in small datasets whose path `wanted` finds, at most MOST_READ of them.
+    """The numbers in small datasets whose path `wanted` matches, at most MAX_READ_DATASETS of them.
 
-    Call after `dataset_sizes`. Only what lies in the file as it is gets read: Keras does not compress weights.
+    Call after `dataset_sizes`. Only uncompressed data is read: Keras does not compress weights.
     """
     names = [path for path, size in sizes.items() if 0 < size <= SMALL_ELEMENTS and wanted.search(path)]
     found = {}
-    for path in names[:MOST_READ]:
+    for path in names[:MAX_READ_DATASETS]:
         dataset = file[path]
         if dataset.chunks is None and dataset.dtype.kind == "f":
             found[path] = [float(value) for value in dataset[()].reshape(-1)]
@@ -85,7 +86,7 @@ def small_values(
 def check_finite(file: h5py.Group, sizes: Mapping[str, int]) -> None:
     """Raises ModelRefused for weights of the model that are NaN or infinite; call after `dataset_sizes`.
 
-    Reads all weights once, about a million values at a time. What an optimizer keeps is left out.
+    Reads all weights once, about a million values at a time. Optimizer variables are skipped.
     """
     for path, size in sizes.items():
         if size == 0 or path.startswith(("optimizer/", "optimizer_weights/")):
@@ -94,20 +95,20 @@ def check_finite(file: h5py.Group, sizes: Mapping[str, int]) -> None:
         bad = sum(_count_not_finite(piece) for piece in _pieces(dataset))
         if bad:
             raise ModelRefused(
-                f"{bad:,} of the {size:,} weights in '{path}' are not finite numbers (NaN or infinity): every output of "
-                "the model would be NaN. The training diverged: give a model saved before that, or train it again "
-                "with a smaller learning rate"
+                f"{bad:,} of the {size:,} weights in '{path}' are not finite (NaN or infinity), so every "
+                "output of the model would be NaN. The training diverged: give a model saved before "
+                "that, or train it again with a smaller learning rate"
             )
 
 
 def _pieces(dataset: h5py.Dataset) -> Iterator[np.ndarray]:
-    """The values of a dataset, along its first axis as many as make about PIECE_VALUES."""
+    """The values of a dataset along its first axis, in pieces of about PIECE_VALUES."""
     if dataset.ndim == 0:
         yield dataset[()]
         return
     width = max(1, int(dataset.size) // int(dataset.shape[0]))
     rows = max(1, PIECE_VALUES // width)
-    if dataset.chunks:  # whole chunks, so that none is unpacked twice
+    if dataset.chunks:  # whole chunks, so that none is decompressed twice
         rows = max(1, rows // dataset.chunks[0]) * dataset.chunks[0]
     for start in range(0, int(dataset.shape[0]), rows):
         yield dataset[start : start + rows]
@@ -115,9 +116,7 @@ def _pieces(dataset: h5py.Dataset) -> Iterator[np.ndarray]:
 
 def _count_not_finite(values: np.ndarray) -> int:
     values = np.asarray(values)
-    if (
-        values.dtype.kind == "V"
-    ):  # bfloat16 as two opaque bytes: NaN and infinity have all bits of the exponent set
+    if values.dtype.kind == "V":  # bfloat16 as two opaque bytes: NaN and infinity have all exponent bits set
         return int(np.count_nonzero((values.view(np.uint16) & 0x7F80) == 0x7F80))
     return int(values.size - np.count_nonzero(np.isfinite(values))) if values.dtype.kind == "f" else 0
 
@@ -159,20 +158,20 @@ def _declared_bytes(dataset: h5py.Dataset, path: str) -> int:
     if dataset.is_virtual:
         raise ModelRefused(f"the weights '{path}' are a virtual dataset, made from other files")
     kind = dataset.dtype.kind
-    # Keras writes bfloat16 as two opaque bytes and says so in an attribute.
+    # Keras writes bfloat16 as two opaque bytes and notes it in an attribute.
     is_bfloat16 = kind == "V" and dataset.dtype.itemsize == 2 and dataset.dtype.fields is None
     if kind not in NUMERIC_KINDS and not is_bfloat16:
         raise ModelRefused(f"the weights '{path}' are not numbers but '{dataset.dtype}'")
     created = dataset.id.get_create_plist()
     foreign = {created.get_filter(i)[0] for i in range(created.get_nfilters())} - BUILT_IN_FILTERS
-    if foreign:  # reading would look for a plug-in, a shared object, and load it
+    if foreign:  # reading would search for a plug-in (a shared object) and load it
         raise ModelRefused(
-            f"the weights '{path}' are compressed by the filter {min(foreign)}, which is no part of HDF5"
+            f"the weights '{path}' are compressed by the filter {min(foreign)}, which is not part of HDF5"
         )
     declared = int(dataset.size or 0) * dataset.dtype.itemsize
     stored = dataset.id.get_storage_size()
     if declared > SMALL_BYTES and declared > MAX_RATIO * max(stored, 1):
         raise ModelRefused(
-            f"the weights '{path}' declare {declared:,} bytes, but the file stores {stored:,} for them"
+            f"the weights '{path}' declare {declared:,} bytes, but the file stores only {stored:,} for them"
         )
     return declared

@@ -1,7 +1,7 @@
-"""Settings that are read of a serialised layer or call, each with the kind that its value is checked against.
+"""Settings that are read from a serialised layer or call, each with the kind of value that is allowed.
 
-A setting that is not declared here is not read from files at all. One whose value does not fit its kind refuses the
-model by name, except in calls of operations, where the value may also be a tensor: it is then not told.
+A setting that is not declared here is never read from files. A value of the wrong kind refuses the model by
+name. The exception are calls of operations, where the value may also be a tensor; then it is unknown.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lwdash.errors import InternalFault, ModelRefused
+from lwdash.keras_models.scan.allowed_classes import LAYERS, MODELS
 from lwdash.keras_models.scan.value_kinds import (
     Kind,
     Unfit,
@@ -33,8 +34,9 @@ from lwdash.keras_models.scan.value_kinds import (
     word,
 )
 
+KNOWN = LAYERS | MODELS
 MAX_SHOWN = 60
-"""Characters of a value that a refusal repeats."""
+"""Characters of a value that an error message repeats."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class WrappedLayer:
 
 
 class _Stated(Mapping[str, Any]):
-    """Checked values by name; asking for a name without a declared kind is a fault of the reader."""
+    """Checked values by name. Asking for a name without a declared kind is a programming error."""
 
     def __init__(self, values: dict[str, Any], declared: Mapping[str, Kind], where: str):
         self._values, self._declared, self._where = values, declared, where
@@ -67,34 +69,37 @@ class LayerSettings(_Stated):
     """The checked settings of one layer, by their names in its config."""
 
 
-class Untold(Exception):
-    """A constant of a call is a tensor, or not of a kind that is understood."""
+class UnknownConstant(Exception):
+    """A constant of a call is a tensor, or not of a known kind."""
 
 
-_UNTOLD = object()
+_UNKNOWN = object()
 
 
 class CallOptions(_Stated):
-    """The constants of one call of an operation by argument name; reading one that is a tensor raises Untold."""
+    """The constants of one call of an operation by argument name. Reading one that is a tensor raises UnknownConstant."""
 
     def __getitem__(self, name: str) -> Any:
         value = super().__getitem__(name)
-        if value is _UNTOLD:
-            raise Untold(name)
+        if value is _UNKNOWN:
+            raise UnknownConstant(name)
         return value
 
-    def told(self, name: str) -> Any | None:
-        """The constant, or None where it is absent or not told."""
+    def known(self, name: str) -> Any | None:
+        """The constant, or None where it is absent or unknown."""
         value = self._values.get(name)
-        return None if value is _UNTOLD else value
+        return None if value is _UNKNOWN else value
 
     def with_call(self, call: CallOptions) -> CallOptions:
-        """These options, and over them those of one call."""
+        """These options, overridden by those of one call."""
         return CallOptions({**self._values, **call._values}, self._declared, self._where)
 
 
 def layer_settings(class_name: str, config: Mapping[str, Any], where: str) -> LayerSettings:
-    """The settings in a layer's `config`. Raises ModelRefused naming `where`, the setting, and what was received."""
+    """The settings in a layer's `config`. Raises ModelRefused naming `where`, the setting, and the received value.
+
+    A custom layer may use the same names for something else: such values are left out.
+    """
     declared = _declared(class_name)
     values = {}
     for name, value in config.items():
@@ -103,15 +108,17 @@ def layer_settings(class_name: str, config: Mapping[str, Any], where: str) -> La
             try:
                 values[name] = kind(value)
             except Unfit as fault:
+                if class_name not in KNOWN:
+                    continue
                 raise ModelRefused(
-                    f"{where} is refused: its {name} has to be {fault}, but the file says {_shown(value)}. The file is "
-                    "damaged or forged: save the model again"
+                    f"{where} is refused: its {name} has to be {fault}, but the file has {_shown(value)}. "
+                    "The file is damaged or forged. Save the model again"
                 ) from None
     return LayerSettings(values, declared, class_name)
 
 
 def call_options(config: Mapping[str, Any]) -> CallOptions:
-    """The constants that are understood in the config of an operation, or in the arguments of one call."""
+    """The known constants in the config of an operation, or in the arguments of one call."""
     values: dict[str, Any] = {}
     for name, value in config.items():
         kind = OPTIONS.get(name)
@@ -119,7 +126,7 @@ def call_options(config: Mapping[str, Any]) -> CallOptions:
             try:
                 values[name] = kind(value)
             except Unfit:
-                values[name] = _UNTOLD
+                values[name] = _UNKNOWN
     return CallOptions(values, OPTIONS, "an operation")
 
 
@@ -144,7 +151,7 @@ def _several_wrapped(value: Any) -> tuple[WrappedLayer, ...]:
 
 
 def _key(value: Any) -> Any:
-    """What stands between the brackets of x[key], or the number that an operator takes: a tuple, or a number."""
+    """The key between the brackets of x[key], or the number that an operator takes: a tuple, or a number."""
     if value is None or isinstance(value, dict):
         return (_index(value),)
     found = items(value)
@@ -191,7 +198,7 @@ SETTINGS: dict[str, Kind] = {
     "epsilon": optional(number),
     "max_value": optional(number),
 }
-"""Settings that mean the same in every layer that has them."""
+"""Settings with the same meaning in every layer that has them."""
 
 IMAGE_SIZE: dict[str, Kind] = dict.fromkeys(("height", "width"), count)
 BORDERS: dict[str, Kind] = {"padding": borders}
@@ -214,7 +221,7 @@ SETTINGS_OF: dict[str, dict[str, Kind]] = {
     "MelSpectrogram": dict.fromkeys(("sequence_stride", "num_mel_bins"), count),
     "Discretization": {"num_bins": optional(count)},
 }
-"""Settings of single layers, beside and before the common ones."""
+"""Settings of single layers; they override the common ones."""
 
 OPTIONS: dict[str, Kind] = {
     "function": word,
@@ -225,7 +232,7 @@ OPTIONS: dict[str, Kind] = {
     **dict.fromkeys(("key", "slice_spec"), _key),
     **dict.fromkeys(("y", "x2"), number),
 }
-"""Arguments of operations that decide shapes, or that scale values."""
+"""Arguments of operations that determine shapes, or that scale values."""
 
 
 _DECLARED: dict[str, Mapping[str, Kind]] = {

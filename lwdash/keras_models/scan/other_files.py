@@ -1,4 +1,4 @@
-"""Recognizes files that are no Keras models, by first bytes or members, and tells what to give instead."""
+"""Recognizes files that are not Keras models, by first bytes or members, and states what to give instead."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ ZEROS_READ = 1 << 20
 MAGIC: tuple[tuple[bytes, str], ...] = (
     (
         b"version https://git-lfs.github.com/",
-        "the file is a Git LFS pointer, not the model: Git has fetched only its "
-        "address. Run `git lfs pull` in the repository, and give the file that is then there",
+        "the file is a Git LFS pointer, not the model: Git has fetched only its address. Run `git lfs "
+        "pull` in the repository, and give the resulting file",
     ),
     (
         b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.",
@@ -63,7 +63,7 @@ MAGIC: tuple[tuple[bytes, str], ...] = (
         for magic in (b"RIFF", b"ID3", b"fLaC", b"OggS")
     ),
 )
-"""First bytes of a file → what to say."""
+"""First bytes of a file → message."""
 
 ONNX = f"the file is an ONNX model. Only Keras models are read: {SAVE}"
 PARTS: tuple[tuple[Callable[[bytes], bool], str], ...] = (
@@ -108,17 +108,17 @@ PARTS: tuple[tuple[Callable[[bytes], bool], str], ...] = (
         "the file is text, a CSV perhaps, not a model: give the samples in the next step",
     ),
 )
-"""Tests of the first bytes, in this order → what to say."""
+"""Tests of the first bytes, in this order → message."""
 
 
 def strange_file(head: bytes, path: Path) -> str:
-    """Why the file that begins with `head` (HEAD_BYTES) is no model."""
+    """Message why the file that begins with `head` (HEAD_BYTES) is not a model."""
     if not head:
         return "the file is empty"
     if not any(head) and not _first_bytes_differ(path):
         return (
-            "the file holds zeros only: a download or copy was interrupted, or a disk was full. Fetch or save the model "
-            "again"
+            "the file holds zeros only: a download or copy was interrupted, or a disk was full. Fetch or "
+            "save the model again"
         )
     for magic, text in MAGIC:
         if head.startswith(magic):
@@ -135,7 +135,7 @@ def _first_bytes_differ(path: Path) -> bool:
 
 
 def strange_folder(path: Path) -> str:
-    """Why a folder is no model file."""
+    """Message why a folder is not a model file."""
     if (path / "saved_model.pb").exists():
         return (
             f"'{path.name}' is the folder of a SavedModel: zip it (`zip -r {path.name}.zip {path.name}`), and give the "
@@ -145,7 +145,7 @@ def strange_folder(path: Path) -> str:
 
 
 def strange_zip(names: Collection[str]) -> str:
-    """Why the zip with members of these `names` is no model."""
+    """Message why the zip with members of these `names` is not a model."""
     leaves = {name.rsplit("/", 1)[-1].lower() for name in names}
     if any(name.endswith("data.pkl") for name in names):
         return f"the file is a PyTorch checkpoint (a zip with a pickle). Only Keras models are read: {SAVE}"
@@ -183,4 +183,4 @@ ZIPPED: tuple[tuple[tuple[str, ...], str], ...] = (
         "the zip contains '{}', a model of TensorFlow.js: upload the Keras model that it was made from",
     ),
 )
-"""Endings of members → what to say of the first of them."""
+"""Suffixes of members → message about the first of them."""

@@ -1,7 +1,8 @@
-"""The scan of a SavedModel's graph, function library and object graph: no operator in it may leave memory.
+"""The scan of a SavedModel's graph, function library and object graph: no operator may access files or the
+network.
 
-Works on the protobuf bytes (wire.py); field numbers are those of tensorflow/core/protobuf/meta_graph.proto,
-graph.proto, function.proto and saved_object_graph.proto.
+Works on the protobuf bytes (protobuf_wire.py). The field numbers are those of
+tensorflow/core/protobuf/meta_graph.proto, graph.proto, function.proto and saved_object_graph.proto.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from lwdash.keras_models.saved_model.protobuf_wire import Message
 from lwdash.keras_models.scan.allowed_operators import OPERATORS, REASONS, SAVER, SAVER_STRINGS
 
 REGISTERED = frozenset({"tf.TrackableConstant"})
-"""Classes of TensorFlow's own registry that Keras models hold: constants."""
+"""Classes of TensorFlow's own registry that Keras models contain: constants."""
 
 FUNCTION_TAGS = frozenset({0x52, 0xD2, 0x4A, 0xCA})
-"""First bytes of field 10 (func) and, in a list, 9, both also as overlong numbers: attributes without them name
-no function, and most nodes have only such."""
+"""First bytes of field 10 (func) and, in a list, 9, both also in their longer encoding. Attributes without
+them name no function; most nodes have only such attributes.
+"""
 
 MAX_ATTRIBUTE_DEPTH = 50
 WRITERS = frozenset({"SaveV2", "MergeV2Checkpoints"})
@@ -82,7 +84,7 @@ def _nodes(definitions: Iterable[Message]) -> dict[str, Node]:
 
 
 def _called(attribute: Message) -> Iterator[str]:
-    """Names of functions in an AttrValue: `func`, or a list of them, their own attributes included."""
+    """Names of functions in an AttrValue: `func`, or a list of them, including their own attributes."""
     pending = [(attribute, 0)]
     while pending:
         current, depth = pending.pop()
@@ -117,14 +119,16 @@ def _check_objects(objects: Message) -> None:
 
 
 def _check_saver(graph: Graph, meta: Message) -> None:
-    """Checkpoint operators may be reached from the saver only, not from what computes or initialises."""
+    """Raises ModelRefused if checkpoint operators are reachable from computation or initialisation, not only
+    from the saver.
+    """
     roots = list(_entry_tensors(meta))
     called = _entry_functions(meta.message(7))
     for node in _reachable(graph, roots, called):
         if node.operator in SAVER:
             raise ModelRefused(
-                f"the SavedModel computes with the operator {node.operator} ('{node.name}'), "
-                "which reads or writes files"
+                f"the SavedModel computes with the operator {node.operator} ('{node.name}'), which reads "
+                "or writes files"
             )
     restore = meta.message(3).text(3)
     for node in _reachable(graph, [restore] if restore else [], ()):
@@ -150,7 +154,7 @@ def _entry_functions(objects: Message) -> Iterator[str]:
 
 
 def _reachable(graph: Graph, tensors: Iterable[str], functions: Iterable[str]) -> Iterator[Node]:
-    """Every node that computing `tensors` of the main graph, or calling `functions`, would run."""
+    """Every node that runs when `tensors` of the main graph are computed or `functions` are called."""
     pending = [_node_name(tensor) for tensor in tensors]
     seen_nodes: set[str] = set()
     called = set(functions)

@@ -1,6 +1,8 @@
-"""Kinds of values in a model's config: each function checks one JSON value and gives it in a canonical type.
+"""Kinds of values in a model's config: each function checks one JSON value and returns it in a canonical
+type.
 
-A kind raises Unfit, whose text says what the value has to be. Numbers are finite and bounded, lists become tuples.
+A kind raises Unfit, whose text states the required value. Numbers are finite and bounded; lists become
+tuples.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from lwdash.keras_models.scan.allowed_classes import names
 Kind = Callable[[Any], Any]
 
 MAX_WHOLE = 1 << 53
-"""Larger whole numbers are no longer exact in JSON readers that use floats."""
+"""Larger whole numbers are not exact in JSON readers that use floats."""
 MAX_AXES = 32
 MAX_WORD = 500
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -36,7 +38,7 @@ LAYER_ACTIVATIONS = {
 
 
 class Unfit(ValueError):
-    """A value is not of its kind; the text says what it has to be."""
+    """A value is not of its kind; the text states the required value."""
 
 
 def whole(value: Any) -> int:
@@ -80,7 +82,7 @@ def number(value: Any) -> float:
 
 
 def flag(value: Any) -> bool:
-    """true or false, also as 1 or 0; null is false."""
+    """true or false, also as 1 or 0; null counts as false."""
     if value is not None and value not in (0, 1):
         raise Unfit("true or false")
     return bool(value)
@@ -93,12 +95,12 @@ def word(value: Any) -> str:
     return value
 
 
-def one_of(*words: str) -> Kind:
-    """One of `words`."""
+def one_of(*allowed: str) -> Kind:
+    """One of `allowed`."""
 
     def kind(value: Any) -> str:
-        if not isinstance(value, str) or value not in words:
-            raise Unfit(" or ".join(f"'{word}'" for word in words))
+        if not isinstance(value, str) or value not in allowed:
+            raise Unfit(" or ".join(f"'{word}'" for word in allowed))
         return value
 
     return kind
@@ -110,7 +112,7 @@ def optional(kind: Kind) -> Kind:
 
 
 def items(value: Any) -> list[Any] | None:
-    """The items of a list, or of a tuple or shape that Keras marked as such; None for anything else."""
+    """The items of a list, or of a tuple or shape in Keras's notation; None for anything else."""
     if isinstance(value, dict) and value.get("class_name") in ("__tuple__", "TensorShape"):
         inner = value.get("config")
         value = value.get("items", inner.get("value") if isinstance(inner, dict) else inner)
@@ -118,7 +120,7 @@ def items(value: Any) -> list[Any] | None:
 
 
 def per_axis(kind: Kind) -> Kind:
-    """A list of a value for each axis."""
+    """A list with one value per axis."""
 
     def listed(value: Any) -> tuple[Any, ...]:
         found = items(value)
@@ -133,7 +135,7 @@ def per_axis(kind: Kind) -> Kind:
 
 
 def one_or_per_axis(kind: Kind) -> Kind:
-    """One value for all axes, or a list of a value for each."""
+    """One value for all axes, or a list with one value per axis."""
     listed = per_axis(kind)
 
     def either(value: Any) -> Any:
@@ -146,7 +148,7 @@ def one_or_per_axis(kind: Kind) -> Kind:
 
 
 def shape(value: Any) -> tuple[int | None, ...]:
-    """Axis lengths, null where the length varies."""
+    """Axis lengths, null for a variable length."""
     try:
         found: tuple[int | None, ...] = per_axis(optional(count))(value)
     except Unfit:
@@ -157,7 +159,7 @@ def shape(value: Any) -> tuple[int | None, ...]:
 
 
 def borders(value: Any) -> Any:
-    """Cells added or cut: `2`, `[1, 2]` or `[[1, 2], [3, 4]]`."""
+    """Cells added or removed: `2`, `[1, 2]` or `[[1, 2], [3, 4]]`."""
     try:
         return one_or_per_axis(one_or_per_axis(natural))(value)
     except Unfit:
@@ -182,7 +184,7 @@ def numbers(value: Any) -> tuple[float, ...]:
 
 
 def length(value: Any) -> int:
-    """How many entries a list has, a vocabulary for example."""
+    """Number of entries of a list, for example a vocabulary."""
     found = items(value)
     if found is None:
         raise Unfit("a list")
@@ -192,7 +194,7 @@ def length(value: Any) -> int:
 def dtype(value: Any) -> str:
     """The name of a dtype or of a policy, also of a serialised policy of Keras 2 or 3."""
     found = value
-    for _ in range(3):  # a policy map holds its default policy
+    for _ in range(3):  # a policy map contains its default policy
         if not isinstance(found, dict):
             break
         config = found.get("config")
@@ -206,7 +208,7 @@ def dtype(value: Any) -> str:
 
 
 def activation(value: Any) -> str | None:
-    """The name of an activation: of a function, a serialised function, or a layer that is one."""
+    """The name of an activation: of a function, a serialised function, or a layer that is an activation."""
     if isinstance(value, dict):
         inner = value.get("config")
         if not isinstance(inner, str):

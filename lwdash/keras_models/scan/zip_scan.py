@@ -21,7 +21,7 @@ PIECE_BYTES = 1 << 20
 
 @contextmanager
 def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    """`path` as a zip; damage is a ModelRefused, whenever it shows."""
+    """`path` as a zip. Damage raises ModelRefused, also if it is found later."""
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
@@ -40,10 +40,10 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def check_contents(archive: zipfile.ZipFile) -> None:
-    """Reads every member once, a piece at a time, so that a changed byte is found by the member's checksum.
+    """Read every member once, a piece at a time, so that the member's checksum reveals any changed byte.
 
-    Call after `check_members`, which bounds what there is to read. Raises zipfile.BadZipFile or zlib.error, which
-    `open_zip` makes a ModelRefused.
+    Call after `check_members`, which bounds the amount to read. Raises zipfile.BadZipFile or zlib.error,
+    which `open_zip` converts to ModelRefused.
     """
     for member in archive.infolist():
         read = 0
@@ -52,13 +52,13 @@ def check_contents(archive: zipfile.ZipFile) -> None:
                 read += len(piece)
         if read != member.file_size:
             raise ModelRefused(
-                f"the zip is damaged or incomplete: '{member.filename}' has {read:,} bytes, and the zip says "
-                f"{member.file_size:,}. Upload the file again, or save the model again"
+                f"the zip is damaged or incomplete: '{member.filename}' has {read:,} bytes, but the zip "
+                f"states {member.file_size:,}. Upload the file again, or save the model again"
             )
 
 
 def check_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """The members of `archive`, once none of them is a trap.
+    """The members of `archive`, after the check that none of them is a trap.
 
     Raises ModelRefused for too many members, expanded sizes or ratios of a bomb, overlapping members,
     duplicate names, paths that leave the folder, links and other special files, encryption, and compression
@@ -76,7 +76,7 @@ def check_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
         folded = member.filename.rstrip("/").casefold()
         if folded in seen:
             raise ModelRefused(
-                f"the zip holds '{member.filename}' twice, so that two readers may see two models"
+                f"the zip holds '{member.filename}' twice, so two readers may read two different models"
             )
         seen.add(folded)
         _check_kind(member)

@@ -1,7 +1,7 @@
-"""Output shapes of single layers from their config, without Keras: one rule a family of layers.
+"""Output shapes of single layers from their config, without Keras: one rule per family of layers.
 
-Shapes here have the batch axis first. A rule returns the shapes of all outputs of one call, or None where it
-cannot tell; nothing is guessed.
+Shapes have the batch axis first. A rule returns the shapes of all outputs of one call, or None where they are
+unknown; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def output_shapes(
     try:
         return rule(config, known)
     except (KeyError, TypeError, ValueError, IndexError, ArithmeticError):
-        # A setting that is not stated, or shapes that do not fit it: the loader will say so, the shape stays unknown.
+        # A setting is missing, or shapes do not match it. The loader will report it; here the shape stays
+        # unknown.
         return None
 
 
@@ -94,7 +95,7 @@ def _embedding(config: LayerSettings, inputs: list[Shape]) -> list[Shape]:
 
 
 def _einsum(config: LayerSettings, inputs: list[Shape]) -> list[Shape]:
-    """Letters of the equation stand for axes; those that the input lacks are at their place in `output_shape`."""
+    """Letters of the equation stand for axes; letters that the input lacks take their length from `output_shape`."""
     shape = inputs[0]
     taken, result = re.split(r",.*->", config["equation"].replace(" ", ""))
     size = config["output_shape"]
@@ -107,7 +108,7 @@ def _einsum(config: LayerSettings, inputs: list[Shape]) -> list[Shape]:
 
 
 def _encoded(mode: str, shape: Shape, width: int) -> list[Shape]:
-    """Categories written as vectors of `width`; one-hot keeps the axes, the others join the last one."""
+    """Categories encoded as vectors of `width`; one-hot keeps the axes, the other modes merge into the last one."""
     if mode == "one_hot" and shape[-1] != 1:
         return [(*shape, width)]
     return [(*shape[:-1], width)]
@@ -120,11 +121,11 @@ def _category(config: LayerSettings, inputs: list[Shape]) -> list[Shape]:
 def _lookup(config: LayerSettings, inputs: list[Shape]) -> list[Shape] | None:
     if config["output_mode"] == "int":
         return [inputs[0]]
-    width, words = config.get("max_tokens"), config.get("vocabulary")
+    width, vocabulary = config.get("max_tokens"), config.get("vocabulary")
     if not (config.get("pad_to_max_tokens") and width):
-        if words is None:
+        if vocabulary is None:
             return None  # learnt from data: it is among the weights
-        width = words + config["num_oov_indices"]
+        width = vocabulary + config["num_oov_indices"]
     return _encoded(config["output_mode"], inputs[0], width)
 
 
@@ -136,7 +137,7 @@ def _bins(config: LayerSettings, inputs: list[Shape]) -> list[Shape]:
 
 
 def broadcast(inputs: Sequence[Shape]) -> Shape | None:
-    """The shape of an element by element operation on `inputs`, or None when they do not go together."""
+    """The shape of an element-wise operation on `inputs`, or None when they cannot be broadcast."""
     result: list[int | None] = []
     rank = max(len(shape) for shape in inputs)
     padded = [(1,) * (rank - len(shape)) + tuple(shape) for shape in inputs]
@@ -253,4 +254,4 @@ RULES: dict[str, Rule] = {
 }
 
 ALL_INPUTS = MERGES | {"Concatenate", "Dot", "Attention", "AdditiveAttention"}
-"""Layers whose output shape depends on every input, not on the first alone."""
+"""Layers whose output shape depends on every input, not only on the first."""

@@ -1,4 +1,4 @@
-"""Output shapes of every layer of a network: what the file states, and layer rules for the rest."""
+"""Output shapes of every layer of a network: stated in the file, or computed by layer rules."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from lwdash.keras_models.shapes.layer_shapes import output_shapes
 from lwdash.keras_models.shapes.operation_shapes import operation_shape
 
 Key = tuple[str, int, int]
-MOST_CALLS = 300_000
-"""Calls of layers that are followed: nested models that call each other twice would double them at every level."""
+MAX_CALLS = 300_000
+"""Maximum number of followed layer calls: nested models that call each other twice double them at every level."""
 MAX_VALUES = 1 << 30
-"""Numbers that a layer may give for one row: 4 GiB as float32."""
+"""Maximum number of values in a layer's output for one row: 4 GiB as float32."""
 
 
 @dataclass
 class _Budget:
-    """What is left of the MOST_CALLS: every call, and every tensor that one takes, is counted."""
+    """The rest of MAX_CALLS: every call, and every tensor that a call takes, counts."""
 
-    left: int = MOST_CALLS
+    left: int = MAX_CALLS
 
     def spend(self, amount: int) -> None:
         self.left -= amount
         if self.left < 0:
             raise ModelRefused(
-                f"the model calls its layers more than {MOST_CALLS:,} times, nested models counted out"
+                f"the model calls its layers more than {MAX_CALLS:,} times, nested models counted out"
             )
 
 
 def infer_shapes(network: Network) -> tuple[dict[str, Shape], dict[TensorRef, Shape]]:
     """Shapes, batch axis first, by layer path (first output of the first call), and of the network's outputs.
 
-    Layers whose shape cannot be told are absent. Raises ModelRefused after MOST_CALLS, for outputs of more than
-    MAX_VALUES numbers a row, and for lengths below 1.
+    Layers with unknown shapes are absent. Raises ModelRefused after MAX_CALLS, for outputs of more than
+    MAX_VALUES numbers per row, and for lengths below 1.
     """
     found: dict[str, Shape] = {}
     budget = _Budget()
@@ -66,7 +66,7 @@ def _run(
             if shape is not None:
                 tensors[(ref.layer, ref.node, ref.tensor)] = shape
     pending = list(network.nodes)
-    while pending:  # saved order is nearly always an order of computation; a second round settles the rest
+    while pending:  # saved order is nearly always an order of computation; a second pass resolves the rest
         rest = [node for node in pending if not _settle(node, tensors, prefix, found, budget)]
         if len(rest) == len(pending):
             break
@@ -85,7 +85,7 @@ def _settle(
     found: dict[str, Shape],
     budget: _Budget,
 ) -> bool:
-    """Enter the outputs of all calls of `node`; True when the first one is known."""
+    """Add the outputs of all calls of `node`; True when the first one is known."""
     for position, call in enumerate(node.calls or ((),)):
         budget.spend(1 + len(call))
         if (node.name, position, 0) in tensors and node.network is None and node.class_name != "InputLayer":
@@ -116,7 +116,7 @@ def _outputs(node: LayerNode, inputs: list[Shape | None], position: int) -> list
     name = (
         "getitem"
         if node.class_name == "SlicingOpLambda"
-        else str(node.config.told("function") or node.class_name)
+        else str(node.config.known("function") or node.class_name)
     )
     options: CallOptions = node.config
     if position < len(node.options):
@@ -126,14 +126,14 @@ def _outputs(node: LayerNode, inputs: list[Shape | None], position: int) -> list
 
 
 def _check(shape: Shape, where: str) -> None:
-    """Raises ModelRefused for an output that no layer gives."""
+    """Raises ModelRefused for an output shape that no layer can have."""
     lengths = [length or 1 for length in shape[1:]]
     if len(shape) > MAX_AXES:
         raise ModelRefused(f"{where} gives an array of {len(shape):,} axes; the limit is {MAX_AXES}")
     if any(length is not None and length < 1 for length in shape):
         raise ModelRefused(
-            f"{where} would give an array of shape {shape[1:]}: what it takes is too small for its settings. Save the "
-            "model again"
+            f"{where} would output an array of shape {shape[1:]}: its input is too small for its "
+            "settings. Save the model again"
         )
     values = math.prod(lengths)
     if values > MAX_VALUES:
@@ -141,7 +141,7 @@ def _check(shape: Shape, where: str) -> None:
 
 
 def _lookup(tensors: dict[Key, Shape], ref: TensorRef, budget: _Budget) -> Shape | None:
-    """Both versions of Keras number the calls of a nested model from 1: take the nearest."""
+    """Both versions of Keras number the calls of a nested model from 1: use the nearest."""
     shape = tensors.get((ref.layer, ref.node, ref.tensor))
     for node in range(ref.node - 1, -1, -1):
         if shape is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from lwdash.keras_models.model_facts import Shape
 from lwdash.keras_models.scan.allowed_classes import names
-from lwdash.keras_models.scan.layer_settings import CallOptions, Untold
+from lwdash.keras_models.scan.layer_settings import CallOptions, UnknownConstant
 from lwdash.keras_models.shapes.layer_shapes import broadcast
 
 ELEMENTWISE = names(
@@ -20,7 +20,7 @@ ELEMENTWISE = names(
     squared_difference l2_normalize logical_and logical_or
     """
 )
-"""Operations that keep the (broadcast) shape of what they take: the last part of their name, lower case."""
+"""Operations that keep the (broadcast) shape of their input: the last part of their name, lower case."""
 
 REDUCTIONS = names(
     """
@@ -54,8 +54,8 @@ def operation_shape(name: str, options: CallOptions, inputs: Sequence[Shape]) ->
             return _squeezed(inputs[0], options.get("axis"))
         if kind == "getitem":
             return _sliced(inputs[0], options.get("slice_spec", options.get("key")))
-    except (Untold, KeyError, TypeError, ValueError, IndexError, ArithmeticError):
-        return None  # arguments that are tensors themselves, or do not fit: the shape stays unknown
+    except (UnknownConstant, KeyError, TypeError, ValueError, IndexError, ArithmeticError):
+        return None  # an argument is itself a tensor, or does not match: the shape stays unknown
     return None
 
 

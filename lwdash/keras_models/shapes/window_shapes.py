@@ -1,6 +1,6 @@
-"""Output shapes of layers that go over time or space: convolutions, pools, borders, changes of size.
+"""Output shapes of layers over time or space: convolutions, pools, padding, cropping, resizing.
 
-Shapes have the batch axis first; the layout is the one that the config names.
+Shapes have the batch axis first; the layout is the one stated in the config.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def _channels_first(config: LayerSettings) -> bool:
 def _spatial(
     config: LayerSettings, shape: Shape, sizes: list[int | None], channels: int | None
 ) -> list[Shape]:
-    """A shape of new spatial `sizes` and `channels`, in the layout that the config names."""
+    """A shape with new spatial `sizes` and `channels`, in the layout of the config."""
     if _channels_first(config):
         return [(shape[0], channels, *sizes)]
     return [(shape[0], *sizes, channels)]
@@ -129,14 +129,14 @@ def _short_time_fourier(config: LayerSettings, inputs: list[Shape]) -> list[Shap
 
 
 def _mel(config: LayerSettings, inputs: list[Shape]) -> list[Shape]:
-    """As Keras counts frames: one more than the strides that fit."""
+    """Number of frames as Keras counts them: one more than the strides that fit."""
     batch, size = inputs[0]
     step = config["sequence_stride"]
     return [(batch, config["num_mel_bins"], None if size is None else (size + step + 1) // step)]
 
 
 def _borders(value: Any, axes: int) -> list[int]:
-    """Cells added or cut along each axis: `2`, `[1, 2]` or `[[1, 2], [3, 4]]`."""
+    """Cells added or removed along each axis: `2`, `[1, 2]` or `[[1, 2], [3, 4]]`."""
     if isinstance(value, int):
         return [2 * value] * axes
     if axes == 1:

@@ -1,1 +1,1 @@
-"""Latency: of whole files in rotation, of single operators, and the reasons for it."""
+"""Latency of whole files in rotation, latency of single operators, and reasons for slow files."""

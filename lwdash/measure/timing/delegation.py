@@ -1,4 +1,4 @@
-"""The operators that XNNPACK, LiteRT's fast kernels, took over, seen in a loaded interpreter."""
+"""The operators that run in XNNPACK, LiteRT's fast kernels, as seen in a loaded interpreter."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from lwdash.measure.runner import make_interpreter
 from lwdash.tflite.reader import Operator, TfliteFacts, read_tflite
 
 MAX_NAMED = 12
-"""Layers that are named for one type."""
+"""Maximum number of layers that are named for one operator type."""
 
 
 @dataclass(frozen=True)
 class Delegation:
-    """inside, outside: operators of the main graph by index; those that only unpack stored weights are in neither.
+    """inside, outside: operators of the main graph by index. Operators that only unpack stored weights are in
+    neither.
 
-    partitions: connected groups that XNNPACK runs as one each. The values pass between it and the built-in kernels at
-    their borders.
+    partitions: connected groups; XNNPACK runs each as one unit. Values pass between XNNPACK and the built-in
+    kernels at their borders.
     """
 
     inside: frozenset[int]
@@ -27,7 +28,9 @@ class Delegation:
     partitions: int
 
     def to_dict(self, layers: Sequence[str] = ()) -> dict[str, Any]:
-        """JSON-able: counts, and the types outside with the layers of some. layers: of every operator, by its index."""
+        """JSON-able: counts, and the operator types outside with some of their layers. layers: layer of every
+        operator, by its index.
+        """
         types: dict[str, list[str]] = {}
         for operator in self.outside:
             types.setdefault(operator.type, []).append(layers[operator.index] if layers else "")
@@ -47,7 +50,7 @@ class Delegation:
 
 
 def delegation(facts: TfliteFacts, interpreter: Any) -> Delegation:
-    """What XNNPACK took over in an interpreter of this file whose tensors are allocated."""
+    """Delegation to XNNPACK in an interpreter of this file whose tensors are allocated."""
     graph = facts.subgraphs[0]
     producers = {tensor: operator for operator in graph.operators for tensor in operator.outputs}
     taken: set[int] = set()
@@ -70,7 +73,7 @@ def delegation(facts: TfliteFacts, interpreter: Any) -> Delegation:
 
 
 def delegation_of(data: bytes, threads: int = 1) -> Delegation:
-    """`delegation` of a file that no interpreter has loaded yet. Raises ConversionFailed where LiteRT refuses it."""
+    """`delegation` of a file that is not yet loaded. Raises ConversionFailed where LiteRT refuses the file."""
     interpreter = make_interpreter(data, threads)
     interpreter.allocate_tensors()
     return delegation(read_tflite(data), interpreter)

@@ -1,4 +1,4 @@
-"""Facts of the machine that a latency was measured on; latencies of different machines are not comparable."""
+"""Facts of the machine that a latency was measured on. Latencies of different machines are not comparable."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FLAGS = {
 
 @dataclass(frozen=True)
 class Host:
-    """`flags`: the instruction sets that decide how fast float and integer kernels are."""
+    """`flags`: the instruction sets that determine the speed of float and integer kernels."""
 
     cpu: str
     architecture: str
@@ -36,13 +36,15 @@ class Host:
 
     @property
     def id(self) -> str:
-        """Eight hex digits of what a machine is for latencies: processor, instruction sets, cores, LiteRT's version."""
+        """Eight hex digits of the facts that affect latency: processor, instruction sets, cores, LiteRT
+        version.
+        """
         parts = (self.cpu, self.architecture, self.cores, self.flags, self.litert)
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:8]
 
     @property
     def fingerprint(self) -> str:
-        """Twelve hex digits; equal where latencies may be compared."""
+        """Twelve hex digits. Latencies with equal fingerprints are comparable."""
         parts = (self.cpu, self.architecture, self.cores, self.flags, self.threads, self.litert, self.os)
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
@@ -60,7 +62,7 @@ class Host:
 
 
 def this_host(threads: int = 1) -> Host:
-    """The machine that this process runs on, with the number of threads the interpreter is given."""
+    """The machine of this process, with the number of threads of the interpreter."""
     cpuinfo = _cpuinfo()
     return Host(
         cpu=_cpu_name(cpuinfo),
@@ -74,7 +76,7 @@ def this_host(threads: int = 1) -> Host:
 
 
 def flags_in(cpuinfo: str) -> tuple[str, ...]:
-    """The flags that matter among those of a Linux /proc/cpuinfo text."""
+    """The relevant flags of a Linux /proc/cpuinfo text."""
     found = re.search(r"^(?:flags|Features)\s*:(.*)$", cpuinfo, re.MULTILINE)
     present = set(found.group(1).split()) if found else set()
     return tuple(name for flag, name in _FLAGS.items() if flag in present)
@@ -87,7 +89,11 @@ def _cpuinfo() -> str:
 
 def _cpu_name(cpuinfo: str) -> str:
     found = re.search(r"^(?:model name|Hardware|Model)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
-    return found.group(1).strip() if found else platform.processor() or platform.machine()
+    if found:
+        return found.group(1).strip()
+    board = Path("/proc/device-tree/model")  # of ARM boards, whose cpuinfo often has no name
+    name = board.read_text(errors="replace").strip("\0 \n") if board.exists() else ""
+    return name or platform.processor() or platform.machine()
 
 
 def _usable_cores() -> int:

@@ -1,4 +1,4 @@
-"""The time of each operator: cut out into a model of its own, and timed alternately with the whole."""
+"""The time of each operator: cut out into its own model and timed interleaved with the whole model."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from lwdash.tflite.reader import Operator, TfliteFacts, read_tflite, tflite_sche
 from lwdash.tflite.tensor import Tensor
 
 _RUNS_OTHER_GRAPHS = ("WHILE", "IF", "CALL", "CALL_ONCE", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE")
-_ROUNDS_AT_LEAST, _ROUNDS_AT_MOST = 3, 100
+_MIN_ROUNDS, _MAX_ROUNDS = 3, 100
 
 
 @dataclass(frozen=True)
 class OperatorTime:
-    """One operator of the main graph. ms: median on its own; None where it cannot be cut out.
+    """One operator of the main graph. ms: median of the operator alone; None where it cannot be cut out.
 
     scaled_ms: its share of the whole model's time, `share` × whole.
     """
@@ -33,9 +33,9 @@ class OperatorTime:
 
 @dataclass(frozen=True)
 class OperatorTimes:
-    """`sum_ms` is over the operators on their own, `whole_ms` the model's median in the same rounds.
+    """`sum_ms` is over the single operators, `whole_ms` the model's median in the same rounds.
 
-    The sum is often the larger of the two: each cut-out pays for its own start, and nothing is fused across
+    The sum is often larger: each cut-out operator has its own start cost, and nothing is fused across
     operators.
     """
 
@@ -46,10 +46,11 @@ class OperatorTimes:
 
 
 def operator_times(data: bytes, *, threads: int = 1, seconds: float = 1.0) -> OperatorTimes:
-    """Time every operator of the main graph alone, in rounds with the whole model: 100, or as many as `seconds` allow.
+    """Time every operator of the main graph alone, in rounds with the whole model: 100, or as many as
+    `seconds` allow.
 
-    Operators that only unpack stored weights run once, when a model is prepared, and take 0 ms here. The
-    inputs are noise, or zeros for indices. Operators that run other graphs or keep resources are not timed.
+    Operators that only unpack stored weights run once, when a model is prepared, and have 0 ms here. The
+    inputs are noise, or zeros for indices. Operators that run other graphs or hold resources are not timed.
     """
     facts = read_tflite(data)
     model = _object_model(facts)
@@ -68,7 +69,7 @@ def operator_times(data: bytes, *, threads: int = 1, seconds: float = 1.0) -> Op
     samples: dict[int, list[int]] = {index: [] for index in alone}
     wholes: list[int] = []
     until = time.perf_counter() + seconds
-    while len(wholes) < _ROUNDS_AT_LEAST or (len(wholes) < _ROUNDS_AT_MOST and time.perf_counter() < until):
+    while len(wholes) < _MIN_ROUNDS or (len(wholes) < _MAX_ROUNDS and time.perf_counter() < until):
         wholes.append(_timed(whole))
         for index, interpreter in alone.items():
             samples[index].append(_timed(interpreter))
@@ -92,10 +93,10 @@ def operator_times(data: bytes, *, threads: int = 1, seconds: float = 1.0) -> Op
 
 
 def cut_out(facts: TfliteFacts, operator: Operator, model: Any = None) -> bytes:
-    """A .tflite with `operator` alone: its constants, what unpacks them, and its computed inputs as model
-    inputs.
+    """A .tflite with `operator` alone: its constants, the operators that unpack them, and its computed inputs
+    as model inputs.
 
-    model: the file as flatbuffer objects, where they are at hand from an earlier call; left as it is.
+    model: the file as flatbuffer objects, if available from an earlier call; it is not modified.
     """
     import flatbuffers
 
@@ -159,8 +160,9 @@ def _unpackers(facts: TfliteFacts, operator: Operator) -> list[Operator]:
 
 
 def _prepared(data: bytes, facts: TfliteFacts, threads: int) -> Any:
-    """An interpreter that has run once, on noise, or on what an Embedding takes where that fails: indices may come as
-    floats, and a row of zeros may be masked throughout."""
+    """An interpreter that has run once, on noise. If noise fails, it runs on valid Embedding indices: indices
+    may be stored as floats, and a row of zeros may be masked completely.
+    """
     interpreter = make_interpreter(data, threads)
     failed: Exception | None = None
     for constant in (None, 0, 1):

@@ -1,202 +1,177 @@
-"""One session of a latency measurement: a process of its own, in which some files take turns."""
+"""Latencies of files in rotation with one baseline, in fresh processes, until the ratios are precise.
+
+The standard library and numpy only: devices run it too.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import math
-import os
-import pickle
-import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
-from lwdash.errors import ConversionFailed, LwdashError
-from lwdash.measure.runner import Runner
-from lwdash.tflite.reader import read_tflite
+from lwdash.measure.timing.forked_session import Session
+from lwdash.measure.timing.ratio_interval import DRIFT, is_narrow, ratio_interval, trimmed_mean
 
-WARM_UP = 10
-WARM_UP_SECONDS = 0.01
-SESSION_SECONDS = 0.01
-"""Time of a session for each of its files."""
-MIN_TURNS = 5
-PATIENCE = 4
-"""Longest session, in multiples of `SESSION_SECONDS`, where turns are disturbed."""
-TURN_NS = 200_000
-"""A turn of a fast file goes on for so long."""
-MAX_IN_A_TURN = 10
-COLD_NS = 2_000_000
-"""A file that takes less than this has one more inference before each turn, which is not timed: the files before it
-had the caches."""
-# A turn was disturbed where it took that much longer than the thread has worked: 3 % and 5 µs.
-PREEMPTED = 0.03
-PREEMPTED_NS = 5000
-
-Times = dict[str, list[int]]
+MIN_SESSIONS = 8
+SESSIONS_OF_A_BASELINE = 4
+"""Sessions of a baseline that is measured alone."""
+BASELINE = ""
+"""The baseline's key among the files of a rotation."""
 
 
 @dataclass(frozen=True)
-class Session:
-    """Nanoseconds of each timed inference, by file; starts_ms: (load, first inference, both) of each file.
+class Latency:
+    """Milliseconds per inference. speedup: latency of the baseline / latency of the run, with its 95 %
+    interval.
 
-    errors: files that could not be run. Without `times`, the session's process has ended early.
+    baseline_ms_p50: one value for all files of a rotation; ms_p50 is that value divided by the speed-up.
+    pairs: timed inferences; left_out: inferences dropped because another process used the core.
+    sessions: number of processes; each had fresh interpreters.
+    load_ms: construct the interpreter and allocate its tensors, which packs the weights for the fast kernels.
+    first_ms: the first inference after that. cold_ms: both. All are medians over the sessions; the library
+    itself is already loaded.
     """
 
-    times: dict[str, np.ndarray] = field(default_factory=dict)
-    left_out: dict[str, int] = field(default_factory=dict)
-    starts_ms: dict[str, tuple[float, float, float]] = field(default_factory=dict)
-    errors: dict[str, LwdashError] = field(default_factory=dict)
+    ms_p50: float
+    ms_p90: float
+    ms_p99: float
+    baseline_ms_p50: float
+    baseline_ms_p90: float
+    baseline_ms_p99: float
+    speedup: float
+    speedup_ci: tuple[float, float] | None
+    pairs: int
+    left_out: int
+    sessions: int
+    seconds: float
+    is_narrow: bool
+    load_ms: float
+    first_ms: float
+    cold_ms: float
+    baseline_load_ms: float
+    baseline_first_ms: float
+    baseline_cold_ms: float
 
-    def log_median(self, key: str) -> float:
-        return math.log(float(np.median(self.times[key])))
+    KEYS: ClassVar[dict[str, str]] = {
+        "latency_ms_p50": "ms_p50",
+        "latency_ms_p90": "ms_p90",
+        "latency_ms_p99": "ms_p99",
+        "baseline_latency_ms_p50": "baseline_ms_p50",
+        "baseline_latency_ms_p90": "baseline_ms_p90",
+        "baseline_latency_ms_p99": "baseline_ms_p99",
+        "speedup": "speedup",
+        "speedup_ci": "speedup_ci",
+        "latency_pairs": "pairs",
+        "latency_pairs_left_out": "left_out",
+        "latency_sessions": "sessions",
+        "latency_seconds": "seconds",
+        "latency_is_narrow": "is_narrow",
+        "load_ms": "load_ms",
+        "first_ms": "first_ms",
+        "cold_start_ms": "cold_ms",
+        "baseline_load_ms": "baseline_load_ms",
+        "baseline_first_ms": "baseline_first_ms",
+        "baseline_cold_start_ms": "baseline_cold_ms",
+    }
+
+    def to_dict(self) -> dict[str, Any]:
+        values = {key: getattr(self, name) for key, name in self.KEYS.items()}
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
 
 
-def warm_up(data: bytes, inputs: Mapping[str, np.ndarray], threads: int) -> None:
-    """Runs a file once in this process: what LiteRT sets up once a process is then there in the forked ones."""
-    runner = Runner(data, threads=threads)
-    runner.prepare_row(inputs)
-    runner.interpreter.invoke()
+class Rotation:
+    """Sessions of one baseline with some files, and the latencies computed from them."""
 
+    def __init__(self, files: Iterable[str]):
+        self.files = [BASELINE, *files]
+        self.errors: dict[str, Exception] = {}
+        self.sessions: list[Session] = []
+        self.seconds = 0.0
 
-def run_session(
-    files: Mapping[str, bytes], inputs: Mapping[str, np.ndarray], *, threads: int, until: float
-) -> Session:
-    """Times `files` in rotation in a forked process, at most until `until` of the performance counter.
+    def run(
+        self,
+        session_of: Callable[[Sequence[str], float], Session],
+        seconds: float,
+        progress: Callable[[float], None],
+    ) -> None:
+        """Run sessions until all intervals are narrow, or for `seconds`; at least one session is run.
 
-    Each file is loaded, run once, and timed at least once. A file that ends the process is named in the errors.
-    """
-    reads, writes = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        _run_in_fork(files, inputs, threads, until, reads, writes)
-    os.close(writes)
-    at = next(iter(files))
-    with os.fdopen(reads, "rb") as messages:
-        while True:
-            try:
-                kind, content = pickle.load(messages)
-            except (EOFError, pickle.UnpicklingError):
+        session_of(files, until): a session of these files in this order. Raises the error of the baseline.
+        """
+        began = time.perf_counter()
+        wide = [key for key in self.files if key != BASELINE]
+        least = MIN_SESSIONS if wide else SESSIONS_OF_A_BASELINE
+        while len(self.sessions) < least or wide:
+            order = [BASELINE, *wide]
+            first = len(self.sessions) % len(order)
+            session = session_of((*order[first:], *order[:first]), began + seconds)
+            self.errors |= session.errors
+            if BASELINE in self.errors:
+                raise self.errors[BASELINE]
+            if session.times:
+                self.sessions.append(session)
+            wide = [key for key in wide if key not in self.errors]
+            if len(self.sessions) >= least:
+                wide = [key for key in wide if not is_narrow(ratio_interval(self._log_ratios(key)))]
+            progress(min(1.0, len(self.sessions) / (2 * least)))
+            if self.sessions and time.perf_counter() - began >= seconds:
                 break
-            if kind == "session":
-                os.waitpid(pid, 0)
-                return content  # type: ignore[no-any-return]
-            at = content
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-    words = f"the process that measures the latency was ended {how} while it ran this .tflite"
-    return Session(errors={at: ConversionFailed(words)})
+        self.seconds = time.perf_counter() - began
 
+    def latencies(self) -> dict[str, Latency | Exception]:
+        """Latencies of all files except the baseline."""
+        return {
+            key: self.errors[key] if key in self.errors else self._latency(key, self._log_ratios(key))
+            for key in self.files
+            if key != BASELINE
+        }
 
-def _run_in_fork(
-    files: Mapping[str, bytes],
-    inputs: Mapping[str, np.ndarray],
-    threads: int,
-    until: float,
-    reads: int,
-    writes: int,
-) -> None:
-    """The forked process, which does not return."""
-    code = 1
-    try:
-        os.close(reads)
-        gc.disable()
-        with os.fdopen(writes, "wb") as messages:
+    def of_baseline(self) -> Latency:
+        """Latency of a file that is the baseline; its speed-up is 1 by definition."""
+        return self._latency(BASELINE, np.zeros(len(self.sessions)))
 
-            def tell(kind: str, content: object) -> None:
-                pickle.dump((kind, content), messages)
-                messages.flush()
+    def _log_ratios(self, key: str) -> np.ndarray:
+        """Logarithms of (median of the baseline / median of the file), one per session that has the file."""
+        return np.array([s.log_median(BASELINE) - s.log_median(key) for s in self.sessions if key in s.times])
 
-            tell("session", _session(files, inputs, threads, until, lambda key: tell("at", key)))
-        code = 0
-    except BaseException:
-        import traceback
+    def _latency(self, key: str, log_ratios: np.ndarray) -> Latency:
+        speedup = math.exp(trimmed_mean(log_ratios))
+        interval = ratio_interval(log_ratios, drift=0.0 if key == BASELINE else DRIFT)
+        base_ms = 1e-6 * math.exp(trimmed_mean(np.array([s.log_median(BASELINE) for s in self.sessions])))
+        taken = [s for s in self.sessions if key in s.times]
+        ours, base = (self._tails(name) for name in (key, BASELINE))
+        (load, first, cold), base_start = (
+            np.median([s.starts_ms[name] for s in self.sessions if name in s.times], axis=0).tolist()
+            for name in (key, BASELINE)
+        )
+        return Latency(
+            ms_p50=base_ms / speedup,
+            ms_p90=base_ms / speedup * ours[0],
+            ms_p99=base_ms / speedup * ours[1],
+            baseline_ms_p50=base_ms,
+            baseline_ms_p90=base_ms * base[0],
+            baseline_ms_p99=base_ms * base[1],
+            speedup=speedup,
+            speedup_ci=interval,
+            pairs=sum(len(s.times[key]) for s in taken),
+            left_out=sum(s.left_out[key] for s in taken),
+            sessions=len(taken),
+            seconds=self.seconds / len(self.files),
+            is_narrow=is_narrow(interval),
+            load_ms=load,
+            first_ms=first,
+            cold_ms=cold,
+            baseline_load_ms=base_start[0],
+            baseline_first_ms=base_start[1],
+            baseline_cold_ms=base_start[2],
+        )
 
-        with contextlib.suppress(OSError):
-            traceback.print_exc()
-    finally:
-        os._exit(code)
-
-
-def _session(
-    files: Mapping[str, bytes],
-    inputs: Mapping[str, np.ndarray],
-    threads: int,
-    until: float,
-    tell_at: Callable[[str], None],
-) -> Session:
-    runners: dict[str, Runner] = {}
-    starts: dict[str, tuple[float, float, float]] = {}
-    errors: dict[str, LwdashError] = {}
-    for key, data in files.items():
-        tell_at(key)
-        facts = read_tflite(data)
-        try:
-            start = time.perf_counter()
-            runner = Runner(data, threads=threads, facts=facts)
-            runner.prepare_row(inputs)
-            loaded = time.perf_counter()
-            runner.interpreter.invoke()
-            end = time.perf_counter()
-        except LwdashError as error:
-            errors[key] = error
-        except (RuntimeError, ValueError) as error:
-            errors[key] = ConversionFailed(f"LiteRT failed at the first inference: {error}")
-        else:
-            runners[key] = runner
-            starts[key] = 1e3 * (loaded - start), 1e3 * (end - loaded), 1e3 * (end - start)
-    invokes = {key: runner.interpreter.invoke for key, runner in runners.items()}
-    times, left_out = take_turns(invokes, until, is_alone=threads == 1)
-    return Session(times, left_out, starts, errors)
-
-
-def take_turns(
-    invokes: Mapping[str, Callable[[], None]], until: float, *, is_alone: bool
-) -> tuple[dict[str, np.ndarray], dict[str, int]]:
-    """Nanoseconds of each timed call by key, and how many were left out, after calling all in turns.
-
-    A turn in which another process took the core is left out: there the time that passed is more than this thread has
-    worked. Where that hits nearly all turns of a file none is left out, nor where the work is not this thread's alone.
-    """
-    clock = time.perf_counter_ns
-    last = int(1e9 * until)
-    for invoke in invokes.values():
-        warm = clock() + int(1e9 * WARM_UP_SECONDS)
-        for _ in range(WARM_UP):
-            if clock() > min(last, warm):
-                break
-            invoke()
-    taken: dict[str, list[tuple[Sequence[int], bool]]] = {key: [] for key in invokes}
-    began = clock()
-    enough = began + int(1e9 * SESSION_SECONDS) * len(invokes)
-    patience = began + PATIENCE * int(1e9 * SESSION_SECONDS) * len(invokes)
-    while invokes:
-        for key, invoke in invokes.items():
-            before = taken[key]
-            if before and before[-1][0][-1] < COLD_NS:
-                invoke()
-            worked = time.thread_time_ns()
-            start = now = clock()
-            turn: list[int] = []
-            while not turn or (now - start < TURN_NS and len(turn) < MAX_IN_A_TURN):
-                invoke()
-                end = clock()
-                turn.append(end - now)
-                now = end
-            worked = time.thread_time_ns() - worked
-            away = now - start - worked
-            before.append((turn, not is_alone or away <= PREEMPTED_NS + PREEMPTED * (now - start)))
-        rounds = len(before)
-        calm = min(sum(is_calm for _, is_calm in turns) for turns in taken.values())
-        if now >= last or (rounds >= MIN_TURNS and now >= (enough if calm >= MIN_TURNS else patience)):
-            break
-    times, left_out = {}, {}
-    for key, turns in taken.items():
-        kept = [turn for turn, is_calm in turns if is_calm]
-        if len(kept) < MIN_TURNS:
-            kept = [turn for turn, _ in turns]
-        times[key] = np.concatenate([np.asarray(turn, np.float64) for turn in kept])
-        left_out[key] = sum(len(turn) for turn, _ in turns) - len(times[key])
-    return times, left_out
+    def _tails(self, key: str) -> tuple[float, float]:
+        """90 % and 99 % points of a file's times divided by their median, over all sessions."""
+        times = np.concatenate([s.times[key] for s in self.sessions if key in s.times])
+        median, p90, p99 = np.quantile(times, [0.5, 0.9, 0.99]).tolist()
+        return p90 / median, p99 / median

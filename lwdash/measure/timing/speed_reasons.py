@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lwdash.measure.timing.delegation import Delegation, listed
 from lwdash.measure.timing.host_facts import Host
-from lwdash.measure.timing.latency import Latency
+from lwdash.measure.timing.rotation import Latency
 from lwdash.percent_text import as_percent
 from lwdash.tflite.reader import Operator, TfliteFacts
 from lwdash.tflite.tensor import is_float, is_integer
@@ -27,9 +27,9 @@ def why_not_faster(
     latency: Latency | None = None,
     sparsity: float | None = None,
 ) -> list[str]:
-    """Reasons that this file gives speed away on this host; empty where none is found.
+    """Reasons for lost speed of this file on this host; empty where none is found.
 
-    delegation: what XNNPACK took over of this file. sparsity: share of zeros among the kernels.
+    delegation: the operators of this file that run in XNNPACK. sparsity: share of zeros among the kernels.
     """
     operators = [o for o in facts.operators if not facts.unpacks_a_constant(o)]
     reasons = [
@@ -41,20 +41,25 @@ def why_not_faster(
         *_integer_on_plain_host(facts, host, operators),
     ]
     if sparsity is not None and sparsity >= _MANY_ZEROS:
+        is_sparse = any(tensor.is_stored_sparse for graph in facts.subgraphs for tensor in graph.tensors)
         reasons.append(
-            f"{as_percent(sparsity)} of the weights are zero, but they are stored and multiplied like any other: "
-            "a .tflite holds dense tensors. Pruning shrinks the gzipped file, not the time."
+            f"{as_percent(sparsity)} of the weights are zero, but LiteRT multiplies by them like by all other numbers. "
+            + (
+                "The file does not store them; they are added when it is loaded."
+                if is_sparse
+                else "Sparse storage makes the file smaller and does not change the time."
+            )
         )
     if latency is not None and max(latency.ms_p50, latency.baseline_ms_p50) < _TINY_MS:
         reasons.append(
             f"One inference takes {1000 * latency.ms_p50:.0f} µs: at this size the fixed cost of starting "
-            "each operator weighs more than the arithmetic."
+            "each operator is larger than the arithmetic."
         )
     return reasons
 
 
 def float_operators(facts: TfliteFacts) -> list[Operator]:
-    """Operators that compute in float: a float input or output, and no mere conversion between the two."""
+    """Operators that compute in float: they have a float input or output and do more than convert types."""
     return [
         o
         for o in facts.operators
@@ -79,8 +84,8 @@ def _wide_activations(facts: TfliteFacts, operators: Sequence[Operator]) -> list
     if not wide:
         return []
     return [
-        f"{_count(len(wide), 'operator has', 'operators have')} int16 activations ({listed(wide)}), for "
-        "which LiteRT has plain reference kernels: correct, and many times slower than float."
+        f"{_count(len(wide), 'operator has', 'operators have')} int16 activations ({listed(wide)}). "
+        "LiteRT runs them in plain reference kernels, many times slower than float."
     ]
 
 
@@ -95,7 +100,7 @@ def _float_arithmetic(
         kernel = kernel_of(facts, operator)
         if kernel is None or not any(is_float(dtype) for dtype in _activations(facts, operator)):
             continue
-        is_slow = operator.subgraph == 0 and operator.index in outside  # what it costs is told there
+        is_slow = operator.subgraph == 0 and operator.index in outside  # the cost is reported there
         if kernel.dtype == "float16":
             half.extend([] if is_slow else [operator])
         elif is_integer(kernel.dtype):
@@ -107,8 +112,8 @@ def _float_arithmetic(
     reasons = []
     if half:
         reasons.append(
-            f"The float16 weights of {_count(len(half), 'operator', 'operators')} are turned into float32 "
-            "when the file is loaded: the file is smaller, the arithmetic is the same."
+            f"The float16 weights of {_count(len(half), 'operator', 'operators')} are converted to "
+            "float32 when the file is loaded: the file is smaller, the arithmetic is the same."
         )
     if unpacked:
         reasons.append(
@@ -117,8 +122,8 @@ def _float_arithmetic(
         )
     if hybrid:
         reasons.append(
-            f"{_count(len(hybrid), 'operator quantizes its', 'operators quantize their')} activations anew "
-            f"in every inference ({listed(hybrid)}): on small layers that costs more than integer "
+            f"{_count(len(hybrid), 'operator quantizes its', 'operators quantize their')} activations "
+            f"again in every inference ({listed(hybrid)}): on small layers that costs more than integer "
             "arithmetic saves."
         )
     return reasons
@@ -129,28 +134,29 @@ def _outside_xnnpack(
     delegation: Delegation | None,
     latency: Latency | None,
 ) -> list[str]:
-    """What runs on built-in kernels, with what that was measured to take."""
+    """The operators on built-in kernels, with the measured speed of the file."""
     if delegation is None or not delegation.outside:
         return []
     outside = delegation.outside
     measured = ""
     if latency is not None and latency.speedup < 1:
-        measured = f" The whole file was measured at {latency.speedup:.2f} times the original's speed."
+        measured = f" The whole file ran at {latency.speedup:.2f} times the original's speed."
     four = [o for o in outside if (kernel := kernel_of(facts, o)) is not None and kernel.dtype == "int4"]
     if four:
         measured += (
-            f" {_count(len(four), 'of them has', 'of them have')} 4-bit weights: LiteRT's fast kernels take these only in "
-            "FULLY_CONNECTED, with activations quantized while running."
+            f" {_count(len(four), 'of them has', 'of them have')} 4-bit weights: LiteRT's fast kernels "
+            "support these only in FULLY_CONNECTED with dynamic activations."
         )
     if not delegation.inside:
         return [
-            f"XNNPACK, LiteRT's fast kernels, took over none of the {len(outside)} operators; all run on "
-            f"the built-in kernels.{measured}"
+            f"XNNPACK, LiteRT's fast kernels, runs none of the {len(outside)} operators; all use the "
+            f"built-in kernels.{measured}"
         ]
     parts = _count(delegation.partitions, "part", "parts")
     return [
-        f"XNNPACK, LiteRT's fast kernels, runs {parts} of the graph and left "
-        f"{_count(len(outside), 'operator', 'operators')} to the built-in kernels ({listed(outside)}).{measured}"
+        f"XNNPACK, LiteRT's fast kernels, runs {parts} of the graph; "
+        f"{_count(len(outside), 'operator uses', 'operators use')} the built-in kernels "
+        f"({listed(outside)}).{measured}"
     ]
 
 
@@ -159,9 +165,9 @@ def _waiting_threads(delegation: Delegation | None, host: Host) -> list[str]:
     if host.threads < 2 or not threaded:
         return []
     return [
-        f"The built-in kernels of {_count(len(threaded), 'operator', 'operators')} ({listed(threaded)}) share their "
-        f"work among {host.threads} threads that wait for each other in a loop. Beside another busy process such files "
-        "were measured at up to 100 times their time on one thread: one thread is the safer choice."
+        f"The built-in kernels of {_count(len(threaded), 'operator', 'operators')} ({listed(threaded)}) "
+        f"run on {host.threads} threads that wait for each other in a loop. With another busy process "
+        "such files took up to 100 times as long as on one thread. Use one thread."
     ]
 
 
@@ -171,13 +177,13 @@ def _integer_on_plain_host(facts: TfliteFacts, host: Host, operators: Sequence[O
         return []
     missing = "VNNI" if host.architecture.lower() in ("x86_64", "amd64") else "integer dot product"
     return [
-        f"This processor ({host.cpu}) has no {missing} instructions, which make int8 products cheaper than "
-        "float ones; without them both cost about the same."
+        f"This processor ({host.cpu}) has no {missing} instructions, which speed up int8 products. "
+        "Without them int8 and float cost about the same."
     ]
 
 
 def _activations(facts: TfliteFacts, operator: Operator) -> set[str]:
-    """Types of what flows through `operator`: its computed inputs and its outputs."""
+    """Types of the values that flow through `operator`: its computed inputs and its outputs."""
     flowing = [
         *(
             facts.tensor(operator, i)

@@ -1,1 +1,1 @@
-"""Passes over a .tflite graph; each keeps what the graph computes."""
+"""Rewrites of a .tflite graph that do not change its results."""

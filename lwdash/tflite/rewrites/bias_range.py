@@ -1,4 +1,4 @@
-"""Keeps the biases of an integer file: none may be larger than what the kernel's sums hold."""
+"""Limits the biases of an integer file to the range of the kernel's sums."""
 
 from typing import Any
 
@@ -9,18 +9,20 @@ from lwdash.tflite.flatbuffer import text
 from lwdash.tflite.operator_codes import kind_of
 
 LARGEST = {8: 2**30, 16: 2**46}
-"""Bits of the activations → largest bias that is stored: half of what the sum may be, since the products of the row are
-added to it. Behind 8 bits it is an int32; behind 16 an int64 of which the kernels take 48 bits."""
+"""Bits of the activations → largest stored bias: half of the sum's range, since the products of the row are
+added to it. With 8 bits it is an int32; with 16 an int64, of which the kernels use 48 bits.
+"""
 
 
 def fit_biases(model: Any, source: Any) -> int:
-    """Stores biases of the quantized `model` anew where litert-quantizer clipped them; returns how many channels.
+    """Store biases of the quantized `model` again where litert-quantizer clipped them; return the number of
+    channels.
 
     source: the float `ModelT` it was made from, with the same tensor names.
-    A bias is stored as bias / (input scale · weight scale). litert-quantizer clips it to 32 bits, behind 16-bit
-    activations too, although int64 is stored there: what fits is written out. Where pruning has emptied a channel, its
-    weight scale is next to nothing and no bias fits. TFLiteConverter widens the scale then, and so does this; the
-    weights of such a channel are zeros or next to nothing themselves.
+    A bias is stored as bias / (input scale · weight scale). litert-quantizer clips it to 32 bits, also with
+    16-bit activations, although int64 is stored there: biases that fit are stored in full. Where pruning has
+    emptied a channel, its weight scale is almost 0 and no bias fits. Like TFLiteConverter, this function then
+    widens the scale; the weights of such a channel are almost 0.
     """
     biases = {text(t.name): _values(source, t, np.float32) for g in source.subgraphs for t in g.tensors}
     changed = 0
@@ -41,7 +43,7 @@ def fit_biases(model: Any, source: Any) -> int:
 
 
 def _fit(model: Any, tensors: tuple[Any, Any, Any], stored: np.ndarray, real: np.ndarray, bits: int) -> int:
-    """Widens scales where a bias overflows, and stores the biases that were clipped; returns how many channels."""
+    """Widen scales where a bias overflows, and store the clipped biases; return the number of channels."""
     data, weight, bias = tensors
     input_scale = np.float64(data.quantization.scale[0])
     scale = np.asarray(weight.quantization.scale, np.float64)
@@ -68,7 +70,7 @@ def _fit(model: Any, tensors: tuple[Any, Any, Any], stored: np.ndarray, real: np
 
 
 def _bits(data: Any, weight: Any, bias: Any) -> int | None:
-    """How many bits the activations have, in an operator on int8 weights; None where it is another."""
+    """Bits of the activations of an operator with int8 weights; None for other operators."""
     from ai_edge_litert import schema_py_generated as schema
 
     kinds = schema.TensorType

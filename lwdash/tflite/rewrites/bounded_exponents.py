@@ -1,7 +1,8 @@
-"""EXP on the side of a SELECT that positive inputs do not take, as SELU has it: its input is bounded by 0.
+"""Bounds the input of EXP by 0 where a SELECT ignores its result for positive inputs, as in SELU.
 
-The converter writes SELU(x) as SELECT(x > 0, s·x, s·α·(EXP(x) − 1)) and computes both sides. EXP of a large x overflows,
-nobody reads it, and its range would still be that of the integer file: every other value would round to nothing.
+The converter writes SELU(x) as SELECT(x > 0, s·x, s·α·(EXP(x) − 1)) and computes both sides. EXP of a large x
+overflows. Its value is not used, but its range would become the range of the integer file: all other values
+would round to 0.
 """
 
 from typing import Any
@@ -10,15 +11,16 @@ import numpy as np
 
 from lwdash.tflite.operator_codes import kind_of, operator_code
 
-MOST_BETWEEN = 4
-"""Operators from the EXP to the SELECT."""
+MAX_OPERATORS_BETWEEN = 4
+"""Maximum number of operators from the EXP to the SELECT."""
 
 
 def bound_unselected_exponents(model: Any) -> int:
-    """Lets such float operators of a `ModelT` read x − RELU(x), which is x up to 0 to the same bits; returns how many.
+    """Let such float operators of a `ModelT` read x − RELU(x), which has the same bits as x up to 0; return
+    their number.
 
-    Not MINIMUM(x, 0): integers have one scale before and behind it, and TensorFlow's quantizer takes that of the negative
-    side, where x itself would end at 0 for all that read it.
+    MINIMUM(x, 0) is not possible: its input and output have one integer scale, and TensorFlow's quantizer
+    uses that of the negative side. Then x itself would end at 0 for all its readers.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -49,20 +51,20 @@ def bound_unselected_exponents(model: Any) -> int:
 
 
 def _tensor_like(graph: Any, index: int) -> int:
-    """The index of a new tensor that has another one's shape, type and name."""
+    """The index of a new tensor with another one's shape, type and name."""
     from ai_edge_litert import schema_py_generated as schema
 
-    made, new = graph.tensors[index], schema.TensorT()
-    new.shape, new.type, new.name = made.shape, made.type, made.name
-    new.shapeSignature, new.hasRank, new.buffer = made.shapeSignature, made.hasRank, 0
+    model_tensor, new = graph.tensors[index], schema.TensorT()
+    new.shape, new.type, new.name = model_tensor.shape, model_tensor.type, model_tensor.name
+    new.shapeSignature, new.hasRank, new.buffer = model_tensor.shapeSignature, model_tensor.hasRank, 0
     graph.tensors.append(new)
     return len(graph.tensors) - 1
 
 
 def _is_unselected_above_zero(model: Any, graph: Any, exponent: Any, source: int) -> bool:
-    """Whether all that is made of EXP(source) is the second choice of a SELECT that asks source > 0."""
+    """True if everything computed from EXP(source) is the second choice of a SELECT with the condition source > 0."""
     tensor = int(exponent.outputs[0])
-    for _ in range(MOST_BETWEEN):
+    for _ in range(MAX_OPERATORS_BETWEEN):
         readers = [op for op in graph.operators if tensor in [int(i) for i in op.inputs]]
         if len(readers) != 1 or tensor in [int(i) for i in graph.outputs]:
             return False

@@ -1,7 +1,8 @@
-"""Constants that integer operators copy as they are: stored in another scale than the output's they mean other values.
+"""Stores constants that integer operators copy in the output's scale; in another scale they would mean other
+values.
 
-TensorFlow's quantizer gives each constant a scale of its own. A ONE_HOT whose 0 is stored as the integer 0 then gives
-0.5 everywhere, since its output is unsigned in the real numbers and its zero point is −128.
+TensorFlow's quantizer gives each constant its own scale. A ONE_HOT whose 0 is stored as the integer 0 then
+outputs 0.5 everywhere, since its output is unsigned in real numbers and has zero point −128.
 """
 
 from typing import Any
@@ -23,11 +24,11 @@ COPIED = {
     "MAXIMUM": (0, 1),
     "MINIMUM": (0, 1),
 }
-"""Operators that copy or compare integers, and which of their inputs; None: all of them."""
+"""Operators that copy or compare integers, and the affected inputs; None: all of them."""
 
 
 def fit_copied_constants(model: Any) -> int:
-    """Stores such int8 constants of a `ModelT` anew in the scale of what they are copied to; returns how many."""
+    """Store such int8 constants of a `ModelT` in the scale of the tensor that they are copied to; return their number."""
     fitted = 0
     for graph in model.subgraphs:
         for operator in graph.operators:

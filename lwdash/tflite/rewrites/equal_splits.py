@@ -1,4 +1,4 @@
-"""SPLIT_V with parts of one size is SPLIT, which quantizers know: TensorFlow writes a GRU's gates that way."""
+"""Rewrites SPLIT_V with equal parts as SPLIT, which quantizers support: TensorFlow uses SPLIT_V for a GRU's gates."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from lwdash.tflite.operator_codes import drop_unused_codes, kind_of, operator_co
 
 
 def write_equal_splits(model: Any) -> int:
-    """Makes such operators of a `ModelT` SPLIT; parts of size 0 that nothing reads go. Returns how many."""
+    """Convert such operators of a `ModelT` to SPLIT; unread parts of size 0 are removed. Returns their number."""
     from ai_edge_litert import schema_py_generated as schema
 
     changed = 0

@@ -9,10 +9,10 @@ from lwdash.tflite.operator_codes import operator_code
 
 
 def with_borders(data: bytes, io: str) -> bytes:
-    """The same file with its integer inputs and outputs as `io`, converted by operators at its borders.
+    """The same file with its integer inputs and outputs as `io`, converted by additional operators.
 
-    io: `float32` from int8, uint8 or int16, or `uint8` from int8. Borders of another type, and integers that stand
-    for themselves (no scale), stay as they are.
+    io: `float32` from int8, uint8 or int16, or `uint8` from int8. Inputs and outputs of another type, and
+    integers without a scale, stay unchanged.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -45,7 +45,7 @@ def _has_scale(tensor: Any) -> bool:
 
 
 def _border_tensor(graph: Any, index: int, io: str, schema: Any) -> int:
-    """A tensor like `index`, with its name, in the border's format; the inner one is called `…/int8` after its type."""
+    """A tensor like `index`, with its name, in the new format; the inner one is named `…/int8` after its type."""
     inner = graph.tensors[index]
     outer = schema.TensorT()
     outer.shape, outer.shapeSignature, outer.name, outer.buffer = (
@@ -70,7 +70,7 @@ def _border_tensor(graph: Any, index: int, io: str, schema: Any) -> int:
 
 def _operator(model: Any, kind: str, source: int, target: int, schema: Any) -> Any:
     operator = schema.OperatorT()
-    operator.opcodeIndex = operator_code(model, kind, version=3)  # the first that takes int16
+    operator.opcodeIndex = operator_code(model, kind, version=3)  # the first version that takes int16
     operator.inputs, operator.outputs = [source], [target]
     options = schema.DequantizeOptionsT if kind == "DEQUANTIZE" else schema.QuantizeOptionsT
     operator.builtinOptionsType = getattr(schema.BuiltinOptions, options.__name__[:-1])

@@ -1,7 +1,8 @@
-"""Padding constants of attention and pooling: −1e9 or the smallest float, put where a softmax or a maximum must not look.
+"""Padding constants of attention and pooling: −1e9 or the smallest float, for values that a softmax or
+maximum must ignore.
 
-Large numbers alone are no padding: a model may well answer in billions, or multiply by them. A constant is padding
-where an element-wise operator reads it and everything then runs into an operator that forgets it.
+A large number alone is not padding: a model may output billions, or multiply by them. A constant is padding
+if an element-wise operator reads it and all paths from there lead to an operator that ignores it.
 """
 
 from collections.abc import Iterable
@@ -14,19 +15,20 @@ from lwdash.tflite.flatbuffer import read_model, write_model
 from lwdash.tflite.operator_codes import kind_of
 
 LARGEST = 1e8
-"""Beyond it a value of a padded tensor is padding."""
+"""A padded tensor's value beyond this is padding."""
 BELOW = 10.0
-"""How far under the smallest value a padded activation is put: e⁻¹⁰ of a softmax is nothing, and the others keep their
-steps."""
-ENOUGH = 1000.0
-"""What integer files hold instead: a sum saturates all the same, and LiteRT aborts where two scales are too far apart."""
+"""Distance of a padded activation below the smallest value: e⁻¹⁰ of a softmax is negligible, and the others
+keep their steps.
+"""
+PADDING_VALUE = 1000.0
+"""Value that integer files store instead: a sum still saturates, and LiteRT aborts if two scales differ too much."""
 
 CHOOSING = frozenset(
     ("SELECT", "SELECT_V2", "PADV2", "CONCATENATION", "PACK", "FILL", "ONE_HOT", "DYNAMIC_UPDATE_SLICE")
 )
-"""Operators that put a constant in the place of a value."""
+"""Operators that replace a value by a constant."""
 ADDING = frozenset(("ADD", "SUB", "MUL", "DIV"))
-"""Operators that push a value away by a constant, or multiply a mask of zeros and ones by it."""
+"""Operators that add a large constant to a value, or multiply a mask of zeros and ones by it."""
 PASSING = (
     CHOOSING
     | ADDING
@@ -36,15 +38,17 @@ PASSING = (
         "DEQUANTIZE",
     }
 )  # fmt: skip
-"""Operators behind which padding is still there."""
+"""Operators whose output still contains the padding."""
 WEIGHING = frozenset(("SOFTMAX", "LOG_SOFTMAX", "EXP", "LOGISTIC"))
 """Operators that give padding no weight."""
 PICKING = frozenset(("MAX_POOL_2D", "REDUCE_MAX", "REDUCE_MIN", "ARG_MAX", "ARG_MIN", "TOPK_V2"))
-"""Operators that do not pick padding. They end what was chosen only: a product with 1e9 is a number for a maximum."""
+"""Operators that never choose padding. They end only paths of replaced values: for a maximum, a product with
+1e9 is an ordinary number.
+"""
 
 
 def with_small_masks(data: bytes) -> bytes:
-    """A float .tflite whose padding constants are at most ENOUGH; `data` where there are none."""
+    """A float .tflite whose padding constants are at most PADDING_VALUE; `data` where there are none."""
     model = read_model(data)
     clipped = 0
     for graph in model.subgraphs:
@@ -53,7 +57,7 @@ def with_small_masks(data: bytes) -> bytes:
             values = _stored(model, tensor)
             assert values is not None
             is_padding = np.abs(values) >= LARGEST
-            small = np.where(is_padding, np.sign(values) * np.float32(ENOUGH), values)
+            small = np.where(is_padding, np.sign(values) * np.float32(PADDING_VALUE), values)
             tensor.buffer = add_buffer(model, small.astype(np.float32))
             clipped += 1
     return write_model(model) if clipped else data
@@ -65,12 +69,12 @@ def padding_constants(model: Any, graph: Any) -> set[int]:
 
 
 def padded_activations(model: Any, graph: Any) -> set[int]:
-    """Indices of the computed tensors of a subgraph that padding may pass through, and of inputs that may hold it."""
+    """Indices of the computed tensors of a subgraph that may contain padding, and of inputs that may hold it."""
     return set().union(*(ahead for _, ahead in _padded_paths(model, graph)), _padded_inputs(model, graph))
 
 
 def _padded_paths(model: Any, graph: Any) -> Iterable[tuple[int, set[int]]]:
-    """(constant of huge values, the tensors from its readers to where it is forgotten), one pair a reader."""
+    """(constant of large values, the tensors from its readers to the operator that ignores it), one pair per reader."""
     huge = {
         index
         for index, tensor in enumerate(graph.tensors)
@@ -86,16 +90,18 @@ def _padded_paths(model: Any, graph: Any) -> Iterable[tuple[int, set[int]]]:
 
 
 def _padded_inputs(model: Any, graph: Any) -> set[int]:
-    """Inputs that are added to what a softmax weighs, without any layer between: masks that the caller makes."""
+    """Inputs that are added to a softmax's input without any layer between: masks that the caller provides."""
     return set().union(*(_ahead(model, graph, [int(i)], WEIGHING) for i in graph.inputs))
 
 
 def _ahead(model: Any, graph: Any, start: Iterable[int], ends: frozenset[str]) -> set[int]:
-    """Tensors on the ways from `start`, through PASSING operators, to an operator of `ends`; empty where none gets there."""
+    """Tensors on the paths from `start`, through PASSING operators, to an operator of `ends`; empty if no
+    path gets there.
+    """
     tensors = set(start)
     steps = []
     is_ended = set()
-    for operator in graph.operators:  # they are in the order of their running
+    for operator in graph.operators:  # operators are in execution order
         read = tensors & {int(i) for i in operator.inputs}
         if not read:
             continue
@@ -103,11 +109,11 @@ def _ahead(model: Any, graph: Any, start: Iterable[int], ends: frozenset[str]) -
         if kind in ends:
             is_ended |= read
         elif kind in PASSING:
-            made = {int(i) for i in operator.outputs}
-            steps.append((read, made))
-            tensors |= made
-    for read, made in reversed(steps):
-        if made & is_ended:
+            computed = {int(i) for i in operator.outputs}
+            steps.append((read, computed))
+            tensors |= computed
+    for read, computed in reversed(steps):
+        if computed & is_ended:
             is_ended |= read
     return is_ended
 

@@ -1,4 +1,4 @@
-"""NEG and SQUARE written as MUL, which has an integer form in every quantizer and interpreter, and gives the same bits."""
+"""Rewrites NEG and SQUARE as MUL, which has an integer form in every quantizer and interpreter, with the same bits."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from lwdash.tflite.operator_codes import drop_unused_codes, kind_of, operator_co
 
 
 def write_as_products(model: Any) -> int:
-    """Makes the float NEG and SQUARE operators of a `ModelT` MUL; returns how many."""
+    """Convert the float NEG and SQUARE operators of a `ModelT` to MUL; return their number."""
     from ai_edge_litert import schema_py_generated as schema
 
     changed = 0

@@ -1,4 +1,6 @@
-"""REVERSE_V2 along one axis written as GATHER, which quantizers know: the backward half of a Bidirectional begins so."""
+"""Rewrites REVERSE_V2 along one axis as GATHER, which quantizers support: the backward half of a
+Bidirectional starts with it.
+"""
 
 from typing import Any
 
@@ -9,7 +11,7 @@ from lwdash.tflite.operator_codes import drop_unused_codes, kind_of, operator_co
 
 
 def write_reversals_as_gathers(model: Any) -> int:
-    """Makes such float operators of a `ModelT` GATHER, to the same bits; returns how many."""
+    """Convert such float operators of a `ModelT` to GATHER, with the same bits; return their number."""
     from ai_edge_litert import schema_py_generated as schema
 
     changed = 0

@@ -1,4 +1,4 @@
-"""Outputs that nothing reads: litert-quantizer leaves them in float beside integer ones, which no kernel takes."""
+"""Quantizes unread outputs: litert-quantizer leaves them in float beside integer ones, which no kernel supports."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ ONE_SCALE = ("SPLIT", "SPLIT_V", "UNPACK")
 
 
 def complete_outputs(model: Any) -> int:
-    """Gives unread float outputs of integer splits, in a `ModelT`, their siblings' format; returns how many."""
+    """Give unread float outputs of integer splits, in a `ModelT`, the format of the other outputs; return their number."""
     from ai_edge_litert import schema_py_generated as schema
 
     completed = 0

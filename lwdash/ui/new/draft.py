@@ -1,7 +1,8 @@
-"""The draft of a new experiment, kept in the address and in the session, so that the page can be left.
+"""The draft of a new experiment, stored in the address and in the session, so that the user can leave the
+page.
 
-Each choice is a widget's value under its key in the session; the address has those that differ from the default. A
-page that is opened cold takes the address, one that is come back to takes what was left.
+Each choice is a widget's value under its key in the session. The address has the choices that differ from the
+default. A newly opened page uses the address; a page visited again uses the session.
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,8 @@ from typing import Any
 
 import streamlit as st
 
-from lwdash.engine import submit
+from lwdash.metrics.limits import LIMITS
+from lwdash.search.sweeps import STANDARD_SWEEP
 from lwdash.ui.new.uploader import Uploaded, forget_upload, recall_upload, restore_upload
 from lwdash.ui.shared.recipe_editor import clear_recipes
 from lwdash.ui.shared.search_form import NO_GOAL, RUNS
@@ -18,52 +20,51 @@ from storage import experiments
 from storage.store import Store
 
 FOUND = "found from the data"
-"""A choice that is left to what the file tells."""
-KEPT = "new:draft"
-FILES = {"model": "model", "data": "data", "evaluation": "data", "calibration": "data"}
+"""A choice that is derived from the file."""
+DRAFT_KEY = "new:draft"
+FILES = {"model": "model", "code": "code", "data": "data", "evaluation": "data", "calibration": "data"}
 """Name in the address → kind of file; the uploader's key is `upload:<name>`."""
 RECIPES = "recipes"
 SEARCH = "search"
-MOST_CHARACTERS = 4000
-"""What is longer is kept in the session only."""
+MAX_CHARACTERS = 4000
+"""Longer texts are stored in the session only."""
 
 
 @dataclass(frozen=True)
-class Choice:
-    """One widget: its key in the session, its value when nothing was chosen, and the type its text is read as."""
+class DraftField:
+    """One widget: its key in the session, its default value, and the type of its text."""
 
     key: str
     default: Any
     kind: type = str
 
 
-CHOICES: Mapping[str, Choice] = {
-    "label": Choice("data:label", FOUND),
-    "ignored": Choice("data:ignored", [], list),
-    "seed": Choice("data:seed", 0, int),
-    "header": Choice("data:header", FOUND),
-    "delimiter": Choice("data:delimiter", FOUND),
-    "classes": Choice("data:classes", ""),
-    "task": Choice("data:task", FOUND),
-    "preprocess": Choice("data:preprocess", ""),
-    "size_bytes": Choice("limit:size_bytes", None, float),
-    "accuracy_drop": Choice("limit:accuracy_drop", None, float),
-    "latency_ms": Choice("limit:latency_ms", None, float),
-    "arena_bytes": Choice("limit:arena_bytes", None, float),
-    "threads": Choice("new:threads", 1, int),
-    "name": Choice("new:name", ""),
-    "goal": Choice(f"{SEARCH}:goal", NO_GOAL),
-    "goal_runs": Choice(f"{SEARCH}:runs", RUNS, int),
-    "goal_integer": Choice(f"{SEARCH}:integer", False, bool),
-    "goal_without": Choice(f"{SEARCH}:left_out", [], list),
-    "recipes": Choice(f"{RECIPES}:kept", "\n".join(submit.STANDARD_SWEEP)),
+CHOICES: Mapping[str, DraftField] = {
+    "aim": DraftField("new:aim", "size"),
+    "device": DraftField("new:device", "any"),
+    "label": DraftField("data:label", FOUND),
+    "ignored": DraftField("data:ignored", [], list),
+    "seed": DraftField("data:seed", 0, int),
+    "header": DraftField("data:header", FOUND),
+    "delimiter": DraftField("data:delimiter", FOUND),
+    "classes": DraftField("data:classes", ""),
+    "task": DraftField("data:task", FOUND),
+    "preprocess": DraftField("data:preprocess", ""),
+    **{key: DraftField(f"limit:{key}", None, float) for key in LIMITS},
+    "threads": DraftField("new:threads", 1, int),
+    "name": DraftField("new:name", ""),
+    "goal": DraftField(f"{SEARCH}:goal", NO_GOAL),
+    "goal_runs": DraftField(f"{SEARCH}:runs", RUNS, int),
+    "goal_integer": DraftField(f"{SEARCH}:integer", False, bool),
+    "goal_without": DraftField(f"{SEARCH}:left_out", [], list),
+    "recipes": DraftField(f"{RECIPES}:kept", "\n".join(STANDARD_SWEEP)),
 }
 """Name in the address → choice."""
 
 
 def restore_draft(store: Store) -> None:
-    """At the top of the page: what the address or an earlier visit says is put where the widgets look for it."""
-    left: Mapping[str, Any] = st.session_state.get(KEPT, {})
+    """At the top of the page: copy the values of the address or of an earlier visit to the widgets' keys."""
+    left: Mapping[str, Any] = st.session_state.get(DRAFT_KEY, {})
     for name, choice in CHOICES.items():
         if choice.key in st.session_state:
             continue
@@ -76,20 +77,20 @@ def restore_draft(store: Store) -> None:
         if recall_upload(f"upload:{name}") is None and sha256:
             row = experiments.get_file(store.database, sha256, kind)
             if row is not None:
-                restore_upload(f"upload:{name}", Uploaded(row["sha256"], row["size_bytes"], row["name"]))
+                restore_upload(f"upload:{name}", Uploaded(row.sha256, row.size_bytes, row.name))
 
 
 def keep_draft() -> None:
-    """At the end of the page, and before it stops early: writes the address, and the session for a later visit."""
-    left: dict[str, Any] = dict(st.session_state.get(KEPT, {}))
+    """At the end of the page, and before it stops early: write the address, and the session for a later visit."""
+    left: dict[str, Any] = dict(st.session_state.get(DRAFT_KEY, {}))
     for name, choice in CHOICES.items():
         if choice.key in st.session_state:
             left[name] = st.session_state[choice.key]
-    st.session_state[KEPT] = left
+    st.session_state[DRAFT_KEY] = left
     address = {
         name: _text(left[name])
         for name, choice in CHOICES.items()
-        if left.get(name, choice.default) != choice.default and len(_text(left[name])) <= MOST_CHARACTERS
+        if left.get(name, choice.default) != choice.default and len(_text(left[name])) <= MAX_CHARACTERS
     }
     for name in FILES:
         sent = recall_upload(f"upload:{name}")
@@ -101,23 +102,23 @@ def keep_draft() -> None:
 
 
 def has_draft() -> bool:
-    """Whether anything was chosen that could be thrown away."""
+    """True if the user has made any choice."""
     return any(recall_upload(f"upload:{name}") for name in FILES)
 
 
 def clear_draft() -> None:
-    """Throws all choices away, files included; the uploaded files themselves stay in the store."""
+    """Remove all choices, files included; the uploaded files themselves stay in the store."""
     for choice in CHOICES.values():
         st.session_state.pop(choice.key, None)
-    st.session_state.pop(KEPT, None)
+    st.session_state.pop(DRAFT_KEY, None)
     clear_recipes(RECIPES)
     for name in FILES:
         forget_upload(f"upload:{name}")
     st.query_params.clear()
 
 
-def _read(text: str | None, choice: Choice) -> Any:
-    """The value of an address's text; None where there is none, or none that can be."""
+def _read(text: str | None, choice: DraftField) -> Any:
+    """The value of an address's text; None if it is missing or invalid."""
     if text is None:
         return None
     if choice.kind is list:

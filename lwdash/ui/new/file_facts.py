@@ -1,4 +1,4 @@
-"""The facts of an uploaded file, shown before anything is run."""
+"""The facts of an uploaded file, shown before any run."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,39 +10,47 @@ import streamlit as st
 from lwdash.charts.samples import plot_class_counts, plot_curves, plot_images
 from lwdash.datasets.data_facts import DataFacts
 from lwdash.datasets.fit import Fit
+from lwdash.datasets.preview_arrays import decode_preview, is_image_shape
 from lwdash.keras_models.model_facts import ModelFacts
 from lwdash.ui.new.model_tables import show_layer_table, show_technique_table
 from lwdash.ui.shared.figure import show_figure
 from lwdash.ui.shared.markdown_text import plain
 from lwdash.ui.shared.number_text import NOTHING, count, shape, size
+from storage.records import StoredFile
 
-MOST_IMAGES = 16
+MAX_IMAGES = 16
 
 
-def show_model(facts: ModelFacts, row: Mapping[str, Any]) -> None:
-    """Name, format, ports, parameters and layers of a model file, and what each technique will do with it."""
+def show_model(facts: ModelFacts, row: StoredFile) -> None:
+    """Show name, format, ports, parameters and layers of a model file, and the layers that each technique treats."""
     cells = st.container(horizontal=True, key="figures-model")
-    cells.metric(
-        "Model", facts.name, help=f"{facts.class_name}, file {row['name']}, {size(row['size_bytes'])}"
-    )
-    cells.metric("Written by", f"Keras {facts.keras_version}", help=f"format {facts.format}")
+    cells.metric("Model", facts.name, help=f"{facts.class_name}, file {row.name}, {size(row.size_bytes)}")
+    cells.metric("Written by", facts.written_by, help=f"format {facts.format}")
     cells.metric("Parameters", count(facts.parameters))
-    cells.metric("Likely task", facts.task or "not told", help="A guess from the model alone. Labels decide.")
+    if facts.code is not None:
+        network = (
+            "It can reach a network: " + facts.code.network if facts.code.network else "It has no network."
+        )
+        cells.metric("Code", facts.code.name, help=f"SHA-256 {facts.code.sha256}. {network}")
+    cells.metric(
+        "Likely task", facts.task or "unknown", help="A guess from the model alone. The labels decide."
+    )
     ports = [(word, t) for word, ts in (("input", facts.inputs), ("output", facts.outputs)) for t in ts]
     lines = [f"{word} **{plain(t.name)}** {plain(shape(t.shape))} {t.dtype}" for word, t in ports]
-    st.markdown("  \n".join([*lines, *(f":material/tune: {plain(words)}" for words in scaling_words(facts))]))
-    layers, techniques = st.tabs([f"{len(facts.layers)} layers", "What each technique treats"])
+    st.markdown("  \n".join([*lines, *(f":material/tune: {plain(text)}" for text in scaling_text(facts))]))
+    layers, techniques = st.tabs([f"{len(facts.layers)} layers", "Layers treated by each technique"])
     with layers:
         if facts.layers:
             show_layer_table(facts)
         else:
-            st.caption("This SavedModel has no Keras metadata, so its layers are not told.")
+            kind = ".tflite" if facts.is_tflite else "SavedModel"
+            st.caption(f"This {kind} has no Keras metadata, so its layers are unknown.")
     with techniques:
         show_technique_table(facts)
 
 
-def scaling_words(facts: ModelFacts) -> list[str]:
-    """What the model itself does to the values of each input, a sentence each."""
+def scaling_text(facts: ModelFacts) -> list[str]:
+    """The model's own scaling of each input, one sentence each."""
     found = []
     for scaling in facts.scaling or ():
         if not scaling.is_told or not scaling.layers:
@@ -53,20 +61,18 @@ def scaling_words(facts: ModelFacts) -> list[str]:
                 (-o / s, 1 / abs(s)) for o, s in zip(scaling.offset, scaling.scale, strict=True) if s
             )
             centre, spread = known[len(known) // 2] if known else (0.0, 0.0)
-            # A mean of rounding errors is a mean of zero.
+            # A mean as small as rounding errors counts as zero.
             centre = 0.0 if abs(centre) < 1e-6 * spread else centre
             what = f"normalises values around {centre:.4g} ± {spread:.4g}" if known else "normalises"
         else:
             offset = scaling.offset[0]
             what = f"computes {scaling.scale[0]:.4g} · x" + (f" {offset:+.4g}" if offset else "")
-        found.append(
-            f"{scaling.input}: {by} in the model {what}, so give the values as they were before that."
-        )
+        found.append(f"{scaling.input}: {by} in the model {what}. Give the values as they were before that.")
     return found
 
 
 def show_data(facts: DataFacts, fitted: Fit) -> None:
-    """What the CSV holds, how it feeds the model, and what it looks like."""
+    """Show the content of the data file, its assignment to the model, and a preview."""
     cells = st.container(horizontal=True, key="figures-data")
     cells.metric("Rows", count(facts.rows))
     cells.metric("Label", fitted.label or "none")
@@ -74,9 +80,11 @@ def show_data(facts: DataFacts, fitted: Fit) -> None:
     low, high = (NOTHING if v is None else f"{v:.4g}".replace("-", "−") for v in (facts.low, facts.high))
     cells.metric("Values", f"{low} … {high}", help="smallest and largest number in the input columns")
     st.success(plain(fitted.explanation), icon=":material/check_circle:")
+    for note in facts.notes:
+        st.caption(plain(note))
     if fitted.task_note:
         st.caption(
-            plain(f"Task: {fitted.task}, {fitted.task_note}. “How the file is read” can state another.")
+            plain(f"Task: {fitted.task}, {fitted.task_note}. To change it, open “How the file is read”.")
         )
     for warning in fitted.warnings:
         st.warning(plain(warning), icon=":material/warning:")
@@ -87,7 +95,7 @@ def show_data(facts: DataFacts, fitted: Fit) -> None:
         counts = pd.DataFrame(fitted.class_counts, columns=["label", "rows"])
         with right:
             show_figure(
-                plot_class_counts(counts), alt=_count_words(counts), key="facts:classes", file_name="classes"
+                plot_class_counts(counts), alt=_counts_text(counts), key="facts:classes", file_name="classes"
             )
     if fitted.classes:
         mapping = ", ".join(f"{plain(text)} → output {i}" for i, text in enumerate(fitted.classes))
@@ -95,22 +103,25 @@ def show_data(facts: DataFacts, fitted: Fit) -> None:
 
 
 def show_parts(rows: Mapping[str, int], own_parts: Mapping[str, Any]) -> None:
-    """How many rows each part has, and what it is for."""
+    """Show the number of rows of each part, and their use."""
     uses = {
-        "train": "to fine-tune on, where a recipe trains",
+        "train": "for fine-tuning, if a recipe trains",
         "calibration": "to set the ranges of integers",
-        "evaluation": "on which every figure is measured",
+        "evaluation": "for every metric",
     }
     parts = [
-        f"**{rows[part]:,}** {use} ({part}{', a file of its own' if part in own_parts else ''})"
+        f"**{rows[part]:,}** {use} ({part}{', a separate file' if part in own_parts else ''})"
         for part, use in uses.items()
         if part in rows
     ]
-    st.caption("The rows are split once, and no row is in two parts: " + "; ".join(parts) + ".")
+    st.caption("Use of the rows: " + "; ".join(parts) + ".")
 
 
 def _preview(facts: DataFacts, fitted: Fit) -> None:
     first = fitted.inputs[0]
+    if first.source_shape:
+        _array_preview(facts, first.columns[0])
+        return
     places = {column: i for i, column in enumerate(facts.preview.columns)}
     shown = [places[c] for c in first.columns if c in places]
     rows, labels = [], []
@@ -120,20 +131,38 @@ def _preview(facts: DataFacts, fitted: Fit) -> None:
             rows.append([float(v) for v in values])  # type: ignore[arg-type]
             labels.append(row.label)
     if not rows:
-        st.caption("The rows hold text, so they cannot be drawn.")
+        st.caption("The rows hold text, so there is no plot.")
         return
-    words = f"{len(rows)} rows of the data, drawn as they are in the file."
+    text = f"{len(rows)} rows of the data, as in the file."
     if _is_image(first.shape) and len(shown) == len(first.columns) == int(np.prod(first.shape)):
-        images = [np.reshape(values, first.shape) for values in rows[:MOST_IMAGES]]
-        figure = plot_images(images, labels[:MOST_IMAGES])
+        images = [np.reshape(values, first.shape) for values in rows[:MAX_IMAGES]]
+        figure = plot_images(images, labels[:MAX_IMAGES])
     else:
         figure = plot_curves(rows, labels, "column")
-    show_figure(figure, alt=words, key="facts:rows", file_name="rows")
+    show_figure(figure, alt=text, key="facts:rows", file_name="rows")
+
+
+def _array_preview(facts: DataFacts, column: int) -> None:
+    """Small versions of some values of an array column, as images or curves."""
+    place = facts.preview.columns.index(column)
+    shown = [(row.values[place], row.label) for row in facts.preview.rows]
+    arrays = [(decode_preview(value), label) for value, label in shown if isinstance(value, dict)]
+    if not arrays:
+        st.caption("There is no preview of these rows.")
+        return
+    if is_image_shape(arrays[0][0].shape):
+        arrays = arrays[:MAX_IMAGES]
+        figure = plot_images([values for values, _ in arrays], [label for _, label in arrays])
+    else:
+        curves = [values.reshape(-1).tolist() for values, _ in arrays]
+        figure = plot_curves(curves, [label for _, label in arrays], "value")
+    text = f"{len(arrays)} rows of the data, as in the file, in fewer values."
+    show_figure(figure, alt=text, key="facts:rows", file_name="rows")
 
 
 def _is_image(dimensions: Sequence[int]) -> bool:
     return len(dimensions) in (2, 3) and min(dimensions[:2]) > 3
 
 
-def _count_words(counts: pd.DataFrame) -> str:
+def _counts_text(counts: pd.DataFrame) -> str:
     return "Rows of each class: " + ", ".join(f"{r.label} {r.rows}" for r in counts.itertuples())

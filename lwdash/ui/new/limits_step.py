@@ -1,27 +1,33 @@
-"""The step of a new experiment where its limits are set, with what the model's weights alone take."""
+"""The limits step of a new experiment, with the size of the model's weights in several formats."""
 
 from collections.abc import Mapping
 
 import streamlit as st
 
-from lwdash.engine.submit import MOST_THREADS
+from lwdash.engine.submit import MAX_THREADS
 from lwdash.keras_models.model_facts import ModelFacts
 from lwdash.metrics.limits import LIMITS
+from lwdash.settings import Settings
+from lwdash.ui.shared.board_choice import choose_board
 from lwdash.ui.shared.number_text import size
+from storage.store import Store
 
 SMALLEST_BITS = 4
+IN_ROW = 3
 
 
-def limits_step(model: ModelFacts) -> dict[str, float]:
-    """The limits that were set, in the units the database has them in; none where all fields are empty."""
+def limits_step(settings: Settings, store: Store, model: ModelFacts) -> dict[str, float]:
+    """The limits that were set, in stored units; none if all fields are empty."""
     weights = {bits: model.parameters * bits / 8 for bits in (32, 8, SMALLEST_BITS)}
     st.caption(
-        f"What a run must keep to; leave empty what does not matter. Limits judge runs, they do not change them. The "
-        f"weights alone take {size(weights[32])} in 32-bit floats, {size(weights[8])} in 8 bits and "
-        f"{size(weights[SMALLEST_BITS])} in {SMALLEST_BITS} bits; the graph adds some kilobytes."
+        "Limits for the runs; leave a field empty for no limit. Limits judge runs, they do not change "
+        f"them. The weights alone take {size(weights[32])} in 32-bit floats, {size(weights[8])} in 8 bits "
+        f"and {size(weights[SMALLEST_BITS])} in {SMALLEST_BITS} bits; the graph adds some kilobytes."
     )
     limits: dict[str, float] = {}
-    for column, (key, limit) in zip(st.columns(len(LIMITS)), LIMITS.items(), strict=True):
+    choose_board(settings, store, {key: f"limit:{key}" for key in LIMITS})
+    columns = [column for _ in range(0, len(LIMITS), IN_ROW) for column in st.columns(IN_ROW)]
+    for column, (key, limit) in zip(columns, LIMITS.items(), strict=False):
         shown = column.number_input(
             f"{limit.label} ({limit.unit})",
             min_value=0.0,
@@ -39,29 +45,29 @@ def limits_step(model: ModelFacts) -> dict[str, float]:
 
 
 def _tell(limits: Mapping[str, float], weights: Mapping[int, float]) -> None:
-    """Whether the size limit can be kept, and what it takes."""
+    """Show whether the size limit can be met, and how."""
     most = limits.get("size_bytes")
     if most is None:
         return
     if most < weights[SMALLEST_BITS]:
-        words = (
-            f"below the weights in {SMALLEST_BITS} bits: only fewer weights fit, with channels(…) or low_rank(…) before "
-            "the number format"
+        text = (
+            f"below the weights in {SMALLEST_BITS} bits. Use fewer weights, with channels(…) or "
+            "low_rank(…) before the number format"
         )
-        st.warning(f"{size(most)} is {words}.", icon=":material/straighten:")
+        st.warning(f"{size(most)} is {text}.", icon=":material/straighten:")
     elif most < weights[8]:
         st.info(
-            f"{size(most)} is below the weights in 8 bits: look at 4-bit formats, channels(…) and low_rank(…).",
+            f"{size(most)} is below the weights in 8 bits. Use 4-bit formats, channels(…) or low_rank(…).",
             icon=":material/straighten:",
         )
 
 
 def threads_field() -> int:
-    """With how many threads latencies are measured."""
+    """Field for the number of threads of latency measurements."""
     return int(
         st.number_input(
-            "Threads for latencies", 1, MOST_THREADS, key="new:threads",
-            help="Runs are compared at the same number of threads; another number makes another experiment. One is what "
-            "microcontrollers and most phones' background work have.",
+            "Threads for latencies", 1, MAX_THREADS, key="new:threads",
+            help="Runs are compared with the same number of threads; another number needs another "
+                 "experiment. Microcontrollers and background work on most phones use one.",
         )
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Findings of the linter on a page: place, reason, remedy, and a button where one click applies it."""
+"""Findings of the linter on a page: place, reason, remedy, and a button if one click can apply it."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,17 +14,15 @@ ICONS = {
     WARNING: ":orange[:material/warning:]",
     NOTE: ":blue[:material/info:]",
 }
-WORDS = {ERROR: ("error", "errors"), WARNING: ("warning", "warnings"), NOTE: ("note", "notes")}
+SEVERITY_NAMES = {ERROR: ("error", "errors"), WARNING: ("warning", "warnings"), NOTE: ("note", "notes")}
 
 
 def show_findings(findings: Sequence[Finding]) -> None:
-    """The list, gravest first; errors are open."""
+    """Show the list, most severe first; errors are open."""
     if not findings:
-        st.success(
-            "The linter found nothing in these rows that would spoil the figures.", icon=":material/verified:"
-        )
+        st.success("The linter found no problem in these rows.", icon=":material/verified:")
         return
-    st.markdown(f"**Checked before any run: {count_words(findings)}**")
+    st.markdown(f"**Checked before any run: {count_text(findings)}**")
     for place, finding in enumerate(findings):
         head = f"{ICONS[finding.severity]} **{finding.title}** · {plain(finding.what)}"
         with st.expander(head, expanded=finding.severity == ERROR):
@@ -34,7 +32,7 @@ def show_findings(findings: Sequence[Finding]) -> None:
             )
             if finding.fix:
                 st.button(
-                    f"Set {_setting_words(finding.fix)}",
+                    f"Set {_setting_text(finding.fix)}",
                     key=f"fix:{place}:{finding.code}",
                     icon=":material/auto_fix_high:",
                     on_click=_apply,
@@ -42,17 +40,17 @@ def show_findings(findings: Sequence[Finding]) -> None:
                 )
 
 
-def count_words(findings: Sequence[Finding]) -> str:
+def count_text(findings: Sequence[Finding]) -> str:
     """`1 error, 2 notes`."""
     counts = Counter(finding.severity for finding in findings)
     return ", ".join(
-        f"{counts[severity]} {WORDS[severity][counts[severity] > 1]}"
-        for severity in WORDS
+        f"{counts[severity]} {SEVERITY_NAMES[severity][counts[severity] > 1]}"
+        for severity in SEVERITY_NAMES
         if counts[severity]
     )
 
 
-def _setting_words(fix: Mapping[str, Any]) -> str:
+def _setting_text(fix: Mapping[str, Any]) -> str:
     if "classes" in fix:
         return f"the classes to {', '.join(fix['classes'])}"
     text = fix.get("preprocess")

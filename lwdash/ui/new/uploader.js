@@ -1,5 +1,5 @@
 // Streamlit calls the default function again on every rerun with new data; a transfer outlives these calls,
-// so what belongs to one uploader on the page is kept here, by its element.
+// so the state of each uploader on the page is kept here, by its element.
 const uploaders = new WeakMap();
 
 const ARROW_UP = "M12 16V4M6 10l6-6 6 6M4 20h16";
@@ -55,7 +55,7 @@ function drop(uploader, transfer) {
   if (transfer.items[0]?.webkitGetAsEntry?.()?.isDirectory) {
     fail(uploader, `That is a folder. Put it into one .zip file, or choose a ${kind} file.`);
   } else if (transfer.files.length !== 1) {
-    fail(uploader, `Please drop one file; ${transfer.files.length} arrived.`);
+    fail(uploader, `${transfer.files.length} files were dropped. Drop one file.`);
   } else {
     send(uploader, transfer.files[0]);
   }
@@ -65,9 +65,9 @@ function unfit(file, { accept, kind, limit_bytes: limitBytes }) {
   if (!accept.some((suffix) => file.name.toLowerCase().endsWith(suffix))) {
     return `“${file.name}” cannot be a ${kind} file: its name must end in ${listed(accept, "or")}.`;
   }
-  if (file.size === 0) return `“${file.name}” is empty (0 bytes): choose another one.`;
+  if (file.size === 0) return `“${file.name}” is empty (0 bytes). Choose another one.`;
   if (limitBytes !== null && file.size > limitBytes) {
-    return `“${file.name}” has ${size(file.size)}, but this server takes at most ${size(limitBytes)}.`;
+    return `“${file.name}” has ${size(file.size)}, but the limit of this server is ${size(limitBytes)}. Choose a smaller file.`;
   }
   return null;
 }
@@ -92,7 +92,7 @@ function send(uploader, file) {
     else fail(uploader, answer.error ?? `The server answered ${request.status} ${request.statusText}.`);
   });
   request.addEventListener("error", () =>
-    fail(uploader, "The connection to the server was lost; nothing was kept. Is the server still running? Send the file again."));
+    fail(uploader, "The connection to the server was lost, and the file was not stored. Check the server, then send the file again."));
   request.addEventListener("abort", () => fail(uploader, null));
   uploader.request = request;
   uploader.failure = null;

@@ -1,4 +1,4 @@
-"""A file input that sends to the server's disk, where Streamlit's own would hold the file in memory."""
+"""A file input that streams to the server's disk; Streamlit's own would hold the file in memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from lwdash.server.upload_access import upload_token
+from lwdash.serving.upload_token import upload_token
 
 _FOLDER = Path(__file__).parent
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -25,7 +25,7 @@ _mount = st.components.v2.component(
 
 @dataclass(frozen=True)
 class Uploaded:
-    """A file that the server has whole. `name` is its name on the user's disk: show it, never open it."""
+    """A file that the server has completely received. `name` is its name on the user's disk: show it, never open it."""
 
     sha256: str
     size_bytes: int
@@ -35,15 +35,15 @@ class Uploaded:
 def uploader(
     label: str, *, kind: str, accept: tuple[str, ...], help: str, key: str, limit_bytes: int | None = None
 ) -> Uploaded | None:
-    """Show a drop zone and return the file that was last sent through it, or None.
+    """Show a drop zone and return the last uploaded file, or None.
 
-    kind: one word for what is wanted, as in "Drop a model file here".
+    kind: one word for the expected file, as in "Drop a model file here".
     accept: lower-case suffixes with their dot, `(".keras", ".h5")`; `".csv.gz"` works too.
     help: a short sentence below, or "".
-    key: unique in the app; the file is remembered under it for the session, on other pages as well.
-    limit_bytes: largest size, told before anything is sent; the server checks its own limit in any case.
+    key: unique in the app; the file is stored under it for the session, on other pages as well.
+    limit_bytes: largest size, shown before the upload; the server checks its own limit in any case.
 
-    What comes back was said by the browser: look `sha256` up in the storage before using it.
+    The result comes from the browser: look `sha256` up in the storage before using it.
     """
     memory = f"{key}:uploaded"
     before = recall_upload(key)
@@ -60,35 +60,35 @@ def uploader(
         },
         on_uploaded_change=lambda: None,
     )
-    # Streamlit forgets a widget's state as soon as a page without it is shown.
+    # Streamlit deletes a widget's state as soon as a page without it is shown.
     st.session_state[memory] = _uploaded(result) or before
     return st.session_state[memory]
 
 
 def recall_upload(key: str) -> Uploaded | None:
-    """The file that was last sent through, or put into, the uploader with this key."""
+    """The last file that was uploaded with, or set in, the uploader with this key."""
     return _uploaded(st.session_state.get(_mounted(key))) or st.session_state.get(f"{key}:uploaded")
 
 
 def restore_upload(key: str, uploaded: Uploaded) -> None:
-    """Shows a file that the server has already as the one that was sent."""
+    """Show a file that the server already has as the uploaded one."""
     st.session_state[f"{key}:uploaded"] = uploaded
 
 
 def forget_upload(key: str) -> None:
-    """Empties the uploader with this key; the browser's part of it is made anew."""
+    """Empty the uploader with this key; its component is created again."""
     st.session_state.pop(f"{key}:uploaded", None)
     st.session_state[f"{key}:round"] = st.session_state.get(f"{key}:round", 0) + 1
 
 
 def _mounted(key: str) -> str:
-    """The key of the component; another one after `forget_upload`."""
+    """The key of the component; a new one after `forget_upload`."""
     turn = st.session_state.get(f"{key}:round", 0)
     return f"{key}:{turn}" if turn else key
 
 
 def _uploaded(state: Any) -> Uploaded | None:
-    """The file in a component's state, if it is there and has the shape it should have."""
+    """The file in a component's state, if it exists and has the expected form."""
     value = state.get("uploaded") if isinstance(state, Mapping) else None
     if not isinstance(value, Mapping):
         return None

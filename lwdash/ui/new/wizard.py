@@ -3,87 +3,101 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import streamlit as st
 
 from lwdash.datasets.data_facts import DataFacts
-from lwdash.datasets.data_settings import NO_LABEL, TASKS, DataSettings
+from lwdash.datasets.data_settings import DATA_FILES, DATA_SUFFIXES, NO_LABEL, TASKS, DataSettings
 from lwdash.datasets.fit import Fit
 from lwdash.engine import submit
-from lwdash.engine.file_inspection import inspect_as, inspect_file
-from lwdash.engine.linting import Linted, lint_data
+from lwdash.engine.input_files.file_inspection import inspect_as, inspect_file
+from lwdash.engine.input_files.linting import Linted, lint_data
 from lwdash.errors import UserMistake
 from lwdash.keras_models.model_facts import ModelFacts
 from lwdash.settings import Settings
+from lwdash.ui.new.code_field import with_code
 from lwdash.ui.new.draft import FOUND
 from lwdash.ui.new.file_facts import show_data, show_model, show_parts
 from lwdash.ui.new.linter_findings import show_findings
-from lwdash.ui.new.uploader import uploader
+from lwdash.ui.new.sent_files import sent_file
+from lwdash.ui.new.uploader import recall_upload
 from lwdash.ui.shared.markdown_text import plain
-from storage import experiments
+from lwdash.ui.shared.number_text import counted
+from storage.records import StoredFile
 from storage.store import Store
 
 NONE = "there is no label column"
 OWN_PARTS = {
-    "evaluation": "Every figure is measured on these rows.",
-    "calibration": "The ranges of integer files are set on these rows.",
+    "evaluation": "Every metric is measured on these rows.",
+    "calibration": "These rows set the ranges of integer files.",
 }
-HEADERS = {FOUND: None, "has the columns' names": True, "is a sample already": False}
+HEADERS = {FOUND: None, "has the columns' names": True, "is already a sample": False}
 DELIMITERS = {FOUND: None, "comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
 
 
-def model_step(settings: Settings, store: Store) -> tuple[ModelFacts, Mapping[str, Any]] | None:
-    """Uploads and inspects a model; None until there is one that can be used."""
+def model_step(settings: Settings, store: Store) -> tuple[ModelFacts, StoredFile] | None:
+    """Upload and inspect a model; None until there is a usable one."""
     row = _uploaded_row(
         settings,
         store,
         "model",
         label="Keras model",
-        accept=(".keras", ".h5", ".hdf5", ".zip"),
-        help="A .keras or .h5 file of Keras 2 or 3, or a zipped SavedModel. It is inspected without running any of it.",
+        accept=(".keras", ".h5", ".hdf5", ".zip", ".tflite"),
+        help=(
+            "A .keras or .h5 file of Keras 2 or 3, a zipped SavedModel, or a .tflite. It is inspected without "
+            "running its code."
+        ),
     )
     if row is None:
         return None
+    if settings.allow_code and not row.name.endswith(".tflite"):
+        row = with_code(settings, store, row)
     try:
         facts = submit.model_facts(row)
     except UserMistake as error:
         st.error(plain(str(error)), icon=":material/block:")
         return None
-    show_model(facts, row)
+    # Finished when there is data: then only its line is in the way to the next steps.
+    layers = f"{counted(len(facts.layers), 'layer')}, " if facts.layers else ""
+    with st.expander(
+        plain(f"{facts.name}: {layers}written by {facts.written_by}"),
+        expanded=recall_upload("upload:data") is None,
+        icon=":material/layers:",
+    ):
+        show_model(facts, row)
     return facts, row
 
 
 @dataclass(frozen=True)
 class ChosenData:
-    """A data file that fits the model, how it is read, files of their own for single parts, what the linter says."""
+    """A data file that matches the model, its settings, separate files for single parts, and the linter's findings."""
 
     settings: DataSettings
     fit: Fit
-    row: Mapping[str, Any]
-    own_parts: Mapping[str, Mapping[str, Any]]
+    row: StoredFile
+    own_parts: Mapping[str, StoredFile]
     linted: Linted
 
 
 def data_step(
-    settings: Settings, store: Store, model: ModelFacts, model_row: Mapping[str, Any]
+    settings: Settings, store: Store, model: ModelFacts, model_row: StoredFile
 ) -> ChosenData | None:
-    """Uploads a CSV, fits it to the model and checks it; None until it, and every file for a single part, fits."""
+    """Upload a data file, match it to the model and check it; None until it matches, with every file for a single part."""
     row = _uploaded_row(
         settings,
         store,
         "data",
-        label="Samples (CSV)",
-        accept=(".csv", ".tsv", ".txt", ".gz", ".csv.gz"),
-        help="One sample a row, with or without a header and a label column; gzip too.",
+        label="Samples",
+        accept=DATA_SUFFIXES,
+        help=f"{DATA_FILES[0].upper()}{DATA_FILES[1:]}; with or without labels.",
     )
     if row is None:
         return None
     try:
         facts = submit.data_facts(row)
         chosen = _data_settings(facts)
-        # The tick counts for these files read in this way, and for no others.
-        trust = f"trust:{model_row['sha256']}:{row['sha256']}:{json.dumps(chosen.to_dict())}"
+        # The tick applies only to these files with these settings.
+        trust = f"trust:{model_row.sha256}:{row.sha256}:{json.dumps(chosen.to_dict())}"
         chosen = replace(chosen, trusts_labels=bool(st.session_state.get(trust, False)))
         row = inspect_as(settings, store, row, chosen.to_dict())
         facts = submit.data_facts(row)
@@ -106,14 +120,17 @@ def data_step(
     show_findings(linted.findings)
     if any(f.code in ("labels-contradicted", "below-chance") for f in linted.findings):
         st.checkbox(
-            "The labels are right as they are read",
+            "The labels are correct",
             key=trust,
-            help="Goes on although the model's own outputs contradict them. Every verdict will say so.",
+            help=(
+                "Continue although the model's own outputs contradict the labels. Every verdict will "
+                "mention it."
+            ),
         )
     if linted.stop is not None:
         st.error(
-            "No run can be started while the model contradicts the labels: list the classes in the order of the outputs, "
-            "or tick the box above.",
+            "The model contradicts the labels, so no run can start. List the classes in the order of the "
+            "outputs, or tick the box above.",
             icon=":material/block:",
         )
         return None
@@ -122,19 +139,19 @@ def data_step(
 
 def _own_parts(
     settings: Settings, store: Store, model: ModelFacts, chosen: DataSettings
-) -> dict[str, Mapping[str, Any]] | None:
-    """Files of their own for evaluation and calibration, read like the first; None while one does not fit."""
-    found: dict[str, Mapping[str, Any]] = {}
-    with st.expander("Other files to measure or to calibrate with", icon=":material/call_split:"):
+) -> dict[str, StoredFile] | None:
+    """Separate files for evaluation and calibration, read like the main file; None while one does not match."""
+    found: dict[str, StoredFile] = {}
+    with st.expander("Separate evaluation and calibration files", icon=":material/call_split:"):
         for column, (part, use) in zip(st.columns(2), OWN_PARTS.items(), strict=True):
             with column:
                 row = _uploaded_row(
                     settings,
                     store,
                     "data",
-                    label=f"Rows for {part} (CSV)",
-                    accept=(".csv", ".tsv", ".txt", ".gz", ".csv.gz"),
-                    help=f"{use} Without it, a fifth of the rows above is taken.",
+                    label=f"Rows for {part}",
+                    accept=DATA_SUFFIXES,
+                    help=f"{use} Without it, a fifth of the rows above is used.",
                     key=part,
                 )
                 if row is None:
@@ -153,28 +170,34 @@ def _data_settings(facts: DataFacts) -> DataSettings:
     with st.expander("How the file is read", icon=":material/tune:"):
         left, middle, right = st.columns(3)
         candidates = [c.name for c in facts.candidates]
-        others = [name for name in facts.names[:200] if name not in candidates]
+        arrays = [name for name, _, _ in facts.spread]
+        columns = [*arrays, *facts.names[:200]]
+        others = [name for name in columns if name not in candidates]
         options = [FOUND, NONE, *candidates, *others]
         for key, known in (("label", options), ("header", HEADERS), ("delimiter", DELIMITERS)):
             chosen = st.session_state.get(f"data:{key}", FOUND)
             if chosen not in known and ".." not in chosen:  # left over from another file
                 del st.session_state[f"data:{key}"]
-        if not set(st.session_state.get("data:ignored", [])) <= set(facts.names[:200]):
+        if not set(st.session_state.get("data:ignored", [])) <= set(columns):
             del st.session_state["data:ignored"]
         label = left.selectbox(
             "Label column", options, key="data:label", accept_new_options=True,
-            help="Or first..last, where there is one column for each class or for each number that the model answers",
+            help="Or first..last, if there is one column per class or per number that the model outputs",
         )  # fmt: skip
-        ignored = middle.multiselect("Columns to leave out", list(facts.names[:200]), key="data:ignored")
+        ignored = middle.multiselect("Columns to leave out", columns, key="data:ignored")
         task = right.selectbox(
             "Task",
             [FOUND, *TASKS],
             key="data:task",
-            help="What the outputs are for. Labels decide it; without labels it is a guess from the model.",
+            help=(
+                "The task of the outputs. Labels determine it; without labels it is a guess from the model."
+            ),
         )
         seed = right.number_input("Seed of the split", 0, 2**31 - 1, key="data:seed")
-        header = left.selectbox("First line", list(HEADERS), key="data:header")
-        delimiter = middle.selectbox("Columns are separated by", list(DELIMITERS), key="data:delimiter")
+        header, delimiter = FOUND, FOUND
+        if facts.file_format == "csv":
+            header = left.selectbox("First line", list(HEADERS), key="data:header")
+            delimiter = middle.selectbox("Column separator", list(DELIMITERS), key="data:delimiter")
         classes = right.text_input(
             "Labels in the order of the outputs",
             key="data:classes",
@@ -185,7 +208,10 @@ def _data_settings(facts: DataFacts) -> DataSettings:
             "Pre-processing",
             key="data:preprocess",
             placeholder="resize(500, method=area) + scale(minmax, per=row)",
-            help="What was done to the samples before the model was trained on them; empty if the file holds them so.",
+            help=(
+                "Processing of the samples before the model was trained on them; empty if the file "
+                "already holds the processed values."
+            ),
         )
     return DataSettings(
         label=None if label == FOUND else NO_LABEL if label == NONE else label,
@@ -208,23 +234,11 @@ def _uploaded_row(
     accept: tuple[str, ...],
     help: str,
     key: str | None = None,
-) -> Mapping[str, Any] | None:
-    sent = uploader(
-        label,
-        kind=kind,
-        accept=accept,
-        help=help,
-        key=f"upload:{key or kind}",
-        limit_bytes=settings.max_upload << 20,
+) -> StoredFile | None:
+    sent = sent_file(
+        store, kind, label=label, accept=accept, help=help, key=key, limit_bytes=settings.max_upload << 20
     )
     if sent is None:
         return None
-    if not store.artifacts.has(sent.sha256):
-        st.error("The server no longer has this file. Send it again.", icon=":material/error:")
-        return None
-    size_bytes = store.artifacts.local_path(sent.sha256).stat().st_size
-    experiments.add_file(
-        store.database, sha256=sent.sha256, kind=kind, name=sent.name[:255], size_bytes=size_bytes
-    )
     with st.spinner(f"Reading {sent.name}…"):
         return inspect_file(settings, store, sent.sha256, kind)

@@ -1,119 +1,138 @@
-"""Cards of the overview: an experiment with its main figures, and the examples."""
+"""Cards of the overview: an experiment with its main metrics, and the examples."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
+import pandas as pd
 import streamlit as st
 
-from lwdash.charts.experiment_summary import ExperimentSummary, summarize
+from lwdash.charts.experiment_summary import CardRun, ExperimentSummary, summarize
 from lwdash.datasets.data_settings import DataSettings
 from lwdash.engine import submit
-from lwdash.engine.file_inspection import inspect_file
+from lwdash.engine.input_files.file_inspection import inspect_file
 from lwdash.examples import EXAMPLES, Example
+from lwdash.metrics.run_metrics import ERRORS, WORST_TARGET
+from lwdash.search.sweeps import STANDARD_SWEEP
 from lwdash.settings import Settings
 from lwdash.ui.overview.sketches import example_sketch, show_sketch
 from lwdash.ui.shared import page_paths
 from lwdash.ui.shared.markdown_text import plain
-from lwdash.ui.shared.number_text import NOTHING, is_missing, percent, points, size, utc
-from storage.overview import card_figures
+from lwdash.ui.shared.number_text import NOTHING, percent, points, ratio_text, size, utc
+from storage.overview import card_metrics
+from storage.records import FoundExperiment, StoredFile
+from storage.result_frames import figures_of
 from storage.store import Store
 
+MAX_JUDGED = 100
+"""Number of the smallest files of an experiment whose metrics are read whole."""
+JUDGED = tuple(measure.column for measure in (WORST_TARGET, *ERRORS))
 
-def experiment_card(row: Mapping[str, Any], summary: ExperimentSummary) -> None:
-    """One row of `found_experiments` with what its runs come to."""
+
+def experiment_card(experiment: FoundExperiment, summary: ExperimentSummary) -> None:
+    """An experiment with what its runs come to."""
     with (
-        st.container(border=True, key=f"card-{row['id']}"),
+        st.container(border=True, key=f"card-{experiment.id}"),
         st.container(horizontal=True, vertical_alignment="top", horizontal_alignment="distribute"),
     ):
         with st.container(width=270, gap=None):
             st.page_link(
                 page_paths.EXPERIMENT,
-                label=f"**{plain(row['name'])}**",
-                query_params={"experiment": str(row["id"])},
+                label=f"**{plain(experiment.name)}**",
+                query_params={"experiment": str(experiment.id)},
             )
-            private = " · private" if row["is_private"] else ""
+            private = " · private" if experiment.is_private else ""
             st.caption(
-                f"{plain(row['model_name'])} · {plain(row['data_name'])}  \n"
-                f"{row['task']} · {utc(row['created_at'])} UTC{private}"
+                f"{plain(experiment.model_name)} · {plain(experiment.data_name)}  \n"
+                f"{experiment.task} · {utc(experiment.created_at)} UTC{private}"
             )
-        _baseline(summary.baseline, is_under_way=bool(row["running"] or row["queued"]))
-        _best(summary, row["limits"] or {})
-        _runs(row)
+        _baseline(summary.baseline, is_under_way=bool(experiment.running or experiment.queued))
+        _best(summary)
+        _runs(experiment)
         if summary.sketch is not None:
             show_sketch(summary.sketch)
 
 
-def summary_of(store: Store, row: Mapping[str, Any]) -> ExperimentSummary:
-    """What the succeeded runs of one row of `found_experiments` come to; computed anew when one was added."""
-    limits = {key: value for key, value in (row["limits"] or {}).items() if value is not None}
-    return _summary(store, int(row["id"]), int(row["succeeded"]), float(row["last_active"]), limits)
+def summary_of(store: Store, experiment: FoundExperiment) -> ExperimentSummary:
+    """A summary of the succeeded runs of an experiment; computed again when one was added."""
+    limits = {key: value for key, value in experiment.limits.items() if value is not None}
+    return _summary(store, experiment.id, experiment.succeeded, experiment.last_active, limits)
 
 
 @st.cache_data(max_entries=1000, ttl=60, show_spinner=False)
 def _summary(
     _store: Store, experiment_id: int, succeeded: int, last_active: float, limits: Mapping[str, float]
 ) -> ExperimentSummary:
-    figures = card_figures(_store.database, [experiment_id], with_arena="arena_bytes" in limits)
-    return summarize(figures, limits)
+    figures = card_metrics(_store.database, [experiment_id], with_arena="arena_bytes" in limits)
+    return summarize(figures if limits else _with_verdicts(_store, figures), limits)
 
 
-def _baseline(run: Mapping[str, Any] | None, *, is_under_way: bool) -> None:
+def _with_verdicts(store: Store, figures: pd.DataFrame) -> pd.DataFrame:
+    """The same runs; the smallest files have all metrics of their quality, from which one is recommended."""
+    smallest = figures.nsmallest(MAX_JUDGED, "size_bytes")["id"]
+    known = figures_of(store.database, [int(run) for run in smallest])
+    columns = {
+        name: [known.get(int(run), {}).get(name) for run in figures["id"]]
+        for name in (*JUDGED, *(f"baseline_{name}" for name in JUDGED), "verdict", "output_findings")
+    }
+    return figures.assign(**columns)
+
+
+def _baseline(run: CardRun | None, *, is_under_way: bool) -> None:
     if run is None:
-        _figure("Baseline", NOTHING, "not measured yet" if is_under_way else "was not measured")
+        _metric("Baseline", NOTHING, "not measured yet" if is_under_way else "was not measured")
         return
-    _figure("Baseline", size(run["size_bytes"]), _quality(run))
+    _metric("Baseline", size(run.size_bytes), _quality(run))
 
 
-def _best(summary: ExperimentSummary, limits: Mapping[str, float]) -> None:
-    label = "Best under your limits" if summary.has_limits else "Smallest within 1 point"
+def _best(summary: ExperimentSummary) -> None:
+    label = "Best under your limits" if summary.has_limits else "Smallest without loss"
     run, base = summary.best, summary.baseline
     if run is None:
-        why = "no run keeps the limits" if summary.has_limits else "none so far"
-        _figure(label, NOTHING, why if base is not None else "", 230)
+        why = summary.headline or "none so far"
+        _metric(label, NOTHING, why if base is not None else "", 230)
         return
-    parts = [f"**{plain(str(run['title'] or run['recipe']))}**"]
+    parts = [f"**{plain(run.name)}**"]
     if base is not None:
-        parts.append(f"{base['size_bytes'] / run['size_bytes']:.1f}× smaller")  # type: ignore[operator]
-        if not is_missing(run["accuracy"]) and not is_missing(base["accuracy"]):
-            parts.append(f"accuracy {points(run['accuracy'] - base['accuracy'])}")  # type: ignore[operator]
-        elif not is_missing(run["agreement"]):
-            parts.append(f"agreement {percent(run['agreement'])}")  # type: ignore[arg-type]
-    _figure(label, size(run["size_bytes"]), "  \n".join([parts[0], ", ".join(parts[1:])]), 230)  # type: ignore[arg-type]
+        parts.append(ratio_text(base.size_bytes / run.size_bytes, "smaller", "larger"))
+        if run.accuracy is not None and base.accuracy is not None:
+            parts.append(f"accuracy {points(run.accuracy - base.accuracy)}")
+        elif run.agreement is not None:
+            parts.append(f"agreement {percent(run.agreement)}")
+    _metric(label, size(run.size_bytes), "  \n".join([parts[0], ", ".join(parts[1:])]), 230)
 
 
-def _runs(row: Mapping[str, Any]) -> None:
+def _runs(experiment: FoundExperiment) -> None:
     states = [
-        f":{colour}-badge[{row[state]:,} {state}]"
-        for state, colour in (
-            ("running", "blue"),
-            ("queued", "gray"),
-            ("failed", "red"),
-            ("cancelled", "gray"),
+        f":{colour}-badge[{number:,} {state}]"
+        for state, number, colour in (
+            ("running", experiment.running, "blue"),
+            ("queued", experiment.queued, "gray"),
+            ("failed", experiment.failed, "red"),
+            ("cancelled", experiment.cancelled, "gray"),
         )
-        if row[state]
+        if number
     ]
     with st.container(width=120, gap=None):
-        st.metric("Runs", f"{row['runs']:,}")
+        st.metric("Runs", f"{experiment.runs:,}")
         if states:
             st.markdown(" ".join(states))
         else:
             st.caption("all done")
 
 
-def _quality(run: Mapping[str, Any]) -> str:
-    return "" if is_missing(run["accuracy"]) else f"accuracy {percent(run['accuracy'])}"
+def _quality(run: CardRun) -> str:
+    return "" if run.accuracy is None else f"accuracy {percent(run.accuracy)}"
 
 
-def _figure(label: str, value: str, below: str, width: int = 130) -> None:
+def _metric(label: str, value: str, below: str, width: int = 130) -> None:
     with st.container(width=width, gap=None):
         st.metric(label, value)
         st.caption(below or "\u00a0")
 
 
 def example_cards(settings: Settings, store: Store) -> None:
-    """One card an example; its button starts the standard sweep and opens the results."""
+    """One card per example; its button starts the standard sweep and opens the results."""
     for column, example in zip(st.columns(len(EXAMPLES)), EXAMPLES, strict=True):
         with column.container(border=True, height="stretch", vertical_alignment="distribute"):
             st.markdown(f"**{example.title}**  \n{example.description}")
@@ -127,9 +146,9 @@ def example_cards(settings: Settings, store: Store) -> None:
 
 
 def start_example(settings: Settings, store: Store, example: Example) -> int:
-    """Enters an example with the standard sweep; returns the experiment's id."""
+    """Create an example's experiment with the standard sweep; return its id."""
 
-    def inspected(kind: str, path: Path) -> Mapping[str, Any]:
+    def inspected(kind: str, path: Path) -> StoredFile:
         return inspect_file(settings, store, submit.add_local_file(store, path, kind), kind)
 
     with ThreadPoolExecutor(2) as pool:
@@ -145,5 +164,5 @@ def start_example(settings: Settings, store: Store, example: Example) -> int:
         data_row=rows["data"],
         settings=DataSettings(label=example.label),
     )
-    submit.submit_runs(store, experiment, submit.STANDARD_SWEEP)
+    submit.submit_runs(store, experiment, STANDARD_SWEEP)
     return experiment

@@ -1,4 +1,4 @@
-"""Running work of all experiments with its progress, redrawn every second while there is some."""
+"""Running work of all experiments with its progress, redrawn every second while there is any."""
 
 import time
 
@@ -10,21 +10,21 @@ from lwdash.ui.shared.number_text import seconds
 from storage.statistics import active_steps
 from storage.store import Store
 
-MOST_SHOWN = 4
-MOST_COUNTED = 10_000
+MAX_SHOWN = 4
+MAX_COUNTED = 10_000
 SEEN = "overview:active"
 
 
 def show_running(store: Store) -> None:
-    """A box with the runs under way; nothing where nothing runs. The page is drawn anew when an experiment is done."""
-    with st.container():  # a place of its own, so that nothing below moves when it goes
+    """A box with the running steps; hidden if there are none. The page is redrawn when an experiment ends."""
+    with st.container():  # a separate container, so that nothing below moves when it disappears
         if active_steps(store.database, 1):
             _running(store)
 
 
 @st.fragment(run_every=1.0)
 def _running(_store: Store) -> None:
-    active = active_steps(_store.database, MOST_COUNTED)
+    active = active_steps(_store.database, MAX_COUNTED)
     busy = {step.experiment for step in active}
     before = st.session_state.get(SEEN, busy)
     st.session_state[SEEN] = busy
@@ -34,7 +34,7 @@ def _running(_store: Store) -> None:
     running = [step for step in active if step.state == "running"]
     with st.container(border=True):
         st.markdown(f"**Now: {len(running)} running, {len(active) - len(running):,} waiting**")
-        for step in running[:MOST_SHOWN]:
+        for step in running[:MAX_SHOWN]:
             clock = f" · {seconds(time.time() - step.started_at)}" if step.started_at else ""
             what = f"**{plain(step.recipe or 'a run of somebody else')}**"
             where = f" of {plain(step.experiment)}" if step.experiment else ""
@@ -50,5 +50,5 @@ def _running(_store: Store) -> None:
                         icon=":material/layers:",
                         query_params={"run": str(step.run_id)},
                     )
-        if len(running) > MOST_SHOWN:
-            st.caption(f"and {len(running) - MOST_SHOWN} more")
+        if len(running) > MAX_SHOWN:
+            st.caption(f"and {len(running) - MAX_SHOWN} more")

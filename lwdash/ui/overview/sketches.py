@@ -1,4 +1,4 @@
-"""Small drawings on cards: shown, and for an example drawn from its file."""
+"""Small drawings on cards, and drawings of an example from its file."""
 
 import csv
 import gzip
@@ -13,16 +13,16 @@ import streamlit as st
 from lwdash.charts.card_sketch import Sketch, sketch_curves, sketch_images
 from lwdash.examples import EXAMPLES, Example, find_example
 
-LOOKED_AT = 200
-"""Rows from the start of the file among which one of each class is sought."""
-MOST_SHOWN = {"image": 8, "curve": 4}
+MAX_SEARCHED_ROWS = 200
+"""Rows from the start of the file that are searched for one row of each class."""
+MAX_SHOWN = {"image": 8, "curve": 4}
 
 
 def show_sketch(sketch: Sketch) -> None:
-    """Draws it at its own size, or as wide as there is room."""
+    """Draw it at its own size, or in the available width."""
     source = b64encode(sketch.svg.encode()).decode()
     st.html(
-        f'<img src="data:image/svg+xml;base64,{source}" alt="{escape(sketch.words)}" width="{sketch.width}" '
+        f'<img src="data:image/svg+xml;base64,{source}" alt="{escape(sketch.caption)}" width="{sketch.width}" '
         'style="max-width:100%">',
         width="content",
     )
@@ -39,12 +39,12 @@ def _sketch(name: str) -> Sketch:
     opened = gzip.open if example.data_path.suffix == ".gz" else open
     first: dict[str, np.ndarray] = {}
     with opened(example.data_path, "rt", encoding="utf-8", newline="") as file:
-        for row in islice(csv.DictReader(file), LOOKED_AT):
+        for row in islice(csv.DictReader(file), MAX_SEARCHED_ROWS):
             label = row.pop(example.label)
             first.setdefault(label, np.array([float(value) for value in row.values()]))
-    shown = sorted(first)[: MOST_SHOWN[example.drawn_as]]
-    words = f"One row each of {', '.join(shown)}"
+    shown = sorted(first)[: MAX_SHOWN[example.drawn_as]]
+    caption = f"One row each of {', '.join(shown)}"
     if example.drawn_as == "curve":
-        return sketch_curves([first[label] for label in shown], words)
+        return sketch_curves([first[label] for label in shown], caption)
     side = isqrt(len(first[shown[0]]))
-    return sketch_images([first[label].reshape(side, side) for label in shown], words)
+    return sketch_images([first[label].reshape(side, side) for label in shown], caption)

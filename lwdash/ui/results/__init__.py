@@ -1,1 +1,1 @@
-"""The results of one experiment: filters, charts, the table of runs, runs side by side, the report."""
+"""The results of one experiment: filters, charts, the table of runs, comparison, the report."""

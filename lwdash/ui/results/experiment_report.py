@@ -1,4 +1,4 @@
-"""The report of an experiment or of some of its runs: what was measured on what, the trade-offs, tables, recipes."""
+"""The report of an experiment or of some of its runs: setting, trade-offs, tables, recipes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,89 +9,108 @@ import pandas as pd
 
 from lwdash.charts.layer_bars import layer_values, most_different, plot_layer_bars
 from lwdash.charts.parallel_coordinates import complete_runs, describe_parallel, plot_parallel, thinned_lines
-from lwdash.charts.tradeoff import Axes, describe_tradeoff, plot_tradeoff, tradeoff_points
+from lwdash.charts.tradeoff import TradeoffAxes, describe_tradeoff, plot_tradeoff, tradeoff_points
 from lwdash.metrics.layer_metrics import QUANTITIES, measured_quantities
-from lwdash.metrics.limits import best
+from lwdash.metrics.recommendation import recommend
 from lwdash.metrics.run_metrics import INTERVALS, MEASURES, available, quality_of
 from lwdash.metrics.technique_families import short_recipe
-from lwdash.report.html_page import Drawing, Section, Table, Words, to_html
-from lwdash.ui.results.limits_panel import words
+from lwdash.report.html_page import Drawing, Paragraph, Section, Table, to_html
 from lwdash.ui.results.plain_records import records_of
-from lwdash.ui.results.table_columns import limits_words
-from lwdash.ui.shared.number_text import NOTHING, counted, is_missing, utc
+from lwdash.ui.results.table_columns import limits_text, verdict_labels
+from lwdash.ui.shared.number_text import NOTHING, counted, is_missing, ratio_text, utc
 from storage import run_rows
+from storage.records import StoredExperiment
 from storage.store import Store
 
-MOST_LAYERED = 6
-LAYER_FIGURES = ("bytes", "bits_per_weight", "sparsity", "output_sqnr_db", "time_share")
+MAX_RUNS_WITH_LAYERS = 6
+LAYER_METRICS = ("bytes", "bits_per_weight", "sparsity", "output_sqnr_db", "time_share")
 
 
-def report_of(store: Store, experiment: Mapping[str, Any], runs: pd.DataFrame, axes: Axes) -> str:
-    """One HTML file about `runs` of an experiment; axes: of the first figure, as they were chosen on the page."""
-    limits = experiment["limits"] or {}
+def report_of(
+    store: Store,
+    experiment: StoredExperiment,
+    runs: pd.DataFrame,
+    axes: TradeoffAxes,
+    *,
+    has_figures: bool = True,
+) -> str:
+    """One HTML file about `runs` of an experiment; axes: of the first figure, as chosen on the page. See `to_html`."""
+    limits = experiment.limits
     done = runs[runs["state"] == "succeeded"].reset_index(drop=True)
     sections = [
-        Section("What was measured", _facts(experiment, done, limits)),
-        Section("Trade-offs", _figures(done, axes, limits)),
+        Section("Result", _result(done, limits)),
+        Section("Trade-offs", _metrics(done, axes, limits)),
         Section("Runs", _runs(done, limits)),
         *_layers(store, done),
         Section("Recipes", [_recipes(done)]),
         *_others(runs),
+        Section("Setting", _facts(experiment, done)),
     ]
-    made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    created = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     return to_html(
-        experiment["name"],
-        f"{len(done):,} measured runs of {experiment['model_name']} on {experiment['data_name']}, as of {made}",
+        experiment.name,
+        f"{len(done):,} measured runs of {experiment.model_name} on {experiment.data_name}, as of {created}",
         sections,
-        "Made by lwdash. Sizes in kB are 1,000 bytes. Accuracy has Wilson's 95 % interval with "
-        "continuity correction; speed-ups are measured "
-        "in rotation with the baseline on the same host, in several processes, and have Student's 95 % interval.",
+        "Created by lwdash. Sizes in kB are 1,000 bytes. Accuracy has Wilson's 95 % interval with "
+        "continuity correction; speed-ups are measured in rotation with the baseline on the same host, "
+        "in several processes, and have Student's 95 % interval.",
+        has_figures=has_figures,
     )
 
 
-def _facts(
-    experiment: Mapping[str, Any], done: pd.DataFrame, limits: Mapping[str, float]
-) -> list[Words | Table]:
-    parts: list[Words | Table] = []
-    chosen = best(done, limits)
-    if chosen is not None:
-        run = done[done["id"] == chosen].iloc[0]
-        quality = quality_of(done)
-        parts.append(
-            Words(
-                f"Best under the limits ({words(limits)}): run {chosen}, {run['name']}: "
-                f"{MEASURES['size_bytes'].write(run['size_bytes'])}, {quality.label.lower()} "
-                f"{quality.write(run[quality.column])}."
-            )
-        )
-    elif limits:
-        parts.append(Words(f"None of these runs keeps all limits ({words(limits)})."))
+def _result(done: pd.DataFrame, limits: Mapping[str, float]) -> list[Paragraph]:
+    """The recommended run with its metrics, and the reason."""
+    found = recommend(done, limits)
+    if found is None:
+        return [Paragraph("No run besides the baseline is among these runs.")]
+    if found.run is None:
+        return [Paragraph(f"{found.headline}."), Paragraph(found.reason)]
+    run = done[done["id"] == found.run].iloc[0].to_dict()
+    quality = quality_of(done)
+    values = [MEASURES["size_bytes"].write(run["size_bytes"])]
+    if not is_missing(run["smaller"]):
+        values.append(ratio_text(run["smaller"], "smaller", "larger"))
+    values.append(f"{quality.label.lower()} {quality.write(run[quality.column])}")
+    if not is_missing(run["speedup"]):
+        values.append(ratio_text(run["speedup"], "faster", "slower"))
+    verdict = run["verdict_text"] if isinstance(run["verdict_text"], str) else ""
+    return [
+        Paragraph(f"{found.headline}: {run['name']} (run {found.run}): {', '.join(values)}."),
+        Paragraph(" ".join(text for text in (found.reason, verdict) if text)),
+    ]
+
+
+def _facts(experiment: StoredExperiment, done: pd.DataFrame) -> list[Paragraph | Table]:
+    parts: list[Paragraph | Table] = []
     rows = sorted({int(n) for n in done["rows"].dropna()})
     hosts = sorted(set(done["host_name"].dropna()))
     table = {
-        "Model": f"{experiment['model_name']} (SHA-256 {experiment['model_sha256']})",
-        "Data": f"{experiment['data_name']} (SHA-256 {experiment['data_sha256']})",
-        "Task": experiment["task"],
+        "Model": f"{experiment.model_name} (SHA-256 {experiment.model_sha256})",
+        **({"Code": f"{code.name} (SHA-256 {code.sha256})"} if (code := experiment.code) else {}),
+        "Data": f"{experiment.data_name} (SHA-256 {experiment.data_sha256})",
+        "Task": experiment.task,
         "Quality measured on": " or ".join(f"{n:,}" for n in rows) + " evaluation rows" if rows else NOTHING,
         "Times measured on": "; ".join(hosts) or NOTHING,
-        "Seed": str(experiment["seed"]),
+        "Seed": str(experiment.seed),
     }
     cells = pd.DataFrame({"What": list(table), "Value": list(table.values())})
     parts.append(Table(cells, frozenset(cells), "experiment", records=[table]))
-    if experiment["note"]:
-        parts.append(Words(experiment["note"]))
+    if experiment.note:
+        parts.append(Paragraph(experiment.note))
     return parts
 
 
-def _figures(done: pd.DataFrame, axes: Axes, limits: Mapping[str, float]) -> list[Words | Drawing]:
-    """The chosen axes first, then quality against size, latency and speed-up where they are not the same again."""
+def _metrics(
+    done: pd.DataFrame, axes: TradeoffAxes, limits: Mapping[str, float]
+) -> list[Paragraph | Drawing]:
+    """The chosen axes first, then quality against size, latency and speed-up if they differ from them."""
     known = {measure.column for measure in available(done)}
     quality = quality_of(done)
     wanted = [axes]
     for column in ("size_bytes", "gzip_bytes", "latency_ms_p50", "speedup"):
         if column in known and quality.column in known:
-            wanted.append(Axes(MEASURES[column], quality))
-    parts: list[Words | Drawing] = []
+            wanted.append(TradeoffAxes(MEASURES[column], quality))
+    parts: list[Paragraph | Drawing] = []
     drawn: set[tuple[str, str]] = set()
     for one in wanted:
         if (one.x.column, one.y.column) in drawn:
@@ -106,7 +125,7 @@ def _figures(done: pd.DataFrame, axes: Axes, limits: Mapping[str, float]) -> lis
                 points, one, runs=runs, limits=limits, rows=int(rows) if rows == rows else None
             )
             if host:
-                parts.append(Words(f"Measured on {host}:", is_small=True))
+                parts.append(Paragraph(f"Measured on {host}:", is_small=True))
             parts.append(
                 Drawing(figure, describe_tradeoff(points, one), f"{one.y.column}-against-{one.x.column}")
             )
@@ -116,7 +135,7 @@ def _figures(done: pd.DataFrame, axes: Axes, limits: Mapping[str, float]) -> lis
         drawn = thinned_lines(whole, axes.x, axes.y)
         if len(drawn) < len(whole):
             parts.append(
-                Words(
+                Paragraph(
                     "Drawn: the Pareto front, the baseline and an even sample of the other runs.",
                     is_small=True,
                 )
@@ -129,15 +148,15 @@ def _figures(done: pd.DataFrame, axes: Axes, limits: Mapping[str, float]) -> lis
 LINES = ("size_bytes", "gzip_bytes", "latency_ms_p50", "speedup", "arena_bytes", "sparsity")
 
 
-def _by_host(done: pd.DataFrame, axes: Axes) -> list[tuple[str, pd.DataFrame]]:
-    """Figures of time are drawn host by host, the others all together."""
+def _by_host(done: pd.DataFrame, axes: TradeoffAxes) -> list[tuple[str, pd.DataFrame]]:
+    """Figures with times are drawn host by host, the others all together."""
     measures = [axes.x, axes.y, *([axes.colour] if axes.colour else [])]
     if done["host_name"].nunique() < 2 or not any(m.is_of_host for m in measures):
         return [("", done)]
     return [(str(host), runs) for host, runs in done.groupby("host_name", sort=False)]
 
 
-def _runs(done: pd.DataFrame, limits: Mapping[str, float]) -> list[Words | Table]:
+def _runs(done: pd.DataFrame, limits: Mapping[str, float]) -> list[Paragraph | Table]:
     measures = [
         m for m in available(done) if m.column not in ("weight_bytes", "latency_ms_p99", "cold_start_ms")
     ]
@@ -149,11 +168,11 @@ def _runs(done: pd.DataFrame, limits: Mapping[str, float]) -> list[Words | Table
         ]
     cells["Verdict"] = [
         "baseline" if is_base else text or NOTHING
-        for is_base, text in zip(done["is_baseline"], done["verdict"], strict=True)
+        for is_base, text in zip(done["is_baseline"], verdict_labels(done), strict=True)
     ]
     text = {"Run", "Name", "Verdict", "Limits", "Tags", "Note", "Host"}
     if limits:
-        cells["Limits"] = limits_words(done, limits).fillna(NOTHING)
+        cells["Limits"] = limits_text(done, limits).fillna(NOTHING)
     if done["tags"].map(bool).any():
         cells["Tags"] = done["tags"].map(lambda tags: ", ".join(tags or ()))
     if done["note"].map(bool).any():
@@ -165,26 +184,26 @@ def _runs(done: pd.DataFrame, limits: Mapping[str, float]) -> list[Words | Table
         if MEASURES[column].label in cells:
             cells.loc[base, MEASURES[column].label] = NOTHING
     return [
-        Words("Figures in brackets are 95 % intervals.", is_small=True),
+        Paragraph("Values in brackets are 95 % intervals.", is_small=True),
         Table(cells, frozenset(text & set(cells)), "runs", records=records_of(done)),
     ]
 
 
 def _layers(store: Store, done: pd.DataFrame) -> list[Section]:
-    if not 1 <= len(done) <= MOST_LAYERED:
+    if not 1 <= len(done) <= MAX_RUNS_WITH_LAYERS:
         return []
     layers = {
-        f"{run.id} · {short_recipe(run.name)}": (
-            run_rows.get_detail(store.database, int(run.id))["measured"] or {}
-        ).get("layers", [])
+        f"{run.id} · {short_recipe(run.name)}": run_rows.get_detail(store.database, int(run.id)).measured.get(
+            "layers", []
+        )
         for run in done.itertuples(index=False)
     }
     offered = set(measured_quantities([row for rows in layers.values() for row in rows]))
-    parts: list[Words | Drawing] = []
-    for quantity in LAYER_FIGURES:
+    parts: list[Paragraph | Drawing] = []
+    for quantity in LAYER_METRICS:
         if quantity in offered:
             values = most_different(layer_values(layers, quantity))
-            parts.append(Words(QUANTITIES[quantity].meaning, is_small=True))
+            parts.append(Paragraph(QUANTITIES[quantity].meaning, is_small=True))
             alt = f"{QUANTITIES[quantity].label} of {counted(len(values), 'layer')} for {counted(len(layers), 'run')}."
             parts.append(Drawing(plot_layer_bars(values, quantity), alt, f"layers-{quantity}"))
     return [Section("Layer by layer", parts)] if parts else []
@@ -209,14 +228,14 @@ def _recipes(done: pd.DataFrame) -> Table:
 
 
 def with_findings(verdict: str | None, findings: Sequence[str] | None) -> str:
-    """A verdict with what stands out of the outputs, each once."""
-    said = verdict or ""
-    more = [text for text in (findings if isinstance(findings, (list, tuple)) else ()) if text not in said]
-    return " ".join(part for part in (said, *more) if part) or NOTHING
+    """A verdict with the findings on the outputs, each once."""
+    text = verdict or ""
+    more = [text for text in (findings if isinstance(findings, (list, tuple)) else ()) if text not in text]
+    return " ".join(part for part in (text, *more) if part) or NOTHING
 
 
 def _others(runs: pd.DataFrame) -> list[Section]:
-    """Runs without figures: what became of them."""
+    """Runs without metrics, with their state."""
     rest = runs[runs["state"] != "succeeded"]
     if rest.empty:
         return []
@@ -229,7 +248,7 @@ def _others(runs: pd.DataFrame) -> list[Section]:
         }
     )
     return [
-        Section("Runs without figures", [Table(cells, frozenset(cells), "others", cells.to_dict("records"))])
+        Section("Runs without metrics", [Table(cells, frozenset(cells), "others", cells.to_dict("records"))])
     ]
 
 

@@ -5,21 +5,21 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
-from lwdash.metrics.limits import keeps_all
+from lwdash.metrics.limits import meets_all_limits
 from lwdash.metrics.technique_families import techniques_of
 from lwdash.techniques import TECHNIQUES
 from lwdash.ui.results.view_state import settle
 from lwdash.ui.shared.memo import remembered
 
 HIDDEN = "hidden"
-"""Runs with this tag are shown only where it is asked for."""
+"""Runs with this tag are shown only if a filter asks for it."""
 STATES = ("succeeded", "running", "queued", "failed", "cancelled")
 
 
 def filter_runs(runs: pd.DataFrame, limits: Mapping[str, float]) -> pd.DataFrame:
-    """The row of filters; returns the runs that pass, in the same order."""
+    """Show the row of filters; return the matching runs, in the same order."""
     states, techniques, tags = remembered("choices", (runs,), lambda: _choices(runs))
-    # "Running" stays chosen when the last run has ended: all runs would appear otherwise.
+    # "Running" stays chosen after the last run has ended; otherwise all runs would appear.
     asked = st.session_state.get("results:states") or []
     states = [state for state in STATES if state in states or state in asked]
     for key, options in (("states", states), ("techniques", techniques), ("tags", tags)):
@@ -28,7 +28,7 @@ def filter_runs(runs: pd.DataFrame, limits: Mapping[str, float]) -> pd.DataFrame
         text = st.text_input(
             "Search", key="results:search", placeholder="recipe, title, note, tag, number", width=300,
             icon=":material/search:",
-            help="Runs that have each of the words, in any of these",
+            help="Runs that contain each of the words",
         )  # fmt: skip
         chosen = st.multiselect("State", states, key="results:states", placeholder="all", width=190)
         steps = st.multiselect(
@@ -36,7 +36,7 @@ def filter_runs(runs: pd.DataFrame, limits: Mapping[str, float]) -> pd.DataFrame
             help="Runs whose recipe has all of these", format_func=lambda name: TECHNIQUES[name].LABEL,
         )  # fmt: skip
         marks = st.multiselect("Tag", tags, key="results:tags", placeholder="any", width=190) if tags else []
-        fits = bool(limits) and st.toggle("Keeps all limits", key="results:fits")
+        fits = bool(limits) and st.toggle("Meets all limits", key="results:fits")
     wanted = (runs, tuple(limits.items()), text, tuple(chosen), tuple(steps), tuple(marks), fits)
     return remembered(
         "filtered",
@@ -46,14 +46,14 @@ def filter_runs(runs: pd.DataFrame, limits: Mapping[str, float]) -> pd.DataFrame
 
 
 def hidden_among(runs: pd.DataFrame) -> int:
-    """How many of these runs are left out because they are hidden."""
+    """Number of these runs that are left out because they are hidden."""
     if HIDDEN in (st.session_state.get("results:tags") or ()):
         return 0
     return int(runs["tags"].map(lambda own: HIDDEN in (own or ())).sum())
 
 
 def clear_filters() -> None:
-    """Puts the row of filters back to where everything but hidden runs passes."""
+    """Reset the filters so that all runs except hidden ones match."""
     for key, empty in (("search", ""), ("states", []), ("techniques", []), ("tags", []), ("fits", False)):
         st.session_state[f"results:{key}"] = empty
 
@@ -68,7 +68,7 @@ def matching(
     tags: list[str] | None = None,
     fits: bool = False,
 ) -> pd.DataFrame:
-    """The runs that have each word of `text`, one of `states`, all of `techniques`, one of `tags`; hidden ones not."""
+    """The runs with each word of `text`, one of `states`, all of `techniques`, one of `tags`; without hidden ones."""
     keep = pd.Series(True, index=runs.index)
     has_tags = runs["tags"].map(bool)
     if states:
@@ -82,21 +82,21 @@ def matching(
     if HIDDEN not in (tags or ()) and has_tags.any():
         keep &= ~(has_tags & runs["tags"].map(lambda own: HIDDEN in (own or ())))
     if fits:
-        keep &= keeps_all(runs, limits)
+        keep &= meets_all_limits(runs, limits)
     words = text.lower().split()
     if words:
-        said = runs["recipe"].str.lower() + " " + runs["title"].fillna("").str.lower() + " "
-        said += runs["note"].fillna("").str.lower() + " "
+        searched = runs["recipe"].str.lower() + " " + runs["title"].fillna("").str.lower() + " "
+        searched += runs["note"].fillna("").str.lower() + " "
         if has_tags.any():
-            said += runs["tags"].map(lambda own: " ".join(own or ()).lower())
+            searched += runs["tags"].map(lambda own: " ".join(own or ()).lower())
         numbers = runs["id"].astype(str)
         for word in words:
-            keep &= said.str.contains(word, regex=False) | (numbers == word)
+            keep &= searched.str.contains(word, regex=False) | (numbers == word)
     return runs if keep.all() else runs[keep]
 
 
 def _choices(runs: pd.DataFrame) -> tuple[list[str], list[str], list[str]]:
-    """The states, techniques and tags that there are."""
+    """The existing states, techniques and tags."""
     there = set(runs["state"].unique())
     used = [_steps(recipe) for recipe in runs["recipe"].unique()]
     techniques = [name for name in TECHNIQUES if any(name in steps for steps in used)]

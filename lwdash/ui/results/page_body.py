@@ -1,93 +1,118 @@
-"""The part of the page that answers at once to filters, axes and selections, and that follows what runs."""
-
-from collections.abc import Mapping
-from typing import Any
+"""The part of the page that reacts to filters, axes and selections, and that follows running work."""
 
 import pandas as pd
 import streamlit as st
 
 from lwdash.report.file_names import experiment_file_name
+from lwdash.settings import Settings
+from lwdash.ui.results.board_matrix import DEFAULT_BOARDS, show_board_matrix
 from lwdash.ui.results.export_panel import show_exports
 from lwdash.ui.results.filters import HIDDEN, filter_runs, hidden_among
-from lwdash.ui.results.limits_panel import show_best
-from lwdash.ui.results.run_frame import results_frame
+from lwdash.ui.results.recommendation_card import recommended, show_recommendation
+from lwdash.ui.results.run_frame import results_frame, timed_columns_of
 from lwdash.ui.results.run_table import show_table
+from lwdash.ui.results.saved_views import show_views
 from lwdash.ui.results.selection_actions import show_actions
-from lwdash.ui.results.side_by_side import show_side_by_side
 from lwdash.ui.results.table_columns import choose_columns
 from lwdash.ui.results.trade_off_chart import choose_axes, default_axes, show_chart
-from lwdash.ui.results.view_state import adopt_address, selected, settle_selection, write_address
+from lwdash.ui.results.view_state import CHOSEN_BOARDS, adopt_address, settle_selection, write_address
 from lwdash.ui.shared.access import owner
 from lwdash.ui.shared.markdown_text import plain
+from lwdash.ui.shared.progress import show_progress
+from storage.device_tasks import has_open_tasks
 from storage.frames import is_busy, progress_of
+from storage.records import StoredExperiment
 from storage.store import Store
+from storage.target_results import is_measuring
 
-MOST_NAMED = 8
-FIRST_SECONDS, NEXT_SECONDS = 0.4, 2.0
-"""How often the page looks for the first measured run, and for more."""
+MAX_NAMED_RUNS = 8
+FIRST_SECONDS, NEXT_SECONDS = 0.4, 1.0
+"""Intervals at which the page shows progress before the first run is measured, and after it."""
+TARGETS_SECONDS = 5.0
+"""Interval at which it looks for results on targets, which follow the last run."""
 
 
-def show_results(store: Store, experiment: Mapping[str, Any], *, can_change: bool) -> None:
-    """Everything below the progress: redrawn by itself as long as something runs.
+def show_results(settings: Settings, store: Store, experiment: StoredExperiment, *, can_change: bool) -> None:
+    """Progress, recommendation, chart and table. While work is running they are redrawn together, so that they agree.
 
     experiment: a row of `get_experiment`.
     """
-    adopt_address(experiment["id"])
+    adopt_address(experiment.id)
     every, is_first = None, False
-    if is_busy(store.database, experiment["id"]):
-        is_first = progress_of(store.database, experiment["id"])["succeeded"] == 0
+    if was_busy := is_busy(store.database, experiment.id):
+        is_first = progress_of(store.database, experiment.id)["succeeded"] == 0
         every = FIRST_SECONDS if is_first else NEXT_SECONDS
-    st.fragment(_body, run_every=every)(store, experiment, can_change, is_first)
+    elif is_measuring(store.database, experiment.id) or has_open_tasks(store.database, experiment.id):
+        every = TARGETS_SECONDS
+    st.fragment(_body, run_every=every)(settings, store, experiment, can_change, is_first, was_busy)
 
 
-def _body(store: Store, experiment: Mapping[str, Any], can_change: bool, is_first: bool) -> None:
-    """is_first: nothing was measured when the page was drawn; it is drawn anew, at its usual pace, when something is."""
-    if is_first and progress_of(store.database, experiment["id"])["succeeded"]:
+def _body(
+    settings: Settings,
+    store: Store,
+    experiment: StoredExperiment,
+    can_change: bool,
+    is_first: bool,
+    was_busy: bool,
+) -> None:
+    """is_first, was_busy: no run was measured, or work was running, when the page was drawn. When that has changed, it
+    is drawn again, at the interval for its state.
+    """
+    number, limits = experiment.id, experiment.limits
+    if was_busy and not is_busy(store.database, number):
         st.rerun()
-    number, limits = experiment["id"], experiment["limits"] or {}
+    if is_first and progress_of(store.database, number)["succeeded"]:
+        st.rerun()
+    with st.container():
+        if was_busy:
+            show_progress(store, number, can_cancel=can_change)
     runs = results_frame(store, number)
     settle_selection(runs["id"])
     if runs.empty:
-        st.info("Nothing has run here yet: start with recipes below.", icon=":material/playlist_add:")
+        st.info("No runs yet. Start with the recipes below.", icon=":material/playlist_add:")
         return
     is_measured = bool((runs["state"] == "succeeded").any())
-    name = experiment_file_name(experiment["name"])
-    show_best(runs, limits)
+    name = experiment_file_name(experiment.name)
+    show_recommendation(store, experiment, runs, can_change=can_change)
     shown = filter_runs(runs, limits)
     if is_measured:
         choose_axes(runs)
-        if len(shown):  # that nothing passes is said in the place of the table
+        if len(shown):  # if no run matches, the table's place has the message
             show_chart(store, shown, limits, name)
     elif runs["state"].isin(["queued", "running"]).any():
         st.info("The chart appears with the first measured run.", icon=":material/hourglass_empty:")
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.header("Runs", width="content")
         with st.container(horizontal=True, width="content"):
-            columns = choose_columns(store, owner(), runs, limits)
+            timed = timed_columns_of(store, number)
+            show_views(store, owner(), number)
+            columns = choose_columns(store, owner(), runs, limits, timed)
             show_exports(store, experiment, runs, shown)
     if len(shown) < len(runs):
         hidden = hidden_among(runs)
         them = (
-            "is hidden: choose the tag “{}” to see it"
+            "is hidden. Choose the tag “{}” to see it"
             if hidden == 1
-            else "are hidden: choose the tag “{}” to see them"
+            else "are hidden. Choose the tag “{}” to see them"
         )
         note = f" {hidden:,} {them.format(HIDDEN)}." if hidden else ""
-        st.caption(f"{len(shown):,} of {len(runs):,} runs pass the filters.{note}")
-    show_actions(store, runs, shown, experiment_id=number, can_change=can_change)
-    show_table(shown, columns, limits)
+        st.caption(f"{len(shown):,} of {len(runs):,} runs match the filters.{note}")
+    best = recommended(runs, limits)
+    show_table(shown, columns, limits, timed, best=best.run if best else None)
     _show_failures(shown)
+    show_actions(store, runs, shown, experiment_id=number, can_change=can_change)
     if is_measured:
-        show_side_by_side(store, runs, selected(), limits, name)
-    write_address(number, default_axes(runs) if is_measured else {})
+        show_board_matrix(settings, store, shown, number)
+    defaults = {CHOSEN_BOARDS: list(DEFAULT_BOARDS)}
+    write_address(number, {**defaults, **default_axes(runs)} if is_measured else defaults)
 
 
 def _show_failures(runs: pd.DataFrame) -> None:
-    """What went wrong, each message once with the runs it ended."""
+    """Show error messages, each once with the runs it ended."""
     failed = runs[runs["state"] == "failed"]
     for error, group in failed.groupby(failed["error"].fillna("it failed without a message"), sort=False):
-        ids = [str(i) for i in group["id"].tail(MOST_NAMED)]
-        more = f" and {len(group) - MOST_NAMED:,} more" if len(group) > MOST_NAMED else ""
+        ids = [str(i) for i in group["id"].tail(MAX_NAMED_RUNS)]
+        more = f" and {len(group) - MAX_NAMED_RUNS:,} more" if len(group) > MAX_NAMED_RUNS else ""
         recipes = f" ({plain(group['recipe'].iloc[0])})" if len(group) == 1 else ""
         st.error(
             f"**{'Run' if len(group) == 1 else 'Runs'} {', '.join(ids)}{more}{recipes} failed:** {plain(str(error))}",

@@ -1,4 +1,4 @@
-"""Everything about some runs as plain records, in stored units: for CSV, JSON and the report."""
+"""All data of some runs as plain records, in stored units: for CSV, JSON and the report."""
 
 import json
 from typing import Any
@@ -9,14 +9,14 @@ from lwdash.metrics.run_metrics import INTERVALS, MEASURES
 from lwdash.report.csv_cells import neutralised
 
 PLAIN = ("id", "recipe", "title", "tags", "note", "state", "error", "is_baseline", "attempt")
-FIGURES = (
+METRICS = (
     "rows", "verdict", "verdict_text", "arena_reason", "baseline_accuracy", "baseline_size_bytes", "host_name",
 )  # fmt: skip
 
 
 def export_frame(runs: pd.DataFrame) -> pd.DataFrame:
-    """Everything about these runs in stored units, which the names of the columns tell: bytes, ms, shares of 1."""
-    columns = [*PLAIN, *MEASURES, *INTERVALS.values(), *FIGURES, "created_at", "started_at", "finished_at"]
+    """All data of these runs in stored units (see the column names): bytes, ms, shares of 1."""
+    columns = [*PLAIN, *MEASURES, *INTERVALS.values(), *METRICS, "created_at", "started_at", "finished_at"]
     table = runs[[column for column in columns if column in runs]].copy()
     return table.rename(columns={"host_name": "host", "accuracy_change": "accuracy_change_share"})
 

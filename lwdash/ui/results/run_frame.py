@@ -1,51 +1,55 @@
-"""All runs of an experiment as one frame, shared by all who look at it: what has ended is kept, what is under way is
-read anew every second."""
+"""All runs of an experiment as one frame, shared by all sessions: finished runs are cached, running ones are
+read again every second.
+"""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from lwdash.metrics.hosts import host_id, words_of
-from lwdash.metrics.run_metrics import INTERVALS, MEASURES, Measure, available
-from lwdash.metrics.technique_families import family
+from lwdash.metrics.hosts import TargetColumn, columns_of_hosts
+from lwdash.metrics.results_frame import METRICS, results_frame_of
+from lwdash.metrics.run_metrics import MEASURES, Measure, available
+from lwdash.targets.boards import load_boards
+from lwdash.targets.result_columns import COLUMNS, npu_of, target_columns
 from lwdash.ui.shared.memo import remembered
 from storage.result_frames import STANDING, ended_mark, figures_of, standing, under_way_mark
 from storage.store import Store
+from storage.target_results import changed_since, results_mark, target_results
 
 OTHERS_SECONDS = 5
-"""After this long, what somebody wrote through another process is seen."""
+"""Seconds after which changes of other processes are seen."""
 PROGRESS_SECONDS = 1
-"""After this long, the progress of what is under way is read again."""
-FIGURES = (
-    *MEASURES, *INTERVALS.values(), "rows", "baseline_accuracy", "baseline_size_bytes", "verdict", "verdict_text",
-    "output_findings", "arena_reason", "host", "host_id",
-)  # fmt: skip
-MADE = ("smaller", "accuracy_change", "run_seconds", "family", "name", "host_name")
+"""Seconds after which the progress of running work is read again."""
 
 
 def results_frame(store: Store, experiment_id: int) -> pd.DataFrame:
-    """One row a run, oldest first. Do not change it: others are given the same frame.
+    """One row per run, oldest first. Do not change it: all sessions share this frame.
 
-    `STANDING`'s columns, `FIGURES` (NaN or None where not measured), and `MADE`: smaller (×), accuracy_change (0–1),
-    run_seconds, family (see charts.tradeoff), name (title or recipe), host_name.
+    `STANDING`'s columns, and those that `results_frame_of` adds.
     """
     url = str(store.database.url)
-    # Asked for in this order, a run that ends in between is counted twice at worst, and never left out.
+    # Queried in this order: a run that ends in between is counted twice at worst, and never lost.
     under_way = under_way_mark(store.database, experiment_id)
-    mark = ended_mark(store.database, experiment_id)
+    mark = _mark(store, experiment_id)
     if under_way is None:
         return _ended(store, url, experiment_id, mark)
     return _all(store, url, experiment_id, (under_way, mark))
 
 
 def known_measures(runs: pd.DataFrame) -> list[Measure]:
-    """The measures that at least one of these runs has: looked for again only when others have been measured."""
+    """The metrics that at least one of these runs has; recomputed only when more runs have been measured."""
     measured = runs.loc[runs["state"] == "succeeded", "id"].to_numpy()
-    return remembered("known", (measured.tobytes(),), lambda: available(runs))
+    late = runs[list(COLUMNS)].notna().any().to_numpy()
+    return remembered("known", (measured.tobytes(), late.tobytes()), lambda: available(runs))
+
+
+def timed_columns_of(store: Store, experiment_id: int) -> Sequence[TargetColumn]:
+    """The columns of devices and of other runtimes, as of the frame that was read last."""
+    return _kept((str(store.database.url), experiment_id)).timed
 
 
 def forget_notes() -> None:
@@ -56,9 +60,13 @@ def forget_notes() -> None:
 
 @dataclass
 class _Kept:
-    """Figures of runs that have succeeded, which never change, and what was last read."""
+    """Metrics of succeeded runs, which never change, and the values read last."""
 
     by_run: dict[int, dict[str, Any]] = field(default_factory=dict)
+    targets: dict[int, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    """Results on targets, which are recorded after a run has succeeded."""
+    targets_mark: tuple[Any, ...] = ()
+    timed: Sequence[TargetColumn] = ()
     standing: pd.DataFrame | None = None
     whole: pd.DataFrame | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -74,57 +82,51 @@ def _ended(_store: Store, url: str, experiment_id: int, mark: tuple[Any, ...]) -
     runs = standing(_store.database, experiment_id, has_ended=True)
     kept = _kept((url, experiment_id))
     with kept.lock:
-        if kept.whole is not None and runs.equals(kept.standing):
-            return kept.whole  # the same frame: all that was made of it is still right
+        targets_mark = mark[1]
+        if kept.whole is not None and kept.targets_mark == targets_mark and runs.equals(kept.standing):
+            return kept.whole  # the same frame, so everything derived from it is still valid
         new = runs.loc[(runs["state"] == "succeeded") & ~runs["id"].isin(list(kept.by_run)), "id"]
-        for run_id, figures in figures_of(_store.database, [int(i) for i in new]).items():
-            kept.by_run[run_id] = {name: figures.get(name) for name in FIGURES}
-        kept.standing, kept.whole = runs, _whole(runs, kept.by_run)
+        for run_id, metrics in figures_of(_store.database, [int(i) for i in new]).items():
+            kept.by_run[run_id] = {name: metrics.get(name) for name in METRICS}
+        _add_targets(_store, experiment_id, kept, targets_mark)
+        kept.standing, kept.whole = runs, results_frame_of(runs, kept.by_run)
         return kept.whole
 
 
 @st.cache_resource(max_entries=8, ttl=PROGRESS_SECONDS, show_spinner=False)
 def _all(_store: Store, url: str, experiment_id: int, mark: tuple[Any, ...]) -> pd.DataFrame:
     active = standing(_store.database, experiment_id, has_ended=False)
-    ended = _ended(_store, url, experiment_id, ended_mark(_store.database, experiment_id))
+    ended = _ended(_store, url, experiment_id, _mark(_store, experiment_id))
     active = active[~active["id"].isin(ended["id"])]
     if active.empty:
         return ended
-    both = pd.concat([ended, _whole(active, {})], ignore_index=True) if len(ended) else _whole(active, {})
+    both = (
+        pd.concat([ended, results_frame_of(active, {})], ignore_index=True)
+        if len(ended)
+        else results_frame_of(active, {})
+    )
     return both.sort_values("id", ignore_index=True)
 
 
-def _whole(runs: pd.DataFrame, figures: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
-    nothing: dict[str, Any] = {}
-    done = runs["state"] == "succeeded"
-    rows = [figures.get(i, nothing) if ok else nothing for i, ok in zip(runs["id"], done, strict=True)]
-    columns = {name: [row.get(name) for row in rows] for name in FIGURES}
-    measured = pd.DataFrame(columns, index=runs.index)
-    for name in (*MEASURES, "rows", "baseline_accuracy", "baseline_size_bytes"):
-        measured[name] = pd.to_numeric(measured[name], errors="coerce").astype(float)
-    whole = pd.concat([runs, measured], axis=1)
-    whole["smaller"] = whole["baseline_size_bytes"] / whole["size_bytes"]
-    whole["accuracy_change"] = whole["accuracy"] - whole["baseline_accuracy"]
-    whole["run_seconds"] = pd.to_numeric(whole["finished_at"]) - pd.to_numeric(whole["started_at"])
-    whole.loc[~done, "run_seconds"] = None
-    whole["family"] = [family(r, b) for r, b in zip(whole["recipe"], whole["is_baseline"], strict=True)]
-    whole["name"] = whole["title"].where(whole["title"].notna(), whole["recipe"])
-    whole["host_name"] = pd.Series(_host_names(whole), index=whole.index, dtype=object)
-    return whole
+def _mark(store: Store, experiment_id: int) -> tuple[Any, ...]:
+    """A value that changes whenever a run ends, or one of its results on targets is recorded."""
+    return ended_mark(store.database, experiment_id), results_mark(store.database, experiment_id)
 
 
-def _host_names(runs: pd.DataFrame) -> list[str | None]:
-    """`AMD EPYC, 2 cores, 1 thread, LiteRT 2.3.0`, with the machine's short name where two read alike."""
-    hosts = list(zip(runs["host"], runs["host_id"], strict=True))
-    words = [words_of(host) if isinstance(host, Mapping) else None for host, _ in hosts]
-    ids: dict[str, set[str]] = {}
-    for said, (host, name) in zip(words, hosts, strict=True):
-        if said is not None:
-            ids.setdefault(said, set()).add(host_id({"host": host, "host_id": name}))
-    return [
-        said if said is None or len(ids[said]) < 2 else f"{said} ({host_id({'host': host, 'host_id': name})})"
-        for said, (host, name) in zip(words, hosts, strict=True)
-    ]
+def _add_targets(store: Store, experiment_id: int, kept: _Kept, mark: tuple[Any, ...]) -> None:
+    """Read the results that were recorded since the last time, and write their metrics into the runs."""
+    if kept.targets_mark != mark:
+        newest = kept.targets_mark[1] if kept.targets_mark else None
+        changed = changed_since(store.database, experiment_id, newest or 0.0)
+        for run_id, results in target_results(store.database, changed).items():
+            kept.targets[run_id] = {name: {**result, "layers": []} for name, result in results.items()}
+        kept.targets_mark = mark
+        kept.timed = columns_of_hosts(kept.targets)
+    npu, assumptions = npu_of(mark[-1]), load_boards().assumptions
+    for run_id, metrics in kept.by_run.items():
+        if run_id in kept.targets:
+            metrics.update(target_columns(kept.targets[run_id], assumptions, npu))
 
 
-assert not {column.key for column in STANDING} & set(FIGURES), "a column would be there twice"
+assert set(COLUMNS) <= set(MEASURES), "a metric of targets has no description"
+assert not {column.key for column in STANDING} & set(METRICS), "a column would occur twice"

@@ -1,10 +1,11 @@
-"""The table of runs: what has ended and what is under way, selected together with the points of the chart."""
+"""The table of runs, finished and running, with a selection shared with the chart's points."""
 
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
 
+from lwdash.metrics.hosts import TargetColumn
 from lwdash.ui.results.filters import clear_filters
 from lwdash.ui.results.table_columns import column_config, runs_table
 from lwdash.ui.results.view_state import select, selected
@@ -16,12 +17,23 @@ _KEY = "results:table"
 _SHOWN = "results:shown"
 
 
-def show_table(runs: pd.DataFrame, columns: Sequence[str], limits: Mapping[str, float]) -> None:
-    """One row a run, oldest first, so that new runs move none; a click on a heading sorts."""
+def show_table(
+    runs: pd.DataFrame,
+    columns: Sequence[str],
+    limits: Mapping[str, float],
+    timed: Sequence[TargetColumn] = (),
+    *,
+    best: int | None = None,
+) -> None:
+    """One row per run, oldest first, so that new runs do not move others; a click on a heading sorts.
+
+    best: the recommended run, which stands above the others unless work is running, when another may become the best.
+    """
     if runs.empty:
-        st.info("No run passes the filters above.", icon=":material/filter_alt_off:")
+        st.info("No run matches the filters above.", icon=":material/filter_alt_off:")
         st.button("Clear the filters", icon=":material/filter_alt_off:", on_click=clear_filters)
         return
+    runs = best_first(runs, best)
     ids = runs["id"].tolist()
     place = {run: i for i, run in enumerate(ids)}
     rows = sorted(place[run] for run in selected() if run in place)
@@ -31,15 +43,24 @@ def show_table(runs: pd.DataFrame, columns: Sequence[str], limits: Mapping[str, 
     st.session_state[_SHOWN] = ids
     key = (runs, tuple(columns), tuple(limits.items()), run_url(0))
     st.dataframe(
-        remembered("table", key, lambda: runs_table(runs, columns, limits)),
+        remembered("table", (*key, best), lambda: runs_table(runs, columns, limits, timed, best=best)),
         hide_index=True,
         placeholder=NOTHING,
         on_select=_rows_selected,
         selection_mode="multi-row",
         key=_KEY,
         height=_height(len(runs)),
-        alt=f"{counted(len(runs), 'run')} with their figures",
-        column_config=column_config(runs, columns),
+        alt=f"{counted(len(runs), 'run')} with their metrics",
+        column_config=column_config(runs, columns, timed),
+    )
+
+
+def best_first(runs: pd.DataFrame, best: int | None) -> pd.DataFrame:
+    """The same runs with the best one at the top; unchanged while any of them has not ended."""
+    if best is None or runs["state"].isin(["queued", "running"]).any() or best not in set(runs["id"]):
+        return runs
+    return remembered(
+        "best first", (runs, best), lambda: runs.loc[(runs["id"] != best).sort_values(kind="stable").index]
     )
 
 
@@ -52,5 +73,5 @@ def _rows_selected() -> None:
 
 
 def _height(rows: int) -> int:
-    """Up to twelve rows; 35 pixels each, and the heading."""
+    """Up to twelve rows of 35 pixels each, and the heading."""
     return 35 * (min(rows, 12) + 1) + 3

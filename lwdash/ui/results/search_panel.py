@@ -1,8 +1,7 @@
-"""Searches on an experiment's page: started, followed, and what they found."""
+"""Searches on an experiment's page: start, progress, and results."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -10,10 +9,11 @@ import streamlit as st
 from lwdash.charts.search_progress import describe_search, plot_search
 from lwdash.engine import submit
 from lwdash.errors import LwdashError
+from lwdash.metrics.limits import ACCURACY_DROP, limits_summary
 from lwdash.metrics.run_metrics import Measure
-from lwdash.search.outcomes import Outcome, best
-from lwdash.search.search_report import LOOKED_AT, Story, luck_words, tell
-from lwdash.search.space import GOALS
+from lwdash.search.outcomes import Outcome, best, limits_of_search
+from lwdash.search.search_report import MAX_RUNS, SearchReport, bias_message, report_search
+from lwdash.search.space import GOALS, Space
 from lwdash.ui.shared import page_paths
 from lwdash.ui.shared.figure import show_figure
 from lwdash.ui.shared.markdown_text import plain
@@ -21,40 +21,41 @@ from lwdash.ui.shared.memo import remembered
 from lwdash.ui.shared.number_text import seconds
 from lwdash.ui.shared.search_form import search_form
 from storage.errors import StorageError
-from storage.searches import get_search, get_searches, stop_searches, tried, turned_rows
+from storage.records import StoredExperiment, StoredSearch
+from storage.searches import changed_rows, get_search, get_searches, stop_searches, tried
 from storage.store import Store
 
 
-def show_searches(store: Store, experiment: Mapping[str, Any], *, can_change: bool) -> None:
-    """What the experiment's last search found, and below it the form that starts another."""
-    known = get_searches(store.database, experiment["id"])
+def show_searches(store: Store, experiment: StoredExperiment, *, can_change: bool) -> None:
+    """Show the results of the experiment's last search, and below them the form that starts another."""
+    known = get_searches(store.database, experiment.id)
     if known:
-        every = 2.0 if known[0]["state"] == "running" else None
-        st.fragment(_show_found, run_every=every)(store, experiment, known[0]["id"])
-    if can_change and not (known and known[0]["state"] == "running"):
+        every = 2.0 if known[0].is_running else None
+        st.fragment(_show_found, run_every=every)(store, experiment, known[0].id)
+    if can_change and not (known and known[0].is_running):
         _offer(store, experiment)
 
 
-def search_line(store: Store, search: Mapping[str, Any], *, can_stop: bool) -> None:
+def search_line(store: Store, search: StoredSearch, *, can_stop: bool) -> None:
     """A running search, above its runs, with a button that ends it."""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        goal = GOALS[search["goal"]].label
-        doing = "" if search["pending"] else " · choosing what to try next"
+        goal = GOALS[search.goal].label
+        doing = "" if search.pending else " · choosing the next recipes"
         st.markdown(
-            f":material/travel_explore: **Searching for {goal}** · {search['asked']:,} of at most "
-            f"{search['budget']:,} runs started{doing}"
+            f":material/travel_explore: **Searching for {goal}** · {search.asked:,} of at most "
+            f"{search.budget:,} runs started{doing}"
         )
         if can_stop and st.button(
-            "Stop searching", key=f"search-stop:{search['id']}", icon=":material/stop:",
-            help="Starts no more runs; those under way go on",
+            "Stop searching", key=f"search-stop:{search.id}", icon=":material/stop:",
+            help="Starts no more runs; running ones continue",
         ):  # fmt: skip
-            stop_searches(store.database, search["experiment_id"])
+            stop_searches(store.database, search.experiment_id)
             st.rerun()
 
 
 @st.fragment
-def _offer(_store: Store, experiment: Mapping[str, Any]) -> None:
-    key = f"search:{experiment['id']}"
+def _offer(_store: Store, experiment: StoredExperiment) -> None:
+    key = f"search:{experiment.id}"
     place = st.expander(
         "Let lwdash search for recipes",
         icon=":material/travel_explore:",
@@ -64,7 +65,7 @@ def _offer(_store: Store, experiment: Mapping[str, Any]) -> None:
     if not place.open:
         return
     with place:
-        chosen = search_form(_store, experiment["model_facts"], experiment["limits"] or {}, key=key)
+        chosen = search_form(_store, experiment.model_facts, experiment.limits, key=key)
         start = st.button(
             "Search",
             type="primary",
@@ -74,7 +75,7 @@ def _offer(_store: Store, experiment: Mapping[str, Any]) -> None:
         )
         if start and chosen is not None:
             try:
-                submit.start_search(_store, experiment["id"], **asdict(chosen))
+                submit.start_search(_store, experiment.id, **asdict(chosen))
             except (LwdashError, StorageError) as error:
                 st.error(plain(str(error)), icon=":material/error:")
                 return
@@ -82,101 +83,110 @@ def _offer(_store: Store, experiment: Mapping[str, Any]) -> None:
             st.rerun()
 
 
-def _show_found(_store: Store, experiment: Mapping[str, Any], search_id: int) -> None:
+def _show_found(_store: Store, experiment: StoredExperiment, search_id: int) -> None:
     search = get_search(_store.database, search_id)
     assert search is not None, "searches are never removed"
-    story = tell(search, experiment["limits"] or {}, tried(_store.database, search, LOOKED_AT))
+    space = Space.from_dict(search.settings["space"])
+    limits = limits_of_search(search.settings, experiment.limits)
+    report = report_search(search.goal, space, limits, tried(_store.database, search, MAX_RUNS))
     st.header("Search", anchor="search")
-    st.markdown(f"**For {GOALS[search['goal']].label}**, {_standing(story)}. {_winner(story)}")
-    if search["state"] == "failed":
-        st.error(plain(search["words"] or ""), icon=":material/error:")
-    if story.best is not None:
-        _show_luck(_store, story)
-        link = {"run": str(story.best.run)}
+    winner = _winner(search, report, is_own=bool(experiment.limits))
+    st.markdown(f"**For {GOALS[search.goal].label}**, {_standing(search, report)}. {winner}")
+    if search.has_failed:
+        st.error(plain(search.words or ""), icon=":material/error:")
+    if report.best is not None:
+        _show_selection_bias(_store, report)
+        link = {"run": str(report.best.run)}
         st.page_link(
-            page_paths.RUN, label=f"Run {story.best.run}", icon=":material/layers:", query_params=link
+            page_paths.RUN, label=f"Run {report.best.run}", icon=":material/layers:", query_params=link
         )
-    _draw(story)
+    _draw(search.experiment_id, report)
 
 
-def _standing(story: Story) -> str:
+def _standing(search: StoredSearch, report: SearchReport) -> str:
     """`24 runs in 6 min, 1 of which failed: all 24 runs were made`."""
-    search = story.search
-    failed = int((story.tried["id"].isin(story.own) & (story.tried["state"] == "failed")).sum())
-    words = f"{search['asked']:,} run{'' if search['asked'] == 1 else 's'}"
-    if search["finished_at"] is None:
-        return f"{words} so far{_failed(failed)}"
-    took = seconds(search["finished_at"] - search["created_at"])
-    reason = "" if search["state"] == "failed" else f": {plain(search['words'] or '')}"
-    return f"{words} in {took}{_failed(failed)}{reason}"
+    failed = int((report.tried["id"].isin(report.own) & (report.tried["state"] == "failed")).sum())
+    text = f"{search.asked:,} run{'' if search.asked == 1 else 's'}"
+    if search.finished_at is None:
+        return f"{text} so far{_failed(failed)}"
+    took = seconds(search.finished_at - search.created_at)
+    reason = "" if search.has_failed else f": {plain(search.words or '')}"
+    return f"{text} in {took}{_failed(failed)}{reason}"
 
 
 def _failed(number: int) -> str:
     return f", {number:,} of which failed" if number else ""
 
 
-def _winner(story: Story) -> str:
-    """Which run to take by the search's goal."""
-    if not story.found:
+def _winner(search: StoredSearch, report: SearchReport, *, is_own: bool) -> str:
+    """The best run by the search's goal. is_own: True if the limits are the experiment's."""
+    if not report.found:
         return "Nothing was measured yet."
-    if not story.limits:
-        return "Without limits it maps the whole trade-off: see the Pareto front above."
-    chosen = story.best
+    if not report.limits:
+        return "Without limits the search maps the whole trade-off. See the Pareto front above."
+    chosen = report.best
     if chosen is None:
-        return f"No run keeps all limits{' yet' if story.search['state'] == 'running' else ''}."
-    row = story.done.loc[chosen.run]
-    figures = ", ".join((story.goal.write(row[story.goal.column]), _quality(story, row)))
-    whose = "" if chosen.run in story.own else ", which was there before the search"
-    return f"Best under your limits: **{plain(chosen.recipe)}** ({plain(figures)}){whose}."
+        return f"No run meets {_limits(report, is_own)}{' yet' if search.is_running else ''}."
+    row = report.done.loc[chosen.run]
+    values = ", ".join((report.goal.write(row[report.goal.column]), _quality(report, row)))
+    whose = "" if chosen.run in report.own else ", from before the search"
+    under = "your limits" if is_own else _limits(report, is_own)
+    return f"Best under {under}: **{plain(chosen.recipe)}** ({plain(values)}){whose}."
 
 
-def _show_luck(store: Store, story: Story) -> None:
-    """How much of the best run's figure is the luck of being chosen, measured where it can be."""
-    ids = tuple(outcome.run for outcome in story.found)
-    luck = remembered(
-        "luck", (ids, tuple(story.limits.items())), lambda: story.luck(turned_rows(store.database, ids))
+def _limits(report: SearchReport, is_own: bool) -> str:
+    return "all limits" if is_own else f"the search's limits ({plain(limits_summary(report.limits))})"
+
+
+def _show_selection_bias(store: Store, report: SearchReport) -> None:
+    """Show the estimated selection bias of the best run, if it can be estimated."""
+    ids = tuple(outcome.run for outcome in report.found)
+    bias = remembered(
+        "luck",
+        (ids, tuple(report.limits.items())),
+        lambda: report.selection_bias(changed_rows(store.database, ids)),
     )
-    limit = story.limits.get("accuracy_drop")
-    if luck is None:
-        on = f"the same {story.rows:,} rows" if story.rows else "the same rows"
+    limit = report.limits.get(ACCURACY_DROP)
+    if bias is None:
+        on = f"the same {report.rows:,} rows" if report.rows else "the same rows"
         st.caption(
-            f"It is the best of {len(story.found):,} on {on}, so its figure flatters it a little: look at its interval, "
-            "and check it on rows that no run was measured on."
+            f"It is the best of {len(report.found):,} on {on}, so its metrics have a small selection "
+            "bias. Look at its interval, and check it on rows that no run was measured on."
         )
-    elif limit is not None and luck.elsewhere > limit:
+    elif limit is not None and bias.out_of_sample_drop > limit:
         st.warning(
-            f"{luck_words(luck)}. That is more than your limit: take a run that stays further away from it, or measure "
-            "on more rows.",
+            f"{bias_message(bias)}. That exceeds the limit. Take a run with a larger distance from the "
+            "limit, or measure on more rows.",
             icon=":material/casino:",
         )
     else:
-        st.caption(f":material/casino: {luck_words(luck)}.")
+        st.caption(f":material/casino: {bias_message(bias)}.")
 
 
-def _quality(story: Story, row: pd.Series) -> str:
-    return f"{story.quality.label.lower()} {story.quality.write(row[story.quality.column])}"
+def _quality(report: SearchReport, row: pd.Series) -> str:
+    return f"{report.quality.label.lower()} {report.quality.write(row[report.quality.column])}"
 
 
-def _draw(story: Story) -> None:
-    """How the search went, where there is something that got better."""
-    ours = [outcome for outcome in story.found if outcome.run in story.own]
-    measure = story.charted
+def _draw(experiment_id: int, report: SearchReport) -> None:
+    """Plot of the progress of the search, if a metric improved."""
+    ours = [outcome for outcome in report.found if outcome.run in report.own]
+    measure = report.charted
     if measure is None or not ours:
         return
-    points = _points(story, ours, measure)
-    others = best([outcome for outcome in story.found if outcome.run not in story.own])
-    before = None if others is None else float(story.done.loc[others.run, measure.column])
+    points = _points(report, ours, measure)
+    others = best([outcome for outcome in report.found if outcome.run not in report.own])
+    before = None if others is None else float(report.done.loc[others.run, measure.column])
     show_figure(
         plot_search(points, measure, before),
-        key=f"search:{story.search['experiment_id']}:figure",
+        key=f"search:{experiment_id}:figure",
         alt=describe_search(points, measure, before),
         file_name="search",
     )
 
 
-def _points(story: Story, ours: Sequence[Outcome], measure: Measure) -> pd.DataFrame:
+def _points(report: SearchReport, ours: Sequence[Outcome], measure: Measure) -> pd.DataFrame:
     """The rows that the figure draws, see charts.search_progress."""
-    values = story.done[measure.column].astype(float)
+    values = report.done[measure.column].astype(float)
     leaders = [best(ours[:number]) for number in range(1, len(ours) + 1)]
     return pd.DataFrame(
         {
@@ -185,9 +195,9 @@ def _points(story: Story, ours: Sequence[Outcome], measure: Measure) -> pd.DataF
             "name": [outcome.recipe for outcome in ours],
             "value": [float(values[outcome.run]) for outcome in ours],
             "keeps": [outcome.keeps_limits for outcome in ours],
-            "words": [
-                f"{story.goal.label}: {story.goal.write(row[story.goal.column])}\n{_quality(story, row)}"
-                for row in (story.done.loc[outcome.run] for outcome in ours)
+            "hover": [
+                f"{report.goal.label}: {report.goal.write(row[report.goal.column])}\n{_quality(report, row)}"
+                for row in (report.done.loc[outcome.run] for outcome in ours)
             ],
             "best": [float("nan") if leader is None else float(values[leader.run]) for leader in leaders],
         }

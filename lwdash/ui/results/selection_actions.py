@@ -5,49 +5,83 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 import streamlit as st
 
+from lwdash.ui.compare.chosen_runs import MAX_RUNS, MIN_RUNS
+from lwdash.ui.results.device_action import measure_on_devices
 from lwdash.ui.results.filters import HIDDEN, tags_of
 from lwdash.ui.results.run_frame import forget_notes
 from lwdash.ui.results.view_state import select, selected
+from lwdash.ui.shared import page_paths
 from lwdash.ui.shared.markdown_text import plain
 from lwdash.ui.shared.more_recipes import offer_recipes
-from lwdash.ui.shared.run_notes import edit_words, tags_in
+from lwdash.ui.shared.run_notes import edit_notes, notes_of_row, tags_in
 from storage import annotations, runs
 from storage.errors import StorageError
+from storage.file_runs import is_file_recipe
 from storage.store import Store
 
 
 def show_actions(
     store: Store, frame: pd.DataFrame, shown: pd.DataFrame, *, experiment_id: int, can_change: bool
 ) -> None:
-    """The row of actions for the selected runs of `frame`; `shown`: those that pass the filters.
+    """The row of actions for the selected runs of `frame`; `shown`: the runs that match the filters.
 
-    can_change: whether this visitor may.
+    can_change: True if this visitor may change the experiment.
     """
     chosen = frame[frame["id"].isin(selected())]
     if chosen.empty:
         st.caption(
-            "Select runs with the boxes at the left of the table, or on the chart, to compare, tag or repeat them."
+            "Select runs with the boxes at the left of the table, or on the chart, to compare, tag "
+            "or repeat them."
         )
         return
+    with st.container(key="selection-bar"):
+        _bar(store, frame, shown, chosen, experiment_id=experiment_id, can_change=can_change)
+
+
+def _bar(
+    store: Store,
+    frame: pd.DataFrame,
+    shown: pd.DataFrame,
+    chosen: pd.DataFrame,
+    *,
+    experiment_id: int,
+    can_change: bool,
+) -> None:
     ids = [int(i) for i in chosen["id"]]
     beside = int((~chosen["id"].isin(shown["id"])).sum())
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{len(ids):,} selected**" + (f" ({beside:,} not shown)" if beside else ""))
+        _compare(chosen, experiment_id)
         st.button("Clear", key="results:clear", icon=":material/deselect:", on_click=select, args=([],))
         if not can_change:
             return
         _stop_and_repeat(store, chosen)
+        measure_on_devices(store, [int(i) for i in chosen.loc[chosen["state"] == "succeeded", "id"]])
         if len(ids) == 1:
-            edit_words(store, chosen.iloc[0].to_dict(), scope="fragment")
+            edit_notes(store, notes_of_row(chosen.iloc[0].to_dict()), scope="fragment")
         else:
             _tags(store, chosen, tags_of(frame))
         if st.button(
             "Edit recipes", key="results:duplicate", icon=":material/content_copy:",
-            help="Copies the recipes into the editor below, to be changed and started as new runs",
+            help="Copies the recipes into the editor below, to change and start as new runs",
         ):  # fmt: skip
-            offer_recipes(experiment_id, list(dict.fromkeys(chosen["recipe"])))
+            recipes = [text for text in dict.fromkeys(chosen["recipe"]) if not is_file_recipe(text)]
+            offer_recipes(experiment_id, recipes)
             st.rerun()
         _hide(store, chosen)
+
+
+def _compare(chosen: pd.DataFrame, experiment_id: int) -> None:
+    """A link to the page that compares the measured ones of the selected runs."""
+    done = set(chosen.loc[chosen["state"] == "succeeded", "id"])
+    ids = [run for run in selected() if run in done][:MAX_RUNS]
+    if len(ids) >= MIN_RUNS:
+        st.page_link(
+            page_paths.COMPARE,
+            label="Compare" if len(done) <= MAX_RUNS else f"Compare the first {MAX_RUNS}",
+            icon=":material/compare:",
+            query_params={"experiment": str(experiment_id), "runs": ",".join(map(str, ids))},
+        )
 
 
 def _stop_and_repeat(store: Store, chosen: pd.DataFrame) -> None:
@@ -71,9 +105,7 @@ def _stop_and_repeat(store: Store, chosen: pd.DataFrame) -> None:
 def _each(store: Store, act: Callable[..., bool], ids: Sequence[int]) -> None:
     done = sum(act(store.database, run) for run in ids)
     if done < len(ids):
-        st.toast(
-            f"{len(ids) - done:,} of {len(ids):,} had changed in the meantime and were left as they are."
-        )
+        st.toast(f"{len(ids) - done:,} of {len(ids):,} had changed in the meantime and were not changed.")
 
 
 def _tags(store: Store, chosen: pd.DataFrame, known: list[str]) -> None:
@@ -88,14 +120,14 @@ def _tags(store: Store, chosen: pd.DataFrame, known: list[str]) -> None:
             text = st.text_input(
                 f"Tags for these {len(ids):,} runs",
                 placeholder="candidate, board B",
-                help="Commas part them",
+                help="Separate with commas",
                 width=260,
             )
             if st.form_submit_button("Add", icon=":material/add:"):
                 _write(lambda: annotations.add_tags(store.database, ids, tags_in(text)))
         for tags, does, icon, change in (
-            (others, "Used on other runs: a click puts it on these", ":material/add:", annotations.add_tags),
-            (own, "On these runs: a click takes it off", ":material/close:", annotations.remove_tags),
+            (others, "Used on other runs. Click to add", ":material/add:", annotations.add_tags),
+            (own, "On these runs. Click to remove", ":material/close:", annotations.remove_tags),
         ):
             if tags:
                 st.caption(does)
@@ -106,12 +138,12 @@ def _tags(store: Store, chosen: pd.DataFrame, known: list[str]) -> None:
 
 
 def _hide(store: Store, chosen: pd.DataFrame) -> None:
-    """A finished run never changes and is never deleted; it can be put out of sight."""
+    """Hide runs: a finished run never changes and is never deleted."""
     ids = [int(i) for i in chosen["id"]]
     is_hidden = chosen["tags"].map(lambda own: HIDDEN in (own or ())).all()
     word, icon = ("Show", ":material/visibility:") if is_hidden else ("Hide", ":material/visibility_off:")
     if st.button(
-        word, key="results:hide", icon=icon, help=f"Puts the tag “{HIDDEN}” on them: filter by it to see them"
+        word, key="results:hide", icon=icon, help=f"Adds the tag “{HIDDEN}”. Filter by it to see them"
     ):
         change = annotations.remove_tags if is_hidden else annotations.add_tags
         _write(lambda: change(store.database, ids, [HIDDEN]))

@@ -1,4 +1,4 @@
-"""The columns that the table of runs can have: what they are called, how they are written, which a person chose."""
+"""The columns of the table of runs: headings, formats, and the user's choice."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -7,9 +7,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from lwdash.metrics.limits import LIMITS, keeps_all, kept
+from lwdash.metrics.hosts import TargetColumn
+from lwdash.metrics.limits import LIMITS, limits_met, meets_all_limits
 from lwdash.metrics.run_metrics import MEASURES, Measure, quality_of
 from lwdash.metrics.technique_families import short_recipe
+from lwdash.metrics.verdict_labels import verdict_label
 from lwdash.ui.results.run_frame import known_measures
 from lwdash.ui.shared.addresses import download_url, run_url
 from lwdash.ui.shared.memo import remembered
@@ -32,11 +34,13 @@ OTHERS = {
     "state": "State", "verdict": "Verdict", "limits": "Limits", "tags": "Tags", "note": "Note", "made": "Started",
     "host": "Host", "file": "File",
 }  # fmt: skip
-"""Column → its heading, for what is not a measure."""
+"""Column → its heading, for columns that are not metrics."""
 
 
-def default_columns(runs: pd.DataFrame, limits: Mapping[str, float]) -> list[str]:
-    """What the table has before anybody chose: what differs in state and place only where it does."""
+def default_columns(
+    runs: pd.DataFrame, limits: Mapping[str, float], timed: Sequence[TargetColumn] = ()
+) -> list[str]:
+    """Columns before any choice: columns on state and host only if they differ between runs."""
     known = {measure.column for measure in known_measures(runs)}
     wanted = ["state"] if (runs["state"] != "succeeded").any() else []
     wanted += [
@@ -51,6 +55,7 @@ def default_columns(runs: pd.DataFrame, limits: Mapping[str, float]) -> list[str
     wanted += [
         "latency_ms_p50",
         "speedup",
+        *(column.key for column in timed if column.metric in ("latency_ms_p50", "speedup")),
         *(["arena_bytes"] if "arena_bytes" in limits else []),
         "sparsity",
         "tags",
@@ -69,42 +74,60 @@ def default_columns(runs: pd.DataFrame, limits: Mapping[str, float]) -> list[str
     return [column for column in wanted if not absent.get(column, column in MEASURES and column not in known)]
 
 
-def choose_columns(store: Store, owner: str, runs: pd.DataFrame, limits: Mapping[str, float]) -> list[str]:
-    """The menu of columns; what is chosen is kept for the person, on every experiment."""
-    names = {**{measure.column: _heading(measure) for measure in known_measures(runs)}, **OTHERS}
+def choose_columns(
+    store: Store,
+    owner: str,
+    runs: pd.DataFrame,
+    limits: Mapping[str, float],
+    timed: Sequence[TargetColumn] = (),
+) -> list[str]:
+    """The menu of columns; the choice is stored for the user, for every experiment."""
+    names = {measure.column: _heading(measure) for measure in known_measures(runs)}
+    names |= {**OTHERS, **{column.key: column.heading for column in timed}}
     saved = st.session_state.get(_OWN) or _saved(store, owner)
-    usual = remembered("usual", (runs, tuple(limits.items())), lambda: default_columns(runs, limits))
+    key = (runs, tuple(limits.items()), tuple(column.key for column in timed))
+    usual = remembered("usual", key, lambda: default_columns(runs, limits, timed))
     start = [column for column in saved or usual if column in names]
-    key = "results:chosen_columns"
+    widget = "results:chosen_columns"
 
     def keep(columns: list[str]) -> None:
         st.session_state[_OWN] = columns
-        # Who looks on by a share link can write nothing: the choice is then for this visit.
+        # A visitor with a share link cannot write: the choice then lasts for this visit.
         with suppress(NotAllowed):
             set_preference(store.database, owner, PREFERENCE, {"columns": columns})
 
     with st.popover("Columns", icon=":material/view_column:"):
-        st.session_state[key] = start
+        st.session_state[widget] = start
         st.multiselect(
             "Columns, in this order",
             list(names),
-            key=key,
+            key=widget,
             format_func=names.__getitem__,
-            on_change=lambda: keep(st.session_state[key]),
+            on_change=lambda: keep(st.session_state[widget]),
             width=420,
         )
-        st.button("As at first", key="results:reset_columns", on_click=keep, args=([],), disabled=not saved)
-    return [column for column in st.session_state[key] if column in names] or start
+        st.button("Reset columns", key="results:reset_columns", on_click=keep, args=([],), disabled=not saved)
+    return [column for column in st.session_state[widget] if column in names] or start
 
 
 def _saved(store: Store, owner: str) -> list[str]:
     return list((get_preference(store.database, owner, PREFERENCE) or {}).get("columns") or [])
 
 
-def runs_table(runs: pd.DataFrame, columns: Sequence[str], limits: Mapping[str, float]) -> pd.DataFrame:
-    """What the table shows, in the units of its headings; run and recipe come first."""
+def runs_table(
+    runs: pd.DataFrame,
+    columns: Sequence[str],
+    limits: Mapping[str, float],
+    timed: Sequence[TargetColumn] = (),
+    *,
+    best: int | None = None,
+) -> pd.DataFrame:
+    """Content of the table, in the units of its headings; run and recipe come first. best: the run with a star."""
+    by_key = {column.key: column for column in timed}
     base = runs["is_baseline"].astype(bool)
-    table: dict[str, Any] = {"run": _addresses(run_url, runs["id"]), "recipe": _names(runs)}
+    names = pd.Series(_names(runs), index=runs.index, dtype=object)
+    names = names.mask(runs["id"] == best, "★ " + names)
+    table: dict[str, Any] = {"run": _addresses(run_url, runs["id"]), "recipe": names}
     for column in columns:
         if column in MEASURES:
             measure = MEASURES[column]
@@ -112,12 +135,14 @@ def runs_table(runs: pd.DataFrame, columns: Sequence[str], limits: Mapping[str, 
             table[column] = (
                 values.mask(base) if column in ("smaller", "accuracy_change", "speedup") else values
             )
+        elif column in by_key:
+            table[column] = pd.to_numeric(runs["id"].map(by_key[column].values), errors="coerce")
         elif column == "state":
             table[column] = _states(runs)
         elif column == "verdict":
-            table[column] = runs["verdict"].mask(base)
+            table[column] = verdict_labels(runs).mask(base)
         elif column == "limits":
-            table[column] = limits_words(runs, limits)
+            table[column] = limits_text(runs, limits)
         elif column == "tags":
             table[column] = runs["tags"].map(list)
         elif column == "note":
@@ -132,43 +157,60 @@ def runs_table(runs: pd.DataFrame, columns: Sequence[str], limits: Mapping[str, 
     return pd.DataFrame(table, index=runs.index)
 
 
-def limits_words(runs: pd.DataFrame, limits: Mapping[str, float]) -> pd.Series:
-    """For each measured run `keeps all`, `breaks size, latency`, or `not measured: arena`."""
+def verdict_labels(runs: pd.DataFrame) -> pd.Series:
+    """For each run the verdict; one that is not significant as the largest possible loss."""
+    labels = [
+        verdict_label(
+            verdict if isinstance(verdict, str) else None,
+            details.get("interval") if isinstance(details, Mapping) else None,
+            is_share=pd.notna(accuracy),
+        )
+        for verdict, details, accuracy in zip(
+            runs["verdict"], runs["verdict_details"], runs["accuracy"], strict=True
+        )
+    ]
+    return pd.Series(labels, index=runs.index, dtype=object)
+
+
+def limits_text(runs: pd.DataFrame, limits: Mapping[str, float]) -> pd.Series:
+    """For each measured run `meets all`, `exceeds size, latency`, or `not measured: arena`."""
     if not limits:
         return pd.Series(None, index=runs.index, dtype=object)
-    table = kept(runs, limits)
-    words = {key: LIMITS[key].short for key in table}
-    all_kept, done = keeps_all(runs, limits), runs["state"] == "succeeded"
-    said = []
+    table = limits_met(runs, limits)
+    names = {key: LIMITS[key].short for key in table}
+    all_kept, done = meets_all_limits(runs, limits), runs["state"] == "succeeded"
+    found = []
     for ok, is_done, row in zip(all_kept, done, table.to_dict("records"), strict=True):
-        broken = [words[key] for key, value in row.items() if value == 0.0]
-        missing = [words[key] for key, value in row.items() if value != value]
-        said.append(
+        broken = [names[key] for key, value in row.items() if value == 0.0]
+        missing = [names[key] for key, value in row.items() if value != value]
+        found.append(
             None if not is_done
-            else "✓ keeps all" if ok
-            else f"breaks {', '.join(broken)}" if broken
+            else "✓ meets all" if ok
+            else f"exceeds {', '.join(broken)}" if broken
             else f"not measured: {', '.join(missing)}"
         )  # fmt: skip
-    return pd.Series(said, index=runs.index, dtype=object)
+    return pd.Series(found, index=runs.index, dtype=object)
 
 
-def column_config(runs: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
-    """How Streamlit writes them."""
+def column_config(
+    runs: pd.DataFrame, columns: Sequence[str], timed: Sequence[TargetColumn] = ()
+) -> dict[str, Any]:
+    """Streamlit's column formats."""
     text, number = st.column_config.TextColumn, st.column_config.NumberColumn
     config: dict[str, Any] = {
         "run": st.column_config.LinkColumn(
-            "Run", display_text=r"run=(\d+)", width=64, help="Opens the run's page: stages, layers, log"
+            "Run", display_text=r"run=(\d+)", width=64, pinned=True, help="Opens the run's page: stages, layers, log"
         ),
-        "recipe": text("Recipe", width=230, help="Or the run's title; shortened: a run's page has it in full"),
+        "recipe": text("Recipe", width=230, pinned=True, help="Or the run's title, shortened; ★ is recommended above"),
         "state": text("State", width=130),
-        "verdict": text("Verdict", width=92, help="Whether these rows show a real difference in quality to the baseline"),
-        "limits": text("Limits", width=150, help="Which of the experiment's limits the run keeps"),
+        "verdict": text("Verdict", width=230, help="Difference in quality to the baseline, if significant with these rows"),
+        "limits": text("Limits", width=150, help="The experiment's limits that the run meets or exceeds"),
         "tags": st.column_config.ListColumn("Tags", width=130),
         "note": text("Note", width=180),
         "made": text("Started (UTC)", width=130),
         "host": text("Host", width=180, help="Times are comparable on one host only"),
         "file": st.column_config.LinkColumn(
-            "File", display_text=":material/download:", width=48, help="Downloads the .tflite"
+            "File", display_text=":material/download:", width=48, pinned=True, help="Downloads the .tflite"
         ),
     }  # fmt: skip
     for column in columns:
@@ -181,6 +223,9 @@ def column_config(runs: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
                 _heading(measure), help=measure.help or None, width=max(70, int(6.5 * len(_heading(measure))) + 18),
                 format="localized" if whole else f"{sign}.{measure.digits}f{unit}",
             )  # fmt: skip
+    for found in timed:
+        form = {"speedup": "%.2f×", "rows_differing": "%d"}.get(found.metric, "%.1f")
+        config[found.key] = number(found.heading, help=found.help, format=form, width="medium")
     return {key: value for key, value in config.items() if key in ("run", "recipe", *columns)}
 
 
@@ -189,7 +234,7 @@ def _heading(measure: Measure) -> str:
 
 
 def _names(runs: pd.DataFrame) -> list[str]:
-    """Title or shortened recipe, with what a person must know of it."""
+    """Title or shortened recipe, with marks."""
     short = {recipe: short_recipe(recipe) for recipe in runs["recipe"].unique()}
     marks = zip(runs["title"], runs["recipe"], runs["is_baseline"], strict=True)
     return [

@@ -1,20 +1,27 @@
-"""The charts over all shown runs: any quantity against any other, or all of them in parallel."""
+"""The charts over all shown runs: any metric against any other, or all of them in parallel."""
 
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
 from lwdash.charts.parallel_coordinates import (
-    MOST_LINES,
+    MAX_LINES,
     brushed_runs,
     complete_runs,
     describe_parallel,
     plot_parallel,
     thinned_lines,
 )
-from lwdash.charts.tradeoff import MOST_DRAWN, Axes, describe_tradeoff, plot_tradeoff, tradeoff_points
+from lwdash.charts.tradeoff import (
+    MAX_DRAWN_POINTS,
+    TradeoffAxes,
+    describe_tradeoff,
+    plot_tradeoff,
+    tradeoff_points,
+)
 from lwdash.metrics.run_metrics import MEASURES, available, is_log_possible, quality_of
 from lwdash.ui.results.run_frame import known_measures
 from lwdash.ui.results.view_state import PARALLEL, POINTS, TECHNIQUE, follow, select, selected, settle
@@ -24,35 +31,60 @@ from lwdash.ui.shared.memo import contents, remembered
 from storage.store import Store
 
 AXES_WIDTH = 225
+TIE = 0.01
+"""Values that differ by less are one point in a chart."""
+MIN_COLOUR_RATIO = 1.15
+"""With a smaller ratio of the largest to the smallest value, a scale of colours would only show noise."""
 _BRUSHED = "results:brushed"
-"""In the session: the selection that the brushes of the parallel axes have made."""
-MOST_PARALLEL = ("size_bytes", "gzip_bytes", "latency_ms_p50", "speedup", "arena_bytes", "sparsity")
+"""In the session: the selection made by brushes on the parallel axes."""
+PARALLEL_METRICS = ("size_bytes", "gzip_bytes", "latency_ms_p50", "speedup", "arena_bytes", "sparsity")
 
 
 def default_axes(runs: pd.DataFrame) -> dict[str, str]:
-    """What is drawn before anybody chose: quality against size, coloured by speed-up, as far as it is measured yet.
+    """Default axes: quality against size, coloured by speed-up, as far as measured and as far as these vary.
 
-    Speed-up rather than latency: it is measured interleaved with the baseline, so that what else the host did at the time
-    of a run does not colour it.
+    Where sizes tie, as after pruning, the gzipped size tells the runs apart. The colour is speed-up and not latency:
+    speed-up is measured interleaved with the baseline, so other work on the host does not affect it. Where it hardly
+    varies, colours show the technique.
     """
     known = [measure.column for measure in known_measures(runs)]
+    measured = runs[runs["state"] == "succeeded"]
+    is_tied = "gzip_bytes" in known and ties(measured, "size_bytes") > max(0.5, ties(measured, "gzip_bytes"))
+    speed = next((c for c in ("speedup", "latency_ms_p50") if c in known), TECHNIQUE)
+    if speed != TECHNIQUE and len(measured) > 2 and ratio(measured, speed) < MIN_COLOUR_RATIO:
+        speed = TECHNIQUE
     return {
-        "results:x": _first_of(known, "size_bytes"),
+        "results:x": _first_of(known, "gzip_bytes" if is_tied else "size_bytes"),
         "results:y": _first_of(known, quality_of(runs).column, "latency_ms_p50"),
-        "results:colour": next((c for c in ("speedup", "latency_ms_p50") if c in known), TECHNIQUE),
+        "results:colour": speed,
     }
+
+
+def ties(runs: pd.DataFrame, column: str) -> float:
+    """Share of the runs but the baseline whose value is within `TIE` of another run's, 0 to 1."""
+    values = runs.loc[~runs["is_baseline"].astype(bool), column].dropna().sort_values().to_numpy(float)
+    if len(values) < 3:
+        return 0.0
+    near = values[1:] <= values[:-1] * (1 + TIE)
+    return float((np.append(near, False) | np.append(False, near)).mean())
+
+
+def ratio(runs: pd.DataFrame, column: str) -> float:
+    """The largest value divided by the smallest; 1 where there is none."""
+    values = runs[column].dropna().to_numpy(float)
+    return float(values.max() / values.min()) if len(values) and values.min() > 0 else 1.0
 
 
 def _first_of(known: list[str], *wanted: str) -> str:
     return next(column for column in (*wanted, *known) if column in known)
 
 
-def chosen_axes(runs: pd.DataFrame) -> Axes:
-    """The axes as they were chosen; a logarithmic one only where all values are above zero."""
+def chosen_axes(runs: pd.DataFrame) -> TradeoffAxes:
+    """The chosen axes; a logarithmic one only if all values are above zero."""
     state = st.session_state
     x, y = MEASURES[state["results:x"]], MEASURES[state["results:y"]]
     log = state.get("results:log") or []
-    return Axes(
+    return TradeoffAxes(
         x,
         y,
         MEASURES.get(state["results:colour"]),
@@ -62,7 +94,7 @@ def chosen_axes(runs: pd.DataFrame) -> Axes:
 
 
 def choose_axes(runs: pd.DataFrame) -> None:
-    """The row of choices above the chart. runs: all of the experiment, so that filters do not change the choice."""
+    """The row of choices above the chart. runs: all runs of the experiment, so that filters do not change the choice."""
     columns = [measure.column for measure in known_measures(runs)]
     for key, default in default_axes(runs).items():
         follow(key, [*columns, TECHNIQUE] if key == "results:colour" else columns, default)
@@ -83,12 +115,12 @@ def choose_axes(runs: pd.DataFrame) -> None:
         )
         st.pills(
             "Log scale", ["x", "y"], key="results:log", selection_mode="multi",
-            help="An axis whose values are not all above zero stays linear",
+            help="An axis with values of zero or below stays linear",
         )  # fmt: skip
 
 
-def one_host(runs: pd.DataFrame, axes: Axes) -> pd.DataFrame:
-    """The runs of one host where an axis is a figure of the host: those of different hosts are never ranked together."""
+def one_host(runs: pd.DataFrame, axes: TradeoffAxes) -> pd.DataFrame:
+    """The runs of one host if an axis depends on the host: runs of different hosts are never ranked together."""
     measures = [axes.x, axes.y, *([axes.colour] if axes.colour else [])]
     hosts = runs["host_name"].dropna().value_counts()
     if len(hosts) < 2 or not any(measure.is_of_host for measure in measures):
@@ -97,15 +129,15 @@ def one_host(runs: pd.DataFrame, axes: Axes) -> pd.DataFrame:
     settle("results:host", names, names[0])
     host = st.selectbox(
         "Measured on", names, key="results:host", format_func=lambda name: f"{name} ({hosts[name]:,} runs)",
-        help="Times are of the host that they were taken on, so one host is shown at a time",
+        help="Times depend on the host, so one host is shown at a time",
     )  # fmt: skip
     others = int(hosts.sum() - hosts[host])
-    st.caption(f"{others:,} runs that were measured on another host are left out of the chart.")
+    st.caption(f"{others:,} runs that were measured on another host are not in the chart.")
     return runs[runs["host_name"] == host]
 
 
 def show_chart(store: Store, runs: pd.DataFrame, limits: Mapping[str, float], name: str) -> None:
-    """The chosen chart of `runs`; picking on it changes the selection. name: of saved pictures."""
+    """Show the chosen chart of `runs`; selecting in it changes the selection. name: of saved images."""
     axes = chosen_axes(runs)
     measured = one_host(remembered("measured", (runs,), lambda: runs[runs["state"] == "succeeded"]), axes)
     if st.session_state["results:view"] == PARALLEL:
@@ -130,14 +162,14 @@ def show_chart(store: Store, runs: pd.DataFrame, limits: Mapping[str, float], na
         selected=[(int(r.id), float(r.x), float(r.y)) for r in rings.itertuples()],
         on_pick=lambda ids: _picked(ids, set(rings["id"])),
     )
-    st.caption(_words(axes, points, limits))
+    st.caption(_caption(axes, points, limits))
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _trade_off(
-    _measured: pd.DataFrame, _axes: Axes, _limits: Mapping[str, float], key: tuple[Any, ...]
+    _measured: pd.DataFrame, _axes: TradeoffAxes, _limits: Mapping[str, float], key: tuple[Any, ...]
 ) -> tuple[pd.DataFrame, Spec | None, str]:
-    """Points, figure, and the figure in words, made once for all who look. key: of all that decides them."""
+    """Points, figure, and its text alternative, computed once for all sessions. key: everything that determines them."""
     points = tradeoff_points(_measured, _axes, _limits)
     if points.empty:
         return points, None, ""
@@ -153,10 +185,10 @@ def _picked(ids: list[int], drawn: set[int]) -> None:
     select([*(run for run in selected() if run not in drawn), *ids])
 
 
-def _show_parallel(runs: pd.DataFrame, axes: Axes, name: str) -> None:
+def _show_parallel(runs: pd.DataFrame, axes: TradeoffAxes, name: str) -> None:
     columns = [axes.x.column, axes.y.column, *([axes.colour.column] if axes.colour else [])]
     known = {measure.column for measure in available(runs)}
-    columns = [column for column in dict.fromkeys([*columns, *MOST_PARALLEL]) if column in known]
+    columns = [column for column in dict.fromkeys([*columns, *PARALLEL_METRICS]) if column in known]
     measures = [MEASURES[column] for column in columns[:7]]
     whole = complete_runs(runs, measures)
     chosen = set(selected())
@@ -165,14 +197,14 @@ def _show_parallel(runs: pd.DataFrame, axes: Axes, name: str) -> None:
         whole = whole[whole["id"].isin(chosen)]
         st.caption("Only the selected runs are drawn.")
     if whole.empty or not measures:
-        st.info("None of the shown runs has all of these quantities.", icon=":material/scatter_plot:")
+        st.info("None of the shown runs has all of these metrics.", icon=":material/scatter_plot:")
         return
     log = frozenset(
         column
         for column, is_log in ((axes.x.column, axes.is_x_log), (axes.y.column, axes.is_y_log))
         if is_log
     )
-    # A brush must not change what is drawn, which would take it away.
+    # A brush must not change the drawn lines, which would remove the brush.
     drawn = thinned_lines(whole, axes.x, axes.y, () if is_brushed else chosen)
     key = (contents(whole), contents(drawn), axes, tuple(columns), log)
     show_figure(
@@ -186,13 +218,13 @@ def _show_parallel(runs: pd.DataFrame, axes: Axes, name: str) -> None:
     )
     if len(drawn) < len(whole):
         st.caption(
-            f"{MOST_LINES:,} of {len(whole):,} runs are drawn: the Pareto front of {axes.y.label} and {axes.x.label}, the "
-            "baseline, and an even sample of the others. Dragging along an axis selects from all of them; filter to see "
-            "others."
+            f"{MAX_LINES:,} of {len(whole):,} runs are drawn: the Pareto front of {axes.y.label} and "
+            f"{axes.x.label}, the baseline, and an even sample of the others. Dragging along an axis "
+            "selects from all of them. Filter to see others."
         )
     st.caption(
-        "Each line is a run; the better end of every axis is at the top. Drag along an axis to select the runs that "
-        "pass there, click on the bar to let them go; drag an axis by its name to move it."
+        "Each line is a run; the better end of every axis is at the top. Drag along an axis to select "
+        "the runs that pass there, click the bar to deselect them, drag an axis by its name to move it."
     )
 
 
@@ -201,20 +233,20 @@ def _brushed(ids: list[int], drawn: set[int]) -> None:
     st.session_state[_BRUSHED] = set(selected())
 
 
-def _words(axes: Axes, points: pd.DataFrame, limits: Mapping[str, Any]) -> str:
+def _caption(axes: TradeoffAxes, points: pd.DataFrame, limits: Mapping[str, Any]) -> str:
     to = f"{'Up' if axes.y.is_higher_better else 'Down'} and to the {'right' if axes.x.is_higher_better else 'left'}"
     parts = [
-        f"{to} is better. Bars are 95 % intervals, drawn where a name is written; the dotted line is the Pareto front: "
-        "nothing beats its runs in both."
+        f"{to} is better. Bars are 95 % intervals, drawn at named points. The dotted line is the Pareto "
+        "front: no run beats its runs in both."
     ]
     if limits:
-        parts.append("Runs that keep all limits are strong, others pale; the shaded side breaks a limit.")
+        parts.append("Runs that meet all limits are strong, others pale; the shaded side exceeds a limit.")
     if points["name"].str.contains(r" \+\d+$").any():
-        parts.append("“+2” after a name stands for two more runs at the same place.")
-    if len(points) > MOST_DRAWN:
+        parts.append("“+2” after a name means two more runs at the same place.")
+    if len(points) > MAX_DRAWN_POINTS:
         parts.append(
-            f"{MOST_DRAWN:,} of {len(points):,} points are drawn, with the front, over a map of where all of them lie: "
-            "filter to see others."
+            f"{MAX_DRAWN_POINTS:,} of {len(points):,} points are drawn, with the front, over a density "
+            "map of all. Filter to see others."
         )
     parts.append("Click points, or drag with the box or the lasso, to select runs; double-click to zoom out.")
     return plain(" ".join(parts))

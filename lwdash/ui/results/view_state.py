@@ -1,5 +1,6 @@
-"""The state of the results page, shown runs and selection: kept in the session, and in the address, so that a link
-shows the same to whoever opens it and the back button undoes the last change."""
+"""State of the results page (shown runs and selection), stored in the session and in the address, so that a
+link shows the same to everybody and the back button undoes the last change.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,19 +10,23 @@ import pandas as pd
 import streamlit as st
 
 TECHNIQUE = "technique"
-"""Colours the points by the group of techniques instead of by a measure."""
+"""Colours the points by technique family instead of by a metric."""
 POINTS, PARALLEL = "points", "parallel"
-MOST_IN_ADDRESS = 100
-"""More selected runs than this make an address that servers and mail programs cut."""
+MAX_RUNS_IN_ADDRESS = 100
+"""Maximum number of selected runs in an address: servers and mail programs cut longer ones."""
+CHOSEN_BOARDS = "results:boards"
+"""Keys of the boards in the matrix; None before any choice."""
 _SEEN = "results:seen"
 _RUNS = "results:runs"
 _DEFAULTS = "results:defaults"
-"""In the session: the default that each choice had when the page was drawn last."""
+"""In the session: the default of each choice when the page was last drawn."""
 
 
 @dataclass(frozen=True)
 class _Parameter:
-    """One choice: its name in the address, how its text is read (None: not valid) and written ("": as by default)."""
+    """One choice: its name in the address, and functions that read (None: not valid) and write its text ("":
+    the default).
+    """
 
     name: str
     read: Callable[[str], Any]
@@ -53,17 +58,17 @@ PARAMETERS: Mapping[str, _Parameter] = {
     "results:tags": _Parameter("tag", _list_of, ",".join, []),
     "results:fits": _Parameter("fits", lambda text: text == "1", lambda is_on: "1" if is_on else "", False),
     "results:host": _Parameter("host", _word, str),
-    "results:layer": _Parameter("layer", _word, str, "weight_bytes"),
+    CHOSEN_BOARDS: _Parameter("boards", _list_of, ",".join),
     _RUNS: _Parameter("runs", _runs_of, lambda runs: ",".join(map(str, runs)), []),
 }  # fmt: skip
-"""Key in the session (a widget's, but for the selected runs) → its place in the address."""
+"""Key in the session (of a widget, or of the selected runs) → its place in the address."""
 
 
 def adopt_address(experiment_id: int) -> None:
-    """Takes over what the address says, where it is not this page that wrote it: a link, or the back button.
+    """Copy the address into the session if another page or the back button wrote it.
 
-    Call it before the widgets are drawn, and only where the whole page runs, as the back button makes it: a fragment
-    that runs by itself may be sent with an address that the browser has not yet replaced.
+    Call it before the widgets are drawn, and only when the whole page runs, as after the back button. A
+    fragment that runs alone may get an address that the browser has not yet replaced.
     """
     now = _here()
     if st.session_state.get(_SEEN) == (experiment_id, now) and "results:x" in st.session_state:
@@ -76,7 +81,7 @@ def adopt_address(experiment_id: int) -> None:
 
 
 def settle(key: str, options: Sequence[Any], default: Any) -> None:
-    """Makes sure that a choice is one of `options` (each of a list is), before its widget is drawn."""
+    """Make sure that a choice is one of `options` (for a list, each element), before its widget is drawn."""
     value = st.session_state.get(key)
     if isinstance(value, list):
         kept = [one for one in value if one in options]
@@ -87,7 +92,7 @@ def settle(key: str, options: Sequence[Any], default: Any) -> None:
 
 
 def follow(key: str, options: Sequence[Any], default: Any) -> None:
-    """`settle`, where the default changes as runs are measured: a choice that nobody made changes with it."""
+    """`settle` for a default that changes as runs are measured: a choice that the user did not make changes with it."""
     defaults: dict[str, Any] = st.session_state.setdefault(_DEFAULTS, {})
     if st.session_state.get(key) == defaults.get(key):
         st.session_state[key] = default
@@ -96,7 +101,7 @@ def follow(key: str, options: Sequence[Any], default: Any) -> None:
 
 
 def settle_selection(runs: pd.Series) -> None:
-    """Forgets selected runs that the experiment does not have."""
+    """Remove selected runs that the experiment does not have."""
     before = selected()
     if before:
         known = set(runs)
@@ -104,7 +109,7 @@ def settle_selection(runs: pd.Series) -> None:
 
 
 def write_address(experiment_id: int, defaults: Mapping[str, Any]) -> None:
-    """Writes into the address what differs from the defaults; call it when all widgets are drawn.
+    """Write into the address the values that differ from the defaults; call it after all widgets are drawn.
 
     defaults: for the keys whose default depends on the runs, such as the axes.
     """
@@ -115,7 +120,7 @@ def write_address(experiment_id: int, defaults: Mapping[str, Any]) -> None:
         value = st.session_state.get(key)
         if value is None or value == defaults.get(key, parameter.empty):
             continue
-        if key == _RUNS and len(value) > MOST_IN_ADDRESS:
+        if key == _RUNS and len(value) > MAX_RUNS_IN_ADDRESS:
             continue
         text = parameter.write(value)
         if text:
@@ -126,12 +131,12 @@ def write_address(experiment_id: int, defaults: Mapping[str, Any]) -> None:
 
 
 def selected() -> list[int]:
-    """The selected runs, in the order in which they were selected."""
+    """The selected runs, in the order of selection."""
     return list(st.session_state.get(_RUNS) or [])
 
 
 def select(runs: Sequence[int]) -> None:
-    """Makes these the selected runs; those that were selected before keep their places."""
+    """Select these runs; runs that were already selected keep their places."""
     wanted = set(runs)
     before = [run for run in selected() if run in wanted]
     st.session_state[_RUNS] = [*before, *(run for run in dict.fromkeys(runs) if run not in before)]

@@ -1,4 +1,4 @@
-"""Notice on a run's page while its details are measured: layers, operators, what each stage lost."""
+"""Notice on a run's page while its details are measured: layers, operators, loss of each stage."""
 
 import streamlit as st
 
@@ -9,16 +9,19 @@ from storage.store import Store
 
 
 def show_details_state(store: Store, run_id: int) -> None:
-    """One line while the details are being measured, or why they could not be; nothing once they are there."""
+    """One line while the details are being measured, or the reason why they could not be; nothing once they exist."""
     details = analysis_of(store.database, run_id, runs.DETAILS)
-    if details is None or details["state"] == "succeeded":
+    if details is None or details.has_succeeded:
         return
-    if details["state"] in ("queued", "running"):
-        _follow(store, int(details["id"]))
+    if not details.has_ended:
+        _follow(store, details.id)
         return
-    why = plain(details["error"] or "it was cancelled")
+    why = plain(details.error or "it was cancelled")
     st.warning(
-        f"The times and errors of single layers were not measured: {why} Start the run again to measure them.",
+        (
+            f"The times and errors of single layers were not measured: {why} Start the run again to "
+            "measure them."
+        ),
         icon=":material/warning:",
     )
 
@@ -26,6 +29,6 @@ def show_details_state(store: Store, run_id: int) -> None:
 @st.fragment(run_every=1.0)
 def _follow(_store: Store, details_id: int) -> None:
     details = run_rows.get_run(_store.database, details_id)
-    if details is None or details["state"] not in ("queued", "running"):
+    if details is None or details.has_ended:
         st.rerun()
     st.caption(":material/progress_activity: Times and errors of single layers are being measured.")

@@ -8,7 +8,7 @@ import streamlit as st
 
 from lwdash.charts.changed_rows import is_image, plot_flips
 from lwdash.charts.confusion_matrix import (
-    class_figures,
+    class_metrics,
     confused_pairs,
     names_of,
     plot_confusion,
@@ -16,6 +16,7 @@ from lwdash.charts.confusion_matrix import (
 )
 from lwdash.ui.shared.figure import show_figure
 from lwdash.ui.shared.number_text import NOTHING, counted, percent
+from storage.records import StoredRun
 
 KINDS = {
     "lost": "right before, wrong now",
@@ -31,7 +32,7 @@ def show_confusion(measured: Mapping[str, Any]) -> None:
     if not confusion:
         return
     classes = measured.get("classes")
-    st.header("Which classes are taken for which", anchor=False)
+    st.header("Confusion matrix", anchor=False)
     drawn = st.segmented_control(
         "Matrix", [MATRIX, CHANGE] if baseline else [MATRIX], default=MATRIX, required=True,
         key="run:matrix", label_visibility="collapsed",
@@ -41,8 +42,8 @@ def show_confusion(measured: Mapping[str, Any]) -> None:
         figure = plot_confusion_change(confusion, baseline, classes)
     else:
         figure = plot_confusion(confusion, classes)
-    show_figure(figure, alt=_in_words(pairs), key="run:confusion", file_name="confusion")
-    _show_classes(class_figures(confusion, baseline, classes))
+    show_figure(figure, alt=_pairs_text(pairs), key="run:confusion", file_name="confusion")
+    _show_classes(class_metrics(confusion, baseline, classes))
     if len(pairs):
         with st.expander(f"Every confusion, {counted(len(pairs), 'pair')} of classes"):
             st.dataframe(
@@ -53,39 +54,38 @@ def show_confusion(measured: Mapping[str, Any]) -> None:
             )  # fmt: skip
 
 
-def _in_words(pairs: pd.DataFrame) -> str:
+def _pairs_text(pairs: pd.DataFrame) -> str:
     worst = [
-        f"{row.rows:,} rows of {row.label} taken for {row.predicted}" for row in pairs.head(3).itertuples()
+        f"{row.rows:,} rows of {row.label} predicted as {row.predicted}" for row in pairs.head(3).itertuples()
     ]
     return f"Confusion matrix. {'; '.join(worst)}." if worst else "Confusion matrix: no row is wrong."
 
 
-def _show_classes(figures: pd.DataFrame) -> None:
-    percents = [c for c in figures if c not in ("class", "rows")]
+def _show_classes(metrics: pd.DataFrame) -> None:
+    percents = [c for c in metrics if c not in ("class", "rows")]
     number = st.column_config.NumberColumn
     st.dataframe(
-        figures.assign(**{c: 100 * figures[c] for c in percents}),
+        metrics.assign(**{c: 100 * metrics[c] for c in percents}),
         hide_index=True,
         placeholder=NOTHING,
         column_config={
             "class": "Class",
             "rows": number("Rows", format="localized", help="Evaluation rows with this label"),
-            "recall": number("Recall (%)", format="%.1f", help="Of the label's rows, the share found"),
-            "precision": number("Precision (%)", format="%.1f", help="Of the rows given this class, the share right"),
+            "recall": number("Recall (%)", format="%.1f", help="Share of the label's rows that were found"),
+            "precision": number("Precision (%)", format="%.1f", help="Share of this class's predictions that are right"),
             "baseline_recall": number("Baseline's recall (%)", format="%.1f"),
             "baseline_precision": number("Baseline's precision (%)", format="%.1f"),
         },
     )  # fmt: skip
 
 
-def show_answers(run: Mapping[str, Any], measured: Mapping[str, Any]) -> None:
-    """For models that answer several questions a row: how many of the rows with a yes are found, or how far each number
-    is off."""
-    recalls, targets = run.get("recalls"), run.get("targets")
+def show_output_recalls(run: StoredRun, measured: Mapping[str, Any]) -> None:
+    """For models with several yes/no outputs: recall of each. For several numbers: the error of each."""
+    recalls, targets = run.metrics.get("recalls"), run.metrics.get("targets")
     if isinstance(targets, list):
         _show_targets(run, targets, measured)
         return
-    if isinstance(run.get("iou"), list):
+    if isinstance(run.metrics.get("iou"), list):
         _show_overlap(run, measured)
         return
     if not isinstance(recalls, list) or measured.get("confusion"):
@@ -94,39 +94,41 @@ def show_answers(run: Mapping[str, Any], measured: Mapping[str, Any]) -> None:
         {
             "answer": names_of(measured.get("classes"), len(recalls)),
             "recall": recalls,
-            "baseline_recall": run.get("baseline_recalls") or [None] * len(recalls),
+            "baseline_recall": run.metrics.get("baseline_recalls") or [None] * len(recalls),
         }
     )
-    st.header("Which answers are found", anchor=False)
-    st.caption("A row counts as right in the accuracy when all its answers are right.")
+    st.header("Recall of each output", anchor=False)
+    st.caption("A row counts as right in the accuracy if all its outputs are right.")
     number = st.column_config.NumberColumn
     st.dataframe(
         table.assign(**{c: 100 * pd.to_numeric(table[c]) for c in ("recall", "baseline_recall")}),
         hide_index=True,
         placeholder=NOTHING,
-        alt=f"Recall of {counted(len(recalls), 'answer')}",
+        alt=f"Recall of {counted(len(recalls), 'output')}",
         column_config={
-            "answer": "Answer",
-            "recall": number("Recall (%)", format="%.1f", help="Of the rows with a yes, the share found"),
+            "answer": "Output",
+            "recall": number(
+                "Recall (%)", format="%.1f", help="Share of the rows with a yes that were found"
+            ),
             "baseline_recall": number("Baseline's recall (%)", format="%.1f"),
         },
     )
 
 
-def _show_overlap(run: Mapping[str, Any], measured: Mapping[str, Any]) -> None:
-    """Intersection over union of each class, where each position of a row has one."""
-    shares = run["iou"]
+def _show_overlap(run: StoredRun, measured: Mapping[str, Any]) -> None:
+    """Intersection over union of each class, for rows with a class per position."""
+    shares = run.metrics["iou"]
     table = pd.DataFrame(
         {
             "class": names_of(measured.get("classes"), len(shares)),
             "iou": shares,
-            "baseline_iou": run.get("baseline_iou") or [None] * len(shares),
+            "baseline_iou": run.metrics.get("baseline_iou") or [None] * len(shares),
         }
     )
-    st.header("How well each class is covered", anchor=False)
+    st.header("IoU of each class", anchor=False)
     st.caption(
-        f"Each row has a class for each of {int(run['positions']):,} positions. The accuracy and the tables above count "
-        "positions; the verdict compares rows, since positions of one row are not independent."
+        f"Each row has a class for each of {int(run.metrics['positions']):,} positions. The accuracy and the tables above "
+        "count positions; the verdict compares rows, since positions of one row are not independent."
     )
     number = st.column_config.NumberColumn
     st.dataframe(
@@ -137,18 +139,16 @@ def _show_overlap(run: Mapping[str, Any], measured: Mapping[str, Any]) -> None:
         column_config={
             "class": "Class",
             "iou": number(
-                "IoU (%)", format="%.1f", help="Positions of the class in both, of those in either"
+                "IoU (%)", format="%.1f", help="Positions of the class in both / positions in either"
             ),
             "baseline_iou": number("Baseline's IoU (%)", format="%.1f"),
         },
     )
 
 
-def _show_targets(
-    run: Mapping[str, Any], targets: Sequence[Mapping[str, Any]], measured: Mapping[str, Any]
-) -> None:
-    baseline = run.get("baseline_targets") or []
-    outputs = run.get("outputs") or [{}]
+def _show_targets(run: StoredRun, targets: Sequence[Mapping[str, Any]], measured: Mapping[str, Any]) -> None:
+    baseline = run.metrics.get("baseline_targets") or []
+    outputs = run.metrics.get("outputs") or [{}]
     kept = {t["index"]: t["variation_sqnr_db"] for t in outputs[0].get("targets") or ()}
     table = pd.DataFrame({"target": names_of(measured.get("classes"), len(targets))})
     for key in ("nrmse", "mae", "rmse", "r2"):
@@ -156,12 +156,13 @@ def _show_targets(
         table[f"baseline_{key}"] = [target.get(key) for target in baseline] or None
     table["variation_sqnr_db"] = [kept.get(place) for place in range(len(targets))]
     table = table.sort_values("nrmse", ascending=False, na_position="last", kind="stable")
-    st.header("How far each number is off", anchor=False)
+    st.header("Error of each number", anchor=False)
     st.caption(
-        "The worst first: RMSE / σ is the root mean square error in standard deviations of the labels, 1 is no better than "
-        "to answer the mean. MAE and RMSE are in the unit of their column."
+        "The worst first. RMSE / σ is the root mean square error in standard deviations of the labels; "
+        "at 1 the model is no better than predicting the mean. MAE and RMSE are in the unit of their "
+        "column."
     )
-    words = {"nrmse": "RMSE / σ", "mae": "MAE", "rmse": "RMSE", "r2": "R²"}
+    headings = {"nrmse": "RMSE / σ", "mae": "MAE", "rmse": "RMSE", "r2": "R²"}
     number = st.column_config.NumberColumn
     st.dataframe(
         table,
@@ -173,36 +174,40 @@ def _show_targets(
             "variation_sqnr_db": number(
                 "Follows the original (dB)",
                 format="%.1f",
-                help="SQNR of what varies from row to row; below 3 dB it is lost",
+                help="SQNR of the variation between rows; below 3 dB the number is lost",
             ),
-            **{key: number(word, format="%.4g") for key, word in words.items()},
-            **{f"baseline_{key}": number(f"Baseline's {word}", format="%.4g") for key, word in words.items()},
+            **{key: number(word, format="%.4g") for key, word in headings.items()},
+            **{
+                f"baseline_{key}": number(f"Baseline's {word}", format="%.4g")
+                for key, word in headings.items()
+            },
         },
     )
 
 
-def show_flips(run: Mapping[str, Any], measured: Mapping[str, Any]) -> None:
-    """The rows whose class changed against the baseline: drawn, and as a table; one line where there are none."""
+def show_flips(run: StoredRun, measured: Mapping[str, Any]) -> None:
+    """The rows whose class changed compared with the baseline: plotted, and as a table; one line if there are none."""
     flips = measured.get("flips")
     if flips is None or not measured.get("layers"):
         return
-    if run.get("agreement") is None:
+    if run.agreement is None:
         return
-    if not flips and run["agreement"] < 1:
+    if not flips and run.agreement < 1:
         st.caption(
-            f"{percent(run.get('agreement'))} of the answers are the baseline's. Rows are listed where each has one class."
+            f"{percent(run.agreement)} of the outputs are the baseline's. Changed rows are listed "
+            "only for tasks with one class per row."
         )
         return
-    st.header("Rows that changed their class", anchor=False)
+    st.header("Changed rows", anchor=False)
     if not flips:
-        st.caption("No evaluation row has another class than the baseline gives it.")
+        st.caption("No evaluation row changed its class compared with the baseline.")
         return
     names = _Names(measured, flips)
     counts = pd.Series([flip.get("kind", "changed") for flip in flips]).value_counts()
-    words = "; ".join(
+    headings = "; ".join(
         f"{counted(int(counts[kind]), 'row')} {KINDS[kind]}" for kind in KINDS if kind in counts
     )
-    st.caption(f"{words}{'' if len(flips) < 200 else '; the first 200 are kept'}.")
+    st.caption(f"{headings}{'' if len(flips) < 200 else '; the first 200 are kept'}.")
     drawn = [flip for flip in flips if flip.get("input")]
     if drawn:
         inputs = [flip["input"] for flip in drawn]
@@ -220,14 +225,14 @@ def show_flips(run: Mapping[str, Any], measured: Mapping[str, Any]) -> None:
             hide_index=True,
             placeholder=NOTHING,
             column_config={
-                "Row": st.column_config.NumberColumn(help="Number among the evaluation rows, the first is 0"),
-                "Line": st.column_config.NumberColumn(help="Line of the CSV"),
+                "Row": st.column_config.NumberColumn(help="Number among the evaluation rows, from 0"),
+                "Line": st.column_config.NumberColumn(help="Line of the file, or number of the row"),
             },
         )
 
 
 class _Names:
-    """How classes are called."""
+    """Display names of classes."""
 
     def __init__(self, measured: Mapping[str, Any], flips: Sequence[Mapping[str, Any]]):
         largest = max(max(flip["baseline"], flip["run"], flip["label"] or 0) for flip in flips)
@@ -237,7 +242,7 @@ class _Names:
         return None if index is None else self.names[index]
 
     def title(self, flip: Mapping[str, Any], letters: int) -> str:
-        """`3 → 5` and below it `label 3`, over the row's picture; longer names are cut."""
+        """`3 → 5` and below it `label 3`, as title of a row's plot; longer names are cut."""
 
         def short(index: int) -> str:
             name = self.names[index]

@@ -1,4 +1,4 @@
-"""The sensitivity analysis on a run's page: its button, its progress, and what it found."""
+"""The layer sensitivity on a run's page: its button, its progress, and its results."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,35 +16,38 @@ from lwdash.ui.shared.number_text import NOTHING, count, percent, seconds, size
 from storage import runs
 from storage.analyses import SENSITIVITY, analysis_of
 from storage.errors import StorageError
+from storage.file_runs import is_file_recipe
 from storage.neighbours import runs_of_recipes
+from storage.records import StoredRun
 from storage.store import Store
 
 GOOD_DB = 40.0
-"""Above this the outputs of common classifiers and of the float file cannot be told apart by their use."""
+"""Above this, the outputs of common classifiers are practically equal to the float file's."""
 
 
-def show_sensitivity(
-    settings: Settings, store: Store, run: Mapping[str, Any], *, may_start: bool = True
-) -> None:
-    """Which layers are to blame for what quantizing costs this run: measured when a person asks for it."""
-    st.header("Which layers are to blame", anchor=False)
-    analysis = analysis_of(store.database, run["id"], SENSITIVITY)
-    state = analysis["state"] if analysis else None
-    if state in ("queued", "running"):
-        _follow(store, run["id"])
+def show_sensitivity(settings: Settings, store: Store, run: StoredRun, *, may_start: bool = True) -> None:
+    """The loss that each layer's quantization causes in this run; measured on request."""
+    st.header("Layer sensitivity", anchor=False)
+    if is_file_recipe(run.recipe):
+        st.caption("This file was made elsewhere, so its layers cannot be quantized one by one.")
         return
-    if analysis is not None and state == "succeeded" and analysis["measured"]:
-        _show_found(store, run, analysis["measured"], may_start=may_start)
+    analysis = analysis_of(store.database, run.id, SENSITIVITY)
+    if analysis is not None and not analysis.has_ended:
+        _follow(store, run.id)
         return
-    if analysis is not None and state == "failed":
-        st.error(plain(analysis["error"] or "it failed without a message"), icon=":material/error:")
+    if analysis is not None and analysis.has_succeeded and analysis.measured:
+        _show_found(store, run, analysis.measured, may_start=may_start)
+        return
+    if analysis is not None and analysis.state == "failed":
+        st.error(plain(analysis.error or "it failed without a message"), icon=":material/error:")
     st.caption(
-        "Each layer of the float file is quantized alone, and then all but that layer, on up to 200 calibration rows: "
-        "some seconds, at most about half a minute. Choosing on calibration rows keeps the evaluation rows fair."
+        "Each layer of the float file is quantized alone, and then all but that layer, on up to 200 "
+        "calibration rows. It takes some seconds, at most about half a minute; evaluation rows are not "
+        "used for this choice."
     )
     st.button(
-        "Measure each layer", key=f"sensitivity:{run['id']}", icon=":material/query_stats:",
-        disabled=not may_start, on_click=_start, args=(store, run["id"]),
+        "Measure each layer", key=f"sensitivity:{run.id}", icon=":material/query_stats:",
+        disabled=not may_start, on_click=_start, args=(store, run.id),
     )  # fmt: skip
 
 
@@ -58,27 +61,26 @@ def _start(store: Store, run_id: int) -> None:
 @st.fragment(run_every=0.5)
 def _follow(_store: Store, run_id: int) -> None:
     analysis = analysis_of(_store.database, run_id, SENSITIVITY)
-    if analysis is None or analysis["state"] not in ("queued", "running"):
+    if analysis is None or analysis.has_ended:
         st.rerun()
-    is_running = analysis["state"] == "running"
-    words = analysis["doing"] or "starting" if is_running else "waits for its turn"
+    is_running = analysis.state == "running"
+    text = analysis.doing or "starting" if is_running else "waits for its turn"
     with st.container(horizontal=True, vertical_alignment="center", border=True):
-        st.progress(min(1.0, max(0.0, analysis["progress"] if is_running else 0.0)), text=plain(words))
+        st.progress(min(1.0, max(0.0, analysis.progress if is_running else 0.0)), text=plain(text))
         if st.button(
             "", key=f"sensitivity-cancel:{run_id}", icon=":material/close:", help="Stop measuring the layers"
         ):
-            runs.cancel(_store.database, analysis["id"])
+            runs.cancel(_store.database, analysis.id)
             st.rerun(scope="fragment")
 
 
-def _show_found(
-    store: Store, run: Mapping[str, Any], measured: Mapping[str, Any], *, may_start: bool
-) -> None:
+def _show_found(store: Store, run: StoredRun, measured: Mapping[str, Any], *, may_start: bool) -> None:
     everything, name = measured["everything"], measured["format"]
     st.caption(
-        f"The float file with layers in {name}, on {count(measured['rows'])} calibration rows, ranges from "
-        f"{count(measured['range_rows'])}; {seconds(measured['seconds'])}. SQNR is how much stronger the outputs are "
-        f"than their difference to the float file's. All layers in {name}: {_words(everything, measured)}."
+        f"The float file with layers in {name}, on {count(measured['rows'])} calibration rows, ranges "
+        f"from {count(measured['range_rows'])}; {seconds(measured['seconds'])}. SQNR is the ratio of the "
+        f"outputs to their difference from the float file's. All layers in {name}: "
+        f"{_scores_text(everything, measured)}."
     )
     _show_advice(store, run, measured, may_start=may_start)
     show_figure(
@@ -91,15 +93,14 @@ def _show_found(
         _show_table(measured)
 
 
-def _show_advice(
-    store: Store, run: Mapping[str, Any], measured: Mapping[str, Any], *, may_start: bool
-) -> None:
+def _show_advice(store: Store, run: StoredRun, measured: Mapping[str, Any], *, may_start: bool) -> None:
     chosen = next((kept for kept in measured["kept"] if kept["recipe"] == measured["advice"]), None)
     everything = measured["everything"]["sqnr_db"]
     if chosen is None:
         st.markdown(
-            ":material/balance: No few layers are to blame: keeping the worst of them in a better format wins back "
-            "less than 2 dB. More exact activations for all (`int16x8`), or fine-tuning (`qat`), act on the whole."
+            ":material/balance: The loss is spread over the layers: keeping the worst of them in a "
+            "better format gains less than 2 dB. Try more exact activations for all (`int16x8`), or "
+            "fine-tuning (`qat`)."
         )
         return
     layers = ", ".join(f"*{plain(layer)}*" for layer in chosen["layers"])
@@ -107,23 +108,21 @@ def _show_advice(
     more = chosen["size_bytes"] - measured["everything_bytes"]
     price = f"{size(abs(more))} {'larger' if more >= 0 else 'smaller'} than all in {measured['format']}"
     enough = (
-        " The outputs are close already; this is for who needs them closer."
-        if (everything or 0.0) >= GOOD_DB
-        else ""
+        " The outputs are already close, so this is rarely needed." if (everything or 0.0) >= GOOD_DB else ""
     )
     st.markdown(
-        f":material/lightbulb: Keep {layers} in {chosen['format']}: {_words(chosen['figure'], measured)}{gain}, "
+        f":material/lightbulb: Keep {layers} in {chosen['format']}: {_scores_text(chosen['figure'], measured)}{gain}, "
         f"{price}.{enough}"
     )
-    tried = runs_of_recipes(store.database, run["experiment_id"], [chosen["recipe"]])
+    tried = runs_of_recipes(store.database, run.experiment_id, [chosen["recipe"]])
     with st.container(horizontal=True, vertical_alignment="center"):
         st.code(chosen["recipe"], language=None, wrap_lines=True)
         try_recipe(store, run, chosen["recipe"], tried, may_start=may_start)
 
 
-def _words(figure: Mapping[str, Any], measured: Mapping[str, Any]) -> str:
+def _scores_text(figure: Mapping[str, Any], measured: Mapping[str, Any]) -> str:
     """`39.1 dB, accuracy 98.0 %`."""
-    level = "the very outputs" if figure["sqnr_db"] is None else f"{figure['sqnr_db']:.1f} dB"
+    level = "identical outputs" if figure["sqnr_db"] is None else f"{figure['sqnr_db']:.1f} dB"
     return level if figure["value"] is None else f"{level}, {measured['measure']} {percent(figure['value'])}"
 
 
@@ -139,7 +138,7 @@ def _show_table(measured: Mapping[str, Any]) -> None:
             "Weights": layer["parameters"],
             "Alone (dB)": alone.get("sqnr_db"),
             "All but it (dB)": without.get("sqnr_db"),
-            "Won back (dB)": layer["gain_db"],
+            "Gain (dB)": layer["gain_db"],
             "Not quantized": layer["reason"],
         }
         if measured["measure"]:
@@ -154,7 +153,7 @@ def _show_table(measured: Mapping[str, Any]) -> None:
         column_config={**shown, "Weights": number(format="localized")},
     )  # fmt: skip
     if measured["kept"]:
-        st.caption("What keeping the worst layers brings, measured alike:")
+        st.caption("Files that keep the worst layers, measured in the same way:")
         st.dataframe(
             pd.DataFrame(
                 [

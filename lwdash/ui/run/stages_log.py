@@ -6,14 +6,19 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from lwdash.charts.training_curve import describe_training_curve, plot_training_curve
 from lwdash.settings import Settings
+from lwdash.ui.run.log_lines import without_library_lines
 from lwdash.ui.shared.addresses import log_url
+from lwdash.ui.shared.figure import show_figure
 from lwdash.ui.shared.markdown_text import plain
 from lwdash.ui.shared.number_text import NOTHING, counted, percent, seconds
 from storage.logs import find_log
 from storage.store import Store
 
 LOG_BYTES = 200_000
+OWN_VIEWS = ("audit", "auto", "training_curve", "kept_epoch", "held_out_rows")
+"""Facts that have a table or a figure of their own, or that the fact `fine_tuning` states in words."""
 FACTS_WITH_UNITS: Mapping[str, Callable[[float], str]] = {
     "sqnr_db": lambda value: f"{value:.1f} dB",
     "sparsity": percent,
@@ -21,13 +26,14 @@ FACTS_WITH_UNITS: Mapping[str, Callable[[float], str]] = {
 
 
 def show_stages(compressed: Mapping[str, Any]) -> None:
-    """Every stage with its seconds, whether it came from the cache, and what was skipped."""
+    """Every stage with its seconds, its cache state, and the skipped layers."""
     stages = compressed.get("stages", [])
     st.header("Stages", anchor=False)
     cached = sum(bool(s["cached"]) for s in stages)
     st.caption(
-        f"{counted(len(stages), 'stage')}, {cached} from the cache, {seconds(sum(s['seconds'] for s in stages))} of work. "
-        "What another run has already made of the same model, data and parameters is not made again."
+        f"{counted(len(stages), 'stage')}, {cached} from the cache, "
+        f"{seconds(sum(s['seconds'] for s in stages))} of work. Stages that another run has already "
+        "computed from the same model, data and parameters are reused."
     )
     table = pd.DataFrame(
         [
@@ -35,41 +41,58 @@ def show_stages(compressed: Mapping[str, Any]) -> None:
                 "Stage": f"**{plain(s['name'])}**" + ("  \n:small[from the cache]" if s["cached"] else ""),
                 "Time": NOTHING if s["cached"] else seconds(s["seconds"]),
                 "Memory": NOTHING if s.get("peak_memory_mb") is None else f"{s['peak_memory_mb']:,.0f} MB",
-                "What was reached": plain(fact_words(s.get("facts") or {})),
+                "Result": plain(fact_text(s.get("facts") or {})),
             }
             for s in stages
         ]
     )
     if stages:
-        # A table of the page, not of the grid: what was reached is a sentence or two, which the grid would cut.
+        # A table of the page, not of the grid: results are one or two sentences, which the grid would cut.
         st.table(
             table,
             border="horizontal",
             hide_index=True,
             alt=f"{counted(len(stages), 'stage')} with time and memory",
         )
-        st.caption("Memory is the most that the process had used until then.")
+        st.caption("Memory is the maximum that the process had used until then.")
+    _training_curves(stages)
     _audit(stages)
     skipped = compressed.get("skipped", [])
     if skipped:
-        with st.expander(
-            f"Left as they are: {len(skipped)} of the layers or operators", icon=":material/rule:"
-        ):
+        with st.expander(f"Skipped: {len(skipped)} of the layers or operators", icon=":material/rule:"):
             st.dataframe(
                 pd.DataFrame(skipped),
                 hide_index=True,
-                alt="Layers left as they are, with the reason",
+                alt="Skipped layers, with the reason",
                 column_config={"layer": "Layer", "reason": st.column_config.TextColumn("Reason", width=800)},
             )
 
 
-def fact_words(facts: Mapping[str, Any]) -> str:
-    """What a stage reached, without the audit, which has its own table."""
-    return ", ".join(f"{_called(key)}: {_fact(value, key)}" for key, value in facts.items() if key != "audit")
+def _training_curves(stages: Any) -> None:
+    """The loss of each stage that trained, epoch by epoch."""
+    found = [
+        (s["name"], s["facts"]["training_curve"])
+        for s in stages
+        if (s.get("facts") or {}).get("training_curve")
+    ]
+    for number, (name, curve) in enumerate(found):
+        show_figure(
+            plot_training_curve(name, curve),
+            alt=describe_training_curve(name, curve),
+            key=f"run:training-curve-{number}",
+            file_name=f"training-curve-{number + 1}",
+        )
+
+
+def fact_text(facts: Mapping[str, Any]) -> str:
+    """Results of a stage, without those that have their own tables."""
+    return ", ".join(
+        f"{_called(key)}: {_fact(value, key)}" for key, value in facts.items() if key not in OWN_VIEWS
+    )
 
 
 def _called(key: str) -> str:
-    """`sqnr_db` is the SQNR; its unit goes with the number."""
+    """`sqnr_db` is displayed as SQNR; its unit is shown with the number."""
     name = key.removesuffix("_db").replace("_", " ")
     return {"sqnr": "SQNR", "keras 2 twin": "Keras 2 twin"}.get(name, name)
 
@@ -87,30 +110,32 @@ def _audit(stages: Any) -> None:
             table.dropna(axis="columns", how="all"),
             hide_index=True,
             placeholder=NOTHING,
-            alt="What the file kept of zeros and shared values, kernel by kernel",
+            alt="Zeros and shared values preserved in the file, kernel by kernel",
             column_config={
                 "kernel": "Kernel",
                 "is_found": st.column_config.CheckboxColumn(
                     "Recognized", help="The kernel was found in the file"
                 ),
-                "zeros": st.column_config.NumberColumn("Zeros made", format="localized"),
+                "zeros": st.column_config.NumberColumn("Zeros before", format="localized"),
                 "zeros_kept": st.column_config.NumberColumn("Zeros kept (%)", format="%.1f"),
-                "distinct": st.column_config.NumberColumn("Distinct before", format="localized"),
-                "distinct_stored": st.column_config.NumberColumn("Distinct in the file", format="localized"),
+                "distinct": st.column_config.NumberColumn("Distinct real before", format="localized"),
+                "distinct_stored": st.column_config.NumberColumn(
+                    "Distinct real in the file", format="localized", help="Stored integers times their scale"
+                ),
                 "distinct_in_channel": st.column_config.NumberColumn(
                     "in a channel",
                     format="localized",
-                    help="Distinct values in the file in the kernel's fullest output channel: scales of each channel give "
-                    "equal weights different integers",
+                    help="Distinct values in the output channel with most of them: per-channel scales "
+                    "give equal weights different integers",
                 ),
             },
         )
 
 
 def _fact(value: Any, key: str) -> str:
-    """key: what it is called, which tells its unit; of a table of layers it is the table's."""
+    """key: its name, which determines its unit; inside a table of layers it is the table's."""
     if isinstance(value, Mapping):
-        # A path of a layer keeps its letters.
+        # The path of a layer keeps its upper and lower case.
         named = {(k if "/" in k else _called(k)): (k, v) for k, v in value.items()}
         return "; ".join(
             f"{name} {_fact(v, k if k in FACTS_WITH_UNITS else key)}" for name, (k, v) in named.items()
@@ -127,20 +152,27 @@ def _fact(value: Any, key: str) -> str:
 
 
 def show_log(settings: Settings, store: Store, run_id: int) -> None:
-    """The end of the run's log with a download of all of it, or why there is none."""
+    """The end of the run's log with a download of the whole log, or the reason why there is none."""
     st.header("Log", anchor=False)
     path = find_log(store.artifacts, settings.logs, run_id)
     if not path.is_file():
-        st.caption("There is no log of the run here: it has not begun, or its log was lost with its host.")
+        st.caption("There is no log of this run here: it has not started, or its log was lost with its host.")
         return
     whole = path.stat().st_size
     with path.open("rb") as file:
         file.seek(max(0, whole - LOG_BYTES))
         text = file.read().decode("utf-8", errors="replace")
     if not text.strip():
-        st.caption("The log is empty: the libraries had nothing to say.")
+        st.caption("The log is empty: the libraries wrote nothing.")
         return
     st.link_button("Download the log", log_url(run_id), icon=":material/download:")
     if whole > LOG_BYTES:
         st.caption(f"The last {LOG_BYTES // 1000:,} kB of {whole // 1000:,} kB.")
+    own, left_out = without_library_lines(text)
+    label = f"Show {counted(left_out, 'line')} of TensorFlow and LiteRT about the host"
+    if left_out and not st.toggle(label, key="run:library-lines"):
+        text = own
+    if not text.strip():
+        st.caption("No line of it is about this run.")
+        return
     st.code(text, language=None, height=420 if text.count("\n") > 16 else "content")

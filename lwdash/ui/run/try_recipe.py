@@ -1,7 +1,6 @@
-"""A recipe to try in a run's experiment: the button that queues it, or the link to the run that has tried it."""
+"""A suggested recipe in a run's experiment: the button that queues it, or the link to the run that has tried it."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import streamlit as st
 
@@ -9,25 +8,34 @@ from lwdash.engine import submit
 from lwdash.ui.shared import page_paths
 from lwdash.ui.shared.markdown_text import plain
 from storage.errors import StorageError
+from storage.records import StoredRun
 from storage.store import Store
 
 
 def try_recipe(
-    store: Store, run: Mapping[str, Any], recipe: str, tried: Mapping[str, int], *, may_start: bool
+    store: Store,
+    run: StoredRun,
+    recipe: str,
+    tried: Mapping[str, int],
+    *,
+    may_start: bool,
+    label: str | None = None,
 ) -> None:
-    """tried: recipe → the run that has tried it, as `runs_of_recipes` finds them in the experiment of `run`."""
+    """tried: recipe → the run that has tried it, from `runs_of_recipes` in the experiment of `run`. label: of the
+    button, where several stand beside one another.
+    """
     if recipe in tried:
         known = tried[recipe]
         st.page_link(
             page_paths.RUN,
-            label=f"Tried in run {known}",
+            label=f"{plain(label)}: run {known}" if label else f"Tried in run {known}",
             icon=":material/layers:",
             query_params={"run": str(known)},
         )
         return
     st.button(
-        "Run it", key=f"try:{run['id']}:{recipe}", icon=":material/play_arrow:", disabled=not may_start,
-        help=f"Queue {plain(recipe)}", on_click=_start, args=(store, run["experiment_id"], recipe),
+        label or "Run it", key=f"try:{run.id}:{label or ''}{recipe}", icon=":material/play_arrow:", disabled=not may_start,
+        help=f"Queue {plain(recipe)}", on_click=_start, args=(store, run.experiment_id, recipe),
     )  # fmt: skip
 
 
@@ -41,7 +49,7 @@ def _start(store: Store, experiment_id: int, recipe: str) -> None:
 
 
 def show_started() -> None:
-    """After a click: which run was queued, and the way there."""
+    """After a click: the queued run, with a link to it."""
     started = st.session_state.pop("run:started", None)
     if started:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):

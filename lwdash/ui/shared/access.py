@@ -1,13 +1,11 @@
-"""The visitor of a page, and the rights that decide what the page shows and offers."""
-
-from collections.abc import Mapping
-from typing import Any
+"""The visitor of a page, and the rights that determine its content and actions."""
 
 import streamlit as st
 
 from lwdash.errors import UserMistake
-from lwdash.server.identity import is_sign_in_on, person
+from lwdash.serving.accounts import is_sign_in_on, person
 from lwdash.settings import Settings, load_settings
+from storage.records import StoredExperiment
 from storage.sharing import shared_experiment
 from storage.store import Store
 from storage.visitors import EVERYBODY, NOBODY, Visitor
@@ -16,34 +14,34 @@ _VISITOR, _TOKEN = "access:visitor", "access:share"
 
 
 def visitor() -> Visitor:
-    """Who looks, as the shell found out at the start of this run."""
+    """The visitor, as found by the shell at the start of this run."""
     known = st.session_state.get(_VISITOR)
     return known if isinstance(known, Visitor) else _signed_in(load_settings())
 
 
-def can_change(experiment: Mapping[str, Any]) -> bool:
-    """Whether to offer what changes an experiment (a row of `get_experiment`) or its runs: start, cancel, edit.
+def can_change(experiment: StoredExperiment) -> bool:
+    """True if the visitor is offered the actions that change an experiment or its runs: start, cancel, edit.
 
-    The storage refuses it in any case; this is for not showing buttons that cannot work.
+    The storage refuses forbidden changes in any case; this only hides buttons that cannot work.
     """
     return visitor().can_change(experiment)
 
 
 def owner() -> str:
-    """Under which name the visitor's own preferences are kept: "" where nobody signs in."""
+    """Key of the visitor's own preferences: "" if sign-in is disabled."""
     return visitor().email or ""
 
 
 def share_token() -> str | None:
-    """The token of the share link by which the visitor came, for links to what it shows as well."""
+    """The token of the share link that the visitor used, for links inside the shared view."""
     return st.session_state.get(_TOKEN) if visitor().shared is not None else None
 
 
 def find_visitor(settings: Settings, store: Store) -> Visitor:
-    """Who looks now, remembered for the rest of this run. NOBODY must sign in.
+    """The present visitor, stored for the rest of this run. NOBODY must sign in.
 
-    A share link counts as long as its token does; it stands in the address (`share`) or was there before in this
-    session. Raises UserMistake for somebody who signed in and may not come in.
+    A share link is valid as long as its token is. The token is in the address (`share`) or was there earlier
+    in this session. Raises UserMistake for a signed-in person who is not allowed.
     """
     st.session_state.pop(_VISITOR, None)
     found = _signed_in(settings)

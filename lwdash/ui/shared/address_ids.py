@@ -1,7 +1,7 @@
 """The experiment or run that a page shows: `experiment` or `run` in its address.
 
-Each has a name of its own: a browser keeps addresses of both pages in one history, where one page's number must not be
-read as the other's. Links of older versions say `id` on both pages; they are read, and rewritten.
+The names differ, because a browser keeps the addresses of both pages in one history, and one page's number
+must not be read as the other's. Links of older versions use `id` on both pages; they are read, and rewritten.
 """
 
 import streamlit as st
@@ -12,7 +12,7 @@ OLD_NAME = "id"
 
 
 def chosen_id(name: str, fallback: int | None) -> int | None:
-    """The number that the address has under `name`; without one, `fallback`. The address has it afterwards."""
+    """The number under `name` in the address; without one, `fallback`. Afterwards it is in the address."""
     text = _text(name)
     chosen = fallback if text is None else int(text) if text.isdecimal() and len(text) < 18 else -1
     if chosen is not None and chosen >= 0:
@@ -21,7 +21,7 @@ def chosen_id(name: str, fallback: int | None) -> int | None:
 
 
 def absent(name: str) -> str:
-    """Why a page has nothing to show, as Markdown: what the address asks for is not there, or nothing is."""
+    """Message, as Markdown, for a page without content: the requested item does not exist, or there is none at all."""
     text = _text(name)
     return f"There are no {name}s yet." if text is None else f"There is no {name} {plain(text[:40])}."
 
@@ -31,8 +31,9 @@ def _text(name: str) -> str | None:
 
 
 def _write_address(name: str, shown: int) -> None:
-    """Writes `shown` into the address where it is another than before: a link from a page to itself changes what is
-    shown, and Streamlit leaves the address as it was."""
+    """Write `shown` into the address if it differs: a link from a page to itself changes the shown item, but
+    Streamlit leaves the address unchanged.
+    """
     is_told = st.query_params.get(name) == str(shown)
     if not is_told or st.session_state.get(f"pick:{name}") != shown:
         st.session_state[f"pick:{name}"] = shown

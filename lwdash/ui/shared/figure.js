@@ -1,7 +1,7 @@
-// Streamlit calls the default function again on every rerun; what belongs to one figure is kept here, by its element.
+// Streamlit calls the default function again on every rerun; the state of each figure is kept here, by its element.
 const figures = new WeakMap();
 
-const OKABE_ITO = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999"];
+const SERIES = ["#0072B2", "#C47F00", "#009E73", "#CC79A7", "#2F97D2", "#D55E00", "#808d99", "#9d9100"];
 // A circle of 24 pixels as curves: a shape of type circle takes its left edge for a position where an axis is logarithmic.
 const RING = "M12,0C12,6.63 6.63,12 0,12C-6.63,12 -12,6.63 -12,0C-12,-6.63 -6.63,-12 0,-12C6.63,-12 12,-6.63 12,0Z";
 const SVG_ICON = {
@@ -110,7 +110,7 @@ function rings({ root, selected }) {
   }));
 }
 
-// Parallel coordinates have no points to ring: what is picked there shows in its brushes.
+// Parallel coordinates have no points for rings: their brushes show the selection.
 function hasRings(data, traces) {
   return data.can_pick && traces[0]?.type !== "parcoords";
 }
@@ -149,7 +149,7 @@ function runOf(point) {
   return Array.isArray(point.customdata) ? point.customdata[0] : point.customdata;
 }
 
-// The rings are there at once; the server's answer draws them again from what it took.
+// The rings are drawn at once; the server's reply draws them again from its selection.
 function choose(figure, library, selected) {
   figure.selected = selected;
   ring(figure, library);
@@ -194,9 +194,9 @@ function theme(root) {
       title: { x: 0, xanchor: "left", xref: "container", font: { size: 17, weight: 600 }, subtitle: { font: { size: 12.5 } } },
       paper_bgcolor: paper,
       plot_bgcolor: paper,
-      colorway: OKABE_ITO,
+      colorway: SERIES,
       hoverlabel: { bgcolor: raised, bordercolor: border, font: { color: ink, size: 13, family: getComputedStyle(root).fontFamily } },
-      modebar: { bgcolor: "rgba(0,0,0,0)", color: "#8a97a3", activecolor: ink },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: "#808d99", activecolor: ink },
       xaxis: axis,
       yaxis: axis,
     },

@@ -1,6 +1,7 @@
-"""A plotly figure that keeps its zoom when its data changes, tells which runs are picked on it, and saves as PNG or SVG.
+"""A plotly figure that keeps its zoom when its data changes, reports selected runs, and saves as PNG or SVG.
 
-Streamlit's own chart is made anew whenever a point moves or is selected elsewhere; this one is updated in place.
+Streamlit's own chart is recreated whenever a point moves or is selected elsewhere; this one is updated in
+place.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,14 +28,14 @@ _mount = st.components.v2.component(
 
 @dataclass(frozen=True)
 class Spec:
-    """A figure as it is sent to the page."""
+    """A figure in the form that is sent to the page."""
 
     text: str
     height: int
 
 
 def written(figure: go.Figure) -> Spec:
-    """Writes a figure for the page, without colours of its own for paper, ink and axes: the page has them."""
+    """The figure for the page, without its own colours for paper, text and axes: the page sets them."""
     spec = figure.to_plotly_json()
     spec["layout"].pop("template", None)
     return Spec(to_json_plotly(spec), int(figure.layout.height or 450))
@@ -50,11 +51,12 @@ def show_figure(
     on_pick: Callable[[list[int]], None] | None = None,
     on_brush: Callable[[dict[str, list[list[float]]]], None] | None = None,
 ) -> None:
-    """Draws a figure in the page's colours; `alt` says it in words. Writing it is slow: keep its Spec where it stays.
+    """Draw a figure in the page's colours; `alt` is its text alternative. Serialising is slow: cache its
+    Spec.
 
-    selected: (run, x, y) of the runs that are ringed. on_pick: called with the runs that a click, a box or a lasso
-    leaves selected; a trace whose customdata are runs' ids can be picked from. on_brush: of parallel coordinates, called
-    with the [low, high] of each brush by the name of its axis. file_name: of a saved picture, without its ending.
+    selected: (run, x, y) of the runs with a ring. on_pick: called with the runs selected by a click, a box or
+    a lasso; it works for traces whose customdata are run ids. on_brush: for parallel coordinates, called with
+    the [low, high] of each brush by the name of its axis. file_name: of a saved image, without its suffix.
     """
     spec = figure if isinstance(figure, Spec) else written(figure)
 
@@ -77,7 +79,7 @@ def show_figure(
 
 
 def _spans(brushes: dict[Any, Any]) -> dict[str, list[list[float]]]:
-    """Brushes as the browser sends them, without what is not of their shape."""
+    """Brushes from the browser, without entries of another form."""
     return {
         str(name): [
             [float(low), float(high)]

@@ -1,34 +1,32 @@
-"""More runs for an experiment that is there: the recipe editor below its results, made when it is opened."""
-
-from collections.abc import Mapping
-from typing import Any
+"""More runs for an existing experiment: the recipe editor below its results, created when it is opened."""
 
 import streamlit as st
 
 from lwdash.engine import submit
 from lwdash.ui.shared.recipe_editor import clear_recipes, fill_recipes, recipe_editor
+from storage.records import StoredExperiment
 from storage.store import Store
 
 
 def offer_recipes(experiment_id: int, recipes: list[str]) -> None:
-    """Puts these into the editor of an experiment's page and opens it."""
+    """Copy these recipes into the editor of an experiment's page and open it."""
     fill_recipes(_editor(experiment_id), recipes)
     st.session_state[_open(experiment_id)] = True
-    words = "The recipe is" if len(recipes) == 1 else "The recipes are"
-    st.toast(f"{words} in the editor at the end of the page.", icon=":material/content_copy:")
+    text = "The recipe is" if len(recipes) == 1 else "The recipes are"
+    st.toast(f"{text} in the editor at the end of the page.", icon=":material/content_copy:")
 
 
 @st.fragment
-def show_more_recipes(store: Store, experiment: Mapping[str, Any]) -> None:
+def show_more_recipes(store: Store, experiment: StoredExperiment) -> None:
     """experiment: a row of `get_experiment`."""
-    number = experiment["id"]
+    number = experiment.id
     place = st.expander(
         "More recipes for this experiment", icon=":material/add:", key=_open(number), on_change="rerun"
     )
     if not place.open:
         return
     with place:
-        recipes = recipe_editor([], key=_editor(number), facts=experiment["model_facts"])
+        recipes = recipe_editor([], key=_editor(number), facts=experiment.model_facts)
         if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=not recipes) and recipes:
             submit.submit_runs(store, number, recipes)
             clear_recipes(_editor(number))

@@ -1,4 +1,4 @@
-"""Numbers for people: units, signs, and a dash where nothing was measured."""
+"""Numbers as text: units, signs, and a dash for missing values."""
 
 import math
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ def is_missing(value: Any) -> bool:
 
 
 def size(value: float | None) -> str:
-    """Bytes as B, kB or MB (powers of 1,000, as a data sheet counts flash: its limits are checked in bytes)."""
+    """Bytes as B, kB or MB (powers of 1,000, as in data sheets of flash memory: its limits are checked in bytes)."""
     if is_missing(value):
         return NOTHING
     assert value is not None
@@ -49,6 +49,12 @@ def times(value: float | None) -> str:
     return NOTHING if is_missing(value) else f"{value:.2f}×"
 
 
+def ratio_text(factor: float, more: str, less: str) -> str:
+    """`3.9× smaller`; a factor below 1 as `5.3× larger`."""
+    value, word = (factor, more) if factor >= 1 else (1 / factor, less)
+    return f"{value:.1f}× {word}" if value >= 1.95 else f"{value:.2f}× {word}"
+
+
 def seconds(value: float | None) -> str:
     if is_missing(value):
         return NOTHING
@@ -72,7 +78,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def shape(value: Any) -> str:
-    """(140, 1); `?` for a length that varies, a dash where the file does not tell."""
+    """(140, 1); `?` for a variable length, a dash if the shape is unknown."""
     if value is None:
         return NOTHING
     return "(" + ", ".join("?" if n is None else str(n) for n in value) + ")"

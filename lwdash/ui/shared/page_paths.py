@@ -1,8 +1,21 @@
-"""Paths of the pages relative to the shell, in the form that Streamlit takes."""
+"""Paths of the pages relative to the shell, in Streamlit's form."""
 
-OVERVIEW = "../../pages/overview.py"
-NEW = "../../pages/new.py"
-EXPERIMENT = "../../pages/experiment.py"
-RUN = "../../pages/run.py"
-SYSTEM = "../../pages/system.py"
-GLOSSARY = "../../pages/glossary.py"
+import os
+from pathlib import Path
+
+from lwdash.settings import DASHBOARD
+
+_SHELL_FOLDER = Path(__file__).parents[1]
+
+
+def _path(name: str) -> str:
+    return os.path.relpath(DASHBOARD / "pages" / name, _SHELL_FOLDER)
+
+
+OVERVIEW = _path("overview.py")
+NEW = _path("new.py")
+EXPERIMENT = _path("experiment.py")
+COMPARE = _path("compare.py")
+RUN = _path("run.py")
+SYSTEM = _path("system.py")
+GLOSSARY = _path("glossary.py")

@@ -9,8 +9,8 @@ import streamlit as st
 from lwdash.errors import RecipeError
 from lwdash.keras_models.model_facts import ModelFacts
 from lwdash.keras_models.obstacles import obstacle
-from lwdash.parameters import Choice, Flag, Integer, Names, Number, Overrides, Parameter
-from lwdash.recipe import EXAMPLE, Recipe, Step, make_recipe, parse_recipe
+from lwdash.parameters import AUTO, Choice, Flag, Integer, Names, Number, Overrides, Parameter
+from lwdash.recipe import EXAMPLE, Recipe, Step, expand_values, make_recipe, parse_recipe
 from lwdash.techniques import TECHNIQUES
 from lwdash.ui.shared.markdown_text import plain
 
@@ -18,24 +18,28 @@ from lwdash.ui.shared.markdown_text import plain
 def recipe_editor(
     start: Sequence[str], *, key: str, facts: Mapping[str, Any] | None = None
 ) -> list[Recipe] | None:
-    """A list of recipes to edit as text, begun with `start`, and a form below that adds to it.
+    """A list of recipes to edit as text, initially `start`, and a form below that adds to it.
 
-    facts: the model's, as stored; what its file shows to be impossible is said beneath the list.
-    Returns the recipes, each once, or None while one of them cannot be read (the message is shown). What was written
+    facts: the model's, as stored; recipes that cannot work with the model get a message below the list.
+    Returns the recipes, each once, or None while one of them cannot be read (the message is shown). The text
     is kept for the session, on other pages as well, until `clear_recipes`.
     """
     area, kept = f"{key}:text:{st.session_state.get(f'{key}:round', 0)}", f"{key}:kept"
     if area not in st.session_state:
         st.session_state[area] = st.session_state.get(kept, "\n".join(start))
     text = st.text_area(
-        "Recipes, one a line",
+        "Recipes, one per line",
         key=area,
         height="content",
         placeholder=EXAMPLE,
-        help="Steps joined by +, for example `prune(sparsity=0.8) + int8`. A parameter that is not named has its default.",
+        help=(
+            "Steps joined by +, for example `prune(sparsity=0.8) + int8`. Omitted parameters have their "
+            "defaults. Several values make several recipes: `prune(sparsity=0.5, 0.7, 0.9) + int8`."
+        ),
     )
     st.session_state[kept] = text
-    # Messages come and go: in a place of their own they move nothing, and what is open below stays open.
+    # Messages appear and disappear: in a separate container they move nothing, and open parts below stay
+    # open.
     with st.container():
         recipes = _read([line.strip() for line in text.splitlines() if line.strip()])
         if recipes and facts:
@@ -50,13 +54,13 @@ def recipe_editor(
 
 
 def clear_recipes(key: str) -> None:
-    """Begins the list of `recipe_editor` anew at its next run."""
+    """Reset the list of `recipe_editor` at its next run."""
     st.session_state.pop(f"{key}:kept", None)
     st.session_state[f"{key}:round"] = st.session_state.get(f"{key}:round", 0) + 1
 
 
 def fill_recipes(key: str, recipes: Sequence[str]) -> None:
-    """Puts these recipes into the list of `recipe_editor` at its next run, in place of what was there."""
+    """Replace the list of `recipe_editor` by these recipes at its next run."""
     clear_recipes(key)
     st.session_state[f"{key}:kept"] = "\n".join(recipes)
 
@@ -71,8 +75,9 @@ def _read(texts: Sequence[str]) -> list[Recipe] | None:
     mistakes = []
     for text in texts:
         try:
-            recipe = parse_recipe(text)
-            recipes[str(recipe)] = recipe
+            for one in expand_values(text):
+                recipe = parse_recipe(one)
+                recipes[str(recipe)] = recipe
         except RecipeError as error:
             mistakes.append(plain(f"{text}: {error}"))
     for mistake in mistakes:
@@ -81,16 +86,17 @@ def _read(texts: Sequence[str]) -> list[Recipe] | None:
 
 
 def _show_obstacles(recipes: Sequence[Recipe], facts: ModelFacts) -> None:
-    """Which steps cannot work with this model, each said once."""
+    """Messages on steps that cannot work with this model, each once."""
     steps = dict.fromkeys(step.name for recipe in recipes for step in recipe.steps)
     for reason in filter(None, (obstacle(facts, name, TECHNIQUES[name].STAGE) for name in steps)):
-        st.warning(plain(f"Not with this model: {reason}."), icon=":material/block:")
+        st.warning(plain(f"Not possible with this model: {reason}."), icon=":material/block:")
 
 
 def _builder(key: str) -> Recipe | None:
     labels = {name: technique.LABEL for name, technique in TECHNIQUES.items()}
     kept = [name for name, technique in TECHNIQUES.items() if technique.STAGE == "keras"]
-    formats = [name for name in TECHNIQUES if name not in kept]
+    forms = [name for name, technique in TECHNIQUES.items() if technique.STAGE == "storage"]
+    formats = [name for name in TECHNIQUES if name not in {*kept, *forms}]
     trained = st.pills(
         "First, while training",
         kept,
@@ -107,7 +113,14 @@ def _builder(key: str) -> Recipe | None:
         key=f"{key}:format",
         wrap=True,
     )
-    names = [name for name in TECHNIQUES if name in {*trained, packed}]
+    stored = st.pills(
+        "Last, how the file is stored",
+        forms,
+        format_func=labels.__getitem__,
+        key=f"{key}:storage",
+        wrap=True,
+    )
+    names = [name for name in TECHNIQUES if name in {*trained, packed, stored}]
     if not names:
         st.caption("Choose at least one technique.")
         return None
@@ -157,6 +170,7 @@ def _field(parameter: Parameter, default: Any, key: str) -> Any:
     high = parameter.high - (parameter.step if parameter.high_open else 0)
     form = "%.4f" if parameter.step < 0.01 else "%.2f"
     help = f"{parameter.help} {parameter.bounds}"
-    return float(
-        st.number_input(label, low, high, default, step=parameter.step, format=form, key=key, help=help)
+    number = st.number_input(
+        label, low, high, default, step=parameter.step, format=form, key=key, help=help, placeholder=AUTO
     )
+    return None if number is None else float(number)

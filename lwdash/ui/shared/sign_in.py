@@ -1,9 +1,9 @@
-"""The door: who may go on to the pages, and the page of the one who is in."""
+"""Sign-in: access to the pages, and the account page."""
 
 import streamlit as st
 
 from lwdash.errors import UserMistake
-from lwdash.server.identity import DEFAULT_PROVIDER, providers
+from lwdash.serving.accounts import DEFAULT_PROVIDER, providers
 from lwdash.settings import Settings
 from lwdash.ui.shared.access import find_visitor, visitor
 from lwdash.ui.shared.markdown_text import plain
@@ -11,15 +11,15 @@ from storage.store import Store
 from storage.visitors import Visitor
 
 CHECK_SECONDS = 2.0
-"""How soon an open page of a share link that was revoked goes blank."""
+"""Seconds until an open page of a revoked share link is blanked."""
 
 
 def admit(settings: Settings, store: Store) -> Visitor:
-    """Who is here; whoever must sign in first sees how, and the run ends."""
+    """Check the visitor. A visitor who must sign in first sees the sign-in card, and the run ends."""
     try:
         found = find_visitor(settings, store)
     except UserMistake as refused:
-        _card("You cannot come in", str(refused))
+        _card("Access denied", str(refused))
         st.stop()
     if found.shared is not None:
         st.caption(":material/visibility: This experiment was shared with you. You can look and download.")
@@ -30,7 +30,7 @@ def admit(settings: Settings, store: Store) -> Visitor:
             "Sign in",
             "This share link no longer works: ask for a new one, or sign in."
             if is_dead
-            else "Experiments are for those who have an account here.",
+            else "Sign in to see the experiments.",
         )
         st.stop()
     return found
@@ -42,11 +42,11 @@ def _check_again(_settings: Settings, _store: Store) -> None:
         st.rerun()
 
 
-def _card(title: str, words: str) -> None:
+def _card(title: str, text: str) -> None:
     _, middle, _ = st.columns([1, 1.4, 1])
     with middle.container(border=True):
         st.title(title, anchor=False)
-        st.markdown(plain(words))
+        st.markdown(plain(text))
         if st.user.to_dict().get("is_logged_in"):
             if st.button("Sign out", icon=":material/logout:"):
                 st.logout()
@@ -60,11 +60,12 @@ def _card(title: str, words: str) -> None:
 
 
 def account_page() -> None:
-    """Who is signed in, and the way out."""
+    """The signed-in user, and the sign-out button."""
     st.title("Account")
     st.text(f"You are signed in as {visitor().email}.")
     st.caption(
-        "Experiments that you start are yours: others see them unless you make them private, and only you change them."
+        "Experiments that you start are yours. Others can see them unless you make them private, and "
+        "only you can change them."
     )
     if st.button("Sign out", icon=":material/logout:"):
         st.logout()

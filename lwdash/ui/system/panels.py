@@ -1,4 +1,4 @@
-"""The System page's parts: what runs and waits, where it runs, the disk, the versions, the log."""
+"""Parts of the System page: running and waiting steps, workers, disk, versions, log."""
 
 import os
 import platform
@@ -14,8 +14,9 @@ import streamlit as st
 
 import lwdash
 from lwdash.engine.doctor import LIBRARIES, LOW_DISK_GB, OPTIONAL
-from lwdash.server.backend import Dashboard, serving
-from lwdash.server.server_log import recent_lines
+from lwdash.engine.scheduler import Engine
+from lwdash.serving.process_engine import process_engine
+from lwdash.serving.server_log import recent_lines
 from lwdash.settings import Settings
 from lwdash.ui.shared.addresses import run_url
 from lwdash.ui.shared.markdown_text import plain
@@ -23,8 +24,8 @@ from lwdash.ui.shared.number_text import seconds, size
 from storage.statistics import Active, active_steps, queue_by_step, runs_by_state
 from storage.store import Store
 
-MOST_STEPS = 50
-FIGURE_WIDTH = 172
+MAX_STEPS = 50
+METRIC_WIDTH = 172
 REDRAW_SECONDS = 2.0
 ENGINES = {
     "embedded": ("Running", "Steps run on this host, started by this server."),
@@ -33,8 +34,8 @@ ENGINES = {
         "Elsewhere",
         "Another process on this home runs the steps: the command line, or another server.",
     ),
-    "starting": ("Starting", "The engine connects to where steps run."),
-    "down": ("Down", "No steps are handed out; runs wait. Below is why."),
+    "starting": ("Starting", "The engine connects to its workers."),
+    "down": ("Down", "No steps are started, and runs wait. See the reason below."),
 }
 PARTS = {"s3fs": "artifacts in an S3 bucket"}
 
@@ -42,33 +43,33 @@ PARTS = {"s3fs": "artifacts in an S3 bucket"}
 @st.fragment(run_every=REDRAW_SECONDS)
 def show_now(_settings: Settings, _store: Store) -> None:
     """Engine, queue, memory and disk at this moment, redrawn every two seconds."""
-    dashboard = serving()
+    engine = process_engine()
     steps, runs = queue_by_step(_store.database), runs_by_state(_store.database)
     running, waiting = (sum(steps[key].values()) for key in ("running", "queued"))
     memory, disk = psutil.virtual_memory(), shutil.disk_usage(_settings.home)
-    state = dashboard.engine.state if dashboard else "elsewhere"
-    word, words = ENGINES[state]
+    state = engine.state if engine else "elsewhere"
+    word, caption = ENGINES[state]
     with st.container(horizontal=True, key="figures-system"):
-        _figure("Engine", word, f"up {_uptime()}", words)
-        slots = sum(worker.slots for worker in dashboard.engine.workers()) if dashboard else 0
-        _figure(
+        _metric("Engine", word, f"up {_uptime()}", caption)
+        slots = sum(worker.slots for worker in engine.workers()) if engine else 0
+        _metric(
             "Steps running", f"{running:,}", f"of {slots:,} slots" if slots else "", "Slots: LWDASH_SLOTS"
         )
-        _figure("Steps waiting", f"{waiting:,}", _by_step(steps["queued"]) or "the queue is empty")
+        _metric("Steps waiting", f"{waiting:,}", _by_step(steps["queued"]) or "the queue is empty")
         ended = f"{runs['succeeded']:,} succeeded, {runs['failed']:,} failed"
-        _figure("Runs", f"{sum(runs.values()):,}", ended)
-        _figure("Memory free", _gb(memory.available), f"of {_gb(memory.total)}", "Of this host")
-        _figure("Disk free", _gb(disk.free), f"of {_gb(disk.total)}", f"Of the disk with {_settings.home}")
-    if dashboard and dashboard.engine.problem:
-        st.error(plain(dashboard.engine.problem), icon=":material/error:")
+        _metric("Runs", f"{sum(runs.values()):,}", ended)
+        _metric("Memory free", _gb(memory.available), f"of {_gb(memory.total)}", "Of this host")
+        _metric("Disk free", _gb(disk.free), f"of {_gb(disk.total)}", f"Of the disk with {_settings.home}")
+    if engine and engine.problem:
+        st.error(plain(engine.problem), icon=":material/error:")
     if disk.free < LOW_DISK_GB * 1e9:
         st.warning(f"Only {_gb(disk.free)} are left on the disk.", icon=":material/hard_drive:")
-    _show_workers(dashboard)
-    _show_steps(active_steps(_store.database, MOST_STEPS), running + waiting)
+    _show_workers(engine)
+    _show_steps(active_steps(_store.database, MAX_STEPS), running + waiting)
 
 
-def _figure(label: str, value: str, below: str, help: str | None = None) -> None:
-    with st.container(border=True, width=FIGURE_WIDTH, height="stretch", gap=None):
+def _metric(label: str, value: str, below: str, help: str | None = None) -> None:
+    with st.container(border=True, width=METRIC_WIDTH, height="stretch", gap=None):
         st.metric(label, value, help=help)
         st.caption(plain(below) or "\u00a0")
 
@@ -85,10 +86,10 @@ def _uptime() -> str:
     return seconds(time.time() - psutil.Process().create_time())
 
 
-def _show_workers(dashboard: Dashboard | None) -> None:
-    workers = dashboard.engine.workers() if dashboard else []
+def _show_workers(engine: Engine | None) -> None:
+    workers = engine.workers() if engine else []
     if len(workers) < 2 and all(worker.refused is None for worker in workers):
-        return  # one process on one host: the figures above say it all
+        return  # one process on one host: the values above are complete
     st.header("Workers", anchor=False)
     table = pd.DataFrame(
         [
@@ -109,8 +110,8 @@ def _show_workers(dashboard: Dashboard | None) -> None:
         column_config={
             "worker": "Worker",
             "host": "Host",
-            "slots": number("Slots", help="Steps that it runs at once: its dask resource cpu"),
-            "memory": number("Memory (MB)", format="%.0f", help="Of the worker; the work is in its children"),
+            "slots": number("Slots", help="Maximum number of steps at once: its dask resource cpu"),
+            "memory": number("Memory (MB)", format="%.0f", help="Of the worker; its children do the work"),
             "state": st.column_config.TextColumn("State", width="large"),
         },
     )
@@ -155,7 +156,7 @@ def _show_steps(steps: list[Active], total: int) -> None:
             "doing": st.column_config.TextColumn("Doing", width=210),
             "seconds": st.column_config.NumberColumn("Since (s)", format="%.0f", width=75, help="Since the run began"),
             "attempt": st.column_config.NumberColumn(
-                "Attempt", width=65, help="More than 1: its worker vanished, or it was retried"
+                "Attempt", width=65, help="More than 1: its worker was lost, or it was retried"
             ),
             "owner": "Owner",
             "worker": "Worker",
@@ -166,7 +167,7 @@ def _show_steps(steps: list[Active], total: int) -> None:
 
 
 def show_storage(settings: Settings, store: Store) -> None:
-    """What lies where, and how large it is."""
+    """Places and sizes of the stored data."""
     st.header("Storage", anchor=False)
     database = store.database.url
     rows = [
@@ -190,7 +191,7 @@ def show_storage(settings: Settings, store: Store) -> None:
 
 
 def _file_bytes(path: str | None) -> int:
-    """With its write-ahead log."""
+    """Size with its write-ahead log."""
     return sum(os.path.getsize(f"{path}{end}") for end in ("", "-wal") if os.path.exists(f"{path}{end}"))
 
 
@@ -200,7 +201,7 @@ def _folder_bytes(folder: str) -> int:
 
 
 def show_versions() -> None:
-    """The libraries that decide results."""
+    """The libraries that affect results."""
     st.header("Versions", anchor=False)
     rows = [("lwdash", lwdash.__version__), ("Python", platform.python_version())]
     rows += [(name, _version(name) or "not installed") for name in LIBRARIES]
@@ -210,7 +211,7 @@ def show_versions() -> None:
 
 
 def show_parts() -> None:
-    """The optional parts, whether they are here, and what is missing without them."""
+    """The optional parts, whether they are installed, and their use."""
     st.header("Optional parts", anchor=False)
     rows = [(name, _version(name) or "not installed", PARTS[name]) for name in OPTIONAL]
     st.dataframe(
@@ -230,6 +231,6 @@ def show_server_log() -> None:
     st.header("Log of the server", anchor=False)
     lines = recent_lines()
     if not lines:
-        st.caption("Nothing was logged since the server started.")
+        st.caption("No log lines since the server started.")
         return
     st.code("\n".join(lines), language=None, height=320 if len(lines) > 12 else "content", wrap_lines=True)

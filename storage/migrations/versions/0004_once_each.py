@@ -59,7 +59,7 @@ def _fill_experiments() -> None:
 
 
 def _settle_duplicates() -> None:
-    """What an older lwdash made twice becomes one of its kind, and rows that nothing refers to any more; none goes.
+    """Make duplicates of an older lwdash unique: one keeps its identity, the others stay as rows without it.
 
     Of baselines the one that was used stays: the first that succeeded, else the first under way. The others are
     ordinary runs. Of analyses the newest stays, as the pages showed it. Of searches the oldest goes on.

@@ -1,0 +1,37 @@
+"""One quantity of each layer as a heatmap, layers across runs."""
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from lwdash.charts.literal_text import names_as_text
+from lwdash.charts.operator_bars import shortened
+from lwdash.metrics.layer_metrics import QUANTITIES
+
+COLOURS = ("#1b8069", "#2a788e", "#4f3f91")
+"""The middle of viridis: readable on light and dark pages, with white numbers."""
+
+
+@names_as_text
+def plot_layer_heatmap(values: pd.DataFrame, quantity: str) -> go.Figure:
+    """values: see `layer_bars.layer_values`: one row per layer, one column per run, in shown units. NaN stays empty."""
+    shown = QUANTITIES[quantity]
+    names = [str(name) for name in values.index]
+    figure = go.Figure(
+        go.Heatmap(
+            x=list(values.columns), y=names, z=values.to_numpy(), colorscale=list(COLOURS), xgap=2, ygap=2,
+            hovertemplate="<b>%{y}</b><br>%{x}<br>" + f"{shown.label}: %{{z:,.{shown.digits}f}} {shown.unit}<extra></extra>",
+            texttemplate=f"%{{z:,.{shown.digits}f}}", textfont={"color": "#ffffff", "size": 12},
+            colorbar={"title": {"text": shown.unit}, "thickness": 12},
+        )
+    )  # fmt: skip
+    figure.update_layout(
+        title=f"{shown.title}, layer by layer",
+        xaxis={"type": "category", "side": "top", "automargin": True},
+        yaxis={
+            "autorange": "reversed", "type": "category", "automargin": True, "tickvals": names,
+            "ticktext": [shortened(name) for name in names], "showgrid": False,
+        },
+        height=150 + 24 * max(1, len(values)),
+        margin={"t": 100, "b": 20},
+    )  # fmt: skip
+    return figure

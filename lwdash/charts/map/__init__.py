@@ -1,0 +1,1 @@
+"""Layout, folding and treemap of the map of a model."""

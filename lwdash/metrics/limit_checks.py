@@ -1,0 +1,82 @@
+"""Checks of single runs against the limits: each limit with the run's value, and whether it is kept."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from lwdash.metrics.limits import LIMITS, excess, limited_values
+
+
+@dataclass(frozen=True)
+class LimitCheck:
+    """One limit on one run. limit: its key; allowed, value: in the stored unit, see `LIMITS`.
+
+    value: None where it was not measured, infinite where the file cannot run at all. is_kept: also False where the value
+    was not measured.
+    """
+
+    limit: str
+    allowed: float
+    value: float | None
+    is_kept: bool
+
+    @property
+    def value_text(self) -> str:
+        """The value in the shown unit, or why there is none."""
+        if self.value is None:
+            return "not measured"
+        if self.value == float("inf"):
+            return "cannot run"
+        return _number(self.value * LIMITS[self.limit].factor)
+
+    @property
+    def title(self) -> str:
+        """`Size (kB), at most 20`."""
+        limit = LIMITS[self.limit]
+        name = limit.name[:1].upper() + limit.name[1:]
+        return f"{name} ({limit.unit}), at most {_number(self.allowed * limit.factor)}"
+
+    @property
+    def message(self) -> str:
+        """`size 25.6 kB, at most 20 kB`."""
+        limit = LIMITS[self.limit]
+        unit = "" if self.value is None or self.value == float("inf") else f" {limit.unit}"
+        return f"{limit.name} {self.value_text}{unit}, at most {_number(self.allowed * limit.factor)} {limit.unit}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able; an infinite value is null, as one that was not measured."""
+        is_number = self.value is not None and self.value != float("inf")
+        return {
+            "limit": self.limit,
+            "allowed": self.allowed,
+            "value": self.value if is_number else None,
+            "value_text": self.value_text,
+            "is_kept": self.is_kept,
+        }
+
+
+def check_limits(metrics: Mapping[str, Any], limits: Mapping[str, float]) -> list[LimitCheck]:
+    """A check of every limit that is set, in the order of `LIMITS`; metrics: of one run, empty for a failed run."""
+    run = pd.DataFrame([dict(metrics)]) if metrics else pd.DataFrame(index=[0])
+    over = excess(run, limits)
+    found = []
+    for key in over.columns:
+        value = float(limited_values(run, key).iloc[0])
+        is_measured = value == value
+        found.append(
+            LimitCheck(
+                key,
+                float(limits[key]),
+                value if is_measured else None,
+                bool(over[key].iloc[0] <= 0) and is_measured,
+            )
+        )
+    return found
+
+
+def _number(value: float) -> str:
+    """At most three decimals, without zeros at the end."""
+    text = f"{value:,.3f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text.replace("-", "−")

@@ -1,0 +1,1 @@
+"""Storage forms: smaller files of the same network, with the same outputs."""

@@ -1,0 +1,1 @@
+"""Shared by the pages and the routes of one server process: sign-in, upload token, engine, log."""

@@ -1,0 +1,1 @@
+"""Other runtimes on this host as targets, timed in rotation with LiteRT and XNNPACK."""

@@ -1,0 +1,1 @@
+"""Comparison of chosen runs of an experiment: metrics, recipes, layers, classes and rows."""

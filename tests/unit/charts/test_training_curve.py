@@ -1,0 +1,35 @@
+"""The loss of a fine-tuning, epoch by epoch."""
+
+from lwdash.charts.training_curve import describe_training_curve, plot_training_curve, training_curve
+
+FOUND = {"loss": [[1, 0.8], [2, 0.4], [3, 0.1]], "held_out": [[0, 0.9], [3, 0.3]]}
+
+
+def test_points_of_both_kinds_of_rows():
+    points = training_curve(FOUND)
+    assert list(points["rows"]) == ["learnt from"] * 3 + ["held out"] * 2
+    assert list(points["epoch"]) == [1, 2, 3, 0, 3]
+
+
+def test_held_out_rows_are_drawn_only_where_there_are_some():
+    assert [trace.name for trace in plot_training_curve("prune", FOUND).data] == [
+        "rows learnt from",
+        "rows held out",
+    ]
+    only = {"loss": FOUND["loss"], "held_out": []}
+    assert [trace.name for trace in plot_training_curve("prune", only).data] == ["rows learnt from"]
+
+
+def test_losses_of_many_sizes_have_a_logarithmic_axis():
+    assert plot_training_curve("prune", FOUND).layout.yaxis.type == "linear"
+    steep = {"loss": [[1, 3.0], [2, 0.01]], "held_out": []}
+    assert plot_training_curve("prune", steep).layout.yaxis.type == "log"
+    touching = {"loss": [[1, 3.0], [2, 0.0]], "held_out": []}
+    assert plot_training_curve("prune", touching).layout.yaxis.type == "linear"
+
+
+def test_the_text_alternative_names_start_end_and_the_best_on_held_out_rows():
+    text = describe_training_curve("prune", FOUND)
+    assert "0.8 in epoch 1, 0.1 in epoch 3" in text
+    assert "0.9 without fine-tuning, lowest 0.3 in epoch 3" in text
+    assert "held-out" not in describe_training_curve("prune", {"loss": [[1, 0.5]], "held_out": []})

@@ -1,0 +1,32 @@
+"""How the end of a child is told: who ended it, and what to do."""
+
+import signal
+
+import pytest
+
+from lwdash.engine.child_process import Ended
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (
+            signal.SIGKILL,
+            r"killed \(SIGKILL\), probably by the system because memory ran out",
+        ),
+        (signal.SIGSEGV, "SIGSEGV, probably in native code"),
+        (signal.SIGABRT, "SIGABRT, probably in native code"),
+        (signal.SIGTERM, r"from outside \(SIGTERM\)"),
+        (signal.SIGXCPU, "all the processor time"),
+        (40, r"from outside \((SIG)?[\w+ ]+\)"),
+    ],
+)
+def test_a_signal_is_told_with_its_likely_sender(number: int, message: str) -> None:
+    import re
+
+    assert re.search(message, Ended(-number, None).message)
+
+
+def test_a_reason_and_an_exit_code_are_told_as_they_are() -> None:
+    assert Ended(-9, "it took too long").message == "it took too long"
+    assert Ended(3, None).message == "the process ended with exit code 3"
