@@ -88,9 +88,11 @@ def run_records(engine: Engine, experiment: str | None) -> list[dict[str, Any]]:
 
 
 def table_lines(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A table for a terminal."""
-    head = ("run", "recipe", "state", "bytes", "gzip", "accuracy", "speed-up", "verdict")
-    rows = [head, *(_cells(r) for r in records)]
+    """A table for a terminal, with the bytes as stored if a run has a form for storage of its own (`coded`)."""
+    with_stored = any(r["stored_bytes"] not in (None, r["size_bytes"]) for r in records)
+    names = ("run", "recipe", "state", "bytes", *(["stored"] if with_stored else []))
+    head = (*names, "gzip", "accuracy", "speed-up", "verdict")
+    rows = [head, *(_cells(r, with_stored) for r in records)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
     problems = [
@@ -161,12 +163,13 @@ def _shape(shape: Sequence[int | None] | None) -> str:
     return "?" if shape is None else "(" + ", ".join("?" if n is None else str(n) for n in shape) + ")"
 
 
-def _cells(record: Mapping[str, Any]) -> tuple[str, ...]:
+def _cells(record: Mapping[str, Any], with_stored: bool) -> tuple[str, ...]:
     return (
         str(record["id"]),
         record["recipe"],
         record["state"],
         _number(record["size_bytes"], "{:,}"),
+        *([_number(record["stored_bytes"], "{:,}")] if with_stored else []),
         _number(record["gzip_bytes"], "{:,}"),
         _quality(record),
         _number(record["speedup"], "{:.2f}×"),

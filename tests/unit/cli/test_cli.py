@@ -78,6 +78,16 @@ def test_a_task_is_told_by_its_own_figure(measured: dict[str, float], cell: str)
     assert line[place : head.index("speed-up")].strip() == cell
 
 
+def test_the_table_has_the_bytes_as_stored_where_a_run_has_a_form_for_storage() -> None:
+    plain = {**dict.fromkeys(METRICS), "id": 1, "recipe": "int8", "state": "succeeded", "error": None}
+    plain |= {"size_bytes": 4000, "stored_bytes": 4000}
+    coded = {**plain, "id": 2, "recipe": "int8 + coded", "stored_bytes": 1500}
+    assert "stored" not in table_lines([plain])[0].split()
+    head, *lines = table_lines([plain, coded])
+    assert head.split()[3:6] == ["bytes", "stored", "gzip"]
+    assert [line.split()[-6:-4] for line in lines] == [["4,000", "4,000"], ["4,000", "1,500"]]
+
+
 def test_a_failed_run_makes_the_exit_code_1_and_says_why(finished: Finished, runs: dict[str, Any]) -> None:
     assert finished.called.code == 1
     failed = runs["prune(sparsity=0.5, skip=[nowhere])"]
