@@ -1,35 +1,24 @@
-"""Calibration rows in the number types of a .tflite's inputs, for Keras models with other types."""
-
-from collections.abc import Mapping
-from typing import Any
+"""Calibration rows under the names and in the number types of a .tflite's inputs."""
 
 import numpy as np
 
 from lwdash.contract import Rows
-from lwdash.tflite.flatbuffer import read_model, text
+from lwdash.measure.runner import match_inputs
+from lwdash.tflite.reader import read_tflite
 
 
 def rows_in_file_types(data: bytes, rows: Rows) -> dict[str, np.ndarray]:
-    """`rows` by input name, each array (rows, *shape) in the type of that input in the float file `data`.
+    """`rows` by the name of the input tensor, each array (rows, *shape) in the type of that input in the float file `data`.
 
-    A model in float64 has a .tflite in float32. Names that the file does not have stay unchanged.
+    A model in float64 has a .tflite in float32. A file of TFLiteConverter calls a tensor `serving_default_x:0` and the
+    input `x`. Rows that no input takes stay unchanged. Raises DataRefused where an input has no rows.
     """
-    types = _input_types(read_model(data))
-    return {
-        name: np.asarray(values).astype(types.get(name, values.dtype), copy=False)
-        for name, values in rows.items()
-    }
-
-
-def _input_types(model: Any) -> Mapping[str, np.dtype]:
-    from ai_edge_litert import schema_py_generated as schema
-
-    kinds = {value: name.lower() for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
-    graph = model.subgraphs[0]
-    found = {}
-    for index in graph.inputs:
-        tensor = graph.tensors[index]
-        kind = kinds[tensor.type]
-        if kind in np.sctypeDict:
-            found[text(tensor.name)] = np.dtype(kind)
-    return found
+    facts = read_tflite(data)
+    tensors = facts.subgraphs[0].tensors
+    found = match_inputs(facts, rows)
+    named = {name: np.asarray(values) for name, values in rows.items() if name not in found.values()}
+    for port in facts.inputs:
+        tensor, values = tensors[port.tensor], np.asarray(rows[found[port.name]])
+        is_number = tensor.dtype in np.sctypeDict
+        named[tensor.name] = values.astype(tensor.dtype, copy=False) if is_number else values
+    return named
