@@ -8,12 +8,15 @@ from typing import Any
 
 from lwdash.compress.agreement import check_packed
 from lwdash.contract import Convert, Packed, Rows
-from lwdash.errors import InternalFault, RecipeError
+from lwdash.errors import InternalFault, LwdashError, RecipeError
 from lwdash.export.unrolled_loops import LOOPS
 from lwdash.measure.runner import check_kernels
+from lwdash.parameters import write_params
+from lwdash.quantize.input_rounding import first_layers, loses_inputs
 from lwdash.quantize.input_types import rows_in_file_types
+from lwdash.quantize.number_formats import FLOAT32
 from lwdash.quantize.read_back import computed, float_operators
-from lwdash.techniques import needs_rows
+from lwdash.techniques import TECHNIQUES, needs_rows
 
 WRONG_SQNR_DB = 10.0
 """An integer file below this is not used if another quantizer gives a better one."""
@@ -78,7 +81,7 @@ def pack(
         for way, make in _last_way(technique, source, params, rows, convert):
             try_out(way, make)
     if not found:
-        raise _failure(failed)
+        raise _failure(failed, _input_remedy(technique, params, source, rows, compared))
     best = min(found, key=lambda one: one.rank)
     facts = dict(best.packed.facts)
     if len(found) + len(failed) > 1:
@@ -133,13 +136,52 @@ def _last_way(
     yield LAST, partial(technique.apply, source, asked, rows, convert)
 
 
-def _failure(failed: Mapping[str, InternalFault]) -> InternalFault:
-    """The first quantizer's error, with the results of the others."""
+def _failure(failed: Mapping[str, InternalFault], remedy: str) -> InternalFault:
+    """The first quantizer's error, with the results of the others. remedy: replaces its general advice, if known."""
     (_, first), *others = failed.items()
-    if not others:
+    message = f"{_first_sentence(first)}. {remedy}" if remedy else str(first)
+    if not others and not remedy:
         return first
-    tried = "; ".join(f"{way}: {str(error)[:200]}" for way, error in others)
-    return type(first)(f"{first}. Other quantizers failed too: {tried}")
+    tried = "; ".join(f"{way}: {_first_sentence(error)}" for way, error in others)
+    return type(first)(f"{message}. Other quantizers failed too: {tried}" if others else message)
+
+
+def _first_sentence(error: InternalFault) -> str:
+    """An error without its advice, of at most some 300 characters, cut between words."""
+    sentence = str(error).partition(". ")[0]
+    return sentence if len(sentence) <= 300 else sentence[:300].rpartition(" ")[0] + " …"
+
+
+def _input_remedy(
+    technique: ModuleType, params: Any, source: bytes, rows: Rows | None, compared: Rows
+) -> str:
+    """A recipe that keeps the inputs and the first layers in float, where their rounding to 8 bits makes the file wrong.
+
+    Empty where that is not the cause, or where the recipe's file is wrong too.
+    """
+    if rows is None or technique.NAME not in ("int8", "mixed"):
+        return ""
+    mixed = TECHNIQUES["mixed"]
+    try:
+        if not loses_inputs(source, rows):
+            return ""
+        layers = first_layers(source)
+        chosen = mixed.Params(
+            default="int8",
+            overrides=tuple((layer, FLOAT32) for layer in layers),
+            io=FLOAT32,
+            per_channel=params.per_channel,
+            rows=params.rows,
+        )
+        sqnr = check_packed(source, mixed.apply(source, chosen, rows).data, compared)
+    except LwdashError:
+        return ""
+    if sqnr is not None and sqnr < WRONG_SQNR_DB:
+        return ""
+    return (
+        "Rounding the input to 8 bits alone loses the result: columns of small values share one scale with much "
+        f"larger ones. Keep the input and {', '.join(layers)} in float: mixed({write_params(chosen)})"
+    )
 
 
 def _is_poor(found: _Found) -> bool:

@@ -7,8 +7,10 @@ from lwdash.contract import Convert, Packed, Rows
 from lwdash.errors import ConversionFailed
 from lwdash.parameters import Choice, Integer, Number, Size, parameter, write_params
 from lwdash.quantize.bit_allocation import Attempt, most_exact_within, smallest_within
+from lwdash.quantize.input_rounding import loses_inputs
 from lwdash.quantize.layer_choices import FAMILIES, LayerChoices
 from lwdash.quantize.litert_quantizer import some_rows
+from lwdash.quantize.number_formats import FLOAT32
 from lwdash.quantize.output_error import JUDGEMENTS, OutputError
 from lwdash.techniques import mixed
 
@@ -76,12 +78,15 @@ class Params:
 def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | None = None) -> Packed:
     """The file of the chosen `mixed` recipe, which `facts` has with every file that was tried.
 
+    With `io=default` its inputs and outputs stay in float where 8-bit inputs alone would make the file wrong.
     Raises ConversionFailed where no file keeps the limit; the message has the nearest file.
     """
     some = some_rows(rows, params.rows)
     if not some:
         raise ConversionFailed("auto needs calibration rows, and there are none")
     error = OutputError(data, some, params.judged)
+    if params.io == "default" and params.compute == "integer" and loses_inputs(data, error.rows):
+        params = replace(params, io=FLOAT32)
     layers = LayerChoices(data, some, FAMILIES[params.compute], error)
     made: dict[str, tuple[Attempt, Packed]] = {}
 

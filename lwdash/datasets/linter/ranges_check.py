@@ -75,6 +75,8 @@ def _uneven_units(view: InputView, rows: np.ndarray) -> list[Finding]:
     if not len(small) or not step:
         return []
     largest = int(np.argmax(np.abs(flat).max(axis=0)))
+    has_16_bits = bool((spans[small] >= MIN_LEVELS * step * (LEVELS - 1) / 2**15).all())
+    wide = "; int16x8 is also fine enough" if has_16_bits else ", since 16 bits are not enough"
 
     def called(index: int) -> str:
         if view.is_multichannel or places is None:
@@ -93,8 +95,9 @@ def _uneven_units(view: InputView, rows: np.ndarray) -> list[Finding]:
             f"input '{view.name}', {len(small)} of {flat.shape[1]} {'channels' if view.is_multichannel else 'columns'}",
             f"In an int8 file {'it has' if one else 'each of them has'} at most {MIN_LEVELS} different "
             "values left, even if the model normalises inside: the input is rounded before.",
-            "Normalise the columns before the model and train it on them (scale(zscore, per=column)), or "
-            "keep 16-bit activations with int16x8.",
+            "Normalise the columns before the model and train it on them (scale(zscore, per=column)). If the model "
+            "normalises inside, keep that layer and the input in float, as auto does: mixed(default=int8, "
+            f"<first layer>=float32, io=float32){wide}.",
         )
     ]
 

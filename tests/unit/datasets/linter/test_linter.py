@@ -261,6 +261,11 @@ def test_columns_of_very_different_units_share_one_int8_range(tmp_path: Path) ->
     one = found(tmp_path, values, (4,), names=["ph", "temp", "salt", "pressure"])["uneven-units"]
     assert one.what.startswith("ph, temp, salt span at most")
     assert "pressure reaches" in one.what
+    assert "mixed(default=int8, <first layer>=float32, io=float32); int16x8 is also fine enough" in one.advice
+    wider = found(tmp_path, values * [1, 1, 1, 20], (4,), names=["ph", "temp", "salt", "pressure"])[
+        "uneven-units"
+    ]
+    assert wider.advice.endswith("io=float32), since 16 bits are not enough.")
     assert "uneven-units" not in found(tmp_path, values, (4,), preprocess="scale(zscore, per=column)")
 
 
