@@ -11,11 +11,11 @@ from lwdash.contract import Convert, Packed, Rows
 from lwdash.errors import InternalFault, LwdashError, RecipeError
 from lwdash.export.unrolled_loops import LOOPS
 from lwdash.measure.runner import check_kernels
-from lwdash.parameters import write_params
 from lwdash.quantize.input_rounding import first_layers, loses_inputs
 from lwdash.quantize.input_types import rows_in_file_types
 from lwdash.quantize.number_formats import FLOAT32
 from lwdash.quantize.read_back import computed, float_operators
+from lwdash.recipe import Step
 from lwdash.techniques import TECHNIQUES, needs_rows
 
 WRONG_SQNR_DB = 10.0
@@ -180,7 +180,7 @@ def _input_remedy(
         return ""
     return (
         "Rounding the input to 8 bits alone loses the result: columns of small values share one scale with much "
-        f"larger ones. Keep the input and {', '.join(layers)} in float: mixed({write_params(chosen)})"
+        f"larger ones. Keep the input and {', '.join(layers)} in float: {Step(mixed.NAME, chosen)}"
     )
 
 

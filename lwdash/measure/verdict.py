@@ -20,6 +20,10 @@ _LEVEL = 0.05
 _Z = 1.959963984540054
 # Resampling few rows gives intervals that are too short; this nominal level covers in 95 % (see the tests).
 _BOOTSTRAP_LEVEL = 0.97
+_MIN_SPREAD = 0.15
+"""Smallest standard error of a resample, as a share of the rows' own. Where only one to three rows differ, many resamples
+have none of them and no spread at all: without a minimum, the interval would be millions of points wide.
+"""
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,7 @@ def bootstrap_interval(
     statistics = []
     for _ in range(0, resamples, 100):
         sample = differences[generator.integers(0, count, (100, count))]
-        spread = np.maximum(sample.std(axis=1, ddof=1) / math.sqrt(count), 1e-9 * error)
+        spread = np.maximum(sample.std(axis=1, ddof=1) / math.sqrt(count), _MIN_SPREAD * error)
         statistics.append(np.abs(sample.mean(axis=1) - mean) / spread)
     half = float(np.quantile(np.concatenate(statistics), 1 - (1 - _BOOTSTRAP_LEVEL) / comparisons)) * error
     return mean - half, mean + half

@@ -158,6 +158,32 @@ def test_at_no_true_difference_errors_are_seldom_called_different(rows, noise):
     assert covered >= 940
 
 
+@pytest.mark.parametrize("changed", [1, 2, 3])
+def test_the_interval_of_a_few_changed_rows_is_a_few_rows_wide(changed):
+    """Many resamples have no changed row, and no spread."""
+    differences = np.zeros(20)
+    differences[:changed] = 1 / 256
+    low, high = bootstrap_interval(differences)
+    one_row = 1 / 256 / 20
+    assert high == pytest.approx(2 * differences.mean() - low)
+    assert low <= 0
+    assert (
+        4.6 * one_row <= high - differences.mean() <= 20 * one_row
+    )  # 5.6 of 20 is Poisson's upper limit for one
+
+
+@pytest.mark.parametrize("rows", [20, 100])
+@pytest.mark.parametrize("expected", [1, 3, 8])
+def test_the_interval_covers_the_mean_of_rare_changes(rows, expected):
+    """Samples without any change have no interval; they are left out."""
+    generator = np.random.default_rng(2)
+    drawn = generator.random((400, rows)) < expected / rows
+    intervals = [bootstrap_interval(sample.astype(float)) for sample in drawn if sample.any()]
+    covered = np.mean([low <= expected / rows <= high for low, high in intervals])
+    assert covered >= 0.95
+    assert max(high - low for low, high in intervals) < 2.5
+
+
 def test_bootstrap_interval_is_near_students_for_normal_differences():
     differences = np.random.default_rng(5).normal(1.0, 2.0, 400)
     expected = stats.t.interval(0.97, 399, differences.mean(), stats.sem(differences))
