@@ -171,7 +171,7 @@ def growth_reason(evidence: Evidence) -> str:
         return ""
     if steps:
         return (
-            f"The recurrent layers are unrolled into {steps:,} consecutive steps, since loops have no integer form. "
+            f"The recurrent layers are unrolled into {steps:,} consecutive steps. "
             "Each step has its own operators; the weights are stored once."
         )
     weights, size = evidence.metrics.get("weight_bytes"), evidence.metrics.get("size_bytes")
@@ -197,7 +197,7 @@ def _steps(evidence: Evidence) -> Iterator[RunFinding]:
     elif steps:
         yield RunFinding(
             "note",
-            f"The recurrent layers are unrolled into {steps:,} consecutive steps, since loops have no integer form. "
+            f"The recurrent layers are unrolled into {steps:,} consecutive steps. "
             "Each step has its own operators; the weights are stored once.",
         )
 

@@ -72,7 +72,8 @@ def pack(
         except InternalFault as error:
             failed[way] = error
             return False
-        return not has_ways or found[-1].rank[:2] == (False, 0)
+        is_poor_loop = _is_poor(found[-1]) and any(o.kind in LOOPS for o in computed(packed.data))
+        return not has_ways or (found[-1].rank[:2] == (False, 0) and not is_poor_loop)
 
     for way, make in _ways(technique, params, source, rows, convert, unroll):
         if try_out(way, make):
@@ -107,7 +108,7 @@ def _ways(
         return
     for name, make in technique.other_ways(source, params).items():
         yield name, partial(make, source, params, rows, convert)
-    if not {operator.kind for operator in computed(source)} & LOOPS:
+    if not hasattr(params, "loops") or not {operator.kind for operator in computed(source)} & LOOPS:
         return
     straight = unroll()
     if straight is not None:

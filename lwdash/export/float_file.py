@@ -21,6 +21,7 @@ from lwdash.tflite.rewrites.copied_constants import fit_copied_constants
 from lwdash.tflite.rewrites.equal_splits import write_equal_splits
 from lwdash.tflite.rewrites.products import write_as_products
 from lwdash.tflite.rewrites.reversals import write_reversals_as_gathers
+from lwdash.tflite.rewrites.sequence_updates import write_updates_in_place
 
 MARK = "."
 """Suffix of each layer's name during conversion, so that layer names can be found in the tensor names afterwards."""
@@ -127,6 +128,7 @@ def clean_names(data: bytes, input_names: Sequence[str], live: Any = None) -> by
         name_fused_layers(model, live, MARK)
         name_kernels(model, live, MARK)
     write_equal_splits(model)
+    write_updates_in_place(model)
     write_as_products(model)
     bound_unselected_exponents(model)
     write_reversals_as_gathers(model)

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -90,7 +90,8 @@ class Watched:
             for i in range(self.count):
                 interpreter.reset_all_variables()
                 for index in self.graph.inputs:
-                    interpreter.set_tensor(index, self.rows[self.names[index]][i : i + 1])
+                    row = self.rows[self.names[index]][i]
+                    interpreter.set_tensor(index, row.reshape(shape_of(self.graph.tensors[index])))
                 interpreter.invoke()
                 yield interpreter
         except (RuntimeError, ValueError, KeyError) as error:
@@ -115,10 +116,8 @@ def _limits(watched: Watched) -> dict[str, tuple[float, float]]:
     """Tensor name → (smallest, largest) value over all rows; without tensors that LiteRT does not keep."""
     low: dict[int, float] = {}
     high: dict[int, float] = {}
-    for number, interpreter in enumerate(watched.run()):
-        indices = _readable(interpreter, watched.activations) if number == 0 else list(low)
-        for index in indices:
-            values = interpreter.get_tensor(index)
+    for interpreter in watched.run():
+        for index, values in _readable(interpreter, watched.activations):
             smallest, largest = values.min(initial=np.inf), values.max(initial=-np.inf)
             bound = LARGEST if index in watched.padded else np.inf
             if not (smallest > -bound and largest < bound):
@@ -134,25 +133,22 @@ def _limits(watched: Watched) -> dict[str, tuple[float, float]]:
     }
 
 
-def _readable(interpreter: Any, indices: Sequence[int]) -> list[int]:
-    """The tensors that can be read after a run: values that only pass between loops have no data."""
-    readable = []
+def _readable(interpreter: Any, indices: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:
+    """The tensors that can be read after a run: values that only pass between loops have no data, nor have empty parts."""
     for index in indices:
         with contextlib.suppress(ValueError):
-            interpreter.get_tensor(index)
-            readable.append(index)
-    return readable
+            yield index, interpreter.get_tensor(index)
 
 
 @lru_cache(maxsize=4)
 def _counts(watched: Watched) -> dict[str, np.ndarray]:
     """Tensor name → number of values in each of BINS equal parts of its range."""
     limits = _limits(watched)
-    indices = {name: watched.names.index(name) for name in limits}
+    names = {watched.names.index(name): name for name in limits}
     counts = {name: np.zeros(BINS, np.int64) for name in limits}
     for interpreter in watched.run():
-        for name, index in indices.items():
-            counts[name] += np.histogram(interpreter.get_tensor(index), BINS, _wide(limits[name]))[0]
+        for index, values in _readable(interpreter, names):
+            counts[names[index]] += np.histogram(values, BINS, _wide(limits[names[index]]))[0]
     return counts
 
 

@@ -1,14 +1,16 @@
 """Integer quantization with 16-bit activations and 8-bit weights."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from lwdash.contract import Convert, Packed, Rows
 from lwdash.errors import RecipeError
 from lwdash.export.keras_converter import full_integer, require
 from lwdash.parameters import Choice, parameter
+from lwdash.quantize.integer_loops import INTEGER_LOOPS, LOOP, quantize_with_loops
 from lwdash.quantize.litert_quantizer import quantized_throughout, some_rows
 from lwdash.quantize.number_formats import FORMATS
-from lwdash.quantize.read_back import float_operators
+from lwdash.quantize.read_back import computed, float_operators
 from lwdash.quantize.shared_parameters import BACKEND, PER_CHANNEL, RANGES, ROWS
 from lwdash.tflite.rewrites.input_output_types import with_borders
 
@@ -58,3 +60,21 @@ def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | Non
     if params.io == "int16":
         return packed
     return replace(packed, data=with_borders(packed.data, params.io))
+
+
+def other_ways(data: bytes, params: Params) -> dict[str, Callable[..., Packed]]:
+    """Other quantizers for this file, by name, as in int8."""
+    has_loop = params.backend == "litert" and any(operator.kind == LOOP for operator in computed(data))
+    return {INTEGER_LOOPS: apply_with_loops} if has_loop else {}
+
+
+def apply_with_loops(
+    data: bytes, params: Params, rows: Rows | None, convert: Convert | None = None
+) -> Packed:
+    """litert-quantizer outside of loops, and inside of them step by step."""
+    some = some_rows(rows, params.rows) or {}
+    outside = apply(data, replace(params, io="int16"), some, convert)
+    packed = quantize_with_loops(
+        data, outside, FORMATS["int16x8"], some, per_channel=params.per_channel, ranges=params.ranges
+    )
+    return packed if params.io == "int16" else replace(packed, data=with_borders(packed.data, params.io))

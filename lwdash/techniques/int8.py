@@ -8,6 +8,7 @@ from lwdash.errors import RecipeError
 from lwdash.export.keras_converter import full_integer, require
 from lwdash.export.unrolled_loops import LOOPS
 from lwdash.parameters import Choice, parameter
+from lwdash.quantize.integer_loops import INTEGER_LOOPS, LOOP, quantize_with_loops
 from lwdash.quantize.litert_quantizer import quantized_throughout, some_rows
 from lwdash.quantize.number_formats import FORMATS
 from lwdash.quantize.read_back import computed, float_operators
@@ -46,6 +47,17 @@ class Params:
     rows: int = parameter(256, ROWS)
     ranges: str = parameter("minmax", RANGES)
     backend: str = parameter("litert", BACKEND)
+    loops: str = parameter(
+        "kept",
+        Choice(
+            "Loops of recurrent layers",
+            "The form of GRU, SimpleRNN, ConvLSTM and other layers that the float file has as loops.",
+            {
+                "kept": "loops that compute in integers: the smallest file, for sequences of any length",
+                "unrolled": "each time step as operators of its own: several times larger, often faster",
+            },
+        ),
+    )
 
 
 def check(params: Params) -> None:
@@ -91,9 +103,21 @@ def other_ways(data: bytes, params: Params) -> dict[str, Callable[..., Packed]]:
     loops = {operator.kind for operator in computed(data)} & LOOPS
     if not loops:
         return {"TensorFlow's quantizer": apply_with_tensorflow}
-    if "WHILE" not in loops:  # TFLiteConverter has an integer form of an LSTM, but crashes on a loop
+    if LOOP not in loops:  # TFLiteConverter has an integer form of an LSTM, but crashes on a loop
         return {"TFLiteConverter": apply_from_model}
-    return {}
+    return {INTEGER_LOOPS: apply_with_loops} if params.loops == "kept" else {}
+
+
+def apply_with_loops(
+    data: bytes, params: Params, rows: Rows | None, convert: Convert | None = None
+) -> Packed:
+    """litert-quantizer outside of loops, and inside of them step by step."""
+    some = some_rows(rows, params.rows) or {}
+    outside = apply(data, replace(params, io="int8"), some, convert)
+    packed = quantize_with_loops(
+        data, outside, FORMATS["int8"], some, per_channel=params.per_channel, ranges=params.ranges
+    )
+    return packed if params.io == "int8" else replace(packed, data=with_borders(packed.data, params.io))
 
 
 def apply_with_tensorflow(

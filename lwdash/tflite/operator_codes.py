@@ -3,6 +3,9 @@
 from functools import lru_cache
 from typing import Any
 
+LARGEST_OLD_CODE = 127
+"""The field of old files for the type is one byte; this value in it points to the newer field."""
+
 
 def kind_of(model: Any, operator: Any) -> str:
     """The operator's type, by the schema's name in BuiltinOperator."""
@@ -17,10 +20,24 @@ def operator_code(model: Any, kind: str, version: int = 2) -> int:
         if _kind(code) == kind:
             return i
     code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, kind)
+    code.builtinCode = getattr(schema.BuiltinOperator, kind)
+    code.deprecatedBuiltinCode = min(code.builtinCode, LARGEST_OLD_CODE)
     code.version = version
     model.operatorCodes.append(code)
     return len(model.operatorCodes) - 1
+
+
+def conversion(model: Any, kind: str, source: int, target: int) -> Any:
+    """An operator QUANTIZE or DEQUANTIZE from one tensor of a subgraph to another."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    operator = schema.OperatorT()
+    operator.opcodeIndex = operator_code(model, kind, version=3)  # the first version that takes int16
+    operator.inputs, operator.outputs = [source], [target]
+    options = schema.DequantizeOptionsT if kind == "DEQUANTIZE" else schema.QuantizeOptionsT
+    operator.builtinOptionsType = getattr(schema.BuiltinOptions, options.__name__[:-1])
+    operator.builtinOptions = options()
+    return operator
 
 
 def drop_unused_codes(model: Any) -> None:

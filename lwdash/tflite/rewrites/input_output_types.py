@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.tflite.flatbuffer import read_model, write_model
-from lwdash.tflite.operator_codes import operator_code
+from lwdash.tflite.operator_codes import conversion
 
 
 def with_borders(data: bytes, io: str) -> bytes:
@@ -25,13 +25,13 @@ def with_borders(data: bytes, io: str) -> bytes:
     for position, index in enumerate(graph.inputs):
         if graph.tensors[index].type in inner and _has_scale(graph.tensors[index]):
             outer = _border_tensor(graph, index, io, schema)
-            graph.operators.insert(0, _operator(model, "QUANTIZE", outer, index, schema))
+            graph.operators.insert(0, conversion(model, "QUANTIZE", outer, index))
             graph.inputs[position] = renamed[index] = outer
     for position, index in enumerate(graph.outputs):
         if graph.tensors[index].type in inner and _has_scale(graph.tensors[index]):
             outer = _border_tensor(graph, index, io, schema)
             kind = "DEQUANTIZE" if io == "float32" else "QUANTIZE"
-            graph.operators.append(_operator(model, kind, index, outer, schema))
+            graph.operators.append(conversion(model, kind, index, outer))
             graph.outputs[position] = renamed[index] = outer
     for signature in model.signatureDefs or ():
         for entry in [*signature.inputs, *signature.outputs]:
@@ -66,13 +66,3 @@ def _border_tensor(graph: Any, index: int, io: str, schema: Any) -> int:
         outer.quantization.zeroPoint = np.asarray(inner.quantization.zeroPoint, np.int64) + 128
     graph.tensors.append(outer)
     return len(graph.tensors) - 1
-
-
-def _operator(model: Any, kind: str, source: int, target: int, schema: Any) -> Any:
-    operator = schema.OperatorT()
-    operator.opcodeIndex = operator_code(model, kind, version=3)  # the first version that takes int16
-    operator.inputs, operator.outputs = [source], [target]
-    options = schema.DequantizeOptionsT if kind == "DEQUANTIZE" else schema.QuantizeOptionsT
-    operator.builtinOptionsType = getattr(schema.BuiltinOptions, options.__name__[:-1])
-    operator.builtinOptions = options()
-    return operator

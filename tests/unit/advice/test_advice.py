@@ -388,6 +388,14 @@ def test_a_finding_names_no_recipe_but_a_suggested_one(recipe, figures, stages):
         assert not any(word in text for word in ("Try ", "Add sparse", "Use dynamic", "With dynamic"))
 
 
+def test_who_asked_for_unrolled_layers_is_told_of_integer_loops():
+    one = Evidence(
+        "prune(sparsity=0.5) + int8(loops=unrolled)", GROWN, {"stages": UNROLLED}, {"layers": LOSSY}
+    )
+    assert recipes(one)[0] == "prune(sparsity=0.5) + int8"
+    assert not any("loops=unrolled" in recipe for recipe in recipes(one))
+
+
 def test_what_follows_a_grown_integer_file_is_no_integer_file():
     one = Evidence("int8", GROWN, {"stages": UNROLLED}, {"layers": LOSSY})
     assert recipes(one)[0] == "dynamic"

@@ -20,6 +20,7 @@ SOURCE, STRAIGHT = b"source", b"source without loops"
 class Params:
     backend: str = "litert"
     ranges: str = "mse"
+    loops: str = "kept"
 
 
 @pytest.fixture
