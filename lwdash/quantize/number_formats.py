@@ -12,7 +12,7 @@ WEIGHT_OPERATORS = (
 """Operators that have weights, by the schema's names."""
 
 ALGORITHMS = {
-    "default": "gptq for 4-bit weights, minmax for 8-bit weights",
+    "default": "gptq for 4-bit weights and for kernels with one scale, minmax for all others",
     "minmax": "the largest weight is the largest integer",
     "mse": "the scale with the least squared error of the weights, outliers clipped",
     "octav": "the clipping with the least squared error, found by iteration",

@@ -33,7 +33,8 @@ def with_rounded_weights(
 
     quantized: the same file quantized by min-max; it tells the bits and the axis of each kernel's scales.
     rows: calibration rows; without them `default` rounds nothing. Where the algorithm is `gptq`, each bias
-    absorbs the mean error of its kernel (bias correction, arXiv 1906.04721, section 4.2).
+    absorbs the mean error of its kernel (bias correction, arXiv 1906.04721, section 4.2). `default` is `gptq` for kernels
+    of 4 bits, and for those with one scale for several outputs; of the latter, those that keep min-max are not listed.
     Raises ConversionFailed where `gptq` has no rows.
     """
     if algorithm == "gptq" and not rows:
@@ -42,22 +43,24 @@ def with_rounded_weights(
     asked = {
         kernel: name
         for kernel in stored_kernels(model, read_model(quantized))
-        if (name := _asked(kernel, algorithm, rows)) != "minmax"
+        if (name := _asked(model, kernel, algorithm, rows)) != "minmax"
     }
     read = [k for k, name in asked.items() if name == "gptq" and k.graph == 0]
     seen = kernel_moments(source, rows, [p for k in read for p in k.readers]) if rows and read else {}
     skipped = []
+    is_changed = False
     for kernel, name in asked.items():
         moments = _together([seen.get(place) for place in kernel.readers]) if kernel.graph == 0 else None
         reason = _reason(model, kernel, name, moments)
-        if reason:
+        if not reason:
+            _round(model, kernel, moments)
+            is_changed = True
+        elif algorithm != "default" or kernel.bits == 4:
             tensor = model.subgraphs[kernel.graph].tensors[kernel.tensor]
             skipped.append(
                 Skipped(layer_of(tensor), f"{kernel.kind} weights are rounded by min-max: {reason}")
             )
-        else:
-            _round(model, kernel, moments)
-    return (source if len(skipped) == len(asked) else write_model(model)), tuple(skipped)
+    return (write_model(model) if is_changed else source), tuple(skipped)
 
 
 def with_kernels_of(source: bytes, rounded: bytes, scopes: Collection[str]) -> bytes:
@@ -78,10 +81,13 @@ def with_kernels_of(source: bytes, rounded: bytes, scopes: Collection[str]) -> b
     return write_model(model)
 
 
-def _asked(kernel: StoredKernel, algorithm: str, rows: Rows | None) -> str:
+def _asked(model: Any, kernel: StoredKernel, algorithm: str, rows: Rows | None) -> str:
     if algorithm != "default":
         return algorithm
-    return "gptq" if kernel.bits == 4 and rows else "minmax"
+    values = float_values(model, model.subgraphs[kernel.graph].tensors[kernel.tensor])
+    outputs = int(np.prod(kernel.grouped(values).shape[:2]))
+    is_coarse = kernel.bits == 4 or (kernel.axis is None and outputs > 1)
+    return "gptq" if is_coarse and rows else "minmax"
 
 
 def _reason(model: Any, kernel: StoredKernel, name: str, moments: InputMoments | None) -> str:

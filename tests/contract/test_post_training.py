@@ -215,6 +215,17 @@ def test_four_bits_lose_less_when_rows_compensate_the_rounding(name: str) -> Non
     assert abs(len(files["default"].data) - len(files["minmax"].data)) < 200
 
 
+def test_rows_help_to_round_kernels_with_one_scale() -> None:
+    rows = {"input": table()[0][1000:1200]}
+    exact = next(iter(Runner(source()).run(rows).values()))
+
+    def sqnr(recipe: str) -> float:
+        return sqnr_db(exact, next(iter(Runner(packed(recipe).data).run(rows).values()))) or 0
+
+    assert sqnr("int8(per_channel=false)") > sqnr("int8(per_channel=false, algorithm=minmax)") + 1
+    assert packed("int8").data == packed("int8(algorithm=minmax)").data
+
+
 def test_gptq_without_rows_is_refused_and_the_default_is_then_minmax() -> None:
     params = TECHNIQUES["dynamic"].Params
     with pytest.raises(ConversionFailed, match="calibration rows"):
