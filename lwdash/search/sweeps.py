@@ -33,7 +33,7 @@ SWEEP_GOALS: Mapping[str, str] = {
 }
 """Key in the address → goal."""
 
-PRUNED, CLUSTERED = "prune(sparsity=0.8)", "cluster(clusters=16)"
+PRUNED, CLUSTERED, FEW_BITS = "prune(sparsity=0.8)", "cluster(clusters=16)", "lowbit(bits=3)"
 
 
 def sweep(goal: str, device: str) -> tuple[str, ...]:
@@ -57,7 +57,7 @@ def sweep(goal: str, device: str) -> tuple[str, ...]:
         return (
             *formats,
             trained[0],
-            *(f"{step} + int8 + coded" for step in (PRUNED, CLUSTERED, f"{PRUNED} + {CLUSTERED}")),
+            *(f"{step} + int8 + coded" for step in (PRUNED, CLUSTERED, FEW_BITS, f"{PRUNED} + {CLUSTERED}")),
         )
     if "sparse" in chosen.storage:
         trained.append(f"{PRUNED} + int8 + sparse")
