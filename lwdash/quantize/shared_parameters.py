@@ -25,8 +25,7 @@ GPTQ_ROWS = Integer(
 RANGES = Choice("Ranges", "Method to determine the range of an activation.", HOW)
 PER_CHANNEL = Flag(
     "Per-channel scale",
-    "Each output channel of a kernel has its own scale: 12 bytes per channel larger. Without, calibration rows help to "
-    "round the weights, so that little accuracy is lost.",
+    "Each output channel of a kernel has its own scale: more exact, 12 bytes per channel larger.",
 )
 BACKEND = Choice(
     "Quantizer",
