@@ -117,7 +117,7 @@ def show_lines(record: Mapping[str, Any]) -> list[str]:
         f"stage {s['name']}: {s['seconds']:.2f} s{' (cached)' if s['cached'] else ''}"
         for s in record["stages"]
     ]
-    lines += [f"skipped {s['layer']}: {s['reason']}" for s in record["skipped"]]
+    lines += [f"{' '.join(['skipped', s['layer']]).strip()}: {s['reason']}" for s in record["skipped"]]
     lines += [f"{found['kind']}: {found['text']}" for found in record.get("findings", ())]
     for layer in record.get("layers", []):
         lines.append(", ".join(f"{k} {_value(v)}" for k, v in layer.items() if v is not None))

@@ -152,18 +152,23 @@ def output_findings(outputs: Sequence[OutputFidelity]) -> list[str]:
     ]
 
 
+def _cause(output: OutputFidelity) -> str:
+    if output.task == "binary" and output.relative_spread == 0 and output.reach == 1:
+        return "It is 1 in every row, as a softmax over one number always is: the last layer needs a sigmoid."
+    return "Check the model's weights and the scale of the rows."
+
+
 def _finding(output: OutputFidelity, name: str) -> str | None:
     if output.relative_spread is not None and output.relative_spread < _min_spread(output.task):
         return (
             f"{_capital(name)} of the original hardly varies: by {output.relative_spread:.1g} of its size "
-            "over these rows. No metric of this output is meaningful, for any recipe. Check the model's "
-            "weights and the scale of the rows."
+            f"over these rows. No metric of this output is meaningful, for any recipe. {_cause(output)}"
         )
     flat = [target.index for target in output.targets if target.is_constant]
     if flat:
-        are, them = ("is", "it") if len(flat) == 1 else ("are", "them")
+        are, vary, them = ("is", "varies", "it") if len(flat) == 1 else ("are", "vary", "them")
         return (
-            f"{_capital(numbers(flat))} of {name} {are} constant over the rows, but vary in the original: "
+            f"{_capital(numbers(flat))} of {name} {are} constant over the rows, but {vary} in the original: "
             f"the file lost {them}. {_remedy(output)}"
         )
     if output.is_constant:

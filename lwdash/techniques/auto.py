@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from lwdash.contract import Convert, Packed, Rows
+from lwdash.contract import Convert, Packed, Rows, Skipped
 from lwdash.errors import ConversionFailed
 from lwdash.parameters import Choice, Integer, Number, Size, parameter, write_params
 from lwdash.quantize.bit_allocation import Attempt, most_exact_within, smallest_within
@@ -26,6 +26,10 @@ STAGE = "tflite"
 NEEDS_ROWS = True
 
 NO_LIMIT = 0.0
+NOT_SMALLER = (
+    "no choice of formats for single layers makes a smaller file within the limit, so this one is not smaller than the "
+    "float file. Try int8 or dynamic, which also treat recurrent layers, or allow more"
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Params:
         "integer",
         Choice(
             "Computation",
-            "The family of formats to choose from.",
+            "The family of formats to choose from. Floats are tried too where integers give no smaller file.",
             {
                 "integer": "8-bit activations with 4-bit or 8-bit weights, 16-bit activations, floats",
                 "float": "float activations; weights in 4, 8, 16 or 32 bits",
@@ -79,6 +83,7 @@ def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | Non
     """The file of the chosen `mixed` recipe, which `facts` has with every file that was tried.
 
     With `io=default` its inputs and outputs stay in float where 8-bit inputs alone would make the file wrong.
+    Where the integer formats give no smaller file, the float formats are tried too.
     Raises ConversionFailed where no file keeps the limit; the message has the nearest file.
     """
     some = some_rows(rows, params.rows)
@@ -108,6 +113,12 @@ def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | Non
     if chosen is None:
         raise ConversionFailed(_nearest(attempts, params))
     packed = made[chosen.recipe][1]
+    skipped = packed.skipped
+    is_smaller = len(packed.data) < len(data)
+    if not is_smaller and params.compute == "integer" and params.io in ("default", FLOAT32):
+        return apply(data, replace(params, compute="float", io="default"), rows, convert)
+    if not is_smaller:
+        skipped = (*skipped, Skipped("", NOT_SMALLER))
     facts = {
         "recipe": chosen.recipe,
         "changed_rows": round(chosen.changed, 6),
@@ -122,7 +133,7 @@ def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | Non
             for a in sorted(attempts, key=lambda a: a.size_bytes)
         ],
     }
-    return replace(packed, facts={**packed.facts, "auto": facts})
+    return replace(packed, skipped=skipped, facts={**packed.facts, "auto": facts})
 
 
 def _recipe(layers: LayerChoices, formats: Mapping[str, str], params: Params) -> mixed.Params:

@@ -80,7 +80,8 @@ def map_columns(counts: Mapping[str, int], outputs: int, *, column: str) -> Clas
 def _whole_numbers(whole: list[int], outputs: int, column: str) -> ClassMapping:
     low, high = whole[0], whole[-1]
     texts = tuple(map(str, whole))
-    if low >= 0 and high <= outputs - 1 and (low != 1 or len(whole) == outputs):
+    is_yes_only = whole == [1] and outputs == 2
+    if low >= 0 and high <= outputs - 1 and (low != 1 or is_yes_only):
         zero_based = tuple(map(str, range(outputs)))
         missing = [c for c in zero_based if c not in texts]
         explanation = f"whole numbers 0 … {outputs - 1} are the output indices as they are"

@@ -113,12 +113,12 @@ def _float_arithmetic(
     if half:
         reasons.append(
             f"The float16 weights of {_count(len(half), 'operator', 'operators')} are converted to "
-            "float32 when the file is loaded: the file is smaller, the arithmetic is the same."
+            "float32 when the file is loaded: they take fewer bytes, the arithmetic is the same."
         )
     if unpacked:
         reasons.append(
             f"The integer weights of {_count(len(unpacked), 'operator', 'operators')} are unpacked to "
-            "float32 when the file is loaded: the file is smaller, the arithmetic is the same."
+            "float32 when the file is loaded: they take fewer bytes, the arithmetic is the same."
         )
     if hybrid:
         reasons.append(

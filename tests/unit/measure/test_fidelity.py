@@ -36,7 +36,8 @@ def test_a_small_number_that_became_constant_is_named_beside_a_large_one() -> No
     assert found.is_lost
     assert found.worst_target == 1
     assert found.variation_sqnr_db == pytest.approx(0.0, abs=0.1)
-    assert output_findings([found])[0].startswith("Number 2 of the output is constant over the rows")
+    (text,) = output_findings([found])
+    assert text.startswith("Number 2 of the output is constant over the rows, but varies in the original")
     worse = with_lost_outputs(Verdict(CANNOT_TELL, "Cannot tell"), [found])
     assert worse.verdict == WORSE
     assert "Number 2" in worse.text
@@ -80,6 +81,14 @@ def test_outputs_that_hardly_vary_are_a_finding_and_nothing_else(
     (text,) = output_findings([found])
     assert "hardly varies" in text
     assert "No metric of this output is meaningful" in text
+
+
+def test_a_softmax_over_one_number_is_named() -> None:
+    ones = np.ones((ROWS, 1))
+    (text,) = output_findings([fidelity(ones, ones, "binary")])
+    assert "a softmax over one number" in text
+    (other,) = output_findings([fidelity(0.4 * ones, 0.4 * ones, "binary")])
+    assert "softmax" not in other
 
 
 def test_rows_of_one_class_are_no_lost_output() -> None:

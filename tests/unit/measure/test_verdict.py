@@ -167,9 +167,7 @@ def test_the_interval_of_a_few_changed_rows_is_a_few_rows_wide(changed):
     one_row = 1 / 256 / 20
     assert high == pytest.approx(2 * differences.mean() - low)
     assert low <= 0
-    assert (
-        4.6 * one_row <= high - differences.mean() <= 20 * one_row
-    )  # 5.6 of 20 is Poisson's upper limit for one
+    assert 4.6 * one_row <= high - differences.mean() <= 20 * one_row
 
 
 @pytest.mark.parametrize("rows", [20, 100])

@@ -88,6 +88,22 @@ def test_auto_keeps_such_an_input_in_float(normalizing: bytes) -> None:
     assert np.corrcoef(reference.ravel(), outputs.ravel())[0, 1] > 0.95
 
 
+def test_auto_says_so_where_no_file_is_smaller(normalizing: bytes) -> None:
+    exact, _ = quantized(normalizing, "auto(judged=numbers, max_drop=0.0001)")
+    assert len(exact.data) >= len(normalizing)
+    assert any("not smaller than the float file" in each.reason for each in exact.skipped)
+    smaller, _ = quantized(normalizing, f"auto(max_size={0.95 * len(normalizing) / 1000:.2f}kB)")
+    assert not any("not smaller" in each.reason for each in smaller.skipped)
+
+
+def test_auto_stores_small_weights_where_integer_arithmetic_loses_too_much(normalizing: bytes) -> None:
+    packed, sqnr = quantized(normalizing, "auto(judged=numbers, max_drop=0.1)")
+    assert len(packed.data) < len(normalizing)
+    assert sqnr is not None
+    assert sqnr > 55
+    assert "float16" in packed.facts["auto"]["recipe"]
+
+
 def test_a_network_without_a_normalization_names_its_first_layer() -> None:
     import keras
 
