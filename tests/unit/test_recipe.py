@@ -163,7 +163,7 @@ def test_the_identity_of_a_step_holds_its_defaults() -> None:
     """A later default must not make an old stage pass for a new one."""
     assert parse_recipe("int8").steps[0].to_dict() == {
         "name": "int8", "io": "int8", "bits": "8", "algorithm": "default",
-        "per_channel": True, "rows": 256, "ranges": "minmax", "backend": "litert",
+        "per_channel": True, "rows": 256, "ranges": "minmax", "backend": "litert", "loops": "kept",
     }  # fmt: skip
 
 
