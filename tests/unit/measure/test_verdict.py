@@ -167,7 +167,7 @@ def test_the_interval_of_a_few_changed_rows_is_a_few_rows_wide(changed):
     one_row = 1 / 256 / 20
     assert high == pytest.approx(2 * differences.mean() - low)
     assert low <= 0
-    assert 4.6 * one_row <= high - differences.mean() <= 20 * one_row
+    assert 3.5 * one_row <= high - differences.mean() <= 20 * one_row
 
 
 @pytest.mark.parametrize("rows", [20, 100])
