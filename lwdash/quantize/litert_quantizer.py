@@ -28,6 +28,7 @@ from lwdash.spread_rows import spread
 from lwdash.tflite.flatbuffer import read_model, write_model
 from lwdash.tflite.operator_codes import kind_of
 from lwdash.tflite.rewrites.bias_range import fit_biases
+from lwdash.tflite.rewrites.integer_shapes import read_shapes_of_integers
 from lwdash.tflite.rewrites.padding_constants import with_small_masks
 from lwdash.tflite.rewrites.unreachable_clamps import drop_unreachable_clamps
 from lwdash.tflite.rewrites.unused_outputs import complete_outputs
@@ -74,6 +75,7 @@ def quantize_in(data: bytes, plan: QuantizationPlan, seen: Ranges | None) -> byt
     fit_biases(model, read.static_model if plan.is_static else read_model(source))
     complete_outputs(model)
     drop_unreachable_clamps(model)
+    read_shapes_of_integers(model)
     return write_model(model)
 
 

@@ -64,3 +64,26 @@ def test_a_file_of_the_converter_goes_through_every_format_with_rows(converted: 
     )
     assert sqnr is not None
     assert sqnr > (20 if "4" in recipe else 30)
+
+
+def test_the_shape_of_an_integer_tensor_needs_no_floats() -> None:
+    """A free batch makes TFLiteConverter write SHAPE before the reshape of a Flatten."""
+    import keras
+    import tensorflow as tf
+
+    from lwdash.measure.runner import Runner
+    from lwdash.quantize.litert_quantizer import quantized_throughout
+    from lwdash.quantize.number_formats import FORMATS
+
+    keras.utils.set_random_seed(1)
+    made = keras.layers
+    model = keras.Sequential([keras.Input((6, 6, 2)), made.Conv2D(4, 3), made.Flatten(), made.Dense(3)])
+    source: bytes = tf.lite.TFLiteConverter.from_keras_model(model).convert()
+    assert "SHAPE" in [operator.type for operator in read_tflite(source).operators]
+    rows = rows_in_file_types(source, {"any": RNG.normal(size=(30, 6, 6, 2))})
+    packed = quantized_throughout(source, FORMATS["int8"], rows).data
+    types = [operator.type for operator in read_tflite(packed).operators]
+    assert "SHAPE" in types
+    assert "DEQUANTIZE" not in types
+    before, after = (next(iter(Runner(data).run(rows).values())) for data in (source, packed))
+    np.testing.assert_allclose(after, before, atol=0.05 * np.abs(before).max())
