@@ -165,6 +165,11 @@ class StoredExperiment(ExperimentAccess):
     def data(self) -> NamedFile:
         return NamedFile(self.data_sha256, self.data_name)
 
+    @property
+    def generated(self) -> str | None:
+        """How its rows were generated from the model, as a clause; None: the rows are real."""
+        return self.settings.get("generated")
+
 
 CODE = "code"
 """Key of the code file among the stored `own_parts`."""

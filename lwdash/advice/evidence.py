@@ -50,6 +50,11 @@ class Evidence:
             return None
 
     @property
+    def is_on_generated_rows(self) -> bool:
+        """True if the rows were generated from the model, so that no loss is known."""
+        return bool(self.metrics.get("generated_rows"))
+
+    @property
     def layers(self) -> Sequence[Mapping[str, Any]]:
         return self.measured.get("layers") or ()
 

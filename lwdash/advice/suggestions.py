@@ -29,7 +29,7 @@ def suggest(evidence: Evidence) -> list[Suggestion]:
     repetitions.
     """
     recipe = evidence.recipe
-    if recipe is None or evidence.metrics.get("is_baseline_below_chance"):
+    if recipe is None or evidence.metrics.get("is_baseline_below_chance") or evidence.is_on_generated_rows:
         return []  # the loss is unknown, so there is no advice on it
     found: dict[str, Suggestion] = {}
     for rule in RULES:

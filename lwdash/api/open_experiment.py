@@ -53,6 +53,7 @@ def experiment(
     has_header: bool | None = None,
     delimiter: str | None = None,
     trust_labels: bool = False,
+    input_range: tuple[float, float] | None = None,
     seed: int = 0,
     threads: int = 1,
     home: str | Path | None = None,
@@ -65,10 +66,12 @@ def experiment(
     x: samples that the model was not trained on, as the model takes them: an array (rows, …), several inputs as a
     mapping by name or as a list, or the path of a data file, which holds the labels too. y: labels, one row each: class
     numbers, one-hot, or targets; None without labels.
+    Without x, rows are generated from the model. Then no accuracy is measured, and no recipe that trains can run.
     evaluation, calibration: separate rows to measure on and to set ranges with, as a path or as (x, y); otherwise they
     are split from x, always in the same way for one `seed`.
     code: the Python file that defines the model's custom layers and functions. It runs in a process of its own, without
     network and secrets: give only code that you trust. It is needed for a live model too.
+    input_range: without x, the range (low, high) of the model's input values; by default its first layers tell it.
     label, classes, task, preprocess, ignore, has_header, delimiter, trust_labels: as the options of `lwdash run`.
     threads: number of threads of latency measurements.
     limits: max_size, max_drop and others, see `LimitOptions`.
@@ -98,7 +101,7 @@ def experiment(
         )
         asked = stored_limits(limits)
         with tempfile.TemporaryDirectory(prefix="lwdash-", dir=settings.scratch) as folder:
-            files = _files(Path(folder), str(name), model, x, y, evaluation, calibration, code)
+            files = _files(Path(folder), str(name), model, x, y, evaluation, calibration, code, input_range)
             return ExperimentHandle(
                 settings, store, _create(settings, store, files, chosen, str(name), asked, threads, quiet)
             )
@@ -118,9 +121,19 @@ def experiments(home: str | Path | None = None) -> pd.DataFrame:
 
 
 def _files(
-    folder: Path, name: str, model: Any, x: Any, y: Any, evaluation: Any, calibration: Any, code: Any
+    folder: Path,
+    name: str,
+    model: Any,
+    x: Any,
+    y: Any,
+    evaluation: Any,
+    calibration: Any,
+    code: Any,
+    input_range: tuple[float, float] | None,
 ) -> InputFiles:
-    """The given files, and files made of the objects that are none."""
+    """The given files, and files made of the objects that are none. Without x there is no data file."""
+    if x is None and y is not None:
+        raise UserMistake("labels were given without samples: experiment(name, model, x, y)")
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "model"
     inputs = input_names(model)
     parts = {"evaluation": evaluation, "calibration": calibration}
@@ -131,9 +144,11 @@ def _files(
     }
     return InputFiles(
         model_path(model, folder, stem, has_code=code is not None),
-        data_path(x, y, folder, f"{stem}-data", inputs),
-        **own,
-        code=None if code is None else Path(code).expanduser(),
+        None if x is None else data_path(x, y, folder, f"{stem}-data", inputs),
+        own.get("evaluation"),
+        own.get("calibration"),
+        None if code is None else Path(code).expanduser(),
+        input_range,
     )
 
 

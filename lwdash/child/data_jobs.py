@@ -1,10 +1,10 @@
-"""Executes the jobs about rows: inspection of a data file, the linter, the order of labels, evaluation rows for scripts."""
+"""Executes the jobs about rows: inspection of data, generated rows, the linter, order of labels, rows for scripts."""
 
 from pathlib import Path
 
 from lwdash.child import job_results as results
 from lwdash.child import jobs
-from lwdash.child.kept_objects import KeptObjects, known_cut, output_ports
+from lwdash.child.kept_objects import KeptObjects, code_file, known_cut, output_ports
 
 MAX_COMPARED_ROWS, COMPARING_SECONDS = 1000, 10.0
 """Rows on which labels are compared with the model, and the longest time that their outputs may take."""
@@ -17,6 +17,24 @@ def inspect_data(kept: KeptObjects, job: jobs.InspectData) -> results.Inspected:
         Path(job.file.path), label=job.label, delimiter=job.delimiter, has_header=job.has_header
     )
     return results.Inspected(facts.to_dict())
+
+
+def generate_rows(kept: KeptObjects, job: jobs.GenerateRows) -> results.RowsGenerated:
+    """Rows for an experiment without data, the same for the same model and seed."""
+    from lwdash.generated_rows.generate import generate_rows, write_rows
+    from lwdash.keras_models.custom_code.running import run_code
+    from lwdash.keras_models.load import load_model
+    from lwdash.keras_models.model_facts import ModelFacts
+    from lwdash.keras_models.ports import with_flat_ports
+
+    facts, code, model = ModelFacts.from_dict(job.model_facts), code_file(job.code), None
+    if facts.library != "none":
+        custom = None if code is None else run_code(code, facts.library)
+        model = with_flat_ports(load_model(Path(job.model.path), facts, custom))
+    stated = None if job.low is None or job.high is None else (job.low, job.high)
+    generated = generate_rows(model, facts, seed=job.seed, stated=stated)
+    write_rows(generated.arrays, Path(job.rows))
+    return results.RowsGenerated(generated.method)
 
 
 def lint(kept: KeptObjects, job: jobs.Lint) -> results.LintReport:

@@ -21,6 +21,7 @@ EXECUTORS: Mapping[type[Job], Callable[[KeptObjects, Any], Result]] = {
     jobs.EvaluationRows: data_jobs.evaluation_rows,
     jobs.WriteProject: data_jobs.write_project,
     jobs.InspectModel: file_jobs.inspect_model,
+    jobs.GenerateRows: data_jobs.generate_rows,
     jobs.InspectTflite: file_jobs.inspect_tflite,
     jobs.InspectData: data_jobs.inspect_data,
     jobs.Dissect: file_jobs.dissect,

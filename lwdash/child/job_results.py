@@ -64,6 +64,14 @@ class Inspected(Result):
 
 
 @dataclass(frozen=True)
+class RowsGenerated(Result):
+    """The generated rows are at the path of their job. method: how they were made, as a clause."""
+
+    kind = "rows-generated"
+    method: str
+
+
+@dataclass(frozen=True)
 class LintReport(Result):
     """Findings as JSON. rows: number of rows in each part; label: its column; has_classes: they can be compared."""
 
@@ -128,7 +136,7 @@ class Checked(Result):
 
 
 RESULTS: tuple[type[Result], ...] = (
-    CompressedFiles, Measured, Analysed, Inspected, LintReport, ComparedLabels, Dissected, PlannedRows,
+    CompressedFiles, Measured, Analysed, Inspected, RowsGenerated, LintReport, ComparedLabels, Dissected, PlannedRows,
     ProjectWritten, ComparedFiles, Checked,
 )  # fmt: skip
 

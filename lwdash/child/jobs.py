@@ -190,6 +190,23 @@ class InspectModel(Job):
 
 
 @dataclass(frozen=True, kw_only=True)
+class GenerateRows(Job):
+    """Generates rows from a model, and writes them to `rows` as .npz.
+
+    low, high: the range of all values, from the user; None: the model tells it. code: as for Compress.
+    """
+
+    kind = "generate-rows"
+    model: UploadedFile
+    model_facts: Mapping[str, Any]
+    rows: str
+    seed: int
+    low: float | None = None
+    high: float | None = None
+    code: UploadedFile | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class InspectTflite(Job):
     """Reads the facts of an uploaded .tflite."""
 
@@ -236,7 +253,7 @@ class Check(Job):
 
 JOBS: tuple[type[Job], ...] = (
     Compress, TakeFile, MeasureRun, MeasureDetails, MeasureOnTarget, PackDeviceRows, MeasureSensitivity, Lint, CompareLabels,
-    EvaluationRows, WriteProject, InspectModel, InspectTflite, InspectData, Dissect, CompareFiles, Check,
+    EvaluationRows, WriteProject, InspectModel, GenerateRows, InspectTflite, InspectData, Dissect, CompareFiles, Check,
 )  # fmt: skip
 
 

@@ -49,6 +49,7 @@ def take_file(kept: KeptObjects, job: jobs.TakeFile) -> results.CompressedFiles:
 
 def measure(kept: KeptObjects, job: jobs.MeasureRun) -> results.Measured:
     """The headline metrics of a run: size, accuracy, verdict, latency."""
+    from lwdash.measure.generated_rows import as_generated
     from lwdash.measure.measure_run import measure
 
     dataset, key = kept.dataset(job)
@@ -68,6 +69,8 @@ def measure(kept: KeptObjects, job: jobs.MeasureRun) -> results.Measured:
         progress=lambda doing, share: kept.link.progress(f"measuring {doing}", share),
         latency=_latency(kept, job, tflite, baseline, inputs),
     ).to_dict()
+    if job.settings.get("generated"):
+        measures = as_generated(measures)
     measures["stored_bytes"] = Path(job.stored or job.tflite).stat().st_size
     if dataset.lines is not None:
         lines = dataset.lines[dataset.parts["evaluation"]]
@@ -101,8 +104,10 @@ def details(kept: KeptObjects, job: jobs.MeasureDetails) -> results.Analysed:
     coded = deep_compression(read_tflite(tflite), layer_names(job))
     kept.link.progress("running it on targets", 0.6)
     targets = target_results(kept.cache, tflite, job.stored, inputs, key, (*USUAL, *job.targets))
-    kept.link.progress("measuring the loss of each stage", 0.8)
-    waterfall = _waterfall(kept, job, tflite, kept.output_cache(job), labels, dataset)
+    waterfall = []
+    if not job.settings.get("generated"):
+        kept.link.progress("measuring the loss of each stage", 0.8)
+        waterfall = _waterfall(kept, job, tflite, kept.output_cache(job), labels, dataset)
     return results.Analysed(
         {"layers": layers, "deep_compression": coded, "waterfall": waterfall, "targets": targets}
     )

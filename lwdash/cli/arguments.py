@@ -261,7 +261,21 @@ def _code_option(parser: argparse.ArgumentParser) -> None:
 
 def _data_options(parser: argparse.ArgumentParser) -> None:
     _code_option(parser)
-    parser.add_argument("--data", type=Path, required=True, metavar="FILE", help=f"the samples: {DATA_FILES}")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data", type=Path, metavar="FILE", help=f"the samples: {DATA_FILES}")
+    source.add_argument(
+        "--no-data",
+        action="store_true",
+        help="there are no samples: rows are generated from the model. Sizes, latencies and targets are measured; the "
+        "accuracy is not, and no recipe that trains can run",
+    )
+    parser.add_argument(
+        "--input-range",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help="with --no-data: the range of the model's input values (default: from its first layers)",
+    )
     parser.add_argument("--eval", type=Path, metavar="FILE", help="separate rows to measure on")
     parser.add_argument("--calibration", type=Path, metavar="FILE", help="separate rows to set ranges with")
     parser.add_argument(

@@ -61,6 +61,8 @@ def _footnote(baseline: Record) -> list[str]:
     host = baseline.get("host")
     rows = baseline.get("rows")
     parts = [f"measured on {rows:,} evaluation rows"] if rows else []
+    if generated := baseline.get("generated_rows"):
+        parts = [f"no accuracy was measured: the {generated:,} rows are generated from the model"]
     if isinstance(host, Mapping):
         parts.append(f"latency on {describe_host(host)}")
     text = "; ".join(parts)
@@ -83,6 +85,8 @@ def _accuracy(run: Record) -> str:
     value, agreement = run.get("accuracy"), run.get("agreement")
     if value is not None:
         return f"{value:.2%}"
+    if (generated := run.get("agreement_generated")) is not None:
+        return f"unknown (agrees {generated:.2%} on generated rows)"
     return "–" if agreement is None else f"agrees {agreement:.2%}"
 
 

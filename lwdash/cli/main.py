@@ -28,6 +28,7 @@ from lwdash.cli.serve import serve
 from lwdash.datasets.data_settings import DataSettings
 from lwdash.engine import doctor, submit
 from lwdash.engine.devices.known_boards import board_limits, known_boards
+from lwdash.engine.generated_rows import refuse_search
 from lwdash.engine.home import DiskFull, explain_storage, open_home
 from lwdash.engine.new_experiment import (
     InputFiles,
@@ -162,6 +163,7 @@ def _limits(options: argparse.Namespace) -> dict[str, float]:
 
 
 def _search(options: argparse.Namespace, settings: Settings, store: Store) -> int:
+    refuse_search({"generated": options.no_data})
     with _begun(options, settings, store) as (experiment, engine):
         search = submit.start_search(
             store,
@@ -202,7 +204,8 @@ def _begun(
 
 
 def _files(options: argparse.Namespace) -> InputFiles:
-    return InputFiles(options.model, options.data, options.eval, options.calibration, options.code)
+    stated = None if options.input_range is None else (options.input_range[0], options.input_range[1])
+    return InputFiles(options.model, options.data, options.eval, options.calibration, options.code, stated)
 
 
 def _data_settings(options: argparse.Namespace) -> DataSettings:

@@ -23,6 +23,7 @@ METRICS = (
     "sqnr_db", "kl_nats", "verdict", "latency_ms_p50", "latency_ms_p90", "latency_ms_p99", "speedup", "speedup_ci",
     "sparsity", "nrmse", "baseline_nrmse", "worst_r2", "baseline_worst_r2", "worst_target", "variation_sqnr_db",
     "agreement_rows", "answers_per_row", "arena_bytes", "arena_reason", "output_findings",
+    "generated_rows", "agreement_generated", "sqnr_generated_db",
     "positions", "mean_iou", "baseline_mean_iou", "iou", "baseline_iou", "is_baseline_below_chance",
 )  # fmt: skip
 MAX_LISTED = 1000
@@ -186,6 +187,8 @@ def _quality(record: Mapping[str, Any]) -> str:
         "mae": "MAE {:.4g}",
         "agreement": "agrees {:.2%}",
         "variation_sqnr_db": "{:.1f} dB",
+        "agreement_generated": "agrees {:.2%} on generated rows",
+        "sqnr_generated_db": "{:.1f} dB on generated rows",
     }
     return next((form.format(record[key]) for key, form in forms.items() if record[key] is not None), "–")
 

@@ -26,7 +26,7 @@ DATA_SUFFIXES = (
     ".feather",
     ".arrow",
 )
-_LEFT_OUT_BY_DEFAULT = {"task": None, "trusts_labels": False}
+_LEFT_OUT_BY_DEFAULT = {"task": None, "trusts_labels": False, "generated": None}
 """Settings that are stored only if they are used, so that settings of earlier versions keep the same text."""
 
 
@@ -41,6 +41,7 @@ class DataSettings:
     seed: determines the part of each row.
     task: the task of the outputs, one of `TASKS`. trusts_labels: the labels are correct even where the
     model's own outputs contradict them.
+    generated: for rows that were generated from the model, how, as a clause; None: the rows are real.
     """
 
     label: str | None = None
@@ -52,6 +53,7 @@ class DataSettings:
     seed: int = 0
     task: str | None = None
     trusts_labels: bool = False
+    generated: str | None = None
 
     def __post_init__(self) -> None:
         for key in ("classes", "ignored"):

@@ -3,11 +3,13 @@
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from lwdash.datasets.data_facts import DataFacts
 from lwdash.datasets.data_settings import DataSettings
 from lwdash.datasets.fit import Fit, fit_to_model
 from lwdash.engine.child_process import keep_warm
+from lwdash.engine.generated_rows import refuse_drop, refuse_search, refuse_sensitivity, refuse_training
 from lwdash.engine.input_files.port_check import check_ports
 from lwdash.engine.supervisor_host import CHANGED
 from lwdash.errors import DataRefused, ModelRefused, NotFound, UploadRefused, UserMistake
@@ -20,8 +22,8 @@ from lwdash.search.space import GOALS, make_space
 from lwdash.settings import Settings
 from lwdash.targets import TARGETS, USUAL
 from lwdash.techniques import TECHNIQUES
-from storage import annotations, experiments, runs, searches
-from storage.analyses import add_analysis
+from storage import annotations, experiments, run_rows, runs, searches
+from storage.analyses import SENSITIVITY, add_analysis
 from storage.file_runs import add_file_run
 from storage.frames import baseline_run
 from storage.records import NamedFile, StoredFile
@@ -75,8 +77,16 @@ def fit(model: ModelFacts, data: DataFacts, settings: DataSettings) -> Fit:
     return fit_to_model(data, settings, inputs, outputs, task=model.task, labelled_task=model.labelled_task)
 
 
-def task_to_measure(model: ModelFacts, fitted: Fit, stated: str | None = None) -> str:
-    """The task of the outputs: stated by the user, the model's own, or (for labelled data) from its last layer."""
+def task_to_measure(model: ModelFacts, fitted: Fit, chosen: DataSettings) -> str:
+    """The task of the outputs: stated by the user, the model's own, or (for labelled data) from its last layer.
+
+    On generated rows a reconstruction is measured as any other numbers: its error would pass for that of real rows.
+    """
+    task = _task(model, fitted, chosen.task)
+    return "regression" if chosen.generated and task == "reconstruction" else task
+
+
+def _task(model: ModelFacts, fitted: Fit, stated: str | None) -> str:
     if fitted.task != "unlabelled":
         return fitted.task
     if stated:
@@ -111,6 +121,7 @@ def create_experiment(
         raise UserMistake(f"threads must be 1 to {MAX_THREADS}; received {threads}")
     model = model_facts(model_row)
     fitted = fit(model, data_facts(data_row), settings)
+    refuse_drop(settings.to_dict(), limits)
     code = None if model.code is None else NamedFile(model.code.sha256, model.code.name)
     return experiments.add_experiment(
         store.database,
@@ -118,7 +129,7 @@ def create_experiment(
         model=model_row,
         data=data_row,
         settings=settings.to_dict(),
-        task=task_to_measure(model, fitted, settings.task),
+        task=task_to_measure(model, fitted, settings),
         seed=settings.seed,
         own_parts=own_parts,
         limits=None if limits is None else checked_limits(limits),
@@ -130,6 +141,7 @@ def create_experiment(
 
 def set_limits(store: Store, experiment_id: int, limits: Mapping[str, float | None]) -> None:
     """Replaces an experiment's limits; None is no limit. Raises UserMistake for a limit that cannot be."""
+    refuse_drop(_settings_of(store, experiment_id), limits)
     annotations.set_limits(store.database, experiment_id, checked_limits(limits))
 
 
@@ -142,6 +154,7 @@ def submit_runs(
     another user's experiment, before anything is queued.
     """
     parsed = [r if isinstance(r, Recipe) else parse_recipe(r) for r in recipes]
+    refuse_training(_settings_of(store, experiment_id), parsed)
     owner = owner or visitor_of(store.database).email
     while True:
         try:
@@ -150,6 +163,12 @@ def submit_runs(
             runs.BaselineExists
         ):  # another process may have queued it since the look-up; a failed one is no baseline
             continue
+
+
+def _settings_of(store: Store, experiment_id: int) -> Mapping[str, Any]:
+    """The settings of an experiment's data; empty where there is no such experiment."""
+    found = experiments.get_experiment(store.database, experiment_id)
+    return {} if found is None else found.settings
 
 
 def _queue(
@@ -230,6 +249,7 @@ def start_search(
     experiment = experiments.get_experiment(store.database, experiment_id)
     if experiment is None:
         raise UserMistake(f"there is no experiment {experiment_id}")
+    refuse_search(experiment.settings)
     if goal not in GOALS:
         raise UserMistake(f"a search is for one of {', '.join(GOALS)}; received {goal!r}")
     if sampler not in SAMPLERS:
@@ -274,8 +294,11 @@ def start_analysis(store: Store, run_id: int, kind: str) -> int:
     """Queue an analysis of a finished run, see `storage.analyses`; return the existing one unless it has
     failed.
 
-    Raises NotAnalysable, or NotAllowed for another user's run.
+    Raises NotAnalysable, NotAllowed for another user's run, UserMistake for the sensitivity on generated rows.
     """
+    run = run_rows.get_run(store.database, run_id)
+    if kind == SENSITIVITY and run is not None:
+        refuse_sensitivity(_settings_of(store, run.experiment_id))
     analysis = add_analysis(store.database, run_id, kind)
     CHANGED.set()
     return analysis

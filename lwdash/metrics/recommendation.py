@@ -52,7 +52,8 @@ def recommend(runs: pd.DataFrame, limits: Mapping[str, float]) -> Recommendation
     """The run to take; None as long as no run besides the baseline is measured.
 
     runs: all runs of one experiment, with the columns id, recipe, is_baseline, size_bytes and the metrics of quality; of
-    these columns are optional: state, title, verdict, output_findings, baseline_size_bytes, rows. limits: the experiment's.
+    these columns are optional: state, title, verdict, output_findings, baseline_size_bytes, rows, generated_rows.
+    limits: the experiment's.
 
     With limits the best run under them (see `limits.best`), otherwise the smallest file without measurable loss. A file
     that is not smaller than the baseline is not taken, unless only the baseline exceeds a limit.
@@ -63,6 +64,8 @@ def recommend(runs: pd.DataFrame, limits: Mapping[str, float]) -> Recommendation
     if others.empty:
         return None
     own = given_limits(limits)
+    if not own and _numbers(others, "generated_rows").notna().any():
+        return _on_generated(others)
     if own:
         return _by_limits(done, others, own)
     return _without_limits(others, _baseline_size(done))
@@ -135,6 +138,20 @@ def _without_limits(others: pd.DataFrame, baseline_bytes: float | None) -> Recom
             else f"{len(kept):,} of {runs} have no measurable loss{on}; this file is the smallest of them."
         )
     return Recommendation(_id(run), None, False, headline, reason)
+
+
+def _on_generated(others: pd.DataFrame) -> Recommendation:
+    """No run is recommended without accuracy; the smallest file is named."""
+    run = _smallest(others)
+    known = [MEASURES[key] for key in ("agreement_generated", "sqnr_generated_db")]
+    told = next(
+        (f", {_lower(m.label)} {m.write(run[m.column])}" for m in known if pd.notna(run.get(m.column))), ""
+    )
+    reason = (
+        f"The rows are generated from the model, so no loss can be measured. The smallest file is {_name(run)}: "
+        f"{MEASURES['size_bytes'].write(run['size_bytes'])}{told}. Give samples to learn what it costs."
+    )
+    return Recommendation(None, _id(run), False, "No recommendation without real rows", reason)
 
 
 def _by_limits(done: pd.DataFrame, others: pd.DataFrame, limits: Mapping[str, float]) -> Recommendation:

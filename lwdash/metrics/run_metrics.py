@@ -72,6 +72,17 @@ SQNR = Measure(
         "% of the signal's power"
     ),
 )  # fmt: skip
+AGREEMENT_GENERATED = Measure(
+    "agreement_generated", "Agreement on generated rows", "%", 100.0,
+    help=(
+        "Share of the predictions that equal the original's, on rows generated from the model. It does not tell the "
+        "accuracy"
+    ),
+)  # fmt: skip
+SQNR_GENERATED = Measure(
+    "sqnr_generated_db", "SQNR on generated rows", "dB", digits=1,
+    help="Ratio of the signal to the error, compared with the original's output, on rows generated from the model",
+)  # fmt: skip
 SIZES = (
     _size("size_bytes", "Size of the .tflite", "Bytes of the file / 1,000: the flash memory that it needs"),
     _size(
@@ -106,6 +117,8 @@ MEASURES: Mapping[str, Measure] = {
                 )),
         AGREEMENT,
         SQNR,
+        AGREEMENT_GENERATED,
+        SQNR_GENERATED,
         Measure("variation_sqnr_db", "SQNR of the variation", "dB", digits=1,
                 help="Ratio of the output's variation between rows to its error, for the worst number. "
                      "At 0 dB, the output is no better than a constant"),
@@ -149,7 +162,7 @@ def quality_of(runs: pd.DataFrame) -> Measure:
     """The quality metric that these runs have in common: accuracy with labels, otherwise the metric of their
     task.
     """
-    for measure in (ACCURACY, WORST_TARGET, *ERRORS, AGREEMENT, SQNR):
+    for measure in (ACCURACY, WORST_TARGET, *ERRORS, AGREEMENT, SQNR, AGREEMENT_GENERATED, SQNR_GENERATED):
         if measure.column in runs and runs[measure.column].notna().any():
             return measure
     return ACCURACY

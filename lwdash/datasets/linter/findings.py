@@ -35,6 +35,7 @@ CODES = {
     "labels-contradicted": "The model contradicts the labels",
     "below-chance": "Right less often than chance",
     "labels-untold": "Labels not confirmed by the model",
+    "generated-rows": "Rows generated from the model",
 }
 """Title of every finding, by its code."""
 
@@ -78,3 +79,17 @@ class Finding:
 def by_severity(found: list[Finding]) -> list[Finding]:
     """The most severe first, otherwise in the order in which they were found."""
     return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
+
+
+def generated_finding(method: str) -> Finding:
+    """The only finding on generated rows. method: how they were made, as a clause."""
+    return Finding(
+        "generated-rows",
+        WARNING,
+        "There is no data: the rows were generated from the model.",
+        method,
+        "No accuracy is measured. Agreement with the original on generated rows does not tell it, and ranges of integers "
+        "may not fit real values.",
+        "Give samples as soon as there are some: a few hundred without labels already set the ranges, labels give the "
+        "accuracy.",
+    )

@@ -49,7 +49,7 @@ def _against_rescaling(view: InputView, expected: Expected) -> list[Finding]:
     width = float(np.abs(scale).max())
     if not width or high == low:
         return []
-    first, last = _input_range(float(scale.flat[0]), float(offset.flat[0]))
+    first, last = input_range(float(scale.flat[0]), float(offset.flat[0]))
     layer = expected.layers[-1] if len(expected.layers) == 1 else " → ".join(expected.layers)
     takes = f"'{layer}' in the model converts {first:g} … {last:g} to {_output_range_text(offset)}"
     where = f"input '{view.name}', values {low:.4g} … {high:.4g}"
@@ -90,7 +90,7 @@ def _against_rescaling(view: InputView, expected: Expected) -> list[Finding]:
     return []
 
 
-def _input_range(scale: float, offset: float) -> tuple[float, float]:
+def input_range(scale: float, offset: float) -> tuple[float, float]:
     """The input range that becomes 0 … 1, or −1 … 1 if the offset says so."""
     lowest = 0.0 if abs(offset) < 0.25 else -1.0
     ends = sorted(((lowest - offset) / scale, (1.0 - offset) / scale))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from lwdash.child.job_results import ComparedLabels, Failure, LintReport
 from lwdash.datasets.data_settings import DataSettings
-from lwdash.datasets.linter.findings import SEVERITIES, Finding
+from lwdash.datasets.linter.findings import SEVERITIES, Finding, generated_finding
 from lwdash.engine.input_files.file_inspection import ask_child
 from lwdash.engine.input_files.label_findings import label_findings
 from lwdash.engine.job_building import compare_labels_job, lint_job
@@ -53,6 +53,8 @@ def lint_data(
 
     model_row, data_row, own_parts: inspected files. The reports of the last few calls are kept.
     """
+    if chosen.generated is not None:
+        return Linted((generated_finding(chosen.generated),))
     parts = own_parts or {}
     key = json.dumps(
         [

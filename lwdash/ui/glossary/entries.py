@@ -58,6 +58,8 @@ MEASURE_TRAPS: Mapping[str, str] = {
     "half. Such an output is lost even with a high SQNR, since the SQNR counts the "
     "mean as signal.",
     "r2": "It is high where the labels vary much, even if the error is too large for the use.",
+    "agreement_generated": "It measures how similar two models are on made-up rows. Real rows may differ far more often.",
+    "sqnr_generated_db": "High values do not promise accuracy: real rows may reach ranges that the generated ones do not.",
     "agreement": "It measures how similar two models are, not whether either is right.",
     "sqnr_db": "Only the largest output of a classifier counts: 20 dB can leave all classes unchanged, "
     "and 40 dB can change the close ones.",
@@ -136,6 +138,7 @@ FINDINGS: Mapping[str, str] = {
     "torn-labels": "The same sample has different labels in different rows.",
     "overlapping-windows": "Rows are windows of one recording that overlap, so parts are not independent.",
     "missing-classes": "A class has no row in one part, or in all.",
+    "generated-rows": "There is no data: the rows were generated from the model, so no accuracy is measured.",
     "few-rows": "There are so few evaluation rows that only large differences are significant.",
     "few-per-class": "There are so few rows of a class that its recall is only a rough estimate.",
     "few-calibration": "There are so few calibration rows that real values will exceed their ranges.",
