@@ -8,6 +8,7 @@ from lwdash.ui.results.run_frame import results_frame
 from lwdash.ui.shared import page_paths
 from lwdash.ui.shared.address_ids import absent, chosen_id
 from lwdash.ui.shared.context import opened
+from lwdash.ui.shared.generated_notice import show_generated
 from lwdash.ui.shared.markdown_text import plain
 from storage import experiments
 from storage.frames import newest_experiment
@@ -27,6 +28,7 @@ st.page_link(
     icon=":material/scatter_plot:",
     query_params={"experiment": str(experiment_id)},
 )
+show_generated(experiment)
 runs = results_frame(store, experiment_id)
 done = runs[runs["state"] == "succeeded"]
 chosen, reference = choose_runs(done)

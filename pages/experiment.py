@@ -13,6 +13,7 @@ from lwdash.ui.shared.access import can_change
 from lwdash.ui.shared.address_ids import absent, chosen_id
 from lwdash.ui.shared.code_text import code_text
 from lwdash.ui.shared.context import expect_runs, opened
+from lwdash.ui.shared.generated_notice import show_generated
 from lwdash.ui.shared.markdown_text import plain
 from lwdash.ui.shared.more_recipes import show_more_recipes
 from storage import experiments
@@ -36,10 +37,11 @@ with st.container(horizontal=True, vertical_alignment="center", horizontal_align
         if is_changeable:
             add_file_menu(settings, store, experiment_id)
             edit_targets(store, experiment)
-            edit_limits(settings, store, experiment_id, experiment.limits)
+            edit_limits(settings, store, experiment)
         show_sharing(settings, store, experiment)
 parts = [plain(experiment.model_name), code_text(experiment), plain(experiment.data_name), experiment.task]
 st.caption(" · ".join(part for part in parts if part))
+show_generated(experiment)
 # Each has a fixed place: elements that appear or disappear above do not move those below, which would briefly
 # exist twice.
 with st.container():

@@ -14,7 +14,7 @@ from lwdash.ui.new.wizard import data_step, model_step
 from lwdash.ui.shared import page_paths
 from lwdash.ui.shared.context import expect_runs, opened
 from lwdash.ui.shared.progress import follow_all
-from lwdash.ui.shared.recipe_editor import clear_recipes, recipe_editor
+from lwdash.ui.shared.recipe_editor import clear_recipes, recipe_editor, without_training
 from lwdash.ui.shared.search_form import search_form
 
 settings, store = opened()
@@ -44,11 +44,17 @@ if data is None:
     st.stop()
 
 st.header("3 · Limits", anchor="limits")
-limits = limits_step(settings, store, facts)
+has_data = data.settings.generated is None
+limits = limits_step(settings, store, facts, has_data=has_data)
 
 st.header("4 · Recipes", anchor="recipes")
-recipes = recipe_editor(follow_goal(RECIPES, facts, aim, device), key=RECIPES, facts=model_row.found_facts())
-search = search_form(store, model_row.found_facts(), limits, key=SEARCH, may_be_none=True)
+start = follow_goal(RECIPES, facts, aim, device, may_train=has_data)
+recipes = recipe_editor(start, key=RECIPES, facts=model_row.found_facts())
+search = None
+if has_data:
+    search = search_form(store, model_row.found_facts(), limits, key=SEARCH, may_be_none=True)
+else:
+    recipes = without_training(recipes)
 left, right = st.columns([3, 1], vertical_alignment="bottom")
 name = left.text_input(
     "Name of the experiment", key="new:name", placeholder=Path(model_row.name).stem, max_chars=200

@@ -14,6 +14,7 @@ from lwdash.ui.shared import page_paths
 from lwdash.ui.shared.access import can_change
 from lwdash.ui.shared.address_ids import absent, chosen_id
 from lwdash.ui.shared.context import opened
+from lwdash.ui.shared.generated_notice import show_generated
 from lwdash.ui.shared.progress import follow_run
 from storage import experiments, run_rows
 from storage.frames import newest_run
@@ -31,6 +32,7 @@ if run is None or experiment is None or run_id is None or run.kind != RECIPE:
 
 may_change = can_change(experiment)
 show_name(store, run, experiment)
+show_generated(experiment)
 show_file_problem(store, run, may_start=may_change)
 if run.has_succeeded:
     st.header(summary(run)[:1].upper() + summary(run)[1:], anchor=False)

@@ -64,6 +64,7 @@ ARROWS: Mapping[str, Allowed] = {
     "lwdash.ui": allowed(
         "lwdash.recipe lwdash.parameters lwdash.techniques lwdash.charts lwdash.metrics lwdash.report lwdash.advice "
         "lwdash.engine.submit lwdash.engine.input_files.file_inspection lwdash.engine.input_files.linting "
+        "lwdash.engine.input_files.row_generation "
         "lwdash.engine.devices.device_work lwdash.engine.home "
         "lwdash.engine.doctor lwdash.engine.devices.known_boards lwdash.engine.scheduler lwdash.settings lwdash.serving "
         f"lwdash.examples storage {FACTS} lwdash.keras_models.obstacles "

@@ -152,6 +152,11 @@ def readme(manifest: Manifest, files: Mapping[str, Path]) -> str:
         f"The original model ({manifest.model.name}) and the data ({manifest.data.name}) are not inside. "
         "Their SHA-256 is in capsule.json, and every step below checks it."
     )  # fmt: skip
+    if not has_model and ORIGINALS["data"] in files:
+        originals = (
+            f"The original model ({manifest.model.name}) is not inside. Its SHA-256 is in capsule.json, and every step "
+            "below checks it."
+        )
     evaluation = "evaluation" if "evaluation" in manifest.parts else None
     rows = (
         ORIGINALS[evaluation]
@@ -172,6 +177,12 @@ def readme(manifest: Manifest, files: Mapping[str, Path]) -> str:
         f"\nThe model needs the Python code in {manifest.code.name}, SHA-256 {manifest.code.sha256}. Both commands run it: "
         "read it first.\n"
     )  # fmt: skip
+    made_up = (
+        f"\n**Generated rows.** There was no data: the rows were generated from the model and are inside "
+        f"({manifest.settings['generated']}). No accuracy was measured; agreement on generated rows does not tell it.\n"
+        if manifest.settings.get("generated")
+        else ""
+    )
     libraries = "".join(f"- {library}\n" for library in manifest.libraries) or "- not recorded\n"
     return f"""# Capsule of run {manifest.run}: {manifest.recipe}
 
@@ -182,7 +193,7 @@ One compressed model, with everything needed to make it again and to check its m
 - `evaluate.py`: reproduces the quality metric from a CSV; needs only Python, numpy and ai-edge-litert
 - `rebuild.py`: makes the .tflite again; needs lwdash
 - `evaluation-rows.npz`: the CSV lines of the evaluation rows, and statistics of the train rows
-
+{made_up}
 {originals}
 
 ## Check the quality metric

@@ -18,7 +18,7 @@ TASKS = ("classification", "binary", "multi-label", "regression", "reconstructio
 PARTS = ("evaluation", "calibration")
 COMPARED_METRICS = (
     "size_bytes", "gzip_bytes", "huffman_bytes", "sparsity", "accuracy", "agreement", "mae", "rmse",
-    "reconstruction_error", "sqnr_db", "mean_iou",
+    "reconstruction_error", "sqnr_db", "mean_iou", "agreement_generated", "sqnr_generated_db",
 )  # fmt: skip
 """Metrics that do not depend on the host, so that they can be compared with a capsule's."""
 

@@ -49,7 +49,7 @@ def take_file(kept: KeptObjects, job: jobs.TakeFile) -> results.CompressedFiles:
 
 def measure(kept: KeptObjects, job: jobs.MeasureRun) -> results.Measured:
     """The headline metrics of a run: size, accuracy, verdict, latency."""
-    from lwdash.measure.generated_rows import as_generated
+    from lwdash.measure.generated_metrics import as_generated
     from lwdash.measure.measure_run import measure
 
     dataset, key = kept.dataset(job)

@@ -21,7 +21,7 @@ def findings_lines(linted: Linted) -> list[str]:
     rows = ", ".join(f"{count:,} {part}" for part, count in (linted.rows or {}).items())
     if not linted.findings:
         return [f"nothing found in {rows} rows"]
-    lines = [f"{len(linted.findings)} found in {rows} rows"]
+    lines = [f"{len(linted.findings)} found in {rows} rows" if rows else f"{len(linted.findings)} found"]
     for finding in linted.findings:
         lines += [
             "",

@@ -27,8 +27,8 @@ from lwdash.cli.recommendation_records import recommendation_lines, recommendati
 from lwdash.cli.serve import serve
 from lwdash.datasets.data_settings import DataSettings
 from lwdash.engine import doctor, submit
+from lwdash.engine.data_needs import refuse_search
 from lwdash.engine.devices.known_boards import board_limits, known_boards
-from lwdash.engine.generated_rows import refuse_search
 from lwdash.engine.home import DiskFull, explain_storage, open_home
 from lwdash.engine.new_experiment import (
     InputFiles,

@@ -34,6 +34,8 @@ TOLERANCES: Mapping[str, tuple[str, float]] = {
     "reconstruction_error": (RELATIVE, 0.05),
     "sqnr_db": (ABSOLUTE, 1.0),
     "mean_iou": (ABSOLUTE, 0.02),
+    "agreement_generated": (ABSOLUTE, 0.02),
+    "sqnr_generated_db": (ABSOLUTE, 1.0),
 }
 """Largest accepted difference of a metric from the capsule's. Latencies are not compared: they depend on the host."""
 MEMBERS = 3

@@ -55,8 +55,8 @@ def make_capsule(
         ):
             # Agreement with it is the only metric.
             files[capsule_zip.BASELINE] = local(run.files().baseline)
-        if with_originals:
-            for key, origin in manifest.originals.items():
+        for key, origin in manifest.originals.items():
+            if with_originals or (key == "data" and experiment.generated is not None):
                 files[capsule_zip.ORIGINALS[key]] = local(origin.sha256)
         capsule_zip.write_capsule(target, manifest, files)
 
@@ -132,7 +132,16 @@ def _manifest(
 ) -> Manifest:
     figures = run.metrics
     compressed = run_rows.get_detail(store.database, run.id).compressed
-    more = ("rows", "accuracy_ci", "baseline_accuracy", "verdict", "latency_ms_p50", "speedup", "speedup_ci")
+    more = (
+        "rows",
+        "generated_rows",
+        "accuracy_ci",
+        "baseline_accuracy",
+        "verdict",
+        "latency_ms_p50",
+        "speedup",
+        "speedup_ci",
+    )
     assert run.finished_at is not None, "a run that has succeeded has ended"
     finished = datetime.fromtimestamp(run.finished_at, UTC)
 
@@ -194,6 +203,12 @@ def _notes(run: StoredRun, experiment: StoredExperiment) -> dict[str, str]:
     for key, label in (("accuracy", "Accuracy"), ("agreement", "Agreement with the original")):
         if figures.get(key) is not None:
             notes[label] = f"{100 * figures[key]:.2f} % of {rows:,} evaluation rows"
+    if experiment.generated is not None:
+        notes["Accuracy"] = "unknown: the rows were generated from the model"
+    if figures.get("agreement_generated") is not None:
+        notes["Agreement on generated rows"] = (
+            f"{100 * figures['agreement_generated']:.2f} % of {figures['generated_rows']:,} rows"
+        )
     for key, label in (("rmse", "RMSE"), ("reconstruction_error", "Reconstruction error")):
         if figures.get(key) is not None:
             notes[label] = f"{figures[key]:.6g} on {rows:,} evaluation rows"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lwdash.datasets.data_settings import DataSettings
 from lwdash.engine import submit
-from lwdash.engine.generated_rows import refuse_training
+from lwdash.engine.data_needs import refuse_training
 from lwdash.engine.home import check_room, files_size_bytes
 from lwdash.engine.input_files.file_inspection import inspect_as, inspect_file, inspect_with_code
 from lwdash.engine.input_files.linting import Linted, lint_data

@@ -10,8 +10,8 @@ from lwdash.metrics.run_metrics import INTERVALS, MEASURES
 from lwdash.metrics.technique_families import family
 
 METRICS = (
-    *MEASURES, *INTERVALS.values(), "rows", "baseline_accuracy", "baseline_size_bytes", "verdict", "verdict_text",
-    "verdict_details", "output_findings", "arena_reason", "host", "host_id",
+    *MEASURES, *INTERVALS.values(), "rows", "generated_rows", "baseline_accuracy", "baseline_size_bytes", "verdict",
+    "verdict_text", "verdict_details", "output_findings", "arena_reason", "host", "host_id",
 )  # fmt: skip
 DERIVED = ("smaller", "accuracy_change", "run_seconds", "family", "name", "host_name")
 
@@ -28,7 +28,7 @@ def results_frame_of(runs: pd.DataFrame, metrics: Mapping[int, Mapping[str, Any]
     rows = [metrics.get(i, nothing) if ok else nothing for i, ok in zip(runs["id"], done, strict=True)]
     columns = {name: [row.get(name) for row in rows] for name in METRICS}
     measured = pd.DataFrame(columns, index=runs.index)
-    for name in (*MEASURES, "rows", "baseline_accuracy", "baseline_size_bytes"):
+    for name in (*MEASURES, "rows", "generated_rows", "baseline_accuracy", "baseline_size_bytes"):
         measured[name] = pd.to_numeric(measured[name], errors="coerce").astype(float)
     whole = pd.concat([runs, measured], axis=1)
     whole["smaller"] = whole["baseline_size_bytes"] / whole["size_bytes"]

@@ -15,7 +15,7 @@ from lwdash.ui.shared.number_text import NOTHING, is_missing
 
 MAIN_METRICS = (
     "size_bytes", "gzip_bytes", "huffman_bytes", "accuracy", "macro_f1", "mean_iou", "nrmse", "rmse",
-    "reconstruction_error", "agreement", "sqnr_db",
+    "reconstruction_error", "agreement", "sqnr_db", "agreement_generated", "sqnr_generated_db",
     "latency_ms_p50", "latency_ms_p90", "speedup", "arena_bytes", "sparsity", "macs", "parameters",
 )  # fmt: skip
 OF_THE_TASK = frozenset(

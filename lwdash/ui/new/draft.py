@@ -32,16 +32,20 @@ MAX_CHARACTERS = 4000
 
 @dataclass(frozen=True)
 class DraftField:
-    """One widget: its key in the session, its default value, and the type of its text."""
+    """One widget: its key in the session, its default value, and the type of its text. may_be_negative: of a number."""
 
     key: str
     default: Any
     kind: type = str
+    may_be_negative: bool = False
 
 
 CHOICES: Mapping[str, DraftField] = {
     "aim": DraftField("new:aim", "size"),
     "device": DraftField("new:device", "any"),
+    "no_data": DraftField("data:none", False, bool),
+    "low": DraftField("data:low", None, float, may_be_negative=True),
+    "high": DraftField("data:high", None, float, may_be_negative=True),
     "label": DraftField("data:label", FOUND),
     "ignored": DraftField("data:ignored", [], list),
     "seed": DraftField("data:seed", 0, int),
@@ -129,7 +133,10 @@ def _read(text: str | None, choice: DraftField) -> Any:
         value = choice.kind(text)
     except ValueError:
         return None
-    return value if choice.kind is str or 0 <= value < 2**31 else None
+    if choice.kind is str:
+        return value
+    lowest = -(2**31) if choice.may_be_negative else 0
+    return value if lowest <= value < 2**31 else None
 
 
 def _text(value: Any) -> str:

@@ -102,6 +102,16 @@ def show_data(facts: DataFacts, fitted: Fit) -> None:
         st.caption(f"Label mapping: {mapping}")
 
 
+def show_generated_rows(facts: DataFacts, fitted: Fit) -> None:
+    """Show the range and a preview of rows that were generated from the model."""
+    cells = st.container(horizontal=True, key="figures-data")
+    cells.metric("Generated rows", count(facts.rows))
+    cells.metric("Accuracy", "unknown", help="It needs real rows with labels")
+    low, high = (NOTHING if v is None else f"{v:.4g}".replace("-", "−") for v in (facts.low, facts.high))
+    cells.metric("Values", f"{low} … {high}", help="smallest and largest number in the generated rows")
+    _preview(facts, fitted)
+
+
 def show_parts(rows: Mapping[str, int], own_parts: Mapping[str, Any]) -> None:
     """Show the number of rows of each part, and their use."""
     uses = {

@@ -37,12 +37,15 @@ def goal_fields() -> tuple[str, str]:
     return str(aim), str(device)
 
 
-def follow_goal(editor: str, facts: ModelFacts, aim: str, device: str) -> Sequence[str]:
+def follow_goal(
+    editor: str, facts: ModelFacts, aim: str, device: str, *, may_train: bool = True
+) -> Sequence[str]:
     """The recipes to start with. A list that the user has not edited is replaced when the goal or the device changes.
 
     editor: key of the `recipe_editor`. facts: the model's; recipes that cannot work with it are left out.
+    may_train: False leaves out recipes that train, which need data.
     """
-    start = possible_recipes(sweep(aim, device), facts)
+    start = possible_recipes(sweep(aim, device), facts, may_train=may_train)
     text = "\n".join(start)
     kept = st.session_state.get(f"{editor}:kept")
     if (
@@ -55,12 +58,13 @@ def follow_goal(editor: str, facts: ModelFacts, aim: str, device: str) -> Sequen
     return start
 
 
-def possible_recipes(recipes: Sequence[str], facts: ModelFacts) -> list[str]:
-    """Those recipes whose steps can all treat this model."""
+def possible_recipes(recipes: Sequence[str], facts: ModelFacts, *, may_train: bool = True) -> list[str]:
+    """Those recipes whose steps can all treat this model; may_train: True includes those that train."""
     return [
         text
         for text in recipes
-        if not any(
+        if (may_train or not parse_recipe(text).is_trained)
+        and not any(
             obstacle(facts, step.name, TECHNIQUES[step.name].STAGE) for step in parse_recipe(text).steps
         )
     ]

@@ -6,7 +6,7 @@ import streamlit as st
 
 from lwdash.engine.submit import MAX_THREADS
 from lwdash.keras_models.model_facts import ModelFacts
-from lwdash.metrics.limits import LIMITS
+from lwdash.metrics.limits import ACCURACY_DROP, LIMITS
 from lwdash.settings import Settings
 from lwdash.ui.shared.board_choice import choose_board
 from lwdash.ui.shared.number_text import size
@@ -16,8 +16,13 @@ SMALLEST_BITS = 4
 IN_ROW = 3
 
 
-def limits_step(settings: Settings, store: Store, model: ModelFacts) -> dict[str, float]:
-    """The limits that were set, in stored units; none if all fields are empty."""
+def limits_step(
+    settings: Settings, store: Store, model: ModelFacts, *, has_data: bool = True
+) -> dict[str, float]:
+    """The limits that were set, in stored units; none if all fields are empty.
+
+    has_data: False leaves out the limit on the drop of accuracy, which generated rows cannot tell.
+    """
     weights = {bits: model.parameters * bits / 8 for bits in (32, 8, SMALLEST_BITS)}
     st.caption(
         "Limits for the runs; leave a field empty for no limit. Limits judge runs, they do not change "
@@ -26,8 +31,11 @@ def limits_step(settings: Settings, store: Store, model: ModelFacts) -> dict[str
     )
     limits: dict[str, float] = {}
     choose_board(settings, store, {key: f"limit:{key}" for key in LIMITS})
-    columns = [column for _ in range(0, len(LIMITS), IN_ROW) for column in st.columns(IN_ROW)]
-    for column, (key, limit) in zip(columns, LIMITS.items(), strict=False):
+    possible = {key: limit for key, limit in LIMITS.items() if has_data or key != ACCURACY_DROP}
+    if not has_data:
+        st.caption("The drop of accuracy cannot be limited without data.")
+    columns = [column for _ in range(0, len(possible), IN_ROW) for column in st.columns(IN_ROW)]
+    for column, (key, limit) in zip(columns, possible.items(), strict=False):
         shown = column.number_input(
             f"{limit.label} ({limit.unit})",
             min_value=0.0,

@@ -12,12 +12,13 @@ from lwdash.datasets.fit import Fit
 from lwdash.engine import submit
 from lwdash.engine.input_files.file_inspection import inspect_as, inspect_file
 from lwdash.engine.input_files.linting import Linted, lint_data
+from lwdash.engine.input_files.row_generation import generate_data
 from lwdash.errors import UserMistake
 from lwdash.keras_models.model_facts import ModelFacts
 from lwdash.settings import Settings
 from lwdash.ui.new.code_field import with_code
 from lwdash.ui.new.draft import FOUND
-from lwdash.ui.new.file_facts import show_data, show_model, show_parts
+from lwdash.ui.new.file_facts import show_data, show_generated_rows, show_model, show_parts
 from lwdash.ui.new.linter_findings import show_findings
 from lwdash.ui.new.sent_files import sent_file
 from lwdash.ui.new.uploader import recall_upload
@@ -82,7 +83,20 @@ class ChosenData:
 def data_step(
     settings: Settings, store: Store, model: ModelFacts, model_row: StoredFile
 ) -> ChosenData | None:
-    """Upload a data file, match it to the model and check it; None until it matches, with every file for a single part."""
+    """Upload a data file, match it to the model and check it; None until it matches, with every file for a single part.
+
+    Without data, rows are generated from the model.
+    """
+    has_none = st.toggle(
+        "I have no data",
+        key="data:none",
+        help=(
+            "Rows are generated from the model. Sizes, latencies, memory and targets are measured; the accuracy is not, "
+            "and no recipe can train."
+        ),
+    )
+    if has_none:
+        return _generated_step(settings, store, model, model_row)
     row = _uploaded_row(
         settings,
         store,
@@ -135,6 +149,36 @@ def data_step(
         )
         return None
     return ChosenData(chosen, fitted, row, own_parts, linted)
+
+
+def _generated_step(
+    settings: Settings, store: Store, model: ModelFacts, model_row: StoredFile
+) -> ChosenData | None:
+    """Rows generated from the model, with what they are good for; None where nothing tells the values of an input."""
+    left, middle, right = st.columns(3)
+    told = "from the model"
+    help = "Needed where the model's first layers do not tell which values it takes"
+    low = left.number_input(
+        "Range of the values: from", value=None, placeholder=told, format="%.6g", key="data:low", help=help
+    )
+    high = middle.number_input("to", value=None, placeholder=told, format="%.6g", key="data:high", help=help)
+    seed = int(right.number_input("Seed of the rows", 0, 2**31 - 1, key="data:seed"))
+    if (low is None) != (high is None):
+        st.info("Give both ends of the range, or neither.", icon=":material/straighten:")
+        return None
+    stated = None if low is None or high is None else (float(low), float(high))
+    try:
+        with st.spinner("Generating rows from the model…"):
+            row, chosen = generate_data(settings, store, model_row, seed=seed, stated=stated)
+        facts = submit.data_facts(row)
+        fitted = submit.fit(model, facts, chosen)
+    except UserMistake as error:
+        st.error(plain(str(error)), icon=":material/block:")
+        return None
+    show_generated_rows(facts, fitted)
+    linted = lint_data(settings, store, model_row=model_row, data_row=row, chosen=chosen)
+    show_findings(linted.findings)
+    return ChosenData(chosen, fitted, row, {}, linted)
 
 
 def _own_parts(

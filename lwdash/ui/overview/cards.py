@@ -73,7 +73,13 @@ def _with_verdicts(store: Store, figures: pd.DataFrame) -> pd.DataFrame:
     known = figures_of(store.database, [int(run) for run in smallest])
     columns = {
         name: [known.get(int(run), {}).get(name) for run in figures["id"]]
-        for name in (*JUDGED, *(f"baseline_{name}" for name in JUDGED), "verdict", "output_findings")
+        for name in (
+            *JUDGED,
+            *(f"baseline_{name}" for name in JUDGED),
+            "verdict",
+            "output_findings",
+            "generated_rows",
+        )
     }
     return figures.assign(**columns)
 

@@ -17,6 +17,7 @@ from lwdash.metrics.technique_families import short_recipe
 from lwdash.report.html_page import Drawing, Paragraph, Section, Table, to_html
 from lwdash.ui.results.plain_records import records_of
 from lwdash.ui.results.table_columns import limits_text, verdict_labels
+from lwdash.ui.shared.generated_notice import NOTICE
 from lwdash.ui.shared.number_text import NOTHING, counted, is_missing, ratio_text, utc
 from storage import run_rows
 from storage.records import StoredExperiment
@@ -38,6 +39,11 @@ def report_of(
     limits = experiment.limits
     done = runs[runs["state"] == "succeeded"].reset_index(drop=True)
     sections = [
+        *(
+            [Section("Generated rows", [Paragraph(f"{NOTICE} {experiment.generated}.")])]
+            if experiment.generated
+            else []
+        ),
         Section("Result", _result(done, limits)),
         Section("Trade-offs", _metrics(done, axes, limits)),
         Section("Runs", _runs(done, limits)),
@@ -51,7 +57,7 @@ def report_of(
         experiment.name,
         f"{len(done):,} measured runs of {experiment.model_name} on {experiment.data_name}, as of {created}",
         sections,
-        "Created by lwdash. Sizes in kB are 1,000 bytes. Accuracy has Wilson's 95 % interval with "
+        "Created by lwdash. Sizes in kB are 1,000 bytes. Accuracy, where measured, has Wilson's 95 % interval with "
         "continuity correction; speed-ups are measured in rotation with the baseline on the same host, "
         "in several processes, and have Student's 95 % interval.",
         has_figures=has_figures,
@@ -83,13 +89,16 @@ def _result(done: pd.DataFrame, limits: Mapping[str, float]) -> list[Paragraph]:
 def _facts(experiment: StoredExperiment, done: pd.DataFrame) -> list[Paragraph | Table]:
     parts: list[Paragraph | Table] = []
     rows = sorted({int(n) for n in done["rows"].dropna()})
+    measured_on = " or ".join(f"{n:,}" for n in rows) + " evaluation rows" if rows else NOTHING
+    if experiment.generated is not None:
+        measured_on = "no accuracy measured: the rows are generated from the model"
     hosts = sorted(set(done["host_name"].dropna()))
     table = {
         "Model": f"{experiment.model_name} (SHA-256 {experiment.model_sha256})",
         **({"Code": f"{code.name} (SHA-256 {code.sha256})"} if (code := experiment.code) else {}),
         "Data": f"{experiment.data_name} (SHA-256 {experiment.data_sha256})",
         "Task": experiment.task,
-        "Quality measured on": " or ".join(f"{n:,}" for n in rows) + " evaluation rows" if rows else NOTHING,
+        "Quality measured on": measured_on,
         "Times measured on": "; ".join(hosts) or NOTHING,
         "Seed": str(experiment.seed),
     }

@@ -177,7 +177,11 @@ def _under_way(runs: pd.DataFrame) -> str:
 
 
 def _try_smaller(store: Store, experiment: StoredExperiment, runs: pd.DataFrame, *, can_change: bool) -> None:
-    if not can_change or any(search.is_running for search in get_searches(store.database, experiment.id)):
+    if (
+        experiment.generated
+        or not can_change
+        or any(search.is_running for search in get_searches(store.database, experiment.id))
+    ):
         return
     has_share = runs["accuracy"].notna().any() or runs["agreement"].notna().any()
     limits = {ACCURACY_DROP: MARGIN} if has_share and not experiment.limits else {}

@@ -32,7 +32,7 @@ def show_searches(store: Store, experiment: StoredExperiment, *, can_change: boo
     if known:
         every = 2.0 if known[0].is_running else None
         st.fragment(_show_found, run_every=every)(store, experiment, known[0].id)
-    if can_change and not (known and known[0].is_running):
+    if can_change and experiment.generated is None and not (known and known[0].is_running):
         _offer(store, experiment)
 
 

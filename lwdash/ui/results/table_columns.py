@@ -25,6 +25,7 @@ _OWN = "results:own_columns"
 SHORT = {
     "size_bytes": "Size (kB)", "gzip_bytes": "Gzip (kB)", "huffman_bytes": "Huffman (kB)", "weight_bytes": "Weights (kB)",
     "smaller": "Smaller", "accuracy_change": "Change (pp)", "agreement": "Agreement (%)", "sqnr_db": "SQNR (dB)",
+    "agreement_generated": "Agreement, generated rows (%)", "sqnr_generated_db": "SQNR, generated rows (dB)",
     "latency_ms_p50": "p50 (µs)", "latency_ms_p90": "p90 (µs)", "latency_ms_p99": "p99 (µs)", "speedup": "Speed-up",
     "cold_start_ms": "First (µs)", "sparsity": "Zeros (%)", "kl_nats": "KL (nats)", "run_seconds": "Took (s)",
     "macro_f1": "F1 (%)", "mean_iou": "IoU (%)", "nrmse": "Worst target", "worst_r2": "Worst R²",

@@ -85,6 +85,12 @@ def summary(run: StoredRun) -> str:
         parts.append(f"{ERRORS[error]} {metrics[error]:.4g} instead of {metrics[f'baseline_{error}']:.4g}")
     elif not is_missing(run.agreement):
         parts.append(f"agrees with the original on {percent(run.agreement)} of the {_unit(run)}")
+    elif not is_missing(metrics.get("agreement_generated")):
+        parts.append(
+            f"on generated rows agrees with the original on {percent(metrics['agreement_generated'])}"
+        )
+    elif not is_missing(metrics.get("sqnr_generated_db")):
+        parts.append(f"{metrics['sqnr_generated_db']:.1f} dB SQNR on generated rows")
     verdict = VERDICTS.get(metrics.get("verdict") or "", "") if parts else ""
     return ", ".join(parts) + verdict.format(rows=count(metrics.get("rows")))
 
@@ -105,7 +111,7 @@ def _ratio(value: float, more: str, less: str) -> str:
 def show_metrics(run: StoredRun) -> None:
     """The main metrics with their difference to the baseline, the measured rows and host, and the verdict."""
     metrics = run.metrics
-    rows = f"{count(metrics.get('rows'))} evaluation rows"
+    rows = measured_rows(metrics)
     with st.container(horizontal=True, key="figures-run"):
         _metric(
             "Size", size(run.size_bytes), f"{count(run.size_bytes)} bytes",
@@ -133,6 +139,13 @@ def show_metrics(run: StoredRun) -> None:
     if metrics.get("verdict_text") and not run.is_baseline:
         show, icon = VERDICT_BOXES.get(metrics.get("verdict") or "", (st.info, ":material/balance:"))
         show(plain(metrics["verdict_text"]), icon=icon)
+
+
+def measured_rows(metrics: Mapping[str, Any]) -> str:
+    """`800 evaluation rows`, or `128 rows generated from the model`."""
+    if generated := metrics.get("generated_rows"):
+        return f"{count(generated)} rows generated from the model"
+    return f"{count(metrics.get('rows'))} evaluation rows"
 
 
 def show_output_findings(run: StoredRun) -> None:
@@ -177,6 +190,15 @@ def _quality(run: StoredRun, rows: str) -> None:
         if _unit(run) != "rows" and not is_missing(metrics.get("agreement_rows")):
             below = f"of single answers; {percent(metrics['agreement_rows'])} of whole rows"
         _metric("Agreement", percent(run.agreement, 2), below, help=rows)
+    elif not is_missing(metrics.get("agreement_generated")):
+        _metric(
+            "Agreement",
+            percent(metrics["agreement_generated"], 2),
+            "on generated rows, not accuracy",
+            help=rows,
+        )
+    elif not is_missing(metrics.get("sqnr_generated_db")):
+        _metric("SQNR", f"{metrics['sqnr_generated_db']:.1f} dB", "on generated rows", help=rows)
     elif not is_missing(metrics.get("sqnr_db")):
         _metric("SQNR", f"{metrics['sqnr_db']:.1f} dB", " against the original", help=rows)
 

@@ -31,6 +31,9 @@ def show_sensitivity(settings: Settings, store: Store, run: StoredRun, *, may_st
     if is_file_recipe(run.recipe):
         st.caption("This file was made elsewhere, so its layers cannot be quantized one by one.")
         return
+    if run.metrics.get("generated_rows"):
+        st.caption("The sensitivity of layers needs real rows, and this experiment has generated ones.")
+        return
     analysis = analysis_of(store.database, run.id, SENSITIVITY)
     if analysis is not None and not analysis.has_ended:
         _follow(store, run.id)

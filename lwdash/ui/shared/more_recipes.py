@@ -3,7 +3,7 @@
 import streamlit as st
 
 from lwdash.engine import submit
-from lwdash.ui.shared.recipe_editor import clear_recipes, fill_recipes, recipe_editor
+from lwdash.ui.shared.recipe_editor import clear_recipes, fill_recipes, recipe_editor, without_training
 from storage.records import StoredExperiment
 from storage.store import Store
 
@@ -27,6 +27,8 @@ def show_more_recipes(store: Store, experiment: StoredExperiment) -> None:
         return
     with place:
         recipes = recipe_editor([], key=_editor(number), facts=experiment.model_facts)
+        if experiment.generated is not None:
+            recipes = without_training(recipes)
         if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=not recipes) and recipes:
             submit.submit_runs(store, number, recipes)
             clear_recipes(_editor(number))

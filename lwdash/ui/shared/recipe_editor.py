@@ -53,6 +53,18 @@ def recipe_editor(
     return recipes
 
 
+def without_training(recipes: list[Recipe] | None) -> list[Recipe] | None:
+    """The recipes of an experiment on generated rows; None, with a message, while one of them trains."""
+    trained = [recipe for recipe in recipes or () if recipe.is_trained]
+    if not trained:
+        return recipes
+    named = ", ".join(plain(str(recipe)) for recipe in trained)
+    st.error(
+        f"Without data no recipe can train: {named}. Remove it, or give samples.", icon=":material/block:"
+    )
+    return None
+
+
 def clear_recipes(key: str) -> None:
     """Reset the list of `recipe_editor` at its next run."""
     st.session_state.pop(f"{key}:kept", None)

@@ -1,4 +1,4 @@
-"""What an experiment on generated rows cannot give, and the reasons."""
+"""Refusals of what an experiment on generated rows cannot give, with the reasons."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
