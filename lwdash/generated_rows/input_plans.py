@@ -21,12 +21,12 @@ WHOLE = BYTES | {"int16", "uint16", "int32", "uint32", "int64", "uint64"}
 
 @dataclass(frozen=True)
 class InputPlan:
-    """How the values of one input are made.
+    """The values of one input, as they will be made.
 
     shape: of one row. vocabulary: number of ids, for an input that takes ids; None otherwise.
     mean, deviation: one number or one per channel (last axis). reach: values further from the mean, in deviations, are cut
     off; None: the scale is unknown, and found with the batch normalizations.
-    source: what tells the values, as a clause.
+    source: origin of these facts, as a clause.
     """
 
     name: str
