@@ -167,7 +167,7 @@ class StoredExperiment(ExperimentAccess):
 
     @property
     def generated(self) -> str | None:
-        """How its rows were generated from the model, as a clause; None: the rows are real."""
+        """Method by which its rows were generated from the model, as a clause; None: the rows are real."""
         return self.settings.get("generated")
 
 

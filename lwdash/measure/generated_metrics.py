@@ -31,7 +31,7 @@ def as_generated(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def no_verdict_text(metrics: Mapping[str, Any]) -> str:
-    """What is known on generated rows, and what is not."""
+    """Sentences on the agreement on generated rows, and on the unknown accuracy."""
     rows, agreement, sqnr = (metrics.get(RENAMED[name]) for name in ("rows", "agreement", "sqnr_db"))
     known = []
     if agreement is not None:
