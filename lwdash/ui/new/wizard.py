@@ -62,7 +62,7 @@ def model_step(settings: Settings, store: Store) -> tuple[ModelFacts, StoredFile
     layers = f"{counted(len(facts.layers), 'layer')}, " if facts.layers else ""
     with st.expander(
         plain(f"{facts.name}: {layers}written by {facts.written_by}"),
-        expanded=recall_upload("upload:data") is None,
+        expanded=recall_upload("upload:data") is None and not st.session_state.get("data:none"),
         icon=":material/layers:",
     ):
         show_model(facts, row)

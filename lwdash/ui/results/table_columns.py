@@ -70,7 +70,7 @@ def default_columns(
         "note": not runs["note"].map(bool).any(),
         "host": runs["host_name"].nunique() < 2,
         "file": not known,
-        "verdict": not known,
+        "verdict": not known or not runs["verdict"].notna().any(),
     }
     return [column for column in wanted if not absent.get(column, column in MEASURES and column not in known)]
 
