@@ -23,7 +23,7 @@ from storage.store import Store
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-SHOWN = ("size_bytes", "accuracy", "agreement", "latency_ms_p50", "speedup")
+SHOWN = ("size_bytes", "accuracy", "agreement", "agreement_generated", "latency_ms_p50", "speedup")
 """Metrics in the text of a run."""
 
 

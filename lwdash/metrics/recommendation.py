@@ -1,7 +1,7 @@
 """The run of an experiment to take, and the reason in one sentence: used by the page, the report and the commands."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ MARGIN = 0.01
 """Without limits, an observed loss of more than this is a measurable loss, significant or not: 1 point of accuracy or of
 agreement, or 1 % of the baseline's error.
 """
+UNKNOWN_LOSS = "The rows are generated from the model, so no loss can be measured."
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,12 @@ def recommend(runs: pd.DataFrame, limits: Mapping[str, float]) -> Recommendation
     if others.empty:
         return None
     own = given_limits(limits)
-    if not own and _numbers(others, "generated_rows").notna().any():
-        return _on_generated(others)
+    is_generated = bool(_numbers(others, "generated_rows").notna().any())
     if own:
-        return _by_limits(done, others, own)
+        found = _by_limits(done, others, own)
+        return replace(found, reason=f"{found.reason} {UNKNOWN_LOSS}") if is_generated else found
+    if is_generated:
+        return _on_generated(others)
     return _without_limits(others, _baseline_size(done))
 
 
@@ -148,7 +151,7 @@ def _on_generated(others: pd.DataFrame) -> Recommendation:
         (f", {_lower(m.label)} {m.write(run[m.column])}" for m in known if pd.notna(run.get(m.column))), ""
     )
     reason = (
-        f"The rows are generated from the model, so no loss can be measured. The smallest file is {_name(run)}: "
+        f"{UNKNOWN_LOSS} The smallest file is {_name(run)}: "
         f"{MEASURES['size_bytes'].write(run['size_bytes'])}{told}. Give samples to learn what it costs."
     )
     return Recommendation(None, _id(run), False, "No recommendation without real rows", reason)

@@ -179,3 +179,36 @@ def test_code_runs_only_where_the_operator_allows_it_and_the_visitor_ticks_it(
     assert not app.exception
     assert "is refused" not in words(app)
     assert "2 · Data" in words(app)
+
+
+def test_without_data_rows_are_generated_and_every_page_says_so(store: Store) -> None:
+    model = submit.add_local_file(store, find_example("digits").model_path, "model")
+    address = {"model": model, "no_data": "True", "recipes": "int8\nprune + int8", "name": "None"}
+    app = opened(**address)
+    assert dict(app.query_params) == address, "nothing is lost on the way, nothing is added"
+    text = words(app)
+    assert "Accuracy: unknown" in text
+    assert "Rows generated from the model" in text
+    assert "The drop of accuracy cannot be limited without data" in text
+    assert "Without data no recipe can train: prune" in text
+    assert next(button for button in app.button if button.label == "Start").disabled
+    assert not any(field.key == "limit:accuracy_drop" for field in app.number_input)
+
+    app.text_area[0].set_value("int8").run()
+    next(button for button in app.button if button.label == "Start").click().run()
+    assert not app.exception
+    made = max(found.id for found in found_experiments(store.database))
+    results = shown(page_paths.EXPERIMENT, experiment=str(made))
+    assert "Generated rows: this experiment has no data" in words(results)
+    assert "Let lwdash search for recipes" not in words(results)
+
+
+def test_a_model_that_tells_no_range_asks_for_it(store: Store, tmp_path: Path) -> None:
+    keras = pytest.importorskip("keras")
+    path = tmp_path / "plain.keras"
+    keras.Sequential([keras.layers.Input((4,), name="x"), keras.layers.Dense(2)]).save(path)
+    address = {"model": submit.add_local_file(store, path, "model"), "no_data": "True"}
+    app = opened(**address)
+    assert "tells nothing about the values of input" in words(app)
+    app = opened(**address, low="-3.5", high="2")
+    assert "Values: −3.5 … 2" in words(app)
