@@ -14,7 +14,15 @@ from lwdash.datasets.data_settings import DataSettings
 from lwdash.datasets.dataset import Dataset
 from lwdash.datasets.fit import fit_to_model
 from lwdash.datasets.linter.checks import lint
-from lwdash.datasets.linter.findings import CODES, ERROR, NOTE, WARNING, Finding, by_severity
+from lwdash.datasets.linter.findings import (
+    CODES,
+    ERROR,
+    NOTE,
+    WARNING,
+    Finding,
+    by_severity,
+    generated_finding,
+)
 from lwdash.datasets.linter.scaling_check import Expected
 from lwdash.datasets.prepare import prepare
 from lwdash.examples import find_example
@@ -435,6 +443,14 @@ def test_whole_numbers_as_a_regression_target(tmp_path: Path) -> None:
 
 MODEL_COMPARISON_CODES = {"labels-contradicted", "labels-untold", "below-chance"}
 """Findings that need the model's outputs; test_measure_readings.py raises them."""
+
+
+def test_generated_rows_have_one_finding_that_denies_the_accuracy() -> None:
+    found = generated_finding("seed 0: random within the range 0 … 1")
+    assert (found.code, found.severity, found.stops) == ("generated-rows", "warning", False)
+    assert found.where == "seed 0: random within the range 0 … 1"
+    assert found.why.startswith("No accuracy is measured.")
+    TRIGGERED.add(found.code)
 
 
 def test_every_finding_has_been_raised_above() -> None:
