@@ -65,7 +65,7 @@ ARROWS: Mapping[str, Allowed] = {
         "lwdash.recipe lwdash.parameters lwdash.techniques lwdash.charts lwdash.metrics lwdash.report lwdash.advice "
         "lwdash.engine.submit lwdash.engine.input_files.file_inspection lwdash.engine.input_files.linting "
         "lwdash.engine.input_files.row_generation "
-        "lwdash.engine.devices.device_work lwdash.engine.home "
+        "lwdash.engine.devices.device_work lwdash.engine.devices.target_metrics lwdash.engine.home "
         "lwdash.engine.doctor lwdash.engine.devices.known_boards lwdash.engine.scheduler lwdash.settings lwdash.serving "
         f"lwdash.examples storage {FACTS} lwdash.keras_models.obstacles "
         "lwdash.search.space lwdash.search.outcomes lwdash.search.search_report lwdash.search.sweeps "
@@ -83,7 +83,7 @@ ARROWS: Mapping[str, Allowed] = {
     "lwdash.charts": allowed("lwdash.metrics", "pandas numpy plotly"),
     # Other runtimes and devices; how rows become a file's inputs is the runner's business.
     "lwdash.targets": allowed(
-        "lwdash.measure lwdash.process_lifetime lwdash.tflite",
+        "lwdash.measure lwdash.metrics lwdash.process_lifetime lwdash.tflite",
         "ai_edge_litert numpy onnxruntime openvino tflite_micro yaml",
     ),
     # Storage forms of a finished file, written from the schema alone.
@@ -104,7 +104,7 @@ ARROWS: Mapping[str, Allowed] = {
         "lwdash.process_lifetime lwdash.settings "
         "lwdash.failure_causes lwdash.capsule lwdash.metrics lwdash.packing.coded_file "
         f"lwdash.search lwdash.targets lwdash.keras_models.obstacles lwdash.child.warm_parent storage {FACTS}",
-        "dask distributed psutil prometheus_client pandas",
+        "dask distributed psutil prometheus_client pandas sqlalchemy",
     ),
     # What to try next is read off figures, judged by limits as the pages judge them.
     "lwdash.search": allowed(

@@ -17,15 +17,17 @@ from lwdash.charts.tradeoff import TradeoffAxes, plot_tradeoff, tradeoff_points
 from lwdash.cli.run_records import METRICS
 from lwdash.cli.search_records import search_lines, search_record
 from lwdash.engine import submit
-from lwdash.engine.devices.target_metrics import target_metrics
+from lwdash.engine.devices.target_metrics import target_metrics, with_titles
 from lwdash.engine.home import check_room
 from lwdash.engine.new_experiment import inspect_local_file
 from lwdash.engine.tensorflow_need import may_need_tensorflow
 from lwdash.engine.waiting import wait, wait_for_search, working
 from lwdash.errors import NotFound, UserMistake
 from lwdash.metrics.limits import best
+from lwdash.metrics.offers import all_target_columns, target_metric
 from lwdash.metrics.results_frame import results_frame_of
-from lwdash.metrics.run_metrics import MEASURES, Measure, available, quality_of
+from lwdash.metrics.run_metrics import Measure, quality_of
+from lwdash.metrics.target_values import TargetValues, available_with_targets
 from lwdash.recipe import Recipe, parse_recipe
 from lwdash.search.space import GOAL_NAMES
 from lwdash.settings import Settings
@@ -157,13 +159,15 @@ class ExperimentHandle:
     ) -> SearchOutcome:
         """Let lwdash choose the recipes of at most `runs` runs, measure them, and wait for the result.
 
-        goal: `size`, `gzip`, `update`, `latency` or `arena`. The limits (`LimitOptions`), where one is given, replace
+        goal: `size`, `gzip`, `update`, `latency`, `arena`, `npu`, `flash`, or a metric of a target, such as
+        `ethos_u55_256.inferences_per_second`. The limits (`LimitOptions`), where one is given, replace
         those of the experiment. formats, techniques: what may be used, by default all that can change
         the goal and can treat the model; no techniques, `()`, is post-training only.
         Raises UserMistake, and SearchRefused's message while the experiment has a running search.
         """
-        if goal not in GOAL_NAMES:
-            raise UserMistake(f"a search is for one of {', '.join(GOAL_NAMES)}; received {goal!r}")
+        if goal not in GOAL_NAMES and target_metric(goal) is None:
+            known = ", ".join([*GOAL_NAMES, *all_target_columns()])
+            raise UserMistake(f"a search is for one of {known}; received {goal!r}")
         given = stored_limits(limits)
         with errors_in_words(self._settings):
             if given:
@@ -173,7 +177,7 @@ class ExperimentHandle:
             search = submit.start_search(
                 self._store,
                 self.id,
-                goal=GOAL_NAMES[goal],
+                goal=GOAL_NAMES.get(goal, goal),
                 budget=runs,
                 formats=formats,
                 techniques=techniques,
@@ -194,10 +198,13 @@ class ExperimentHandle:
         `--json` (size_bytes, latency_ms_p50, accuracy as 0–1, …), and seconds. NaN or None where nothing was measured.
         """
         with errors_in_words(self._settings):
-            standing, metrics = self._standing(), self._metrics()
+            standing, (metrics, late) = self._standing(), self._metrics()
         found = standing[["id", "recipe", "state", "error", "is_baseline"]].copy()
         found["state"] = [str(state) for state in found["state"]]
-        columns = {key: [metrics.get(run, {}).get(key) for run in standing["id"]] for key in METRICS}
+        columns = {
+            key: [metrics.get(run, {}).get(key) for run in standing["id"]]
+            for key in (*METRICS, *late.columns)
+        }
         found = pd.concat([found, pd.DataFrame(columns, index=found.index)], axis=1)
         found["seconds"] = pd.to_numeric(standing["finished_at"]) - pd.to_numeric(standing["started_at"])
         return found
@@ -217,7 +224,7 @@ class ExperimentHandle:
         with errors_in_words(self._settings):
             frame, limits = self._frame(), self.limits
         measured = frame[frame["state"] == "succeeded"]
-        known = {measure.column for measure in available(measured)}
+        known = {measure.column: measure for measure in available_with_targets(measured)}
         axes = TradeoffAxes(
             _measure(x, known),
             _measure(quality_of(measured).column if y is None else y, known),
@@ -255,16 +262,19 @@ class ExperimentHandle:
         filled = [part for part in parts if len(part)] or parts[:1]
         return pd.concat(filled).drop_duplicates("id").sort_values("id", ignore_index=True)
 
-    def _metrics(self) -> Mapping[int, Mapping[str, Any]]:
+    def _metrics(self) -> tuple[Mapping[int, Mapping[str, Any]], TargetValues]:
+        """The metrics of each run, those on targets included; and these alone."""
         standing = self._standing()
         done = standing.loc[standing["state"] == "succeeded", "id"]
         ids = [int(run) for run in done]
-        late = target_metrics(self._store, self.id, ids)
+        late = target_metrics(self._store.database, self.id, ids)
         figures = result_frames.figures_of(self._store.database, ids)
-        return {run: {**own, **late.get(run, {})} for run, own in figures.items()}
+        return {run: {**own, **late.values.get(run, {})} for run, own in figures.items()}, late
 
     def _frame(self) -> pd.DataFrame:
-        return results_frame_of(self._standing(), self._metrics())
+        metrics, late = self._metrics()
+        frame = results_frame_of(self._standing(), metrics, late.columns)
+        return with_titles(self._store.database, self.id, frame, late)
 
     def _measured(self) -> dict[str, int]:
         """Recipe → its newest succeeded run."""
@@ -281,9 +291,7 @@ class ExperimentHandle:
         )
 
 
-def _measure(column: str, known: Collection[str]) -> Measure:
+def _measure(column: str, known: Mapping[str, Measure]) -> Measure:
     if column not in known:
-        raise UserMistake(
-            f"no run has the metric {column!r} (metrics: {', '.join(m for m in MEASURES if m in known) or 'none'})"
-        )
-    return MEASURES[column]
+        raise UserMistake(f"no run has the metric {column!r} (metrics: {', '.join(known) or 'none'})")
+    return known[column]

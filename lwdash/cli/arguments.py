@@ -10,9 +10,10 @@ import lwdash
 from lwdash.cli import gc
 from lwdash.datasets.data_settings import DATA_FILES, TASKS
 from lwdash.errors import UserMistake
-from lwdash.metrics.limits import LIMITS, Option
+from lwdash.metrics.limits import LIMITS, Option, limit_of
+from lwdash.metrics.offers import all_target_columns
 from lwdash.search.proposals import DEFAULT_SAMPLER, SAMPLERS
-from lwdash.search.space import FORMATS, GOAL_NAMES, GOALS, INTEGER_FORMATS, TUNED
+from lwdash.search.space import FORMATS, GOAL_NAMES, GOALS, INTEGER_FORMATS, TUNED, goal_of
 from lwdash.settings import Settings
 from lwdash.targets import TARGETS
 from storage.store import Store
@@ -71,11 +72,12 @@ def command_parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
     _experiment_options(search)
     search.add_argument(
         "--goal",
-        choices=GOAL_NAMES,
-        default="size",
+        type=_goal,
+        metavar="GOAL",
+        default=GOAL_NAMES["size"],
         help="metric to improve while quality stays high: "
         + "; ".join(f"{k}, {GOAL_LABELS[k]}" for k in GOAL_NAMES)
-        + " (size)",
+        + "; or a metric of a target, such as ethos_u55_256.inferences_per_second or device_1.latency_ms_p50 (size)",
     )
     search.add_argument(
         "--runs", type=int, default=24, metavar="N", help="maximum number of runs that it starts (24)"
@@ -240,6 +242,16 @@ def _experiment_options(parser: argparse.ArgumentParser) -> None:
             f"--max-{option.name}", type=partial(_limit, option), metavar=option.unit, help=option.help
         )
     parser.add_argument(
+        "--limit",
+        action="append",
+        default=[],
+        type=_named_limit,
+        metavar="NAME=VALUE",
+        help="limit on a metric of a target, such as ethos_u55_256.npu_cycles=50000 or openvino.latency_ms_p50=200us; the "
+        "least value where more is better (ethos_u55_256.inferences_per_second=1000). It switches the target on. Repeat it "
+        "for more; docs/target-metrics.md lists the names",
+    )
+    parser.add_argument(
         "--board",
         metavar="NAME",
         help="fills --max-size and --max-arena from a board (`lwdash boards` lists them); limits that are given count",
@@ -340,6 +352,27 @@ def _delimiter(text: str) -> str:
     if len(sign) != 1:
         raise argparse.ArgumentTypeError(f"must be {', '.join(SIGNS)} or one sign, but got {text!r}")
     return sign
+
+
+def _named_limit(text: str) -> tuple[str, float]:
+    """The key and the stored value of `NAME=VALUE`."""
+    name, equals, value = text.partition("=")
+    try:
+        if not equals:
+            raise UserMistake(f"must be NAME=VALUE, but got {text!r}")
+        option = limit_of(name.strip()).option
+        return name.strip(), option.read(value) * option.factor
+    except UserMistake as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _goal(text: str) -> str:
+    """The column of a goal, from its short name or the name of a target's metric."""
+    try:
+        return goal_of(GOAL_NAMES.get(text, text)).column
+    except UserMistake as error:
+        known = ", ".join([*GOAL_NAMES, *all_target_columns()])
+        raise argparse.ArgumentTypeError(f"must be one of {known}, but got {text!r}") from error
 
 
 def _limit(option: Option, text: str) -> float:

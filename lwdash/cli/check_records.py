@@ -13,7 +13,12 @@ Checked = tuple[Record, list[LimitCheck]]
 
 def checked_runs(runs: Sequence[Record], limits: Mapping[str, float]) -> list[Checked]:
     """Each run with its checks; a run without a result keeps no limit."""
-    return [(run, check_limits(run if run["state"] == "succeeded" else {}, limits)) for run in runs]
+    return [(run, _checks(run, limits)) for run in runs]
+
+
+def _checks(run: Record, limits: Mapping[str, float]) -> list[LimitCheck]:
+    measured = {**run, **run.get("target_metrics", {})} if run["state"] == "succeeded" else {}
+    return check_limits(measured, limits)
 
 
 def are_kept(checked: Sequence[Checked]) -> bool:
@@ -41,7 +46,7 @@ def markdown_lines(checked: Sequence[Checked], baseline: Record, limits: Mapping
     """A Markdown table: one row per run with the value of every limit, those that are not kept in bold; then what it
     was measured on.
     """
-    base = check_limits(baseline if baseline["state"] == "succeeded" else {}, limits)
+    base = _checks(baseline, limits)
     head = ["Recipe", *(check.title for check in base), "Accuracy", "Verdict", "Limits"]
     lines = [_row(head), _row(["---", *["--:"] * (len(base) + 1), "---", "---"])]
     lines.append(

@@ -41,10 +41,11 @@ from lwdash.engine.new_experiment import (
 from lwdash.engine.scheduler import Engine
 from lwdash.engine.waiting import wait, wait_for_search, working
 from lwdash.errors import DataRefused, LwdashError, NotFound, UserMistake
-from lwdash.metrics.limits import LIMITS, limits_from_options
+from lwdash.metrics.limits import LIMITS, checked_limits, limits_from_options
+from lwdash.metrics.offers import targets_of
 from lwdash.recipe import Recipe, parse_recipe
-from lwdash.search.space import GOAL_NAMES
 from lwdash.settings import Settings, load_settings
+from lwdash.targets import DEVICE_PREFIX
 from storage import run_rows, runs
 from storage.analyses import SENSITIVITY
 from storage.errors import StorageError
@@ -109,7 +110,7 @@ def _run(options: argparse.Namespace, settings: Settings, store: Store) -> int:
 def _check(options: argparse.Namespace, settings: Settings, store: Store) -> int:
     if not _limits(options):
         names = ", ".join(f"--max-{limit.option.name}" for limit in LIMITS.values())
-        raise UserMistake(f"check needs at least one limit: {names}")
+        raise UserMistake(f"check needs at least one limit: {names}, --limit")
     whole, checked = _measured(options, settings, store)
     limits = whole["limits"]
     _print(options, whole, lambda: check_records.markdown_lines(checked, whole["baseline"], limits))
@@ -122,9 +123,21 @@ def _measured(
     """The record of all runs after their ends, and the checks of their limits."""
     recipes = [parse_recipe(text) for text in options.recipe]
     limits = _limits(options)
+    if on_devices := [name for name in targets_of(limits) if name.startswith(DEVICE_PREFIX)]:
+        raise UserMistake(
+            f"a limit on {on_devices[0]} cannot be checked while runs are made: set it for the experiment, and measure by "
+            "lwdash device measure RUN --device NAME"
+        )
     with _begun(options, settings, store, recipes) as (experiment, engine):
+        submit.switch_on_targets(store, experiment, limits)
         baseline, ids = submit.submit_runs(store, experiment, recipes)
         wait(store, engine, sorted({baseline, *ids}), ProgressLines())
+        wait(
+            store,
+            engine,
+            submit.queue_target_limits(store, sorted({baseline, *ids}), limits),
+            ProgressLines(),
+        )
     found = [run_records.run_record(store.database, run_id) for run_id in ids]
     checked = check_records.checked_runs(found, limits)
     whole = {
@@ -159,7 +172,8 @@ def _add(options: argparse.Namespace, settings: Settings, store: Store) -> int:
 def _limits(options: argparse.Namespace) -> dict[str, float]:
     """The given limits, as they are stored."""
     names = [limit.option.name for limit in LIMITS.values()]
-    return limits_from_options({name: getattr(options, f"max_{name}") for name in names})
+    own = limits_from_options({name: getattr(options, f"max_{name}") for name in names})
+    return own | checked_limits(dict(options.limit))
 
 
 def _search(options: argparse.Namespace, settings: Settings, store: Store) -> int:
@@ -168,7 +182,7 @@ def _search(options: argparse.Namespace, settings: Settings, store: Store) -> in
         search = submit.start_search(
             store,
             experiment,
-            goal=GOAL_NAMES[options.goal],
+            goal=options.goal,
             budget=options.runs,
             formats=options.format,
             techniques=() if options.post_training else options.technique,

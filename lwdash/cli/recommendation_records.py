@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from lwdash.engine.devices.target_metrics import target_metrics
 from lwdash.errors import NotFound
 from lwdash.metrics.recommendation import recommend_of_records
 from storage import experiments
@@ -18,9 +19,12 @@ def recommendation_record(engine: Engine, experiment_id: int) -> dict[str, Any] 
         raise NotFound(f"there is no experiment {experiment_id}")
     runs = standing(engine, experiment_id, has_ended=True).to_dict("records")
     done = [run for run in runs if run["state"] == "succeeded"]
-    figures = figures_of(engine, [int(run["id"]) for run in done])
+    ids = [int(run["id"]) for run in done]
+    figures = figures_of(engine, ids)
+    late = target_metrics(engine, experiment_id, ids).values
     found = recommend_of_records(
-        [{**figures.get(int(run["id"]), {}), **run} for run in done], experiment.limits
+        [{**figures.get(int(run["id"]), {}), **late.get(int(run["id"]), {}), **run} for run in done],
+        experiment.limits,
     )
     return None if found is None else found.to_dict()
 

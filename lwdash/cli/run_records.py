@@ -10,7 +10,7 @@ from lwdash.advice.run_findings import findings
 from lwdash.errors import NotFound
 from lwdash.keras_models.model_facts import ModelFacts
 from lwdash.targets.boards import load_boards
-from lwdash.targets.result_columns import COLUMNS, npu_of, target_columns
+from lwdash.targets.result_columns import COLUMNS, npu_of, run_columns
 from storage import run_rows
 from storage.experiments import experiment_names, find_experiments
 from storage.frames import newest_runs
@@ -36,9 +36,12 @@ def run_record(engine: Engine, run_id: int, *, with_layers: bool = False) -> dic
         raise NotFound(f"there is no run {run_id}")
     detail = run_rows.get_detail(engine, run_id)
     compressed, figures = detail.compressed, dict(row.metrics)
+    of_targets: dict[str, float | None] = {}
     if targets := detail.measured.get("targets"):
         npu = npu_of(chosen_targets(engine, row.experiment_id))
-        figures |= target_columns(targets, load_boards().assumptions, npu)
+        late = run_columns({run_id: targets}, load_boards().assumptions, npu)
+        figures |= late.values[run_id]
+        of_targets = {column: figures[column] for column in late.columns}
     stages = [
         {"name": s["name"], "seconds": s["seconds"], "cached": s["cached"], "facts": s["facts"]}
         for s in compressed.get("stages", [])
@@ -50,6 +53,7 @@ def run_record(engine: Engine, run_id: int, *, with_layers: bool = False) -> dic
         "error": row.error,
         "artifact": row.tflite_sha256 if row.has_succeeded else None,
         **{key: figures.get(key) for key in (*METRICS, *COLUMNS)},
+        "target_metrics": of_targets,
         "skipped": compressed.get("skipped", []),
         "findings": _findings(row.recipe, figures, compressed, detail.measured),
         "stages": stages,

@@ -6,11 +6,12 @@ from typing import Any
 from sqlalchemy import Engine
 
 from lwdash.cli.run_records import run_record, table_lines
+from lwdash.engine.devices.target_metrics import tried_with_targets
 from lwdash.errors import NotFound
 from lwdash.search.outcomes import front, limits_of_search
 from lwdash.search.search_report import MAX_RUNS, bias_message, report_search
 from lwdash.search.selection_bias import SelectionBias
-from lwdash.search.space import GOALS, Space
+from lwdash.search.space import Space, goal_of
 from storage import experiments, searches
 from storage.frames import baseline_run
 
@@ -31,7 +32,7 @@ def search_record(engine: Engine, search_id: int) -> dict[str, Any]:
         search.goal,
         Space.from_dict(search.settings["space"]),
         limits,
-        searches.tried(engine, search, MAX_RUNS),
+        tried_with_targets(engine, search, MAX_RUNS, [search.goal, *limits]),
     )
     bias = report.selection_bias(searches.changed_rows(engine, [outcome.run for outcome in report.found]))
     baseline = baseline_run(engine, search.experiment_id)
@@ -55,7 +56,7 @@ def search_lines(record: Mapping[str, Any]) -> list[str]:
     """Result of a search for a terminal: the runs that no other beats, and the best."""
     runs = record["runs"]
     failed = sum(run["state"] == "failed" for run in runs)
-    head = f"search {record['search']} for {GOALS[record['goal']].label}: {record['words']}"
+    head = f"search {record['search']} for {goal_of(record['goal']).label}: {record['words']}"
     lines = [f"{head}{f', {failed} of them failed' if failed else ''}", *table_lines(record["front"])]
     if not record["limits"]:
         return [*lines, "no limits were set: these are the runs that no other beats in both"]

@@ -8,17 +8,21 @@ from collections.abc import Collection, Mapping
 
 import pandas as pd
 
-from lwdash.engine.devices.target_metrics import target_metrics
+from lwdash.engine.devices.device_work import measure_on_device
+from lwdash.engine.devices.target_metrics import needs_target_metrics, tried_with_targets
 from lwdash.engine.submit import BASELINE
+from lwdash.metrics.offers import targets_of
 from lwdash.recipe import Recipe
 from lwdash.search.outcomes import failures, limits_of_search, measured, outcomes
 from lwdash.search.proposals import MAX_LEARNT, Task, propose
 from lwdash.search.space import Space
-from storage import experiments, searches
+from storage import device_tasks, experiments, searches
+from storage.devices import devices
 from storage.frames import baseline_run
 from storage.records import StoredSearch
 from storage.store import Store
 from storage.tables import SearchState
+from storage.target_results import is_measuring, runs_without
 
 logger = logging.getLogger(__name__)
 
@@ -42,12 +46,15 @@ def _advance(store: Store, search: StoredSearch) -> None:
     is_spent = search.asked >= search.budget
     if search.own_pending if is_spent else search.pending > REFILLED_AT:
         return
+    experiment = experiments.get_experiment(store.database, search.experiment_id)
+    assert experiment is not None, "a search is of an experiment"
+    keys = [search.goal, *limits_of_search(search.settings, experiment.limits)]
+    if needs_target_metrics(keys) and _waits_for_targets(store, search, keys):
+        return
     if is_spent:
         searches.end_search(store.database, search.id, f"all {search.budget:,} runs were made")
         return
-    tried = _with_targets(store, search.experiment_id, searches.tried(store.database, search, MAX_LEARNT))
-    experiment = experiments.get_experiment(store.database, search.experiment_id)
-    assert experiment is not None, "a search is of an experiment"
+    tried = tried_with_targets(store.database, search, MAX_LEARNT, keys)
     own = tried[tried["is_own"].astype(bool)]
     if len(own) >= FAILED_AT_FIRST and (own["state"] == "failed").all():
         message = f"its first {len(own):,} runs failed. The error of the last: {own['error'].iloc[-1]}"
@@ -72,14 +79,21 @@ def _advance(store: Store, search: StoredSearch) -> None:
     searches.enter(store.database, search, entries, len(recipes))
 
 
-def _with_targets(store: Store, experiment_id: int, tried: pd.DataFrame) -> pd.DataFrame:
-    """The runs with the metrics of targets that were recorded so far among their figures."""
-    late = target_metrics(store, experiment_id, [int(run) for run in tried["id"]])
-    figures = [
-        {**own, **late.get(int(run), {})} if own else own
-        for run, own in zip(tried["id"], tried["figures"], strict=True)
-    ]
-    return tried.assign(figures=pd.Series(figures, index=tried.index, dtype=object))
+def _waits_for_targets(store: Store, search: StoredSearch, keys: Collection[str]) -> bool:
+    """True while results on targets, which follow the runs, are still measured: the next choice needs them.
+
+    Measurements on devices that the goal or a limit needs are queued here.
+    """
+    wanted = set(targets_of(keys))
+    for device in devices(store.database):
+        if device.target not in wanted:
+            continue
+        for run_id in runs_without(store.database, search.experiment_id, device.target, MAX_LEARNT):
+            if device_tasks.newest_task(store.database, device.id, run_id) is None:
+                measure_on_device(store, run_id, device)
+    return is_measuring(store.database, search.experiment_id) or (
+        bool(wanted) and device_tasks.has_open_tasks(store.database, search.experiment_id)
+    )
 
 
 def _next(

@@ -16,19 +16,23 @@ from lwdash.errors import DataRefused, ModelRefused, NotFound, UploadRefused, Us
 from lwdash.keras_models.model_facts import ModelFacts
 from lwdash.keras_models.obstacles import obstacle
 from lwdash.metrics.limits import checked_limits
+from lwdash.metrics.offers import targets_of
 from lwdash.recipe import Recipe, parse_recipe
+from lwdash.search.outcomes import limits_of_search
 from lwdash.search.proposals import DEFAULT_SAMPLER, SAMPLERS
-from lwdash.search.space import GOALS, make_space
+from lwdash.search.space import goal_of, make_space
 from lwdash.settings import Settings
-from lwdash.targets import TARGETS, USUAL
+from lwdash.targets import DEVICE_PREFIX, TARGETS, TIMED, USUAL, target_versions
+from lwdash.targets.result_columns import npu_of
 from lwdash.techniques import TECHNIQUES
 from storage import annotations, experiments, run_rows, runs, searches
 from storage.analyses import SENSITIVITY, add_analysis
+from storage.devices import devices
 from storage.file_runs import add_file_run
 from storage.frames import baseline_run
 from storage.records import NamedFile, StoredFile
 from storage.store import Store
-from storage.target_results import runs_without, set_targets, target_kind
+from storage.target_results import chosen_targets, runs_without, set_targets, target_kind
 from storage.visitors import visitor_of
 
 BASELINE = "float32"
@@ -241,8 +245,9 @@ def start_search(
 ) -> int:
     """Start a search that chooses the recipes of the experiment's next `budget` runs; return the search.
 
-    goal: one of search.space.GOALS; formats: number formats as in recipes, by default the goal's; techniques:
-    training techniques that may be used, by default all that can change the goal and can treat this model.
+    goal: one of search.space.GOALS, or the column of a target; formats: number formats as in recipes, by default the
+    goal's; techniques: training techniques that may be used, by default all that can change the goal and can
+    treat this model. Targets that the goal or a limit needs are switched on for the experiment.
     The experiment's limits at the time of each choice count; `limits` while it has none. Raises UserMistake,
     SearchRefused while the experiment has a running search, NotAllowed for another user's experiment.
     """
@@ -250,15 +255,14 @@ def start_search(
     if experiment is None:
         raise UserMistake(f"there is no experiment {experiment_id}")
     refuse_search(experiment.settings)
-    if goal not in GOALS:
-        raise UserMistake(f"a search is for one of {', '.join(GOALS)}; received {goal!r}")
+    aim = goal_of(goal)
     if sampler not in SAMPLERS:
         raise UserMistake(f"a search chooses by one of {', '.join(SAMPLERS)}; received {sampler!r}")
     if not 1 <= budget <= MAX_SEARCH_RUNS:
         raise UserMistake(f"a search starts 1 to {MAX_SEARCH_RUNS} runs; received {budget}")
     model = ModelFacts.from_dict(dict(experiment.model_facts))
     if formats is None:
-        formats = GOALS[goal].formats
+        formats = aim.formats
     if techniques is None:
         techniques = usable_techniques(model, goal, formats)
     for name in techniques:
@@ -267,9 +271,10 @@ def start_search(
     space = make_space(
         formats,
         techniques,
-        storage=GOALS[goal].storage_with(formats),
-        is_always_stored=GOALS[goal].is_always_stored,
+        storage=aim.storage_with(formats),
+        is_always_stored=aim.is_always_stored,
     )
+    switch_on_targets(store, experiment_id, [goal, *limits_of_search({"limits": limits}, experiment.limits)])
     return searches.add_search(
         store.database,
         experiment_id,
@@ -286,7 +291,7 @@ def start_search(
 
 def usable_techniques(model: ModelFacts, goal: str, formats: Collection[str]) -> list[str]:
     """The techniques that can change a search's goal in these formats and can treat this model."""
-    names = GOALS[goal].techniques_with(formats)
+    names = goal_of(goal).techniques_with(formats)
     return [name for name in names if obstacle(model, name, TECHNIQUES[name].STAGE) is None]
 
 
@@ -321,6 +326,44 @@ def choose_targets(store: Store, experiment_id: int, targets: Collection[str]) -
     """
     _check_targets(targets)
     wanted = [name for name in TARGETS if name in targets and name not in USUAL]
+    return _measure_also(store, experiment_id, wanted)
+
+
+def switch_on_targets(store: Store, experiment_id: int, keys: Collection[str]) -> None:
+    """Measure the experiment's runs on every target that one of these goals and limits is of, besides those chosen before.
+
+    The NPU of the experiment's metrics stays the same. Devices are not chosen for experiments; they have to exist.
+    Raises UserMistake for a device that does not exist, or a target whose library is missing on this host.
+    """
+    needed = targets_of(keys)
+    known = {device.target for device in devices(store.database)}
+    for name in needed:
+        if name.startswith(DEVICE_PREFIX) and name not in known:
+            raise UserMistake(
+                f"there is no device {name.removeprefix(DEVICE_PREFIX)}: add it on the System page, or by "
+                "lwdash device add NAME"
+            )
+    before = chosen_targets(store.database, experiment_id)
+    new = [name for name in needed if name in TARGETS and name not in (*USUAL, *before)]
+    versions = target_versions()
+    for name in new:
+        if versions[name] is None:
+            raise UserMistake(
+                f"{TARGETS[name].LABEL} is not installed on this host: pip install {TARGETS[name].PACKAGE}"
+            )
+    if new:
+        npu = npu_of(before)
+        _measure_also(store, experiment_id, [*([] if npu in before else [npu]), *before, *new])
+
+
+def queue_target_limits(store: Store, run_ids: Sequence[int], limits: Collection[str]) -> list[int]:
+    """Queue what these limits need of targets with times, for runs that have succeeded; return the analyses."""
+    names = [name for name in targets_of(limits) if name in TIMED]
+    done = [i for i in run_ids if (row := run_rows.get_run(store.database, i)) and row.has_succeeded]
+    return [measure_on_target(store, run_id, name) for run_id in done for name in names]
+
+
+def _measure_also(store: Store, experiment_id: int, wanted: Sequence[str]) -> int:
     set_targets(store.database, experiment_id, wanted)
     queued = 0
     for name in wanted:

@@ -4,23 +4,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from lwdash.metrics.limits import LIMITS, excess, limited_values
+from lwdash.metrics.limits import excess, limit_of, limited_values
 
 
 @dataclass(frozen=True)
 class LimitCheck:
-    """One limit on one run. limit: its key; allowed, value: in the stored unit, see `LIMITS`.
+    """One limit on one run. limit: its key; allowed, value: in the stored unit, see `limit_of`.
 
     value: None where it was not measured, infinite where the file cannot run at all. is_kept: also False where the value
-    was not measured.
+    was not measured. is_planned: True for an arena that TensorFlow Lite Micro did not measure; its tables come on top.
     """
 
     limit: str
     allowed: float
     value: float | None
     is_kept: bool
+    is_planned: bool = False
 
     @property
     def value_text(self) -> str:
@@ -29,21 +31,23 @@ class LimitCheck:
             return "not measured"
         if self.value == float("inf"):
             return "cannot run"
-        return _number(self.value * LIMITS[self.limit].factor)
+        return _number(self.value * limit_of(self.limit).factor) + " (planned)" * self.is_planned
 
     @property
     def title(self) -> str:
         """`Size (kB), at most 20`."""
-        limit = LIMITS[self.limit]
+        limit = limit_of(self.limit)
         name = limit.name[:1].upper() + limit.name[1:]
-        return f"{name} ({limit.unit}), at most {_number(self.allowed * limit.factor)}"
+        unit = f" ({limit.unit})" if limit.unit else ""
+        return f"{name}{unit}, {limit.bound} {_number(self.allowed * limit.factor)}"
 
     @property
     def message(self) -> str:
         """`size 25.6 kB, at most 20 kB`."""
-        limit = LIMITS[self.limit]
+        limit = limit_of(self.limit)
         unit = "" if self.value is None or self.value == float("inf") else f" {limit.unit}"
-        return f"{limit.name} {self.value_text}{unit}, at most {_number(self.allowed * limit.factor)} {limit.unit}"
+        allowed = f"{_number(self.allowed * limit.factor)} {limit.unit}".strip()
+        return f"{limit.name} {self.value_text}{unit}".rstrip() + f", {limit.bound} {allowed}"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; an infinite value is null, as one that was not measured."""
@@ -58,7 +62,7 @@ class LimitCheck:
 
 
 def check_limits(metrics: Mapping[str, Any], limits: Mapping[str, float]) -> list[LimitCheck]:
-    """A check of every limit that is set, in the order of `LIMITS`; metrics: of one run, empty for a failed run."""
+    """A check of every limit that is set, in the order of `set_keys`; metrics: of one run, empty for a failed run."""
     run = pd.DataFrame([dict(metrics)]) if metrics else pd.DataFrame(index=[0])
     over = excess(run, limits)
     found = []
@@ -71,6 +75,9 @@ def check_limits(metrics: Mapping[str, Any], limits: Mapping[str, float]) -> lis
                 float(limits[key]),
                 value if is_measured else None,
                 bool(over[key].iloc[0] <= 0) and is_measured,
+                is_planned=key == "arena_bytes"
+                and np.isfinite(value)
+                and metrics.get("arena_total_bytes") is None,
             )
         )
     return found

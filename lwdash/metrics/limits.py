@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from lwdash.errors import UserMistake
+from lwdash.metrics.offers import all_target_columns, target_metric
 from lwdash.metrics.run_metrics import Measure, quality_of
+from lwdash.metrics.target_values import measure_of
 
 ACCURACY_DROP = "accuracy_drop"
 OPTION_UNITS: Mapping[str, Mapping[str, float]] = {
@@ -17,6 +19,10 @@ OPTION_UNITS: Mapping[str, Mapping[str, float]] = {
     "MS": {"ms": 1.0, "s": 1000.0},
     "POINTS": {"points": 1.0},
     "CYCLES": {"cycles": 1.0},
+    "US": {"µs": 1.0, "us": 1.0, "ms": 1000.0},
+    "RATE": {"1/s": 1.0},
+    "TIMES": {"×": 1.0, "x": 1.0},
+    "ROWS": {"rows": 1.0},
 }
 """Unit of an option → the units that may be written behind its value, with their factors."""
 
@@ -38,7 +44,7 @@ class Option:
         )
         factors = {name.lower(): factor for name, factor in units.items()}
         try:
-            value = float(found[1]) * factors[(found[2] or self.unit).lower()] if found else 0.0
+            value = float(found[1]) * (factors[found[2].lower()] if found[2] else 1.0) if found else 0.0
         except ValueError:
             value = 0.0
         if not 0 < value < np.inf:
@@ -64,6 +70,13 @@ class Limit:
     """The step of the buttons of its field, in the shown unit."""
     help: str
     option: Option
+    is_at_least: bool = False
+    """True if more is better: the limit is the least value."""
+
+    @property
+    def bound(self) -> str:
+        """`at most` or `at least`."""
+        return "at least" if self.is_at_least else "at most"
 
 
 LIMITS: Mapping[str, Limit] = {
@@ -93,7 +106,35 @@ LIMITS: Mapping[str, Limit] = {
                      "maximum flash on a microcontroller: file, runtime and kernels, in kB (1,000 bytes)")),
     )
 }  # fmt: skip
-"""All limits; used by pages, commands, searches and the checks of stored limits."""
+"""The limits on metrics of runs; metrics of targets have limits as well, see `limit_of`."""
+
+
+def limit_of(key: str, names: Mapping[str, str] | None = None) -> Limit:
+    """The limit that is stored under `key`: of `LIMITS`, or on the column of a target (see metrics.offers).
+
+    names: titles of devices. Raises UserMistake for another key.
+    """
+    if key in LIMITS:
+        return LIMITS[key]
+    metric = target_metric(key)
+    if metric is None or metric.host:
+        raise UserMistake(
+            f"there is no limit {key!r} (there are: {', '.join(LIMITS)}, and metrics of targets: "
+            f"{', '.join(all_target_columns())})"
+        )
+    measure, offer = measure_of(key, names), metric.offer
+    label = measure.label
+    return Limit(
+        key, key, f"{label}, {'at least' if measure.is_higher_better else 'at most'}", label, label,
+        measure.unit, measure.factor, 1.0, offer.help,
+        Option(key, offer.option_unit, 1 / measure.factor, offer.help), measure.is_higher_better,
+    )  # fmt: skip
+
+
+def set_keys(limits: Mapping[str, float | None]) -> list[str]:
+    """The keys of the limits that are set, in the order in which they are shown: those on targets come last."""
+    own = [key for key in LIMITS if limits.get(key) is not None]
+    return [*own, *(key for key in limits if key not in LIMITS and limits[key] is not None)]
 
 
 OF_MICRO = ("arena_bytes", "micro_flash_bytes")
@@ -106,8 +147,7 @@ cannot run.
 def checked_limits(limits: Mapping[str, float | None]) -> dict[str, float]:
     """The limits that are set, as they are stored; None is no limit. Raises UserMistake for an invalid one."""
     for key, value in limits.items():
-        if key not in LIMITS:
-            raise UserMistake(f"there is no limit {key!r} (there are: {', '.join(LIMITS)})")
+        limit_of(key)
         if value is not None and not value >= 0:
             raise UserMistake(f"the limit {key} is 0 or more, received {value}")
     return {key: float(value) for key, value in limits.items() if value is not None}
@@ -133,14 +173,13 @@ def given_limits(limits: Mapping[str, float | None]) -> dict[str, float]:
 
 def limits_summary(limits: Mapping[str, float]) -> str:
     """`size ≤ 20 kB, drop of accuracy ≤ 1 point`."""
-    values = {
-        key: f"{float(limits[key]) * limit.factor:,.4g} {limit.unit}"
-        for key, limit in LIMITS.items()
-        if limits.get(key) is not None
-    }
-    return ", ".join(
-        f"{LIMITS[key].name} ≤ {'1 point' if value == '1 points' else value}" for key, value in values.items()
-    )
+    found = []
+    for limit in map(limit_of, set_keys(limits)):
+        value = f"{float(limits[limit.key]) * limit.factor:,.4g} {limit.unit}".strip()
+        found.append(
+            f"{limit.name} {'≥' if limit.is_at_least else '≤'} {'1 point' if value == '1 points' else value}"
+        )
+    return ", ".join(found)
 
 
 def limits_met(runs: pd.DataFrame, limits: Mapping[str, float]) -> pd.DataFrame:
@@ -151,16 +190,19 @@ def limits_met(runs: pd.DataFrame, limits: Mapping[str, float]) -> pd.DataFrame:
 
 def excess(runs: pd.DataFrame, limits: Mapping[str, float]) -> pd.DataFrame:
     """For each run and limit: the excess as a share of the limit. 0.1 is 10 % too much; a value below 0 meets
-    the limit.
+    the limit. Of a limit on the least value, 0.1 is a value whose reciprocal is 10 % too large.
 
     A limit of 0 is treated as 1e-9. NaN where the value was not measured.
     """
     found = {}
-    for key in LIMITS:
-        if limits.get(key) is not None:
-            limit = float(limits[key])
-            allowed = limit + 1e-9 * max(1.0, abs(limit))  # 0.93 − 0.92 is a little more than 0.01
-            found[key] = ((limited_values(runs, key) - allowed) / allowed).replace(np.inf, NOT_RUNNABLE)
+    for key in set_keys(limits):
+        limit, values = float(limits[key]), limited_values(runs, key)
+        if limit_of(key).is_at_least:
+            low = max(limit * (1 - 1e-9), 0.0)
+            found[key] = (low / values.where(values > 0, 1e-9) - 1).where(values.notna())
+            continue
+        allowed = limit + 1e-9 * max(1.0, abs(limit))  # 0.93 − 0.92 is a little more than 0.01
+        found[key] = ((values - allowed) / allowed).replace(np.inf, NOT_RUNNABLE)
     return pd.DataFrame(found, index=runs.index, dtype=float)
 
 
@@ -216,7 +258,7 @@ def best(runs: pd.DataFrame, limits: Mapping[str, float]) -> int | None:
     smallest file. If only quality is limited, the best run is the smallest file; of equal files, the best
     quality.
     """
-    wanted = {key for key in LIMITS if limits.get(key) is not None}
+    wanted = set(set_keys(limits))
     able = runs[meets_all_limits(runs, limits)] if wanted else runs.iloc[:0]
     if "is_baseline" in able:
         able = able[~able["is_baseline"].astype(bool)]
@@ -232,10 +274,10 @@ def best(runs: pd.DataFrame, limits: Mapping[str, float]) -> int | None:
 
 def limit_on(measure: Measure, limits: Mapping[str, float], runs: pd.DataFrame) -> float | None:
     """Position of a limit on an axis of `measure`, in the shown unit; None where there is no such limit."""
-    for limit in LIMITS.values():
-        value = limits.get(limit.key)
-        if limit.column == measure.column and value is not None:
-            return float(value) * measure.factor
+    for limit in map(limit_of, set_keys(limits)):
+        columns = (limit.column, "arena_total_bytes") if limit.key == "arena_bytes" else (limit.column,)
+        if measure.column in columns:
+            return float(limits[limit.key]) * measure.factor
     drop = limits.get(ACCURACY_DROP)
     if drop is None:
         return None
@@ -253,18 +295,28 @@ def limit_on(measure: Measure, limits: Mapping[str, float], runs: pd.DataFrame) 
 
 
 def limited_values(runs: pd.DataFrame, key: str) -> pd.Series:
-    """The values that a limit applies to, in the limit's stored unit."""
-    column = LIMITS[key].column
+    """The values that a limit applies to, in the limit's stored unit; NaN where one was not measured.
+
+    The arena is the measured total as soon as one of the runs has it; the plan of another run, which is smaller, then
+    counts as not measured.
+    """
+    column = limit_of(key).column
     if column is None:
         drop = _column_values(runs, "baseline_accuracy") - _column_values(runs, "accuracy")
         return drop.fillna(1 - _column_values(runs, "agreement"))
     found = _column_values(runs, column)
     if key == "arena_bytes":
-        found = _column_values(runs, "arena_total_bytes").fillna(found)
+        found = arena_values(runs)
     if key in OF_MICRO and "arena_reason" in runs:
         # a file that TensorFlow Lite Micro cannot run fits in no memory
         return found.mask(found.isna() & runs["arena_reason"].notna(), np.inf)
     return found
+
+
+def arena_values(runs: pd.DataFrame) -> pd.Series:
+    """The arena that TensorFlow Lite Micro took; its plan for activations where none of the runs was measured."""
+    total = _column_values(runs, "arena_total_bytes")
+    return total if total.notna().any() else _column_values(runs, "arena_bytes")
 
 
 def _column_values(runs: pd.DataFrame, column: str) -> pd.Series:

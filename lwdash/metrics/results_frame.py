@@ -1,6 +1,6 @@
 """The frame of an experiment's runs: one row per run with its metrics, and with values computed from them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pandas as pd
@@ -16,19 +16,22 @@ METRICS = (
 DERIVED = ("smaller", "accuracy_change", "run_seconds", "family", "name", "host_name")
 
 
-def results_frame_of(runs: pd.DataFrame, metrics: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
+def results_frame_of(
+    runs: pd.DataFrame, metrics: Mapping[int, Mapping[str, Any]], of_targets: Collection[str] = ()
+) -> pd.DataFrame:
     """`runs` with `METRICS` (NaN or None where not measured) and `DERIVED`: smaller (×), accuracy_change (0–1),
     run_seconds, family (see metrics.technique_families), name (title or recipe), host_name.
 
     runs: one row per run, with at least id, recipe, is_baseline, state, started_at, finished_at and title.
-    metrics: stored metrics by the run's id.
+    metrics: stored metrics by the run's id. of_targets: further columns, of targets (see metrics.offers).
     """
     nothing: dict[str, Any] = {}
     done = runs["state"] == "succeeded"
     rows = [metrics.get(i, nothing) if ok else nothing for i, ok in zip(runs["id"], done, strict=True)]
-    columns = {name: [row.get(name) for row in rows] for name in METRICS}
+    columns = {name: [row.get(name) for row in rows] for name in (*METRICS, *of_targets)}
     measured = pd.DataFrame(columns, index=runs.index)
-    for name in (*MEASURES, "rows", "generated_rows", "baseline_accuracy", "baseline_size_bytes"):
+    known = ("rows", "generated_rows", "baseline_accuracy", "baseline_size_bytes")
+    for name in (*MEASURES, *known, *of_targets):
         measured[name] = pd.to_numeric(measured[name], errors="coerce").astype(float)
     whole = pd.concat([runs, measured], axis=1)
     whole["smaller"] = whole["baseline_size_bytes"] / whole["size_bytes"]

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lwdash.metrics.limits import ACCURACY_DROP, best_of, excess, given_limits
+from lwdash.metrics.limits import ACCURACY_DROP, arena_values, best_of, excess, given_limits
 from lwdash.metrics.pareto_front import pareto
-from lwdash.metrics.run_metrics import MEASURES, quality_of
+from lwdash.metrics.run_metrics import quality_of
+from lwdash.metrics.target_values import measure_of
 from lwdash.recipe import parse_recipe
 from lwdash.search.space import Space
 
@@ -43,17 +44,19 @@ def limits_of_search(settings: Mapping[str, Any], own: Mapping[str, float | None
 def outcomes(runs: pd.DataFrame, goal: str, limits: Mapping[str, float]) -> list[Outcome]:
     """The measured runs of a frame, oldest first, except runs whose quality or goal column was not measured.
 
-    runs: `id`, `recipe`, and the metric columns (see metrics.run_metrics); goal: one of those columns.
+    runs: `id`, `recipe`, and the metric columns (see metrics.run_metrics and metrics.offers); goal: one of those columns.
+    The arena is the measured one, see `limits.arena_values`.
     """
     if runs.empty or goal not in runs:
         return []
+    values = arena_values(runs) if goal == "arena_bytes" else runs[goal]
     measure = quality_of(runs)
     if measure.column not in runs:
         return []
     sign = 1.0 if measure.is_higher_better else -1.0
     quality = pd.to_numeric(runs[measure.column], errors="coerce") * sign
-    cost = pd.to_numeric(runs[goal], errors="coerce")
-    if MEASURES[goal].is_higher_better:
+    cost = pd.to_numeric(values, errors="coerce")
+    if measure_of(goal).is_higher_better:
         cost = 1 / cost
     over = excess(runs, limits)
     is_measured = np.isfinite(quality) & np.isfinite(cost)

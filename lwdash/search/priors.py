@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from lwdash.metrics.offers import target_metric
 from lwdash.recipe import FLOAT_BITS, parse_recipe
 from lwdash.search.candidates import ABSENT, Candidates
 from lwdash.search.space import TUNED
@@ -127,7 +128,10 @@ def features(known: Traits) -> np.ndarray:
 
 
 def expected_log_cost(known: Traits, column: str) -> np.ndarray:
-    """The logarithm of a cost, up to a constant; column: one of `GOALS` or the key of a limit."""
+    """The logarithm of a cost, up to a constant; column: one of `GOALS`, the key of a limit, or the column of a target."""
+    metric = target_metric(column)
+    if metric is not None:
+        return expected_log_cost(known, metric.offer.like)
     narrower = np.log(known.channels)
     if column in ("size_bytes", "gzip_bytes", "stored_bytes"):
         fewer = 1.5 * narrower - 2 * (1 - known.energy)
@@ -139,8 +143,12 @@ def expected_log_cost(known: Traits, column: str) -> np.ndarray:
             return fewer + np.log(known.dense * values + _entropy_bits(known.dense))
         values = np.minimum(known.stored_bits, 0.5 + known.cluster_bits)
         return fewer + np.log(values * (1 - ZERO_SAVING * (1 - known.dense)))
-    if column in ("speedup", "latency_ms"):
+    if column in ("speedup", "latency_ms", "latency_ms_p50"):
         return 1.2 * narrower - (1 - known.energy)
+    if column == "npu_cycles":
+        return 1.2 * narrower - (1 - known.energy) + np.log(known.computed_bits)
+    if column == "micro_flash_bytes":
+        return 1.5 * narrower - 2 * (1 - known.energy) + np.log(known.stored_bits)
     if column == "arena_bytes":
         return 0.7 * narrower + np.log(known.computed_bits)
     return np.zeros(len(known.format))

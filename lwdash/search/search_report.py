@@ -8,7 +8,8 @@ from math import isnan
 import pandas as pd
 
 from lwdash.metrics.limits import ACCURACY_DROP
-from lwdash.metrics.run_metrics import MEASURES, Measure, quality_of
+from lwdash.metrics.run_metrics import Measure, quality_of
+from lwdash.metrics.target_values import measure_of
 from lwdash.search.outcomes import Outcome, best, eligible, measured, outcomes
 from lwdash.search.selection_bias import ChangedRows, SelectionBias, selection_bias_of_best
 from lwdash.search.space import Space
@@ -44,7 +45,13 @@ class SearchReport:
     @property
     def goal(self) -> Measure:
         """The goal of the search."""
-        return MEASURES[self.goal_name]
+        return measure_of("arena_total_bytes" if self.is_arena_measured else self.goal_name)
+
+    @property
+    def is_arena_measured(self) -> bool:
+        """True if the goal is the arena, and a run has the one that TensorFlow Lite Micro took."""
+        total = "arena_total_bytes"
+        return self.goal_name == "arena_bytes" and total in self.done and bool(self.done[total].notna().any())
 
     @cached_property
     def quality(self) -> Measure:

@@ -7,6 +7,8 @@ from itertools import islice
 from typing import Any, Protocol
 
 from lwdash.errors import RecipeError, UserMistake
+from lwdash.metrics.offers import all_target_columns, target_metric
+from lwdash.metrics.target_values import measure_of
 from lwdash.recipe import Recipe, Step, make_recipe, parse_recipe
 from lwdash.techniques import ORDER, TECHNIQUES
 
@@ -66,8 +68,36 @@ GOALS: Mapping[str, Goal] = {
         Goal("arena_bytes", "the smallest arena", ("channels", "qat"),
              "The arena depends on the number and format of activations, not on the weights. TensorFlow "
              "Lite Micro refuses files with integer weights and float activations, so those are not used.", INTEGER_FORMATS),
+        Goal("npu_cycles", "the fewest NPU cycles", SEARCHED,
+             "Arm's compiler Vela estimates the cycles on the experiment's NPU, which takes integer files only. It encodes "
+             "weights, so pruning and clustering are used: fewer bytes are read from the flash memory.", INTEGER_FORMATS),
+        Goal("micro_flash_bytes", "the least flash on a microcontroller", ("channels", "low_rank", "qat"),
+             "The file, the runtime and its kernels. Zeros and repeated values are stored at full size, so pruning and "
+             "clustering are not used.", INTEGER_FORMATS),
     )
 }  # fmt: skip
+
+
+def goal_of(column: str) -> Goal:
+    """A goal of `GOALS`, or the metric of a target (see metrics.offers). Raises UserMistake for another name."""
+    if column in GOALS:
+        return GOALS[column]
+    metric = target_metric(column)
+    if metric is None or metric.host:
+        raise UserMistake(
+            f"a search is for one of {', '.join(GOALS)}, or a metric of a target: "
+            f"{', '.join(all_target_columns())}; received {column!r}"
+        )
+    measure, like = measure_of(column), metric.offer.like
+    usual = GOALS[like] if like in GOALS else GOALS["speedup"]
+    return Goal(
+        column,
+        f"the {'highest' if measure.is_higher_better else 'lowest'} value of {measure.label}",
+        usual.techniques,
+        f"{metric.offer.help}, after each run; the search waits for it.",
+        INTEGER_FORMATS if metric.offering.is_integer_only else FORMATS,
+    )
+
 
 GOAL_NAMES: Mapping[str, str] = {
     "size": "size_bytes",
@@ -75,6 +105,8 @@ GOAL_NAMES: Mapping[str, str] = {
     "update": "stored_bytes",
     "latency": "speedup",
     "arena": "arena_bytes",
+    "npu": "npu_cycles",
+    "flash": "micro_flash_bytes",
 }
 """Short name of a goal, on the command line and in Python → its metric."""
 

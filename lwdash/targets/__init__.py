@@ -14,8 +14,10 @@ from typing import Protocol
 
 import numpy as np
 
+from lwdash.metrics.offers import Offering, register
 from lwdash.targets import tflm
 from lwdash.targets.host.runtimes import RUNTIMES_HERE
+from lwdash.targets.offered_metrics import DEVICE, MICRO, NPU, RUNTIME
 from lwdash.targets.target_result import TargetResult, installed_version
 from lwdash.targets.vela import CONFIGURATIONS, USUAL_NPU
 
@@ -43,7 +45,17 @@ USUAL = (tflm.NAME, USUAL_NPU.NAME)
 TIMED = tuple(RUNTIMES_HERE)
 """Targets whose results have times: a step that runs one of them has the host to itself."""
 
+DEVICE_PREFIX = "device_"
+"""Begins the names under which results of devices are stored; the number of the device follows."""
+
 MAX_ROWS = 16
+
+register(Offering(tflm.NAME, tflm.LABEL, MICRO, is_integer_only=True))
+for _npu in CONFIGURATIONS.values():
+    register(Offering(_npu.NAME, _npu.LABEL, NPU, is_integer_only=True))
+for _runtime in RUNTIMES_HERE.values():
+    register(Offering(_runtime.NAME, _runtime.LABEL, RUNTIME, is_of_host=True))
+register(Offering(DEVICE_PREFIX, "another computer", DEVICE, is_family=True, is_of_host=True))
 
 
 def target_versions() -> dict[str, str | None]:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from lwdash.metrics.target_values import TargetValues, target_values
+from lwdash.targets import tflm
 from lwdash.targets.boards import Assumptions, measured_facts, micro_flash_bytes
 from lwdash.targets.vela import CONFIGURATIONS, USUAL_NPU
 
@@ -28,6 +30,26 @@ def target_columns(
         "npu_sram_bytes": on_npu.get("sram_bytes"),
         "npu_flash_bytes": on_npu.get("flash_bytes"),
     }
+
+
+def run_columns(
+    results: Mapping[int, Mapping[str, Mapping[str, Any]]], assumptions: Assumptions, npu: str
+) -> TargetValues:
+    """The values of runs on targets: those of `target_columns`, and of all that each target offers.
+
+    results: run → target → stored result.
+    """
+    offered = target_values(results)
+    values = {
+        run: {**target_columns(of_run, assumptions, npu), **offered.values.get(run, {})}
+        for run, of_run in results.items()
+    }
+    return TargetValues(offered.columns, values, offered.names)
+
+
+def shown_targets(npu: str) -> tuple[str, str]:
+    """The targets whose metrics are COLUMNS as well. npu: as of `npu_of`."""
+    return tflm.NAME, npu
 
 
 def _values(result: Mapping[str, Any] | None) -> dict[str, float | None]:

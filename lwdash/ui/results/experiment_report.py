@@ -12,7 +12,8 @@ from lwdash.charts.parallel_coordinates import complete_runs, describe_parallel,
 from lwdash.charts.tradeoff import TradeoffAxes, describe_tradeoff, plot_tradeoff, tradeoff_points
 from lwdash.metrics.layer_metrics import QUANTITIES, measured_quantities
 from lwdash.metrics.recommendation import recommend
-from lwdash.metrics.run_metrics import INTERVALS, MEASURES, available, quality_of
+from lwdash.metrics.run_metrics import INTERVALS, MEASURES, quality_of
+from lwdash.metrics.target_values import available_with_targets, measure_of, names_in
 from lwdash.metrics.technique_families import short_recipe
 from lwdash.report.html_page import Drawing, Paragraph, Section, Table, to_html
 from lwdash.ui.results.plain_records import records_of
@@ -113,7 +114,7 @@ def _metrics(
     done: pd.DataFrame, axes: TradeoffAxes, limits: Mapping[str, float]
 ) -> list[Paragraph | Drawing]:
     """The chosen axes first, then quality against size, latency and speed-up if they differ from them."""
-    known = {measure.column for measure in available(done)}
+    known = {measure.column for measure in available_with_targets(done)}
     quality = quality_of(done)
     wanted = [axes]
     for column in ("size_bytes", "gzip_bytes", "latency_ms_p50", "speedup"):
@@ -138,7 +139,8 @@ def _metrics(
             parts.append(
                 Drawing(figure, describe_tradeoff(points, one), f"{one.y.column}-against-{one.x.column}")
             )
-    measures = [MEASURES[c] for c in dict.fromkeys((axes.x.column, axes.y.column, *LINES)) if c in known][:7]
+    drawn_columns = [c for c in dict.fromkeys((axes.x.column, axes.y.column, *LINES)) if c in known]
+    measures = [measure_of(c, names_in(done)) for c in drawn_columns[:7]]
     whole = complete_runs(done, measures)
     if len(whole) > 1 and done["host_name"].nunique() < 2:
         drawn = thinned_lines(whole, axes.x, axes.y)
@@ -167,7 +169,9 @@ def _by_host(done: pd.DataFrame, axes: TradeoffAxes) -> list[tuple[str, pd.DataF
 
 def _runs(done: pd.DataFrame, limits: Mapping[str, float]) -> list[Paragraph | Table]:
     measures = [
-        m for m in available(done) if m.column not in ("weight_bytes", "latency_ms_p99", "cold_start_ms")
+        m
+        for m in available_with_targets(done)
+        if m.column not in ("weight_bytes", "latency_ms_p99", "cold_start_ms")
     ]
     cells = pd.DataFrame({"Run": done["id"].astype(str), "Name": done["name"].map(short_recipe)})
     for measure in measures:

@@ -9,7 +9,7 @@ from lwdash.ui.results.board_matrix import DEFAULT_BOARDS, show_board_matrix
 from lwdash.ui.results.export_panel import show_exports
 from lwdash.ui.results.filters import HIDDEN, filter_runs, hidden_among
 from lwdash.ui.results.recommendation_card import recommended, show_recommendation
-from lwdash.ui.results.run_frame import results_frame, timed_columns_of
+from lwdash.ui.results.run_frame import results_frame
 from lwdash.ui.results.run_table import show_table
 from lwdash.ui.results.saved_views import show_views
 from lwdash.ui.results.selection_actions import show_actions
@@ -84,9 +84,8 @@ def _body(
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.header("Runs", width="content")
         with st.container(horizontal=True, width="content"):
-            timed = timed_columns_of(store, number)
             show_views(store, owner(), number)
-            columns = choose_columns(store, owner(), runs, limits, timed)
+            columns = choose_columns(store, owner(), runs, limits)
             show_exports(store, experiment, runs, shown)
     if len(shown) < len(runs):
         hidden = hidden_among(runs)
@@ -98,7 +97,7 @@ def _body(
         note = f" {hidden:,} {them.format(HIDDEN)}." if hidden else ""
         st.caption(f"{len(shown):,} of {len(runs):,} runs match the filters.{note}")
     best = recommended(runs, limits)
-    show_table(shown, columns, limits, timed, best=best.run if best else None)
+    show_table(shown, columns, limits, best=best.run if best else None)
     _show_failures(shown)
     show_actions(store, runs, shown, experiment_id=number, can_change=can_change)
     if is_measured:

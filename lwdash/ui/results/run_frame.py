@@ -3,18 +3,23 @@ read again every second.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from lwdash.metrics.hosts import TargetColumn, columns_of_hosts
 from lwdash.metrics.results_frame import METRICS, results_frame_of
-from lwdash.metrics.run_metrics import MEASURES, Measure, available
+from lwdash.metrics.run_metrics import MEASURES, Measure
+from lwdash.metrics.target_values import (
+    TargetValues,
+    available_with_targets,
+    mark_targets,
+    measured_target_columns,
+)
 from lwdash.targets.boards import load_boards
-from lwdash.targets.result_columns import COLUMNS, npu_of, target_columns
+from lwdash.targets.result_columns import COLUMNS, npu_of, run_columns, shown_targets
 from lwdash.ui.shared.memo import remembered
 from storage.result_frames import STANDING, ended_mark, figures_of, standing, under_way_mark
 from storage.store import Store
@@ -44,12 +49,8 @@ def known_measures(runs: pd.DataFrame) -> list[Measure]:
     """The metrics that at least one of these runs has; recomputed only when more runs have been measured."""
     measured = runs.loc[runs["state"] == "succeeded", "id"].to_numpy()
     late = runs[list(COLUMNS)].notna().any().to_numpy()
-    return remembered("known", (measured.tobytes(), late.tobytes()), lambda: available(runs))
-
-
-def timed_columns_of(store: Store, experiment_id: int) -> Sequence[TargetColumn]:
-    """The columns of devices and of other runtimes, as of the frame that was read last."""
-    return _kept((str(store.database.url), experiment_id)).timed
+    key = (measured.tobytes(), late.tobytes(), tuple(measured_target_columns(runs)), repr(runs.attrs))
+    return remembered("known", key, lambda: available_with_targets(runs))
 
 
 def forget_notes() -> None:
@@ -66,7 +67,7 @@ class _Kept:
     targets: dict[int, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     """Results on targets, which are recorded after a run has succeeded."""
     targets_mark: tuple[Any, ...] = ()
-    timed: Sequence[TargetColumn] = ()
+    on_targets: TargetValues = field(default_factory=TargetValues)
     standing: pd.DataFrame | None = None
     whole: pd.DataFrame | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -89,7 +90,9 @@ def _ended(_store: Store, url: str, experiment_id: int, mark: tuple[Any, ...]) -
         for run_id, metrics in figures_of(_store.database, [int(i) for i in new]).items():
             kept.by_run[run_id] = {name: metrics.get(name) for name in METRICS}
         _add_targets(_store, experiment_id, kept, targets_mark)
-        kept.standing, kept.whole = runs, results_frame_of(runs, kept.by_run)
+        frame = results_frame_of(runs, kept.by_run, kept.on_targets.columns)
+        kept.whole = mark_targets(frame, kept.on_targets.names, shown_targets(npu_of(targets_mark[-1])))
+        kept.standing = runs
         return kept.whole
 
 
@@ -100,11 +103,9 @@ def _all(_store: Store, url: str, experiment_id: int, mark: tuple[Any, ...]) -> 
     active = active[~active["id"].isin(ended["id"])]
     if active.empty:
         return ended
-    both = (
-        pd.concat([ended, results_frame_of(active, {})], ignore_index=True)
-        if len(ended)
-        else results_frame_of(active, {})
-    )
+    waiting = results_frame_of(active, {})
+    both = pd.concat([ended, waiting], ignore_index=True) if len(ended) else waiting
+    both.attrs.update(ended.attrs)
     return both.sort_values("id", ignore_index=True)
 
 
@@ -121,11 +122,10 @@ def _add_targets(store: Store, experiment_id: int, kept: _Kept, mark: tuple[Any,
         for run_id, results in target_results(store.database, changed).items():
             kept.targets[run_id] = {name: {**result, "layers": []} for name, result in results.items()}
         kept.targets_mark = mark
-        kept.timed = columns_of_hosts(kept.targets)
-    npu, assumptions = npu_of(mark[-1]), load_boards().assumptions
+        kept.on_targets = run_columns(kept.targets, load_boards().assumptions, npu_of(mark[-1]))
     for run_id, metrics in kept.by_run.items():
         if run_id in kept.targets:
-            metrics.update(target_columns(kept.targets[run_id], assumptions, npu))
+            metrics.update(dict.fromkeys(kept.on_targets.columns), **kept.on_targets.values[run_id])
 
 
 assert set(COLUMNS) <= set(MEASURES), "a metric of targets has no description"

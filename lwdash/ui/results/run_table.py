@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import streamlit as st
 
-from lwdash.metrics.hosts import TargetColumn
 from lwdash.ui.results.filters import clear_filters
 from lwdash.ui.results.table_columns import column_config, runs_table
 from lwdash.ui.results.view_state import select, selected
@@ -21,7 +20,6 @@ def show_table(
     runs: pd.DataFrame,
     columns: Sequence[str],
     limits: Mapping[str, float],
-    timed: Sequence[TargetColumn] = (),
     *,
     best: int | None = None,
 ) -> None:
@@ -43,7 +41,7 @@ def show_table(
     st.session_state[_SHOWN] = ids
     key = (runs, tuple(columns), tuple(limits.items()), run_url(0))
     st.dataframe(
-        remembered("table", (*key, best), lambda: runs_table(runs, columns, limits, timed, best=best)),
+        remembered("table", (*key, best), lambda: runs_table(runs, columns, limits, best=best)),
         hide_index=True,
         placeholder=NOTHING,
         on_select=_rows_selected,
@@ -51,7 +49,7 @@ def show_table(
         key=_KEY,
         height=_height(len(runs)),
         alt=f"{counted(len(runs), 'run')} with their metrics",
-        column_config=column_config(runs, columns, timed),
+        column_config=column_config(runs, columns),
     )
 
 

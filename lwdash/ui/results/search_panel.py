@@ -8,12 +8,13 @@ import streamlit as st
 
 from lwdash.charts.search_progress import describe_search, plot_search
 from lwdash.engine import submit
+from lwdash.engine.devices.target_metrics import titles_of_devices, tried_with_targets
 from lwdash.errors import LwdashError
 from lwdash.metrics.limits import ACCURACY_DROP, limits_summary
 from lwdash.metrics.run_metrics import Measure
 from lwdash.search.outcomes import Outcome, best, limits_of_search
 from lwdash.search.search_report import MAX_RUNS, SearchReport, bias_message, report_search
-from lwdash.search.space import GOALS, Space
+from lwdash.search.space import Space, goal_of
 from lwdash.ui.shared import page_paths
 from lwdash.ui.shared.figure import show_figure
 from lwdash.ui.shared.markdown_text import plain
@@ -22,7 +23,7 @@ from lwdash.ui.shared.number_text import seconds
 from lwdash.ui.shared.search_form import search_form
 from storage.errors import StorageError
 from storage.records import StoredExperiment, StoredSearch
-from storage.searches import changed_rows, get_search, get_searches, stop_searches, tried
+from storage.searches import changed_rows, get_search, get_searches, stop_searches
 from storage.store import Store
 
 
@@ -39,7 +40,7 @@ def show_searches(store: Store, experiment: StoredExperiment, *, can_change: boo
 def search_line(store: Store, search: StoredSearch, *, can_stop: bool) -> None:
     """A running search, above its runs, with a button that ends it."""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        goal = GOALS[search.goal].label
+        goal = goal_of(search.goal).label
         doing = "" if search.pending else " · choosing the next recipes"
         st.markdown(
             f":material/travel_explore: **Searching for {goal}** · {search.asked:,} of at most "
@@ -65,7 +66,13 @@ def _offer(_store: Store, experiment: StoredExperiment) -> None:
     if not place.open:
         return
     with place:
-        chosen = search_form(_store, experiment.model_facts, experiment.limits, key=key)
+        chosen = search_form(
+            _store,
+            experiment.model_facts,
+            experiment.limits,
+            key=key,
+            targets=(*experiment.targets, *titles_of_devices(_store.database)),
+        )
         start = st.button(
             "Search",
             type="primary",
@@ -88,10 +95,15 @@ def _show_found(_store: Store, experiment: StoredExperiment, search_id: int) -> 
     assert search is not None, "searches are never removed"
     space = Space.from_dict(search.settings["space"])
     limits = limits_of_search(search.settings, experiment.limits)
-    report = report_search(search.goal, space, limits, tried(_store.database, search, MAX_RUNS))
+    report = report_search(
+        search.goal,
+        space,
+        limits,
+        tried_with_targets(_store.database, search, MAX_RUNS, [search.goal, *limits]),
+    )
     st.header("Search", anchor="search")
     winner = _winner(search, report, is_own=bool(experiment.limits))
-    st.markdown(f"**For {GOALS[search.goal].label}**, {_standing(search, report)}. {winner}")
+    st.markdown(f"**For {goal_of(search.goal).label}**, {_standing(search, report)}. {winner}")
     if search.has_failed:
         st.error(plain(search.words or ""), icon=":material/error:")
     if report.best is not None:

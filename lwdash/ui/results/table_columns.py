@@ -7,9 +7,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from lwdash.metrics.hosts import TargetColumn
-from lwdash.metrics.limits import LIMITS, limits_met, meets_all_limits
+from lwdash.metrics.limits import limit_of, limits_met, meets_all_limits
+from lwdash.metrics.offers import target_metric
 from lwdash.metrics.run_metrics import MEASURES, Measure, quality_of
+from lwdash.metrics.target_values import heading_of, measure_of, names_in
 from lwdash.metrics.technique_families import short_recipe
 from lwdash.metrics.verdict_labels import verdict_label
 from lwdash.ui.results.run_frame import known_measures
@@ -38,11 +39,13 @@ OTHERS = {
 """Column → its heading, for columns that are not metrics."""
 
 
-def default_columns(
-    runs: pd.DataFrame, limits: Mapping[str, float], timed: Sequence[TargetColumn] = ()
-) -> list[str]:
+USUAL_OF_HOSTS = ("latency_ms_p50", "speedup")
+"""Metrics of devices and other runtimes that are shown before any choice."""
+
+
+def default_columns(runs: pd.DataFrame, limits: Mapping[str, float]) -> list[str]:
     """Columns before any choice: columns on state and host only if they differ between runs."""
-    known = {measure.column for measure in known_measures(runs)}
+    known = [measure.column for measure in known_measures(runs)]
     wanted = ["state"] if (runs["state"] != "succeeded").any() else []
     wanted += [
         "size_bytes",
@@ -56,7 +59,7 @@ def default_columns(
     wanted += [
         "latency_ms_p50",
         "speedup",
-        *(column.key for column in timed if column.metric in ("latency_ms_p50", "speedup")),
+        *(column for column in known if column not in MEASURES and is_usual(column, limits)),
         *(["arena_bytes"] if "arena_bytes" in limits else []),
         "sparsity",
         "tags",
@@ -75,19 +78,22 @@ def default_columns(
     return [column for column in wanted if not absent.get(column, column in MEASURES and column not in known)]
 
 
-def choose_columns(
-    store: Store,
-    owner: str,
-    runs: pd.DataFrame,
-    limits: Mapping[str, float],
-    timed: Sequence[TargetColumn] = (),
-) -> list[str]:
+def is_usual(column: str, limits: Mapping[str, float]) -> bool:
+    """True for a metric of a target that the table shows before any choice: a limit holds for it, or it is a speed."""
+    metric = target_metric(column)
+    return column in limits or (
+        metric is not None and metric.offering.is_of_host and metric.offer.name in USUAL_OF_HOSTS
+    )
+
+
+def choose_columns(store: Store, owner: str, runs: pd.DataFrame, limits: Mapping[str, float]) -> list[str]:
     """The menu of columns; the choice is stored for the user, for every experiment."""
-    names = {measure.column: _heading(measure) for measure in known_measures(runs)}
-    names |= {**OTHERS, **{column.key: column.heading for column in timed}}
+    known = known_measures(runs)
+    titles = names_in(runs)
+    names = {measure.column: _heading(measure, titles) for measure in known} | OTHERS
     saved = st.session_state.get(_OWN) or _saved(store, owner)
-    key = (runs, tuple(limits.items()), tuple(column.key for column in timed))
-    usual = remembered("usual", key, lambda: default_columns(runs, limits, timed))
+    key = (runs, tuple(limits.items()))
+    usual = remembered("usual", key, lambda: default_columns(runs, limits))
     start = [column for column in saved or usual if column in names]
     widget = "results:chosen_columns"
 
@@ -119,25 +125,21 @@ def runs_table(
     runs: pd.DataFrame,
     columns: Sequence[str],
     limits: Mapping[str, float],
-    timed: Sequence[TargetColumn] = (),
     *,
     best: int | None = None,
 ) -> pd.DataFrame:
     """Content of the table, in the units of its headings; run and recipe come first. best: the run with a star."""
-    by_key = {column.key: column for column in timed}
     base = runs["is_baseline"].astype(bool)
     names = pd.Series(_names(runs), index=runs.index, dtype=object)
     names = names.mask(runs["id"] == best, "★ " + names)
     table: dict[str, Any] = {"run": _addresses(run_url, runs["id"]), "recipe": names}
     for column in columns:
-        if column in MEASURES:
-            measure = MEASURES[column]
+        if column in MEASURES or target_metric(column) is not None:
+            measure = measure_of(column)
             values = pd.to_numeric(runs[column], errors="coerce") * measure.factor
             table[column] = (
                 values.mask(base) if column in ("smaller", "accuracy_change", "speedup") else values
             )
-        elif column in by_key:
-            table[column] = pd.to_numeric(runs["id"].map(by_key[column].values), errors="coerce")
         elif column == "state":
             table[column] = _states(runs)
         elif column == "verdict":
@@ -178,7 +180,7 @@ def limits_text(runs: pd.DataFrame, limits: Mapping[str, float]) -> pd.Series:
     if not limits:
         return pd.Series(None, index=runs.index, dtype=object)
     table = limits_met(runs, limits)
-    names = {key: LIMITS[key].short for key in table}
+    names = {key: limit_of(key, names_in(runs)).short for key in table}
     all_kept, done = meets_all_limits(runs, limits), runs["state"] == "succeeded"
     found = []
     for ok, is_done, row in zip(all_kept, done, table.to_dict("records"), strict=True):
@@ -193,9 +195,7 @@ def limits_text(runs: pd.DataFrame, limits: Mapping[str, float]) -> pd.Series:
     return pd.Series(found, index=runs.index, dtype=object)
 
 
-def column_config(
-    runs: pd.DataFrame, columns: Sequence[str], timed: Sequence[TargetColumn] = ()
-) -> dict[str, Any]:
+def column_config(runs: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
     """Streamlit's column formats."""
     text, number = st.column_config.TextColumn, st.column_config.NumberColumn
     config: dict[str, Any] = {
@@ -215,23 +215,20 @@ def column_config(
         ),
     }  # fmt: skip
     for column in columns:
-        if column in MEASURES:
-            measure = MEASURES[column]
+        if column in MEASURES or target_metric(column) is not None:
+            measure, heading = measure_of(column), _heading(measure_of(column), names_in(runs))
             sign = "%+" if column == "accuracy_change" else "%"
             unit = "×" if measure.unit == "×" else ""
             whole = measure.digits == 0
             config[column] = number(
-                _heading(measure), help=measure.help or None, width=max(70, int(6.5 * len(_heading(measure))) + 18),
+                heading, help=measure.help or None, width=max(70, int(6.5 * len(heading)) + 18),
                 format="localized" if whole else f"{sign}.{measure.digits}f{unit}",
             )  # fmt: skip
-    for found in timed:
-        form = {"speedup": "%.2f×", "rows_differing": "%d"}.get(found.metric, "%.1f")
-        config[found.key] = number(found.heading, help=found.help, format=form, width="medium")
     return {key: value for key, value in config.items() if key in ("run", "recipe", *columns)}
 
 
-def _heading(measure: Measure) -> str:
-    return SHORT.get(measure.column, measure.title)
+def _heading(measure: Measure, names: Mapping[str, str]) -> str:
+    return SHORT.get(measure.column) or heading_of(measure.column, names) or measure.title
 
 
 def _names(runs: pd.DataFrame) -> list[str]:

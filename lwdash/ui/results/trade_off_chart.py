@@ -22,7 +22,8 @@ from lwdash.charts.tradeoff import (
     plot_tradeoff,
     tradeoff_points,
 )
-from lwdash.metrics.run_metrics import MEASURES, available, is_log_possible, quality_of
+from lwdash.metrics.run_metrics import is_log_possible, quality_of
+from lwdash.metrics.target_values import available_with_targets, measure_of, names_in
 from lwdash.ui.results.run_frame import known_measures
 from lwdash.ui.results.view_state import PARALLEL, POINTS, TECHNIQUE, follow, select, selected, settle
 from lwdash.ui.shared.figure import Spec, show_figure, written
@@ -82,12 +83,14 @@ def _first_of(known: list[str], *wanted: str) -> str:
 def chosen_axes(runs: pd.DataFrame) -> TradeoffAxes:
     """The chosen axes; a logarithmic one only if all values are above zero."""
     state = st.session_state
-    x, y = MEASURES[state["results:x"]], MEASURES[state["results:y"]]
+    names = names_in(runs)
+    x, y = measure_of(state["results:x"], names), measure_of(state["results:y"], names)
+    colour = state["results:colour"]
     log = state.get("results:log") or []
     return TradeoffAxes(
         x,
         y,
-        MEASURES.get(state["results:colour"]),
+        None if colour in (None, TECHNIQUE) else measure_of(colour, names),
         is_x_log="x" in log and is_log_possible(runs, x),
         is_y_log="y" in log and is_log_possible(runs, y),
     )
@@ -95,7 +98,8 @@ def chosen_axes(runs: pd.DataFrame) -> TradeoffAxes:
 
 def choose_axes(runs: pd.DataFrame) -> None:
     """The row of choices above the chart. runs: all runs of the experiment, so that filters do not change the choice."""
-    columns = [measure.column for measure in known_measures(runs)]
+    labels = {measure.column: measure.label for measure in known_measures(runs)}
+    columns = list(labels)
     for key, default in default_axes(runs).items():
         follow(key, [*columns, TECHNIQUE] if key == "results:colour" else columns, default)
     settle("results:view", [POINTS, PARALLEL], POINTS)
@@ -104,13 +108,13 @@ def choose_axes(runs: pd.DataFrame) -> None:
             "View", [POINTS, PARALLEL], key="results:view", required=True,
             format_func={POINTS: "Trade-off", PARALLEL: "Parallel"}.__getitem__,
         )  # fmt: skip
-        st.selectbox("X axis", columns, key="results:x", format_func=_title, width=AXES_WIDTH)
-        st.selectbox("Y axis", columns, key="results:y", format_func=_title, width=AXES_WIDTH)
+        st.selectbox("X axis", columns, key="results:x", format_func=labels.__getitem__, width=AXES_WIDTH)
+        st.selectbox("Y axis", columns, key="results:y", format_func=labels.__getitem__, width=AXES_WIDTH)
         st.selectbox(
             "Colour",
             [TECHNIQUE, *columns],
             key="results:colour",
-            format_func=lambda column: "Technique" if column == TECHNIQUE else _title(column),
+            format_func=lambda column: "Technique" if column == TECHNIQUE else labels[column],
             width=AXES_WIDTH,
         )
         st.pills(
@@ -187,9 +191,9 @@ def _picked(ids: list[int], drawn: set[int]) -> None:
 
 def _show_parallel(runs: pd.DataFrame, axes: TradeoffAxes, name: str) -> None:
     columns = [axes.x.column, axes.y.column, *([axes.colour.column] if axes.colour else [])]
-    known = {measure.column for measure in available(runs)}
+    known = {measure.column for measure in available_with_targets(runs)}
     columns = [column for column in dict.fromkeys([*columns, *PARALLEL_METRICS]) if column in known]
-    measures = [MEASURES[column] for column in columns[:7]]
+    measures = [measure_of(column, names_in(runs)) for column in columns[:7]]
     whole = complete_runs(runs, measures)
     chosen = set(selected())
     is_brushed = chosen == st.session_state.get(_BRUSHED)
@@ -250,7 +254,3 @@ def _caption(axes: TradeoffAxes, points: pd.DataFrame, limits: Mapping[str, Any]
         )
     parts.append("Click points, or drag with the box or the lasso, to select runs; double-click to zoom out.")
     return plain(" ".join(parts))
-
-
-def _title(column: str) -> str:
-    return MEASURES[column].label

@@ -31,7 +31,7 @@ def contents(runs: pd.DataFrame) -> tuple[int, int, int, int]:
     Metrics of a run never change, except those of targets, which are recorded later (lwdash.targets.result_columns).
     """
     text = hash(tuple(runs["title"])), hash(tuple(map(str, runs["tags"])))
-    late = runs[[column for column in COLUMNS if column in runs]].to_numpy(float)
+    late = runs[[c for c in runs if c in COLUMNS or "." in c]].to_numpy(float)
     return (hash(runs["id"].to_numpy().tobytes()), hash(late.tobytes()), *text)
 
 

@@ -1,14 +1,17 @@
 """The form of a search: its goal, its number of runs, and the techniques to leave out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
+from lwdash.engine.devices.target_metrics import titles_of_devices
 from lwdash.engine.submit import MAX_SEARCH_RUNS, usable_techniques
 from lwdash.keras_models.model_facts import ModelFacts
-from lwdash.search.space import GOALS, INTEGER_FORMATS
+from lwdash.metrics.offers import columns_of_targets
+from lwdash.metrics.target_values import measure_of
+from lwdash.search.space import GOALS, INTEGER_FORMATS, goal_of
 from lwdash.techniques import TECHNIQUES
 from lwdash.ui.shared.number_text import seconds
 from storage.queue import seconds_per_run
@@ -35,23 +38,25 @@ def search_form(
     *,
     key: str,
     may_be_none: bool = False,
+    targets: Collection[str] = (),
 ) -> SearchChoice | None:
     """The fields of a search, and a description of what it will do; None while it cannot be started.
 
     facts: the model's, as stored. limits: the experiment's. may_be_none: adds the choice of no search, as the
-    first one.
+    first one. targets: those whose metrics can be the goal as well.
     """
-    goals = [*([NO_GOAL] if may_be_none else []), *GOALS]
+    names = titles_of_devices(store.database) if targets else {}
+    goals = [*([NO_GOAL] if may_be_none else []), *GOALS, *columns_of_targets(targets)]
     _settle(f"{key}:goal", lambda goal: goal in goals)
     _settle(f"{key}:runs", lambda runs: 1 <= runs <= MAX_SEARCH_RUNS)
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     goal = left.selectbox(
         "Search for",
         goals,
-        format_func=_goal_text,
+        format_func=lambda goal: _goal_text(goal, names),
         key=f"{key}:goal",
         help="lwdash chooses recipes, a few at a time, and uses each result to choose the next. It also "
-        "keeps quality high.",
+        "keeps quality high. Targets that are switched on in the menu Targets, and devices, add their metrics.",
     )
     if goal == NO_GOAL:
         return None
@@ -62,7 +67,7 @@ def search_form(
         key=f"{key}:integer",
         help="int8 and int16x8, for processors without a floating-point unit",
     )
-    formats = INTEGER_FORMATS if is_integer else GOALS[goal].formats
+    formats = INTEGER_FORMATS if is_integer else goal_of(goal).formats
     usable = usable_techniques(ModelFacts.from_dict(dict(facts)), goal, formats)
     options = [*usable, *formats]
     _settle(f"{key}:left_out", lambda names: set(names) <= set(options))  # another goal has other options
@@ -92,12 +97,13 @@ def _settle(key: str, can_be: Callable[[Any], bool]) -> None:
         del st.session_state[key]
 
 
-def _goal_text(goal: str) -> str:
-    return (
-        f"{GOALS[goal].label[:1].upper()}{GOALS[goal].label[1:]}"
-        if goal
-        else "Nothing more: only the recipes above"
-    )
+def _goal_text(goal: str, names: Mapping[str, str]) -> str:
+    if not goal:
+        return "Nothing more: only the recipes above"
+    if goal in GOALS:
+        return f"{GOALS[goal].label[:1].upper()}{GOALS[goal].label[1:]}"
+    measure = measure_of(goal, names)
+    return f"{'Highest' if measure.is_higher_better else 'Lowest'}: {measure.label}"
 
 
 def _caption(store: Store, chosen: SearchChoice, limits: Mapping[str, float]) -> str:
@@ -105,7 +111,7 @@ def _caption(store: Store, chosen: SearchChoice, limits: Mapping[str, float]) ->
     used = ", ".join(TECHNIQUES[name].LABEL for name in chosen.techniques)
     parts = [
         f"Before quantizing: {used}." if used else "Nothing is trained: number formats only.",
-        GOALS[chosen.goal].why,
+        goal_of(chosen.goal).why,
         "The search looks for runs that meet your limits."
         if limits
         else "There are no limits, so the whole trade-off is explored. With a limit on the drop of "

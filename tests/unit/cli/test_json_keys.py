@@ -12,8 +12,8 @@ from storage import frames, run_rows
 from storage.store import Store
 
 RUN_KEYS = [
-    "id", "recipe", "state", "error", "artifact", *METRICS, *COLUMNS, "skipped", "findings", "stages", "seconds", "rows",
-    "verdict_text", "host", "xnnpack",
+    "id", "recipe", "state", "error", "artifact", *METRICS, *COLUMNS, "target_metrics", "skipped", "findings",
+    "stages", "seconds", "rows", "verdict_text", "host", "xnnpack",
 ]  # fmt: skip
 LAYER_KEYS = ["layers", "layer_bytes", "overhead_bytes", "bytes_by_kind"]
 SEARCH_KEYS = [
