@@ -2,13 +2,17 @@
 
 from typing import Any
 
+import streamlit as st
 from support.seeding import seed_experiment
 from visit import shown, sound, words
 
 from lwdash.engine import submit
+from lwdash.ui.overview.cards import summary_of
 from lwdash.ui.shared import page_paths
+from storage import run_rows
 from storage.devices import add_device
 from storage.experiments import get_experiment
+from storage.overview import found_experiments
 from storage.searches import get_searches
 from storage.store import Store
 from storage.target_results import chosen_targets, keep_results, set_targets
@@ -48,6 +52,25 @@ def test_a_metric_of_a_target_is_an_axis_and_a_limit(home: Store) -> None:
     saved = get_experiment(home.database, experiment)
     assert saved is not None
     assert saved.limits == {RATE: 1000.0, CYCLES: 30_000.0}
+
+
+def test_the_card_of_an_experiment_judges_by_the_same_values(home: Store) -> None:
+    seed_experiment(home, "beats", 6)
+    submit.set_limits(home, 1, {RATE: 1000.0})
+    assert best_on_card(home) is None, "nothing was measured on the target"
+    for run, rate in ((2, 900.0), (3, 1500.0)):
+        keep(home, run, NPU, inferences_per_second=rate)
+    run = run_rows.get_run(home.database, 3)
+    assert run is not None
+    assert best_on_card(home) in (run.title, run.recipe)
+
+
+def best_on_card(home: Store) -> str | None:
+    """The run that the overview names as the best."""
+    st.cache_data.clear()  # it outlives the home of a test
+    [experiment] = found_experiments(home.database, limit=5)
+    best = summary_of(home, experiment).best
+    return None if best is None else best.name
 
 
 def test_a_search_for_a_metric_of_a_device_is_started_from_the_page(home: Store) -> None:

@@ -12,9 +12,12 @@ from lwdash.datasets.data_settings import DataSettings
 from lwdash.engine import submit
 from lwdash.engine.input_files.file_inspection import inspect_file
 from lwdash.examples import EXAMPLES, Example
+from lwdash.metrics.limits import limit_of
 from lwdash.metrics.run_metrics import ERRORS, WORST_TARGET
 from lwdash.search.sweeps import STANDARD_SWEEP
 from lwdash.settings import Settings
+from lwdash.targets.boards import load_boards
+from lwdash.targets.result_columns import COLUMNS, npu_of, run_columns
 from lwdash.ui.overview.sketches import example_sketch, show_sketch
 from lwdash.ui.shared import page_paths
 from lwdash.ui.shared.markdown_text import plain
@@ -23,6 +26,7 @@ from storage.overview import card_metrics
 from storage.records import FoundExperiment, StoredFile
 from storage.result_frames import figures_of
 from storage.store import Store
+from storage.target_results import chosen_targets, target_results
 
 MAX_JUDGED = 100
 """Number of the smallest files of an experiment whose metrics are read whole."""
@@ -64,7 +68,19 @@ def _summary(
     _store: Store, experiment_id: int, succeeded: int, last_active: float, limits: Mapping[str, float]
 ) -> ExperimentSummary:
     figures = card_metrics(_store.database, [experiment_id], with_arena="arena_bytes" in limits)
+    if any(limit_of(key).column not in (None, *figures.columns) or key == "arena_bytes" for key in limits):
+        figures = _with_targets(_store, experiment_id, figures)
     return summarize(figures if limits else _with_verdicts(_store, figures), limits)
+
+
+def _with_targets(store: Store, experiment_id: int, figures: pd.DataFrame) -> pd.DataFrame:
+    """The same runs with what was measured of them on targets, for limits on it."""
+    results = target_results(store.database, [int(run) for run in figures["id"]])
+    npu = npu_of(chosen_targets(store.database, experiment_id))
+    found = run_columns(results, load_boards().assumptions, npu)
+    values = [found.values.get(int(run), {}) for run in figures["id"]]
+    columns = (*COLUMNS, *found.columns)
+    return figures.assign(**{column: [value.get(column) for value in values] for column in columns})
 
 
 def _with_verdicts(store: Store, figures: pd.DataFrame) -> pd.DataFrame:
