@@ -22,6 +22,9 @@ LEARNING_RATE = 0.05
 MAX_BATCH, MIN_BATCH = 64, 8
 MAX_BATCH_VALUES = 24_000_000
 """Values of normalized tensors in a batch, which bound the memory of a step."""
+MAX_WORK = 5_000_000_000
+"""Values of normalized tensors in all steps together, about one to two minutes; the rows behind that stay as they start."""
+MIN_STEPS = 10
 NORMALIZATIONS = frozenset({"BatchNormalization", "SyncBatchNormalization"})
 
 
@@ -40,13 +43,18 @@ def match_statistics(
     """The rows as the model takes them, and the distance of their statistics from the stored ones before and after.
 
     starts: for each input (rows, *shape): deviations from the mean, see `start_values`, or ids. A distance of 0 is a
-    perfect match; 1 is a mean that is off by one deviation in every channel.
+    perfect match; 1 is a mean that is off by one deviation in every channel. Of a large network only the first rows are
+    moved, see MAX_WORK; the distances are theirs.
     """
     layers = normalizations(model)
     rows = len(starts[0])
-    size = _batch_rows(
+    a_row = _values_of_a_row(
         model, layers, [_values(plan, start[:2]) for plan, start in zip(plans, starts, strict=True)]
     )
+    size = int(np.clip(MAX_BATCH_VALUES // a_row, MIN_BATCH, MAX_BATCH))
+    affordable = MAX_WORK // (a_row * size)
+    steps, first_steps = (int(np.clip(affordable, MIN_STEPS, most)) for most in (STEPS, FIRST_STEPS))
+    moved = size * max(1, affordable // steps)
     is_open = any(plan.reach is None and plan.vocabulary is None for plan in plans)
     matcher = _Matcher(model, layers, plans)
     batches, before, after = [], [], []
@@ -54,10 +62,11 @@ def match_statistics(
         own = [start[begin : begin + size] for start in starts]
         short = size - len(own[0])
         own = [np.concatenate([one, full[:short]]) for one, full in zip(own, starts, strict=True)]
-        found, first, last = matcher.run(own, FIRST_STEPS if is_open and not begin else STEPS)
+        count = 0 if begin >= moved else first_steps if is_open and not begin else steps
+        found, distances = matcher.run(own, count)
         batches.append([one[: size - short] for one in found])
-        before.append(first)
-        after.append(last)
+        before += distances[:1]
+        after += distances[-1:]
     arrays = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
     return arrays, float(np.mean(before)), float(np.mean(after))
 
@@ -74,11 +83,10 @@ def _values(plan: InputPlan, start: np.ndarray) -> np.ndarray:
     return z * np.asarray(plan.deviation, np.float32) + np.asarray(plan.mean, np.float32)
 
 
-def _batch_rows(model: Any, layers: Sequence[Any], two_rows: Sequence[np.ndarray]) -> int:
+def _values_of_a_row(model: Any, layers: Sequence[Any], two_rows: Sequence[np.ndarray]) -> int:
     with _captured(layers) as seen:
         _call(model, two_rows)
-    a_row = sum(int(np.prod(inputs.shape[1:])) for _, inputs in seen)
-    return int(np.clip(MAX_BATCH_VALUES // max(1, a_row), MIN_BATCH, MAX_BATCH))
+    return max(1, sum(int(np.prod(inputs.shape[1:])) for _, inputs in seen))
 
 
 def _call(model: Any, inputs: Sequence[Any]) -> Any:
@@ -119,8 +127,8 @@ class _Matcher:
         self.rows: list[Any] = []
         self.step: Any = None
 
-    def run(self, starts: Sequence[np.ndarray], steps: int) -> tuple[list[np.ndarray], float, float]:
-        """The values of a batch after the steps, with the distance before and after them."""
+    def run(self, starts: Sequence[np.ndarray], steps: int) -> tuple[list[np.ndarray], list[float]]:
+        """The values of a batch after the steps, and the distance before each of them."""
         import tensorflow as tf
 
         if not self.rows:
@@ -134,8 +142,7 @@ class _Matcher:
         for count in range(1, steps + 1):
             distance, moments = self.step(moments, tf.constant(float(count)))
             distances.append(float(distance))
-        values = [np.asarray(value) for value in self._inputs()]
-        return values, distances[0], distances[-1]
+        return [np.asarray(value) for value in self._inputs()], distances
 
     def _trained(self) -> list[Any]:
         """Rows of values, and the scales that are unknown; not ids."""

@@ -9,7 +9,9 @@ import pytest
 from lwdash.datasets.data_inspection import inspect_data
 from lwdash.datasets.data_settings import DataSettings
 from lwdash.datasets.prepare import prepare
+from lwdash.generated_rows import statistics_match
 from lwdash.generated_rows.generate import generate_rows, vocabularies, write_rows
+from lwdash.generated_rows.start_values import start_values
 from lwdash.keras_models.inspection import inspect_model
 from lwdash.keras_models.model_facts import ModelFacts
 
@@ -53,6 +55,26 @@ def test_the_scale_of_the_input_is_found_with_the_batch_normalizations(name: str
     assert found.distance[1] < 0.1 < found.distance[0]
     assert "2 batch normalizations" in found.method
     assert not any("call" in vars(layer) for layer in model.layers), "no layer stays changed"
+
+
+def test_of_a_large_network_only_the_first_rows_are_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All have the scale that was found; steps for one batch of 64 rows are what MAX_WORK allows here."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    model = network(keras, mean=5.0, deviation=20.0)
+    monkeypatch.setattr(statistics_match, "MAX_WORK", (6 * 6 * 4 + 4 * 4 * 4) * 64 * statistics_match.STEPS)
+    rows = generate_rows(model, saved(model, tmp_path), seed=0).arrays["image"]
+    starts = start_values(264, (8, 8, 1), np.random.default_rng(0))
+    alike = [
+        float(np.corrcoef(rows[part].ravel(), starts[part].ravel())[0, 1])
+        for part in (slice(64), slice(64, None))
+    ]
+    assert alike[0] < 0.999
+    assert alike[1] == pytest.approx(1, abs=1e-5)
+    assert rows[64:].std() > 5, "standard normal values were the start"
 
 
 def test_the_same_seed_gives_the_same_rows_and_another_seed_others(tmp_path: Path) -> None:
