@@ -6,8 +6,10 @@ step. What a loop carries from step to step has one scale, so that it can go aro
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
+from math import gcd
 from typing import Any
 
 import numpy as np
@@ -28,9 +30,11 @@ LOOP = "WHILE"
 INTEGER_LOOPS = "loops with integer bodies"
 """This way to an integer file, as runs name it."""
 STEPS = 2000
-"""Steps of a loop that set its ranges, evenly spaced over all steps of all rows."""
-MAX_STEPS = 100_000
-"""A loop that runs longer over the calibration rows is refused."""
+"""Steps of a loop that set its ranges, evenly spaced over all steps of the rows that are run."""
+MAX_BYTES = 200_000_000
+"""Of the values that are kept at these steps: a loop that returns a long sequence carries all of it."""
+MAX_STEPS = 50_000
+"""Steps that are run; of long sequences fewer rows are."""
 
 
 @dataclass(frozen=True)
@@ -143,21 +147,29 @@ def _steps(source: Any, loop: _Loop, rows: Rows) -> Rows:
         for graph in (_copied(source.subgraphs[number]) for number in (loop.condition, loop.body))
     )
     names = [text(source.subgraphs[0].tensors[i].name) for i in source.subgraphs[0].inputs]
-    held: list[list[np.ndarray]] = []
-    for row in range(len(rows[names[0]])):
+
+    def steps_of(row: int) -> Iterator[list[np.ndarray]]:
         carried = before.run([rows[name][row : row + 1] for name in names])
         while np.all(condition.run(carried)[0]):
-            held.append(carried)
-            if len(held) > MAX_STEPS:
-                raise ConversionFailed(f"a loop takes more than {MAX_STEPS:,} steps on the calibration rows")
+            yield carried
             carried = body.run(carried)
-    if not held:
-        raise ConversionFailed("a loop takes no step on the calibration rows")
-    some = [held[i] for i in spread(len(held), STEPS)]
-    return {
-        name: np.stack(values)
-        for name, values in zip(_Body(source, loop).inputs, zip(*some, strict=True), strict=True)
-    }
+
+    count = len(rows[names[0]])
+    length, size = 0, 0
+    for step in steps_of(0):
+        length, size = length + 1, sum(value.nbytes for value in step)
+        if length > MAX_STEPS:
+            raise ConversionFailed(f"a loop takes more than {MAX_STEPS:,} steps for one row")
+    if not length:
+        raise ConversionFailed("a loop takes no step on the first calibration row")
+    chosen = spread(count, max(1, MAX_STEPS // length))
+    kept = max(1, min(STEPS, MAX_BYTES // max(1, size)))
+    every = -(-length * len(chosen) // kept)
+    while gcd(every, length) > 1:  # a common factor would keep the same times of all rows
+        every += 1
+    held = list(islice(chain.from_iterable(map(steps_of, map(int, chosen))), 0, None, every))
+    inputs = _Body(source, loop).inputs
+    return {name: np.stack(values) for name, values in zip(inputs, zip(*held, strict=True), strict=True)}
 
 
 class _Runner:

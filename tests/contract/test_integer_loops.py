@@ -8,6 +8,7 @@ import pytest
 from lwdash.compress.agreement import check_packed
 from lwdash.contract import Rows
 from lwdash.errors import ConversionFailed
+from lwdash.quantize import integer_loops
 from lwdash.quantize.integer_loops import INTEGER_LOOPS
 from lwdash.quantize.read_back import computed, float_operators
 from lwdash.techniques import float32, int8, int16x8
@@ -92,6 +93,28 @@ def test_sequences_longer_than_what_is_unrolled_become_integer() -> None:
     packed = int8.apply_with_loops(data, int8.Params(), rows)
     assert float_operators(packed.data, "") == ()
     assert check_packed(data, packed.data, rows) > 25
+
+
+def test_of_long_sequences_some_steps_of_some_rows_set_the_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time and memory stay bounded, and the steps that are left are spread over rows and times."""
+    data, rows = exported("tf_keras", "sequences", 40), some_rows(40)
+    watched: list[Rows] = []
+    ranges = integer_loops.activation_ranges
+    monkeypatch.setattr(
+        integer_loops,
+        "activation_ranges",
+        lambda file, seen, how: watched.append(seen) or ranges(file, seen, how),
+    )
+    monkeypatch.setattr(integer_loops, "MAX_STEPS", 400)
+    monkeypatch.setattr(integer_loops, "MAX_BYTES", 400_000)
+    packed = int8.apply_with_loops(data, int8.Params(), rows)
+    assert float_operators(packed.data, "") == ()
+    assert check_packed(data, packed.data, rows) > 20
+    for seen in watched:
+        assert sum(values.nbytes for values in seen.values()) <= 400_000
+        times = next(values for values in seen.values() if values.ndim == 1)
+        assert times.min() < 10
+        assert times.max() > 30
 
 
 def test_the_recipe_says_whether_loops_are_kept() -> None:
