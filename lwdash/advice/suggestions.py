@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from lwdash.advice.evidence import Evidence
+from lwdash.advice.loop_suggestions import grows_again, keep_loops
 from lwdash.advice.recipe_changes import Suggestion, changed, percent, with_format, with_keras
 from lwdash.advice.storage_suggestions import sparse_storage, tables_and_codes
-from lwdash.recipe import Recipe, Step, parse_recipe
+from lwdash.recipe import Recipe, Step
 from lwdash.techniques import TECHNIQUES
 
 MAX_SUGGESTIONS = 6
@@ -34,45 +35,9 @@ def suggest(evidence: Evidence) -> list[Suggestion]:
     found: dict[str, Suggestion] = {}
     for rule in RULES:
         for suggestion in rule(evidence, recipe):
-            if suggestion.recipe != str(recipe) and not _grows_again(evidence, suggestion):
+            if suggestion.recipe != str(recipe) and not grows_again(evidence, suggestion):
                 found.setdefault(suggestion.recipe, suggestion)
     return list(found.values())[:MAX_SUGGESTIONS]
-
-
-def _grows_again(evidence: Evidence, suggestion: Suggestion) -> bool:
-    """True for an integer recipe after an integer file of unrolled layers that grew: its file would be as large."""
-    step = parse_recipe(suggestion.recipe).tflite_step
-    if not evidence.has_grown_unrolled or step is None or step.name not in ("int8", "int16x8", "mixed"):
-        return False
-    return not (
-        is_unrolled_by_choice(evidence.recipe) and step.name == "int8" and step.params.loops == "kept"
-    )
-
-
-def is_unrolled_by_choice(recipe: Recipe | None) -> bool:
-    """True if the recipe asks for recurrent layers without loops."""
-    step = recipe.tflite_step if recipe else None
-    return step is not None and getattr(step.params, "loops", "") == "unrolled"
-
-
-def _loops(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
-    """For an integer file of unrolled recurrent layers that is larger than the float file: keep the loops."""
-    if not evidence.has_grown_unrolled:
-        return
-    grown = (
-        f"The {evidence.unrolled_steps:,} unrolled time steps made the file {evidence.growth:.1f} times as large as the "
-        "float one; "
-    )
-    if recipe.tflite_step is not None and is_unrolled_by_choice(recipe):
-        yield from with_format(
-            recipe, replace(recipe.tflite_step.params, loops="kept"), "int8", "Keep the loops",
-            grown + "loops that compute in integers store each layer once.", "growth",
-        )  # fmt: skip
-        return
-    yield from with_format(
-        recipe, TECHNIQUES["dynamic"].Params(), "dynamic", "Keep the loops",
-        grown + "dynamic stores the same weights in 8 bits and keeps the layers as loops.", "growth",
-    )  # fmt: skip
 
 
 def _first_steps(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
@@ -393,7 +358,7 @@ def _further(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
 
 
 RULES: tuple[Rule, ...] = (
-    _loops, sparse_storage, _first_steps, _integer_throughout, _lost_output, _worst_layer, _scales, _fast_kernels,
+    keep_loops, sparse_storage, _first_steps, _integer_throughout, _lost_output, _worst_layer, _scales, _fast_kernels,
     _finer_weights, _training, _lost_structure, _less_structure, _ranges, _further, tables_and_codes,
 )  # fmt: skip
 """In the order in which an engineer would try them."""

@@ -1,12 +1,19 @@
-"""`python -m lwdash capsule` and `export --c-array`: a run's files for use elsewhere."""
+"""Files of a run for use elsewhere: the commands `export` and `capsule`."""
 
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lwdash.engine import capsules
-from lwdash.errors import UserMistake
+from lwdash.errors import NotFound, UserMistake
 from lwdash.settings import Settings
+from storage import run_rows
+from storage.run_files import tflite_path
 from storage.store import Store
+
+FORMS = ("c_array", "project", "stored")
+"""Forms of a run's file besides the .tflite, as the options are called."""
 
 
 def write_capsule(
@@ -21,6 +28,34 @@ def write_capsule(
         "size_bytes": out.stat().st_size,
         "with_originals": with_originals,
     }
+
+
+def write_export(
+    settings: Settings, store: Store, run_id: int, out: Path, form: str | None
+) -> dict[str, Any]:
+    """Write a run's .tflite, or another of FORMS; return the command's record.
+
+    Raises NotFound, UserMistake, MissingArtifact.
+    """
+    row = run_rows.get_run(store.database, run_id)
+    if row is None or row.tflite_sha256 is None or not row.has_succeeded:
+        raise NotFound(f"run {run_id} has no file to export" if row else f"there is no run {run_id}")
+    _check_folder(out)
+    if form == "c_array":
+        return write_c_array(store, run_id, out)
+    if form == "project":
+        return write_project(settings, store, run_id, out)
+    if form == "stored":
+        return write_stored(store, run_id, out)
+    shutil.copyfile(tflite_path(store, row), out)
+    return {"run": run_id, "file": str(out), "size_bytes": out.stat().st_size}
+
+
+def lines(record: Mapping[str, Any]) -> list[str]:
+    """A command's record for a terminal."""
+    if "header" in record:
+        return [f"{record['file']} and {record['header']}"]
+    return [f"{record['file']}: {record['size_bytes']:,} bytes"]
 
 
 def write_c_array(store: Store, run_id: int, out: Path) -> dict[str, Any]:

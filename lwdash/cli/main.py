@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import json
 import os
-import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -49,7 +48,7 @@ from lwdash.targets import DEVICE_PREFIX
 from storage import run_rows, runs
 from storage.analyses import SENSITIVITY
 from storage.errors import StorageError
-from storage.run_files import REMEDY, file_problem, tflite_path
+from storage.run_files import REMEDY, file_problem
 from storage.store import Store
 
 DONE, FAILED, USAGE = 0, 1, 2
@@ -297,28 +296,9 @@ def _boards(options: argparse.Namespace, settings: Settings, store: Store) -> in
 
 
 def _export(options: argparse.Namespace, settings: Settings, store: Store) -> int:
-    row = run_rows.get_run(store.database, options.run)
-    if row is None or row.tflite_sha256 is None or not row.has_succeeded:
-        raise NotFound(
-            f"run {options.run} has no file to export" if row else f"there is no run {options.run}"
-        )
-    if not options.out.parent.is_dir():
-        raise UserMistake(f"there is no folder {options.out.parent}")
-    if options.c_array:
-        written = exports.write_c_array(store, options.run, options.out)
-        _print(options, written, lambda: [f"{written['file']} and {written['header']}"])
-        return DONE
-    if options.project:
-        record = exports.write_project(settings, store, options.run, options.out)
-        _print(options, record, lambda: [f"{record['file']}: {record['size_bytes']:,} bytes"])
-        return DONE
-    if options.stored:
-        record = exports.write_stored(store, options.run, options.out)
-        _print(options, record, lambda: [f"{record['file']}: {record['size_bytes']:,} bytes"])
-        return DONE
-    shutil.copyfile(tflite_path(store, row), options.out)
-    record = {"run": options.run, "file": str(options.out), "size_bytes": options.out.stat().st_size}
-    _print(options, record, lambda: [f"{record['file']}: {record['size_bytes']:,} bytes"])
+    form = next((form for form in exports.FORMS if getattr(options, form)), None)
+    record = exports.write_export(settings, store, options.run, options.out, form)
+    _print(options, record, lambda: exports.lines(record))
     return DONE
 
 
@@ -326,7 +306,7 @@ def _capsule(options: argparse.Namespace, settings: Settings, store: Store) -> i
     written = exports.write_capsule(
         settings, store, options.run, options.out, with_originals=options.with_files
     )
-    _print(options, written, lambda: [f"{written['file']}: {written['size_bytes']:,} bytes"])
+    _print(options, written, lambda: exports.lines(written))
     return DONE
 
 
