@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from lwdash.contract import Rows
 from lwdash.quantize.activation_ranges import Watched
 from lwdash.quantize.read_back import shape_of
 from lwdash.tflite.operator_codes import kind_of
+from lwdash.training.layerwise.brain_surgeon import above_rounding
 
 MAX_INPUTS = 4096
 """Widest product whose moments are computed and inverted: 128 MB at this width."""
@@ -24,14 +25,21 @@ KINDS = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
 
 @dataclass(frozen=True)
 class InputMoments:
-    """Of the inputs of G products with k inputs each. mean: (G, k). second: (G, k, k), XᵀX / n."""
+    """Of the inputs of G products with k inputs each. mean: (G, k). covariance: (G, k, k), positive definite."""
 
     mean: np.ndarray
-    second: np.ndarray
+    covariance: np.ndarray
 
     @property
-    def covariance(self) -> np.ndarray:
-        return self.second - self.mean[:, :, None] * self.mean[:, None, :]
+    def second(self) -> np.ndarray:
+        """XᵀX / n, (G, k, k)."""
+        return self.covariance + _outer(self.mean)
+
+    @classmethod
+    def together(cls, parts: Sequence[InputMoments]) -> InputMoments:
+        """The moments of the samples of all parts, which count equally."""
+        mean = np.mean([one.mean for one in parts], axis=0)
+        return cls(mean, np.mean([one.covariance + _outer(one.mean - mean) for one in parts], axis=0))
 
 
 def kernel_moments(data: bytes, rows: Rows, places: Collection[int]) -> dict[int, InputMoments]:
@@ -52,11 +60,21 @@ def kernel_moments(data: bytes, rows: Rows, places: Collection[int]) -> dict[int
     return {place: found.moments() for place, found in sums.items()}
 
 
+def _outer(vectors: np.ndarray) -> np.ndarray:
+    """(G, k, k): each vector of (G, k) times itself."""
+    return vectors[:, :, None] * vectors[:, None, :]
+
+
 class _MomentSums:
-    """Sums over samples that arrive row by row; products are computed for many samples at once."""
+    """Sums over samples that arrive row by row; products are computed for many samples at once.
+
+    The mean of the first samples is taken from all of them, since inputs that hardly vary would have a covariance of
+    rounding errors otherwise.
+    """
 
     def __init__(self) -> None:
         self.count = 0
+        self.shift: Any = None
         self.first: Any = 0.0
         self.second: Any = 0.0
         self.waiting: list[np.ndarray] = []
@@ -70,10 +88,15 @@ class _MomentSums:
     def moments(self) -> InputMoments:
         if self.waiting:
             self._compute()
-        return InputMoments(self.first / self.count, self.second / self.count)
+        moved = self.first / self.count
+        mean = self.shift[:, 0] + moved
+        return InputMoments(mean, above_rounding(self.second / self.count - _outer(moved), mean))
 
     def _compute(self) -> None:
         samples = np.concatenate(self.waiting, axis=1)
+        if self.shift is None:
+            self.shift = samples.mean(axis=1, keepdims=True)
+        samples = samples - self.shift
         self.first = self.first + samples.sum(axis=1, dtype=np.float64)
         self.second = self.second + (samples.transpose(0, 2, 1) @ samples).astype(np.float64)
         self.count += samples.shape[1]

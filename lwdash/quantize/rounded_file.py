@@ -143,12 +143,10 @@ def _together(found: Sequence[InputMoments | None]) -> InputMoments | None:
     known = [one for one in found if one is not None]
     if not known or len(known) < len(found):
         return None
-    return InputMoments(
-        np.mean([one.mean for one in known], axis=0), np.mean([one.second for one in known], axis=0)
-    )
+    return InputMoments.together(known)
 
 
 def _for_products(moments: InputMoments, count: int) -> InputMoments:
     """For depthwise kernels with several outputs per channel: each output sees the inputs of its channel."""
     times = count // len(moments.mean)
-    return InputMoments(np.repeat(moments.mean, times, axis=0), np.repeat(moments.second, times, axis=0))
+    return InputMoments(np.repeat(moments.mean, times, axis=0), np.repeat(moments.covariance, times, axis=0))

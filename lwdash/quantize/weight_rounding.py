@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lwdash.training.layerwise.brain_surgeon import damped
+
 SHARES = np.concatenate([[1.0], np.linspace(0.98, 0.30, 35)])
 """Shares of the min-max scale that are tried; the first is min-max itself."""
-DAMPING = 0.01
-"""Added to the diagonal of the moments, relative to its mean: few rows do not determine all weights."""
 MAX_SWEEPS = 6
 MAX_OPERATIONS = 2e10
 """Floating-point operations of the sweeps over one kernel, a few seconds; larger kernels have fewer sweeps."""
@@ -66,24 +66,26 @@ def compensated(weights: np.ndarray, moments: np.ndarray, limit: int, *, is_shar
     (coordinate descent, as in QuantEase, arXiv 2309.01885).
     """
     weights = weights.astype(np.float64)
-    damped = _damped(moments.astype(np.float64))
+    matrices = damped(moments.astype(np.float64))
     best = least_squares(weights, limit, is_shared=is_shared)
-    diagonal = np.diagonal(damped, axis1=1, axis2=2)[:, None, :]
+    diagonal = np.diagonal(matrices, axis1=1, axis2=2)[:, None, :]
     first = least_squares(weights, limit, is_shared=is_shared, importance=diagonal)
-    begun = Rounded(_rounded_in_order(weights, damped, first.scales, limit), first.scales)
-    found = _descended(weights, damped, begun, limit, is_shared)
-    found = _over_whole_range(weights, damped, found, limit, is_shared)
-    errors = [_error(weights - one.values, damped, is_shared) for one in (best, found)]
+    begun = Rounded(_rounded_in_order(weights, matrices, first.scales, limit), first.scales)
+    found = _descended(weights, matrices, begun, limit, is_shared)
+    found = _over_whole_range(weights, matrices, found, limit, is_shared)
+    errors = [_error(weights - one.values, matrices, is_shared) for one in (best, found)]
     better = errors[1] < errors[0]
     return Rounded(
         np.where(better, found.integers, best.integers), np.where(better, found.scales, best.scales)
     )
 
 
-def _rounded_in_order(weights: np.ndarray, damped: np.ndarray, scales: np.ndarray, limit: int) -> np.ndarray:
+def _rounded_in_order(
+    weights: np.ndarray, matrices: np.ndarray, scales: np.ndarray, limit: int
+) -> np.ndarray:
     """Integers, input by input from the largest moment to the smallest; later inputs take over the errors."""
     integers = np.empty_like(weights)
-    for g, moments in enumerate(damped):
+    for g, moments in enumerate(matrices):
         order = np.argsort(-np.diagonal(moments), kind="stable")
         upper = np.linalg.cholesky(np.linalg.inv(moments[np.ix_(order, order)])).T
         left, scale = weights[g][:, order], scales[g][:, 0]
@@ -102,15 +104,15 @@ def _rounded_in_order(weights: np.ndarray, damped: np.ndarray, scales: np.ndarra
 
 
 def _descended(
-    weights: np.ndarray, damped: np.ndarray, begun: Rounded, limit: int, is_shared: bool
+    weights: np.ndarray, matrices: np.ndarray, begun: Rounded, limit: int, is_shared: bool
 ) -> Rounded:
     """Coordinate descent on the integers, in turn with the scales, until nothing changes."""
     integers, scales = begun.integers.copy(), begun.scales
     groups, outputs, inputs = weights.shape
     sweeps = int(np.clip(MAX_OPERATIONS / (2.0 * groups * outputs * inputs**2), 1, MAX_SWEEPS))
-    diagonal, free = np.diagonal(damped, axis1=1, axis2=2)[:, None, :], weights != 0
+    diagonal, free = np.diagonal(matrices, axis1=1, axis2=2)[:, None, :], weights != 0
     for _ in range(sweeps):
-        pull = (weights - integers * scales) @ damped
+        pull = (weights - integers * scales) @ matrices
         steps = np.where(free, 1.0 / (np.where(scales > 0, scales, 1.0) * diagonal), 0.0)
         is_changed = False
         for start in range(0, inputs, BLOCK):
@@ -120,14 +122,14 @@ def _descended(
                 pull[:, :, block],
                 steps[:, :, block],
                 scales,
-                damped[:, block, block],
+                matrices[:, block, block],
                 limit,
             )
             if moved.any():
                 is_changed = True
                 integers[:, :, block] += moved
-                pull -= (moved * scales) @ damped[:, block, :]
-        scales = _fitted(integers, weights @ damped, integers @ damped, scales, is_shared)
+                pull -= (moved * scales) @ matrices[:, block, :]
+        scales = _fitted(integers, weights @ matrices, integers @ matrices, scales, is_shared)
         if not is_changed:
             break
     return Rounded(integers, scales)
@@ -138,7 +140,7 @@ def _block_descended(
     pull: np.ndarray,
     steps: np.ndarray,
     scales: np.ndarray,
-    damped: np.ndarray,
+    matrices: np.ndarray,
     limit: int,
 ) -> np.ndarray:
     """Changes of the integers of some inputs, (G, o, inputs), each made with the changes before it.
@@ -149,12 +151,12 @@ def _block_descended(
     for i in range(integers.shape[2]):
         wanted = np.clip(np.rint(integers[:, :, i] + pull[:, :, i] * steps[:, :, i]), -limit, limit)
         moved[:, :, i] = wanted - integers[:, :, i]
-        pull -= (moved[:, :, i] * scales[:, :, 0])[:, :, None] * damped[:, i][:, None, :]
+        pull -= (moved[:, :, i] * scales[:, :, 0])[:, :, None] * matrices[:, i][:, None, :]
     return moved
 
 
 def _over_whole_range(
-    weights: np.ndarray, damped: np.ndarray, found: Rounded, limit: int, is_shared: bool
+    weights: np.ndarray, matrices: np.ndarray, found: Rounded, limit: int, is_shared: bool
 ) -> Rounded:
     """The same with finer scales where no integer reaches `limit`; if that does not help, the largest becomes `limit`."""
     for _ in range(MAX_REPEATS):
@@ -164,19 +166,13 @@ def _over_whole_range(
             return found
         finer = np.where(is_short, found.scales * reached / limit, found.scales)
         begun = Rounded(_nearest(weights, finer, limit), finer)
-        anew = _descended(weights, damped, begun, limit, is_shared)
+        anew = _descended(weights, matrices, begun, limit, is_shared)
         found = Rounded(
             np.where(is_short, anew.integers, found.integers), np.where(is_short, anew.scales, found.scales)
         )
     reached = _largest(found.integers, is_shared)
     is_largest = (np.abs(found.integers) == reached) & (reached < limit) & (reached > 0)
     return Rounded(np.where(is_largest, np.sign(found.integers) * limit, found.integers), found.scales)
-
-
-def _damped(moments: np.ndarray) -> np.ndarray:
-    size = moments.shape[-1]
-    level = DAMPING * np.trace(moments, axis1=1, axis2=2) / size
-    return moments + np.where(level > 0, level, 1.0)[:, None, None] * np.eye(size)
 
 
 def _fitted(
@@ -192,8 +188,8 @@ def _nearest(weights: np.ndarray, scales: np.ndarray, limit: int) -> np.ndarray:
     return np.clip(np.rint(weights / np.where(scales > 0, scales, 1.0)), -limit, limit)
 
 
-def _error(difference: np.ndarray, damped: np.ndarray, is_shared: bool) -> np.ndarray:
-    return _summed(difference * (difference @ damped), is_shared)
+def _error(difference: np.ndarray, matrices: np.ndarray, is_shared: bool) -> np.ndarray:
+    return _summed(difference * (difference @ matrices), is_shared)
 
 
 def _largest(values: np.ndarray, is_shared: bool) -> np.ndarray:

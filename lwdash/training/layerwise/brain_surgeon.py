@@ -14,6 +14,10 @@ import numpy as np
 
 DAMPING = 0.01
 """Added to the diagonal of the moments, relative to its mean: few rows do not determine all weights."""
+MIN_POWER = 1e-6
+"""Least mean diagonal of a product's moments, relative to the largest among the products of its kernel."""
+ROUNDING = 1e-12
+"""Added to variances, relative to the squared means: more than the square of what 32-bit floats round."""
 MAX_ROUNDS = 8
 """Number of times that a share of the units is removed and the others are solved for."""
 MAX_OPERATIONS = 2e10
@@ -80,11 +84,18 @@ def squared_error(difference: np.ndarray, moments: np.ndarray) -> float:
     return float(np.sum(difference * (moments @ difference)))
 
 
+def above_rounding(covariance: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """Covariances (G, k, k) of inputs with the means (G, k), positive definite where inputs hardly vary, too."""
+    level = ROUNDING * np.square(means).mean(axis=1) + np.finfo(np.float64).tiny
+    return np.asarray(covariance + level[:, None, None] * np.eye(means.shape[1]))
+
+
 def damped(moments: np.ndarray) -> np.ndarray:
     """Moments (G, k, k) with `DAMPING` on their diagonals, so that they can be inverted."""
-    inputs = moments.shape[1]
-    level = DAMPING * np.trace(moments, axis1=1, axis2=2) / inputs
-    return np.asarray(moments + np.where(level > 0, level, 1.0)[:, None, None] * np.eye(inputs))
+    size = moments.shape[-1]
+    level = np.trace(moments, axis1=1, axis2=2) / size
+    level = DAMPING * np.maximum(level, MIN_POWER * level.max())
+    return np.asarray(moments + np.where(level > 0, level, 1.0)[:, None, None] * np.eye(size))
 
 
 def without_inputs(weights: np.ndarray, moments: np.ndarray, kept: np.ndarray) -> np.ndarray:

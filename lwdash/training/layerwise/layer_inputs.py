@@ -14,6 +14,7 @@ import numpy as np
 
 from lwdash.keras_models.ports import leaf_layers
 from lwdash.training.kernels import Kernel, kernels_of
+from lwdash.training.layerwise.brain_surgeon import above_rounding
 
 MIN_SAMPLES = 16384
 SAMPLES_AN_INPUT = 8
@@ -96,7 +97,7 @@ def moments_of(product: KernelProduct, inputs: np.ndarray, seed: int, *, is_mean
         sums += by_group.sum(axis=1)
         squares += by_group.transpose(0, 2, 1) @ by_group
     means = sums / total if is_mean_free else np.zeros_like(sums)
-    return Moments(means, squares / total - means[:, :, None] * means[:, None, :])
+    return Moments(means, above_rounding(squares / total - means[:, :, None] * means[:, None, :], means))
 
 
 def _dense(layer: Any, kernel: Kernel) -> KernelProduct:

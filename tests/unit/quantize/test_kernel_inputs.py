@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lwdash.quantize.kernel_inputs import kernel_moments
+from lwdash.quantize.kernel_inputs import _MomentSums, kernel_moments
 from lwdash.quantize.read_back import shape_of
 from lwdash.quantize.stored_kernels import StoredKernel, float_values
 from lwdash.techniques import float32
 from lwdash.tflite.flatbuffer import read_model
 from lwdash.tflite.operator_codes import kind_of
+from lwdash.training.layerwise.brain_surgeon import damped
 
 pytestmark = pytest.mark.tensorflow
 
@@ -58,3 +59,21 @@ def test_the_moments_predict_the_mean_and_the_power_of_the_outputs(name: str) ->
     np.testing.assert_allclose((products @ mean[:, :, None]).ravel(), flat.mean(0), atol=1e-4)
     power = np.einsum("gok,gkl,gol->go", products, second, products).ravel()
     np.testing.assert_allclose(power, (flat**2).mean(0), rtol=1e-4)
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-7, 1e-3])
+def test_inputs_that_hardly_vary_have_a_covariance_that_can_be_inverted(spread: float) -> None:
+    """Dead layers repeat one large value; its square would round more than the inputs vary."""
+    chance = np.random.default_rng(4)
+    level = chance.uniform(50, 900, (2, 1, 40))
+    sums = _MomentSums()
+    for _ in range(50):
+        sums.add((level * (1 + spread * chance.normal(size=(2, 30, 40)))).astype("float32"))
+    found = sums.moments()
+    matrices = damped(found.covariance)
+    assert np.linalg.eigvalsh(matrices).min() > 0
+    np.linalg.cholesky(np.linalg.inv(matrices))
+    np.testing.assert_allclose(found.mean, level[:, 0], rtol=1e-3)
+    if spread == 1e-3:
+        measured = np.diagonal(found.covariance, axis1=1, axis2=2)
+        np.testing.assert_allclose(measured, (level[:, 0] * spread) ** 2, rtol=0.2)
