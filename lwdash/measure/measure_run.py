@@ -356,9 +356,8 @@ def _verdict(
             return compare_positions(scores, baseline_scores, quality.positions, margin=margin)
         if np.isin(scores, (0, 1)).all() and np.isin(baseline_scores, (0, 1)).all():
             return compare_right_rows(scores == 1, baseline_scores == 1, margin=margin)
-        return compare_errors(
-            1 - scores, 1 - baseline_scores, metric="share of wrong positions", margin=margin
-        )
+        each = 1 if quality.predicted is None else quality.predicted[:1].size
+        return compare_positions(scores, baseline_scores, each, of="labels", margin=margin)
     if quality.predicted is not None and baseline.predicted is not None:
         same = (quality.predicted == baseline.predicted).reshape(quality.rows, -1)
         if task in ("classification", "binary") and same.shape[1] > 1:

@@ -18,7 +18,7 @@ from lwdash.measure.verdict import (
     MARGIN,
     WORSE,
     Verdict,
-    bootstrap_interval,
+    share_mean_interval,
 )
 
 MIN_ROWS = 5
@@ -49,18 +49,26 @@ def by_position(quality: Quality) -> Quality:
 
 
 def share_interval(right: np.ndarray) -> tuple[float, float]:
-    """95 % interval of the mean of `right` (rows,), each a share 0-1, by resampling rows."""
+    """95 % interval of the mean of `right` (rows,), each a share 0-1; it has a width even if all rows are equal."""
     if len(right) < MIN_ROWS:
         return 0.0, 1.0
-    low, high = bootstrap_interval(right)
+    low, high = share_mean_interval(right, usual=1.0)
     return max(0.0, low), min(1.0, high)
 
 
 def compare_positions(
-    right: np.ndarray, baseline_right: np.ndarray, positions: int, *, margin: float = MARGIN
+    right: np.ndarray,
+    baseline_right: np.ndarray,
+    positions: int,
+    *,
+    of: str = "positions",
+    margin: float = MARGIN,
 ) -> Verdict:
-    """Verdict on the share of right positions. right, baseline_right: (rows,) share of each row's positions, 0-1."""
-    return _compared(right - baseline_right, positions, "the share of right positions", margin=margin)
+    """Verdict on the share of right positions, or of right labels where a row has several.
+
+    right, baseline_right: (rows,) share of each row's positions, 0–1. of: their name in the text.
+    """
+    return _compared(right - baseline_right, positions, of, margin=margin)
 
 
 def compare_positions_without_labels(same: np.ndarray, positions: int, *, margin: float = MARGIN) -> Verdict:
@@ -84,15 +92,18 @@ def compare_positions_without_labels(same: np.ndarray, positions: int, *, margin
     return Verdict(CANNOT_TELL, f"Not significant without labels: {text}.", margin=margin)
 
 
-def _compared(differences: np.ndarray, positions: int, metric: str, *, margin: float) -> Verdict:
+def _compared(differences: np.ndarray, positions: int, of: str, *, margin: float) -> Verdict:
     rows, difference = len(differences), float(differences.mean())
+    metric = f"the share of right {of}"
     if rows < MIN_ROWS:
         text = (
             f"Not significant: {rows} rows are too few to compare {metric}; at least {MIN_ROWS} are needed."
         )
         return Verdict(CANNOT_TELL, text, difference, margin=margin)
-    low, high = bootstrap_interval(differences)
-    inside = f"95 % interval {_points(low)} to {_points(high)} points over {rows:,} rows of {positions:,} positions"
+    low, high = share_mean_interval(differences, usual=0.0)
+    inside = (
+        f"95 % interval {_points(low)} to {_points(high)} points over {rows:,} rows of {positions:,} {of}"
+    )
     change = f"{metric} changed by {_points(difference)} points ({inside})"
     if -margin < low and high < margin:
         verdict, text = EQUIVALENT, f"Equivalent: {change}, inside the margin of ±{100 * margin:g}."

