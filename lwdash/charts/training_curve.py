@@ -1,4 +1,4 @@
-"""The loss of a fine-tuning, epoch by epoch, on the rows that it learns from and on held-out rows."""
+"""The loss of a fine-tuning, epoch by epoch, on the rows that it learns from and on held-out rows, and the sparsity."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,9 +7,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from lwdash.charts.literal_text import names_as_text
-from lwdash.charts.palette import BLUE, VERMILION
+from lwdash.charts.palette import BLUE, GREEN, VERMILION
 
-LEARNT, HELD_OUT = BLUE, VERMILION
+LEARNT, HELD_OUT, SPARSITY = BLUE, VERMILION, GREEN
 WIDE_RATIO = 20
 """Losses with a larger ratio of the largest to the smallest have a logarithmic axis."""
 
@@ -28,7 +28,9 @@ def training_curve(found: Mapping[str, Any]) -> pd.DataFrame:
 
 @names_as_text
 def plot_training_curve(stage: str, found: Mapping[str, Any]) -> go.Figure:
-    """A line for the rows learnt from, markers for the held-out rows. stage: its name."""
+    """A line for the rows learnt from, markers for the held-out rows, and, of a stage that prunes, a dashed line for the
+    sparsity with an axis at the right. stage: its name.
+    """
     points = training_curve(found)
     figure = go.Figure()
     for rows, mode, colour, symbol in (
@@ -43,10 +45,23 @@ def plot_training_curve(stage: str, found: Mapping[str, Any]) -> go.Figure:
                 marker={"color": colour, "symbol": symbol, "size": 9},
                 hovertemplate="epoch %{x}<br>loss %{y:.4g}<extra></extra>",
             )  # fmt: skip
+    sparsity = found.get("sparsity")
+    if sparsity:
+        figure.add_scatter(
+            x=[epoch for epoch, _ in sparsity], y=[100 * share for _, share in sparsity],
+            mode="lines", name="sparsity", yaxis="y2", line={"color": SPARSITY, "width": 2, "dash": "dash"},
+            hovertemplate="epoch %{x}<br>sparsity %{y:.1f} %<extra></extra>",
+        )  # fmt: skip
+        figure.update_layout(
+            yaxis2={
+                "title": "Sparsity of the pruned kernels (%)", "overlaying": "y", "side": "right", "range": [0, 102],
+                "showgrid": False, "automargin": True,
+            }
+        )  # fmt: skip
     positive = points.loc[points["loss"] > 0, "loss"]
     is_wide = len(positive) == len(points) and positive.max() > WIDE_RATIO * positive.min()
     figure.update_layout(
-        title=f"Loss of {stage}",
+        title=f"Loss{' and sparsity' if sparsity else ''} of {stage}",
         xaxis={"title": "Epoch", "rangemode": "tozero"},
         yaxis={"title": "Loss", "type": "log" if is_wide else "linear", "automargin": True},
         legend={"orientation": "h", "y": 1.14, "x": 0},
@@ -61,6 +76,10 @@ def describe_training_curve(stage: str, found: Mapping[str, Any]) -> str:
     learnt, held_out = (points[points["rows"] == rows] for rows in ("learnt from", "held out"))
     text = f"Loss of {stage} on the rows learnt from: {learnt['loss'].iloc[0]:.4g} in epoch {learnt['epoch'].iloc[0]}"
     text += f", {learnt['loss'].iloc[-1]:.4g} in epoch {learnt['epoch'].iloc[-1]}."
+    if found.get("sparsity"):
+        first, last = found["sparsity"][0][1], found["sparsity"][-1][1]
+        text += f" Sparsity of the pruned kernels: {100 * first:.1f} % before the first epoch, "
+        text += f"{100 * last:.1f} % at the end."
     if held_out.empty:
         return text
     best = held_out.loc[held_out["loss"].idxmin()]

@@ -9,7 +9,7 @@ least, and solves for the remaining ones (optimal brain surgeon; Optimal Brain C
 SparseGPT, arXiv 2301.00774). By default (`method=auto`), the result is then fine-tuned with fixed zeros.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -233,7 +233,14 @@ def _with_tfmot(model: Any, params: Params, training: Training, epochs: int) -> 
     untrained = partial(tfmot_pruning.masked_at_once, pruned, params.sparsity)
     validation = held_out.Validation(untrained, end + 1) if params.validate else None
     facts = _finetune(
-        pruned, params, training, epochs, "pruning", sparsity.UpdatePruningStep(), validation=validation
+        pruned,
+        params,
+        training,
+        epochs,
+        "pruning",
+        sparsity.UpdatePruningStep(),
+        validation=validation,
+        pruned_kernels=partial(tfmot_pruning.pruned_kernels, pruned),
     )
     bare = tfmot_pruning.stripped(pruned)
     settled = settle_batch_norm(bare, training)
@@ -273,7 +280,16 @@ def _with_masks(model: Any, params: Params, training: Training, epochs: int) -> 
         end = ramp_end if params.schedule == "polynomial" else 0
         untrained = partial(masks.raised_at_once, pruned, after)
         validation = held_out.Validation(untrained, end) if params.validate else None
-        facts = _finetune(pruned, params, training, epochs, doing, callback, validation=validation)
+        facts = _finetune(
+            pruned,
+            params,
+            training,
+            epochs,
+            doing,
+            callback,
+            validation=validation,
+            pruned_kernels=masks.values,
+        )
         if facts.get("kept_epoch") == 0:
             masks.take_zeros()
         before = after
@@ -317,7 +333,16 @@ def _with_obs(model: Any, params: Params, training: Training, epochs: int) -> Tr
     if epochs:
         callback = masks.callback(library_of(pruned), None)
         validation = held_out.Validation() if params.validate else None
-        learnt = _finetune(pruned, params, training, epochs, "pruning", callback, validation=validation)
+        learnt = _finetune(
+            pruned,
+            params,
+            training,
+            epochs,
+            "pruning",
+            callback,
+            validation=validation,
+            pruned_kernels=masks.values,
+        )
     reached = {path: zero_share(kernel.values) for path, kernel in treated.items()}
     facts = {
         **learnt,
@@ -347,6 +372,7 @@ def _finetune(
     doing: str,
     *callbacks: Any,
     validation: held_out.Validation | None = None,
+    pruned_kernels: Callable[[], Sequence[np.ndarray]] | None = None,
 ) -> dict[str, Any]:
     assert params.learning_rate is not None
     return fine_tuning.finetune(
@@ -358,6 +384,7 @@ def _finetune(
         what=doing,
         callbacks=callbacks,
         validation=validation,
+        pruned_kernels=pruned_kernels,
     )
 
 

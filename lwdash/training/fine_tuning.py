@@ -5,7 +5,7 @@ gradients are clipped. Where the model follows the original's outputs, it also l
 Batch normalization keeps its statistics if rows are few, and dropout is off.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -100,12 +100,14 @@ def finetune(
     callbacks: Sequence[Any] = (),
     validation: held_out.Validation | None = None,
     moves_activations: bool = False,
+    pruned_kernels: Callable[[], Sequence[np.ndarray]] | None = None,
 ) -> dict[str, Any]:
     """Train `model` in place; return the source of its targets and the last loss.
 
     validation: if there are enough rows, a part of them is held out, and the weights that are best there are
     kept, or those without fine-tuning. None trains on all rows and keeps the last weights.
     moves_activations: the weights change so much that batch normalization needs new statistics, of any number of rows.
+    pruned_kernels: returns the present values of the kernels whose sparsity belongs into the training curve.
     Raises InternalFault when the loss is not finite.
     """
     library = library_of(model)
@@ -115,7 +117,10 @@ def finetune(
     rate = _rising_and_falling(library, learning_rate, steps * epochs)
     optimizer = library.optimizers.Adam(rate, global_clipnorm=MAX_GRADIENT_NORM)
     callbacks = [*callbacks, _progress_report(library, training, what, epochs, steps)]
+    sparsities: list[float] = []
     best = None
+    if pruned_kernels is not None:
+        callbacks.append(_sparsity_record(library, pruned_kernels, sparsities))
     if validation and kept_back is not None:
         watching, best = held_out.watch(
             library,
@@ -156,24 +161,55 @@ def finetune(
     facts = {"learnt_from": source, "rows": len(learnt), "epochs": epochs, "loss": loss}
     if mixed:
         facts["mixed_rows"] = mixed
-    facts["training_curve"] = training_curve(history.history["loss"], best.compared if best else ())
+    facts["training_curve"] = training_curve(
+        history.history["loss"], best.compared if best else (), sparsities
+    )
     if best is None:
         return facts
     model.set_weights(best.weights)
     return {**facts, **best.facts(epochs)}
 
 
-def training_curve(losses: Sequence[float], held_out_losses: Sequence[tuple[int, float]]) -> dict[str, Any]:
-    """{"loss", "held_out"}: (epoch, loss) of the rows learnt from and of held-out rows, as JSON.
+def training_curve(
+    losses: Sequence[float],
+    held_out_losses: Sequence[tuple[int, float]],
+    sparsities: Sequence[float] = (),
+) -> dict[str, Any]:
+    """{"loss", "held_out", "sparsity"}: (epoch, value) for the rows learnt from, held-out rows and the kernels, as JSON.
 
     losses: of each epoch; at most MAX_CURVE_POINTS of them are kept, the first and the last always.
     held_out_losses: (epoch, loss), where epoch 0 is without fine-tuning.
+    sparsities: 0-1, before the first epoch and after each; "sparsity" is left out where there are none.
     """
     kept = np.unique(np.linspace(0, len(losses) - 1, MAX_CURVE_POINTS).round().astype(int))
-    return {
+    curve = {
         "loss": [[int(i) + 1, float(f"{losses[i]:.5g}")] for i in kept],
         "held_out": [[epoch, float(f"{loss:.5g}")] for epoch, loss in held_out_losses],
     }
+    if sparsities:
+        epochs = [0, *(int(i) + 1 for i in kept)]
+        curve["sparsity"] = [[epoch, float(f"{sparsities[epoch]:.4g}")] for epoch in epochs]
+    return curve
+
+
+def _sparsity_record(library: Any, kernels: Callable[[], Sequence[np.ndarray]], shares: list[float]) -> Any:
+    """A callback that adds to `shares` the share of zeros (0-1) in all kernels together, before the first epoch and after
+    each. It belongs after the callbacks that set weights to zero.
+    """
+
+    def measure() -> None:
+        values = kernels()
+        zeros, weights = sum(int((v == 0).sum()) for v in values), sum(v.size for v in values)
+        shares.append(zeros / max(1, weights))
+
+    class SparsityRecord(library.callbacks.Callback):  # type: ignore[misc, name-defined]
+        def on_train_begin(self, logs: Any = None) -> None:
+            measure()
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            measure()
+
+    return SparsityRecord()
 
 
 def is_gentle(training: Training) -> bool:

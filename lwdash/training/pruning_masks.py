@@ -63,6 +63,10 @@ class Masks:
         model.set_weights(before)
         return found
 
+    def values(self) -> list[np.ndarray]:
+        """The present values of all kernels."""
+        return [kernel.values for kernel in self.kernels.values()]
+
     def take_zeros(self) -> None:
         """Keep what is not zero now, after the weights were replaced by those of other masks."""
         self._kept = {path: kernel.values != 0 for path, kernel in self.kernels.items()}

@@ -60,6 +60,17 @@ def masked_at_once(model: Any, share: float) -> list[np.ndarray]:
     return found
 
 
+def pruned_kernels(model: Any) -> list[np.ndarray]:
+    """The present values of all kernels that the wrappers of `model` prune."""
+    from tensorflow_model_optimization.python.core.sparsity.keras import pruning_wrapper
+
+    return [
+        weight.numpy()
+        for wrapper in pruning_wrapper.collect_prunable_layers(model)
+        for weight, _, _ in wrapper.pruning_vars
+    ]
+
+
 def stripped(model: Any) -> Any:
     """The model without TFMOT's wrappers, as a copy; nested models too."""
     import tf_keras

@@ -186,6 +186,27 @@ def test_the_sparsity_is_reached(way: str, library_name: str) -> None:
     assert digest(model_of(library_name)) == before
 
 
+@pytest.mark.usefixtures("trained")
+@pytest.mark.parametrize(
+    ("way", "done_by"),
+    [("method=magnitude", "TFMOT"), ("method=magnitude, scope=global", "lwdash"), ("method=obs", "lwdash")],
+)
+def test_the_sparsity_is_measured_epoch_by_epoch(way: str, done_by: str) -> None:
+    [step] = parse_recipe(f"prune(sparsity=0.7, {way}, epochs=4, validate=false)").keras_steps
+    params = dataclasses.replace(step.params, batch_size=4)
+    report = TECHNIQUES["prune"].apply(model_of("tf_keras"), params, training_for("tf_keras"))
+    assert report.facts["done_by"] == done_by
+    epochs, shares = zip(*report.facts["training_curve"]["sparsity"], strict=True)
+    assert epochs == (0, 1, 2, 3, 4)
+    if "obs" in way:
+        assert shares == pytest.approx([0.7] * 5, abs=0.01)
+    else:
+        assert shares[0] == 0
+        assert list(shares) == sorted(shares)
+        assert len(set(shares)) > 2
+        assert shares[-1] == pytest.approx(0.7, abs=0.01)
+
+
 @pytest.mark.parametrize("library_name", LIBRARIES)
 def test_layers_in_wrappers_are_pruned_and_clustered_without_asking(library_name: str) -> None:
     """TFMOT prunes no Bidirectional and knows no TimeDistributed, which would leave most of such a model as it is."""

@@ -60,7 +60,9 @@ SAMPLES: dict[str, Callable[[Any], list[go.Figure]]] = {
     "plot_ledger": lambda plot: [
         plot(pd.DataFrame({"layer": ["conv", "conv"], "category": ["weights", "graph"], "bytes": [5, 6]}))
     ],
-    "plot_training_curve": lambda plot: [plot("prune", {"loss": [[1, 0.8], [2, 0.1]], "held_out": [[0, 0.9], [2, 0.3]]})],
+    "plot_training_curve": lambda plot: [
+        plot("prune", {"loss": [[1, 0.8], [2, 0.1]], "held_out": [[0, 0.9], [2, 0.3]], "sparsity": [[0, 0.0], [2, 0.5]]})
+    ],
     "plot_precision_steps": lambda plot: [
         plot({"recipe": "mixed", "attempts": [
             {"recipe": "mixed", "size_bytes": 2000, "sqnr_db": 30.0, "changed": 0.0},

@@ -20,6 +20,16 @@ def test_held_out_rows_are_drawn_only_where_there_are_some():
     assert [trace.name for trace in plot_training_curve("prune", only).data] == ["rows learnt from"]
 
 
+def test_the_sparsity_has_an_axis_of_its_own_in_percent():
+    pruned = {**FOUND, "sparsity": [[0, 0.0], [1, 0.3], [2, 0.5], [3, 0.5]]}
+    figure = plot_training_curve("prune", pruned)
+    line = figure.data[-1]
+    assert (line.name, line.yaxis, list(line.y)) == ("sparsity", "y2", [0, 30, 50, 50])
+    assert list(line.x) == [0, 1, 2, 3]
+    assert figure.layout.yaxis2.side == "right"
+    assert figure.layout.title.text == "Loss and sparsity of prune"
+
+
 def test_losses_of_many_sizes_have_a_logarithmic_axis():
     assert plot_training_curve("prune", FOUND).layout.yaxis.type == "linear"
     steep = {"loss": [[1, 3.0], [2, 0.01]], "held_out": []}
@@ -32,4 +42,6 @@ def test_the_text_alternative_names_start_end_and_the_best_on_held_out_rows():
     text = describe_training_curve("prune", FOUND)
     assert "0.8 in epoch 1, 0.1 in epoch 3" in text
     assert "0.9 without fine-tuning, lowest 0.3 in epoch 3" in text
+    pruned = {**FOUND, "sparsity": [[0, 0.0], [1, 0.3], [2, 0.5], [3, 0.5]]}
+    assert "0.0 % before the first epoch, 50.0 % at the end" in describe_training_curve("prune", pruned)
     assert "held-out" not in describe_training_curve("prune", {"loss": [[1, 0.5]], "held_out": []})
