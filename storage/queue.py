@@ -5,21 +5,12 @@ The owner of a step is its user, or its submission if sign-in is disabled.
 """
 
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, Subquery, and_, case, func, or_, select, update
 
-from storage.runs import DETAILS
 from storage.tables import Run, State
-from storage.target_results import KIND_PREFIX
-
-MIN_MEASURED = 3
-"""Minimum number of ended runs of a kind for an estimate of the waiting time."""
-IS_WAITED_FOR = (Run.kind != DETAILS, Run.kind.not_like(f"{KIND_PREFIX}%"))
-"""Condition for steps that delay others: what follows a run runs beside them."""
-RECENT = 60
-"""Number of ended runs used for the estimate."""
+from storage.time_left import IS_WAITED_FOR, seconds_per_run
 
 
 @dataclass(frozen=True)
@@ -93,54 +84,6 @@ def queue_position(engine: Engine, run_id: int) -> Position | None:
     under_way = [cost[kind] for kind in running]
     first = min(((s or 0.0) / 2 for s in under_way), default=0.0)  # on average half of it is done
     return Position(ahead, first + sum(counts[kind] * (cost[kind] or 0.0) for kind in counts))
-
-
-def seconds_left(engine: Engine, experiment_id: int, now: float) -> float | None:
-    """Estimated time until the last run of an experiment ends, in seconds; None before enough runs were measured.
-
-    From runs of the same experiment, or of all where these are too few. now: Unix time.
-    """
-    query = select(Run.is_trained, Run.state, Run.started_at).where(
-        Run.experiment_id == experiment_id, Run.state.in_((State.QUEUED, State.RUNNING)), *IS_WAITED_FOR
-    )
-    with engine.connect() as connection:
-        open_runs = list(connection.execute(query))
-    own, all_runs = seconds_per_run(engine, experiment_id), seconds_per_run(engine)
-    cost = {kind: all_runs[kind] if seconds is None else seconds for kind, seconds in own.items()}
-    total, beside = 0.0, [0.0]
-    for is_trained, state, started in open_runs:
-        seconds = cost[is_trained]
-        if seconds is None:
-            return None
-        if state == State.QUEUED:
-            total += seconds
-        else:
-            beside.append(max(0.0, seconds - (now - (started or now))))
-    return total + max(beside)
-
-
-def seconds_per_run(engine: Engine, experiment_id: int | None = None) -> dict[bool, float | None]:
-    """Seconds that one run adds to the queue, by whether it trains; None where too few were measured.
-
-    From the newest ended runs, of one experiment if given: from the end of the previous one, or its own start if that
-    was later, to its end. So runs side by side are counted once.
-    """
-    of_experiment = () if experiment_id is None else (Run.experiment_id == experiment_id,)
-    query = (
-        select(Run.is_trained, Run.started_at, Run.finished_at)
-        .where(Run.state == State.SUCCEEDED, *IS_WAITED_FOR, Run.started_at.is_not(None), *of_experiment)
-        .order_by(Run.id.desc())
-        .limit(RECENT)
-    )
-    with engine.connect() as connection:
-        rows = connection.execute(query)
-        ended = sorted((row.finished_at or 0.0, row.started_at or 0.0, row.is_trained) for row in rows)
-    taken: dict[bool, list[float]] = {True: [], False: []}
-    before = 0.0
-    for finished, started, is_trained in ended:
-        taken[is_trained].append(max(0.0, finished - max(before, started)))
-        before = finished
-    return {kind: median(found) if len(found) >= MIN_MEASURED else None for kind, found in taken.items()}
 
 
 def explain_wait(engine: Engine, message: str | None, before: str | None = None) -> None:

@@ -7,13 +7,14 @@ from sqlalchemy import insert, update
 
 from lwdash.engine.silence import Silence
 from lwdash.engine.submit import submit_runs
-from lwdash.ui.shared.progress import timed_run, turn_text
-from storage import queue, run_rows, runs
+from lwdash.ui.shared.progress import run_seconds_left, time_left_text, timed_run, turn_text
+from storage import queue, run_rows, runs, time_left
 from storage.lost_workers import Beat
 from storage.queue import Position
 from storage.records import RunProgress
 from storage.store import Store
 from storage.tables import Run, State
+from storage.time_left import TimeLeft
 
 Queued = Callable[..., list[int]]
 
@@ -79,10 +80,10 @@ def test_the_wait_is_estimated_from_what_runs_took(store: Store, queued: Queued)
     ended(store, (0, 2), (0, 4), (0, 6), (0, 8), trained=False)
     ended(store, (100, 130), (200, 230), trained=True)
     quick, trained = submit(store, 3, "a"), submit(store, 2, "b", trained=True)
-    assert queue.seconds_per_run(store.database) == {False: 2.0, True: None}
+    assert time_left.seconds_per_run(store.database) == {False: 2.0, True: None}
     assert queue.queue_position(store.database, quick[1]) == Position(2, None), "two trained are too few"
     ended(store, (300, 330), trained=True)
-    assert queue.seconds_per_run(store.database) == {False: 2.0, True: 30.0}
+    assert time_left.seconds_per_run(store.database) == {False: 2.0, True: 30.0}
     assert queue.queue_position(store.database, quick[2]) == Position(4, 2 + 30 + 2 + 30)
     runs.claim(store.database, quick[0], "compress", 1, "host:1")
     assert queue.queue_position(store.database, trained[0]) == Position(1, 1 + 2)
@@ -94,15 +95,62 @@ def test_the_time_left_of_an_experiment_is_estimated_from_its_own_runs_first(
     queued()
     ended(store, (0, 2), (0, 4), (0, 6), trained=False)
     quick = submit(store, 3, "a")
-    assert queue.seconds_left(store.database, 1, 50.0) == 6.0
+    assert time_left.seconds_left(store.database, 1, 50.0) == TimeLeft(6.0)
     runs.claim(store.database, quick[0], "compress", 1, "host:1")
     with store.database.begin() as connection:
         connection.execute(update(Run).where(Run.id == quick[0]).values(started_at=49.5))
-    assert queue.seconds_left(store.database, 1, 50.0) == 4.0 + 1.5
+    assert time_left.seconds_left(store.database, 1, 50.0) == TimeLeft(4.0 + 1.5)
     submit(store, 1, "b", trained=True)
-    assert queue.seconds_left(store.database, 1, 50.0) is None, "no trained run was measured"
-    ended(store, (100, 130), (200, 230), (300, 330), trained=True)
-    assert queue.seconds_left(store.database, 1, 50.0) == 4.0 + 1.5 + 30.0
+    assert time_left.seconds_left(store.database, 1, 50.0) == TimeLeft(4.0 + 1.5, unknown=1)
+    ended(store, (100, 130), trained=True)
+    assert time_left.seconds_left(store.database, 1, 50.0) == TimeLeft(4.0 + 1.5 + 30.0), (
+        "one of its own suffices"
+    )
+
+
+def test_the_time_left_of_a_run_is_what_others_of_its_kind_took_beyond_its_own(
+    store: Store, queued: Queued
+) -> None:
+    queued()
+    first, late, trained = submit(store, 2, "a") + submit(store, 1, "b", trained=True)
+    assert time_left.seconds_left_of_runs(store.database, 1, 50.0) == {}
+    for run, started in ((first, 48.0), (late, 10.0), (trained, 49.0)):
+        runs.claim(store.database, run, "compress", 1, "host:1")
+        with store.database.begin() as connection:
+            connection.execute(update(Run).where(Run.id == run).values(started_at=started))
+    assert time_left.seconds_left_of_runs(store.database, 1, 50.0) == {}, "nothing was measured"
+    ended(store, (0, 8), (0, 6), (0, 4), trained=False)
+    assert time_left.seconds_left_of_runs(store.database, 1, 50.0) == {first: 4.0}
+
+
+def test_the_time_left_of_a_training_follows_its_speed() -> None:
+    def run(doing: str, progress: float) -> RunProgress:
+        return RunProgress(
+            id=7,
+            recipe="prune",
+            state=State.RUNNING,
+            doing=doing,
+            progress=progress,
+            error=None,
+            started_at=0.0,
+        )
+
+    seen: dict[int, tuple[str, float, float]] = {}
+    assert run_seconds_left(run("loading the model", 0.0), {}, 9.0, seen) is None
+    assert run_seconds_left(run("loading the model", 0.0), {7: 30.0}, 9.0, seen) == 30.0
+    assert run_seconds_left(run("pruning: epoch 2 of 9", 0.2), {}, 10.0, seen) is None, "no speed yet"
+    assert run_seconds_left(run("pruning: epoch 5 of 9", 0.6), {}, 14.0, seen) == pytest.approx(4.0)
+    assert run_seconds_left(run("pruning: epoch 5 of 9", 0.6), {7: 9.0}, 14.0, seen) == 9.0
+    assert run_seconds_left(run("clustering: epoch 1 of 9", 0.0), {}, 20.0, seen) is None, "another training"
+
+
+def test_an_estimate_of_the_time_left_is_called_one() -> None:
+    assert time_left_text(None) == time_left_text(TimeLeft(0.2)) == ""
+    assert time_left_text(TimeLeft(65)) == " · about 1 min 5 s left (estimate)"
+    assert (
+        time_left_text(TimeLeft(12, 2))
+        == " · about 12 s left without 2 runs of a kind not measured yet (estimate)"
+    )
 
 
 def test_quick_runs_of_a_submission_come_before_those_that_train(store: Store, queued: Queued) -> None:

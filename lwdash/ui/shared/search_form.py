@@ -14,8 +14,8 @@ from lwdash.metrics.target_values import measure_of
 from lwdash.search.space import GOALS, INTEGER_FORMATS, goal_of
 from lwdash.techniques import TECHNIQUES
 from lwdash.ui.shared.number_text import seconds
-from storage.queue import seconds_per_run
 from storage.store import Store
+from storage.time_left import seconds_per_run
 
 NO_GOAL = ""
 RUNS = 24
