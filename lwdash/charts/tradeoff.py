@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from lwdash.charts.literal_text import literal, names_as_text
 from lwdash.charts.palette import GREY, VERMILION
 from lwdash.charts.point_labels import Label, place
+from lwdash.charts.tied_points import side_by_side
 from lwdash.metrics.limits import best, limit_on, meets_all_limits
 from lwdash.metrics.pareto_front import pareto
 from lwdash.metrics.run_metrics import INTERVALS, Measure
@@ -29,9 +30,13 @@ MAX_MEDIUM_MARKERS = 300
 """Up to this many points, markers have a medium size."""
 MAX_DRAWN_POINTS = 500
 """More points are thinned out evenly, over a density map of all points."""
+MIN_SHARE_FROM_ZERO = 0.5
+"""An axis begins at 0 if the smallest value is below this share of the largest."""
+MIN_SPREAD = 0.02
+"""It also does if the values differ by less than this share of the largest: otherwise it would magnify nothing."""
 COLUMNS = [
-    "id", "recipe", "x", "y", "x_low", "x_high", "y_low", "y_high", "colour", "family", "on_front", "is_able", "is_best",
-    "name", "place", "hover",
+    "id", "recipe", "x", "y", "x_drawn", "x_low", "x_high", "y_low", "y_high", "colour", "family", "on_front", "is_able",
+    "is_best", "name", "place", "hover",
 ]  # fmt: skip
 FLAGS = dict.fromkeys(("on_front", "is_able", "is_best"), bool)
 
@@ -57,6 +62,7 @@ def tradeoff_points(
     """One row per run that has both metrics: `COLUMNS`, in the units of the axes; intervals are NaN if there
     are none.
 
+    x_drawn: where the marker is: points that lie on each other are drawn side by side.
     is_able: meets all limits; name: text at the point, "" if it is not on the front or there is no room;
     `place` is its position (plotly's textposition); hover: missing for points that are not drawn (see
     `thinned`).
@@ -91,6 +97,7 @@ def tradeoff_points(
     points["is_best"] = points["id"] == best(done, limits)
     points = points.astype(FLAGS)
     points["name"], points["place"] = _named(points, axes)
+    points["x_drawn"] = _drawn_across(points, axes)
     drawn = thinned(points)
     points["hover"] = pd.Series(
         _hovers(done.loc[drawn.index], drawn, axes, is_limited=bool(limits)), index=drawn.index, dtype=object
@@ -134,6 +141,7 @@ def plot_tradeoff(
         x=front["x"], y=front["y"], mode="lines", name="Pareto front", hoverinfo="skip",
         line={"dash": "dot", "width": 2, "color": GREY, "shape": _corner(axes)},
     )  # fmt: skip
+    _join_ties(figure, drawn)
     is_limited = bool(lines) and bool(points["is_able"].any())
     for name, (label, symbol, colour) in FAMILIES.items():
         group = drawn[drawn["family"] == name]
@@ -192,13 +200,8 @@ def _named(points: pd.DataFrame, axes: TradeoffAxes) -> tuple[list[str], list[st
     wanted = points[points["on_front"] | (points["family"] == "baseline") | points["is_best"]]
     spans = {axis: _span(points, axes, axis, None) for axis in ("x", "y")}
 
-    def shares(some: pd.DataFrame, axis: str) -> list[float]:
-        low, high = spans[axis]
-        return [(_on_axis(value, axes.on(axis)[1]) - low) / (high - low) for value in some[axis]]
-
     def at(some: pd.DataFrame) -> list[tuple[float, float]]:
-        across, along = shares(some, "x"), shares(some, "y")
-        return [(x * PLOT[0], (1 - y) * PLOT[1]) for x, y in zip(across, along, strict=True)]
+        return _pixels(some, axes, spans)
 
     labels = [
         Label(
@@ -215,20 +218,51 @@ def _named(points: pd.DataFrame, axes: TradeoffAxes) -> tuple[list[str], list[st
     return names, [placed[i][1] if i in placed else "top right" for i in points.index]
 
 
+def _pixels(
+    points: pd.DataFrame, axes: TradeoffAxes, spans: Mapping[str, Sequence[float]]
+) -> list[tuple[float, float]]:
+    """Positions of the points from the top left of `PLOT`."""
+
+    def shares(axis: str) -> list[float]:
+        low, high = spans[axis]
+        return [(_on_axis(value, axes.on(axis)[1]) - low) / (high - low) for value in points[axis]]
+
+    return [(x * PLOT[0], (1 - y) * PLOT[1]) for x, y in zip(shares("x"), shares("y"), strict=True)]
+
+
+def _drawn_across(points: pd.DataFrame, axes: TradeoffAxes) -> list[float]:
+    """x of each marker: of points that lie on each other, side by side; with many points they stay where they are."""
+    if len(points) > MAX_FREE_MARKERS:
+        return list(points["x"])
+    spans = {axis: _span(points, axes, axis, None) for axis in ("x", "y")}
+    ends = [
+        0 if not name else -1 if "left" in where else 1
+        for name, where in zip(points["name"], points["place"], strict=True)
+    ]
+    shifts = side_by_side(_pixels(points, axes, spans), ends)
+    pixel = (spans["x"][1] - spans["x"][0]) / PLOT[0]
+    if axes.is_x_log:
+        return [x * 10 ** (shift * pixel) for x, shift in zip(points["x"], shifts, strict=True)]
+    return [x + shift * pixel for x, shift in zip(points["x"], shifts, strict=True)]
+
+
 def _on_axis(value: float, is_log: bool) -> float:
     return math.log10(value) if is_log else value
 
 
 def _span(points: pd.DataFrame, axes: TradeoffAxes, axis: str, limit: float | None) -> list[float]:
-    """The ends of an axis, in powers of ten if it is logarithmic; linear axes of sizes, times and so on begin at 0."""
+    """The ends of an axis, in powers of ten if it is logarithmic. A linear axis of sizes or times begins at 0, unless that
+    would leave most of it empty.
+    """
     measure, is_log = axes.on(axis)
     drawn = points[points["on_front"] | (points["family"] == "baseline")]
     values = [*points[axis], *drawn[f"{axis}_low"], *drawn[f"{axis}_high"]]
     values += [limit] if limit is not None else []
     known = [_on_axis(v, is_log) for v in values if not math.isnan(v) and (v > 0 or not is_log)]
     low, high = (min(known), max(known)) if known else (0.0, 1.0)
-    room = max(high - low, 1e-9, 0.02 * abs(high))
-    if not is_log and axis == "x" and low >= 0 and measure.unit in ("kB", "µs"):
+    room = max(high - low, 1e-9, MIN_SPREAD * abs(high))
+    may_begin_at_zero = not is_log and axis == "x" and low >= 0 and measure.unit in ("kB", "µs")
+    if may_begin_at_zero and (low < MIN_SHARE_FROM_ZERO * high or high - low < MIN_SPREAD * high):
         return [0.0, high + 0.07 * high]
     return [low - 0.07 * room, high + 0.09 * room]
 
@@ -274,7 +308,7 @@ def _markers(
         }  # fmt: skip
 
     figure.add_scatter(
-        x=group["x"], y=group["y"], name=label, customdata=group["id"], mode="markers+text",
+        x=group["x_drawn"], y=group["y"], name=label, customdata=group["id"], mode="markers+text",
         legendgroup=label, showlegend=colour is not None,
         # a blank text is drawn too, and takes as long
         text=("\u2002" + group["name"] + "\u2002").where(is_named, ""),
@@ -290,6 +324,19 @@ def _markers(
     )  # fmt: skip
 
 
+def _join_ties(figure: go.Figure, drawn: pd.DataFrame) -> None:
+    """A line through the markers that share a place."""
+    moved = drawn[drawn["x_drawn"] != drawn["x"]]
+    ends: dict[str, list[Any]] = {"x": [], "y": []}
+    for point in moved.itertuples():
+        ends["x"] += [point.x, point.x_drawn, None]
+        ends["y"] += [point.y, point.y, None]
+    if len(moved):
+        figure.add_scatter(
+            **ends, mode="lines", hoverinfo="skip", showlegend=False, line={"width": 1.5, "color": GREY}
+        )
+
+
 def _legend_entry(figure: go.Figure, label: str, symbol: str) -> None:
     """An entry with the symbol alone: the points' colours are a metric's, and plotly would fill the symbol with black."""
     figure.add_scatter(
@@ -302,7 +349,7 @@ def _mark_best(figure: go.Figure, points: pd.DataFrame) -> None:
     chosen = points[points["is_best"]]
     if len(chosen):
         figure.add_scatter(
-            x=chosen["x"], y=chosen["y"], name="Best under the limits", mode="markers", hoverinfo="skip",
+            x=chosen["x_drawn"], y=chosen["y"], name="Best under the limits", mode="markers", hoverinfo="skip",
             marker={"symbol": "circle-open", "size": 26, "color": LINE, "line": {"width": 3}},
         )  # fmt: skip
 

@@ -1,5 +1,7 @@
 """The arithmetic behind the figures, and what the figures hold; nothing is drawn here."""
 
+import dataclasses
+import itertools
 import math
 import random
 
@@ -19,8 +21,10 @@ from lwdash.charts.parallel_coordinates import (
 )
 from lwdash.charts.point_labels import Label, _box, place
 from lwdash.charts.samples import plot_class_counts, plot_curves, plot_images
+from lwdash.charts.tied_points import STEP
 from lwdash.charts.tradeoff import (
     MAX_DRAWN_POINTS,
+    PLOT,
     TradeoffAxes,
     describe_tradeoff,
     plot_tradeoff,
@@ -245,6 +249,39 @@ def test_ten_thousand_points_are_thinned_but_for_the_front_and_mapped():
     assert figure.data[0].type == "heatmap"
     assert sum(len(trace.x) for trace in figure.data if trace.customdata is not None) == MAX_DRAWN_POINTS
     assert len(thinned(points.head(50))) == 50
+
+
+def test_six_runs_at_one_place_are_drawn_side_by_side_and_joined():
+    frame = runs(
+        *({"size_bytes": 25_600, "accuracy": 0.9} for _ in range(6)), {"size_bytes": 30_000, "accuracy": 0.91}
+    )
+    points = tradeoff_points(frame, AXES)
+    assert set(points["x"].head(6)) == {25.6}, "values, hover text and front stay at the measured place"
+    figure = plot_tradeoff(points, AXES)
+    low, high = figure.layout.xaxis.range
+    assert low > 20, "an axis from 0 would leave most of the chart empty"
+    pixels = sorted((points["x_drawn"].head(6) - low) / (high - low) * PLOT[0])
+    assert min(b - a for a, b in itertools.pairwise(pixels)) == pytest.approx(STEP)
+    assert points["x_drawn"].head(6).mean() == pytest.approx(25.6)
+    assert points["x_drawn"].iloc[6] == points["x"].iloc[6]
+    drawn = [x for trace in figure.data if trace.customdata is not None for x in trace.x]
+    assert sorted(drawn) == sorted(points["x_drawn"])
+    joined = next(trace for trace in figure.data if trace.mode == "lines" and trace.showlegend is False)
+    assert [x for x in joined.x if x is not None][::2] == [25.6] * 6
+
+    log = dataclasses.replace(AXES, is_x_log=True)
+    points = tradeoff_points(frame, log)
+    places = sorted(math.log10(x) for x in points["x_drawn"].head(6))
+    gaps = [b - a for a, b in itertools.pairwise(places)]
+    assert gaps == pytest.approx([gaps[0]] * 5)
+    assert gaps[0] > 0
+
+
+def test_axes_of_sizes_begin_at_zero_unless_most_of_them_would_be_empty():
+    spread = runs({"size_bytes": 10_000}, {"size_bytes": 80_000})
+    assert plot_tradeoff(tradeoff_points(spread, AXES), AXES).layout.xaxis.range[0] == 0
+    near = runs({"size_bytes": 60_000}, {"size_bytes": 80_000})
+    assert plot_tradeoff(tradeoff_points(near, AXES), AXES).layout.xaxis.range[0] > 50
 
 
 def test_only_named_points_have_intervals_so_that_they_can_be_read():
