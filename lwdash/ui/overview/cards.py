@@ -85,8 +85,9 @@ def _with_targets(store: Store, experiment_id: int, figures: pd.DataFrame) -> pd
 
 def _with_verdicts(store: Store, figures: pd.DataFrame) -> pd.DataFrame:
     """The same runs; the smallest files have all metrics of their quality, from which one is recommended."""
-    smallest = figures.nsmallest(MAX_JUDGED, "size_bytes")["id"]
-    known = figures_of(store.database, [int(run) for run in smallest])
+    # Without measured runs the column has no number type, which pandas cannot order.
+    smallest = figures["size_bytes"].astype(float).nsmallest(MAX_JUDGED).index
+    known = figures_of(store.database, [int(run) for run in figures.loc[smallest, "id"]])
     columns = {
         name: [known.get(int(run), {}).get(name) for run in figures["id"]]
         for name in (
