@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Select, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Engine, Select, and_, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from storage.database import now
@@ -197,6 +197,19 @@ def has_open_tasks(engine: Engine, experiment_id: int) -> bool:
     )
     with engine.connect() as connection:
         return connection.execute(query.limit(1)).scalar() is not None
+
+
+def open_tasks_of(engine: Engine, experiment_id: int) -> dict[int, int]:
+    """Device → number of its tasks for runs of the experiment that have not ended."""
+    query = (
+        select(DeviceTask.device_id, func.count())
+        .join(Run, Run.id == DeviceTask.run_id)
+        .where(Run.experiment_id == experiment_id, DeviceTask.state.in_(OPEN))
+        .group_by(DeviceTask.device_id)
+        .order_by(DeviceTask.device_id)
+    )
+    with engine.connect() as connection:
+        return dict(connection.execute(query).tuples().all())
 
 
 def _is_free(engine: Engine) -> ColumnElement[bool]:

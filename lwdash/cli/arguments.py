@@ -55,12 +55,14 @@ def command_parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
     _data_options(run)
     _experiment_options(run)
     _recipe_option(run)
+    _device_wait_option(run)
 
     check = command("check", "Compress a model by recipes; exit code 1 unless every file keeps every limit.")
     check.add_argument("model", type=Path)
     _data_options(check)
     _experiment_options(check)
     _recipe_option(check)
+    _device_wait_option(check)
 
     add = command("add", "Measure a .tflite that was made elsewhere beside the runs of an experiment.")
     add.add_argument("experiment", metavar="EXPERIMENT", help="its name, or its number")
@@ -230,6 +232,16 @@ def _recipe_option(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="R",
         help="e.g. 'prune(sparsity=0.8) + int8'; repeat it for more",
+    )
+
+
+def _device_wait_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--device-wait",
+        type=float,
+        default=300.0,
+        metavar="SECONDS",
+        help="longest time to wait for devices that have limits (300): their agents report to the dashboard of this home",
     )
 
 

@@ -21,12 +21,13 @@ from lwdash.cli import (
 )
 from lwdash.cli.arguments import command_parser
 from lwdash.cli.device_commands import run_device_command
-from lwdash.cli.progress_lines import ProgressLines, report_line
+from lwdash.cli.progress_lines import ProgressLines, SearchLines, report_line
 from lwdash.cli.recommendation_records import recommendation_lines, recommendation_record
 from lwdash.cli.serve import serve
 from lwdash.datasets.data_settings import DataSettings
 from lwdash.engine import doctor, submit
 from lwdash.engine.data_needs import refuse_search
+from lwdash.engine.devices.device_waiting import queue_on_devices, wait_for_devices
 from lwdash.engine.devices.known_boards import board_limits, known_boards
 from lwdash.engine.home import DiskFull, explain_storage, open_home
 from lwdash.engine.new_experiment import (
@@ -41,10 +42,8 @@ from lwdash.engine.scheduler import Engine
 from lwdash.engine.waiting import wait, wait_for_search, working
 from lwdash.errors import DataRefused, LwdashError, NotFound, UserMistake
 from lwdash.metrics.limits import LIMITS, checked_limits, limits_from_options
-from lwdash.metrics.offers import targets_of
 from lwdash.recipe import Recipe, parse_recipe
 from lwdash.settings import Settings, load_settings
-from lwdash.targets import DEVICE_PREFIX
 from storage import run_rows, runs
 from storage.analyses import SENSITIVITY
 from storage.errors import StorageError
@@ -122,11 +121,6 @@ def _measured(
     """The record of all runs after their ends, and the checks of their limits."""
     recipes = [parse_recipe(text) for text in options.recipe]
     limits = _limits(options)
-    if on_devices := [name for name in targets_of(limits) if name.startswith(DEVICE_PREFIX)]:
-        raise UserMistake(
-            f"a limit on {on_devices[0]} cannot be checked while runs are made: set it for the experiment, and measure by "
-            "lwdash device measure RUN --device NAME"
-        )
     with _begun(options, settings, store, recipes) as (experiment, engine):
         submit.switch_on_targets(store, experiment, limits)
         baseline, ids = submit.submit_runs(store, experiment, recipes)
@@ -137,6 +131,7 @@ def _measured(
             submit.queue_target_limits(store, sorted({baseline, *ids}), limits),
             ProgressLines(),
         )
+        _measure_on_devices(options, store, engine, experiment, sorted({baseline, *ids}), limits)
     found = [run_records.run_record(store.database, run_id) for run_id in ids]
     checked = check_records.checked_runs(found, limits)
     whole = {
@@ -148,6 +143,26 @@ def _measured(
     if limits:
         whole |= check_records.limits_record(checked, limits)
     return whole, checked
+
+
+def _measure_on_devices(
+    options: argparse.Namespace,
+    store: Store,
+    engine: Engine,
+    experiment: int,
+    ids: Sequence[int],
+    limits: Mapping[str, float],
+) -> None:
+    """Measure runs on the devices that have limits, and wait for their agents as long as the options allow."""
+    tasks, prepared = queue_on_devices(store, ids, limits)
+    if not tasks:
+        return
+    wait(store, engine, prepared, ProgressLines())
+    if not wait_for_devices(store, experiment, tasks, options.device_wait, report_line):
+        report_line(
+            f"the devices did not report within {options.device_wait:g} s, so their limits count as not kept. Start the "
+            "agent (its dashboard must run: lwdash serve), or give a longer --device-wait. The measurements stay queued"
+        )
 
 
 def _add(options: argparse.Namespace, settings: Settings, store: Store) -> int:
@@ -188,7 +203,7 @@ def _search(options: argparse.Namespace, settings: Settings, store: Store) -> in
             sampler=options.sampler,
             seed=options.sampler_seed,
         )
-        wait_for_search(store, engine, search, ProgressLines())
+        wait_for_search(store, engine, search, SearchLines(store, experiment))
     record = search_records.search_record(store.database, search)
     _print(options, record, lambda: search_records.search_lines(record))
     is_fruitless = record["runs"] and not any(run["state"] == "succeeded" for run in record["runs"])

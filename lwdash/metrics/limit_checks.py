@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isinf
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from lwdash.metrics.limits import excess, limit_of, limited_values
 class LimitCheck:
     """One limit on one run. limit: its key; allowed, value: in the stored unit, see `limit_of`.
 
-    value: None where it was not measured, infinite where the file cannot run at all. is_kept: also False where the value
+    value: None where it was not measured, infinite where the target cannot run the file. is_kept: also False where the value
     was not measured. is_planned: True for an arena that TensorFlow Lite Micro did not measure; its tables come on top.
     """
 
@@ -29,7 +30,7 @@ class LimitCheck:
         """The value in the shown unit, or why there is none."""
         if self.value is None:
             return "not measured"
-        if self.value == float("inf"):
+        if isinf(self.value):
             return "cannot run"
         return _number(self.value * limit_of(self.limit).factor) + " (planned)" * self.is_planned
 
@@ -45,13 +46,13 @@ class LimitCheck:
     def message(self) -> str:
         """`size 25.6 kB, at most 20 kB`."""
         limit = limit_of(self.limit)
-        unit = "" if self.value is None or self.value == float("inf") else f" {limit.unit}"
+        unit = "" if self.value is None or isinf(self.value) else f" {limit.unit}"
         allowed = f"{_number(self.allowed * limit.factor)} {limit.unit}".strip()
         return f"{limit.name} {self.value_text}{unit}".rstrip() + f", {limit.bound} {allowed}"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; an infinite value is null, as one that was not measured."""
-        is_number = self.value is not None and self.value != float("inf")
+        is_number = self.value is not None and not isinf(self.value)
         return {
             "limit": self.limit,
             "allowed": self.allowed,

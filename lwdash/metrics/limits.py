@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lwdash.errors import UserMistake
-from lwdash.metrics.offers import all_target_columns, target_metric
+from lwdash.metrics.offers import all_target_columns, refused_column, target_metric
 from lwdash.metrics.run_metrics import Measure, quality_of
 from lwdash.metrics.target_values import measure_of
 
@@ -138,10 +138,10 @@ def set_keys(limits: Mapping[str, float | None]) -> list[str]:
 
 
 OF_MICRO = ("arena_bytes", "micro_flash_bytes")
+NPU = "npu"
+"""The NPU of the experiment's metrics, in place of a target in `refused_column`."""
 NOT_RUNNABLE = 10.0
-"""Excess over a limit of OF_MICRO (as a share of the limit) that is assigned to files that TensorFlow Lite Micro
-cannot run.
-"""
+"""Excess over a limit on a target (as a share of the limit) that is assigned to files that the target cannot run."""
 
 
 def checked_limits(limits: Mapping[str, float | None]) -> dict[str, float]:
@@ -199,7 +199,8 @@ def excess(runs: pd.DataFrame, limits: Mapping[str, float]) -> pd.DataFrame:
         limit, values = float(limits[key]), limited_values(runs, key)
         if limit_of(key).is_at_least:
             low = max(limit * (1 - 1e-9), 0.0)
-            found[key] = (low / values.where(values > 0, 1e-9) - 1).where(values.notna())
+            over = (low / values.where(values > 0, 1e-9) - 1).where(values.notna())
+            found[key] = over.mask(values == -np.inf, NOT_RUNNABLE)
             continue
         allowed = limit + 1e-9 * max(1.0, abs(limit))  # 0.93 − 0.92 is a little more than 0.01
         found[key] = ((values - allowed) / allowed).replace(np.inf, NOT_RUNNABLE)
@@ -295,7 +296,8 @@ def limit_on(measure: Measure, limits: Mapping[str, float], runs: pd.DataFrame) 
 
 
 def limited_values(runs: pd.DataFrame, key: str) -> pd.Series:
-    """The values that a limit applies to, in the limit's stored unit; NaN where one was not measured.
+    """The values that a limit applies to, in the limit's stored unit; NaN where one was not measured, infinite (of the sign
+    that exceeds the limit) where the target refuses the file.
 
     The arena is the measured total as soon as one of the runs has it; the plan of another run, which is smaller, then
     counts as not measured.
@@ -310,6 +312,11 @@ def limited_values(runs: pd.DataFrame, key: str) -> pd.Series:
     if key in OF_MICRO and "arena_reason" in runs:
         # a file that TensorFlow Lite Micro cannot run fits in no memory
         return found.mask(found.isna() & runs["arena_reason"].notna(), np.inf)
+    metric = target_metric(key)
+    refused = refused_column(NPU if key == "npu_cycles" else "" if metric is None else metric.target)
+    if refused in runs:
+        cannot_run = -np.inf if limit_of(key).is_at_least else np.inf
+        return found.mask(found.isna() & (_column_values(runs, refused) == 1), cannot_run)
     return found
 
 

@@ -88,6 +88,11 @@ def target_metric(column: str) -> OfferedMetric | None:
     return None if found is None or offering is None else OfferedMetric(target, offering, found, host)
 
 
+def refused_column(target: str) -> str:
+    """The column that is 1.0 for runs whose file the target refuses: it has none of the target's metrics."""
+    return f"{target}.refused"
+
+
 def columns_of_targets(targets: Collection[str]) -> list[str]:
     """The columns of everything that these targets offer; unknown targets are left out."""
     known = [(target, offering) for target in targets if (offering := offering_of(target)) is not None]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from lwdash.metrics.offers import offering_of, target_metric, title_of
+from lwdash.metrics.offers import offering_of, refused_column, target_metric, title_of
 from lwdash.metrics.run_metrics import MEASURES, Measure
 
 NAMES = "target_names"
@@ -17,7 +17,10 @@ SHOWN = "shown_targets"
 
 @dataclass(frozen=True)
 class TargetValues:
-    """Values of runs on targets. values: run → column → value in the stored unit; names: target → title."""
+    """Values of runs on targets. values: run → column → value in the stored unit; names: target → title.
+
+    A target that refuses a file has 1.0 in its `refused_column`.
+    """
 
     columns: tuple[str, ...] = ()
     values: Mapping[int, Mapping[str, float | None]] = field(default_factory=dict)
@@ -98,6 +101,8 @@ def target_values(results: Mapping[int, Mapping[str, Mapping[str, Any]]]) -> Tar
             mark = f"@{place}" if place and newest[target][1] != place else ""
             for offer in offering.offers:
                 values.setdefault(run, {})[f"{target}.{offer.name}{mark}"] = offer.read(result)
+            if result.get("state") == "refused":
+                values[run][refused_column(target)] = 1.0
     columns = dict.fromkeys(column for by_column in values.values() for column in by_column)
     return TargetValues(tuple(sorted(columns)), values, _names(newest, hosts))
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from lwdash.metrics.limits import NPU
+from lwdash.metrics.offers import refused_column
 from lwdash.metrics.target_values import TargetValues, target_values
 from lwdash.targets import tflm
 from lwdash.targets.boards import Assumptions, measured_facts, micro_flash_bytes
@@ -44,7 +46,12 @@ def run_columns(
         run: {**target_columns(of_run, assumptions, npu), **offered.values.get(run, {})}
         for run, of_run in results.items()
     }
-    return TargetValues(offered.columns, values, offered.names)
+    columns = offered.columns
+    if refused_column(npu) in columns:
+        columns = (*columns, refused_column(NPU))
+        for run in values:
+            values[run][refused_column(NPU)] = values[run].get(refused_column(npu))
+    return TargetValues(columns, values, offered.names)
 
 
 def shown_targets(npu: str) -> tuple[str, str]:

@@ -54,6 +54,33 @@ def test_a_metric_of_a_target_is_an_axis_and_a_limit(home: Store) -> None:
     assert saved.limits == {RATE: 1000.0, CYCLES: 30_000.0}
 
 
+def test_a_refused_file_cannot_run_and_a_comparison_has_the_metrics_of_targets(home: Store) -> None:
+    experiment = seed_experiment(home, "beats", 6)
+    set_targets(home.database, experiment, [NPU])
+    for run, cycles in ((2, 20_000), (3, 40_000)):
+        keep(home, run, NPU, npu_cycles=cycles)
+    refused: dict[str, Any] = {"state": "refused", "reason": "float32", "metrics": {}, "operators": {}}
+    with home.database.begin() as connection:
+        keep_results(home.database, connection, 4, {NPU: refused})
+    submit.set_limits(home, experiment, {CYCLES: 30_000.0})
+    for run, speed in ((2, 1.5), (3, 2.0)):
+        keep(home, run, "ethos_u85_256", npu_cycles=speed)
+    app = shown(page_paths.EXPERIMENT, id=str(experiment))
+    [table] = [frame.value for frame in app.dataframe if "limits" in frame.value]
+    limits = table.set_index(table["run"].str.extract(r"run=(\d+)")[0])["limits"]
+    assert limits["4"] == "cannot run: NPU cycles, Arm Ethos-U55, 256 MACs"
+    assert limits["5"] == "not measured: NPU cycles, Arm Ethos-U55, 256 MACs"
+
+    compared = shown(page_paths.COMPARE, experiment=str(experiment), runs="2,3,4")
+    rows = compared.table[0].value
+    cells = list(rows.loc["NPU cycles"])
+    assert "20,000" in cells[0]
+    assert "40,000" in cells[1]
+    assert "+100.0 %, worse" in cells[1]
+    assert cells[2] == "–"
+    assert "2" in rows.loc["NPU cycles, Arm Ethos-U85, 256 MACs"].iloc[1]
+
+
 def test_the_card_of_an_experiment_judges_by_the_same_values(home: Store) -> None:
     seed_experiment(home, "beats", 6)
     submit.set_limits(home, 1, {RATE: 1000.0})

@@ -5,7 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from lwdash.metrics.run_metrics import INTERVALS, MEASURES, Measure, available
+from lwdash.metrics.offers import target_metric
+from lwdash.metrics.run_metrics import INTERVALS, Measure
+from lwdash.metrics.target_values import available_with_targets, measured_target_columns
 from lwdash.metrics.technique_families import short_recipe
 from lwdash.metrics.verdict_labels import verdict_label
 from lwdash.ui.results.table_columns import limits_text
@@ -16,7 +18,8 @@ from lwdash.ui.shared.number_text import NOTHING, is_missing
 MAIN_METRICS = (
     "size_bytes", "gzip_bytes", "huffman_bytes", "accuracy", "macro_f1", "mean_iou", "nrmse", "rmse",
     "reconstruction_error", "agreement", "sqnr_db", "agreement_generated", "sqnr_generated_db",
-    "latency_ms_p50", "latency_ms_p90", "speedup", "arena_bytes", "sparsity", "macs", "parameters",
+    "latency_ms_p50", "latency_ms_p90", "speedup", "arena_bytes", "arena_total_bytes", "micro_flash_bytes", "npu_cycles",
+    "npu_sram_bytes", "npu_flash_bytes", "sparsity", "macs", "parameters",
 )  # fmt: skip
 OF_THE_TASK = frozenset(
     {
@@ -36,7 +39,9 @@ OF_THE_TASK = frozenset(
 
 
 def comparable(run: Mapping[str, Any], other: Mapping[str, Any], measure: Measure) -> bool:
-    """True if both have the metric, and, for a metric of the host, from the same host."""
+    """True if both have the metric, and, for a metric of the host, from the same host. The columns of targets hold values
+    of one host each.
+    """
     both = not is_missing(run[measure.column]) and not is_missing(other[measure.column])
     return both and (not measure.is_of_host or run["host_name"] == other["host_name"])
 
@@ -52,7 +57,7 @@ def change_text(
     busy host changes them:
     the speed-up, measured interleaved, is comparable. More zero weights are neither better nor worse.
     """
-    if not comparable(run, other, measure) or (measure.is_of_host and measure.column != "speedup"):
+    if not comparable(run, other, measure) or _depends_on_the_moment(measure):
         return "", None
     a, b = float(run[measure.column]), float(other[measure.column])
     if a == b:
@@ -60,7 +65,8 @@ def change_text(
     is_better = (a > b) == measure.is_higher_better if _is_sure(run, other, measure) else None
     if measure.unit in ("%", "points"):
         return f"{measure.factor * (a - b):+.2f} points".replace("-", "−"), is_better
-    if measure.unit in ("dB", "nats", "") and measure.column != "macs" and measure.column != "parameters":
+    is_count = not measure.unit and not measure.digits
+    if measure.unit in ("dB", "nats", "") and not is_count:
         return f"{measure.factor * (a - b):+.{measure.digits}f} {measure.unit}".strip().replace(
             "-", "−"
         ), is_better
@@ -69,11 +75,22 @@ def change_text(
     return f"{100 * (a / b - 1):+.1f} %".replace("-", "−"), is_better
 
 
+def _depends_on_the_moment(measure: Measure) -> bool:
+    """True for a time or memory of a host. Speed-ups are measured interleaved."""
+    metric = target_metric(measure.column)
+    if metric is not None:
+        return metric.offering.is_of_host and metric.offer.name in ("latency_ms_p50", "added_memory_bytes")
+    return measure.is_of_host and measure.column != "speedup"
+
+
 def _is_sure(run: Mapping[str, Any], other: Mapping[str, Any], measure: Measure) -> bool:
     if measure.column in OF_THE_TASK:
         return bool(other["is_baseline"]) and run["verdict"] in ("better", "worse")
     if measure.column == "sparsity":
         return False
+    metric = target_metric(measure.column)
+    if metric is not None and metric.offer.name == "speedup":
+        return False  # its interval is not in the table of results
     if measure.is_of_host:
         ours, theirs = run["speedup_ci"], other["speedup_ci"]
         if not isinstance(ours, (list, tuple)) or not isinstance(theirs, (list, tuple)):
@@ -102,11 +119,11 @@ def metric_table(
     ]
     rows: dict[str, list[str]] = {}
     alike: list[str] = []
-    known = {measure.column for measure in available(chosen)}
-    for column in MAIN_METRICS:
+    known = {measure.column: measure for measure in available_with_targets(chosen)}
+    for column in (*MAIN_METRICS, *measured_target_columns(chosen)):
         if column not in known:
             continue
-        measure = MEASURES[column]
+        measure = known[column]
         if not is_whole and chosen[column].nunique(dropna=False) == 1:
             alike.append(f"{measure.label} {measure.write(chosen[column].iloc[0])}")
         else:

@@ -8,6 +8,7 @@ import streamlit as st
 
 from lwdash.charts.search_progress import describe_search, plot_search
 from lwdash.engine import submit
+from lwdash.engine.devices.device_waiting import waiting_text
 from lwdash.engine.devices.target_metrics import titles_of_devices, tried_with_targets
 from lwdash.errors import LwdashError
 from lwdash.metrics.limits import ACCURACY_DROP, limits_summary
@@ -25,6 +26,7 @@ from storage.errors import StorageError
 from storage.records import StoredExperiment, StoredSearch
 from storage.searches import changed_rows, get_search, get_searches, stop_searches
 from storage.store import Store
+from storage.target_results import is_measuring
 
 
 def show_searches(store: Store, experiment: StoredExperiment, *, can_change: bool) -> None:
@@ -41,7 +43,7 @@ def search_line(store: Store, search: StoredSearch, *, can_stop: bool) -> None:
     """A running search, above its runs, with a button that ends it."""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         goal = goal_of(search.goal).label
-        doing = "" if search.pending else " · choosing the next recipes"
+        doing = "" if search.pending else f" · {_waits(store, search)}"
         st.markdown(
             f":material/travel_explore: **Searching for {goal}** · {search.asked:,} of at most "
             f"{search.budget:,} runs started{doing}"
@@ -52,6 +54,15 @@ def search_line(store: Store, search: StoredSearch, *, can_stop: bool) -> None:
         ):  # fmt: skip
             stop_searches(store.database, search.experiment_id)
             st.rerun()
+
+
+def _waits(store: Store, search: StoredSearch) -> str:
+    """Present activity of a search without pending runs."""
+    if text := waiting_text(store, search.experiment_id):
+        return plain(text)
+    if is_measuring(store.database, search.experiment_id):
+        return "waiting for the measurements on targets"
+    return "choosing the next recipes"
 
 
 @st.fragment

@@ -54,5 +54,20 @@ def test_what_was_not_measured_is_not_kept() -> None:
         assert (check.value, check.is_kept, check.value_text) == (None, False, "not measured")
 
 
+def test_a_file_that_a_target_refuses_cannot_run_there() -> None:
+    limits = {
+        "npu_cycles": 1000.0,
+        "openvino.latency_ms_p50": 1.0,
+        "openvino.speedup": 2.0,
+        "litert_builtin.speedup": 2.0,
+    }
+    metrics = {"npu.refused": 1.0, "openvino.refused": 1.0}
+    checks = check_limits(metrics, limits)
+    assert [check.value_text for check in checks] == ["cannot run"] * 3 + ["not measured"]
+    assert not any(check.is_kept for check in checks)
+    assert [check.to_dict()["value"] for check in checks] == [None] * 4
+    assert checks[0].message == "NPU cycles cannot run, at most 1 thousand"
+
+
 def test_without_limits_there_are_no_checks() -> None:
     assert check_limits(METRICS, {}) == []
