@@ -79,6 +79,7 @@ if is_started and can_start:
         limits=limits,
         threads=threads,
     )
+    submit.switch_on_targets(store, experiment, limits)
     if recipes:
         submit.submit_runs(store, experiment, recipes)
     if search:

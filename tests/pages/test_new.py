@@ -50,6 +50,9 @@ def test_an_address_brings_back_files_settings_limits_and_recipes(store: Store) 
     assert app.number_input(key="limit:size_bytes").value == 60
     assert dict(app.query_params) == address, "nothing is lost on the way, nothing is added"
     assert "Scaled twice" in words(app)
+    folds = {fold.label.partition(":")[0].replace("\\", ""): fold.proto.expanded for fold in app.expander}
+    assert folds.get("digits") is False, list(folds)
+    assert folds.get("1,079 rows, label “label”, classification in 10 classes") is False, list(folds)
 
     next(button for button in app.button if button.label == "Set no pre-processing").click().run()
     assert not app.exception
@@ -212,3 +215,29 @@ def test_a_model_that_tells_no_range_asks_for_it(store: Store, tmp_path: Path) -
     assert "tells nothing about the values of input" in words(app)
     app = opened(**address, low="-3.5", high="2")
     assert "Values: −3.5 … 2" in words(app)
+
+
+def test_limits_on_targets_and_devices_are_set_at_the_start_and_switch_targets_on(store: Store) -> None:
+    from storage.devices import add_device, remove_device
+    from storage.experiments import get_experiment
+    from storage.target_results import chosen_targets
+
+    device, _ = add_device(store.database, "Pi 4")
+    limits = f"{device.target}.latency_ms_p50=500\nethos_u85_256.npu_cycles=90000\nnonsense=3"
+    app = opened(**digits(store), target_limits=limits, recipes="int8")
+    assert (
+        app.number_input(key=f"limit:{device.target}.latency_ms_p50").label
+        == "Latency p50 on Pi 4, at most (µs)"
+    )
+    assert app.number_input(key="limit:ethos_u85_256.npu_cycles").value == 90_000
+    assert app.query_params["target_limits"] == limits.removesuffix("\nnonsense=3")
+    app.number_input(key="limit:ethos_u85_256.npu_cycles").set_value(80_000.0).run()
+    assert "npu_cycles=80000" in app.query_params["target_limits"]
+    next(button for button in app.button if button.label == "Start").click().run()
+    assert not app.exception
+    made = max(found.id for found in found_experiments(store.database))
+    row = get_experiment(store.database, made)
+    assert row is not None
+    assert row.limits == {f"{device.target}.latency_ms_p50": 0.5, "ethos_u85_256.npu_cycles": 80_000.0}
+    assert "ethos_u85_256" in chosen_targets(store.database, made)
+    remove_device(store.database, device.id)

@@ -55,6 +55,7 @@ CHOICES: Mapping[str, DraftField] = {
     "task": DraftField("data:task", FOUND),
     "preprocess": DraftField("data:preprocess", ""),
     **{key: DraftField(f"limit:{key}", None, float) for key in LIMITS},
+    "target_limits": DraftField("limit:of_targets", [], list),
     "threads": DraftField("new:threads", 1, int),
     "name": DraftField("new:name", ""),
     "goal": DraftField(f"{SEARCH}:goal", NO_GOAL),
@@ -114,6 +115,8 @@ def clear_draft() -> None:
     """Remove all choices, files included; the uploaded files themselves stay in the store."""
     for choice in CHOICES.values():
         st.session_state.pop(choice.key, None)
+    for key in [key for key in st.session_state if str(key).startswith("limit:")]:
+        del st.session_state[key]
     st.session_state.pop(DRAFT_KEY, None)
     clear_recipes(RECIPES)
     for name in FILES:

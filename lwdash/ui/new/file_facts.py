@@ -15,7 +15,7 @@ from lwdash.keras_models.model_facts import ModelFacts
 from lwdash.ui.new.model_tables import show_layer_table, show_technique_table
 from lwdash.ui.shared.figure import show_figure
 from lwdash.ui.shared.markdown_text import plain
-from lwdash.ui.shared.number_text import NOTHING, count, shape, size
+from lwdash.ui.shared.number_text import NOTHING, count, counted, shape, size
 from storage.records import StoredFile
 
 MAX_IMAGES = 16
@@ -71,14 +71,26 @@ def scaling_text(facts: ModelFacts) -> list[str]:
     return found
 
 
+def data_line(facts: DataFacts, fitted: Fit) -> str:
+    """Rows, label and task of a data file in one line."""
+    label = f"label “{fitted.label}”" if fitted.label else "no label"
+    classes = f" in {len(fitted.classes)} classes" if fitted.classes else ""
+    return f"{counted(facts.rows, 'row')}, {label}, {fitted.task}{classes}"
+
+
+def value_range(facts: DataFacts) -> str:
+    """The smallest and the largest number in the input columns."""
+    low, high = (NOTHING if v is None else f"{v:.4g}".replace("-", "−") for v in (facts.low, facts.high))
+    return f"{low} … {high}"
+
+
 def show_data(facts: DataFacts, fitted: Fit) -> None:
     """Show the content of the data file, its assignment to the model, and a preview."""
     cells = st.container(horizontal=True, key="figures-data")
     cells.metric("Rows", count(facts.rows))
     cells.metric("Label", fitted.label or "none")
     cells.metric("Task", fitted.task, help=fitted.task_note or None)
-    low, high = (NOTHING if v is None else f"{v:.4g}".replace("-", "−") for v in (facts.low, facts.high))
-    cells.metric("Values", f"{low} … {high}", help="smallest and largest number in the input columns")
+    cells.metric("Values", value_range(facts), help="smallest and largest number in the input columns")
     st.success(plain(fitted.explanation), icon=":material/check_circle:")
     for note in facts.notes:
         st.caption(plain(note))
@@ -107,8 +119,7 @@ def show_generated_rows(facts: DataFacts, fitted: Fit) -> None:
     cells = st.container(horizontal=True, key="figures-data")
     cells.metric("Generated rows", count(facts.rows))
     cells.metric("Accuracy", "unknown", help="It needs real rows with labels")
-    low, high = (NOTHING if v is None else f"{v:.4g}".replace("-", "−") for v in (facts.low, facts.high))
-    cells.metric("Values", f"{low} … {high}", help="smallest and largest number in the generated rows")
+    cells.metric("Values", value_range(facts), help="smallest and largest number in the generated rows")
     _preview(facts, fitted)
 
 

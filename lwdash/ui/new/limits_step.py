@@ -1,17 +1,24 @@
 """The limits step of a new experiment, with the size of the model's weights in several formats."""
 
+import math
 from collections.abc import Mapping
 
 import streamlit as st
 
+from lwdash.engine.devices.target_metrics import titles_of_devices
 from lwdash.engine.submit import MAX_THREADS
 from lwdash.keras_models.model_facts import ModelFacts
-from lwdash.metrics.limits import ACCURACY_DROP, LIMITS
+from lwdash.metrics.limits import ACCURACY_DROP, LIMITS, limit_of
+from lwdash.metrics.offers import columns_of_targets
 from lwdash.settings import Settings
+from lwdash.targets import target_versions
 from lwdash.ui.shared.board_choice import choose_board
 from lwdash.ui.shared.number_text import size
 from storage.store import Store
 
+KEPT_TARGET_LIMITS = "limit:of_targets"
+"""In the session: `COLUMN=VALUE` of each limit on a target, in its shown unit; no widget, so that the draft keeps it."""
+CHOSEN_COLUMNS = "limit:target_columns"
 SMALLEST_BITS = 4
 IN_ROW = 3
 
@@ -48,8 +55,47 @@ def limits_step(
         )
         if shown:
             limits[key] = shown / limit.factor
+    limits |= _target_limits(store)
     _tell(limits, weights)
     return limits
+
+
+def _target_limits(store: Store) -> dict[str, float]:
+    """Fields for the metrics of targets and devices that the user chooses; Start switches their targets on."""
+    names = titles_of_devices(store.database)
+    installed = [name for name, version in target_versions().items() if version is not None]
+    offered = {column: limit_of(column, names) for column in columns_of_targets((*names, *installed))}
+    kept = dict(text.split("=", 1) for text in st.session_state.get(KEPT_TARGET_LIMITS, []) if "=" in text)
+    if CHOSEN_COLUMNS not in st.session_state:
+        st.session_state[CHOSEN_COLUMNS] = [column for column in kept if column in offered]
+    chosen = st.multiselect(
+        "Limits on targets and devices", list(offered), key=CHOSEN_COLUMNS, placeholder="none",
+        format_func=lambda column: offered[column].label,
+        help="Each adds a field. Devices are added on the System page",
+    )  # fmt: skip
+    limits, texts = {}, []
+    columns = [place for _ in range(0, len(chosen), IN_ROW) for place in st.columns(IN_ROW)]
+    for place, column in zip(columns, chosen, strict=False):
+        limit, key = offered[column], f"limit:{column}"
+        if key not in st.session_state:
+            st.session_state[key] = _number(kept.get(column))
+        shown = place.number_input(
+            f"{limit.label} ({limit.unit})" if limit.unit else limit.label,
+            min_value=0.0, step=limit.step, format="%.6g", placeholder="no limit", value=None, help=limit.help, key=key,
+        )  # fmt: skip
+        texts.append(f"{column}={'' if shown is None else f'{shown:.12g}'}")
+        if shown:
+            limits[column] = shown / limit.factor
+    st.session_state[KEPT_TARGET_LIMITS] = texts
+    return limits
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if 0 < value < math.inf else None
 
 
 def _tell(limits: Mapping[str, float], weights: Mapping[int, float]) -> None:

@@ -18,7 +18,14 @@ from lwdash.keras_models.model_facts import ModelFacts
 from lwdash.settings import Settings
 from lwdash.ui.new.code_field import with_code
 from lwdash.ui.new.draft import FOUND
-from lwdash.ui.new.file_facts import show_data, show_generated_rows, show_model, show_parts
+from lwdash.ui.new.file_facts import (
+    data_line,
+    show_data,
+    show_generated_rows,
+    show_model,
+    show_parts,
+    value_range,
+)
 from lwdash.ui.new.linter_findings import show_findings
 from lwdash.ui.new.sent_files import sent_file
 from lwdash.ui.new.uploader import recall_upload
@@ -119,7 +126,7 @@ def data_step(
     except UserMistake as error:
         st.error(plain(str(error)), icon=":material/block:")
         return None
-    show_data(facts, fitted)
+    facts_place = st.container()
     own_parts = _own_parts(settings, store, model, chosen)
     if own_parts is None:
         return None
@@ -130,7 +137,12 @@ def data_step(
     if linted.error:
         st.error(plain(linted.error), icon=":material/block:")
         return None
-    show_parts(linted.rows or {}, own_parts)
+    # Finished: only its line is in the way to the next steps, unless something in it needs a look.
+    with facts_place.expander(
+        plain(data_line(facts, fitted)), expanded=bool(fitted.warnings), icon=":material/table_rows:"
+    ):
+        show_data(facts, fitted)
+        show_parts(linted.rows or {}, own_parts)
     show_findings(linted.findings)
     if any(f.code in ("labels-contradicted", "below-chance") for f in linted.findings):
         st.checkbox(
@@ -175,7 +187,11 @@ def _generated_step(
     except UserMistake as error:
         st.error(plain(str(error)), icon=":material/block:")
         return None
-    show_generated_rows(facts, fitted)
+    with st.expander(
+        plain(f"{counted(facts.rows, 'generated row')}, values {value_range(facts)}"),
+        icon=":material/table_rows:",
+    ):
+        show_generated_rows(facts, fitted)
     linted = lint_data(settings, store, model_row=model_row, data_row=row, chosen=chosen)
     show_findings(linted.findings)
     return ChosenData(chosen, fitted, row, {}, linted)

@@ -7,7 +7,7 @@ from storage.records import StoredExperiment
 
 NOTICE = (
     "Generated rows: this experiment has no data. Its rows, for calibration and for evaluation, were generated from the "
-    "model. No accuracy was measured; agreement and SQNR on generated rows do not tell it."
+    "model. No accuracy was measured, and agreement and SQNR on generated rows do not replace it."
 )
 
 
