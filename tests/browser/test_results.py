@@ -126,6 +126,36 @@ def test_a_selection_is_one_for_chart_table_and_address(visit):
     expect(page.get_by_text(re.compile("Select runs with the boxes"))).to_be_visible()
 
 
+WATCH_TABLE = """() => {
+  const table = document.querySelector('[data-testid="stDataFrame"]');
+  window.tops = [];
+  const watch = () => {
+    window.tops.push(table.isConnected ? table.getBoundingClientRect().top : NaN);
+    requestAnimationFrame(watch);
+  };
+  watch();
+}"""
+
+
+@pytest.mark.parametrize("view", ["points", "parallel"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_ticking_boxes_moves_no_row(visit, view, width):
+    page = visit(f"experiment?id=2&view={view}", width=width)
+    page.get_by_test_id("stDataFrame").first.evaluate("table => table.scrollIntoView({ block: 'center' })")
+    settled(page)
+    page.evaluate(WATCH_TABLE)
+    for count in (1, 2, 3):
+        tick(page, count)
+        expect(page.get_by_text(re.compile(rf"^{count:,} selected"))).to_be_visible()
+        settled(page)
+    tops = page.evaluate("window.tops")
+    assert max(tops) - min(tops) == 0, "in every frame the table is where it was"
+    page.wait_for_url(re.compile(r"runs=\d+%2C\d+%2C\d+"))
+    runs = [int(run) for run in re.search(r"runs=([\d%C]+)", page.url)[1].split("%2C")]
+    assert runs == sorted(runs), "the rows keep their order: the recommended run, then the oldest first"
+    assert runs[-1] - runs[0] <= 3
+
+
 def test_a_box_selects_what_is_in_it_and_shift_adds(visit):
     page = visit("experiment?id=2")
     chart = page.locator(".lwdash-figure").first

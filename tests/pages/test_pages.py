@@ -109,14 +109,48 @@ def test_a_view_is_saved_by_name_and_shown_again(home):
     app.text_input(key="results:view_name").set_value("small ones")
     app.button(key="results:save_view").click()
     sound(app.run())
-    stored = saved_views(home, "", 1)
-    assert stored == {"small ones": {"q": "int8", "x": "gzip_bytes"}}
+    view = saved_views(home, "", 1)["small ones"]
+    assert view.pop("columns").startswith("size_bytes,smaller,")
+    assert view == {"q": "int8", "x": "gzip_bytes", "limits": "none"}
     again = shown(page_paths.EXPERIMENT, id="1")
     [link] = [link for link in again.get("page_link") if link.proto.label == "small ones"]
     assert "q=int8" in link.proto.query_string
     again.button(key="results:forget_view:small ones").click()
     sound(again.run())
     assert saved_views(home, "", 1) == {}
+
+
+def test_a_view_holds_columns_order_and_limits_whatever_changes_later(home):
+    experiment = seed_experiment(home, "beats", 6)
+    annotations.set_limits(home.database, experiment, {"size_bytes": 60_000})
+    address = {
+        "columns": "gzip_bytes,size_bytes",
+        "sort": "size_bytes",
+        "descending": "1",
+        "limits": "size_bytes:40000",
+    }
+    app = shown(page_paths.EXPERIMENT, id="1", **address)
+    assert "This view has limits of its own: size ≤ 40 kB" in words(app)
+    app.text_input(key="results:view_name").set_value("board B")
+    app.button(key="results:save_view").click()
+    sound(app.run())
+    assert saved_views(home, "", 1) == {"board B": address}
+
+    annotations.set_limits(home.database, experiment, {"size_bytes": 10_000})
+    again = shown(page_paths.EXPERIMENT, id="1", **address)
+    table = again.dataframe[0].value
+    assert list(table.columns) == ["run", "recipe", "gzip_bytes", "size_bytes"]
+    sizes = list(table["size_bytes"])[1:]  # the recommended run is above
+    assert sizes == sorted(sizes, reverse=True)
+    again.button(key="results:own_limits").click()
+    sound(again.run())
+    assert "limits of its own" not in words(again)
+    assert "limits" not in again.query_params
+
+    for wrong in ("size_bytes", "beauty:3", "size_bytes:many", "size_bytes:-1", ""):
+        assert "limits of its own" not in words(
+            shown(page_paths.EXPERIMENT, id="1", limits=wrong, sort="beauty")
+        )
 
 
 def test_the_recommended_run_is_the_first_row_unless_work_is_running(home):
@@ -134,6 +168,16 @@ def test_the_recommended_run_is_the_first_row_unless_work_is_running(home):
     assert ids[1:] == sorted(set(range(1, 7)) - {ids[0]})
     runs.add_runs(home.database, experiment, [("int8", False, False)], "later")
     assert shown_rows()[0] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_the_overview_shows_an_experiment_before_its_first_run_has_ended(home):
+    experiment = seed_experiment(home, "beats", 1)
+    with home.database.begin() as connection:
+        nothing = dict.fromkeys(("figures", "size_bytes", "accuracy", "latency_ms_p50", "speedup"))
+        connection.execute(update(Run).values(state=State.QUEUED, **nothing))
+    assert "not measured yet" in words(shown(page_paths.OVERVIEW))
+    runs.add_runs(home.database, experiment, [("int8", False, False)], "later")
+    assert "not measured yet" in words(shown(page_paths.OVERVIEW))
 
 
 def test_waiting_runs_are_shown_and_cancelled(home):

@@ -7,6 +7,7 @@ from lwdash.engine.devices.target_metrics import titles_of_devices
 from lwdash.metrics.limits import ACCURACY_DROP, LIMITS, limit_of, set_keys
 from lwdash.metrics.offers import columns_of_targets
 from lwdash.settings import Settings
+from lwdash.ui.results.view_state import VIEW_LIMITS
 from lwdash.ui.shared.board_choice import choose_board
 from storage.records import StoredExperiment
 from storage.store import Store
@@ -45,4 +46,5 @@ def edit_limits(settings: Settings, store: Store, experiment: StoredExperiment) 
                 values[key] = None if shown is None else shown / limit.factor
             if st.form_submit_button("Save", icon=":material/save:", type="primary"):
                 submit.set_limits(store, experiment_id, values)
+                st.session_state[VIEW_LIMITS] = None
                 st.rerun()

@@ -1,8 +1,12 @@
 """The part of the page that reacts to filters, axes and selections, and that follows running work."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import pandas as pd
 import streamlit as st
 
+from lwdash.metrics.limits import limits_summary
 from lwdash.report.file_names import experiment_file_name
 from lwdash.settings import Settings
 from lwdash.ui.results.board_matrix import DEFAULT_BOARDS, show_board_matrix
@@ -13,9 +17,16 @@ from lwdash.ui.results.run_frame import results_frame
 from lwdash.ui.results.run_table import show_table
 from lwdash.ui.results.saved_views import show_views
 from lwdash.ui.results.selection_actions import show_actions
-from lwdash.ui.results.table_columns import choose_columns
+from lwdash.ui.results.table_columns import choose_columns, saved_columns, sorted_rows
 from lwdash.ui.results.trade_off_chart import choose_axes, default_axes, show_chart
-from lwdash.ui.results.view_state import CHOSEN_BOARDS, adopt_address, settle_selection, write_address
+from lwdash.ui.results.view_state import (
+    CHOSEN_BOARDS,
+    OWN_COLUMNS,
+    VIEW_LIMITS,
+    adopt_address,
+    settle_selection,
+    write_address,
+)
 from lwdash.ui.shared.access import owner
 from lwdash.ui.shared.markdown_text import plain
 from lwdash.ui.shared.progress import show_progress
@@ -58,7 +69,9 @@ def _body(
     """is_first, was_busy: no run was measured, or work was running, when the page was drawn. When that has changed, it
     is drawn again, at the interval for its state.
     """
-    number, limits = experiment.id, experiment.limits
+    number, stored_limits = experiment.id, experiment.limits
+    experiment = replace(experiment, limits=stated_limits(stored_limits))
+    limits = experiment.limits
     if was_busy and not is_busy(store.database, number):
         st.rerun()
     if is_first and progress_of(store.database, number)["succeeded"]:
@@ -73,6 +86,8 @@ def _body(
         return
     is_measured = bool((runs["state"] == "succeeded").any())
     name = experiment_file_name(experiment.name)
+    if limits != stored_limits:
+        _show_other_limits(limits)
     show_recommendation(store, experiment, runs, can_change=can_change)
     shown = filter_runs(runs, limits)
     if is_measured:
@@ -84,7 +99,7 @@ def _body(
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.header("Runs", width="content")
         with st.container(horizontal=True, width="content"):
-            show_views(store, owner(), number)
+            show_views(store, owner(), number, limits)
             columns = choose_columns(store, owner(), runs, limits)
             show_exports(store, experiment, runs, shown)
     if len(shown) < len(runs):
@@ -97,13 +112,35 @@ def _body(
         note = f" {hidden:,} {them.format(HIDDEN)}." if hidden else ""
         st.caption(f"{len(shown):,} of {len(runs):,} runs match the filters.{note}")
     best = recommended(runs, limits)
-    show_table(shown, columns, limits, best=best.run if best else None)
+    show_table(sorted_rows(shown), columns, limits, best=best.run if best else None)
     _show_failures(shown)
     show_actions(store, runs, shown, experiment_id=number, can_change=can_change)
     if is_measured:
         show_board_matrix(settings, store, shown, number)
-    defaults = {CHOSEN_BOARDS: list(DEFAULT_BOARDS)}
+    defaults = {
+        CHOSEN_BOARDS: list(DEFAULT_BOARDS),
+        OWN_COLUMNS: saved_columns(store, owner()),
+        VIEW_LIMITS: dict(stored_limits),
+    }
     write_address(number, {**defaults, **default_axes(runs)} if is_measured else defaults)
+
+
+def stated_limits(stored: Mapping[str, float]) -> Mapping[str, float]:
+    """The limits in the address, as of a saved view, otherwise those of the experiment."""
+    stated: Mapping[str, float] | None = st.session_state.get(VIEW_LIMITS)
+    return stored if stated is None else stated
+
+
+def _show_other_limits(limits: Mapping[str, float]) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            f":material/rule: This view has limits of its own: {plain(limits_summary(limits)) or 'none'}.",
+            width="content",
+        )
+        st.button(
+            "Use the experiment's limits", key="results:own_limits", icon=":material/undo:",
+            on_click=lambda: st.session_state.update({VIEW_LIMITS: None}),
+        )  # fmt: skip
 
 
 def _show_failures(runs: pd.DataFrame) -> None:

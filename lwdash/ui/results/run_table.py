@@ -23,7 +23,7 @@ def show_table(
     *,
     best: int | None = None,
 ) -> None:
-    """One row per run, oldest first, so that new runs do not move others; a click on a heading sorts.
+    """One row per run, in the order of `runs`; a click on a heading sorts.
 
     best: the recommended run, which stands above the others unless work is running, when another may become the best.
     """

@@ -4,16 +4,18 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
-from lwdash.metrics.limits import limit_of, limits_met, meets_all_limits
+from lwdash.metrics.limits import limit_of, limited_values, limits_met, meets_all_limits
 from lwdash.metrics.offers import target_metric
 from lwdash.metrics.run_metrics import MEASURES, Measure, quality_of
 from lwdash.metrics.target_values import heading_of, measure_of, names_in
 from lwdash.metrics.technique_families import short_recipe
 from lwdash.metrics.verdict_labels import verdict_label
 from lwdash.ui.results.run_frame import known_measures
+from lwdash.ui.results.view_state import DESCENDING, OWN_COLUMNS, SORT, settle
 from lwdash.ui.shared.addresses import download_url, run_url
 from lwdash.ui.shared.memo import remembered
 from lwdash.ui.shared.number_text import utc
@@ -22,7 +24,8 @@ from storage.store import Store
 from storage.visitors import NotAllowed
 
 PREFERENCE = "results:columns"
-_OWN = "results:own_columns"
+CHOSEN_COLUMNS = "results:chosen_columns"
+"""The key of the field with the columns."""
 SHORT = {
     "size_bytes": "Size (kB)", "gzip_bytes": "Gzip (kB)", "huffman_bytes": "Huffman (kB)", "weight_bytes": "Weights (kB)",
     "smaller": "Smaller", "accuracy_change": "Change (pp)", "agreement": "Agreement (%)", "sqnr_db": "SQNR (dB)",
@@ -87,37 +90,60 @@ def is_usual(column: str, limits: Mapping[str, float]) -> bool:
 
 
 def choose_columns(store: Store, owner: str, runs: pd.DataFrame, limits: Mapping[str, float]) -> list[str]:
-    """The menu of columns; the choice is stored for the user, for every experiment."""
+    """The menu of columns and their order, which is stored for the user, for every experiment; and of the order of rows,
+    which is in the address.
+    """
     known = known_measures(runs)
     titles = names_in(runs)
     names = {measure.column: _heading(measure, titles) for measure in known} | OTHERS
-    saved = st.session_state.get(_OWN) or _saved(store, owner)
+    saved = st.session_state.get(OWN_COLUMNS) or saved_columns(store, owner)
     key = (runs, tuple(limits.items()))
     usual = remembered("usual", key, lambda: default_columns(runs, limits))
     start = [column for column in saved or usual if column in names]
-    widget = "results:chosen_columns"
 
     def keep(columns: list[str]) -> None:
-        st.session_state[_OWN] = columns
+        st.session_state[OWN_COLUMNS] = columns
         # A visitor with a share link cannot write: the choice then lasts for this visit.
         with suppress(NotAllowed):
             set_preference(store.database, owner, PREFERENCE, {"columns": columns})
 
     with st.popover("Columns", icon=":material/view_column:"):
-        st.session_state[widget] = start
+        st.session_state[CHOSEN_COLUMNS] = start
         st.multiselect(
             "Columns, in this order",
             list(names),
-            key=widget,
+            key=CHOSEN_COLUMNS,
             format_func=names.__getitem__,
-            on_change=lambda: keep(st.session_state[widget]),
+            on_change=lambda: keep(st.session_state[CHOSEN_COLUMNS]),
             width=420,
         )
         st.button("Reset columns", key="results:reset_columns", on_click=keep, args=([],), disabled=not saved)
-    return [column for column in st.session_state[widget] if column in names] or start
+        sortable = ["", *(measure.column for measure in known), "made"]
+        settle(SORT, sortable, "")
+        st.selectbox(
+            "Rows sorted by", sortable, key=SORT, width=420,
+            format_func=lambda column: names[column] if column else "Number of the run",
+            help="A click on a heading also sorts, for this visit. Saved views and links hold this choice",
+        )  # fmt: skip
+        st.toggle("Largest first", key=DESCENDING)
+    return [column for column in st.session_state[CHOSEN_COLUMNS] if column in names] or start
 
 
-def _saved(store: Store, owner: str) -> list[str]:
+def sorted_rows(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs in the chosen order; those without the value come last."""
+    column, is_descending = str(st.session_state.get(SORT) or ""), bool(st.session_state.get(DESCENDING))
+    if not column and not is_descending:
+        return runs
+    by = {"": "id", "made": "created_at"}.get(column, column)
+    return remembered(
+        "sorted",
+        (runs, by, is_descending),
+        lambda: runs.sort_values(by, ascending=not is_descending, kind="stable", na_position="last"),
+    )
+
+
+def saved_columns(store: Store, owner: str) -> list[str]:
+    """The columns that the user has chosen for every experiment."""
     return list((get_preference(store.database, owner, PREFERENCE) or {}).get("columns") or [])
 
 
@@ -176,20 +202,23 @@ def verdict_labels(runs: pd.DataFrame) -> pd.Series:
 
 
 def limits_text(runs: pd.DataFrame, limits: Mapping[str, float]) -> pd.Series:
-    """For each measured run `meets all`, `exceeds size, latency`, or `not measured: arena`."""
+    """For each measured run `meets all`, `exceeds size, latency`, `cannot run: NPU cycles`, or `not measured: arena`."""
     if not limits:
         return pd.Series(None, index=runs.index, dtype=object)
     table = limits_met(runs, limits)
     names = {key: limit_of(key, names_in(runs)).short for key in table}
     all_kept, done = meets_all_limits(runs, limits), runs["state"] == "succeeded"
+    refused = pd.DataFrame({key: np.isinf(limited_values(runs, key)) for key in table}).to_dict("records")
     found = []
-    for ok, is_done, row in zip(all_kept, done, table.to_dict("records"), strict=True):
-        broken = [names[key] for key, value in row.items() if value == 0.0]
+    for ok, is_done, row, cannot in zip(all_kept, done, table.to_dict("records"), refused, strict=True):
+        broken = [names[key] for key, value in row.items() if value == 0.0 and not cannot[key]]
+        unable = [names[key] for key in row if cannot[key]]
         missing = [names[key] for key, value in row.items() if value != value]
         found.append(
             None if not is_done
             else "✓ meets all" if ok
             else f"exceeds {', '.join(broken)}" if broken
+            else f"cannot run: {', '.join(unable)}" if unable
             else f"not measured: {', '.join(missing)}"
         )  # fmt: skip
     return pd.Series(found, index=runs.index, dtype=object)

@@ -163,7 +163,7 @@ def show_chart(store: Store, runs: pd.DataFrame, limits: Mapping[str, float], na
         key="results:chart",
         alt=alt,
         file_name=f"{name}-{axes.y.column}-against-{axes.x.column}",
-        selected=[(int(r.id), float(r.x), float(r.y)) for r in rings.itertuples()],
+        selected=[(int(r.id), float(r.x_drawn), float(r.y)) for r in rings.itertuples()],
         on_pick=lambda ids: _picked(ids, set(rings["id"])),
     )
     st.caption(_caption(axes, points, limits))
@@ -197,9 +197,10 @@ def _show_parallel(runs: pd.DataFrame, axes: TradeoffAxes, name: str) -> None:
     whole = complete_runs(runs, measures)
     chosen = set(selected())
     is_brushed = chosen == st.session_state.get(_BRUSHED)
+    notes = []
     if whole["id"].isin(chosen).sum() > 1 and not is_brushed:
         whole = whole[whole["id"].isin(chosen)]
-        st.caption("Only the selected runs are drawn.")
+        notes.append("Only the selected runs are drawn.")
     if whole.empty or not measures:
         st.info("None of the shown runs has all of these metrics.", icon=":material/scatter_plot:")
         return
@@ -221,15 +222,18 @@ def _show_parallel(runs: pd.DataFrame, axes: TradeoffAxes, name: str) -> None:
         on_brush=lambda brushes: _brushed(brushed_runs(whole, measures, brushes, log), set(whole["id"])),
     )
     if len(drawn) < len(whole):
-        st.caption(
+        notes.append(
             f"{MAX_LINES:,} of {len(whole):,} runs are drawn: the Pareto front of {axes.y.label} and "
             f"{axes.x.label}, the baseline, and an even sample of the others. Dragging along an axis "
             "selects from all of them. Filter to see others."
         )
-    st.caption(
+    notes.append(
         "Each line is a run; the better end of every axis is at the top. Drag along an axis to select "
         "the runs that pass there, click the bar to deselect them, drag an axis by its name to move it."
     )
+    # Of a fixed height: the text depends on the selection, and the rows of the table below must not move.
+    with st.container(key="parallel-notes"):
+        st.caption(" ".join(notes))
 
 
 def _brushed(ids: list[int], drawn: set[int]) -> None:
@@ -245,6 +249,8 @@ def _caption(axes: TradeoffAxes, points: pd.DataFrame, limits: Mapping[str, Any]
     ]
     if limits:
         parts.append("Runs that meet all limits are strong, others pale; the shaded side exceeds a limit.")
+    if (points["x_drawn"] != points["x"]).any():
+        parts.append("Runs at the same place are drawn side by side, joined by a line.")
     if points["name"].str.contains(r" \+\d+$").any():
         parts.append("“+2” after a name means two more runs at the same place.")
     if len(points) > MAX_DRAWN_POINTS:

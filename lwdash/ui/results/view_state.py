@@ -9,6 +9,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from lwdash.errors import UserMistake
+from lwdash.metrics.limits import checked_limits
+
 TECHNIQUE = "technique"
 """Colours the points by technique family instead of by a metric."""
 POINTS, PARALLEL = "points", "parallel"
@@ -16,6 +19,13 @@ MAX_RUNS_IN_ADDRESS = 100
 """Maximum number of selected runs in an address: servers and mail programs cut longer ones."""
 CHOSEN_BOARDS = "results:boards"
 """Keys of the boards in the matrix; None before any choice."""
+OWN_COLUMNS = "results:own_columns"
+"""Columns of the table, in order; empty before any choice."""
+SORT, DESCENDING = "results:sort", "results:descending"
+"""The column that sorts the table, "" for the order of submission; and whether large values come first."""
+VIEW_LIMITS = "results:view_limits"
+"""Limits that hold on this page instead of those of the experiment; None: the experiment's."""
+NO_LIMITS = "none"
 _SEEN = "results:seen"
 _RUNS = "results:runs"
 _DEFAULTS = "results:defaults"
@@ -46,6 +56,20 @@ def _word(text: str) -> str | None:
     return text or None
 
 
+def _limits_of(text: str) -> dict[str, float] | None:
+    """`size_bytes:20000,accuracy_drop:0.01`, or `none`; None if a limit is not valid."""
+    pairs = [] if text == NO_LIMITS else [part.rpartition(":") for part in text.split(",")]
+    try:
+        return checked_limits({key: float(value) for key, _, value in pairs})
+    except (ValueError, UserMistake):
+        return None
+
+
+def limits_in_address(limits: Mapping[str, float]) -> str:
+    """Limits as text of an address."""
+    return ",".join(f"{key}:{value:.10g}" for key, value in limits.items()) or NO_LIMITS
+
+
 PARAMETERS: Mapping[str, _Parameter] = {
     "results:x": _Parameter("x", _word, str),
     "results:y": _Parameter("y", _word, str),
@@ -58,6 +82,10 @@ PARAMETERS: Mapping[str, _Parameter] = {
     "results:tags": _Parameter("tag", _list_of, ",".join, []),
     "results:fits": _Parameter("fits", lambda text: text == "1", lambda is_on: "1" if is_on else "", False),
     "results:host": _Parameter("host", _word, str),
+    OWN_COLUMNS: _Parameter("columns", _list_of, ",".join, []),
+    SORT: _Parameter("sort", str, str, ""),
+    DESCENDING: _Parameter("descending", lambda text: text == "1", lambda is_on: "1" if is_on else "", False),
+    VIEW_LIMITS: _Parameter("limits", _limits_of, limits_in_address),
     CHOSEN_BOARDS: _Parameter("boards", _list_of, ",".join),
     _RUNS: _Parameter("runs", _runs_of, lambda runs: ",".join(map(str, runs)), []),
 }  # fmt: skip
