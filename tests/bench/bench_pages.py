@@ -15,6 +15,8 @@ from support.engine_site import Site
 from support.seeding import seed_experiment
 from support.served import Dashboard, launched
 
+from storage.frames import newest_runs
+
 VISITORS, RUNNING, SECONDS = 20, 50, 60
 SESSIONS = Path(__file__).with_name("sessions.py")
 TIMES = 5
@@ -37,14 +39,21 @@ def said(what: str, seconds: list[float]) -> None:
     )
 
 
+def runs_of(drill: Site, experiment: int) -> list[int]:
+    return newest_runs(drill.store.database, [experiment], 100_000)
+
+
 def test_pages_after_a_week_of_use(drill: Site) -> None:
     """10,000 runs, 8,000 of them in one experiment, and an experiment of 200."""
     for number in range(40):
         seed_experiment(drill.store, f"experiment {number}", 50, seed=number)
     small = seed_experiment(drill.store, "two hundred", 200, seed=200)
     big = seed_experiment(drill.store, "eight thousand", 8_000, seed=8_000)
+    first = min(runs_of(drill, small))
+    some = {count: ",".join(map(str, range(first, first + count))) for count in (6, 20)}
     addresses = {"overview": "", "new": "new", "run": "run?id=77", "system": "system", "glossary": "glossary",
-                 "experiment of 200": f"experiment?id={small}", "experiment of 8,000": f"experiment?id={big}"}  # fmt: skip
+                 "experiment of 200": f"experiment?id={small}", "experiment of 8,000": f"experiment?id={big}",
+                 "compare 6 runs": f"compare?experiment={small}&runs={some[6]}"}  # fmt: skip
     with served(drill.settings.home) as server, launched() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
         for name, address in addresses.items():
@@ -53,7 +62,7 @@ def test_pages_after_a_week_of_use(drill: Site) -> None:
                 began = time.monotonic()
                 page.goto(server.url + address)
                 page.wait_for_selector("h1")
-                if "experiment?" in address:
+                if "experiment" in address:
                     page.wait_for_function(DRAWN)
                 settled(page)
                 times.append(time.monotonic() - began)
@@ -67,6 +76,19 @@ def test_pages_after_a_week_of_use(drill: Site) -> None:
                 clicks.setdefault(what, []).append(seconds)
             for what, times in clicks.items():
                 said(f"{what}, {name}", times)
+        for label in ("Report (HTML)", "Light report (HTML)"):
+            times = []
+            for _ in range(TIMES):
+                page.goto(f"{server.url}experiment?id={small}&runs={some[20]}")
+                page.wait_for_function(DRAWN)
+                settled(page)
+                page.get_by_role("button", name="Export").click()
+                began = time.monotonic()
+                with page.expect_download() as download:
+                    page.get_by_role("button", name=label, exact=True).click()
+                path = download.value.path()
+                times.append(time.monotonic() - began)
+            said(f"{label} of 20 runs, {path.stat().st_size / 1e6:.1f} MB", times)
         assert "Traceback" not in server.log()
 
 

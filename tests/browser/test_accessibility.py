@@ -15,6 +15,7 @@ from lwdash.engine import submit
 from lwdash.examples import find_example
 from lwdash.ui.glossary.entries import glossary
 from storage.annotations import set_limits
+from storage.devices import add_device
 from storage.store import open_store
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -33,6 +34,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Dashboard
     experiment = seed_experiment(store, "beats", 60)
     seed_search(store, experiment, 40)
     set_limits(store.database, experiment, {"accuracy_drop": 0.02})
+    device, _ = add_device(store.database, "Pi 4")
+    bare = seed_experiment(
+        store, "no data", 5, generated="4 rows of each class, from the statistics of the model"
+    )
+    set_limits(
+        store.database, bare, {f"{device.target}.latency_ms_p50": 0.2, "ethos_u55_128.npu_cycles": 9000.0}
+    )
     example = find_example("digits")
     files = {
         kind: submit.add_local_file(store, path, kind)
@@ -47,7 +55,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Dashboard
             "overview": "",
             "new": f"new?model={files['model']}&data={files['data']}&preprocess=divide%2816%29&goal=gzip_bytes",
             "results": "experiment?id=1&runs=1,2,3",
+            "new without data": f"new?model={files['model']}&no_data=True&target_limits={device.target}.speedup%3D2",
+            "results without data": f"experiment?id={bare}",
             "compare": "compare?experiment=1&runs=1,2,3",
+            "compare without data": f"compare?experiment={bare}&runs=61,62,63",
+            "run without data": "run?id=62",
             "run": "run?id=2",
             "failed run": "run?id=50",
             "glossary": "glossary",
@@ -72,6 +84,8 @@ def test_no_page_has_a_finding_of_weight(served: Any, browser: Any, scheme: str)
             expect(page.get_by_text("Clustering is not used: repeated values")).to_be_visible(
                 timeout=1000 * SECONDS
             )
+        if name == "new without data":
+            expect(page.get_by_role("button", name="Start")).to_be_visible(timeout=1000 * SECONDS)
         if name == "new":
             expect(page.get_by_text("Scaled twice")).to_be_visible(timeout=1000 * SECONDS)
         page.wait_for_function(SETTLED)
@@ -80,6 +94,24 @@ def test_no_page_has_a_finding_of_weight(served: Any, browser: Any, scheme: str)
                 found.append((name, broken["id"], [node["html"][:200] for node in broken["nodes"][:3]]))
     context.close()
     assert found == []
+
+
+def test_finished_steps_are_one_line_and_steps_and_start_stay_in_sight(served: Any, page: Any) -> None:
+    server, addresses = served
+    page.goto(server.url + addresses["new"])
+    start = page.get_by_role("button", name="Start", exact=True)
+    expect(start).to_be_visible(timeout=1000 * SECONDS)
+    page.wait_for_function(SETTLED)
+    main, steps = page.get_by_test_id("stMain"), page.locator(".st-key-step-line")
+    for text in ("digits: ", "1,079 rows, label “label”"):
+        line = page.locator("summary", has_text=text)
+        expect(line).to_be_visible()
+        assert line.locator("xpath=..").get_attribute("open") is None
+        assert line.bounding_box()["height"] < 60
+    for share in (0, 0.5, 1):
+        main.evaluate("(element, share) => element.scrollTo(0, share * element.scrollHeight)", share)
+        expect(start).to_be_in_viewport(ratio=1)
+        expect(steps).to_be_in_viewport(ratio=1)
 
 
 def test_an_address_leads_to_its_word_in_the_glossary(served: Any, page: Any) -> None:
@@ -112,7 +144,7 @@ def test_the_keyboard_alone_reaches_the_search_and_shows_where_it_is(served: Any
         pytest.fail("30 steps of the Tab key did not reach the search")
     page.keyboard.type("no such experiment")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("0 of 1 experiments")).to_be_visible(timeout=1000 * SECONDS)
+    expect(page.get_by_text("0 of 2 experiments")).to_be_visible(timeout=1000 * SECONDS)
     page.get_by_role("button", name=re.compile("New experiment")).focus()
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Tab")
