@@ -90,19 +90,25 @@ class Size(Number):
 
 @dataclass(frozen=True)
 class Integer:
-    """A whole number between `low` and `high`, both allowed."""
+    """A whole number between `low` and `high`, both allowed.
+
+    has_auto: `auto` is allowed as well, and is the same as 0: the technique then decides.
+    """
 
     label: str
     help: str
     low: int
     high: int
     unit: str = ""
+    has_auto: bool = False
 
     @property
     def bounds(self) -> str:
-        return f"{self.low}…{self.high}"
+        return f"{self.low + self.has_auto}…{self.high}{' | auto' if self.has_auto else ''}"
 
     def read(self, text: str) -> int:
+        if self.has_auto and text == AUTO:
+            return 0
         try:
             return int(text)
         except ValueError:
@@ -227,6 +233,13 @@ class Overrides:
 
 
 Parameter = Number | Integer | Choice | Flag | Names | Overrides
+
+
+def bounds_with_unit(parameter: Parameter) -> str:
+    """`1…1000 epochs | auto`."""
+    bounds, mark, auto = parameter.bounds.partition(f" | {AUTO}")
+    unit = getattr(parameter, "unit", "")
+    return bounds + (f" {unit}" if unit and not bounds.endswith(unit) else "") + mark + auto
 
 
 def parameter(default: Any, described: Parameter, *, always: bool = False) -> Any:

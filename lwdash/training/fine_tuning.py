@@ -22,11 +22,12 @@ from lwdash.training.inference_mode import as_in_inference
 MAX_EPOCHS, MAX_EPOCHS_ON_LABELS = 250, 100
 EPOCHS = Integer(
     "Epochs",
-    "Number of passes over the train rows; 0 means as many as give about {steps:,} training steps, at "
-    f"most {MAX_EPOCHS}, or {MAX_EPOCHS_ON_LABELS} if it learns from labels.",
+    "Number of passes over the train rows; auto gives about {steps:,} training steps, at most "
+    f"{MAX_EPOCHS} passes, or {MAX_EPOCHS_ON_LABELS} if it learns from labels.",
     0,
     1000,
     "epochs",
+    has_auto=True,
 )
 WARM_UP = 0.1
 """Share of the steps in which the learning rate rises."""
@@ -44,7 +45,7 @@ BATCH_SIZE = Integer("Batch size", "Rows per training step.", 1, 4096, "rows")
 
 
 def epochs(steps: int) -> Any:
-    """The parameter `epochs`, by default as many as give about `steps` training steps."""
+    """The parameter `epochs`, by default `auto` (0): as many as give about `steps` training steps."""
     return parameter(0, replace(EPOCHS, help=EPOCHS.help.format(steps=steps)))
 
 

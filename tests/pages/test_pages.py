@@ -300,9 +300,15 @@ def test_a_built_recipe_joins_the_list(editor):
     sound(app.run())
     app.number_input(key="r:prune:sparsity").set_value(0.75)
     sound(app.run())
+    assert app.number_input(key="r:prune:epochs").value is None, "the technique decides"
+    assert "Advanced: 14 more parameters" in words(app)
     app.button(key="r:add").click()
     sound(app.run())
     assert app.text[0].value == "float16 | prune(sparsity=0.75) + int8"
+    app.number_input(key="r:prune:epochs").set_value(5)
+    sound(app.run())
+    app.button(key="r:add").click()
+    assert "prune(sparsity=0.75, epochs=5) + int8" in sound(app.run()).text[0].value
 
 
 def test_a_mistake_in_a_field_is_said_below_it(editor):

@@ -13,6 +13,7 @@ from lwdash.parameters import (
     Number,
     Parameter,
     Size,
+    bounds_with_unit,
     check_params,
     described,
     parameter,
@@ -146,3 +147,12 @@ def test_a_size_is_read_with_its_unit(text: str, kb: float) -> None:
 def test_no_size_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(RecipeError, match="size such as 20kB"):
         Size("Size", "", 0.0, 1000.0).read(text)
+
+
+def test_a_whole_number_that_may_be_automatic_is_stored_as_zero_and_named_auto():
+    epochs = Integer("Epochs", "How often.", 0, 1000, "epochs", has_auto=True)
+    assert epochs.read("auto") == epochs.check(0) == 0
+    assert epochs.read("0") == 0, "as recipes of earlier versions write it"
+    assert bounds_with_unit(epochs) == "1…1000 epochs | auto"
+    assert bounds_with_unit(COUNT) == "2…256"
+    assert bounds_with_unit(Size("Size", "At most.", 0.0, 100.0, "kB")) == "[0, 100] kB"

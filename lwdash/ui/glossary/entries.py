@@ -10,7 +10,7 @@ from dataclasses import fields
 from lwdash.datasets.linter.findings import CODES
 from lwdash.metrics.layer_metrics import QUANTITIES
 from lwdash.metrics.run_metrics import MEASURES
-from lwdash.parameters import Choice, Flag, Parameter
+from lwdash.parameters import Choice, Flag, Parameter, bounds_with_unit
 from lwdash.techniques import TECHNIQUES
 from lwdash.ui.glossary.glossary_entry import FINDING, MEASURE, QUANTITY, TECHNIQUE, Entry
 from lwdash.ui.glossary.terms import TERMS
@@ -196,10 +196,9 @@ def _what(parameter: Parameter) -> str:
 
 
 def _bounds(parameter: Parameter) -> str:
-    unit = getattr(parameter, "unit", "")
     if isinstance(parameter, Flag):
         return "true or false"
-    return f"{parameter.bounds} {unit}".strip()
+    return bounds_with_unit(parameter)
 
 
 def _sentence(text: str) -> str:

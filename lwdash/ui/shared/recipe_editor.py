@@ -1,7 +1,7 @@
 """A list of recipes to edit, and a form that writes one: its fields come from the techniques' parameters."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import Field, fields
 from typing import Any
 
 import streamlit as st
@@ -9,10 +9,25 @@ import streamlit as st
 from lwdash.errors import RecipeError
 from lwdash.keras_models.model_facts import ModelFacts
 from lwdash.keras_models.obstacles import obstacle
-from lwdash.parameters import AUTO, Choice, Flag, Integer, Names, Number, Overrides, Parameter
+from lwdash.parameters import (
+    AUTO,
+    Choice,
+    Flag,
+    Integer,
+    Names,
+    Number,
+    Overrides,
+    Parameter,
+    bounds_with_unit,
+)
 from lwdash.recipe import EXAMPLE, Recipe, Step, expand_values, make_recipe, parse_recipe
 from lwdash.techniques import TECHNIQUES
 from lwdash.ui.shared.markdown_text import plain
+from lwdash.ui.shared.number_text import counted
+
+IN_ROW = 3
+MAX_BASIC = 3
+"""Number of parameters that a form shows at once: each technique lists its main ones first. The others are folded."""
 
 
 def recipe_editor(
@@ -151,14 +166,21 @@ def _step_form(name: str, key: str) -> Step:
         st.markdown(f"**{technique.LABEL}** · {technique.SUMMARY}")
         st.caption(f":material/lightbulb: {technique.TRAP}")
         described = fields(technique.Params)
-        values = {}
-        for start in range(0, len(described), 3):
-            for column, field in zip(st.columns(3), described[start : start + 3], strict=False):
-                with column:
-                    values[field.name] = _field(
-                        field.metadata["parameter"], field.default, f"{key}:{field.name}"
-                    )
+        values = _fields(described[:MAX_BASIC], key)
+        if further := described[MAX_BASIC:]:
+            with st.expander(f"Advanced: {counted(len(further), 'more parameter')}"):
+                values |= _fields(further, key)
         return Step(name, technique.Params(**values))
+
+
+def _fields(described: Sequence[Field[Any]], key: str) -> dict[str, Any]:
+    """The fields of parameters, and their values."""
+    values = {}
+    for start in range(0, len(described), IN_ROW):
+        for column, field in zip(st.columns(IN_ROW), described[start : start + IN_ROW], strict=False):
+            with column:
+                values[field.name] = _field(field.metadata["parameter"], field.default, f"{key}:{field.name}")
+    return values
 
 
 def _field(parameter: Parameter, default: Any, key: str) -> Any:
@@ -175,13 +197,24 @@ def _field(parameter: Parameter, default: Any, key: str) -> Any:
     if isinstance(parameter, Flag):
         return st.toggle(label, default, key=key, help=parameter.help)
     if isinstance(parameter, Integer):
-        help = f"{parameter.help} ({parameter.bounds} {parameter.unit})"
+        help = f"{parameter.help} ({bounds_with_unit(parameter)})"
+        if parameter.has_auto:
+            chosen = st.number_input(
+                label,
+                parameter.low + 1,
+                parameter.high,
+                default or None,
+                key=key,
+                help=help,
+                placeholder=AUTO,
+            )
+            return int(chosen or 0)
         return int(st.number_input(label, parameter.low, parameter.high, default, key=key, help=help))
     assert isinstance(parameter, Number)
     low = parameter.low + (parameter.step if parameter.low_open else 0)
     high = parameter.high - (parameter.step if parameter.high_open else 0)
     form = "%.4f" if parameter.step < 0.01 else "%.2f"
-    help = f"{parameter.help} {parameter.bounds}"
+    help = f"{parameter.help} {bounds_with_unit(parameter)}"
     number = st.number_input(
         label, low, high, default, step=parameter.step, format=form, key=key, help=help, placeholder=AUTO
     )
