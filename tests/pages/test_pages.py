@@ -120,6 +120,24 @@ def test_a_view_is_saved_by_name_and_shown_again(home):
     assert saved_views(home, "", 1) == {}
 
 
+def test_parameters_of_recipes_are_parallel_axes_and_have_effects(home):
+    seed_experiment(home, "beats", 14)
+    with home.database.begin() as connection:
+        for run in range(2, 14):
+            recipe = f"prune(sparsity={0.05 * run:g}) + int8" if run != 5 else "int8"
+            connection.execute(update(Run).where(Run.id == run).values(recipe=recipe))
+    app = shown(page_paths.EXPERIMENT, id="1", view="parallel", parameters="recipe:prune.sparsity,nonsense")
+    assert app.multiselect(key="results:parameter_axes").value == ["recipe:prune.sparsity"]
+    assert app.query_params["parameters"] == "recipe:prune.sparsity"
+    assert "2 runs without these parameters not drawn." in words(app)
+    app.session_state["results:effects"] = True
+    table = sound(app.run()).table[0].value
+    assert table.loc["Pruning: sparsity", "Runs"] == "12"
+    assert "to" in table.loc["Pruning: sparsity"].iloc[1]
+    plain_view = shown(page_paths.EXPERIMENT, id="1")
+    assert not [field for field in plain_view.multiselect if field.key == "results:parameter_axes"]
+
+
 def test_a_view_holds_columns_order_and_limits_whatever_changes_later(home):
     experiment = seed_experiment(home, "beats", 6)
     annotations.set_limits(home.database, experiment, {"size_bytes": 60_000})

@@ -24,11 +24,22 @@ from lwdash.charts.tradeoff import (
 )
 from lwdash.metrics.run_metrics import is_log_possible, quality_of
 from lwdash.metrics.target_values import available_with_targets, measure_of, names_in
+from lwdash.ui.results.recipe_parameters import show_effects, with_parameters
 from lwdash.ui.results.run_frame import known_measures
-from lwdash.ui.results.view_state import PARALLEL, POINTS, TECHNIQUE, follow, select, selected, settle
+from lwdash.ui.results.view_state import (
+    PARALLEL,
+    PARAMETER_AXES,
+    POINTS,
+    TECHNIQUE,
+    follow,
+    select,
+    selected,
+    settle,
+)
 from lwdash.ui.shared.figure import Spec, show_figure, written
 from lwdash.ui.shared.markdown_text import plain
 from lwdash.ui.shared.memo import contents, remembered
+from lwdash.ui.shared.number_text import counted
 from storage.store import Store
 
 AXES_WIDTH = 225
@@ -146,7 +157,14 @@ def show_chart(store: Store, runs: pd.DataFrame, limits: Mapping[str, float], na
     measured = one_host(remembered("measured", (runs,), lambda: runs[runs["state"] == "succeeded"]), axes)
     if st.session_state["results:view"] == PARALLEL:
         _show_parallel(measured, axes, name)
-        return
+    else:
+        _show_trade_off(store, measured, axes, limits, name)
+    show_effects(measured, (axes.x, axes.y))
+
+
+def _show_trade_off(
+    store: Store, measured: pd.DataFrame, axes: TradeoffAxes, limits: Mapping[str, float], name: str
+) -> None:
     st.session_state.pop(_BRUSHED, None)
     key = (str(store.database.url), contents(measured), repr(axes), tuple(limits.items()))
     points, spec, alt = _trade_off(measured, axes, limits, key)
@@ -193,8 +211,15 @@ def _show_parallel(runs: pd.DataFrame, axes: TradeoffAxes, name: str) -> None:
     columns = [axes.x.column, axes.y.column, *([axes.colour.column] if axes.colour else [])]
     known = {measure.column for measure in available_with_targets(runs)}
     columns = [column for column in dict.fromkeys([*columns, *PARALLEL_METRICS]) if column in known]
-    measures = [measure_of(column, names_in(runs)) for column in columns[:7]]
+    names = names_in(runs)
+    parameters = _choose_parameters(runs)
+    runs, described = remembered("parameters", (runs,), lambda: with_parameters(runs))
+    measures = [described[column] for column in parameters]
+    measures += [measure_of(column, names) for column in columns[:7]]
+    columns = [*parameters, *columns]
     whole = complete_runs(runs, measures)
+    if parameters and (missing := len(complete_runs(runs, measures[len(parameters) :])) - len(whole)):
+        st.caption(f"{counted(missing, 'run')} without these parameters not drawn.")
     chosen = set(selected())
     is_brushed = chosen == st.session_state.get(_BRUSHED)
     notes = []
@@ -234,6 +259,20 @@ def _show_parallel(runs: pd.DataFrame, axes: TradeoffAxes, name: str) -> None:
     # Of a fixed height: the text depends on the selection, and the rows of the table below must not move.
     with st.container(key="parallel-notes"):
         st.caption(" ".join(notes))
+
+
+def _choose_parameters(runs: pd.DataFrame) -> list[str]:
+    """The parameters of recipes that are axes as well; no field where none differs among the runs."""
+    _, described = remembered("parameters", (runs,), lambda: with_parameters(runs))
+    settle(PARAMETER_AXES, list(described), [])
+    if not described:
+        return []
+    chosen: list[str] = st.multiselect(
+        "Parameters as axes", list(described), key=PARAMETER_AXES, placeholder="none", max_selections=4,
+        format_func=lambda column: described[column].label,
+        help="Runs whose recipes lack one of these parameters are not drawn",
+    )  # fmt: skip
+    return chosen
 
 
 def _brushed(ids: list[int], drawn: set[int]) -> None:

@@ -23,6 +23,8 @@ OWN_COLUMNS = "results:own_columns"
 """Columns of the table, in order; empty before any choice."""
 SORT, DESCENDING = "results:sort", "results:descending"
 """The column that sorts the table, "" for the order of submission; and whether large values come first."""
+PARAMETER_AXES = "results:parameter_axes"
+"""Columns of the parameters of recipes that are axes of the parallel view."""
 VIEW_LIMITS = "results:view_limits"
 """Limits that hold on this page instead of those of the experiment; None: the experiment's."""
 NO_LIMITS = "none"
@@ -85,6 +87,7 @@ PARAMETERS: Mapping[str, _Parameter] = {
     OWN_COLUMNS: _Parameter("columns", _list_of, ",".join, []),
     SORT: _Parameter("sort", str, str, ""),
     DESCENDING: _Parameter("descending", lambda text: text == "1", lambda is_on: "1" if is_on else "", False),
+    PARAMETER_AXES: _Parameter("parameters", _list_of, ",".join, []),
     VIEW_LIMITS: _Parameter("limits", _limits_of, limits_in_address),
     CHOSEN_BOARDS: _Parameter("boards", _list_of, ",".join),
     _RUNS: _Parameter("runs", _runs_of, lambda runs: ",".join(map(str, runs)), []),
