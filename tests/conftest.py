@@ -1,11 +1,13 @@
 """Real parts for the tests: databases on both back ends, a tiny model with its data, and a finished home."""
 
 import csv
+import gc
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -30,7 +32,28 @@ pytest_plugins = ("support.quick", "support.second_try", "support.engine_site")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 ROOT = Path(__file__).parents[1]
+WITHOUT_WARM_PARENT = "2000"
+"""LWDASH_JOB_MEMORY of pages and servers that train nothing: with so little, none imports TensorFlow in advance."""
 IS_CI = os.environ.get("CI") == "true"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A folder for temporary files of each worker's own, and with it the locks that hold for a whole host.
+
+    Otherwise whatever measures a latency in one worker would pause the children of the others.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    folder = tempfile.mkdtemp(prefix="lwdash-tests-")
+    os.chmod(folder, 0o1777)  # like /tmp: PostgreSQL runs as another user
+    os.environ["TMPDIR"] = tempfile.tempdir = folder
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of collected tests stay: garbage collections need not look at them each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -119,6 +142,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sqlite_store: Store) -
     for name in ("LWDASH_DATABASE_URL", "LWDASH_ARTIFACTS", "LWDASH_AUTH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LWDASH_HOME", str(tmp_path))
+    monkeypatch.setenv("LWDASH_JOB_MEMORY", WITHOUT_WARM_PARENT)
     return sqlite_store
 
 

@@ -36,8 +36,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("journey") / "home"
 
 
-def started(home: Path) -> Dashboard:
-    server = Dashboard(home)
+def started(home: Path, **variables: str) -> Dashboard:
+    server = Dashboard(home, **variables)
     poll("the server answers", server.answers, 60)
     return server
 
@@ -70,7 +70,7 @@ def painted(page: Any, last: str) -> None:
 def test_from_two_files_to_a_smaller_one(home, page):
     example = find_example("digits")
     began = time.monotonic()
-    server = started(home)
+    server = started(home, LWDASH_JOB_MEMORY="8000")
     try:
         page.goto(server.url)
         expect(page.get_by_role("heading", level=1)).to_be_visible()

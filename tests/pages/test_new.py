@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from conftest import WITHOUT_WARM_PARENT
 from visit import shown, words
 
 from lwdash.engine import submit
@@ -25,6 +26,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setenv("LWDASH_HOME", str(home))
+    monkeypatch.setenv("LWDASH_JOB_MEMORY", WITHOUT_WARM_PARENT)
     monkeypatch.delenv("LWDASH_DATABASE_URL", raising=False)
     monkeypatch.delenv("LWDASH_ARTIFACTS", raising=False)
     settings = load_settings()
@@ -39,6 +41,7 @@ def digits(store: Store) -> dict[str, str]:
     }
 
 
+@pytest.mark.tensorflow
 def test_an_address_brings_back_files_settings_limits_and_recipes(store: Store) -> None:
     address = {
         **digits(store), "preprocess": "divide(16)", "size_bytes": "60", "accuracy_drop": "1", "threads": "2",
@@ -159,6 +162,7 @@ def test_a_run_of_label_columns_that_cannot_be_is_answered_in_words(store: Store
 
 
 @pytest.mark.tensorflow
+@pytest.mark.tensorflow
 def test_code_runs_only_where_the_operator_allows_it_and_the_visitor_ticks_it(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,6 +188,7 @@ def test_code_runs_only_where_the_operator_allows_it_and_the_visitor_ticks_it(
     assert "2 · Data" in words(app)
 
 
+@pytest.mark.tensorflow
 def test_without_data_rows_are_generated_and_every_page_says_so(store: Store) -> None:
     model = submit.add_local_file(store, find_example("digits").model_path, "model")
     address = {"model": model, "no_data": "True", "recipes": "int8\nprune + int8", "name": "None"}
@@ -206,6 +211,7 @@ def test_without_data_rows_are_generated_and_every_page_says_so(store: Store) ->
     assert "Let lwdash search for recipes" not in words(results)
 
 
+@pytest.mark.tensorflow
 def test_a_model_that_tells_no_range_asks_for_it(store: Store, tmp_path: Path) -> None:
     keras = pytest.importorskip("keras")
     path = tmp_path / "plain.keras"

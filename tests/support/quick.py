@@ -50,6 +50,12 @@ def pytest_configure(config: pytest.Config) -> None:
         sys.meta_path.insert(0, NoTensorFlow())
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Folders without quick tests need not be imported to find that out."""
+    is_left_out = collection_path.parent == TESTS and collection_path.name in FOLDERS
+    return True if is_left_out and config.getoption("markexpr") == "quick" else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:

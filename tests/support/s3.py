@@ -6,9 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import s3fs
-from moto.server import ThreadedMotoServer
-
 
 @dataclass
 class S3:
@@ -19,6 +16,8 @@ class S3:
 
     def bucket(self) -> str:
         """A new bucket's fsspec URL."""
+        import s3fs
+
         name = f"lwdash-{next(self._numbers)}"
         files = s3fs.S3FileSystem(
             endpoint_url=self.environment["AWS_ENDPOINT_URL"],
@@ -32,6 +31,8 @@ class S3:
 @contextmanager
 def start_s3() -> Iterator[S3]:
     """Serves until the block ends."""
+    from moto.server import ThreadedMotoServer  # slow to import; most sessions need no S3
+
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from conftest import WITHOUT_WARM_PARENT
+
 ROOT = Path(__file__).parents[2]
 CHROMIUM = os.environ.get("LWDASH_CHROMIUM", "/usr/bin/chromium")
 SWITCHES = (
@@ -21,6 +23,8 @@ SWITCHES = (
     "--disable-component-update",
 )
 SCREENSHOTS = ROOT / "tests" / "browser" / "screenshots"
+KEEPS_SCREENSHOTS = bool(os.environ.get("SCREENSHOTS"))
+"""Each costs a second of drawing, so only who wants to look at them asks for them."""
 
 
 @contextlib.contextmanager
@@ -44,7 +48,7 @@ class Dashboard:
     """`streamlit run app.py`, or `program` in `folder`; its output goes to `<home>/server.log`.
 
     options: more of Streamlit's, such as `--server.baseUrlPath=x`; secrets: its secrets.toml, made for the port;
-    variables: more of the environment.
+    variables: more of the environment; without LWDASH_JOB_MEMORY no warm parent is kept.
     """
 
     def __init__(
@@ -68,7 +72,12 @@ class Dashboard:
             self.child = subprocess.Popen(
                 command,
                 cwd=folder,
-                env={**environment, "LWDASH_HOME": str(home), **variables},
+                env={
+                    **environment,
+                    "LWDASH_HOME": str(home),
+                    "LWDASH_JOB_MEMORY": WITHOUT_WARM_PARENT,
+                    **variables,
+                },
                 stdout=log,
                 stderr=log,
             )
@@ -101,7 +110,9 @@ class Dashboard:
 
 
 def shoot(page: Any, name: str) -> None:
-    """A screenshot of the whole page for people to look at; git ignores the folder."""
+    """A screenshot of the whole page for people to look at, with SCREENSHOTS=1; git ignores the folder."""
+    if not KEEPS_SCREENSHOTS:
+        return
     SCREENSHOTS.mkdir(exist_ok=True)
     before = page.viewport_size
     height = page.evaluate("document.querySelector('[data-testid=stMain]')?.scrollHeight ?? 0")
