@@ -1,21 +1,22 @@
 """Real parts for the tests: databases on both back ends, a tiny model with its data, and a finished home."""
 
 import csv
+import fcntl
+import functools
 import gc
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from support.fork_server import ForkServer
 
 from storage import experiments, runs
 from storage.artifacts import Artifacts
@@ -196,6 +197,21 @@ def queued(store: Store) -> Callable[..., list[int]]:
     return queue
 
 
+def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that the first of the test workers fills, for all of them to read."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            part = folder.with_suffix(".part")
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir()
+            make(part)
+            part.rename(folder)
+    return folder
+
+
 @dataclass(frozen=True)
 class Sample:
     """A model file and a CSV that fits it."""
@@ -207,9 +223,13 @@ class Sample:
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
     """A Conv1D network for 16 samples and three classes, trained a little, and 150 rows of three waves."""
+    folder = made_once(tmp_path_factory, "sample", _make_sample)
+    return Sample(folder / "waves.keras", folder / "waves.csv")
+
+
+def _make_sample(folder: Path) -> None:
     import keras
 
-    folder = tmp_path_factory.mktemp("sample")
     rng = np.random.default_rng(0)
     classes = np.arange(150) % 3
     time_axis = np.linspace(0, 2 * np.pi, 16, endpoint=False)
@@ -230,14 +250,12 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
     )
     model.compile(keras.optimizers.Adam(0.01), loss="sparse_categorical_crossentropy")
     model.fit(rows[..., None], classes, epochs=30, verbose=0)
-    made = Sample(folder / "waves.keras", folder / "waves.csv")
-    model.save(made.model)
-    with made.data.open("w", newline="") as file:
+    model.save(folder / "waves.keras")
+    with (folder / "waves.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["label", *(f"t{i}" for i in range(16))])
         for number, row in zip(classes, rows, strict=True):
             writer.writerow([int(number) + 1, *(f"{value:.5f}" for value in row)])
-    return made
 
 
 @dataclass(frozen=True)
@@ -253,19 +271,16 @@ class Called:
         return json.loads(self.out)
 
 
+@functools.cache
+def _command_line() -> ForkServer:
+    return ForkServer("lwdash.cli.main", ["distributed"])
+
+
 def call_lwdash(home: Path, *arguments: str | Path, **variables: str) -> Called:
-    """`python -m lwdash ARGUMENTS` in a process of its own."""
+    """`lwdash ARGUMENTS` in a process of its own."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("LWDASH_")}
-    ended = subprocess.run(
-        [sys.executable, "-m", "lwdash", *map(str, arguments)],
-        cwd=ROOT,
-        env={**environment, "LWDASH_HOME": str(home), **variables},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    return Called(ended.returncode, ended.stdout, ended.stderr)
+    environment |= {"LWDASH_HOME": str(home), **variables}
+    return Called(*_command_line().call([str(one) for one in arguments], environment, 300))
 
 
 @dataclass(frozen=True)
@@ -278,11 +293,25 @@ class Finished:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, sample: Sample) -> Finished:
-    """One whole `python -m lwdash run`: what the command line and engine tests start from (copy the home)."""
-    home = tmp_path_factory.mktemp("finished") / "home"
-    recipes = ("float32", "int8", "prune(sparsity=0.5, epochs=1) + int8", "prune(skip=[nowhere])")
-    arguments = [part for recipe in recipes for part in ("--recipe", recipe)]
-    called = call_lwdash(
-        home, "run", sample.model, "--data", sample.data, "--label", "label", *arguments, "--json"
-    )
-    return Finished(home, called)
+    """One whole `lwdash run`: what the command line and engine tests start from (copy the home)."""
+
+    def make(folder: Path) -> None:
+        recipes = ("float32", "int8", "prune(sparsity=0.5, epochs=1) + int8", "prune(skip=[nowhere])")
+        arguments = [part for recipe in recipes for part in ("--recipe", recipe)]
+        called = call_lwdash(
+            folder / "home",
+            "run",
+            sample.model,
+            "--data",
+            sample.data,
+            "--label",
+            "label",
+            *arguments,
+            "--json",
+        )
+        (folder / "called.json").write_text(json.dumps(astuple(called)))
+
+    made = made_once(tmp_path_factory, "finished", make)
+    home = tmp_path_factory.mktemp("finished-copy") / "home"
+    shutil.copytree(made / "home", home)
+    return Finished(home, Called(*json.loads((made / "called.json").read_text())))

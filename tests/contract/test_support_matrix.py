@@ -37,6 +37,7 @@ def tried(request: pytest.FixtureRequest) -> Iterator[Callable[[str], dict[str, 
     """What was found for a model; all that are asked for in this session are tried two at a time."""
     wanted = {item.callspec.params["model"] for item in request.session.items if hasattr(item, "callspec")
               and item.path == request.path and "model" in item.callspec.params}  # fmt: skip
+    support_matrix.fork_server()  # before two threads start one each
     with ThreadPoolExecutor(2) as pool:
         running: dict[str, Future[dict[str, Any]]] = {
             m: pool.submit(try_apart, m) for m in CHOSEN if m in wanted

@@ -7,10 +7,10 @@ keras_lstm …         tries these models of the zoo, prints a JSON object a lin
 --write README.md    puts the table of what was found between the README's marks
 """
 
+import functools
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,6 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from lwdash.child.warm_parent import LIBRARIES
+from support.fork_server import ForkServer
 
 TESTS = Path(__file__).parents[1]
 RESULTS = TESTS / "contract" / "support_matrix.json"
@@ -39,6 +42,13 @@ SUFFIXES = {"keras": ".keras", "tf_keras": ".h5"}
 ROWS = 60
 FREE_LENGTH = 20
 SECONDS = 900
+VARIABLES = {
+    "KERAS_BACKEND": "tensorflow",
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    "TF_ENABLE_ONEDNN_OPTS": "0",
+    "CUDA_VISIBLE_DEVICES": "-1",
+    "PYTHONFAULTHANDLER": "1",
+}
 ATTEMPTS = 3
 SIGNS = {"works": "✓", "partly": "◐", "nothing": "–", "fails": "✗"}
 
@@ -130,30 +140,29 @@ def split_name(model: str) -> tuple[str, str]:
     return library, model.removeprefix(f"{library}_")
 
 
+@functools.cache
+def fork_server() -> ForkServer:
+    """A server with the libraries of all recipes imported."""
+    return ForkServer("support.support_matrix", ["support.zoo", *LIBRARIES], VARIABLES)
+
+
 def try_apart(model: str) -> dict[str, Any]:
     """`try_model` in a child: what ends the process is a failure of all recipes."""
-    environment = {
-        **{key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"},
-        "PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)]),
-        "KERAS_BACKEND": "tensorflow",
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-        "TF_ENABLE_ONEDNN_OPTS": "0",
-        "CUDA_VISIBLE_DEVICES": "-1",
-    }
-    command = [sys.executable, "-X", "faulthandler", "-m", "support.support_matrix", model]
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     for _ in range(ATTEMPTS):  # a busy machine's guard may end a large child from outside
-        ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=SECONDS)
-        if ended.returncode != -signal.SIGTERM:
+        ended = fork_server().call([model], {**environment, **VARIABLES}, SECONDS)
+        if ended.code != -signal.SIGTERM:
             break
-    if ended.returncode:
-        said = ended.stderr.partition("Extension modules")[0]
-        why = f"the process ended with {ended.returncode}: {said[-2000:]}"
+    if ended.code:
+        said = ended.err.partition("Extension modules")[0]
+        why = f"the process ended with {ended.code}: {said[-2000:]}"
         return {name: {"state": "fails", "why": why} for name in RECIPES}
-    return json.loads(ended.stdout.splitlines()[-1])[model]
+    return json.loads(ended.out.splitlines()[-1])[model]
 
 
 def try_all(models: Sequence[str], at_once: int = 2) -> Iterator[tuple[str, dict[str, Any]]]:
     """(model, what was found) of each, in order."""
+    fork_server()  # before two threads start one each
     with ThreadPoolExecutor(at_once) as pool:
         yield from zip(models, pool.map(try_apart, models), strict=True)
 
