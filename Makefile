@@ -26,10 +26,10 @@ test: .venv/installed-dev packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 quick: .venv/installed-dev
-	$(BIN)/python -m pytest -m quick --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -m quick --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # Networks of up to 25 million parameters, which take some minutes.
 slow: .venv/installed-dev

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from support.postgres import Postgres
     from support.s3 import S3
 
-pytest_plugins = ("support.quick", "support.second_try", "support.engine_site")
+pytest_plugins = ("support.quick", "support.order", "support.second_try", "support.engine_site")
 
 # Channels-first models, which tests compare with, run on a CPU with oneDNN only; it is off on CPUs without AVX512-VNNI.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

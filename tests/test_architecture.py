@@ -197,6 +197,7 @@ def part_of(module: str) -> str:
     return ".".join(pieces[:2]) if pieces[0] == "lwdash" else pieces[0]
 
 
+@functools.cache
 def is_module(name: str) -> bool:
     place = ROOT.joinpath(*name.split("."))
     return place.with_suffix(".py").exists() or place.is_dir()
@@ -220,6 +221,12 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
+@functools.cache
+def imports_of(path: Path) -> frozenset[str]:
+    """What a file imports anywhere, inside functions too."""
+    return frozenset(imported(ast.walk(tree_of(path))))
+
+
 def is_allowed(module: str, part: str) -> bool:
     rule = ARROWS[part]
     if module.split(".")[0] not in ("lwdash", "storage"):
@@ -233,7 +240,7 @@ def is_allowed(module: str, part: str) -> bool:
 def test_imports_go_along_the_allowed_arrows(path: Path) -> None:
     part = part_of(module_of(path))
     assert part in ARROWS, f"{part} is new: say in ARROWS what it may import"
-    wrong = sorted(m for m in imported(ast.walk(tree_of(path))) if not is_allowed(m, part))
+    wrong = sorted(m for m in imports_of(path) if not is_allowed(m, part))
     assert wrong == [], f"{name_of(path)} may not import {', '.join(wrong)}"
 
 
@@ -276,7 +283,7 @@ def circles(arrows: Mapping[str, set[str]]) -> list[list[str]]:
 
 def test_nothing_imports_itself_by_way_of_others() -> None:
     """Neither modules nor parts, and an import inside of a function counts as well."""
-    modules = {module_of(path): imported(ast.walk(tree_of(path))) for path in SOURCES}
+    modules = {module_of(path): imports_of(path) for path in SOURCES}
     parts: dict[str, set[str]] = {}
     for module, targets in modules.items():
         ours = {part_of(t) for t in targets if t.split(".")[0] in ("lwdash", "storage")}
@@ -352,7 +359,7 @@ def test_heavy_libraries_are_imported_inside_functions(path: Path) -> None:
 def test_the_servers_process_never_holds_tensorflow(tmp_path: Path) -> None:
     """A fresh interpreter imports all that app.py, the pages and the shell import, wherever in the file."""
     files = [ROOT / "app.py", ROOT / "lwdash" / "ui" / "shell.py", *(ROOT / "pages").glob("*.py")]
-    modules = {m for path in files for m in imported(ast.walk(tree_of(path)))}
+    modules = {m for path in files for m in imports_of(path)}
     modules |= {module_of(p) for p in (ROOT / "lwdash" / "ui").rglob("*.py") if p.name != "shell.py"}
     modules |= {module_of(p) for p in (ROOT / "lwdash" / "charts").glob("*.py")}
     program = (
@@ -440,7 +447,7 @@ def test_parts_shared_by_tests_are_in_support() -> None:
     shared = {path.stem for path in (tests / "support").glob("*.py")}
     assert {p.name for p in tests.glob("*.py") if not p.name.startswith("test_")} == {"conftest.py"}
     for path in tests.rglob("*.py"):
-        others = {name.split(".")[0] for name in imported(ast.walk(tree_of(path)))}
+        others = {name.split(".")[0] for name in imports_of(path)}
         assert not others & shared, f"{path.relative_to(ROOT)}: import {others & shared} from `support`"
 
 

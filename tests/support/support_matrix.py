@@ -143,7 +143,7 @@ def split_name(model: str) -> tuple[str, str]:
 @functools.cache
 def fork_server() -> ForkServer:
     """A server with the libraries of all recipes imported."""
-    return ForkServer("support.support_matrix", ["support.zoo", *LIBRARIES], VARIABLES)
+    return ForkServer("support.support_matrix", ["support.zoo", *LIBRARIES, "keras"], VARIABLES)
 
 
 def try_apart(model: str) -> dict[str, Any]:
