@@ -1,5 +1,7 @@
 """One quantity of each layer as a heatmap, layers across runs."""
 
+from textwrap import wrap
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -9,6 +11,10 @@ from lwdash.metrics.layer_metrics import QUANTITIES
 
 COLOURS = ("#1b8069", "#2a788e", "#4f3f91")
 """The middle of viridis: readable on light and dark pages, with white numbers."""
+LETTERS, MIN_LETTERS = 120, 12
+"""Letters in a line of all headings together, and at least of one."""
+LINE = 17
+"""Height of a line of a heading, in pixels."""
 
 
 @names_as_text
@@ -16,9 +22,14 @@ def plot_layer_heatmap(values: pd.DataFrame, quantity: str) -> go.Figure:
     """values: see `layer_bars.layer_values`: one row per layer, one column per run, in shown units. NaN stays empty."""
     shown = QUANTITIES[quantity]
     names = [str(name) for name in values.index]
+    columns = [str(column) for column in values.columns]
+    headings = [
+        "<br>".join(wrap(column, max(MIN_LETTERS, LETTERS // max(1, len(columns))))) for column in columns
+    ]
+    lines = max((heading.count("<br>") + 1 for heading in headings), default=1)
     figure = go.Figure(
         go.Heatmap(
-            x=list(values.columns), y=names, z=values.to_numpy(), colorscale=list(COLOURS), xgap=2, ygap=2,
+            x=columns, y=names, z=values.to_numpy(), colorscale=list(COLOURS), xgap=2, ygap=2,
             hovertemplate="<b>%{y}</b><br>%{x}<br>" + f"{shown.label}: %{{z:,.{shown.digits}f}} {shown.unit}<extra></extra>",
             texttemplate=f"%{{z:,.{shown.digits}f}}", textfont={"color": "#ffffff", "size": 12},
             colorbar={"title": {"text": shown.unit}, "thickness": 12},
@@ -26,12 +37,14 @@ def plot_layer_heatmap(values: pd.DataFrame, quantity: str) -> go.Figure:
     )  # fmt: skip
     figure.update_layout(
         title=f"{shown.title}, layer by layer",
-        xaxis={"type": "category", "side": "top", "automargin": True},
+        xaxis={
+            "type": "category", "side": "top", "automargin": True, "tickangle": 0, "tickvals": columns, "ticktext": headings,
+        },
         yaxis={
             "autorange": "reversed", "type": "category", "automargin": True, "tickvals": names,
             "ticktext": [shortened(name) for name in names], "showgrid": False,
         },
-        height=150 + 24 * max(1, len(values)),
-        margin={"t": 100, "b": 20},
+        height=90 + LINE * lines + 24 * max(1, len(values)),
+        margin={"t": 60 + LINE * lines, "b": 20},
     )  # fmt: skip
     return figure

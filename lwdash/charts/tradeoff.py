@@ -145,16 +145,22 @@ def plot_tradeoff(
     is_limited = bool(lines) and bool(points["is_able"].any())
     for name, (label, symbol, colour) in FAMILIES.items():
         group = drawn[drawn["family"] == name]
-        if len(group):
-            _markers(figure, group, label, symbol, None if axes.colour else colour, is_limited, len(drawn))
-            if axes.colour:
-                _legend_entry(figure, label, symbol)
+        if group.empty:
+            continue
+        shade = None if axes.colour else colour
+        for part, is_hollow in (
+            (group[group["is_able"] | (not is_limited)], False),
+            (group[~group["is_able"] & is_limited], True),
+        ):
+            if len(part):
+                _markers(figure, part, label, symbol, shade, is_hollow, len(drawn))
+        _legend_entry(figure, label, symbol, shade or GREY)
     _mark_best(figure, points)
     _draw_limits(figure, axes, lines, spans)
     figure.update_layout(
         title={
             "text": f"{axes.y.label} against {_lower(axes.x.label)}",
-            "subtitle": {"text": f"on {rows:,} evaluation rows" if rows else ""},
+            "subtitle": {"text": _rows_text(rows, runs)},
         },
         xaxis={"title": axes.x.title, "type": "log" if axes.is_x_log else "linear", "range": spans["x"]},
         yaxis={"title": axes.y.title, "type": "log" if axes.is_y_log else "linear", "range": spans["y"]},
@@ -168,6 +174,15 @@ def plot_tradeoff(
     if axes.colour is not None:
         figure.update_layout(coloraxis=_colour_axis(points["colour"], axes.colour))
     return figure
+
+
+def _rows_text(rows: int | None, runs: pd.DataFrame | None) -> str:
+    if rows:
+        return f"on {rows:,} evaluation rows"
+    generated = runs["generated_rows"].max() if runs is not None and "generated_rows" in runs else None
+    return (
+        f"on {generated:,.0f} rows generated from the model" if generated and generated == generated else ""
+    )
 
 
 def describe_tradeoff(points: pd.DataFrame, axes: TradeoffAxes) -> str:
@@ -213,7 +228,12 @@ def _named(points: pd.DataFrame, axes: TradeoffAxes) -> tuple[list[str], list[st
         )
         for (i, p), (x, y) in zip(wanted.iterrows(), at(wanted), strict=True)
     ]
-    placed = place(labels, PLOT, at(points) if len(points) <= MAX_FREE_MARKERS else at(wanted))
+    placed = place(
+        labels,
+        PLOT,
+        at(points) if len(points) <= MAX_FREE_MARKERS else at(wanted),
+        [spot for spot, is_best in zip(at(wanted), wanted["is_best"], strict=True) if is_best],
+    )
     names = [placed[i][0] if i in placed else "" for i in points.index]
     return names, [placed[i][1] if i in placed else "top right" for i in points.index]
 
@@ -292,11 +312,13 @@ def _markers(
     label: str,
     symbol: str,
     colour: str | None,
-    is_limited: bool,
+    is_hollow: bool,
     drawn: int,
 ) -> None:
-    """drawn: number of points of all groups together; with many points, markers are smaller and overlap less."""
-    is_named, able = group["name"] != "", group["is_able"]
+    """is_hollow: grey outlines, for runs that do not meet all limits; a paler colour would vanish on one of the pages.
+    drawn: number of points of all groups together; with many points, markers are smaller and overlap less.
+    """
+    is_named = group["name"] != ""
     is_base = symbol == "star"
     size = 12 if drawn <= MAX_FREE_MARKERS else 9 if drawn <= MAX_MEDIUM_MARKERS else 7
 
@@ -309,17 +331,19 @@ def _markers(
 
     figure.add_scatter(
         x=group["x_drawn"], y=group["y"], name=label, customdata=group["id"], mode="markers+text",
-        legendgroup=label, showlegend=colour is not None,
+        legendgroup=label, showlegend=False,
         # a blank text is drawn too, and takes as long
         text=("\u2002" + group["name"] + "\u2002").where(is_named, ""),
         textfont={"size": 12}, textposition=list(group["place"]),
         hovertext=group["hover"], hovertemplate="%{hovertext}<extra></extra>",
         error_x=bars("x"), error_y=bars("y"),
         marker={
-            "symbol": symbol, "size": 17 if is_base else size,
-            **({"color": colour} if colour else {"color": list(group["colour"]), "coloraxis": "coloraxis"}),
-            "opacity": np.where(able, 1.0, 0.38) if is_limited else 0.92,
-            "line": {"width": np.where(able, 2.2, 1.0) if is_limited else size / 10, "color": GREY},
+            "size": 17 if is_base else size,
+            **(
+                {"symbol": f"{symbol}-open", "color": GREY, "line": {"width": 1.6}} if is_hollow
+                else {"symbol": symbol, "opacity": 0.92, "line": {"width": size / 10, "color": GREY},
+                      **({"color": colour} if colour else {"color": list(group["colour"]), "coloraxis": "coloraxis"})}
+            ),
         },
     )  # fmt: skip
 
@@ -337,11 +361,11 @@ def _join_ties(figure: go.Figure, drawn: pd.DataFrame) -> None:
         )
 
 
-def _legend_entry(figure: go.Figure, label: str, symbol: str) -> None:
-    """An entry with the symbol alone: the points' colours are a metric's, and plotly would fill the symbol with black."""
+def _legend_entry(figure: go.Figure, label: str, symbol: str, colour: str) -> None:
+    """An entry of its own: where the points' colours are a metric's, plotly would fill the symbol with black."""
     figure.add_scatter(
         x=[None], y=[None], name=label, legendgroup=label, mode="markers", hoverinfo="skip",
-        marker={"symbol": symbol, "size": 12, "color": GREY},
+        marker={"symbol": symbol, "size": 12, "color": colour},
     )  # fmt: skip
 
 

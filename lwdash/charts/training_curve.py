@@ -10,6 +10,7 @@ from lwdash.charts.literal_text import names_as_text
 from lwdash.charts.palette import BLUE, GREEN, VERMILION
 
 LEARNT, HELD_OUT, SPARSITY = BLUE, VERMILION, GREEN
+NAMES = {"learnt from": "training rows", "held out": "held-out rows"}
 WIDE_RATIO = 20
 """Losses with a larger ratio of the largest to the smallest have a logarithmic axis."""
 
@@ -40,7 +41,7 @@ def plot_training_curve(stage: str, found: Mapping[str, Any]) -> go.Figure:
         part = points[points["rows"] == rows]
         if len(part):
             figure.add_scatter(
-                x=part["epoch"], y=part["loss"], mode=mode, name=f"rows {rows}",
+                x=part["epoch"], y=part["loss"], mode=mode, name=NAMES[rows],
                 line={"color": colour, "width": 2},
                 marker={"color": colour, "symbol": symbol, "size": 9},
                 hovertemplate="epoch %{x}<br>loss %{y:.4g}<extra></extra>",
@@ -54,8 +55,8 @@ def plot_training_curve(stage: str, found: Mapping[str, Any]) -> go.Figure:
         )  # fmt: skip
         figure.update_layout(
             yaxis2={
-                "title": "Sparsity of the pruned kernels (%)", "overlaying": "y", "side": "right", "range": [0, 102],
-                "showgrid": False, "automargin": True,
+                "title": "Zeros in pruned kernels (%)", "overlaying": "y", "side": "right", "range": [0, 102],
+                "tickmode": "linear", "dtick": 25, "showgrid": False, "automargin": True,
             }
         )  # fmt: skip
     positive = points.loc[points["loss"] > 0, "loss"]
@@ -64,8 +65,9 @@ def plot_training_curve(stage: str, found: Mapping[str, Any]) -> go.Figure:
         title=f"Loss{' and sparsity' if sparsity else ''} of {stage}",
         xaxis={"title": "Epoch", "rangemode": "tozero"},
         yaxis={"title": "Loss", "type": "log" if is_wide else "linear", "automargin": True},
-        legend={"orientation": "h", "y": 1.14, "x": 0},
-        height=300,
+        legend={"orientation": "h", "y": 1.03, "yanchor": "bottom", "x": 0},
+        height=340,
+        margin={"t": 80, "b": 60, "l": 60, "r": 20},
     )
     return figure
 

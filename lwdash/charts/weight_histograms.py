@@ -32,8 +32,8 @@ def plot_weights(kernel: Mapping[str, Any]) -> go.Figure:
             hovertemplate="%{x:.3g}: %{y:,} weights<extra>baseline</extra>",
         )  # fmt: skip
     figure.update_layout(
-        height=210, margin={"t": 10, "b": 30, "l": 40, "r": 5}, bargap=0, showlegend=False,
-        xaxis={"nticks": 5, "zeroline": False}, yaxis={"nticks": 4, "title": None}, hovermode="x",
+        height=230, margin={"t": 10, "b": 45, "l": 50, "r": 5}, bargap=0, showlegend=False,
+        xaxis={"nticks": 5, "zeroline": False, "title": "value"}, yaxis={"nticks": 4, "title": "weights"}, hovermode="x",
     )  # fmt: skip
     return figure
 

@@ -89,7 +89,7 @@ def _plan(
             return InputPlan(name, shape, dtype, source, None, mean, deviation, MAX_DEVIATIONS)
         if scaling.scale[0]:
             low, high = input_range(scaling.scale[0], scaling.offset[0])
-            return _in_range(name, shape, dtype, low, high, f"the range {low:g} … {high:g} that {by} scales")
+            return _in_range(name, shape, dtype, low, high, f"the range {low:g} … {high:g} of the layer {by}")
     if dtype in BYTES:
         low, high = (0.0, 255.0) if dtype == "uint8" else (-128.0, 127.0)
         return _in_range(name, shape, dtype, low, high, f"the range of {dtype}")

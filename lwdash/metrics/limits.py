@@ -172,14 +172,19 @@ def given_limits(limits: Mapping[str, float | None]) -> dict[str, float]:
 
 
 def limits_summary(limits: Mapping[str, float]) -> str:
-    """`size ≤ 20 kB, drop of accuracy ≤ 1 point`."""
+    """`size ≤ 20 kB, drop of accuracy ≤ 1 point`; names with commas are separated by semicolons."""
     found = []
     for limit in map(limit_of, set_keys(limits)):
-        value = f"{float(limits[limit.key]) * limit.factor:,.4g} {limit.unit}".strip()
+        value = f"{_four_digits(float(limits[limit.key]) * limit.factor)} {limit.unit}".strip()
         found.append(
             f"{limit.name} {'≥' if limit.is_at_least else '≤'} {'1 point' if value == '1 points' else value}"
         )
-    return ", ".join(found)
+    return ("; " if any("," in limit.name for limit in map(limit_of, limits)) else ", ").join(found)
+
+
+def _four_digits(value: float) -> str:
+    """Four significant digits, without an exponent."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def limits_met(runs: pd.DataFrame, limits: Mapping[str, float]) -> pd.DataFrame:

@@ -129,7 +129,7 @@ def test_parameters_of_recipes_are_parallel_axes_and_have_effects(home):
     app = shown(page_paths.EXPERIMENT, id="1", view="parallel", parameters="recipe:prune.sparsity,nonsense")
     assert app.multiselect(key="results:parameter_axes").value == ["recipe:prune.sparsity"]
     assert app.query_params["parameters"] == "recipe:prune.sparsity"
-    assert "2 runs without these parameters not drawn." in words(app)
+    assert "2 runs without all of these parameters and metrics not drawn." in words(app)
     app.session_state["results:effects"] = True
     table = sound(app.run()).table[0].value
     assert table.loc["Pruning: sparsity", "Runs"] == "12"

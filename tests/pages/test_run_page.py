@@ -13,7 +13,7 @@ from visit import shown, words
 from lwdash.engine.input_files.file_inspection import Unreadable
 from lwdash.ui.run.map import graph_loading
 from lwdash.ui.run.map.layers_tab import FIRST, layer_frame
-from lwdash.ui.run.stages_log import fact_text
+from lwdash.ui.run.stages_log import fact_lines
 from lwdash.ui.run.where_it_runs_panel import result_lines
 from lwdash.ui.shared import access, page_paths
 from storage import run_rows, runs
@@ -218,10 +218,15 @@ def test_facts_of_a_stage_in_words_without_the_audit():
         "names": ["a", "b"],
         "audit": [{"kernel": "x"}],
     }
-    assert fact_text(facts) == (
-        "rows: 301, loss: 0.08395, sparsity: conv_1/kernel 50.0 %, SQNR: 51.5 dB, largest difference: –, "
-        "batch norm settled: no, names: a; b"
-    )
+    assert fact_lines(facts) == [
+        "rows: 301",
+        "loss: 0.08395",
+        "sparsity: conv_1/kernel 50.0 %",
+        "SQNR: 51.5 dB",
+        "largest difference: –",
+        "batch norm settled: no",
+        "names: a; b",
+    ]
 
 
 def test_a_failed_run_shows_no_tabs(home):

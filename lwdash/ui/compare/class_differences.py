@@ -87,6 +87,9 @@ def _show_change(measured: Mapping[str, Mapping[str, Any]], reference: str, name
     settle("compare:confusion", others, others[0])
     heading = st.selectbox("Change of the confusion matrix of", others, key="compare:confusion", width=420)
     one = measured[heading]
+    if one["confusion"] == before["confusion"]:
+        st.caption(f"Every pair of label and prediction has as many rows as in run {plain(reference)}.")
+        return
     show_figure(
         plot_confusion_change(
             one["confusion"], before["confusion"], one.get("classes"), than=f"run {reference}"

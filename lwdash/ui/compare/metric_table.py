@@ -36,6 +36,9 @@ OF_THE_TASK = frozenset(
     }
 )
 """Metrics that the verdict is about: with few rows a difference may be chance."""
+UNJUDGED = frozenset({"sparsity", "agreement", "agreement_generated"})
+"""Metrics whose differences are neither better nor worse: more zeros are no aim of their own, and the changed rows, of which
+agreement is the share, may be gained ones; the verdict judges them."""
 
 
 def comparable(run: Mapping[str, Any], other: Mapping[str, Any], measure: Measure) -> bool:
@@ -55,7 +58,7 @@ def change_text(
     A change of the task's quality is significant according to the paired test against the baseline; one of
     the speed-up, if the two intervals do not overlap. Latencies depend on the time of measurement, since a
     busy host changes them:
-    the speed-up, measured interleaved, is comparable. More zero weights are neither better nor worse.
+    the speed-up, measured interleaved, is comparable. See also UNJUDGED.
     """
     if not comparable(run, other, measure) or _depends_on_the_moment(measure):
         return "", None
@@ -71,7 +74,7 @@ def change_text(
             "-", "−"
         ), is_better
     if not b:
-        return "", is_better
+        return f"{measure.factor * (a - b):+,.{measure.digits}f} {measure.unit}".strip(), is_better
     return f"{100 * (a / b - 1):+.1f} %".replace("-", "−"), is_better
 
 
@@ -86,7 +89,7 @@ def _depends_on_the_moment(measure: Measure) -> bool:
 def _is_sure(run: Mapping[str, Any], other: Mapping[str, Any], measure: Measure) -> bool:
     if measure.column in OF_THE_TASK:
         return bool(other["is_baseline"]) and run["verdict"] in ("better", "worse")
-    if measure.column == "sparsity":
+    if measure.column in UNJUDGED:
         return False
     metric = target_metric(measure.column)
     if metric is not None and metric.offer.name == "speedup":

@@ -210,7 +210,9 @@ def _picked(ids: list[int], drawn: set[int]) -> None:
 def _show_parallel(runs: pd.DataFrame, axes: TradeoffAxes, name: str) -> None:
     columns = [axes.x.column, axes.y.column, *([axes.colour.column] if axes.colour else [])]
     known = {measure.column for measure in available_with_targets(runs)}
-    columns = [column for column in dict.fromkeys([*columns, *PARALLEL_METRICS]) if column in known]
+    # A line cannot skip an axis: further metrics are those that all of these runs have.
+    further = [column for column in PARALLEL_METRICS if column in runs and runs[column].notna().all()]
+    columns = [column for column in dict.fromkeys([*columns, *further]) if column in known]
     names = names_in(runs)
     parameters = _choose_parameters(runs)
     runs, described = remembered("parameters", (runs,), lambda: with_parameters(runs))
@@ -218,8 +220,9 @@ def _show_parallel(runs: pd.DataFrame, axes: TradeoffAxes, name: str) -> None:
     measures += [measure_of(column, names) for column in columns[:7]]
     columns = [*parameters, *columns]
     whole = complete_runs(runs, measures)
-    if parameters and (missing := len(complete_runs(runs, measures[len(parameters) :])) - len(whole)):
-        st.caption(f"{counted(missing, 'run')} without these parameters not drawn.")
+    if missing := len(runs) - len(whole):
+        what = "parameters and metrics" if parameters else "metrics"
+        st.caption(f"{counted(missing, 'run')} without all of these {what} not drawn.")
     chosen = set(selected())
     is_brushed = chosen == st.session_state.get(_BRUSHED)
     notes = []
@@ -282,12 +285,13 @@ def _brushed(ids: list[int], drawn: set[int]) -> None:
 
 def _caption(axes: TradeoffAxes, points: pd.DataFrame, limits: Mapping[str, Any]) -> str:
     to = f"{'Up' if axes.y.is_higher_better else 'Down'} and to the {'right' if axes.x.is_higher_better else 'left'}"
+    has_bars = points.loc[points["name"] != "", ["x_low", "y_low"]].notna().any(axis=None)
     parts = [
-        f"{to} is better. Bars are 95 % intervals, drawn at named points. The dotted line is the Pareto "
-        "front: no run beats its runs in both."
+        f"{to} is better." + " Bars are 95 % intervals, drawn at named points." * bool(has_bars),
+        "The dotted line is the Pareto front: no run beats its runs in both.",
     ]
     if limits:
-        parts.append("Runs that meet all limits are strong, others pale; the shaded side exceeds a limit.")
+        parts.append("Runs that do not meet all limits are hollow; the shaded side exceeds a limit.")
     if (points["x_drawn"] != points["x"]).any():
         parts.append("Runs at the same place are drawn side by side, joined by a line.")
     if points["name"].str.contains(r" \+\d+$").any():

@@ -41,7 +41,7 @@ def show_stages(compressed: Mapping[str, Any]) -> None:
                 "Stage": f"**{plain(s['name'])}**" + ("  \n:small[from the cache]" if s["cached"] else ""),
                 "Time": NOTHING if s["cached"] else seconds(s["seconds"]),
                 "Memory": NOTHING if s.get("peak_memory_mb") is None else f"{s['peak_memory_mb']:,.0f} MB",
-                "Result": plain(fact_text(s.get("facts") or {})),
+                "Result": "  \n".join(map(plain, fact_lines(s.get("facts") or {}))),
             }
             for s in stages
         ]
@@ -84,11 +84,9 @@ def _training_curves(stages: Any) -> None:
         )
 
 
-def fact_text(facts: Mapping[str, Any]) -> str:
+def fact_lines(facts: Mapping[str, Any]) -> list[str]:
     """Results of a stage, without those that have their own tables."""
-    return ", ".join(
-        f"{_called(key)}: {_fact(value, key)}" for key, value in facts.items() if key not in OWN_VIEWS
-    )
+    return [f"{_called(key)}: {_fact(value, key)}" for key, value in facts.items() if key not in OWN_VIEWS]
 
 
 def _called(key: str) -> str:
@@ -173,6 +171,6 @@ def show_log(settings: Settings, store: Store, run_id: int) -> None:
     if left_out and not st.toggle(label, key="run:library-lines"):
         text = own
     if not text.strip():
-        st.caption("No line of it is about this run.")
+        st.caption("The log has no line about this run.")
         return
     st.code(text, language=None, height=420 if text.count("\n") > 16 else "content")

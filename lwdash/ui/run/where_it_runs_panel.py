@@ -17,7 +17,7 @@ from lwdash.ui.run.target_menu import ask_for_target, show_target_layers
 from lwdash.ui.shared.access import owner
 from lwdash.ui.shared.fit_badges import FITS, fit_column
 from lwdash.ui.shared.markdown_text import code, plain
-from lwdash.ui.shared.number_text import count, milliseconds, size, times
+from lwdash.ui.shared.number_text import count, milliseconds, ratio_text, size, times
 from storage.analyses import analysis_of
 from storage.records import StoredRun
 from storage.runs import DETAILS
@@ -114,7 +114,7 @@ def result_lines(found: Mapping[str, Any]) -> list[str]:
         if values.get("encoded_weight_bytes"):
             before, after = values["weight_bytes"], values["encoded_weight_bytes"]
             lines.append(
-                f"Weights: {size(before)}, encoded **{size(after)}** ({before / after:.2f}× smaller)."
+                f"Weights: {size(before)}, encoded **{size(after)}** ({ratio_text(before / after, 'smaller', 'larger')})."
             )
         on_cpu, on_npu = values["cpu_operators"], values["npu_operators"]
         lines.append(

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from lwdash.charts.layer_bars import layer_values, most_different, plot_layer_bars
+from lwdash.charts.palette import MIN_CONTRAST, page_contrast
 from lwdash.charts.parallel_coordinates import (
     MAX_LINES,
     TECHNIQUE,
@@ -249,6 +250,26 @@ def test_ten_thousand_points_are_thinned_but_for_the_front_and_mapped():
     assert figure.data[0].type == "heatmap"
     assert sum(len(trace.x) for trace in figure.data if trace.customdata is not None) == MAX_DRAWN_POINTS
     assert len(thinned(points.head(50))) == 50
+
+
+def test_names_keep_clear_of_the_ring_of_another_point():
+    mine, other = Label("a", "best", 306.0, 100.0, (0,)), Label("b", "a rather long name", 150.0, 118.0, (1,))
+    points = [(306.0, 100.0), (150.0, 118.0)]
+    assert place([mine, other], (1000, 400), points)["b"][1] == "top right"
+    ringed = place([mine, other], (1000, 400), points, [(306.0, 100.0)])
+    assert ringed["a"] == ("best", "top right"), "a name may touch its own ring"
+    assert ringed["b"][1] == "bottom right"
+
+
+def test_runs_that_do_not_meet_the_limits_are_hollow_and_as_visible_as_others():
+    frame = runs({"size_bytes": 1000, "accuracy": 0.8}, {"size_bytes": 3000, "accuracy": 0.9})
+    limits = {"size_bytes": 2000.0}
+    figure = plot_tradeoff(tradeoff_points(frame, AXES, limits), AXES, runs=frame, limits=limits)
+    solid, hollow = (trace for trace in figure.data if trace.customdata is not None)
+    assert (list(solid.customdata), list(hollow.customdata)) == ([1], [2])
+    assert (solid.marker.symbol, hollow.marker.symbol) == ("circle", "circle-open")
+    assert page_contrast(hollow.marker.color) >= MIN_CONTRAST
+    assert hollow.marker.opacity is None
 
 
 def test_six_runs_at_one_place_are_drawn_side_by_side_and_joined():

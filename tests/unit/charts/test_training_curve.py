@@ -13,11 +13,11 @@ def test_points_of_both_kinds_of_rows():
 
 def test_held_out_rows_are_drawn_only_where_there_are_some():
     assert [trace.name for trace in plot_training_curve("prune", FOUND).data] == [
-        "rows learnt from",
-        "rows held out",
+        "training rows",
+        "held-out rows",
     ]
     only = {"loss": FOUND["loss"], "held_out": []}
-    assert [trace.name for trace in plot_training_curve("prune", only).data] == ["rows learnt from"]
+    assert [trace.name for trace in plot_training_curve("prune", only).data] == ["training rows"]
 
 
 def test_the_sparsity_has_an_axis_of_its_own_in_percent():

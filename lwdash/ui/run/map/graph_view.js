@@ -71,7 +71,7 @@ function draw(view) {
 
 function drawBox(box) {
   const { width, height, lines, fill, ink } = box;
-  const body = { width, height, rx: box.is_operator ? 6 : height / 2, fill };
+  const body = { width, height, rx: box.is_operator ? 6 : height / 2, fill, stroke: "#808d99", "stroke-width": 1 };
   const text = element("text", { fill: ink, "font-family": "Helvetica, Arial, sans-serif", "font-size": 12, "text-anchor": "middle" });
   lines.forEach((line, i) => text.append(element("tspan", { x: width / 2, y: 20 + 15 * i, ...(i ? {} : { "font-weight": 600 }) }, line)));
   const group = element("g", { class: "box", transform: `translate(${box.x} ${box.y})` });
@@ -293,6 +293,9 @@ function drawOverview(view) {
   for (const box of view.boxes) {
     pen.fillStyle = box.fill;
     pen.fillRect(box.x * across, box.y * down, Math.max(2, box.width * across), Math.max(1, box.height * down));
+    // Dark boxes would vanish on a dark page.
+    pen.strokeStyle = "#808d99";
+    pen.strokeRect(box.x * across, box.y * down, Math.max(2, box.width * across), Math.max(1, box.height * down));
   }
 }
 
