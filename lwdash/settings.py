@@ -1,6 +1,7 @@
 """Configuration from the environment or a `.env` file in the working directory."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,6 +16,7 @@ PROJECT = Path(__file__).parent.parent
 _INSTALLED = Path(__file__).parent / "dashboard"
 DASHBOARD = _INSTALLED if _INSTALLED.is_dir() else PROJECT
 """The folder of app.py, pages/ and .streamlit/: the checkout, or where a wheel has them (see setup.py)."""
+_GPU = r"\d{1,3}|(?:GPU|MIG)-[0-9A-Za-z/-]{1,80}"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Settings:
     """A YAML file with boards of the user's own, beside those that lwdash knows."""
     allow_code: bool = False
     """True if visitors of the dashboard may give Python code with a model."""
+    gpu: str = "auto"
+    """`auto`: training steps use the GPUs of their host; `off`; or a list of GPUs: numbers of nvidia-smi, or UUIDs."""
     log: str = "text"
     """`text`, or `json`: one object per line."""
 
@@ -91,6 +95,7 @@ def load_settings(home: str | Path | None = None) -> Settings:
         metrics_token=environment.get("LWDASH_METRICS_TOKEN"),
         boards=Path(environment["LWDASH_BOARDS"]).expanduser() if "LWDASH_BOARDS" in environment else None,
         allow_code=_one_of(environment, "LWDASH_ALLOW_CODE", "0", "1") == "1",
+        gpu=_gpu(environment),
         log=_one_of(environment, "LWDASH_LOG", "text", "json"),
     )
 
@@ -106,6 +111,17 @@ def _whole(environment: Mapping[str, str], key: str, default: int) -> int:
     if value < 1:
         raise UserMistake(f"{key} must be a whole number above 0, but got {text!r}")
     return value
+
+
+def _gpu(environment: Mapping[str, str]) -> str:
+    value = environment.get("LWDASH_GPU", "auto").strip()
+    entries = [entry.strip() for entry in value.split(",")]
+    if value not in ("auto", "off") and not all(re.fullmatch(_GPU, entry) for entry in entries):
+        raise UserMistake(
+            "LWDASH_GPU must be auto, off, or GPUs separated by commas: numbers of `nvidia-smi -L`, or UUIDs "
+            f"(GPU-… or MIG-…), but got {value!r}"
+        )
+    return ",".join(entries)
 
 
 def _one_of(environment: Mapping[str, str], key: str, *values: str) -> str:

@@ -67,7 +67,8 @@ ARROWS: Mapping[str, Allowed] = {
         "lwdash.engine.input_files.row_generation "
         "lwdash.engine.devices.device_waiting lwdash.engine.devices.device_work "
         "lwdash.engine.devices.target_metrics lwdash.engine.home "
-        "lwdash.engine.doctor lwdash.engine.devices.known_boards lwdash.engine.scheduler lwdash.settings lwdash.serving "
+        "lwdash.engine.doctor lwdash.engine.gpu_training "
+        "lwdash.engine.devices.known_boards lwdash.engine.scheduler lwdash.settings lwdash.serving "
         f"lwdash.examples storage {FACTS} lwdash.keras_models.obstacles "
         "lwdash.search.space lwdash.search.outcomes lwdash.search.search_report lwdash.search.sweeps "
         "lwdash.targets",
@@ -115,7 +116,8 @@ ARROWS: Mapping[str, Allowed] = {
     # The child has no database and no secrets; the process that forks it imports its libraries by name.
     "lwdash.child": allowed(
         "lwdash.process_lifetime lwdash.capsule.flash lwdash.compress lwdash.analyses lwdash.recipe lwdash.measure "
-        "lwdash.targets lwdash.tflite lwdash.datasets lwdash.generated_rows lwdash.keras_models",
+        "lwdash.targets lwdash.tflite lwdash.datasets lwdash.generated_rows lwdash.keras_models "
+        "lwdash.training.gpu_device",
         "ai_edge_litert h5py",
     ),
     "lwdash.compress": allowed(

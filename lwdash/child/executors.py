@@ -10,6 +10,7 @@ from lwdash.child.kept_objects import KeptObjects
 
 EXECUTORS: Mapping[type[Job], Callable[[KeptObjects, Any], Result]] = {
     jobs.Compress: run_steps.compress,
+    jobs.TrainStages: run_steps.train_stages,
     jobs.TakeFile: run_steps.take_file,
     jobs.MeasureRun: run_steps.measure,
     jobs.MeasureDetails: run_steps.details,

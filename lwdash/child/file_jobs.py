@@ -56,4 +56,7 @@ def check(kept: KeptObjects, job: jobs.Check) -> results.Checked:
     import ai_edge_litert.interpreter  # noqa: F401
     import h5py
 
-    return results.Checked(True, round(time.monotonic() - started, 2), h5py.__version__)
+    from lwdash.training.gpu_device import tested_gpu
+
+    seconds = round(time.monotonic() - started, 2)
+    return results.Checked(True, seconds, h5py.__version__, tested_gpu() if job.uses_gpu else None)

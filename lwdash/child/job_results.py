@@ -38,6 +38,14 @@ class CompressedFiles(Result):
 
 
 @dataclass(frozen=True)
+class StagesTrained(Result):
+    """The Keras stages of a recipe, trained on a GPU and stored. stages: JSON of a `StageReport` of each."""
+
+    kind = "stages-trained"
+    stages: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
 class Measured(Result):
     """Headline metrics, and the bulky rest. has_details: the details are measured by a job of their own."""
 
@@ -127,17 +135,18 @@ class ComparedFiles(Result):
 
 @dataclass(frozen=True)
 class Checked(Result):
-    """The libraries can be imported, in so many seconds."""
+    """The libraries can be imported, in so many seconds. gpu: that TensorFlow computes on; None: none, or not tried."""
 
     kind = "checked"
     starts: bool
     import_seconds: float
     h5py: str
+    gpu: str | None = None
 
 
 RESULTS: tuple[type[Result], ...] = (
-    CompressedFiles, Measured, Analysed, Inspected, RowsGenerated, LintReport, ComparedLabels, Dissected, PlannedRows,
-    ProjectWritten, ComparedFiles, Checked,
+    CompressedFiles, StagesTrained, Measured, Analysed, Inspected, RowsGenerated, LintReport, ComparedLabels, Dissected,
+    PlannedRows, ProjectWritten, ComparedFiles, Checked,
 )  # fmt: skip
 
 

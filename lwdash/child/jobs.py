@@ -66,6 +66,22 @@ class Compress(RowsJob):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrainStages(RowsJob):
+    """Trains the Keras steps of `recipe` on the GPU that this process sees, for a Compress job that waits.
+
+    gpu: its name. The other fields are those of Compress.
+    """
+
+    kind = "train"
+    recipe: str
+    gpu: str
+    model: UploadedFile
+    task: str
+    seed: int
+    code: UploadedFile | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class TakeFile(RowsJob):
     """Checks a .tflite from somewhere else as the file of a run, and makes its baseline. code: as for Compress."""
 
@@ -246,14 +262,16 @@ class CompareFiles(Job):
 
 @dataclass(frozen=True, kw_only=True)
 class Check(Job):
-    """Imports the libraries, to see whether they work."""
+    """Imports the libraries, to see whether they work. uses_gpu: also the GPU that this process sees."""
 
     kind = "check"
+    uses_gpu: bool = False
 
 
 JOBS: tuple[type[Job], ...] = (
-    Compress, TakeFile, MeasureRun, MeasureDetails, MeasureOnTarget, PackDeviceRows, MeasureSensitivity, Lint, CompareLabels,
-    EvaluationRows, WriteProject, InspectModel, GenerateRows, InspectTflite, InspectData, Dissect, CompareFiles, Check,
+    Compress, TrainStages, TakeFile, MeasureRun, MeasureDetails, MeasureOnTarget, PackDeviceRows, MeasureSensitivity, Lint,
+    CompareLabels, EvaluationRows, WriteProject, InspectModel, GenerateRows, InspectTflite, InspectData, Dissect,
+    CompareFiles, Check,
 )  # fmt: skip
 
 

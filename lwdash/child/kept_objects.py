@@ -9,7 +9,7 @@ from typing import Any
 from lwdash.child import jobs
 from lwdash.child.jobs import RowsJob
 from lwdash.child.link import Link
-from lwdash.child.stage_link import LinkCache
+from lwdash.child.stage_link import LinkCache, LinkTrainer
 
 
 class KeptObjects:
@@ -78,7 +78,7 @@ class KeptObjects:
 
         return self.once(f"dataset {key}", load), key
 
-    def workbench(self, job: jobs.Compress | jobs.TakeFile | jobs.CompareLabels) -> Any:
+    def workbench(self, job: jobs.Compress | jobs.TrainStages | jobs.TakeFile | jobs.CompareLabels) -> Any:
         """The workbench of the job's model and rows."""
         from lwdash.compress.workbench import Workbench
         from lwdash.keras_models.model_facts import ModelFacts
@@ -96,6 +96,8 @@ class KeptObjects:
                 seed=job.seed,
                 cache=self.cache,
                 code=code_file(job.code),
+                elsewhere=LinkTrainer(self.link) if isinstance(job, jobs.Compress) else None,
+                gpu=job.gpu if isinstance(job, jobs.TrainStages) else None,
             ),
         )
 

@@ -1,6 +1,7 @@
 """Executes the steps of runs: compressing, measuring, the details, the layer sensitivity."""
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,16 @@ def compress(kept: KeptObjects, job: jobs.Compress) -> results.CompressedFiles:
         compressed.to_dict(),
         None if compressed.stored is None else str(write_scratch(compressed.stored)),
     )
+
+
+def train_stages(kept: KeptObjects, job: jobs.TrainStages) -> results.StagesTrained:
+    """Train the Keras steps of a recipe on the GPU of this process. Raises LwdashError where TensorFlow finds none."""
+    from lwdash.recipe import parse_recipe
+    from lwdash.training.gpu_device import require_gpu
+
+    require_gpu()
+    reports = kept.workbench(job).train(parse_recipe(job.recipe), kept.link.progress)
+    return results.StagesTrained(tuple(asdict(report) for report in reports))
 
 
 def take_file(kept: KeptObjects, job: jobs.TakeFile) -> results.CompressedFiles:
@@ -85,6 +96,7 @@ def measure(kept: KeptObjects, job: jobs.MeasureRun) -> results.Measured:
 def details(kept: KeptObjects, job: jobs.MeasureDetails) -> results.Analysed:
     """The metrics that the page of a run shows beside the headline metrics."""
     from lwdash.measure.deep_compression import deep_compression
+    from lwdash.measure.generated_metrics import layers_as_generated
     from lwdash.measure.measure_run import detailed_layers
     from lwdash.targets import USUAL
     from lwdash.tflite.reader import read_tflite
@@ -101,6 +113,8 @@ def details(kept: KeptObjects, job: jobs.MeasureDetails) -> results.Analysed:
         threads=job.threads,
         seconds=DETAIL_SECONDS,
     )
+    if job.settings.get("generated"):
+        layers = layers_as_generated(layers)
     coded = deep_compression(read_tflite(tflite), layer_names(job))
     kept.link.progress("running it on targets", 0.6)
     targets = target_results(kept.cache, tflite, job.stored, inputs, key, (*USUAL, *job.targets))

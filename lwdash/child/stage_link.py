@@ -3,13 +3,21 @@
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from lwdash.child.link import Link
-from lwdash.child.stage_messages import ComputedStage, FoundStage, MissingStage, StageRequest, read_reply
+from lwdash.child.stage_messages import (
+    ComputedStage,
+    FoundStage,
+    MissingStage,
+    StageRequest,
+    TrainingRequest,
+    read_reply,
+    read_trained,
+)
 from lwdash.child.typed_messages import to_json
 
 
@@ -60,6 +68,17 @@ class LinkCache:
         path = data if isinstance(data, Path) else write_scratch(data)
         self.link.ask("store", stage=to_json(ComputedStage(key, kind, str(path), facts, seconds)))
         path.unlink()
+
+
+class LinkTrainer:
+    """Training in another child of the supervisor, which sees a GPU."""
+
+    def __init__(self, link: Link):
+        self.link = link
+
+    def __call__(self, recipe: str, key: str) -> Sequence[Mapping[str, Any]] | None:
+        reply = self.link.ask("train", request=to_json(TrainingRequest(recipe, key)))["reply"]
+        return read_trained(reply).stages
 
 
 def write_scratch(data: bytes) -> Path:

@@ -1,4 +1,4 @@
-"""Messages about cached stages between a child process and its supervisor, typed like jobs."""
+"""Messages about cached stages, and about training on a GPU, between a child process and its supervisor."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -53,6 +53,23 @@ class KeptStage:
     sha256: str
 
 
+@dataclass(frozen=True)
+class TrainingRequest:
+    """A child needs the Keras model after the steps of a recipe. key: of its stage, which is not stored."""
+
+    kind: ClassVar[str] = "training-request"
+    recipe: str
+    key: str
+
+
+@dataclass(frozen=True)
+class TrainedStages:
+    """The stages that were trained on a GPU, as JSON of `StageReport`. None: the child has to train them itself."""
+
+    kind: ClassVar[str] = "trained-stages"
+    stages: tuple[Mapping[str, Any], ...] | None
+
+
 REPLIES: tuple[type[FoundStage | MissingStage], ...] = (FoundStage, MissingStage)
 
 
@@ -69,3 +86,13 @@ def read_reply(data: Any) -> FoundStage | MissingStage:
 def read_computed(data: Any) -> ComputedStage:
     """The computed stage in a message of a child. Raises MessageRefused."""
     return from_json(data, (ComputedStage,))
+
+
+def read_training_request(data: Any) -> TrainingRequest:
+    """The request in a message of a child. Raises MessageRefused."""
+    return from_json(data, (TrainingRequest,))
+
+
+def read_trained(data: Any) -> TrainedStages:
+    """The supervisor's reply to a training request. Raises MessageRefused."""
+    return from_json(data, (TrainedStages,))

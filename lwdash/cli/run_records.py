@@ -9,6 +9,7 @@ from lwdash.advice.evidence import Evidence
 from lwdash.advice.run_findings import findings
 from lwdash.errors import NotFound
 from lwdash.keras_models.model_facts import ModelFacts
+from lwdash.metrics.hosts import training_device
 from lwdash.targets.boards import load_boards
 from lwdash.targets.result_columns import COLUMNS, npu_of, run_columns
 from storage import run_rows
@@ -62,6 +63,7 @@ def run_record(engine: Engine, run_id: int, *, with_layers: bool = False) -> dic
         "verdict_text": figures.get("verdict_text"),
         "host": figures.get("host"),
         "xnnpack": figures.get("xnnpack"),
+        "trained_on": training_device(stages),
     }
     if with_layers:
         layers = detail.measured.get("layers", [])

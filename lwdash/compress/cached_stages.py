@@ -88,11 +88,23 @@ class Stages:
         seconds = own_seconds()
         facts = {k: v for k, v in product.facts.items() if k != "skipped"}
         skipped = product.facts.get("skipped", ())
-        if all(report.name != name for report in self.reports):
-            self.reports.append(
-                StageReport(name, seconds, found is not None, _peak_memory_mb(), facts, skipped)
-            )
+        self.report(StageReport(name, seconds, found is not None, _peak_memory_mb(), facts, skipped))
         return product
+
+    def report(self, report: StageReport) -> None:
+        """Add the report of a stage, unless the current run has one of it."""
+        if all(known.name != report.name for known in self.reports):
+            self.reports.append(report)
+
+
+class Trainer(Protocol):
+    """Training of Keras steps in another process, with a GPU."""
+
+    def __call__(self, recipe: str, key: str) -> Sequence[Mapping[str, Any]] | None:
+        """Train the steps of `recipe`; the last one's stage is stored under `key`.
+
+        Returns a `StageReport` of each stage as JSON; None where this process has to train.
+        """
 
 
 def skipped_facts(skipped: Sequence[Skipped]) -> list[dict[str, str]]:

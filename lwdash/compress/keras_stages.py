@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lwdash.compress.agreement import predict
-from lwdash.compress.cached_stages import StageProduct, Stages, skipped_facts
+from lwdash.compress.cached_stages import StageProduct, StageReport, Stages, Trainer, skipped_facts
 from lwdash.compress.live_models import LiveModels
 from lwdash.compress.stage_keys import StageKeys
 from lwdash.contract import Progress, Training
@@ -19,13 +19,24 @@ from lwdash.techniques import TECHNIQUES
 class KerasStages:
     """Keras models after the steps of a recipe. They stay in memory until `forget`, since the export needs them too."""
 
-    def __init__(self, models: LiveModels, stages: Stages, keys: StageKeys, progress: Progress):
+    def __init__(
+        self,
+        models: LiveModels,
+        stages: Stages,
+        keys: StageKeys,
+        progress: Progress,
+        elsewhere: Trainer | None = None,
+        gpu: str | None = None,
+    ):
+        """elsewhere: trains in a process with a GPU. gpu: name of the GPU that this process trains on."""
         self.models, self.stages, self.keys, self.progress = models, stages, keys, progress
+        self.elsewhere, self.gpu = elsewhere, gpu
         self._live: dict[str, Any] = {}
+        self._asked: set[str] = set()
 
     def forget(self) -> None:
         """Free the models of the previous recipe."""
-        self._live = {}
+        self._live, self._asked = {}, set()
 
     def model_after(self, steps: Sequence[Step]) -> Any:
         """The live Keras model after one or more `steps`: treated now, or read from the cache.
@@ -39,6 +50,7 @@ class KerasStages:
             )
         key = self.keys.keras_model(steps)
         if key not in self._live:
+            self._train_elsewhere(steps, key)
             stored = self.stages.make(str(steps[-1]), "keras", key, lambda: self._apply_last(steps))
             if key not in self._live:
                 self._live[key] = self.models.read_stored(stored.data)
@@ -48,6 +60,14 @@ class KerasStages:
         """The cached file of the model after `steps`; None where it is no longer stored."""
         found = self.stages.cache.get(self.keys.keras_model(steps))
         return found[0] if found else None
+
+    def _train_elsewhere(self, steps: Sequence[Step], key: str) -> None:
+        """Let a process with a GPU train and store the stage, where there is one. It is asked once, not for each step."""
+        if self.elsewhere is None or key in self._asked or self.stages.cache.get(key):
+            return
+        self._asked |= {self.keys.keras_model(steps[:count]) for count in range(1, len(steps) + 1)}
+        for report in self.elsewhere(" + ".join(map(str, steps)), key) or ():
+            self.stages.report(StageReport(**report))
 
     def _apply_last(self, steps: Sequence[Step]) -> StageProduct:
         *earlier, step = steps
@@ -61,6 +81,8 @@ class KerasStages:
             raise BridgeRefused(f"{error}. There is none because {refusal}") from error
         self._live[self.keys.keras_model(steps)] = treated.model
         facts = {**treated.facts, **self.models.twin.facts, "skipped": skipped_facts(treated.skipped)}
+        if self.gpu:
+            facts["gpu"] = self.gpu
         return StageProduct(write_model(treated.model), facts)
 
     @cached_property

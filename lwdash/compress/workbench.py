@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lwdash.compress.cached_stages import Cache, StageReport, Stages, library_versions
+from lwdash.compress.cached_stages import Cache, StageReport, Stages, Trainer, library_versions
 from lwdash.compress.float_export import FloatExport
 from lwdash.compress.format_stage import FormatStage
 from lwdash.compress.keras_stages import KerasStages
@@ -63,15 +63,17 @@ class Workbench:
         seed: int,
         cache: Cache,
         code: CodeFile | None = None,
+        elsewhere: Trainer | None = None,
+        gpu: str | None = None,
     ):
-        """code: the user's code file, which may run in this process."""
+        """code: the user's code file, which may run in this process. elsewhere, gpu: see `KerasStages`."""
         self.facts, self.dataset = facts, dataset
         self.stages = Stages(cache)
         self._progress: Progress = lambda doing, share: None
         models = LiveModels(model_path, facts, dataset, self._report, code)
         code_sha256 = None if code is None else code.sha256
         keys = StageKeys(model_sha256, models.input_shapes, dataset_key, task, seed, code_sha256)
-        self._keras_stages = KerasStages(models, self.stages, keys, self._report)
+        self._keras_stages = KerasStages(models, self.stages, keys, self._report, elsewhere, gpu)
         self._export = FloatExport(models, self._keras_stages, self.stages, keys, self._report)
         self._trail = StageTrail(models, self._keras_stages, self.stages, keys, self._report)
         self._format = FormatStage(models, self._keras_stages, self._export, self.stages, keys, self._report)
@@ -97,6 +99,12 @@ class Workbench:
             else:
                 stored = form.data
         return Compressed(result.data, baseline.data, stored, tuple(self.stages.reports), trail)
+
+    def train(self, recipe: Recipe, progress: Progress) -> list[StageReport]:
+        """Make the Keras stages of a recipe alone; return the report of each. Raises LwdashError with the cause."""
+        self._progress, self.stages.reports = progress, []
+        self._keras_stages.model_after(recipe.keras_steps)
+        return self.stages.reports
 
     def _refuse_steps(self, recipe: Recipe) -> None:
         """Raises UserMistake for a step that a .tflite cannot go through."""

@@ -94,12 +94,15 @@ def run_child(
     variables: Mapping[str, str] | None = None,
     is_background: bool = False,
     waits_for_warm: bool = True,
+    gone: threading.Event | None = None,
 ) -> Ended:
     """Run `python -m lwdash.child ARGUMENTS` to its end and handle its messages.
 
     scratch: a folder in which the child gets an empty working directory, removed afterwards.
     watch(memory_mb): called ten times a second; a returned text ends the child with that reason: SIGTERM,
     then SIGKILL after 3 s. The whole process group is ended, also when this call raises.
+    variables: added to its environment; then it is started anew, not forked, since libraries read some at import.
+    gone: set when the process has ended, before its last messages are handled.
     place: held by the caller; the child is paused while another step needs the host alone.
     waits_for_warm: it waits for a warm parent that is still importing, if the step is one of NEEDS_TENSORFLOW.
     is_background: it has low processor priority, so that pages and short steps stay responsive.
@@ -133,7 +136,7 @@ def run_child(
         server.start()
         try:
             return Ended(
-                *_wait(process, server, lambda memory_mb: "".join(faults) or watch(memory_mb), place)
+                *_wait(process, server, lambda memory_mb: "".join(faults) or watch(memory_mb), place, gone)
             )
         finally:
             _kill(process, signal.SIGKILL)
@@ -188,6 +191,7 @@ def _wait(
     server: threading.Thread,
     watch: Callable[[int], str | None],
     place: Place | None,
+    gone: threading.Event | None,
 ) -> tuple[int, str | None]:
     reason: str | None = None
     asked_at = 0.0
@@ -207,6 +211,8 @@ def _wait(
                     is_paused = _make_way(process, place, is_paused)
             elif time.monotonic() - asked_at > GRACE_S:
                 _kill(process, signal.SIGKILL)
+    if gone is not None:
+        gone.set()
     server.join(timeout=10)
     return returncode, reason
 

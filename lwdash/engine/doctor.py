@@ -11,6 +11,7 @@ from typing import Any
 import lwdash
 from lwdash.child.job_results import Checked, Failure
 from lwdash.child.jobs import Check
+from lwdash.engine.gpu_training import gpu_state, tested_gpus
 from lwdash.engine.input_files.file_inspection import ask_child
 from lwdash.engine.pool import Shared
 from lwdash.errors import EngineUnavailable
@@ -64,6 +65,7 @@ def examine(settings: Settings, store: Store) -> dict[str, Any]:
             "job_seconds": settings.job_seconds,
         },
         "child": asdict(child),
+        "gpu": {"setting": settings.gpu, "for training": gpu_state(settings), **tested_gpus(settings)},
         "free_disk_gb": round(free_gb, 1),
         "problems": problems + unwell,
     }

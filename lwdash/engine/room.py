@@ -106,6 +106,11 @@ def lock_file(path: Path) -> int:
     return os.open(path, flags)
 
 
+def take_exclusively(lock: int) -> bool:
+    """Lock a file of `lock_file`, unless another holds it."""
+    return _try(lock, fcntl.LOCK_EX)
+
+
 def _try(lock: int, kind: int) -> bool:
     try:
         fcntl.flock(lock, kind | fcntl.LOCK_NB)

@@ -21,13 +21,15 @@ from lwdash.child.job_results import (
     read_failure,
     read_result,
 )
-from lwdash.child.jobs import Job
+from lwdash.child.jobs import Compress, Job
 from lwdash.child.no_network import NO_NETWORK
+from lwdash.child.stage_messages import FoundStage, TrainedStages, read_training_request
 from lwdash.child.typed_messages import to_json
 from lwdash.engine.child_process import NEEDS_TENSORFLOW, Ended, keep_warm, run_child
+from lwdash.engine.gpu_training import TrainingSupervision, train_on_gpu
 from lwdash.engine.job_building import step_job
 from lwdash.engine.room import Place, place_for
-from lwdash.engine.stage_cache import stage_handlers
+from lwdash.engine.stage_cache import find_stage, stage_handlers
 from lwdash.engine.step_journal import step_began, step_ended
 from lwdash.engine.supervisor_host import CHANGED, SupervisorHost, this_host
 from lwdash.engine.tensorflow_need import runs_may_need_tensorflow
@@ -101,7 +103,9 @@ class _Supervision:
         self._is_stopped = False
         self._experiments: dict[int, StoredExperiment] = {}
         self._claimed_at = self._beat_at = self._away_s = 0.0
-        self._log_start = 0
+        self._log_start = self._memory_mb = 0
+        self._gone = threading.Event()
+        self._job_now: Job | None = None
         self._last_run = batch[0][0]
         self._doing = self._reported = "starting"
         """Activity reported by the child, and the one last written to the database."""
@@ -116,10 +120,12 @@ class _Supervision:
                 "next": self._next,
                 "progress": self._progress,
                 **stage_handlers(self.store, lambda: self._last_run),
+                "train": self._train,
                 "done": self._done,
                 "failed": self._failed,
             },
             watch=self._watch,
+            gone=self._gone,
             place=None if is_alone(self.step) else self.place,
             is_background=self.step == FIRST_STEP,
             waits_for_warm=self._may_need_tensorflow(),
@@ -180,6 +186,7 @@ class _Supervision:
                     patiently(partial(runs.fail, self.store.database, owned, str(error)))
                 continue
             step_began(owned)
+            self._job_now = job
             return {"job": to_json(job)}
         return {"job": None}
 
@@ -224,6 +231,42 @@ class _Supervision:
             with contextlib.suppress(*DatabaseUnavailable):
                 runs.beat(self.store.database, owned, message["doing"], message["share"])
             self._beat_at = time.monotonic()
+
+    def _train(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Train stages on a GPU, where there is one, while the child waits for this reply."""
+        request, job = read_training_request(message["request"]), self._job_now
+        stages = None
+        if isinstance(job, Compress):
+            stages = train_on_gpu(
+                self.settings,
+                job,
+                request.recipe,
+                TrainingSupervision(
+                    handlers={
+                        "progress": self._progress,
+                        **stage_handlers(self.store, lambda: self._last_run),
+                    },
+                    is_stored=lambda: isinstance(find_stage(self.store, request.key), FoundStage),
+                    reason_to_stop=self._reason_to_stop_training,
+                    gives_up=self._is_over,
+                    progress=lambda doing: self._progress({"doing": doing, "share": 0.0}),
+                ),
+            )
+        return {"reply": to_json(TrainedStages(None if stages is None else tuple(stages)))}
+
+    def _is_over(self) -> bool:
+        """True if the child that waits for a training is gone, or is about to be ended."""
+        return self._is_stopped or self._gone.is_set()
+
+    def _reason_to_stop_training(self, memory_mb: int) -> str | None:
+        if self._is_over():
+            return "the run was stopped"
+        if memory_mb + self._memory_mb > self.settings.job_memory:
+            return (
+                f"it used {memory_mb + self._memory_mb:,} MB of memory and {self.settings.job_memory:,} MB are "
+                "allowed (LWDASH_JOB_MEMORY)"
+            )
+        return None
 
     def _done(self, message: Mapping[str, Any]) -> dict[str, Any]:
         result = read_result(message["result"])
@@ -314,6 +357,7 @@ class _Supervision:
 
     def _watch(self, memory_mb: int) -> str | None:
         """Reason why the child must end, or None. Once there is one, it gets no further run."""
+        self._memory_mb = memory_mb
         with self._lock:
             owned = self._claim
         reason = self._reason_to_stop(owned, memory_mb)

@@ -1,6 +1,6 @@
 """Metrics on rows that were generated from the model: agreement under names of its own, and nothing about accuracy."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 RENAMED: Mapping[str, str] = {
@@ -9,6 +9,8 @@ RENAMED: Mapping[str, str] = {
     "sqnr_db": "sqnr_generated_db",
 }
 """Metric on real rows → its name on generated rows. No limit, verdict or advice reads the new names as a loss."""
+LAYERS_RENAMED: Mapping[str, str] = {"output_sqnr_db": "output_sqnr_generated_db"}
+"""The same for metrics of layers."""
 UNKNOWN = (
     "accuracy", "accuracy_ci", "recalls", "macro_f1", "mae", "rmse", "r2", "reconstruction_error", "targets", "nrmse",
     "worst_r2", "worst_target", "iou", "mean_iou", "confusion", "positions", "kl_nats", "variation_sqnr_db",
@@ -24,10 +26,23 @@ def as_generated(metrics: Mapping[str, Any]) -> dict[str, Any]:
     found |= dict.fromkeys(unknown)
     for name, own in RENAMED.items():
         found[own], found[name] = metrics.get(name), None
+    found["layers"] = layers_as_generated(metrics.get("layers") or ())
     found |= {"outputs": [], "flips": [], "is_baseline_below_chance": False}
     found["output_findings"] = [f"On generated rows: {text}" for text in metrics.get("output_findings") or ()]
     found["verdict_text"] = no_verdict_text(found)
     return found
+
+
+def layers_as_generated(layers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of layers with the SQNR of their outputs under its name on generated rows. Weights need no rows."""
+    return [
+        {
+            **row,
+            **{own: row.get(name) for name, own in LAYERS_RENAMED.items()},
+            **dict.fromkeys(LAYERS_RENAMED),
+        }
+        for row in layers
+    ]
 
 
 def no_verdict_text(metrics: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """The host of a run: machine and thread count. Latencies of different hosts must not be ranked together."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -29,3 +29,9 @@ def describe_host(host: Mapping[str, Any]) -> str:
         f"LiteRT {host['litert']}" if host.get("litert") else "",
     ]
     return ", ".join(part for part in parts if part)
+
+
+def training_device(stages: Iterable[Mapping[str, Any]]) -> str | None:
+    """`GPU: NAME` for a run with stages that were trained on a GPU; None for training on the CPU, or without training."""
+    names = dict.fromkeys(str(gpu) for stage in stages if (gpu := (stage.get("facts") or {}).get("gpu")))
+    return f"GPU: {', '.join(names)}" if names else None

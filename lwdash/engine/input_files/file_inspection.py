@@ -164,9 +164,16 @@ R = TypeVar("R", bound=Result)
 
 
 def ask_child(
-    settings: Settings, job: Job, expected: type[R], handlers: Mapping[str, Handler] | None = None
+    settings: Settings,
+    job: Job,
+    expected: type[R],
+    handlers: Mapping[str, Handler] | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> R | Failure:
-    """The result of one job in a child of its own. expected: its type; handlers: for other messages of the child."""
+    """The result of one job in a child of its own.
+
+    expected: its type; handlers: for other messages of the child; variables: of its environment, as for `run_child`.
+    """
     received: list[R | Failure] = []
     waiting = [to_json(job)]
     started = time.monotonic()
@@ -203,6 +210,7 @@ def ask_child(
             **(handlers or {}),
         },
         watch=watch,
+        variables=variables,
     )
     if received:
         return received[0]

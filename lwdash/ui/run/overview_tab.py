@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from lwdash.metrics.hosts import describe_host
+from lwdash.metrics.hosts import describe_host, training_device
 from lwdash.ui.run.actions import show_neighbours
 from lwdash.ui.shared.code_text import code_text
 from lwdash.ui.shared.markdown_text import plain
@@ -108,8 +108,11 @@ def _ratio(value: float, more: str, less: str) -> str:
     return f"{value:.2f}× {more}" if value >= 1 else f"{1 / value:.2f}× {less}"
 
 
-def show_metrics(run: StoredRun) -> None:
-    """The main metrics with their difference to the baseline, the measured rows and host, and the verdict."""
+def show_metrics(run: StoredRun, compressed: Mapping[str, Any]) -> None:
+    """The main metrics with their difference to the baseline, the measured rows and host, and the verdict.
+
+    compressed: what is stored of the run's stages.
+    """
     metrics = run.metrics
     rows = measured_rows(metrics)
     with st.container(horizontal=True, key="figures-run"):
@@ -133,8 +136,8 @@ def show_metrics(run: StoredRun) -> None:
         )  # fmt: skip
         _metric("Zeros", percent(run.sparsity), "of the weights", help="Sparsity, in the .tflite")
     st.caption(
-        f"Measured on {rows}; {plain(_where(run))}. Below a metric: its 95 % interval, if there is one. "
-        "Arrows compare with the baseline; a grey one is not significant."
+        f"Measured on {rows}; {plain(_where(run))}.{_trained(compressed)} Below a metric: its 95 % interval, "
+        "if there is one. Arrows compare with the baseline; a grey one is not significant."
     )
     if metrics.get("verdict_text") and not run.is_baseline:
         show, icon = VERDICT_BOXES.get(metrics.get("verdict") or "", (st.info, ":material/balance:"))
@@ -201,6 +204,12 @@ def _quality(run: StoredRun, rows: str) -> None:
         _metric("SQNR", f"{metrics['sqnr_generated_db']:.1f} dB", "on generated rows", help=rows)
     elif not is_missing(metrics.get("sqnr_db")):
         _metric("SQNR", f"{metrics['sqnr_db']:.1f} dB", " against the original", help=rows)
+
+
+def _trained(compressed: Mapping[str, Any]) -> str:
+    """A sentence on the GPU that trained; empty without one."""
+    device = training_device(compressed.get("stages", ()))
+    return f" Trained on {plain(device)}." if device else ""
 
 
 def _where(run: StoredRun) -> str:

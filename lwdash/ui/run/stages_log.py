@@ -92,7 +92,7 @@ def fact_lines(facts: Mapping[str, Any]) -> list[str]:
 def _called(key: str) -> str:
     """`sqnr_db` is displayed as SQNR; its unit is shown with the number."""
     name = key.removesuffix("_db").replace("_", " ")
-    return {"sqnr": "SQNR", "keras 2 twin": "Keras 2 twin"}.get(name, name)
+    return {"sqnr": "SQNR", "keras 2 twin": "Keras 2 twin", "gpu": "GPU"}.get(name, name)
 
 
 def _audit(stages: Any) -> None:

@@ -37,7 +37,7 @@ def show_tabs(
     layers = measured.get("layers") or []
 
     def overview() -> None:
-        show_metrics(run)
+        show_metrics(run, compressed)
         evidence = advice_panel.evidence_of(run, details, experiment)
         advice_panel.show_suggestions(store, run, evidence, may_start=may_start)
         advice_panel.show_findings(evidence)

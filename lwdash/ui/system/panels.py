@@ -14,6 +14,7 @@ import streamlit as st
 
 import lwdash
 from lwdash.engine.doctor import LIBRARIES, LOW_DISK_GB, OPTIONAL
+from lwdash.engine.gpu_training import gpu_state
 from lwdash.engine.scheduler import Engine
 from lwdash.serving.process_engine import process_engine
 from lwdash.serving.server_log import recent_lines
@@ -60,6 +61,7 @@ def show_now(_settings: Settings, _store: Store) -> None:
         _metric("Runs", f"{sum(runs.values()):,}", ended)
         _metric("Memory free", _gb(memory.available), f"of {_gb(memory.total)}", "Of this host")
         _metric("Disk free", _gb(disk.free), f"of {_gb(disk.total)}", f"Of the disk with {_settings.home}")
+    st.caption(f"GPU: {plain(gpu_state(_settings))} (`LWDASH_GPU={_settings.gpu}`).")
     if engine and engine.problem:
         st.error(plain(engine.problem), icon=":material/error:")
     if disk.free < LOW_DISK_GB * 1e9:

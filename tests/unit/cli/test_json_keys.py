@@ -13,7 +13,7 @@ from storage.store import Store
 
 RUN_KEYS = [
     "id", "recipe", "state", "error", "artifact", *METRICS, *COLUMNS, "target_metrics", "skipped", "findings",
-    "stages", "seconds", "rows", "verdict_text", "host", "xnnpack",
+    "stages", "seconds", "rows", "verdict_text", "host", "xnnpack", "trained_on",
 ]  # fmt: skip
 LAYER_KEYS = ["layers", "layer_bytes", "overhead_bytes", "bytes_by_kind"]
 SEARCH_KEYS = [
