@@ -38,7 +38,8 @@ def add_analysis(engine: Engine, run_id: int, kind: str) -> int:
         raise NotAnalysable(f"there is no run {run_id}")
     if kind == SENSITIVITY and is_file_recipe(run.recipe):
         raise NotAnalysable(
-            f"run {run_id} is a file that was made elsewhere: its layers cannot be quantized one by one"
+            f"run {run_id} is a file that was made elsewhere, and the float file that it was made from is not known: its "
+            "layers cannot be quantized one by one. Analyse a run of the same number format instead"
         )
     if not run.has_succeeded:
         raise NotAnalysable(f"run {run_id} is {run.state}: only a run that has succeeded can be analysed")

@@ -12,7 +12,10 @@ from lwdash.capsule.manifest import CapsuleRefused, Manifest, read_manifest
 MANIFEST, TFLITE, BASELINE, ROWS, README = (
     "capsule.json", "model.tflite", "baseline.tflite", "evaluation-rows.npz", "README.md",
 )  # fmt: skip
-SCRIPTS = ("rebuild.py", "evaluate.py")
+EVALUATE, READ_SAMPLES, REBUILD = "evaluate.py", "read_samples.py", "rebuild.py"
+SCRIPTS = (EVALUATE, READ_SAMPLES, REBUILD)
+LIBRARIES = {"parquet": "pyarrow", "feather": "pyarrow", "images": "pillow"}
+"""Kind of the data file → the library that its reading in evaluate.py needs besides NumPy."""
 ORIGINALS = {
     "model": "original-model", "data": "data", "evaluation": "data-evaluation", "calibration": "data-calibration",
     "code": "model-code.py",
@@ -30,10 +33,15 @@ def write_capsule(target: Path, manifest: Manifest, files: Mapping[str, Path]) -
     automatically.
     """
     scripts = resources.files("lwdash.capsule") / "scripts"
+    needed = [EVALUATE]
+    if manifest.rows is not None and _kind(manifest) != "csv":
+        needed.append(READ_SAMPLES)
+    if not manifest.made_elsewhere:
+        needed.append(REBUILD)
     texts = {
         MANIFEST: manifest.to_json(),
         README: readme(manifest, files),
-        **{name: (scripts / name).read_text(encoding="utf-8") for name in SCRIPTS},
+        **{name: (scripts / name).read_text(encoding="utf-8") for name in needed},
     }
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         for name, text in texts.items():
@@ -135,6 +143,19 @@ def _member(name: str) -> zipfile.ZipInfo:
     return info
 
 
+def _kind(manifest: Manifest) -> str:
+    """The kind of the file with the evaluation rows. Capsules of earlier versions held only CSV files, and no kind."""
+    return str((manifest.rows or {}).get("kind", "csv"))
+
+
+def _libraries(manifest: Manifest) -> list[str]:
+    """The packages that evaluate.py needs."""
+    inputs = (manifest.rows or {}).get("inputs", ())
+    resamples = any((described.get("source") or {}).get("rate") for described in inputs)
+    own = LIBRARIES.get(_kind(manifest))
+    return ["numpy", "ai-edge-litert", *([own] if own else []), *(["scipy"] if resamples else [])]
+
+
 def readme(manifest: Manifest, files: Mapping[str, Path]) -> str:
     """Text on the contents of the capsule and their use."""
     has_model = ORIGINALS["model"] in files
@@ -165,12 +186,13 @@ def readme(manifest: Manifest, files: Mapping[str, Path]) -> str:
         if evaluation
         else data
     )
+    libraries = _libraries(manifest)
     check = (
-        f"""    pip install numpy ai-edge-litert
+        f"""    pip install {" ".join(libraries)}
     python evaluate.py {rows}"""
         if manifest.rows is not None
-        else "evaluate.py reads CSV files only, and the rows of this run come from another kind of file.\n"
-        "Use `lwdash verify` (below), which reads all kinds."
+        else "The rows could not be read when this capsule was made, so evaluate.py has no plan for reading them.\n"
+        "Use `lwdash verify` (below)."
     )
     consent = (
         "" if manifest.code is None else
@@ -183,23 +205,16 @@ def readme(manifest: Manifest, files: Mapping[str, Path]) -> str:
         if manifest.settings.get("generated")
         else ""
     )
-    libraries = "".join(f"- {library}\n" for library in manifest.libraries) or "- not recorded\n"
-    return f"""# Capsule of run {manifest.run}: {manifest.recipe}
-
-One compressed model, with everything needed to make it again and to check its metrics.
-
-- `model.tflite`: the result, SHA-256 {manifest.tflite.sha256}
-- `capsule.json`: recipe, settings of the data, seed, hashes, library versions, host, expected metrics
-- `evaluate.py`: reproduces the quality metric from a CSV; needs only Python, numpy and ai-edge-litert
-- `rebuild.py`: makes the .tflite again; needs lwdash
-- `evaluation-rows.npz`: the CSV lines of the evaluation rows, and statistics of the train rows
-{made_up}
-{originals}
-
-## Check the quality metric
-
-{check}
-
+    versions = "".join(f"- {library}\n" for library in manifest.libraries) or "- not recorded\n"
+    is_csv = _kind(manifest) == "csv"
+    where = "lines" if is_csv else "numbers"
+    labels = "" if is_csv or manifest.settings.get("generated") else ", their labels"
+    reader = (
+        ""
+        if is_csv or manifest.rows is None
+        else "\n- `read_samples.py`: reads the data file for evaluate.py"
+    )
+    rebuild = f"""
 ## Make the file again
 
     python rebuild.py {model} {data}{parts}{own_code}
@@ -207,7 +222,27 @@ One compressed model, with everything needed to make it again and to check its m
 ## Both, with a report of the differences
 
     python -m lwdash verify CAPSULE.zip{own_code if has_model else f" --model {model} --data {data}{own_code}"}
+"""
+    purpose = "with everything needed to make it again and to check its metrics"
+    script = "\n- `rebuild.py`: makes the .tflite again; needs lwdash"
+    if manifest.made_elsewhere:
+        rebuild = "\nThe file was made elsewhere and measured by lwdash, so nothing here makes it again.\n"
+        purpose, script = "made elsewhere, with everything needed to check its metrics", ""
+    return f"""# Capsule of run {manifest.run}: {manifest.recipe}
 
+One compressed model, {purpose}.
+
+- `model.tflite`: the result, SHA-256 {manifest.tflite.sha256}
+- `capsule.json`: recipe, settings of the data, seed, hashes, library versions, host, expected metrics
+- `evaluate.py`: reproduces the quality metric from the data file; needs only Python, {", ".join(libraries)}{reader}{script}
+- `evaluation-rows.npz`: the {where} of the evaluation rows in the data file{labels}, and statistics of the train rows
+{made_up}
+{originals}
+
+## Check the quality metric
+
+{check}
+{rebuild}
 The run was made with:
 
-{libraries}"""
+{versions}"""

@@ -41,7 +41,8 @@ class Manifest:
     """recipe: canonical. settings: as `DataSettings.to_dict`. libraries: "name version" of the run, () where
     they were not recorded. expected: metrics by name. rows: plan of evaluate.py for reading the evaluation
     rows, None where the rows could not be read when the capsule was made. host: the host of the measurement.
-    code: the Python file of a model with custom layers.
+    code: the Python file of a model with custom layers. made_elsewhere: the file was brought in, and the recipe is its
+    name.
     """
 
     recipe: str
@@ -63,6 +64,7 @@ class Manifest:
     made_at: str = ""
     code: Origin | None = None
     format: int = FORMAT
+    made_elsewhere: bool = False
 
     @property
     def originals(self) -> dict[str, Origin]:
@@ -107,8 +109,10 @@ def read_manifest(text: str) -> Manifest:
             made_by=str(values.get("made_by", "")),
             made_at=str(values.get("made_at", "")),
             code=None if values.get("code") is None else _origin(values["code"]),
+            made_elsewhere=values.get("made_elsewhere", False) is True,
         )
-        parse_recipe(manifest.recipe)
+        if not manifest.made_elsewhere:
+            parse_recipe(manifest.recipe)
         DataSettings.from_dict(manifest.settings)
     except CapsuleRefused:
         raise

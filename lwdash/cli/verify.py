@@ -56,6 +56,11 @@ def verify(capsule: Path, settings: Settings, work: Work, given: Mapping[str, Pa
     with tempfile.TemporaryDirectory(prefix="lwdash-verify-") as name:
         folder = Path(name)
         manifest, files = capsule_zip.read_capsule(capsule, folder, MEMBERS * settings.max_upload << 20)
+        if manifest.made_elsewhere:
+            raise UserMistake(
+                f"{capsule.name} holds {manifest.recipe}, which was made elsewhere: no recipe makes it again. Its metric "
+                "can be checked: unpack the capsule and run evaluate.py as its README says"
+            )
         originals = _originals(manifest, files, given, folder)
         own = _own_settings(settings, folder / "home")
         store = open_store(own.database_url, own.artifacts, own.home / "cache")
@@ -155,6 +160,7 @@ def _report(
         "libraries": compare_libraries(manifest.libraries, compressed.get("libraries") or ()),
         "host": {
             "capsule": manifest.host.get("cpu"),
+            "trained_on": manifest.host.get("training"),
             "here": (run.metrics.get("host") or {}).get("cpu"),
         },
     }
@@ -230,6 +236,8 @@ def lines(report: Mapping[str, Any]) -> list[str]:
         return [*text, f"the run {report['state']}: {report['error'] or 'without a message'}"]
     text.append("float baseline: " + ("the same bytes" if report["baseline_equal"] else "other bytes"))
     text.append("model.tflite: " + ("the same bytes" if report["bytes_equal"] else "other bytes"))
+    if report["host"]["trained_on"] and not report["bytes_equal"]:
+        text.append(f"  it was trained on {report['host']['trained_on']}: another device gives other bytes")
     text += _difference_lines(report["differences"] or {})
     for figure in report["figures"]:
         word = "agrees" if figure["agrees"] else "DIFFERS"

@@ -15,6 +15,7 @@ from lwdash.engine.input_files.file_inspection import ask_child
 from lwdash.engine.job_building import evaluation_rows_job, write_project_job
 from lwdash.engine.stage_cache import stage_handlers
 from lwdash.errors import NotFound
+from lwdash.metrics.hosts import training_device
 from lwdash.packing.coded_file import download_zip
 from lwdash.recipe import storage_form
 from lwdash.settings import Settings
@@ -37,10 +38,6 @@ def make_capsule(
     damaged.
     """
     run, experiment = _finished(store, run_id)
-    if is_file_recipe(run.recipe):
-        raise NotFound(
-            f"run {run_id} is a file that was made elsewhere: there is no recipe that could be repeated"
-        )
     tflite_path(store, run)  # before the rows are read, which may take a while
     with tempfile.TemporaryDirectory() as folder:
         arrays = Path(folder) / capsule_zip.ROWS
@@ -142,6 +139,7 @@ def _manifest(
         "speedup",
         "speedup_ci",
     )
+    trained_on = training_device(compressed.get("stages", ()))
     assert run.finished_at is not None, "a run that has succeeded has ended"
     finished = datetime.fromtimestamp(run.finished_at, UTC)
 
@@ -164,10 +162,11 @@ def _manifest(
         baseline=origin(NamedFile(run.files().baseline, capsule_zip.BASELINE)),
         libraries=tuple(compressed.get("libraries") or ()),
         expected={key: figures[key] for key in (*COMPARED_METRICS, *more) if figures.get(key) is not None},
-        host=figures.get("host") or {},
+        host={**(figures.get("host") or {}), **({"training": trained_on} if trained_on else {})},
         rows=plan,
         made_by=f"lwdash {lwdash.__version__}",
         code=None if experiment.code is None else origin(experiment.code),
+        made_elsewhere=is_file_recipe(run.recipe),
         made_at=f"{finished:%Y-%m-%d %H:%M:%S} UTC",
     )
 

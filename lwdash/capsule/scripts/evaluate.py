@@ -1,13 +1,15 @@
-"""Reproduces the quality metric of this capsule from its CSV: python evaluate.py DATA.csv
+"""Reproduces the quality metric of this capsule from its data file: python evaluate.py DATA
 
-Needs numpy and ai-edge-litert, but not lwdash. It reads the evaluation rows, pre-processes them step by step
-as in capsule.json, runs model.tflite row by row, and compares the result with the measured value.
+Needs numpy and ai-edge-litert, but not lwdash; for some files also a library that the README names. It reads the
+evaluation rows, pre-processes them step by step as in capsule.json, runs model.tflite row by row, and compares the result
+with the measured value.
 """
 
 import argparse
 import csv
 import gzip
 import hashlib
+import importlib
 import io
 import json
 import sys
@@ -18,11 +20,13 @@ import numpy as np
 
 HERE = Path(__file__).parent
 Plan = dict[str, Any]
+ON_GENERATED_ROWS = {"agreement": "agreement_generated", "sqnr_db": "sqnr_generated_db"}
+"""Metric → its name where the rows were generated from the model. No other metric has a meaning there."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Reproduce the quality metric of this capsule.")
-    parser.add_argument("data", type=Path, help="the CSV that contains the evaluation rows")
+    parser.add_argument("data", type=Path, help="the data file that contains the evaluation rows")
     data = parser.parse_args().data
     capsule = json.loads((HERE / "capsule.json").read_text(encoding="utf-8"))
     plan = capsule["rows"]
@@ -37,13 +41,25 @@ def main() -> int:
             f"{data} is not {origin['name']}: its SHA-256 is {found}, the capsule's is {origin['sha256']}"
         )
     arrays = np.load(HERE / "evaluation-rows.npz", allow_pickle=False)
-    cells = read_rows(data, plan, set(arrays["lines"].tolist()))
-    inputs = [prepare(cells, plan, number, arrays) for number in range(len(plan["inputs"]))]
+    if plan.get("kind", "csv") == "csv":
+        cells = read_rows(data, plan, set(arrays["lines"].tolist()))
+        inputs = [prepare(cells, plan, number, arrays) for number in range(len(plan["inputs"]))]
+        labels = labels_of(cells, plan)
+    else:
+        raw = importlib.import_module("read_samples").read_inputs(data, plan, arrays["lines"])
+        inputs = [finish(values, plan, number, arrays) for number, values in enumerate(raw)]
+        labels = arrays.get("labels")
     model = (HERE / "model.tflite").read_bytes()
     outputs = run(model, [inputs[number] for number in plan["order"]], plan["output"])
-    labels, reference = labels_of(cells, plan), baseline_outputs(plan, inputs)
+    reference = baseline_outputs(plan, inputs)
     metrics = judge(capsule["task"], outputs, labels, inputs, reference, plan.get("is_logit"))
-    print(f"{len(cells)} evaluation rows of {data.name}")
+    metrics |= sqnr(outputs, reference)
+    print(f"{len(outputs)} evaluation rows of {data.name}")
+    if capsule["settings"].get("generated"):
+        print("The rows were generated from the model. Nothing here tells the accuracy.")
+        metrics = {
+            ON_GENERATED_ROWS[name]: value for name, value in metrics.items() if name in ON_GENERATED_ROWS
+        }
     is_same = True
     for name, value in metrics.items():
         expected = capsule["expected"].get(name)
@@ -80,8 +96,14 @@ def prepare(cells: list[list[str]], plan: Plan, which: int, arrays: Any) -> np.n
     """One input of the model, (rows, *shape): first the steps on single rows, then those with statistics of
     the train rows.
     """
-    described, columns = plan["inputs"][which], arrays[f"columns_{which}"].tolist()
+    columns = arrays[f"columns_{which}"].tolist()
     values = np.array([[number(row[i], plan) for i in columns] for row in cells], np.float64)
+    return finish(values, plan, which, arrays)
+
+
+def finish(values: np.ndarray, plan: Plan, which: int, arrays: Any) -> np.ndarray:
+    """One input of the model from the values of the file, (rows, …)."""
+    described, values = plan["inputs"][which], values.astype(np.float64)
     for step in described["row_steps"]:
         values = apply(step, values, None)
     if not described["is_whole"]:
@@ -290,6 +312,15 @@ def judge(
     if reference is not None:
         return {"agreement": float((predicted == classes_of(task, reference, reference, is_logit)).mean())}
     return {}
+
+
+def sqnr(outputs: np.ndarray, reference: np.ndarray | None) -> dict[str, float]:
+    """10·log10(Σ ref² / Σ (ref − y)²) in dB, if the capsule holds the float model, and the outputs differ from its own."""
+    if reference is None:
+        return {}
+    theirs = reference.astype(np.float64)
+    signal, noise = float((theirs**2).sum()), float(((theirs - outputs) ** 2).sum())
+    return {"sqnr_db": 10 * float(np.log10(signal / noise))} if signal > 0 and noise > 0 else {}
 
 
 def mean_iou(predicted: np.ndarray, labels: np.ndarray) -> float:

@@ -295,7 +295,7 @@ def _cast(values: list[str], keys: Mapping[str, str]) -> Step:
 _STEPS: dict[str, tuple[Callable[[list[str], Mapping[str, str]], Step], tuple[str, ...]]] = {
     "columns": (_columns, ()),
     "image": (image_step, ("resize", "colour", "size")),
-    "sound": (sound_step, ("place", "length")),
+    "sound": (sound_step, ("place", "length", "rate")),
     "normalize": (normalize_step, ("mean", "std")),
     "resize": (_resize, ("method",)),
     "scale": (_scale, ("per", "low", "high", "from", "to")),

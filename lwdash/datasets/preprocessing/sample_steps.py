@@ -10,6 +10,8 @@ FITTINGS = ("stretch", "crop", "pad")
 COLOURS = ("rgb", "bgr", "grey")
 PLACES = ("start", "centre")
 MAX_IMAGE_SIDE = 8192
+MAX_RATE = 768_000
+"""The highest rate of sounds, in values per second."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +36,22 @@ class ImageFile:
 
 @dataclass(frozen=True)
 class SoundFile:
-    """The way sound files get the length that the model takes: cut to it, or filled with silence.
+    """The way sound files get the rate and the length that the model takes: cut to it, or filled with silence.
 
     place: start (the beginning is kept, silence follows) or centre (the middle is kept, silence on both sides).
-    length: number of values, None = the model's.
+    length: number of values, None = the model's. rate: values per second to which every file of another rate is resampled,
+    before it is cut; None = each file keeps its own.
     """
 
     place: str = "start"
     length: int | None = None
+    rate: int | None = None
 
     def __str__(self) -> str:
-        return f"sound(place={self.place}{f', length={self.length}' if self.length else ''})"
+        parts = [f"place={self.place}"]
+        parts += [f"length={self.length}"] if self.length else []
+        parts += [f"rate={self.rate}"] if self.rate else []
+        return f"sound({', '.join(parts)})"
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,12 @@ def sound_step(values: list[str], keys: Mapping[str, str]) -> SoundFile:
             f"sound: length must be one number; received '{keys['length']}'. Write sound(length=16000)."
         )
     place = one_of("sound", "place", keys.get("place", "start"), PLACES)
-    return SoundFile(place, length[0] if length else None)
+    rate = lengths("sound", [keys["rate"]], keys, "sound(rate=16000)") if "rate" in keys else None
+    if rate is not None and (len(rate) != 1 or rate[0] > MAX_RATE):
+        raise DataRefused(
+            f"sound: rate must be one number of at most {MAX_RATE:,} Hz; received '{keys['rate']}'. Write sound(rate=16000)."
+        )
+    return SoundFile(place, length[0] if length else None, rate[0] if rate else None)
 
 
 def _no_values(step: str, values: list[str], example: str) -> None:

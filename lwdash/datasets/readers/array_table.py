@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -152,6 +152,17 @@ class ArrayTable(DataTable):
                 first_line += rows
 
         return blocks_in_threads(cut(), then)
+
+    def script_source(
+        self, columns: Sequence[int], view: View | None, lines: Sequence[int]
+    ) -> Mapping[str, Any]:
+        found = []
+        for index in columns:
+            group = next(group for group in self._groups if index in self._columns_of(group))
+            start = self._place[group.stem]
+            place = None if start in self.shapes else index - start
+            found.append({"arrays": [array.name for _, array in group.pieces], "place": place})
+        return {"columns": found}
 
     def _columns_of(self, group: _Group) -> range:
         start = self._place[group.stem]

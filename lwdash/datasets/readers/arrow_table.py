@@ -56,6 +56,7 @@ class ArrowTable(DataTable):
         except _DAMAGE as error:
             raise self._damaged(error) from None
         self.file_format = self._file.name
+        self._places = kept
         self._types = [schema.field(i).type for i in kept]
         self._lists = {i: self._shape(i, first) for i, kind in enumerate(self._types) if _is_list(kind)}
         self.shapes = dict(self._lists)
@@ -206,6 +207,12 @@ class ArrowTable(DataTable):
             said = f"column '{name}' holds no values of shape {shape}"
             block.problems.add(Problem(RAGGED, int(block.lines[row]), None, said))
         return np.zeros((len(column), *shape), np.float32)
+
+    def script_source(
+        self, columns: Sequence[int], view: View | None, lines: Sequence[int]
+    ) -> Mapping[str, Any]:
+        shape = list(self._lists.get(columns[0], ()))
+        return {"places": [self._places[index] for index in columns], "shape": shape}
 
     def facts_notes(self) -> tuple[str, ...]:
         kind = {"parquet": "Parquet", "feather": "Feather"}[self.file_format]

@@ -3,7 +3,9 @@
 import io
 import math
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -72,6 +74,10 @@ class ImageTable(SampleTable):
         if channels == 1:
             return values[..., None]
         return values[..., ::-1] if step.colour == "bgr" else values
+
+    def script_view(self, view: View) -> Mapping[str, Any]:
+        step = view.step if isinstance(view.step, ImageFile) else ImageFile()
+        return {"shape": list(view.shape), "resize": step.resize, "colour": step.colour}
 
     def facts_notes(self) -> tuple[str, ...]:
         counts = self.traits

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -70,6 +70,17 @@ class SampleTable(DataTable):
         """Count properties of one file; safe in threads."""
         with self._lock:
             self.traits.update(traits)
+
+    def script_source(
+        self, columns: Sequence[int], view: View | None, lines: Sequence[int]
+    ) -> Mapping[str, Any] | None:
+        if view is None:
+            return None
+        return {"members": [self._samples[line - 1].member for line in lines], **self.script_view(view)}
+
+    @abstractmethod
+    def script_view(self, view: View) -> Mapping[str, Any]:
+        """The form of one sample for the script of a capsule, JSON-able."""
 
     def facts_notes(self) -> tuple[str, ...]:
         return self._archive_notes

@@ -2,17 +2,24 @@
 
 import math
 import struct
+from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from lwdash.datasets.preprocessing.sample_steps import SoundFile
+from lwdash.datasets.preprocessing.sample_steps import MAX_RATE, SoundFile
 from lwdash.datasets.readers.sample_archive import is_archive_of
 from lwdash.datasets.readers.sample_table import SampleTable, UnreadableSample
 from lwdash.datasets.readers.table import TableFormat, View
 
 SUFFIXES = (".wav", ".wave")
 PREVIEW_VALUES = 256
+MAX_RESAMPLED = 64 << 20
+"""Maximum number of values of a sound after its resampling."""
+MAX_FACTOR = 10_000
+"""Factors of a resampling above this are rounded: the filter has twenty times as many coefficients."""
 _INTEGERS, _FLOATS, _EXTENSIBLE = 1, 3, 0xFFFE
 _MAX_CHANNELS = 64
 
@@ -32,14 +39,29 @@ class SoundTable(SampleTable):
     def decode(self, content: bytes, view: View | None) -> np.ndarray:
         rate, values = read_wav(content)
         if view is None:
-            self.count(f"rate {rate}", f"length {len(values)}")
+            self.count(f"{rate} {len(values)}")
             return _envelope(values, PREVIEW_VALUES)
         step = view.step if isinstance(view.step, SoundFile) else SoundFile()
+        if step.rate is not None:
+            values = resampled(values, rate, step.rate)
         return _fitted(values, view.shape[0], step.place)
 
+    def sounds(self) -> tuple[tuple[int, int, int], ...]:
+        lengths: dict[int, list[tuple[int, int]]] = {}
+        for key, count in self.traits.items():
+            rate, length = map(int, key.split())
+            lengths.setdefault(rate, []).append((length, count))
+        return tuple(
+            (rate, sum(n for _, n in found), _median(found)) for rate, found in sorted(lengths.items())
+        )
+
+    def script_view(self, view: View) -> Mapping[str, Any]:
+        step = view.step if isinstance(view.step, SoundFile) else SoundFile()
+        return {"length": view.shape[0], "place": step.place, "rate": step.rate}
+
     def facts_notes(self) -> tuple[str, ...]:
-        rates = {int(key[5:]): count for key, count in self.traits.items() if key.startswith("rate ")}
-        lengths = sorted(int(key[7:]) for key in self.traits if key.startswith("length "))
+        rates = {rate: count for rate, count, _ in self.sounds()}
+        lengths = sorted({int(key.split()[1]) for key in self.traits})
         text = f"{len(self._samples):,} sound{'s' if len(self._samples) != 1 else ''}"
         if lengths:
             text += f" of {lengths[0]:,}" + (f" to {lengths[-1]:,}" if len(lengths) > 1 else "") + " values"
@@ -47,7 +69,7 @@ class SoundTable(SampleTable):
             text += f" at {next(iter(rates)):,} Hz"
         elif rates:
             shown = ", ".join(f"{rate:,} Hz ({count:,})" for rate, count in sorted(rates.items()))
-            text += f" at different rates: {shown}. Convert them to the rate that the model was trained on"
+            text += f" at different rates: {shown}. State the rate that the model was trained on: sound(rate=16000)"
         return (text, *super().facts_notes())
 
 
@@ -94,6 +116,41 @@ def _numbers(kind: int, bits: int, data: bytes) -> np.ndarray:
     if kind == _FLOATS and bits in (32, 64):
         return np.frombuffer(data, f"<f{bits // 8}")
     raise UnreadableSample(f"its coding (format {kind}, {bits} bits) is not read; convert it to 16-bit PCM")
+
+
+def resampled(values: np.ndarray, rate: int, target: int) -> np.ndarray:
+    """The sound at `target` values per second, float32; unchanged if it has this rate.
+
+    A polyphase filter with a Kaiser window (scipy's resample_poly) removes what is above the lower of the two Nyquist
+    frequencies. Ratios of large numbers are rounded to one part in a million or less. Raises UnreadableSample.
+    """
+    if rate == target:
+        return values
+    from scipy.signal import resample_poly
+
+    if rate > MAX_RATE or (length := math.ceil(len(values) * target / rate)) > MAX_RESAMPLED:
+        said = f"{length:,} values" if rate <= MAX_RATE else f"a rate of {rate:,} Hz"
+        raise UnreadableSample(f"it cannot be brought to {target:,} Hz: {said}")
+    up, down = resampling_ratio(rate, target)
+    return resample_poly(values.astype(np.float64), up, down).astype(np.float32)
+
+
+def resampling_ratio(rate: int, target: int) -> tuple[int, int]:
+    """Whole factors to interpolate and to decimate by, at most about MAX_FACTOR unless the rates are that far apart."""
+    low, high = sorted((rate, target))
+    ratio = Fraction(high, low).limit_denominator(MAX_FACTOR * low // high or 1)
+    return (ratio.numerator, ratio.denominator) if target > rate else (ratio.denominator, ratio.numerator)
+
+
+def _median(found: list[tuple[int, int]]) -> int:
+    """The median of lengths, given as (length, count)."""
+    ordered, middle = sorted(found), sum(count for _, count in found) / 2
+    passed = 0
+    for length, count in ordered:
+        passed += count
+        if passed >= middle:
+            return length
+    return ordered[-1][0]
 
 
 def _fitted(values: np.ndarray, length: int, place: str) -> np.ndarray:

@@ -92,6 +92,19 @@ class DataTable(ABC):
         the block's problems. Raises DataRefused for a damaged file.
         """
 
+    def script_source(
+        self, columns: Sequence[int], view: View | None, lines: Sequence[int]
+    ) -> Mapping[str, Any] | None:
+        """How the script of a capsule finds the values of an input, JSON-able; None where it cannot.
+
+        columns, view: of the input, as for `blocks`; lines: of the rows.
+        """
+        return None
+
+    def sounds(self) -> tuple[tuple[int, int, int], ...]:
+        """(rate, number of files, median of their lengths) of sound files; complete after all blocks were read."""
+        return ()
+
     def facts_notes(self) -> tuple[str, ...]:
         """Facts for the user; complete after all blocks were read."""
         return ()

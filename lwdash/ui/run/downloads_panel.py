@@ -45,13 +45,18 @@ def show_takeaway(run: StoredRun, *, may_change: bool) -> None:
             st.link_button("Tables (JSON)", addresses.json_url(run_id), icon=":material/table_view:")
             st.link_button("Tables (CSV, zipped)", addresses.tables_url(run_id), icon=":material/table_view:")
         if is_file_recipe(run.recipe):
-            return
-        st.markdown("**Capsule**: everything needed to reproduce the run")
-        st.caption(
-            "A zip with the .tflite, the recipe, settings, hashes, seed, library versions and expected "
-            "metrics, a script that makes the file again, and one that checks the quality metric with "
-            "NumPy and LiteRT alone. `python -m lwdash verify` makes it again and reports differences."
-        )
+            st.markdown("**Capsule**: everything needed to check the metric")
+            st.caption(
+                "A zip with the .tflite, the settings of the data, hashes and expected metrics, and a script that checks "
+                "the quality metric with NumPy and LiteRT alone. The file was made elsewhere, so nothing makes it again."
+            )
+        else:
+            st.markdown("**Capsule**: everything needed to reproduce the run")
+            st.caption(
+                "A zip with the .tflite, the recipe, settings, hashes, seed, library versions and expected "
+                "metrics, a script that makes the file again, and one that checks the quality metric with "
+                "NumPy and LiteRT alone. `python -m lwdash verify` makes it again and reports differences."
+            )
         with st.container(horizontal=True):
             st.link_button("Capsule (.zip)", addresses.capsule_url(run_id), icon=":material/package_2:")
             if may_change:
@@ -59,5 +64,5 @@ def show_takeaway(run: StoredRun, *, may_change: bool) -> None:
                     "With model and data",
                     addresses.capsule_url(run_id, with_originals=True),
                     icon=":material/folder_zip:",
-                    help="The zip contains the original model and the CSV files, for everybody who gets it",
+                    help="The zip contains the original model and the data files, for everybody who gets it",
                 )

@@ -25,11 +25,18 @@ GOOD_DB = 40.0
 """Above this, the outputs of common classifiers are practically equal to the float file's."""
 
 
+NO_SENSITIVITY = (
+    "The sensitivity of a layer is the loss when it alone is quantized, starting from the float file of the run's recipe. "
+    "This file was made elsewhere, and its own float file is not known. Its layers are measured as they are: the map shows "
+    "the error of each one's outputs. For the sensitivity of the model itself, open a run of the same number format."
+)
+
+
 def show_sensitivity(settings: Settings, store: Store, run: StoredRun, *, may_start: bool = True) -> None:
     """The loss that each layer's quantization causes in this run; measured on request."""
     st.header("Layer sensitivity", anchor=False)
     if is_file_recipe(run.recipe):
-        st.caption("This file was made elsewhere, so its layers cannot be quantized one by one.")
+        st.caption(NO_SENSITIVITY)
         return
     if run.metrics.get("generated_rows"):
         st.caption("The sensitivity of layers needs real rows, and this experiment has generated ones.")

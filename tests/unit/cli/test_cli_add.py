@@ -1,17 +1,22 @@
 """A .tflite that was made elsewhere becomes a run of an experiment, or is refused in words."""
 
 import shutil
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import Finished, call_lwdash
+from conftest import Finished, Sample, call_lwdash
 
 import lwdash
 
 pytestmark = [pytest.mark.processes, pytest.mark.tensorflow]
 
 
-def test_a_file_from_elsewhere_is_measured_beside_the_runs(finished: Finished, tmp_path: Path) -> None:
+def test_a_file_from_elsewhere_is_measured_beside_the_runs(
+    finished: Finished, sample: Sample, tmp_path: Path
+) -> None:
     home = tmp_path / "home"
     shutil.copytree(finished.home, home, ignore=shutil.ignore_patterns("scratch", "engine.lock"))
     waves = lwdash.experiment("waves", home=home)
@@ -34,8 +39,21 @@ def test_a_file_from_elsewhere_is_measured_beside_the_runs(finished: Finished, t
     refused = call_lwdash(home, "sensitivity", str(record["id"]), "--json")
     assert refused.code == 2
     assert "made elsewhere" in refused.json["error"]
-    capsule = call_lwdash(home, "capsule", str(record["id"]), "--out", tmp_path / "c.zip", "--json")
-    assert "no recipe that could be repeated" in capsule.json["error"]
+    path = tmp_path / "c.zip"
+    assert call_lwdash(home, "capsule", str(record["id"]), "--out", path).code == 0
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(tmp_path / "capsule")
+    assert not (tmp_path / "capsule" / "rebuild.py").exists()
+    evaluated = subprocess.run(
+        [sys.executable, "evaluate.py", sample.data],
+        cwd=tmp_path / "capsule",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert evaluated.returncode == 0, evaluated.stderr + evaluated.stdout
+    assert f"accuracy: {record['accuracy']:.6g}, expected" in evaluated.stdout
+    assert "no recipe makes it again" in call_lwdash(home, "verify", path, "--json").json["error"]
 
 
 def test_an_unusable_file_is_refused_and_starts_no_run(finished: Finished, tmp_path: Path) -> None:

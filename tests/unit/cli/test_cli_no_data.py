@@ -1,6 +1,9 @@
 """Experiments without data on the command line: rows are generated, and nothing passes for an accuracy."""
 
+import re
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -59,6 +62,12 @@ def test_an_integer_file_is_made_and_measured_without_an_accuracy(called: Any) -
     )
 
 
+def test_the_sqnr_of_layers_names_the_rows(home: Path, called: Any) -> None:
+    layers = call_lwdash(home, "show", "2", "--layers", "--json").json["layers"]
+    assert all(layer["output_sqnr_db"] is None for layer in layers)
+    assert any(layer["output_sqnr_generated_db"] for layer in layers)
+
+
 def test_tables_and_show_name_the_rows(home: Path, called: Any) -> None:
     shown = call_lwdash(home, "show", "2")
     assert "generated_rows: 128" in shown.out
@@ -102,9 +111,22 @@ def test_a_capsule_holds_the_rows_and_makes_the_file_again(home: Path, called: A
     path = tmp_path / "capsule.zip"
     assert call_lwdash(home, "capsule", "2", "--out", path).code == 0
     with zipfile.ZipFile(path) as archive:
+        archive.extractall(tmp_path / "capsule")
         text = archive.read("README.md").decode()
     assert "**Generated rows.** There was no data" in text
     assert "No accuracy was measured" in text
+    assert "python evaluate.py data" in text
+    evaluated = subprocess.run(
+        [sys.executable, "evaluate.py", "data"],
+        cwd=tmp_path / "capsule",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert evaluated.returncode == 0, evaluated.stderr + evaluated.stdout
+    assert "The rows were generated from the model. Nothing here tells the accuracy." in evaluated.stdout
+    assert re.search(r"agreement_generated: (\S+), expected \1: the same", evaluated.stdout)
+    assert re.search(r"sqnr_generated_db: (\S+), expected \1: the same", evaluated.stdout)
     verified = call_lwdash(home, "verify", path, "--model", MODEL, "--json")
     assert verified.code == 0, verified.out
     assert "agreement_generated" in verified.out
