@@ -43,6 +43,8 @@ def lint(kept: KeptObjects, job: jobs.Lint) -> results.LintReport:
     from lwdash.datasets.data_settings import DataSettings
     from lwdash.datasets.fit import fit_to_model
     from lwdash.datasets.linter.checks import lint
+    from lwdash.datasets.linter.findings import by_severity
+    from lwdash.datasets.linter.rates_check import rate_findings
     from lwdash.datasets.linter.scaling_check import Expected
     from lwdash.keras_models.model_facts import ModelFacts
 
@@ -53,7 +55,12 @@ def lint(kept: KeptObjects, job: jobs.Lint) -> results.LintReport:
     expected = {
         s.input: Expected(s.layers, s.scale, s.offset, s.is_learnt) for s in model.scaling or () if s.is_told
     }
-    found = lint(dataset, fit, data.names, expected=expected, own_parts=tuple(job.parts))
+    found = by_severity(
+        [
+            *rate_findings(data.sounds, fit, settings.preprocess),
+            *lint(dataset, fit, data.names, expected=expected, own_parts=tuple(job.parts)),
+        ]
+    )
     return results.LintReport(
         findings=tuple(finding.to_dict() for finding in found),
         rows={part: len(rows) for part, rows in dataset.parts.items()},

@@ -64,7 +64,8 @@ class DataFacts:
     low, high: smallest and largest number, label candidates excluded; problem_counts: kind → cells or rows.
     file_format: name of the reader. shapes: (array column, shape of one value), None for a length that the model
     decides; label: the label that the file states; spread: (array, first and last of its columns); parts: part →
-    rows, where the file states parts, "" for rows to be divided. encoding, delimiter, decimal: of a CSV.
+    rows, where the file states parts, "" for rows to be divided. sounds: see
+    `DataTable.sounds`. encoding, delimiter, decimal: of a CSV.
     """
 
     name: str
@@ -92,6 +93,7 @@ class DataFacts:
     label: str | None = None
     spread: tuple[tuple[str, int, int], ...] = ()
     parts: tuple[tuple[str, int], ...] = ()
+    sounds: tuple[tuple[int, int, int], ...] = ()
 
     @property
     def columns(self) -> int:
@@ -131,6 +133,7 @@ class DataFacts:
                 "notes": tuple(stored["notes"]),
                 "shapes": tuple((i, tuple(shape)) for i, shape in stored.get("shapes", ())),
                 "spread": tuple((name, first, last) for name, first, last in stored.get("spread", ())),
+                "sounds": tuple((rate, files, length) for rate, files, length in stored.get("sounds", ())),
                 "parts": tuple((part, rows) for part, rows in stored.get("parts", ())),
                 "preview": Preview(
                     preview["label"],

@@ -217,6 +217,7 @@ class _Inspection:
             label=table.label,
             spread=tuple((name, first, last) for name, (first, last) in table.spread.items()),
             parts=self._stated_parts(),
+            sounds=table.sounds(),
         )
 
     def _stated_parts(self) -> tuple[tuple[str, int], ...]:

@@ -27,6 +27,8 @@ CODES = {
     "torn-labels": "Same sample, different labels",
     "overlapping-windows": "Windows overlap",
     "missing-classes": "Missing classes",
+    "mixed-rates": "Sounds at different rates",
+    "other-rate": "Sounds at another rate than the model's?",
     "few-rows": "Few evaluation rows",
     "few-per-class": "Few rows of a class",
     "few-calibration": "Few calibration rows",

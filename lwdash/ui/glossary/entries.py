@@ -106,6 +106,7 @@ QUANTITY_TRAPS: Mapping[str, str] = {
         "model."
     ),
     "output_sqnr_db": "It includes the losses of all earlier layers. Look at where it falls, not at where it is low.",
+    "output_sqnr_generated_db": "Real rows may reach values that the generated ones do not, and lose more there.",
     "weight_sqnr_db": "A layer with a low value may not affect the output. See the layer sensitivity.",
     "alone_db": "It is measured on calibration rows and on the output of the whole file, in the format of the analysis.",
     "gain_db": "Gains of several layers do not add up. Try them together.",
@@ -138,6 +139,8 @@ FINDINGS: Mapping[str, str] = {
     "torn-labels": "The same sample has different labels in different rows.",
     "overlapping-windows": "Rows are windows of one recording that overlap, so parts are not independent.",
     "missing-classes": "A class has no row in one part, or in all.",
+    "mixed-rates": "Sound files with different numbers of values per second, which the model takes for different sounds.",
+    "other-rate": "Sound files whose length in seconds matches the model's only at another rate.",
     "generated-rows": "There is no data: the rows were generated from the model, so no accuracy is measured.",
     "few-rows": "There are so few evaluation rows that only large differences are significant.",
     "few-per-class": "There are so few rows of a class that its recall is only a rough estimate.",

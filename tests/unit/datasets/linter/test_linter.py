@@ -12,7 +12,8 @@ import pytest
 from lwdash.datasets.data_inspection import inspect_data
 from lwdash.datasets.data_settings import DataSettings
 from lwdash.datasets.dataset import Dataset
-from lwdash.datasets.fit import fit_to_model
+from lwdash.datasets.fit import Fit, fit_to_model
+from lwdash.datasets.input_fit import InputFit
 from lwdash.datasets.linter.checks import lint
 from lwdash.datasets.linter.findings import (
     CODES,
@@ -23,6 +24,7 @@ from lwdash.datasets.linter.findings import (
     by_severity,
     generated_finding,
 )
+from lwdash.datasets.linter.rates_check import rate_findings
 from lwdash.datasets.linter.scaling_check import Expected
 from lwdash.datasets.prepare import prepare
 from lwdash.examples import find_example
@@ -451,6 +453,41 @@ def test_generated_rows_have_one_finding_that_denies_the_accuracy() -> None:
     assert found.where == "seed 0: random within the range 0 … 1"
     assert found.why.startswith("No accuracy is measured.")
     TRIGGERED.add(found.code)
+
+
+def sound_fit(length: int) -> Fit:
+    """A fit of sound files to a model of `length` values."""
+    inputs = (InputFit("wave", (length, 1), "float32", (0,), "sound", (length,)),)
+    return Fit("unlabelled", None, None, None, inputs, None, (), (), "", ())
+
+
+def test_sounds_at_different_rates_are_resampled_with_one_click() -> None:
+    sounds = ((16_000, 900, 16_000), (44_100, 100, 44_100))
+    [one] = rate_findings(sounds, sound_fit(16_000), "sound(place=centre) + scale(minmax, per=row)")
+    TRIGGERED.add(one.code)
+    assert (one.code, one.severity) == ("mixed-rates", ERROR)
+    assert "900 at 16,000 Hz, 100 at 44,100 Hz" in one.what
+    assert one.fix is not None
+    assert one.fix["preprocess"].startswith("sound(place=centre, rate=16000) + scale(minmax, per=row")
+    assert rate_findings(sounds, sound_fit(16_000), one.fix["preprocess"]) == []
+    assert rate_findings(sounds, sound_fit(16_000), "columns(sound)")[0].fix == {
+        "preprocess": "columns(sound) + sound(place=start, rate=16000)"
+    }
+
+
+def test_sounds_whose_length_fits_the_model_at_another_rate_are_named() -> None:
+    [one] = rate_findings(((44_100, 50, 44_100),), sound_fit(16_000), "")
+    TRIGGERED.add(one.code)
+    assert (one.code, one.severity, one.stops) == ("other-rate", WARNING, False)
+    assert "which is as long at 16,000 Hz" in one.what
+    assert one.fix == {"preprocess": "sound(place=start, rate=16000)"}
+    for sounds, length in (
+        (((16_000, 50, 16_000),), 16_000),
+        (((16_000, 50, 40_000),), 16_000),
+        ((), 16_000),
+    ):
+        assert rate_findings(sounds, sound_fit(length), "") == []
+    assert rate_findings(((44_100, 50, 44_100),), sound_fit(16_000), "sound(rate=44100)") == []
 
 
 def test_every_finding_has_been_raised_above() -> None:

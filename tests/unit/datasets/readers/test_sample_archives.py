@@ -1,6 +1,7 @@
 """Archives of images and sounds: their labels and parts, how files become arrays, and what is refused."""
 
 import io
+import json
 import struct
 import zipfile
 import zlib
@@ -10,11 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lwdash.datasets.data_facts import DataFacts
 from lwdash.datasets.data_inspection import inspect_data
 from lwdash.datasets.data_settings import DataSettings
 from lwdash.datasets.prepare import prepare
+from lwdash.datasets.preprocessing.language import parse_preprocess
 from lwdash.datasets.readers import sample_archive
-from lwdash.datasets.readers.sound_table import UnreadableSample, read_wav
+from lwdash.datasets.readers.sound_table import UnreadableSample, read_wav, resampled
 from lwdash.errors import DataRefused
 
 RANDOM = np.random.default_rng(7)
@@ -256,6 +259,57 @@ def test_every_usual_coding_of_sound_is_read(content, expected):
 def test_other_sounds_are_refused(content):
     with pytest.raises(UnreadableSample):
         read_wav(content)
+
+
+def tone(hertz: float, rate: int, seconds: float = 0.5) -> np.ndarray:
+    return 0.5 * np.sin(2 * np.pi * hertz * np.arange(int(rate * seconds)) / rate)
+
+
+@pytest.mark.parametrize(
+    ("rate", "target"), [(44_100, 16_000), (8_000, 16_000), (44_101, 16_000), (48_000, 8_000)]
+)
+def test_a_resampled_tone_is_that_tone_and_what_cannot_be_kept_is_gone(rate: int, target: int) -> None:
+    expected = tone(440, target)
+    inner = slice(len(expected) // 10, -len(expected) // 10)
+    found = resampled(tone(440, rate).astype(np.float32), rate, target)
+    assert abs(len(found) - len(expected)) <= 1
+    error = found[: len(expected)][inner] - expected[inner]
+    assert 10 * np.log10((expected[inner] ** 2).mean() / (error**2).mean()) > 45
+    if rate > target:
+        above = resampled(tone(0.7 * target, rate).astype(np.float32), rate, target)[inner]
+        assert 10 * np.log10((above**2).mean() / 0.125) < -50
+
+
+def test_files_of_different_rates_become_alike(tmp_path):
+    sounds = {
+        f"{k}.wav": wav((tone(400 + 10 * (k // 2), rate) * 32767).astype("<i2").tobytes(), rate=rate)
+        for k, rate in enumerate((16_000, 44_100) * 6)
+    }
+    path = packed(tmp_path, sounds)
+    facts = inspect_data(path)
+    assert facts.sounds == ((16_000, 6, 8_000), (44_100, 6, 22_050))
+    assert DataFacts.from_dict(json.loads(json.dumps(facts.to_dict()))) == facts
+    assert "16,000 Hz (6), 44,100 Hz (6). State the rate" in facts.notes[0]
+    shape = [("x", (8000, 1), "float32")]
+    rows = prepare(path, DataSettings(preprocess="sound(rate=16000)"), shape, PORTS[1]).inputs["x"]
+    assert np.abs(rows[0] - rows[1])[200:-200].max() < 0.005
+    apart = prepare(path, DataSettings(), shape, PORTS[1]).inputs["x"]
+    assert np.abs(apart[0] - apart[1]).max() > 0.5
+
+
+@pytest.mark.parametrize("rate", [1, 4_294_967_295])
+def test_hostile_rates_are_refused_with_the_file(tmp_path, rate):
+    path = packed(tmp_path, {f"{k}.wav": wav(b"\1\2" * 9000, rate=rate) for k in range(8)})
+    with pytest.raises(DataRefused, match=r"cannot be brought to 768,000 Hz"):
+        prepare(path, DataSettings(preprocess="sound(rate=768000)"), [("x", (60, 1), "float32")], PORTS[1])
+
+
+@pytest.mark.parametrize(
+    "text", ["sound(rate=0)", "sound(rate=16000x2)", "sound(rate=fast)", "sound(rate=900000)"]
+)
+def test_rates_that_are_none_are_refused(text):
+    with pytest.raises(DataRefused, match=r"rate|length|number"):
+        parse_preprocess(text)
 
 
 def test_sounds_are_cut_and_filled_with_silence(tmp_path):
