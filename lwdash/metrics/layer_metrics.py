@@ -122,6 +122,15 @@ QUANTITIES = {
             digits=1,
         ),
         Quantity(
+            "output_sqnr_generated_db",
+            "Output SQNR on generated rows",
+            "dB",
+            "Ratio of the signal to the error on rows that were generated from the model. It does not tell the error on "
+            "real rows.",
+            MIN,
+            digits=1,
+        ),
+        Quantity(
             "weight_sqnr_db",
             "Weight SQNR",
             "dB",

@@ -25,7 +25,9 @@ from storage.records import StoredExperiment
 from storage.store import Store
 
 MAX_RUNS_WITH_LAYERS = 6
-LAYER_METRICS = ("bytes", "bits_per_weight", "sparsity", "output_sqnr_db", "time_share")
+LAYER_METRICS = (
+    "bytes", "bits_per_weight", "sparsity", "output_sqnr_db", "output_sqnr_generated_db", "time_share",
+)  # fmt: skip
 
 
 def report_of(

@@ -9,10 +9,13 @@ from support.measure_models import dense_model
 
 from lwdash.advice.evidence import Evidence
 from lwdash.advice.suggestions import suggest
-from lwdash.measure.generated_metrics import UNKNOWN, as_generated
+from lwdash.measure.generated_metrics import UNKNOWN, as_generated, layers_as_generated
 from lwdash.measure.measure_run import measure
+from lwdash.metrics.layer_metrics import QUANTITIES, measured_quantities
 from lwdash.metrics.recommendation import losses, recommend
 from lwdash.metrics.run_metrics import quality_of
+from lwdash.ui.results.experiment_report import LAYER_METRICS
+from lwdash.ui.run.map.layers_tab import COLUMNS, FIRST, layer_frame
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +27,21 @@ def measured() -> dict[str, Any]:
     baseline = dense_model(kernel, np.zeros(3), softmax=True)
     run = dense_model(np.round(kernel, 0), np.zeros(3), softmax=True)
     return measure(run, baseline, {"x": rows}, None, task="classification", latency_seconds=0).to_dict()
+
+
+def test_the_sqnr_of_a_layers_output_names_the_rows_wherever_it_is_shown() -> None:
+    rows = layers_as_generated(
+        [{"index": 0, "type": "CONV_2D", "output_sqnr_db": 31.2, "weight_sqnr_db": 40.0}]
+    )
+    assert rows[0]["output_sqnr_db"] is None
+    assert rows[0]["output_sqnr_generated_db"] == 31.2
+    assert measured_quantities(rows) == ["output_sqnr_generated_db", "weight_sqnr_db"]
+    assert QUANTITIES["output_sqnr_generated_db"].label == "Output SQNR on generated rows"
+    assert [COLUMNS[c]["label"] for c in layer_frame(rows, []).columns if "sqnr" in c] == [
+        "Weight SQNR (dB)",
+        "Output SQNR, generated rows (dB)",
+    ]
+    assert "output_sqnr_generated_db" in {*FIRST} & {*LAYER_METRICS}
 
 
 def test_agreement_and_sqnr_have_names_of_their_own_and_there_is_no_verdict(measured: dict[str, Any]) -> None:

@@ -36,6 +36,10 @@ COLUMNS: Mapping[str, Any] = {
         "Output SQNR (dB)", format="%.1f", width=115,
         help="Compared with the baseline's output on calibration rows: ratio of the signal to the error",
     ),
+    "output_sqnr_generated_db": _number(
+        "Output SQNR, generated rows (dB)", format="%.1f", width=215,
+        help="Compared with the baseline's output on rows that were generated from the model, not on real ones",
+    ),
     "time_share": _share(
         "Time (%)", format="%.1f", min_value=0, max_value=100, width=110, help="Each operator is timed alone",
     ),
@@ -54,7 +58,7 @@ COLUMNS: Mapping[str, Any] = {
 """Column → its format, in the order of the table."""
 FIRST = (
     "type", "layer", "weights", "parameters", "bytes", "bits_per_weight", "sparsity", "distinct_values",
-    "output_sqnr_db", "time_share", "weight_dtype", "output_dtype",
+    "output_sqnr_db", "output_sqnr_generated_db", "time_share", "weight_dtype", "output_dtype",
 )  # fmt: skip
 """The columns shown at first."""
 
@@ -93,8 +97,10 @@ def show_layers(layers: Sequence[Mapping[str, Any]], kernels: Sequence[Mapping[s
         alt=f"{counted(len(table), 'operator')} of the file with {len(shown)} of {len(known)} columns",
         column_config={c: COLUMNS[c] for c in shown},
     )
+    is_generated = "output_sqnr_generated_db" in known
     st.caption(
-        "SQNR is the ratio of the signal to the error, compared with the baseline on calibration rows: "
+        "SQNR is the ratio of the signal to the error, compared with the baseline on "
+        f"{'rows that were generated from the model' if is_generated else 'calibration rows'}: "
         "at 20 dB the error is 1 % of the signal's power. An output's SQNR includes earlier losses. The "
         "last one's may differ from the file's, which is measured on evaluation rows and with XNNPACK: "
         "its kernels hide values between operators and round a dynamic file's activations in another "
