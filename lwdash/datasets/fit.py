@@ -296,7 +296,7 @@ def _choose_label(
         and plain in strong
         and not (
             # Unlabelled data whose last column contains whole numbers by chance.
-            not is_label_name(plain.name) and can_assign(facts, settings, inputs, ignored)
+            not is_label_name(plain.name) and _feeds_model(facts, settings, inputs, ignored, plain.index)
         )
     ):
         # Of several likely columns, choose the one without which the others match the inputs: an input of
@@ -322,6 +322,18 @@ def _choose_label(
     if indices and can_assign(facts, settings, inputs, [*ignored, *indices]):
         return None, indices
     return plain, []
+
+
+def _feeds_model(
+    facts: DataFacts, settings: DataSettings, inputs: Sequence[Tensor], ignored: Sequence[int], column: int
+) -> bool:
+    """True if the columns match the inputs, and this one is needed for it: an array file may hold more than the inputs."""
+    try:
+        free = [i for i in range(facts.columns) if i not in ignored]
+        found = assign_columns(facts, settings, inputs, free, None)
+    except DataRefused:
+        return False
+    return any(column in fitted.columns for fitted in found)
 
 
 def _targets(

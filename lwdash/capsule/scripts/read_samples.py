@@ -108,13 +108,18 @@ def read_sounds(path: Path, source: Plan, lines: np.ndarray) -> np.ndarray:
 
 def wav(content: bytes) -> tuple[int, np.ndarray]:
     """(values per second, values)"""
-    place, layout, data = 12, b"", b""
+    place, layout, data, data_bytes = 12, b"", b"", len(content)
     while place + 8 <= len(content):
         name, size = content[place : place + 4], struct.unpack_from("<I", content, place + 4)[0]
+        if name == b"data" and size == 0xFFFF_FFFF:
+            size = min(data_bytes, len(content) - place - 8)
         body = content[place + 8 : place + 8 + size]
-        layout, data = (
-            (body, data) if name == b"fmt " else (layout, body) if name == b"data" else (layout, data)
-        )
+        if name == b"ds64":
+            data_bytes = struct.unpack_from("<Q", body, 8)[0]
+        elif name == b"fmt ":
+            layout = body
+        elif name == b"data":
+            data = body
         place += 8 + size + size % 2
     kind, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", layout)
     if kind == 0xFFFE:

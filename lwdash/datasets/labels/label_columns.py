@@ -33,7 +33,7 @@ _NAMES = frozenset(
         "ziel",
     ]
 )
-_PARTS = ("label", "class", "target", "category")
+_PARTS = ("label", "labels", "class", "classes", "target", "targets", "category", "categories")
 _MAX_COUNTED_VALUES = 24
 MAX_CHOSEN_CLASSES = 10 * MAX_CLASSES
 """Maximum number of classes of a label that the user or the file states."""

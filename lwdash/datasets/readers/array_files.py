@@ -4,18 +4,21 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
+from lwdash.datasets.readers.array_roles import PART_WORDS
+from lwdash.datasets.readers.sample_archive import visible_members
 from lwdash.datasets.spilled_arrays import empty_rows
 from lwdash.errors import DataRefused
 
 NPY_MAGIC = b"\x93NUMPY"
 ZIP_MAGIC = b"PK\x03\x04"
+SUFFIX = ".npy"
 MAX_MEMBERS = 1000
 MAX_UNPACKED_BYTES = 16 << 30
 MAX_RATIO, RATIO_FREE_BYTES = 250, 256 << 20
@@ -37,12 +40,16 @@ _BAD_HEADER = (
 
 @dataclass(frozen=True)
 class StoredArray:
-    """One array of a file: its header, and how it is opened. `dtype.hasobject`: it is pickled, and never opened."""
+    """One array of a file: its header, and how it is opened. `dtype.hasobject`: it is pickled, and never opened.
+
+    member: its name in an archive, where that is longer than `name`.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype
     open: Callable[[], np.ndarray]
+    member: str = ""
 
     @property
     def is_pickled(self) -> bool:
@@ -50,17 +57,17 @@ class StoredArray:
 
 
 def is_array_file(head: bytes, path: Path) -> bool:
-    """True for .npy files, and for zip archives whose members are .npy files."""
+    """True for .npy files, and for zip archives most of whose members are .npy files."""
     if head.startswith(NPY_MAGIC):
         return True
     if not head.startswith(ZIP_MAGIC):
         return False
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
+        names = [info.filename for info in visible_members(path)]
     except (*_DAMAGE, ValueError):
         return False
-    return bool(names) and all(name.endswith(".npy") for name in names)
+    found = sum(name.endswith(SUFFIX) for name in names)
+    return 2 * found >= len(names) > 0
 
 
 def stored_arrays(path: Path) -> list[StoredArray]:
@@ -72,10 +79,11 @@ def stored_arrays(path: Path) -> list[StoredArray]:
         if file.read(len(NPY_MAGIC)) == NPY_MAGIC:
             return [_of_npy(path)]
     try:
+        members = [info for info in visible_members(path) if info.filename.endswith(SUFFIX)]
+        _refuse_bombs(members, path)
+        outer = _common_folder([info.filename for info in members])
         with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            _refuse_bombs(members, path)
-            return [_of_member(path, archive, info) for info in members]
+            return [_of_member(path, archive, info, outer) for info in members]
     except (*_DAMAGE, ValueError) as error:
         raise _damaged(path, error) from None
 
@@ -91,8 +99,15 @@ def _of_npy(path: Path) -> StoredArray:
     return StoredArray("data", shape, dtype, lambda: _mapped(path, start, shape, dtype, fortran))
 
 
-def _of_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> StoredArray:
-    name = info.filename.removesuffix(".npy")
+def _common_folder(names: Sequence[str]) -> str:
+    """The folder around all members, with its slash; empty where there is none, or where it names a part."""
+    first = {name.partition("/")[0] if "/" in name else "" for name in names}
+    folder = first.pop() if len(first) == 1 else ""
+    return f"{folder}/" if folder and folder.lower() not in PART_WORDS else ""
+
+
+def _of_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, outer: str = "") -> StoredArray:
+    name = info.filename.removesuffix(SUFFIX).removeprefix(outer)
     with archive.open(info) as file:
         shape, fortran, dtype = _header(file, f"{path.name}, array '{name}'")
         header_bytes = file.tell()
@@ -103,7 +118,7 @@ def _of_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> S
             return _mapped(path, _data_offset(path, info) + header_bytes, shape, dtype, fortran)
         return _unpacked(path, info, header_bytes, shape, dtype, fortran)
 
-    return StoredArray(name, shape, dtype, open_array)
+    return StoredArray(name, shape, dtype, open_array, outer + name)
 
 
 def _header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype]:

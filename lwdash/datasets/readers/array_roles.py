@@ -64,8 +64,12 @@ def stated_parts(names: Mapping[str, str]) -> StatedParts:
 
 
 def label_stems(stems: Iterable[str]) -> list[str]:
-    """The names that are usual for labels."""
-    return [stem for stem in stems if is_label_name(stem.rstrip("0123456789"))]
+    """The names that are usual for labels; `class_names` is a list of classes."""
+    return [
+        stem
+        for stem in stems
+        if is_label_name(stem.rstrip("0123456789")) and not re.search(r"(^|[_\W])?names$", stem, re.I)
+    ]
 
 
 def array_list(shapes: Mapping[str, Sequence[int | None]]) -> str:

@@ -161,7 +161,9 @@ class ArrayTable(DataTable):
             group = next(group for group in self._groups if index in self._columns_of(group))
             start = self._place[group.stem]
             place = None if start in self.shapes else index - start
-            found.append({"arrays": [array.name for _, array in group.pieces], "place": place})
+            found.append(
+                {"arrays": [array.member or array.name for _, array in group.pieces], "place": place}
+            )
         return {"columns": found}
 
     def _columns_of(self, group: _Group) -> range:
@@ -236,15 +238,25 @@ def _groups(path: Path, arrays: Sequence[StoredArray], notes: list[str]) -> list
         [],
         [array.name for array in arrays if array not in [one[2] for one in usable] or not array.shape],
     )
+    lengths = {
+        stem: [held[part].shape[0] if part in held else None for part in order]
+        for stem, held in by_stem.items()
+    }
+    has_labels = any(own == rows for stem, own in lengths.items() if label_stems([stem]))
     for stem, held in by_stem.items():
-        own = [held[part].shape[0] if part in held else None for part in order]
-        if own != rows:
-            _refuse_role(path, stem, held, by_stem[main], own, rows)
+        if lengths[stem] != rows:
+            if stem == main or not has_labels:
+                _refuse_role(path, stem, held, by_stem[main], lengths[stem], rows)
             aside += [array.name for array in held.values()]
             continue
         group = _Group(stem, tuple((order[part], held[part]) for part in order))
-        _check(path, group)
-        groups.append(group)
+        problem = _problem(path, group)
+        if problem is None:
+            groups.append(group)
+        elif stem == main or label_stems([stem]):
+            raise DataRefused(problem)
+        else:
+            notes.append(f"left aside: {problem}")
     if not sum(rows):
         raise DataRefused(f"{path.name} holds no rows: {array_list(_shapes(arrays))}.")
     if aside:
@@ -284,26 +296,29 @@ def _refuse_role(
     )
 
 
-def _check(path: Path, group: _Group) -> None:
+def _problem(path: Path, group: _Group) -> str | None:
+    """Message on why an array cannot be read as samples or labels; None where it can."""
     for _, array in group.pieces:
         where = f"{path.name}, array '{array.name}'"
         if array.is_pickled:
-            raise DataRefused(
+            return (
                 f"{where} holds Python objects (dtype=object), which may contain code and are not read. Save numbers or "
                 "text: array.astype('float32'), or numpy.stack(list(array)) if its rows are arrays of one shape."
             )
         if array.dtype.kind not in "fiubUS" or array.dtype.itemsize == 0:
-            raise DataRefused(
-                f"{where} is of type {array.dtype}, which a model does not take. Save numbers: integers, floats or booleans."
+            return (
+                f"{where} is of type {array.dtype}, which a model does not take. Save numbers: integers, floats or "
+                "booleans."
             )
         if array.shape[1:] != group.shape or (array.dtype.kind in "US") != group.is_text:
             first = group.pieces[0][1]
-            raise DataRefused(
+            return (
                 f"{where} is {array.shape} of {array.dtype}, but '{first.name}' is {first.shape} of {first.dtype}. All "
                 "parts need rows of one shape and type."
             )
         if 0 in array.shape[1:]:
-            raise DataRefused(f"{where} has the shape {array.shape}: its rows hold no values.")
+            return f"{where} has the shape {array.shape}: its rows hold no values."
+    return None
 
 
 def _spread_stems(groups: Sequence[_Group], label: str | None, *, is_single: bool) -> set[str]:

@@ -41,7 +41,7 @@ class ArrowTable(DataTable):
 
     Numbers and booleans are columns of numbers; text, categories, dates and times are text. Lists of numbers, fixed or
     of the same length in each row, and tensors are array columns. The index of a pandas frame is left out. Raises
-    DataRefused, naming the column, for other types.
+    DataRefused, naming the column, for other types where they may hold the samples; otherwise they are left aside.
     """
 
     def __init__(self, path: Path, reading: OpenOptions):
@@ -49,7 +49,11 @@ class ArrowTable(DataTable):
         try:
             self._file = _opened(path)
             schema = self._file.schema
-            kept = [i for i, field in enumerate(schema) if field.name not in _index_columns(schema)]
+            named = [i for i, field in enumerate(schema) if field.name not in _index_columns(schema)]
+            kept = [i for i in named if _is_read(schema.field(i).type)]
+            if len(kept) <= 2 and not any(_is_list(schema.field(i).type) for i in kept):
+                kept = named  # the samples are probably in a column that cannot be read, which is then named
+            self._aside = tuple(schema.field(i).name for i in named if i not in kept)
             self.names = tuple(schema.field(i).name or f"column {i + 1}" for i in kept)
             self._refuse_names()
             first = self._first_rows()
@@ -217,7 +221,8 @@ class ArrowTable(DataTable):
     def facts_notes(self) -> tuple[str, ...]:
         kind = {"parquet": "Parquet", "feather": "Feather"}[self.file_format]
         lists = f", {len(self.shapes)} of them lists" if self.shapes else ""
-        return (f"{kind} file of {len(self.names):,} columns{lists}",)
+        aside = f"left aside, since they are neither numbers, lists of numbers nor text: {', '.join(self._aside[:8])}"
+        return (f"{kind} file of {len(self.names):,} columns{lists}", *([aside] if self._aside else []))
 
 
 class _Parquet:
@@ -280,6 +285,16 @@ def _index_columns(schema: pa.Schema) -> set[str]:
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _is_read(kind: pa.DataType) -> bool:
+    """True for the types that become columns: numbers, text, and lists of numbers."""
+    plain, of_lists = _plain_type(kind), _is_list(kind)
+    if isinstance(plain, pa.FixedShapeTensorType):
+        return True
+    while _is_list(plain):
+        plain = plain.value_type
+    return any(is_type(plain) for is_type in (_NUMBERS[:3] if of_lists else (*_NUMBERS, *_TEXTS)))
 
 
 def _is_list(kind: pa.DataType) -> bool:

@@ -12,7 +12,7 @@ from lwdash.datasets.labels.targets import check_yes_no_labels
 from lwdash.datasets.open_shapes import file_step
 from lwdash.datasets.preprocessing.language import Cast, Step
 from lwdash.datasets.preprocessing.steps import apply_steps
-from lwdash.datasets.readers.csv_problems import ProblemList
+from lwdash.datasets.readers.csv_problems import UNREADABLE, ProblemList
 from lwdash.datasets.readers.table import Block, DataTable, View
 from lwdash.datasets.sample_shapes import shape_text
 from lwdash.datasets.spilled_arrays import RowStore
@@ -151,6 +151,8 @@ def _hashes(plain: np.ndarray, arrays: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _bad_cells(name: str, problems: ProblemList) -> str:
+    if problems.counts[UNREADABLE]:
+        return f"{name} has {problems.summary()}. Repair or convert these files, or leave them out."
     return (
         f"{name} has {problems.summary()}. Correct or delete these rows, or ignore the column if it is "
         "not an input. Missing values are never filled in silently."

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from lwdash.datasets.readers.array_roles import PART_WORDS, stated_parts
 from lwdash.datasets.readers.sample_list import LIST_SUFFIXES, SampleList, read_sample_list
+from lwdash.datasets.readers.unread_formats import UNREAD
 from lwdash.datasets.split import PARTS
 from lwdash.errors import DataRefused
 
@@ -80,6 +81,7 @@ def read_contents(path: Path, suffixes: Sequence[str], what: str) -> Contents:
             listed = read_sample_list(archive, lists, [m.filename for m in found], path.name)
     except DAMAGE as error:
         raise damaged(path, error) from None
+    _refuse_unread_samples(path, members, found, suffixes, what)
     others = [m.filename for m in members if m not in found and (listed is None or m.filename != listed.name)]
     notes = [
         f"other files in the archive are left aside: {', '.join(others[:4])}{' …' if len(others) > 4 else ''}"
@@ -88,6 +90,23 @@ def read_contents(path: Path, suffixes: Sequence[str], what: str) -> Contents:
     if listed is not None:
         return _by_list(path, listed, [m.filename for m in found], what, notes)
     return _by_folders(path, [m.filename for m in found], what, notes)
+
+
+def _refuse_unread_samples(
+    path: Path,
+    members: Sequence[zipfile.ZipInfo],
+    found: Sequence[zipfile.ZipInfo],
+    suffixes: Sequence[str],
+    what: str,
+) -> None:
+    """Raise DataRefused for samples in formats that are not read: leaving them aside could drop a whole class."""
+    unread = [m.filename for m in members if m.filename.lower().endswith(UNREAD[what])]
+    if unread:
+        kinds = ", ".join(sorted({PurePosixPath(name).suffix.lower() for name in unread}))
+        raise DataRefused(
+            f"{path.name}: {len(unread):,} of {len(unread) + len(found):,} {what}s are {kinds} ('{unread[0][-100:]}'), "
+            f"which is not read. Convert them to {suffixes[0]}, or leave them out of the zip."
+        )
 
 
 def damaged(path: Path, error: Exception) -> DataRefused:
@@ -142,7 +161,8 @@ def _by_list(path: Path, listed: SampleList, names: Sequence[str], what: str, no
 
 
 def _by_folders(path: Path, names: Sequence[str], what: str, notes: list[str]) -> Contents:
-    folders = [PurePosixPath(name).parts[:-1] for name in names]
+    slashes = any("/" in name for name in names)  # some programs for Windows write backslashes
+    folders = [PurePosixPath(name if slashes else name.replace("\\", "/")).parts[:-1] for name in names]
     while all(len(f) > 0 for f in folders) and len({f[0] for f in folders}) == 1:
         folders = [f[1:] for f in folders]
     codes: Mapping[str, int] = {}

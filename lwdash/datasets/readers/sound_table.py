@@ -22,6 +22,8 @@ MAX_FACTOR = 10_000
 """Factors of a resampling above this are rounded: the filter has twenty times as many coefficients."""
 _INTEGERS, _FLOATS, _EXTENSIBLE = 1, 3, 0xFFFE
 _MAX_CHANNELS = 64
+OPEN_SIZE = 0xFFFF_FFFF
+"""Size of the sound in the header of a WAV file that does not state it there."""
 
 
 class SoundTable(SampleTable):
@@ -75,13 +77,17 @@ class SoundTable(SampleTable):
 
 def read_wav(content: bytes) -> tuple[int, np.ndarray]:
     """(values per second, float32 (length,)) of a RIFF WAVE file. Raises UnreadableSample."""
-    if len(content) < 12 or content[:4] != b"RIFF" or content[8:12] != b"WAVE":
+    if len(content) < 12 or content[:4] not in (b"RIFF", b"RF64") or content[8:12] != b"WAVE":
         raise UnreadableSample("this is not a WAV file")
-    place, layout, data = 12, b"", None
+    place, layout, data, data_bytes = 12, b"", None, len(content)
     while place + 8 <= len(content):
         name, size = content[place : place + 4], struct.unpack_from("<I", content, place + 4)[0]
+        if name == b"data" and size == OPEN_SIZE:  # in RF64 stated before, in recordings of streams unknown
+            size = min(data_bytes, len(content) - place - 8)
         body = content[place + 8 : place + 8 + size]
-        if name == b"fmt ":
+        if name == b"ds64" and len(body) >= 16:
+            data_bytes = struct.unpack_from("<Q", body, 8)[0]
+        elif name == b"fmt ":
             layout = body
         elif name == b"data":
             if len(body) < size:

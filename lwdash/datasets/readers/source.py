@@ -11,6 +11,7 @@ from lwdash.datasets.readers import FORMATS
 from lwdash.datasets.readers.csv_quotes import last_row_end
 from lwdash.datasets.readers.file_format import FileFormat
 from lwdash.datasets.readers.gzip_file import GZIP
+from lwdash.datasets.readers.unread_formats import unread_kind
 from lwdash.errors import DataRefused
 
 BLOCK_BYTES = 4 << 20
@@ -130,13 +131,17 @@ def _zip_content(path: Path) -> str:
         with zipfile.ZipFile(path) as archive:
             members = archive.namelist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        return "is a zip archive, not a CSV. Unpack it and give the CSV inside."
+        return "is a damaged or incomplete zip archive. Pack or upload it again."
     if any(member.startswith("xl/") for member in members):
         return "is an Excel workbook (.xlsx), not a CSV. In Excel: Save as → CSV UTF-8."
     if "content.xml" in members:
         return "is an OpenDocument spreadsheet (.ods), not a CSV. In LibreOffice: Save as → Text CSV."
     if "config.json" in members and "metadata.json" in members:
         return "is a Keras model (.keras), not a CSV. Upload it as the model."
+    if (what := unread_kind([member for member in members if not member.endswith("/")])) is not None:
+        into = "JPEG, PNG or BMP" if what == "image" else "WAV"
+        shown = members[-1][-60:]
+        return f"holds {what}s of a format that is not read ({shown}). Convert them to {into}, and pack them again."
     shown = ", ".join(members[:3]) + (" …" if len(members) > 3 else "")
     return f"is a zip archive (it holds {shown}), not a CSV. Unpack it and give the CSV inside."
 

@@ -32,6 +32,9 @@ class Canary:
         return (open, (str(self.path), "w"))
 
 
+X60, Y60 = np.random.default_rng(0).normal(size=(60, 8, 8, 1)).astype(np.float32), np.arange(60) % 3
+
+
 def saved(folder: Path, **arrays: np.ndarray) -> Path:
     path = folder / "rows.npz"
     np.savez(path, **arrays)
@@ -160,6 +163,46 @@ def test_shape_errors_name_the_array_the_model_and_the_remedy(tmp_path):
 def test_unusable_arrays_are_refused_by_name(tmp_path, arrays, said):
     with pytest.raises(DataRefused, match=said):
         read(saved(tmp_path, **arrays))
+
+
+@pytest.mark.parametrize(
+    "aside",
+    [np.array([None] * 60, object), np.zeros(60, "M8[s]"), np.zeros(60, [("a", "f4")])],
+    ids=["objects", "times", "records"],
+)
+def test_an_array_beside_the_samples_that_cannot_be_read_is_left_aside(tmp_path, aside):
+    path = saved(tmp_path, x=X60, y=Y60, meta=aside)
+    assert read(path).labels is not None
+    assert any(note.startswith("left aside: ") and "'meta'" in note for note in inspect_data(path).notes)
+
+
+@pytest.mark.parametrize(
+    ("names", "label"),
+    [
+        (("arr_0", "arr_1"), "arr_1"),
+        (("my data", "my labels"), "my labels"),
+        (("données", "étiquettes"), "étiquettes"),
+    ],
+)
+def test_the_only_array_of_whole_numbers_that_feeds_no_input_is_the_label(tmp_path, names, label):
+    data = read(saved(tmp_path, **dict(zip(names, (X60, Y60), strict=True))))
+    assert data.label == label
+    np.testing.assert_array_equal(np.sort(data.labels), np.sort(Y60))
+
+
+def test_names_of_the_classes_are_no_labels(tmp_path):
+    data = read(saved(tmp_path, x=X60, y=Y60, class_names=np.array(["a", "b", "c"])))
+    assert data.label == "y"
+    assert read(saved(tmp_path, x=X60, class_names=np.array(["a", "b", "c"]))).labels is None
+
+
+def test_folders_and_other_files_around_arrays_do_not_matter(tmp_path):
+    path = saved(tmp_path, **{"set/x": X60, "set/y": Y60})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("set/", "")
+        archive.writestr("README.txt", "hello")
+    data = read(path)
+    assert (list(data.inputs), data.label) == (["image"], "y")
 
 
 def test_python_objects_are_refused_and_never_unpickled(tmp_path):

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lwdash.datasets.data_inspection import inspect_data
 from lwdash.datasets.data_settings import DataSettings
 from lwdash.datasets.prepare import prepare
 from lwdash.errors import DataRefused
@@ -35,6 +36,26 @@ def test_categories_are_labels_and_other_columns_are_named(tmp_path):
     data = read(tmp_path, x=X, label=labels, note=["text"] * ROWS)
     assert data.classes == ("a", "b", "c")
     assert data.warnings == ("note in the file is not used",)
+
+
+@pytest.mark.parametrize(
+    "aside",
+    [
+        [{"a": 1}] * ROWS,
+        [["a", "b"]] * ROWS,
+        [b"1234"] * ROWS,
+        pa.array([[("a", 1)]] * ROWS, pa.map_(pa.string(), pa.int8())),
+    ],
+    ids=["struct", "lists of text", "binary", "map"],
+)
+def test_a_column_beside_the_samples_that_cannot_be_read_is_left_aside(tmp_path, aside):
+    data = read(tmp_path, meta=aside, x=X, label=Y)
+    np.testing.assert_array_equal(data.inputs["x"], X)
+    assert data.labels is not None
+    assert (
+        "left aside, since they are neither numbers, lists of numbers nor text: meta"
+        in inspect_data(tmp_path / "rows.parquet").notes
+    )
 
 
 @pytest.mark.parametrize(

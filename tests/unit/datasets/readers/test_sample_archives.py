@@ -261,6 +261,33 @@ def test_other_sounds_are_refused(content):
         read_wav(content)
 
 
+@pytest.mark.parametrize("size", [0xFFFF_FFFF, None])
+def test_recordings_of_streams_and_rf64_are_read_to_their_end(size):
+    values = np.array([0, 16384, -32768], "<i2").tobytes()
+    content = bytearray(wav(values))
+    content[-len(values) - 4 : -len(values)] = struct.pack("<I", 0xFFFF_FFFF)
+    if size is None:
+        sizes = b"ds64" + struct.pack("<IQQQI", 28, 0, len(values), 3, 0)
+        content = bytearray(b"RF64" + content[4:12] + sizes + content[12:] + b"LIST\x02\0\0\0ab")
+    np.testing.assert_allclose(read_wav(bytes(content))[1], [0, 0.5, -1])
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("a/1.flac", "1 of 9 sounds are .flac"), ("b/x.OGG", "1 of 9 sounds are .ogg")]
+)
+def test_samples_in_a_format_that_is_not_read_are_named(tmp_path, name, said):
+    sounds = {f"a/{k}.wav": wav(bytes([k, 1] * 9)) for k in range(8)}
+    with pytest.raises(DataRefused, match=said):
+        inspect_data(packed(tmp_path, {**sounds, name: b"fLaC"}))
+    with pytest.raises(DataRefused, match="holds sounds of a format that is not read"):
+        inspect_data(packed(tmp_path, {name: b"fLaC"}))
+
+
+def test_folders_with_backslashes_are_classes(tmp_path):
+    data = prepare(packed(tmp_path, images("set\\{label}\\{k}.png")), DataSettings(), *PORTS)
+    assert data.classes == tuple(sorted(NAMES))
+
+
 def tone(hertz: float, rate: int, seconds: float = 0.5) -> np.ndarray:
     return 0.5 * np.sin(2 * np.pi * hertz * np.arange(int(rate * seconds)) / rate)
 
