@@ -9,7 +9,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,7 @@ def _train(
 ) -> Sequence[Mapping[str, Any]] | str:
     """The reports of the stages, or a message on why there are none."""
     job = TrainStages(
-        **{name: getattr(waiting, name) for name in waiting.__dataclass_fields__ if name != "recipe"},
+        **{field.name: getattr(waiting, field.name) for field in fields(waiting) if field.name != "recipe"},
         recipe=recipe,
         gpu=gpu.name,
     )
@@ -123,8 +123,9 @@ def _train(
                 variables=variables_for(gpu),
                 is_background=True,
             )
-    except OSError as error:  # such as a full disk
-        return f"its process could not be started ({error})"
+    except Exception as error:  # a full disk, a reply that cannot be read: the CPU does the same work
+        logger.exception("the training on %s failed", gpu.name)
+        return f"its process could not be supervised ({error})"
     return ends[0] if ends else ended.message
 
 
