@@ -61,18 +61,19 @@ def evaluation_rows(
     if evaluation_path is not None:
         place = places_of(table.names, facts.names, used) or place
     preprocess = parse_preprocess(settings.preprocess)
-    described, arrays = [], {"lines": _lines(dataset)}
+    described: list[dict[str, Any]] = []
+    arrays = {"lines": _lines(dataset)}
     is_csv = isinstance(table, CsvTable)
     for number, fitted in enumerate(fit.inputs):
         columns = [place[i] for i in fitted.columns]
         steps = [step for step in preprocess.for_input(fitted.name) if not isinstance(step, Columns)]
         alone, late = split_steps(steps)
-        source = {}
+        described_source: dict[str, Any] = {}
         if is_csv:
             arrays[f"columns_{number}"] = np.array(columns)
         else:
             view = View(fitted.source_shape, file_step(alone)) if fitted.source_shape else None
-            source = {"source": _source(table, columns, view, arrays["lines"].tolist())}
+            described_source = {"source": _source(table, columns, view, arrays["lines"].tolist())}
         described.append(
             {
                 "name": fitted.name,
@@ -81,13 +82,13 @@ def evaluation_rows(
                 "is_whole": is_whole_dtype(fitted.dtype) or any(_is_whole_cast(step) for step in alone),
                 "row_steps": [_described(step) for step in alone],
                 "late_steps": [_described(step) for step in late],
-                **source,
+                **described_source,
             }
         )
         for k, (offset, width) in enumerate(dataset.statistics.get(fitted.name, ())):
             arrays[f"statistic_{number}_{k}_offset"] = np.asarray(offset)
             arrays[f"statistic_{number}_{k}_width"] = np.asarray(width)
-    plan = {
+    plan: dict[str, Any] = {
         "file": "data" if evaluation_path is None else "evaluation",
         "kind": table.file_format,
         "inputs": described,
