@@ -77,7 +77,7 @@ ARROWS: Mapping[str, Allowed] = {
     # A capsule is files and hashes; its scripts, which lwdash never runs, use what makes a .tflite.
     "lwdash.capsule": allowed(
         "lwdash.recipe lwdash.compress lwdash.datasets lwdash.keras_models lwdash.measure lwdash.targets lwdash.tflite",
-        "numpy ai_edge_litert",
+        "numpy ai_edge_litert PIL pyarrow scipy",
     ),
     # Advice is read off figures: it writes recipes, and touches neither files nor the database.
     "lwdash.advice": allowed("lwdash.recipe lwdash.parameters lwdash.techniques"),
@@ -160,7 +160,7 @@ ARROWS: Mapping[str, Allowed] = {
     ),
     "lwdash.contract": allowed("", "numpy"),
     "lwdash.keras_models": allowed("", "numpy h5py", TRAINING),
-    "lwdash.datasets": allowed("", "numpy pandas pyarrow PIL"),
+    "lwdash.datasets": allowed("", "numpy pandas pyarrow PIL scipy"),
     "lwdash.measure": allowed("lwdash.spread_rows lwdash.tflite", "numpy scipy flatbuffers ai_edge_litert"),
     # The file format alone: no model, no data, no interpreter.
     "lwdash.tflite": allowed("", "numpy flatbuffers ai_edge_litert"),

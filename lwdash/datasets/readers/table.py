@@ -95,7 +95,7 @@ class DataTable(ABC):
     def script_source(
         self, columns: Sequence[int], view: View | None, lines: Sequence[int]
     ) -> Mapping[str, Any] | None:
-        """How the script of a capsule finds the values of an input, JSON-able; None where it cannot.
+        """The place of an input's values for the script of a capsule, JSON-able; None where it cannot find them.
 
         columns, view: of the input, as for `blocks`; lines: of the rows.
         """
