@@ -13,8 +13,8 @@ COLOURS = ("#1b8069", "#2a788e", "#4f3f91")
 """The middle of viridis: readable on light and dark pages, with white numbers."""
 LETTERS, MIN_LETTERS = 120, 12
 """Letters in a line of all headings together, and at least of one."""
-LINE = 17
-"""Height of a line of a heading, in pixels."""
+LINE, LETTER, SIDES = 17, 6.8, 170
+"""Height of a line of a heading, width of a letter, and the room for layers and colour bar, in pixels."""
 
 
 @names_as_text
@@ -24,9 +24,10 @@ def plot_layer_heatmap(values: pd.DataFrame, quantity: str) -> go.Figure:
     names = [str(name) for name in values.index]
     columns = [str(column) for column in values.columns]
     headings = [
-        "<br>".join(wrap(column, max(MIN_LETTERS, LETTERS // max(1, len(columns))))) for column in columns
+        "\n".join(wrap(column, max(MIN_LETTERS, LETTERS // max(1, len(columns))))) for column in columns
     ]
-    lines = max((heading.count("<br>") + 1 for heading in headings), default=1)
+    lines = max((heading.count("\n") + 1 for heading in headings), default=1)
+    longest = max((len(line) for heading in headings for line in heading.split("\n")), default=1)
     figure = go.Figure(
         go.Heatmap(
             x=columns, y=names, z=values.to_numpy(), colorscale=list(COLOURS), xgap=2, ygap=2,
@@ -46,5 +47,7 @@ def plot_layer_heatmap(values: pd.DataFrame, quantity: str) -> go.Figure:
         },
         height=90 + LINE * lines + 24 * max(1, len(values)),
         margin={"t": 60 + LINE * lines, "b": 20},
+        # Narrower, headings would overlap: the figure scrolls then.
+        meta={"min_width": SIDES + int(LETTER * longest) * len(columns)},
     )  # fmt: skip
     return figure

@@ -234,7 +234,7 @@ def column_config(runs: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
         "recipe": text("Recipe", width=230, pinned=True, help="Or the run's title, shortened; ★ is recommended above"),
         "state": text("State", width=130),
         "verdict": text("Verdict", width=230, help="Difference in quality to the baseline, if significant with these rows"),
-        "limits": text("Limits", width=150, help="The experiment's limits that the run meets or exceeds"),
+        "limits": text("Limits", width=200, help="The experiment's limits that the run meets or exceeds"),
         "tags": st.column_config.ListColumn("Tags", width=130),
         "note": text("Note", width=180),
         "made": text("Started (UTC)", width=130),

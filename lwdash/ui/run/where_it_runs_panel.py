@@ -131,7 +131,7 @@ def _timed_lines(values: Mapping[str, Any]) -> list[str]:
     if values["speedup_low"] is not None:
         interval = f" (95 %: {times(values['speedup_low'])} to {times(values['speedup_high'])})"
     return [
-        f"Latency **{milliseconds(values['latency_ms_p50'])}**; LiteRT with XNNPACK, measured in turn: "
+        f"Latency **{milliseconds(values['latency_ms_p50'])}**; LiteRT with XNNPACK, measured interleaved: "
         f"{milliseconds(values['litert_latency_ms_p50'])}.",
         f"**{times(values['speedup'])}** the speed of LiteRT with XNNPACK{interval}; "
         f"{count(values['latency_sessions'])} sessions{'' if values['latency_is_narrow'] else ', wider than ±3 %'}.",

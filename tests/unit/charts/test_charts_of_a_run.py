@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn import metrics
 
@@ -14,6 +15,7 @@ from lwdash.charts.confusion_matrix import (
     plot_confusion,
     plot_confusion_change,
 )
+from lwdash.charts.layer_heatmap import plot_layer_heatmap
 from lwdash.charts.sensitivity_bars import (
     MAX_LAYERS,
     describe_sensitivity,
@@ -173,3 +175,14 @@ def test_a_machine_has_a_short_name_and_words() -> None:
     assert host_id({"host": None}) == "?"
     assert describe_host(host) == "Chip, 2 cores, 1 thread, LiteRT 2.3"
     assert describe_host({"cores": 1, "threads": 4}) == "an unknown processor, 1 core, 4 threads"
+
+
+def test_long_names_of_six_runs_are_headings_of_several_lines_that_fit_beside_each_other():
+    names = [f"{run} · prune(0.6, method=magnitude, epochs=4) + cluster(16) + int8" for run in range(6)]
+    figure = plot_layer_heatmap(pd.DataFrame(1.0, index=["conv", "dense"], columns=names), "weight_bytes")
+    assert figure.layout.xaxis.tickangle == 0
+    lines = [heading.split("<br>") for heading in figure.layout.xaxis.ticktext]
+    assert all(len(line) <= 20 for heading in lines for line in heading)
+    assert figure.layout.margin.t >= 17 * max(map(len, lines))
+    assert figure.layout.height - figure.layout.margin.t >= 2 * 24
+    assert 6 * 20 * 6 < figure.layout.meta["min_width"] < 1088, "it fits on a page of 1,280 pixels"
