@@ -11,6 +11,7 @@ import numpy as np
 
 from lwdash.contract import Rows
 from lwdash.errors import ConversionFailed
+from lwdash.quantize.clamped_ranges import clamped_ranges
 from lwdash.quantize.input_types import rows_in_file_types
 from lwdash.quantize.narrow_ranges import usable_ranges
 from lwdash.quantize.read_back import shape_of
@@ -41,7 +42,7 @@ def activation_ranges(data: bytes, rows: Rows, how: str) -> Ranges:
     limits = _limits(watched)
     if how != "minmax":
         limits = {name: _clipped(counts, *limits[name], how) for name, counts in _counts(watched).items()}
-    limits = usable_ranges(watched.model, limits)
+    limits = usable_ranges(watched.model, clamped_ranges(watched.model, limits))
     return {
         name: {
             "min": np.full(watched.shapes[name], low, np.float32),

@@ -24,12 +24,14 @@ from lwdash.quantize.number_formats import (
 from lwdash.quantize.pointwise_convolutions import write_as_fully_connected
 from lwdash.quantize.read_back import Computed, computed, inner_scopes, left_undone
 from lwdash.quantize.rounded_file import OWN_ALGORITHMS, reads_rows, with_rounded_weights
+from lwdash.quantize.stand_ins import disguise, restore, with_fixed_outputs
 from lwdash.spread_rows import spread
 from lwdash.tflite.flatbuffer import read_model, write_model
 from lwdash.tflite.operator_codes import kind_of
 from lwdash.tflite.rewrites.bias_range import fit_biases
 from lwdash.tflite.rewrites.integer_shapes import read_shapes_of_integers
 from lwdash.tflite.rewrites.padding_constants import with_small_masks
+from lwdash.tflite.rewrites.saturated_clamps import drop_saturated_clamps
 from lwdash.tflite.rewrites.unreachable_clamps import drop_unreachable_clamps
 from lwdash.tflite.rewrites.unused_outputs import complete_outputs
 
@@ -58,25 +60,39 @@ def needs_ranges(data: bytes, plan: QuantizationPlan) -> bool:
 
 def quantize_in(data: bytes, plan: QuantizationPlan, seen: Ranges | None) -> bytes:
     """`data` quantized as planned with known ranges; call `needs_ranges` first."""
-    from litert_quantizer import quantizer
-
     scale_freely()
     read = _read(data)
-    source = read.static if plan.is_static else data
+    source = read.disguised(frozenset(plan.activations)) if plan.is_static else data
+    if seen is not None:
+        seen = with_fixed_outputs(read.static_model, seen)
     output = io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         try:
-            quantized = quantizer.Quantizer(bytearray(source), plan.recipe).quantize(seen).quantized_model
+            quantized = _library_quantizer()(bytearray(source), plan.recipe).quantize(seen).quantized_model
         except Exception as error:  # it raises bare ValueErrors, and runtime errors of the interpreter
             raise ConversionFailed(
                 f"litert-quantizer could not quantize this file: {str(error)[:500]}"
             ) from error
     model = read_model(bytes(quantized))
+    if plan.is_static:
+        restore(model, read.static_model)
     fit_biases(model, read.static_model if plan.is_static else read_model(source))
     complete_outputs(model)
     drop_unreachable_clamps(model)
+    drop_saturated_clamps(model)
     read_shapes_of_integers(model)
     return write_model(model)
+
+
+@lru_cache(maxsize=1)
+def _library_quantizer() -> Any:
+    from litert_quantizer import quantizer
+
+    class KnownRanges(quantizer.Quantizer):
+        def _ensure_model_qsv_sufficient(self, calibration_result: Any) -> None:
+            """The library would load the file in LiteRT, which cannot prepare every stand-in."""
+
+    return KnownRanges
 
 
 class _Read:
@@ -84,6 +100,7 @@ class _Read:
 
     def __init__(self, data: bytes):
         self.data = data
+        self.known: dict[frozenset[str], bytes] = {}
 
     @cached_property
     def inner_scopes(self) -> list[str]:
@@ -92,6 +109,13 @@ class _Read:
     @cached_property
     def static(self) -> bytes:
         return with_small_masks(self.data)
+
+    def disguised(self, activations: frozenset[str]) -> bytes:
+        """`static` with the stand-ins of its operators, for a plan with these types of activations."""
+        if activations not in self.known:
+            model = read_model(self.static)
+            self.known[activations] = write_model(model) if disguise(model, activations) else self.static
+        return self.known[activations]
 
     @cached_property
     def static_model(self) -> Any:

@@ -5,6 +5,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from lwdash.quantize.stand_ins import quantized_as
+
 FLOAT32 = "float32"
 WEIGHT_OPERATORS = (
     "FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "BATCH_MATMUL", "EMBEDDING_LOOKUP",
@@ -64,7 +66,7 @@ class QuantizationPlan:
 
         self.manager = RecipeManager()
         self.entries = 0
-        self.is_static = False
+        self.activations: set[str] = set()
 
     def add(
         self,
@@ -80,8 +82,9 @@ class QuantizationPlan:
         An operator that does not support it gets FALLBACK's format. Without weights it stays in float between
         hybrid layers, and in its earlier format between integer ones.
         """
-        self.is_static |= format.is_static
-        if not format.is_static:
+        if format.is_static:
+            self.activations.add(format.activations)
+        else:
             self._add_entry(None, scopes, operation)
         if format.name in FALLBACK:
             self._add_entry(FORMATS[FALLBACK[format.name]], scopes, operation, per_channel)
@@ -112,6 +115,11 @@ class QuantizationPlan:
         else:
             key, config = operator_config(format, per_channel=per_channel, algorithm=algorithm)
             self.manager.add_quantization_config(regex, name, config, key)
+
+    @property
+    def is_static(self) -> bool:
+        """True if an operator computes in integers whose ranges must be known."""
+        return bool(self.activations)
 
     @property
     def recipe(self) -> list[dict[str, Any]]:
@@ -161,7 +169,7 @@ def can_have(kind: str, format: Format, *, algorithm: str = "minmax") -> bool:
 
     if format.name == FLOAT32:
         return True
-    name = _library_name(kind)
+    name = _library_name(quantized_as(kind, format.activations))
     if name not in TFLOperationName.__members__:
         return False
     key, config = operator_config(format, per_channel=True, algorithm=algorithm)

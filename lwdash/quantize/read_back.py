@@ -13,6 +13,7 @@ from lwdash.contract import Skipped
 from lwdash.quantize.number_formats import FLOAT32, FORMATS, WEIGHT_OPERATORS, Format, can_have
 from lwdash.tflite.flatbuffer import read_model, text
 from lwdash.tflite.operator_codes import kind_of
+from lwdash.tflite.rewrites.saturated_clamps import CLAMPS
 
 CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 OTHER_HOLDERS = ("GATHER", "SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN")
@@ -25,8 +26,8 @@ class Computed:
 
     kind: its type by the schema's name. layer: the layer that holds its kernel, if names identify it.
     fused_as: the layer that its output is named after, which was fused into it. scope: its name in
-    litert-quantizer's recipes. activations: the type of its first output; weights: of its stored kernel, None
-    where it has none; is_stored_only: the kernel passes a DEQUANTIZE first.
+    litert-quantizer's recipes. activations: the type of its first output, for a comparison of its input;
+    weights: of its stored kernel, None where it has none; is_stored_only: the kernel passes a DEQUANTIZE first.
     values: number of values in the kernel. input: the tensor it reads first, input_width its last axis.
     is_inside: it runs inside a loop or a branch. kernel, kernel_shape: empty where it has none. positions:
     number of times an inference applies the kernel: elements of the first output by its last axis.
@@ -104,6 +105,7 @@ def _of_graph(model: Any, graph: Any) -> Iterator[Computed]:
         stored = None if kernel is None else graph.tensors[unpacked.get(kernel, kernel)]
         fed = next((i for i in operator.inputs if i >= 0 and not _is_constant(model, graph.tensors[i])), -1)
         result = int(operator.outputs[0])
+        compared = fed if fed >= 0 and types[graph.tensors[result].type] == "bool" else result
         becomes_float = kind == "GATHER" and stored is not None and result in dequantized
         kernel_shape = () if stored is None else shape_of(stored)
         yield Computed(
@@ -111,7 +113,7 @@ def _of_graph(model: Any, graph: Any) -> Iterator[Computed]:
             layer=_holder(names, kind, kernel, unpacked) or _layer(names, operator),
             fused_as=_layer(names, operator),
             scope="".join(f"{names[i]};" for i in operator.outputs),
-            activations=FLOAT32 if becomes_float else types[graph.tensors[result].type],
+            activations=FLOAT32 if becomes_float else types[graph.tensors[compared].type],
             weights=None if stored is None else types[stored.type],
             is_stored_only=kernel in unpacked or becomes_float,
             values=int(np.prod(kernel_shape)) if kernel_shape else 0,
@@ -141,8 +143,8 @@ def left_undone(source: bytes, quantized: bytes, asked: Sequence[Format]) -> tup
 
     Operators on integers, such as the shapes of a reshape, are ignored.
     """
-    before, after = computed(source), computed(quantized)
-    if [b.kind for b in before] != [a.kind for a in after]:
+    pairs = _aligned(computed(source), computed(quantized), asked)
+    if pairs is None:
         return (
             Skipped(
                 "",
@@ -154,9 +156,24 @@ def left_undone(source: bytes, quantized: bytes, asked: Sequence[Format]) -> tup
         )
     return tuple(
         Skipped(was.layer, _reason(was, now, format))
-        for was, now, format in zip(before, after, asked, strict=True)
+        for was, now, format in pairs
         if was.activations == FLOAT32 and not now.has(format)
     )
+
+
+def _aligned(
+    before: Sequence[Computed], after: Sequence[Computed], asked: Sequence[Format]
+) -> list[tuple[Computed, Computed, Format]] | None:
+    """Operators of the float file with those of the quantized one, which has fewer clamps; None where more differs."""
+    pairs = []
+    place = 0
+    for was, format in zip(before, asked, strict=True):
+        if place < len(after) and after[place].kind == was.kind:
+            pairs.append((was, after[place], format))
+            place += 1
+        elif was.kind not in CLAMPS:
+            return None
+    return pairs if place == len(after) else None
 
 
 def _reason(was: Computed, now: Computed, format: Format) -> str:

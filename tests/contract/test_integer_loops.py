@@ -25,6 +25,10 @@ NETWORKS = {
         layers.Bidirectional(layers.GRU(20, return_sequences=True)),
         layers.GlobalAveragePooling1D(),
     ],
+    "clamped gates": lambda layers: [
+        layers.LSTM(20, recurrent_activation="hard_sigmoid", return_sequences=True),
+        layers.GRU(20, recurrent_activation="hard_sigmoid"),
+    ],
 }
 
 

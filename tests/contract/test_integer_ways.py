@@ -8,10 +8,11 @@ import pytest
 
 from lwdash.compress.agreement import check_export, check_packed, predict
 from lwdash.errors import ConversionFailed
+from lwdash.export.keras_converter import convert_with
 from lwdash.export.unrolled_loops import LOOPS, recurrent_layers, refuse_loops, without_loops
 from lwdash.quantize.read_back import computed, float_operators
 from lwdash.quantize.tensorflow_quantizer import quantize_with_tensorflow
-from lwdash.techniques import float32, int8
+from lwdash.techniques import float32, int8, int16x8
 
 pytestmark = pytest.mark.tensorflow
 
@@ -83,15 +84,65 @@ def test_masked_attention_and_normalization_are_integer_throughout(
 
 
 def test_tensorflow_quantizes_what_litert_quantizer_leaves(rows: dict[str, np.ndarray]) -> None:
+    import tensorflow as tf
     from tf_keras import layers
 
-    data = exported(tf_keras_model(layers.LeakyReLU(0.1), layers.Flatten(), layers.Dense(2)))
+    twice = tf_keras_model(lambda tensor: tf.tile(tensor, (1, 2, 1)), layers.Flatten(), layers.Dense(2))
+    data = exported(twice)
     left = int8.apply(data, int8.Params(), rows)
     assert [operator.kind for operator in computed(left.data) if operator.activations == "float32"]
     ways = int8.other_ways(data, int8.Params())
     packed = ways["TensorFlow's quantizer"](data, int8.Params(), rows)
     assert float_operators(packed.data, "") == ()
     assert check_packed(data, packed.data, rows) > 20
+
+
+@pytest.mark.parametrize("library", ["keras", "tf_keras"])
+def test_clamped_activations_are_integer_throughout_and_smaller_than_the_converters(library: str) -> None:
+    """hard_sigmoid of Keras 2 and ReLUs with any maximum are MINIMUM and RELU, a thresholded ReLU is a mask.
+
+    LiteRT compares 16-bit integers without their scales, so that a threshold stays in float there.
+    """
+    keras = importlib.import_module(library)
+    keras.utils.set_random_seed(5)
+    layers = keras.layers
+    tensor = inputs = keras.Input((8, 8, 3), name="input")
+    for activation in (
+        layers.Activation("hard_sigmoid"),
+        layers.ReLU(3.5),
+        layers.ReLU(2.0, negative_slope=0.2, threshold=0.1),
+        layers.LeakyReLU(),
+    ):
+        tensor = activation(layers.Conv2D(6, 3, padding="same")(tensor))
+    gate = layers.Activation("hard_sigmoid")(layers.Conv2D(6, 1)(tensor))
+    tensor = layers.Multiply()([tensor, gate])
+    model = keras.Model(inputs, layers.Dense(4)(layers.Flatten()(tensor)))
+    volumes = {"input": np.random.default_rng(0).normal(0, 2, (32, 8, 8, 3)).astype("float32")}
+    data = float32.apply(model, ["input"], [(8, 8, 3)])
+    check_export(predict(model, [volumes["input"]]), data, volumes)
+
+    def convert(configure: Any, some: Any) -> bytes:
+        return convert_with(model, ["input"], [(8, 8, 3)], configure=configure, rows=some)
+
+    theirs = int8.apply(data, int8.Params(backend="tflite"), volumes, convert)
+    ours = int8.apply(data, int8.Params(), volumes)
+    assert ours.skipped == float_operators(ours.data, "") == ()
+    assert len(ours.data) <= len(theirs.data)
+    assert check_packed(data, ours.data, volumes) > check_packed(data, theirs.data, volumes) - 1
+    wide = int16x8.apply(data, int16x8.Params(), volumes)
+    assert {o.kind for o in computed(wide.data) if o.activations == "float32"} == {"GREATER"}
+    assert check_packed(data, wide.data, volumes) > check_packed(data, ours.data, volumes)
+
+
+def test_hard_swish_has_a_16_bit_form(rows: dict[str, np.ndarray]) -> None:
+    from keras import Input, Model, layers
+
+    inputs = Input((STEPS, FEATURES), name="input")
+    data = exported(Model(inputs, layers.Dense(2)(layers.Activation("hard_swish")(layers.Dense(8)(inputs)))))
+    assert "HARD_SWISH" in {operator.kind for operator in computed(data)}
+    packed = int16x8.apply(data, int16x8.Params(), rows)
+    assert packed.skipped == float_operators(packed.data, "") == ()
+    assert check_packed(data, packed.data, rows) > 35
 
 
 def test_what_tensorflow_cannot_read_is_a_failure_that_names_it() -> None:

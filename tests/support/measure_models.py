@@ -14,6 +14,7 @@ TYPES = {
     "int32": 2,
     "uint8": 3,
     "int64": 4,
+    "bool": 6,
     "int16": 7,
     "int8": 9,
     "int4": 17,
