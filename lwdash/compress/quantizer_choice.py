@@ -13,6 +13,7 @@ from lwdash.export.unrolled_loops import LOOPS
 from lwdash.measure.runner import check_kernels
 from lwdash.quantize.input_rounding import first_layers, loses_inputs
 from lwdash.quantize.input_types import rows_in_file_types
+from lwdash.quantize.integer_loops import INTEGER_LOOPS
 from lwdash.quantize.number_formats import FLOAT32
 from lwdash.quantize.read_back import computed, float_operators
 from lwdash.recipe import Step
@@ -76,6 +77,8 @@ def pack(
         return not has_ways or (found[-1].rank[:2] == (False, 0) and not is_poor_loop)
 
     for way, make in _ways(technique, params, source, rows, convert, unroll):
+        if way == FIRST and any(one.way == INTEGER_LOOPS and not one.rank[0] for one in found):
+            continue  # the same file with its loops in float
         if try_out(way, make):
             break
     if all(one.way != FIRST or one.rank[:2] != (False, 0) for one in found) and all(map(_is_poor, found)):
@@ -85,7 +88,7 @@ def pack(
         raise _failure(failed, _input_remedy(technique, params, source, rows, compared))
     best = min(found, key=lambda one: one.rank)
     facts = dict(best.packed.facts)
-    if len(found) + len(failed) > 1:
+    if len(found) + len(failed) > 1 or best.way == INTEGER_LOOPS:
         facts["made_by"] = best.way
         facts["not_taken"] = {
             **{one.way: _shortfall(one) for one in found if one is not best},
@@ -102,12 +105,15 @@ def _ways(
     convert: Convert,
     unroll: Callable[[], bytes | None],
 ) -> Iterator[tuple[str, Callable[[], Packed]]]:
-    """(name, function that makes the file) of every quantizer, the quickest first."""
-    yield FIRST, partial(technique.apply, source, params, rows, convert)
+    """(name, function that makes the file) of every quantizer: that of loops first, which includes the next one, then the
+    quickest.
+    """
     if not hasattr(technique, "other_ways"):
+        yield FIRST, partial(technique.apply, source, params, rows, convert)
         return
-    for name, make in technique.other_ways(source, params).items():
-        yield name, partial(make, source, params, rows, convert)
+    ways = {FIRST: technique.apply, **technique.other_ways(source, params)}
+    for name in sorted(ways, key=lambda name: name != INTEGER_LOOPS):
+        yield name, partial(ways[name], source, params, rows, convert)
     if not hasattr(params, "loops") or not {operator.kind for operator in computed(source)} & LOOPS:
         return
     straight = unroll()
@@ -139,7 +145,7 @@ def _last_way(
 
 def _failure(failed: Mapping[str, InternalFault], remedy: str) -> InternalFault:
     """The first quantizer's error, with the results of the others. remedy: replaces its general advice, if known."""
-    (_, first), *others = failed.items()
+    (_, first), *others = sorted(failed.items(), key=lambda one: one[0] != FIRST)
     message = f"{_first_sentence(first)}. {remedy}" if remedy else str(first)
     if not others and not remedy:
         return first

@@ -6,7 +6,7 @@ step. What a loop carries from step to step has one scale, so that it can go aro
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from math import gcd
@@ -47,10 +47,11 @@ class _Loop:
 
 
 def quantize_with_loops(
-    data: bytes, outside: Packed, format: Format, rows: Rows, *, per_channel: bool, ranges: str
+    data: bytes, outside: Callable[[], Packed], format: Format, rows: Rows, *, per_channel: bool, ranges: str
 ) -> Packed:
-    """The file `outside`, made from the float file `data`, with its loops in the static format `format` as well.
+    """The float file `data` in the static format `format`, its loops as well.
 
+    outside: returns the file with its loops in float; it is called when the bodies are quantized.
     Raises ConversionFailed where the loops are not of this kind, or a body cannot be quantized.
     """
     source = read_model(data)
@@ -62,13 +63,14 @@ def quantize_with_loops(
         needs_ranges(body.data, plan)
         seen = activation_ranges(body.data, _steps(source, loop, rows), ranges)
         bodies.append((body, read_model(quantize_in(body.data, plan, body.carried_alike(seen)))))
-    model = read_model(outside.data)
+    packed = outside()
+    model = read_model(packed.data)
     for loop, (body, quantized) in zip(_loops(model), bodies, strict=True):
         _put_back(model, loop, body, quantized)
     drop_unread(model, 0, CONVERSIONS)
     drop_unused_codes(model)
     written = write_model(model)
-    return Packed(written, float_operators(written, "it has no integer form inside of a loop"), outside.facts)
+    return Packed(written, float_operators(written, "it has no integer form inside of a loop"), packed.facts)
 
 
 def _loops(model: Any) -> list[_Loop]:

@@ -12,6 +12,7 @@ from lwdash.quantize.litert_quantizer import quantized_throughout, some_rows
 from lwdash.quantize.number_formats import FORMATS
 from lwdash.quantize.read_back import computed, float_operators
 from lwdash.quantize.shared_parameters import BACKEND, PER_CHANNEL, RANGES, ROWS
+from lwdash.tflite.rewrites.hard_swish import hard_swish_as_products
 from lwdash.tflite.rewrites.input_output_types import with_borders
 
 NAME = "int16x8"
@@ -55,7 +56,11 @@ def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | Non
         converted = require(convert)(configure, some)
         return Packed(converted, float_operators(converted, "TFLiteConverter has no 16-bit form of it"))
     packed = quantized_throughout(
-        data, FORMATS["int16x8"], some, per_channel=params.per_channel, ranges=params.ranges
+        hard_swish_as_products(data),
+        FORMATS["int16x8"],
+        some,
+        per_channel=params.per_channel,
+        ranges=params.ranges,
     )
     if params.io == "int16":
         return packed
@@ -72,9 +77,14 @@ def apply_with_loops(
     data: bytes, params: Params, rows: Rows | None, convert: Convert | None = None
 ) -> Packed:
     """litert-quantizer outside of loops, and inside of them step by step."""
+    data = hard_swish_as_products(data)
     some = some_rows(rows, params.rows) or {}
-    outside = apply(data, replace(params, io="int16"), some, convert)
     packed = quantize_with_loops(
-        data, outside, FORMATS["int16x8"], some, per_channel=params.per_channel, ranges=params.ranges
+        data,
+        lambda: apply(data, replace(params, io="int16"), some, convert),
+        FORMATS["int16x8"],
+        some,
+        per_channel=params.per_channel,
+        ranges=params.ranges,
     )
     return packed if params.io == "int16" else replace(packed, data=with_borders(packed.data, params.io))

@@ -113,9 +113,13 @@ def apply_with_loops(
 ) -> Packed:
     """litert-quantizer outside of loops, and inside of them step by step."""
     some = some_rows(rows, params.rows) or {}
-    outside = apply(data, replace(params, io="int8"), some, convert)
     packed = quantize_with_loops(
-        data, outside, FORMATS["int8"], some, per_channel=params.per_channel, ranges=params.ranges
+        data,
+        lambda: apply(data, replace(params, io="int8"), some, convert),
+        FORMATS["int8"],
+        some,
+        per_channel=params.per_channel,
+        ranges=params.ranges,
     )
     return packed if params.io == "int8" else replace(packed, data=with_borders(packed.data, params.io))
 

@@ -166,6 +166,25 @@ def test_loops_are_unrolled_only_where_there_are_some(files: Any) -> None:
     assert pack(technique(b"a", {}), None)[0].data == b"a"
 
 
+def test_a_file_with_loops_is_quantized_outside_of_them_only_once(files: Any) -> None:
+    """The way of loops includes litert-quantizer's, which is tried only where that way fails or is wrong."""
+    files[b"a"], files[b"b"] = (["WHILE", "ADD"], 40.0), ([], 35.0)
+    no = AssertionError("must not be asked")
+    packed, _ = pack(technique(no, {quantizer_choice.INTEGER_LOOPS: b"b"}))
+    assert (packed.data, packed.facts["made_by"]) == (b"b", "loops with integer bodies")
+    assert packed.facts["not_taken"] == {}
+    files[b"b"] = (["SIN"], 35.0)
+    assert pack(technique(no, {quantizer_choice.INTEGER_LOOPS: b"b"}))[0].data == b"b"
+    files[b"b"] = ([], 4.0)
+    assert pack(technique(b"a", {quantizer_choice.INTEGER_LOOPS: b"b"}))[0].data == b"a"
+    failing = ConversionFailed("a branch in it")
+    assert pack(technique(b"a", {quantizer_choice.INTEGER_LOOPS: failing}))[0].data == b"a"
+    with pytest.raises(
+        ConversionFailed, match=r"^no such operator.*loops with integer bodies: a branch in it"
+    ):
+        pack(technique(ConversionFailed("no such operator"), {quantizer_choice.INTEGER_LOOPS: failing}))
+
+
 def test_a_technique_with_one_way_is_checked_all_the_same(files: Any) -> None:
     files[b"a"] = (["ELU"], 20.0)
     assert pack(technique(b"a"))[1] == 20.0
