@@ -206,8 +206,9 @@ class _Bench:
         if any(can_have(o.kind, self.format) and not o.is_inside for o in own):
             return None
         kinds = ", ".join(sorted({o.kind for o in own}))
-        where = "inside a loop" if any(o.is_inside for o in own) else f"no {self.format.name} form"
-        return f"{kinds}: {where}"
+        if any(o.is_inside for o in own):
+            return f"{kinds}: inside a loop, which this analysis leaves in float"
+        return f"{kinds}: litert-quantizer, which makes the files of this analysis, has no {self.format.name} form"
 
     def plan(self, default: str, overrides: Mapping[str, str]) -> QuantizationPlan:
         """Everything in `default` except the layers of `overrides`; integer inputs and outputs only if all is integer."""
