@@ -19,6 +19,7 @@ from lwdash.tflite.flatbuffer import read_model, text, write_model
 from lwdash.tflite.rewrites.bounded_exponents import bound_unselected_exponents
 from lwdash.tflite.rewrites.copied_constants import fit_copied_constants
 from lwdash.tflite.rewrites.equal_splits import write_equal_splits
+from lwdash.tflite.rewrites.masks import write_masks_as_selections
 from lwdash.tflite.rewrites.products import write_as_products
 from lwdash.tflite.rewrites.reversals import write_reversals_as_gathers
 from lwdash.tflite.rewrites.sequence_updates import write_updates_in_place
@@ -130,6 +131,7 @@ def clean_names(data: bytes, input_names: Sequence[str], live: Any = None) -> by
     write_equal_splits(model)
     write_updates_in_place(model)
     write_as_products(model)
+    write_masks_as_selections(model)
     bound_unselected_exponents(model)
     write_reversals_as_gathers(model)
     fit_copied_constants(model)
