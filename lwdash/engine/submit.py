@@ -50,6 +50,8 @@ def expect_runs(settings: Settings) -> None:
 
 def add_local_file(store: Store, path: Path, kind: str) -> str:
     """Copy a local file into the store; return its SHA-256. Raises UploadRefused."""
+    if path.is_dir():
+        raise UploadRefused(f"{path} is a folder{_what_to_give(path)}")
     if not path.is_file():
         raise UploadRefused(f"there is no file {path}")
     if path.stat().st_size == 0:
@@ -59,6 +61,16 @@ def add_local_file(store: Store, path: Path, kind: str) -> str:
         store.database, sha256=sha256, kind=kind, name=path.name, size_bytes=path.stat().st_size
     )
     return sha256
+
+
+def _what_to_give(folder: Path) -> str:
+    """The rest of a sentence on a folder: what it holds, and the file to give instead."""
+    name = folder.resolve().name
+    if (folder / "saved_model.pb").is_file():
+        return f", a SavedModel. Give it as a zip: zip -r {name}.zip {name}"
+    if (folder / "config.json").is_file() and (folder / "model.weights.h5").is_file():
+        return f", an unpacked .keras file. Pack its content: cd {name} && zip -r ../{name}.keras ."
+    return ". Give one file; a folder of images or sounds as a zip"
 
 
 def model_facts(row: StoredFile) -> ModelFacts:
