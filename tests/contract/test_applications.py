@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lwdash.compress.agreement import check_export, predict
+from lwdash.compress.agreement import MIN_SQNR_DB, check_export, predict
 from lwdash.compress.quantizer_choice import pack
-from lwdash.errors import ModelRefused
+from lwdash.errors import ModelRefused, ResultRejected
 from lwdash.export.keras_converter import convert_with
 from lwdash.keras_models.bridge.twin import find_twin
 from lwdash.keras_models.canonical.form import canonical_form
@@ -48,6 +48,8 @@ FAMILIES = {
 """One network of each family, the smallest that there is."""
 SMALL_INPUT = (48, 48, 3)
 CLASSES = 10
+NOISE_DB = 4.0
+"""Difference of two SQNR on eight rows that says nothing: other roundings of one network differ by that much."""
 
 
 def convnext(keras: ModuleType) -> Any:
@@ -146,14 +148,29 @@ def test_a_network_of_each_family(library: str, family: str, tmp_path: Path) -> 
     for name in ("dynamic", "int8"):
         technique = TECHNIQUES[name]
         params = technique.Params()
-        packed, sqnr = pack(
-            technique, params, source, {names[0]: rows}, compared=some, convert=convert, unroll=lambda: None
-        )
         theirs = technique.apply(source, technique.Params(backend="tflite"), {names[0]: rows}, convert)
         expected = next(iter(Runner(source).run(some).values()))
         reference = sqnr_db(expected, next(iter(Runner(theirs.data).run(some).values())))
+        try:
+            packed, sqnr = pack(
+                technique,
+                params,
+                source,
+                {names[0]: rows},
+                compared=some,
+                convert=convert,
+                unroll=lambda: None,
+            )
+        except ResultRejected:
+            assert reference is not None
+            assert reference < MIN_SQNR_DB, "an untrained network may have no 8-bit file at all"
+            continue
         assert len(packed.data) <= 1.05 * len(theirs.data), name
-        assert sqnr is None or reference is None or sqnr > min(reference, 35.0) - 3.0, (name, sqnr, reference)
+        assert sqnr is None or reference is None or sqnr > min(reference, 35.0) - NOISE_DB, (
+            name,
+            sqnr,
+            reference,
+        )
 
 
 def _awake(model: Any, rows: np.ndarray) -> None:
