@@ -13,13 +13,18 @@ from lwdash.errors import ConversionFailed
 from lwdash.tflite.flatbuffer import text
 from lwdash.tflite.operator_codes import drop_unused_codes, kind_of, operator_code
 
-_IN_BOTH = {**dict.fromkeys(("ABS", "LEAKY_RELU", "RELU6"), "RELU"), "MINIMUM": "MAXIMUM"}
+_IN_BOTH = {
+    **dict.fromkeys(("ABS", "LEAKY_RELU", "RELU6"), "RELU"),
+    **dict.fromkeys(("SPLIT_V", "TILE"), "RESHAPE"),
+    "MINIMUM": "MAXIMUM",
+}
 _ONLY_8_BITS = ("ELU", "EXP", "LOG", "LOG_SOFTMAX", "L2_NORMALIZATION", "RELU_N1_TO_1")
 STAND_INS = {
     "int8": {
         **_IN_BOTH,
         **dict.fromkeys(_ONLY_8_BITS, "RELU"),
         **dict.fromkeys(("GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL"), "EQUAL"),
+        **dict.fromkeys(("BATCH_TO_SPACE_ND", "DEPTH_TO_SPACE", "SPACE_TO_BATCH_ND"), "RESHAPE"),
         "PRELU": "MUL",
         "REDUCE_MAX": "REDUCE_MIN",
     },

@@ -1,5 +1,7 @@
 """Operators that litert-quantizer does not know become integers, with outputs near those of the float file."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from support.measure_models import Model
@@ -13,6 +15,7 @@ from lwdash.quantize.stand_ins import STAND_INS
 from lwdash.tflite.reader import read_tflite
 
 WIDTH = 8
+MOVING = ("BATCH_TO_SPACE_ND", "DEPTH_TO_SPACE", "SPACE_TO_BATCH_ND", "SPLIT_V", "TILE")
 COMPARISONS = ("GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL")
 ROWS = {"x": np.random.default_rng(0).normal(size=(64, WIDTH)).astype(np.float32)}
 
@@ -61,6 +64,45 @@ def network(*kinds: str, bound: float = 0.7, activation: int = 0) -> bytes:
     return model.build([x], [y], signature=True)
 
 
+def moved(kind: str) -> bytes:
+    """A dense layer whose outputs are moved to other places, and back into one row."""
+    model = Model()
+    x, y, z = (model.tensor(name, (1, WIDTH)) for name in ("x", "dense/MatMul", "z"))
+    kernel = model.tensor("dense/kernel", (WIDTH, WIDTH), data=np.eye(WIDTH, dtype=np.float32))
+    bias = model.tensor("dense/bias", (WIDTH,), data=np.zeros(WIDTH, np.float32))
+    model.operator("FULLY_CONNECTED", [x, kernel, bias], [y], table="FullyConnectedOptions")
+
+    def whole(name: str, values: Any) -> int:
+        numbers = np.asarray(values, np.int32)
+        return model.tensor(name, numbers.shape, dtype="int32", data=numbers)
+
+    if kind == "SPLIT_V":
+        parts = [model.tensor("first", (1, 3)), model.tensor("second", (1, WIDTH - 3))]
+        sizes = whole("sizes", [3, WIDTH - 3]), whole("axis", 1)
+        model.operator(kind, [y, *sizes], parts, table="SplitVOptions", numSplits=2)
+        model.operator("CONCATENATION", parts[::-1], [z], table="ConcatenationOptions", axis=1)
+        return model.build([x], [z], signature=True)
+    shapes = {
+        "TILE": ((1, WIDTH), (2, WIDTH)),
+        "DEPTH_TO_SPACE": ((1, 1, 1, 8), (1, 2, 2, 2)),
+        "SPACE_TO_BATCH_ND": ((1, 1, 2, 4), (2, 1, 1, 4)),
+        "BATCH_TO_SPACE_ND": ((2, 1, 1, 4), (1, 1, 2, 4)),
+    }
+    before, after = (
+        model.tensor(name, shape) for name, shape in zip(("before", "after"), shapes[kind], strict=True)
+    )
+    model.operator("RESHAPE", [y, whole("shape", shapes[kind][0])], [before])
+    if kind == "TILE":
+        model.operator(kind, [before, whole("times", [2, 1])], [after])
+    elif kind == "DEPTH_TO_SPACE":
+        model.operator(kind, [before], [after], table="DepthToSpaceOptions", blockSize=2)
+    else:
+        model.operator(kind, [before, whole("block", [1, 2]), whole("borders", [[0, 0], [0, 0]])], [after])
+    flat = model.tensor("flat", (1, int(np.prod(shapes[kind][1]))))
+    model.operator("RESHAPE", [after, whole("row", [1, -1])], [flat])
+    return model.build([x], [flat], signature=True)
+
+
 def sqnr(source: bytes, quantized: bytes) -> float:
     ours, theirs = (next(iter(Runner(data).run(ROWS).values())) for data in (quantized, source))
     found = sqnr_db(theirs, ours)
@@ -73,7 +115,7 @@ def sqnr(source: bytes, quantized: bytes) -> float:
     [(activations, kind) for activations, kinds in STAND_INS.items() for kind in kinds],
 )
 def test_each_becomes_an_integer_operator_that_runs(activations: str, kind: str) -> None:
-    source = network("RELU", "EXP", kind) if kind == "LOG" else network(kind)
+    source = moved(kind) if kind in MOVING else network(*(("RELU", "EXP") if kind == "LOG" else ()), kind)
     packed = quantized_throughout(source, FORMATS["int8" if activations == "int8" else "int16x8"], ROWS)
     assert (packed.skipped, float_operators(packed.data, "")) == ((), ())
     kinds = {operator.type for operator in read_tflite(packed.data).subgraphs[0].operators}
