@@ -49,7 +49,7 @@ class NotFound(UserMistake):
 
 
 class BridgeRefused(UserMistake):
-    """This Keras 3 model has no Keras 2 twin, so TFMOT cannot treat it."""
+    """This Keras 3 model has no Keras 2 twin, so its structure cannot be changed."""
 
 
 class ConversionFailed(InternalFault):

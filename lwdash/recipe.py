@@ -9,7 +9,7 @@ then at most one `storage` (a smaller file of the same network). A training for 
 import dataclasses
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 from typing import Any
@@ -47,10 +47,14 @@ KNOWN_AS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Step:
-    """One technique with its parameters."""
+    """One technique with its parameters.
+
+    formats: of a training for a number format, the formats by layer that it prepares for; None where they are not known.
+    """
 
     name: str
     params: Any
+    formats: Any = None
 
     @property
     def stage(self) -> str:
@@ -62,7 +66,8 @@ class Step:
 
     def to_dict(self) -> dict[str, Any]:
         """Every parameter, defaults included: the identity of this step's work."""
-        return {"name": self.name, **dataclasses.asdict(self.params)}
+        formats = {"formats": dataclasses.asdict(self.formats)} if self.formats else {}
+        return {"name": self.name, **dataclasses.asdict(self.params), **formats}
 
 
 @dataclass(frozen=True)
@@ -76,12 +81,19 @@ class Recipe:
 
     @property
     def keras_steps(self) -> tuple[Step, ...]:
-        return tuple(s for s in self.steps if s.stage == "keras")
+        """The steps that change the Keras model; a training for a number format with that of the recipe."""
+        format = self.tflite_step
+        formats_of = getattr(TECHNIQUES[format.name], "trained_formats", None) if format else None
+        steps = [s for s in self.steps if s.stage == "keras"]
+        if format is None or formats_of is None:
+            return tuple(steps)
+        formats = formats_of(format.params)
+        return tuple(dataclasses.replace(s, formats=formats) if implied_format(s.name) else s for s in steps)
 
     @property
     def tflite_step(self) -> Step | None:
         """The step that produces the number format; the one that a training implies if none is written."""
-        implied = (implied_format(s.name) for s in self.keras_steps)
+        implied = (implied_format(s.name) for s in self.steps)
         steps = [*(s for s in self.steps if s.stage == "tflite"), *(s for s in implied if s)]
         return steps[0] if steps else None
 
@@ -192,11 +204,20 @@ def implied_format(name: str) -> Step | None:
     return Step(word, TECHNIQUES[word].Params()) if word else None
 
 
+def training_recipe(steps: Sequence[Step]) -> Recipe:
+    """A recipe whose `keras_steps` are `steps`, the formats that they train for included."""
+    formats = next((step.formats for step in steps if step.formats), None)
+    if formats is None:
+        return make_recipe(*steps)
+    params = TECHNIQUES["mixed"].Params(formats.default, formats.overrides, per_channel=formats.per_channel)
+    return make_recipe(*steps, Step("mixed", params))
+
+
 def _check_format(steps: list[Step]) -> None:
     last = next((s for s in reversed(steps) if s.stage in ("export", "tflite")), None)
     for step in steps:
         implied = implied_format(step.name)
-        if implied and last and last.name != implied.name:
+        if implied and last and last.name not in TECHNIQUES[step.name].FORMATS_AFTER:
             raise RecipeError(
                 f"{step.name} trains for {implied.name} and {last.name} would undo it; write {step.name} alone, which gives "
                 f"{implied.name}, or {step.name} + {implied.name}(…) to choose how"

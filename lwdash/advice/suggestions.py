@@ -173,7 +173,7 @@ def _training(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
         not evidence.can_train
         or not evidence.has_rounding_lost
         or step is None
-        or step.name != "int8"
+        or step.name not in TECHNIQUES["qat"].FORMATS_AFTER
         or "qat" in names
     ):
         return
@@ -184,7 +184,7 @@ def _training(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
     yield from with_keras(
         recipe, Step("qat", TECHNIQUES["qat"].Params()), f"Quantization-aware ({form})",
         (
-            f"{_capital(evidence.loss_text)}: fine-tuning with simulated 8-bit rounding can recover a "
+            f"{_capital(evidence.loss_text)}: fine-tuning with simulated rounding can recover a "
             f"loss from rounding{kept}."
         ),
     )  # fmt: skip

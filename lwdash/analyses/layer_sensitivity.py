@@ -24,7 +24,7 @@ from lwdash.quantize.fast_kernels import fitted
 from lwdash.quantize.litert_quantizer import add_changed, needs_ranges, quantize_in
 from lwdash.quantize.number_formats import FLOAT32, FORMATS, Format, QuantizationPlan, can_have
 from lwdash.quantize.read_back import Computed, computed
-from lwdash.recipe import Recipe, Step, make_recipe
+from lwdash.recipe import Recipe, Step, implied_format, make_recipe
 from lwdash.spread_rows import spread
 from lwdash.techniques import TECHNIQUES
 from lwdash.tflite.reader import read_tflite
@@ -322,13 +322,12 @@ def _kept(bench: _Bench, recipe: Recipe, table: Sequence[LayerSensitivity]) -> I
                 rows=bench.most_range_rows,
                 ranges=bench.how,
             )
+            if any(implied_format(step.name) for step in recipe.keras_steps):
+                continue  # the weights were trained for the formats of this recipe, not of another
             try:
                 text = str(make_recipe(*recipe.keras_steps, Step("mixed", params)))
                 data = technique.apply(bench.source, params, bench.all_rows).data
-            except (
-                ConversionFailed,
-                RecipeError,
-            ):  # qat, for example, trains for int8 and takes no other format
+            except (ConversionFailed, RecipeError):
                 continue
             trial = bench.measured(data)
             if trial is not None:

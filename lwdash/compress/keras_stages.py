@@ -12,7 +12,7 @@ from lwdash.compress.stage_keys import StageKeys
 from lwdash.contract import Progress, Training
 from lwdash.errors import BridgeRefused, RecipeError
 from lwdash.keras_models.stored_model import write_model
-from lwdash.recipe import Step
+from lwdash.recipe import Step, training_recipe
 from lwdash.techniques import TECHNIQUES
 
 
@@ -66,14 +66,15 @@ class KerasStages:
         if self.elsewhere is None or key in self._asked or self.stages.cache.get(key):
             return
         self._asked |= {self.keys.keras_model(steps[:count]) for count in range(1, len(steps) + 1)}
-        for report in self.elsewhere(" + ".join(map(str, steps)), key) or ():
+        for report in self.elsewhere(str(training_recipe(steps)), key) or ():
             self.stages.report(StageReport(**report))
 
     def _apply_last(self, steps: Sequence[Step]) -> StageProduct:
         *earlier, step = steps
         source = self.model_after(earlier) if earlier else self.models.trainable
         try:
-            treated = TECHNIQUES[step.name].apply(source, step.params, self._training)
+            formats = {"formats": step.formats} if step.formats else {}
+            treated = TECHNIQUES[step.name].apply(source, step.params, self._training, **formats)
         except BridgeRefused as error:
             refusal = self.models.twin.refusal
             if refusal is None:

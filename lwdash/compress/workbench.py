@@ -22,7 +22,7 @@ from lwdash.errors import UserMistake
 from lwdash.keras_models.custom_code.code_file import CodeFile
 from lwdash.keras_models.model_facts import ModelFacts
 from lwdash.keras_models.obstacles import obstacle
-from lwdash.recipe import Recipe
+from lwdash.recipe import Recipe, implied_format, make_recipe, parse_recipe
 from lwdash.techniques import TECHNIQUES
 
 
@@ -85,6 +85,7 @@ class Workbench:
         if self.facts.is_tflite:
             self._refuse_steps(recipe)
         self._keras_stages.forget()
+        recipe = self._with_chosen_formats(recipe)
         steps = recipe.keras_steps
         baseline = self._export.float_file(())
         result = self._export.float_file(steps) if steps else baseline
@@ -103,8 +104,18 @@ class Workbench:
     def train(self, recipe: Recipe, progress: Progress) -> list[StageReport]:
         """Make the Keras stages of a recipe alone; return the report of each. Raises LwdashError with the cause."""
         self._progress, self.stages.reports = progress, []
-        self._keras_stages.model_after(recipe.keras_steps)
+        self._keras_stages.model_after(self._with_chosen_formats(recipe).keras_steps)
         return self.stages.reports
+
+    def _with_chosen_formats(self, recipe: Recipe) -> Recipe:
+        """A recipe that trains for the formats that `auto` chooses, with those that it chooses before the training."""
+        format, steps = recipe.tflite_step, recipe.keras_steps
+        if format is None or format.name != "auto" or not any(implied_format(step.name) for step in steps):
+            return recipe
+        earlier = tuple(step for step in steps if not implied_format(step.name))
+        chosen = self._format.quantized_file(self._export.float_file(earlier).data, earlier, format)
+        (mixed,) = parse_recipe(chosen.facts["auto"]["recipe"]).steps
+        return make_recipe(*(mixed if step == format else step for step in recipe.steps))
 
     def _refuse_steps(self, recipe: Recipe) -> None:
         """Raises UserMistake for a step that a .tflite cannot go through."""

@@ -12,10 +12,10 @@ WITHOUT_TWIN = names(
     RMSNormalization ReversibleEmbedding STFTSpectrogram Solarization
     """
 )
-"""Keras 3 layers that Keras 2 does not have. A model with one has no Keras 2 twin for TFMOT."""
+"""Keras 3 layers that Keras 2 does not have. A model with one has no Keras 2 twin."""
 
-NEEDS_TWIN = frozenset({"qat"})
-"""TFMOT techniques without an implementation in lwdash; pruning and clustering work on Keras 3 itself."""
+NEEDS_TWIN = frozenset({"channels", "low_rank"})
+"""Techniques that change the structure of a Keras 2 model; all others work on Keras 3 itself."""
 
 
 def obstacle(facts: ModelFacts, technique: str, stage: str) -> str | None:
@@ -45,8 +45,8 @@ def obstacle(facts: ModelFacts, technique: str, stage: str) -> str | None:
         if lacking is not None:
             return (
                 f"{technique} works only on Keras 2, which has no {lacking.class_name} (layer "
-                f"'{lacking.path}'). Use int8, which quantizes after training. Pruning and clustering "
-                "work on the Keras 3 model itself"
+                f"'{lacking.path}'). The other techniques, such as prune, cluster and qat, work on the Keras 3 "
+                "model itself"
             )
     entries = facts.support.get(technique, ())
     if entries and not any(entry.treated for entry in entries):

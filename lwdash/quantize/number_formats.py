@@ -58,6 +58,19 @@ FALLBACK = {"weight_only4": "weight_only", "dynamic4": "dynamic", "int8x4": "int
 BITS = {"int4": 4, "int8": 8, "int16": 16, "float16": 16}
 
 
+@dataclass(frozen=True)
+class LayerFormats:
+    """The number formats of a file by layer, for a training that prepares for them.
+
+    default, overrides: names of FORMATS; of two overrides, pairs of a layer's name or pattern and a format, the later
+    one counts. per_channel: one scale for each output channel of a kernel, else one for the kernel.
+    """
+
+    default: str
+    overrides: tuple[tuple[str, str], ...] = ()
+    per_channel: bool = True
+
+
 class QuantizationPlan:
     """A litert-quantizer recipe under construction: later entries win if the operator supports them."""
 

@@ -6,8 +6,9 @@ A technique's module has:
                                .tflite) or "storage" (.tflite → a smaller file of the same network)
   Params                       a frozen dataclass of described parameters (lwdash.parameters)
   apply(…)                     the work; see `contract` for what each stage receives and returns
-and may have `check_after(params, earlier)`, which refuses parameters that do not go with earlier steps, and FORMAT, the
-number format that a keras-stage technique trains for and that follows it where a recipe names none.
+and may have `check_after(params, earlier)`, which refuses parameters that do not go with earlier steps. A keras-stage
+technique that trains for a number format has FORMAT, which follows it where a recipe names none, and FORMATS_AFTER, all that
+may follow. Its `apply` also receives the formats of the layers, from `trained_formats(params)` of the format's technique.
 A tflite-stage technique has NEEDS_ROWS, whether calibration rows are set aside for it; where that depends on its
 parameters, `needs_rows(params)` says so. It may have `check(params)`, which refuses parameters that exclude one another.
 A storage-stage technique has RUNTIME, what runs its files: "litert", "micro" (TensorFlow Lite Micro) or None where they are

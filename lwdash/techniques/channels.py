@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.contract import Skipped, Training, Treated
-from lwdash.errors import InternalFault, RecipeError
+from lwdash.errors import BridgeRefused, InternalFault, RecipeError
 from lwdash.keras_models.bridge.flatten import flatten_model
 from lwdash.keras_models.ports import leaf_layers, library_of
 from lwdash.parameters import Choice, Names, Number, parameter
@@ -77,7 +77,7 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
     """
     fine_tuning.seed_everything(training.seed)
     if library_of(model).__name__ == "keras":
-        raise RecipeError("channels works on a Keras 2 twin of the model, and this model has none")
+        raise BridgeRefused("channels works on a Keras 2 twin of the model, and this model has none")
     training = distillation.taught(training, params)
     flat = flatten_model(model)
     graph = graph_of(flat, params.skip)

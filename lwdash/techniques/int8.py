@@ -10,7 +10,7 @@ from lwdash.export.unrolled_loops import LOOPS
 from lwdash.parameters import Choice, parameter
 from lwdash.quantize.integer_loops import INTEGER_LOOPS, LOOP, quantize_with_loops
 from lwdash.quantize.litert_quantizer import quantized_throughout, some_rows
-from lwdash.quantize.number_formats import FORMATS
+from lwdash.quantize.number_formats import FORMATS, LayerFormats
 from lwdash.quantize.read_back import computed, float_operators
 from lwdash.quantize.shared_parameters import ALGORITHM, BACKEND, BITS, PER_CHANNEL, RANGES, ROWS
 from lwdash.quantize.tensorflow_quantizer import quantize_with_tensorflow
@@ -71,6 +71,11 @@ def check(params: Params) -> None:
             f"int8: backend=tflite has 8 bits and min-max only, but got bits={params.bits}, "
             f"algorithm={params.algorithm}"
         )
+
+
+def trained_formats(params: Params) -> LayerFormats:
+    """The formats that a training before this step prepares for."""
+    return LayerFormats("int8x4" if params.bits == "4" else "int8", per_channel=params.per_channel)
 
 
 def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | None = None) -> Packed:

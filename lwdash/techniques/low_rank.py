@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.contract import Skipped, Training, Treated
-from lwdash.errors import RecipeError
+from lwdash.errors import BridgeRefused
 from lwdash.keras_models.bridge.flatten import flatten_model
 from lwdash.keras_models.ports import library_of
 from lwdash.parameters import Names, Number, parameter
@@ -90,7 +90,7 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
     """
     fine_tuning.seed_everything(training.seed)
     if library_of(model).__name__ == "keras":
-        raise RecipeError("low_rank works on a Keras 2 twin of the model, and this model has none")
+        raise BridgeRefused("low_rank works on a Keras 2 twin of the model, and this model has none")
     training = distillation.taught(training, params)
     flat = flatten_model(model)
     factors: dict[str, Factors] = {}

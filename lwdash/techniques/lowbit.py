@@ -79,7 +79,8 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
     training = distillation.taught(training, params)
     trained = clone_live(model)
     kernels = choose(trained, params.skip, partial(_why_not, params=params))
-    latent = LatentWeights(kernels.chosen, make_rounding(params.bits, params.spacing))
+    rounding = make_rounding(params.bits, params.spacing)
+    latent = LatentWeights(kernels.chosen, dict.fromkeys(kernels.chosen, rounding))
     facts = fine_tuning.finetune(
         trained,
         training,

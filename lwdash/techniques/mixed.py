@@ -8,7 +8,7 @@ from lwdash.contract import Convert, Packed, Rows
 from lwdash.errors import RecipeError
 from lwdash.parameters import Choice, Overrides, nearest, parameter
 from lwdash.quantize.litert_quantizer import quantized_as, some_rows
-from lwdash.quantize.number_formats import FLOAT32, FORMATS, Format, QuantizationPlan
+from lwdash.quantize.number_formats import FLOAT32, FORMATS, Format, LayerFormats, QuantizationPlan
 from lwdash.quantize.read_back import Computed, computed
 from lwdash.quantize.rounded_file import reads_rows
 from lwdash.quantize.shared_parameters import ALGORITHM, PER_CHANNEL, RANGES, ROWS
@@ -66,6 +66,11 @@ def needs_rows(params: Params) -> bool:
     formats = [FORMATS[name] for name in (params.default, *dict(params.overrides).values())]
     is_static = _border(params).is_static or any(format.is_static for format in formats)
     return is_static or reads_rows(params.algorithm, [format.weights for format in formats])
+
+
+def trained_formats(params: Params) -> LayerFormats:
+    """The formats that a training before this step prepares for."""
+    return LayerFormats(params.default, params.overrides, params.per_channel)
 
 
 def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | None = None) -> Packed:

@@ -1,7 +1,7 @@
 """Layers that compute in training as they do in inference, for fine-tuning with few rows."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from lwdash.keras_models.ports import library_of
@@ -15,14 +15,25 @@ def as_in_inference(model: Any) -> Iterator[None]:
     """
     layers = library_of(model).layers
     kinds = (layers.BatchNormalization, layers.Dropout, *_spatial(layers))
-    changed = [layer for layer in model._flatten_layers() if isinstance(layer, kinds)]
-    for layer in changed:
-        layer.call = _called_for_inference(layer.call)
+    with ExitStack() as stack:
+        for layer in model._flatten_layers():
+            if isinstance(layer, kinds):
+                stack.enter_context(replaced(layer, "call", _called_for_inference(layer.call)))
+        yield
+
+
+@contextmanager
+def replaced(layer: Any, name: str, value: Any) -> Iterator[None]:
+    """The attribute `name` of a layer is `value`; afterwards it is what it was."""
+    is_own, before = name in vars(layer), getattr(layer, name)
+    setattr(layer, name, value)
     try:
         yield
     finally:
-        for layer in changed:
-            del layer.call
+        if is_own:
+            setattr(layer, name, before)
+        else:
+            delattr(layer, name)
 
 
 def _spatial(layers: Any) -> tuple[Any, ...]:

@@ -50,15 +50,14 @@ def structure_of(kernel: np.ndarray) -> Structure:
     return Structure(float(np.mean(kernel == 0)) > PRUNED, is_clustered)
 
 
-def keeping(variables: Mapping[tuple[str, int], Any]) -> Any:
-    """A callback for kernels with structure: after each batch, zeros are zeros again and equal weights are
+def keeping(library: Any, variables: Mapping[str, Any]) -> Any:
+    """A callback of `library` for kernels with structure: after each batch, zeros are zeros again and equal weights are
     equal.
 
     A cluster's value becomes the mean of its weights after the training step.
     """
-    import tf_keras
 
-    class Keeping(tf_keras.callbacks.Callback):
+    class Keeping(library.callbacks.Callback):  # type: ignore[misc, name-defined]
         def on_train_begin(self, logs: Any = None) -> None:
             self.groups = {name: _groups(variable.numpy()) for name, variable in variables.items()}
 

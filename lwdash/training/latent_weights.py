@@ -20,9 +20,10 @@ from lwdash.training.weight_levels import Rounding
 class LatentWeights:
     """Float weights behind kernels that hold rounded ones. Zeros of a pruned kernel stay zeros."""
 
-    def __init__(self, kernels: Mapping[str, Kernel], rounding: Rounding):
+    def __init__(self, kernels: Mapping[str, Kernel], roundings: Mapping[str, Rounding]):
+        """roundings: by the paths of `kernels`."""
         self.kernels = kernels
-        self._rounding = rounding
+        self._roundings = roundings
         self._floats = {path: kernel.values.copy() for path, kernel in kernels.items()}
         self._shown = dict(self._floats)
         self._masks = {
@@ -34,7 +35,7 @@ class LatentWeights:
     def round(self) -> None:
         """Put the rounded weights into the model."""
         for path, kernel in self.kernels.items():
-            values, self._scales[path] = self._rounding(
+            values, self._scales[path] = self._roundings[path](
                 channels_first(kernel, self._floats[path]), self._scales.get(path)
             )
             self._shown[path] = channels_back(kernel, values) * self._masks.get(path, True)

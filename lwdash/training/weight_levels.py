@@ -35,6 +35,31 @@ def make_rounding(bits: int, spacing: str) -> Rounding:
     return lambda weights, scales: _scaled_levels(weights, levels, scales)
 
 
+def make_grid(bits: int, *, scales: int | None = None) -> Rounding:
+    """The rounding to the integers −n … n times a scale, n = 2 ** (bits − 1) − 1, as an integer file stores weights.
+
+    8 bits take the scale from the largest weight. Fewer bits begin with the scale of the least squared error and keep it:
+    if it followed the weights, it would move all of a channel's levels in each step.
+    scales: number of scales, each for as many of the channels; None for one a channel.
+    """
+    largest = 2 ** (bits - 1) - 1
+
+    def begin(weights: np.ndarray) -> Rounded:
+        if bits < 8:
+            return _scaled_levels(weights, np.arange(largest + 1) / largest, None)
+        return weights, np.maximum(np.abs(weights).max(axis=1, keepdims=True), TINY)
+
+    def rounding(weights: np.ndarray, known: np.ndarray | None) -> Rounded:
+        grouped = weights if scales is None else weights.reshape(scales, -1)
+        if known is None or bits >= 8:
+            known = begin(grouped)[1]
+        step = known / largest
+        values = np.clip(np.rint(grouped / step), -largest, largest) * step
+        return values.astype(weights.dtype).reshape(weights.shape), known
+
+    return rounding
+
+
 def _scaled_levels(weights: np.ndarray, levels: np.ndarray, scales: np.ndarray | None) -> Rounded:
     """levels: 0 … 1, ascending, of both signs.
 

@@ -51,25 +51,6 @@ def test_clustered_layers_are_those_that_tfmot_clusters() -> None:
     assert theirs & LAYERS == support.CLUSTERED
 
 
-def test_quantized_layers_are_those_of_tfmot() -> None:
-    from tensorflow_model_optimization.python.core.quantization.keras.default_8bit.default_8bit_quantize_registry import (
-        Default8BitQuantizeRegistry,
-    )
-
-    theirs = {layer.__name__ for layer in Default8BitQuantizeRegistry()._layer_quantize_map}
-    assert theirs & LAYERS == support.QUANTIZED | support.PASSED_THROUGH
-
-
-@pytest.mark.parametrize("name", sorted(support.QUANTIZED_ACTIVATIONS - {"silu"}))
-def test_quantized_activations_are_those_of_tfmot(name: str) -> None:
-    from tensorflow_model_optimization.python.core.quantization.keras.quantize_aware_activation import (
-        QuantizeAwareActivation,
-    )
-
-    theirs = QuantizeAwareActivation._PRE_QUANT_ACTIVATIONS | QuantizeAwareActivation._POST_QUANT_ACTIVATIONS
-    assert name in theirs
-
-
 @pytest.mark.parametrize(
     "name", ["heartbeat", "depthwise_separable", "residual", "attention", "embedding", "gru"]
 )
@@ -114,22 +95,3 @@ def test_tfmot_really_wraps_what_is_said_to_be_clustered(zoo: Zoo, name: str) ->
     )
     clustered = {layer.layer.name for layer in wrapped.layers if getattr(layer, "layer", None) is not None}
     assert clustered == treated != set()
-
-
-@pytest.mark.parametrize("name", ["residual", "depthwise_separable", "sequential_cnn"])
-def test_tfmot_really_quantizes_what_is_said_to_be_quantized(zoo: Zoo, name: str) -> None:
-    import tensorflow_model_optimization as tfmot
-    import tf_keras
-
-    told = inspect_model(zoo.file("keras", name)).support["qat"]
-    treated = {entry.path for entry in told if entry.treated}
-    twin = to_tf_keras(zoo.model("keras", name)).model
-    annotate = tfmot.quantization.keras.quantize_annotate_layer
-    annotated = tf_keras.models.clone_model(
-        twin,
-        clone_function=lambda layer: (
-            annotate(layer) if layer.name in treated else type(layer).from_config(layer.get_config())
-        ),
-    )
-    quantized = tfmot.quantization.keras.quantize_apply(annotated)
-    assert any("quant" in layer.name for layer in quantized.layers)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import importlib
 from types import ModuleType
 from typing import Any
 
@@ -9,12 +10,15 @@ import numpy as np
 import pytest
 
 from lwdash.contract import Training, Treated
-from lwdash.errors import BridgeRefused, RecipeError
+from lwdash.errors import RecipeError
 from lwdash.keras_models.ports import leaf_layers
+from lwdash.quantize.number_formats import LayerFormats
 from lwdash.quantize.read_back import float_operators
 from lwdash.quantize.structure_audit import AuditedKernel, audit, lost_structure
-from lwdash.recipe import parse_recipe
+from lwdash.recipe import parse_recipe, training_recipe
 from lwdash.techniques import TECHNIQUES, float32, int8
+from lwdash.tflite.reader import read_tflite
+from lwdash.training.kernels import kernels_of
 
 pytestmark = pytest.mark.tensorflow
 
@@ -163,7 +167,8 @@ def test_the_trained_network_has_the_structure_it_had(kind: str) -> None:
 
 def test_training_moved_the_weights_onto_a_grid_of_8_bits() -> None:
     """Each channel of a convolution holds whole multiples of its largest weight / 127."""
-    kernel = trained("curves", ()).model.get_layer("conv").get_weights()[0]
+    treated = applied("qat", model_of("curves"), "curves", validate=False)
+    kernel = treated.model.get_layer("conv").get_weights()[0]
     assert not np.allclose(kernel, model_of("curves").get_layer("conv").get_weights()[0], atol=1e-4)
     steps = kernel / np.abs(kernel).max(axis=(0, 1)) * 127
     np.testing.assert_allclose(steps, np.round(steps), atol=1e-2)
@@ -180,29 +185,20 @@ def test_the_same_seed_gives_the_same_bytes_and_the_model_passed_in_is_unchanged
         np.testing.assert_array_equal(one, other)
 
 
-def test_what_is_not_emulated_is_listed_with_the_reason() -> None:
-    assert trained("curves", ()).skipped == ()
-    assert [s.layer for s in trained("pictures", ()).skipped] == ["scale"]
-    assert "Rescaling" in trained("pictures", ()).skipped[0].reason
+def test_a_layer_can_be_left_alone() -> None:
+    treated = applied("qat", model_of("curves"), "curves", skip=("conv",), validate=False)
+    assert [(s.layer, s.reason) for s in treated.skipped] == [("conv", "skipped by the recipe")]
+    assert "conv/kernel" not in treated.facts["weight_bits"]
+    kernel = treated.model.get_layer("conv").get_weights()[0]
+    assert not np.array_equal(kernel, model_of("curves").get_layer("conv").get_weights()[0])
+    assert distance_from_grid(kernel, 127) > 0.01
 
 
-def test_an_operation_between_layers_is_called_so() -> None:
-    import tf_keras
-
-    from lwdash.training.fake_quantization import reasons
-
-    inputs = tf_keras.Input((4,))
-    x = tf_keras.layers.Dense(4, name="dense")(inputs)
-    model = tf_keras.Model(inputs, x + inputs)
-    assert [reason for reason in reasons(model, ()).values() if reason] == ["it is an operation, not a layer"]
-
-
-def test_a_layer_can_be_left_alone_and_its_normalization_with_it() -> None:
-    treated = applied("qat", model_of("curves"), "curves", skip=("conv",))
-    reasons = {s.layer: s.reason for s in treated.skipped}
-    assert set(reasons) == {"conv", "norm"}
-    assert "skipped by the recipe" in reasons["conv"]
-    assert "'conv' before it is skipped" in reasons["norm"]
+def distance_from_grid(kernel: np.ndarray, largest: int) -> float:
+    """The largest distance of a weight from a whole multiple of its channel's largest weight / `largest`, in steps."""
+    channels = kernel.reshape(-1, kernel.shape[-1])
+    steps = channels / np.abs(channels).max(axis=0) * largest
+    return float(np.abs(steps - np.round(steps)).max())
 
 
 def test_zeros_of_a_layer_left_alone_stay_too() -> None:
@@ -213,52 +209,88 @@ def test_zeros_of_a_layer_left_alone_stay_too() -> None:
     assert not np.array_equal(after, before)
 
 
-def test_a_normalization_after_an_activation_is_listed() -> None:
-    import tf_keras
-
-    layers = tf_keras.layers
-    model = tf_keras.Sequential(
-        [
-            tf_keras.Input((20, 2), name="input"),
-            layers.Conv1D(4, 3, activation="relu", name="conv"),
-            layers.BatchNormalization(name="norm"),
-            layers.Flatten(name="flatten"),
-            layers.Dense(3, activation="softmax", name="answer"),
-        ]
+def odd_layers(layers: Any, rows: Any) -> Any:
+    """Layers that TFMOT refuses: recurrent ones, both ways too, attention, transposed convolutions."""
+    x = layers.Conv1DTranspose(6, 3, activation="elu", name="transpose")(rows)
+    x = layers.Bidirectional(layers.LSTM(5, return_sequences=True), name="both")(x)
+    x = layers.LayerNormalization(name="norm")(
+        layers.Add()([x, layers.MultiHeadAttention(2, 4, name="attention")(x, x)])
     )
-    treated = applied("qat", model, "curves")
-    assert [s.layer for s in treated.skipped] == ["norm"]
-    assert "'relu'" in treated.skipped[0].reason
+    x = layers.GRU(7, name="gru")(x)
+    return layers.Dense(3, activation="softmax", name="answer")(x)
 
 
-def test_an_activation_that_tfmot_does_not_know_stays_in_float_and_what_follows_is_trained() -> None:
-    import tf_keras
-
-    layers = tf_keras.layers
-    model = tf_keras.Sequential(
-        [
-            tf_keras.Input((20, 2), name="input"),
-            layers.Flatten(name="flatten"),
-            layers.Dense(6, activation="elu", name="bent"),
-            layers.Dense(5, name="straight"),
-            layers.Activation("softplus", name="soft"),
-            layers.Dense(3, activation="softmax", name="answer"),
-        ]
-    )
-    treated = applied("qat", model, "curves")
-    reasons = {s.layer: s.reason for s in treated.skipped}
-    assert set(reasons) == {"bent", "soft"}
-    assert "'elu'" in reasons["bent"]
-    assert "'softplus'" in reasons["soft"]
-    assert set(treated.facts["distinct_values"]) == {"straight/kernel", "answer/kernel"}
+@pytest.mark.parametrize("library", ["keras", "tf_keras"])
+def test_layers_that_tfmot_refuses_are_trained_in_both_kerases(library: str) -> None:
+    keras = importlib.import_module(library)
+    keras.utils.set_random_seed(3)
+    inputs = keras.Input(SHAPES["curves"], name="input")
+    model = keras.Model(inputs, odd_layers(keras.layers, inputs))
+    before = model.get_weights()
+    treated = applied("qat", model, "curves", validate=False)
+    assert treated.skipped == ()
+    done = {path.partition("/")[0] for path in treated.facts["weight_bits"]}
+    assert done == {"transpose", "both", "attention", "gru", "answer"}
+    for kernel in ("kernel", "recurrent_kernel"):
+        path = next(
+            p for p in treated.facts["weight_bits"] if p.startswith("gru/") and p.endswith(f"/{kernel}")
+        )
+        assert distance_from_grid(all_kernels(treated.model)[path].values, 127) < 1e-2
+    for one, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
-def test_a_keras_3_model_is_refused_with_the_way_out() -> None:
-    import keras
+def all_kernels(model: Any) -> dict[str, Any]:
+    return {k.path: k for path, layer in leaf_layers(model) for k in kernels_of(path, layer)}
 
-    model = keras.Sequential([keras.Input((10,)), keras.layers.Dense(3)])
-    with pytest.raises(BridgeRefused, match=r"no Keras 2 twin.*int8"):
-        applied("qat", model, "table")
+
+def for_formats(kind: str, formats: LayerFormats, **changed: Any) -> Treated:
+    params = TECHNIQUES["qat"].Params(epochs=2, batch_size=16, **changed)
+    return TECHNIQUES["qat"].apply(model_of(kind), params, training_for(kind), formats)
+
+
+def test_four_bits_are_trained_as_four_bits_and_the_file_has_the_same_integers() -> None:
+    """Depthwise kernels have 8 bits, as in the file."""
+    treated = for_formats("curves", LayerFormats("int8x4"), validate=False)
+    bits = treated.facts["weight_bits"]
+    assert {p for p, n in bits.items() if n == 8} == {"separable/depthwise_kernel"}
+    assert bits["conv/kernel"] == bits["answer/kernel"] == 4
+    conv = treated.model.get_layer("conv").get_weights()[0]
+    assert distance_from_grid(conv, 7) < 1e-3
+    source = float32.apply(treated.model, ["input"], [SHAPES["curves"]])
+    file = read_tflite(int8.apply(source, int8.Params(bits="4"), {"input": rows_of("curves")}).data)
+    stored = next(w for name, w in integers_of(file) if w.size == conv.size and "conv" in name)
+    wanted = np.round(conv / np.abs(conv).max(axis=(0, 1)) * 7)
+    np.testing.assert_array_equal(stored.reshape(8, -1), wanted.reshape(-1, 8).T)
+
+
+def integers_of(file: Any) -> list[tuple[str, np.ndarray]]:
+    graph = file.subgraphs[0]
+    return [(t.name, t.values()) for t in graph.tensors if t.is_constant]
+
+
+def test_each_layer_is_trained_with_the_bits_of_the_mixed_recipe() -> None:
+    step = parse_recipe("qat + mixed(default=int8, hid*=int8x4, answer=float32)").keras_steps[0]
+    treated = for_formats("table", step.formats, validate=False)
+    assert treated.facts["weight_bits"] == {"body/hidden/kernel": 4, "body/linear/kernel": 8}
+    assert [s.layer for s in treated.skipped] == ["answer/kernel"]
+    kernels = all_kernels(treated.model)
+    assert distance_from_grid(kernels["body/hidden/kernel"].values, 7) < 1e-3
+    assert distance_from_grid(kernels["body/linear/kernel"].values, 127) < 1e-2
+
+
+def test_one_scale_for_a_kernel_is_trained_as_one_scale() -> None:
+    step = parse_recipe("qat + int8(bits=4, per_channel=false)").keras_steps[0]
+    treated = for_formats("table", step.formats, validate=False)
+    assert all(len(np.unique(kernel.values)) <= 15 for kernel in all_kernels(treated.model).values())
+
+
+def test_weights_that_are_no_better_for_the_training_stay_those_of_the_model() -> None:
+    """So the export chooses the integers as it would without the training."""
+    treated = for_formats("curves", LayerFormats("int8x4"), learning_rate=0.9)
+    assert treated.facts["kept_epoch"] == 0
+    for one, other in zip(model_of("curves").get_weights(), treated.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_the_activation_ranges_are_those_of_the_rows_before_the_training_starts() -> None:
@@ -284,12 +316,34 @@ def test_qat_implies_int8_and_int8_chooses_how() -> None:
     assert alone.tflite_step is not None
     assert str(alone.tflite_step) == "int8"
     assert str(parse_recipe("qat + int8(io=float32)").tflite_step) == "int8(io=float32)"
+    assert alone.keras_steps[1].formats == LayerFormats("int8")
+
+
+def test_other_formats_are_other_work_and_steps_without_formats_are_not() -> None:
+    four, eight = (parse_recipe(f"prune + qat + int8(bits={bits})").keras_steps for bits in (4, 8))
+    assert four[0].to_dict() == eight[0].to_dict()
+    assert four[1].to_dict() != eight[1].to_dict()
+    assert str(four[1]) == str(eight[1]) == "qat"
 
 
 @pytest.mark.parametrize("format", ["float32", "float16", "dynamic"])
 def test_another_number_format_after_qat_is_refused(format: str) -> None:
     with pytest.raises(RecipeError, match=rf"qat trains for int8 and {format} would undo it; write qat"):
         parse_recipe(f"cluster(clusters=8) + qat + {format}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "prune",
+        "qat",
+        "prune + qat + int8(bits=4, per_channel=false)",
+        "qat + mixed(default=int8x4, dense_*=int16x8, conv=int8)",
+    ],
+)
+def test_another_process_is_given_the_formats_to_train_for(text: str) -> None:
+    steps = parse_recipe(text).keras_steps
+    assert parse_recipe(str(training_recipe(steps))).keras_steps == steps
 
 
 def test_qat_comes_last() -> None:

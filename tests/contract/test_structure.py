@@ -467,6 +467,25 @@ def test_a_narrower_model_is_kept_and_then_pruned_and_quantized(library: str, tm
     assert min(float((kernel == 0).mean()) for kernel in kernels) >= 0.48
 
 
+def test_the_formats_that_auto_chooses_are_those_that_qat_trains_for(tmp_path: Path) -> None:
+    """They are chosen for the model before the training, and the file is made in them after it."""
+    bench = bench_of("keras", tmp_path)
+    recipe = parse_recipe("qat(epochs=1, batch_size=8, validate=false) + auto(max_drop=50)")
+    done = bench.compress(recipe, lambda doing, share: None)
+    stages = {stage.name.partition("(")[0]: stage for stage in done.stages}
+    mixed = stages["auto"].facts["auto"]["recipe"]
+    assert mixed in [stage.name for stage in done.stages]
+    assert "int8x4" in mixed, "half of the rows may change, so the smallest file is chosen"
+    bits = stages["qat"].facts["weight_bits"]
+    assert bits
+    assert 4 in bits.values()
+    formats = stages["mixed"].facts["formats"]
+    assert {path.partition("/")[0] for path, count in bits.items() if count == 4}.isdisjoint(
+        layer for layer, format in formats.items() if format != "int8x4"
+    )
+    assert len(done.tflite) < len(bench.compress(parse_recipe("int8"), lambda doing, share: None).tflite)
+
+
 def bench_of(library: str, folder: Path) -> Any:
     from lwdash.compress.workbench import Workbench
     from lwdash.datasets.dataset import Dataset

@@ -27,7 +27,7 @@ SETTINGS = {
     "prune": {"sparsity": 0.6, "epochs": 2, "batch_size": 16},
     "cluster": {"clusters": 5, "epochs": 2, "batch_size": 16},
     "lowbit": {"bits": 2, "epochs": 2, "batch_size": 16},
-    "qat": {"epochs": 2, "batch_size": 16},
+    "qat": {"epochs": 2, "batch_size": 16, "validate": False},
     "channels": {"ratio": 0.5, "epochs": 2, "batch_size": 16},
     "low_rank": {"energy": 0.4, "epochs": 2, "batch_size": 16},
 }

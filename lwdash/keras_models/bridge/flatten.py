@@ -1,6 +1,6 @@
 """Flattens the nested models of a tf_keras model, and can replace its layers at the same time.
 
-TFMOT's quantization does not look into nested models. Channel pruning and factorization replace layers.
+Channel pruning and factorization replace layers.
 """
 
 from __future__ import annotations
@@ -11,15 +11,9 @@ from typing import Any
 import numpy as np
 
 from lwdash.errors import BridgeRefused
-from lwdash.keras_models.ports import is_network
 
 Replace = Callable[[Any, str], "Sequence[tuple[Any, Sequence[np.ndarray]]] | None"]
 """Given a layer and its path: the consecutive layers that replace it, each with its weights; None keeps a copy of it."""
-
-
-def is_nested(model: Any) -> bool:
-    """True if a layer of `model` is itself a model."""
-    return any(is_network(layer) for layer in model.layers)
 
 
 def flatten_model(model: Any, replace: Replace | None = None) -> Any:

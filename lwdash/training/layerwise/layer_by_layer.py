@@ -17,6 +17,7 @@ import numpy as np
 
 from lwdash.spread_rows import spread
 from lwdash.training.batch_norm import norms_of
+from lwdash.training.inference_mode import replaced
 from lwdash.training.kernels import Kernel
 from lwdash.training.layerwise.brain_surgeon import squared_error
 from lwdash.training.layerwise.layer_inputs import moments_of, owners, product_of, why_no_product
@@ -199,8 +200,5 @@ def _watched(layer: Any, before: See, after: See | None) -> Iterator[None]:
             after(layer, outputs)
         return outputs
 
-    layer.call = seen
-    try:
+    with replaced(layer, "call", seen):
         yield
-    finally:
-        del layer.call

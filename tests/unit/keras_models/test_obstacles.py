@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from lwdash.keras_models.model_facts import LayerFacts, ModelFacts, Support, TensorFacts
@@ -15,17 +16,21 @@ def facts(*classes: str, library: str = "keras", treated: bool = True) -> ModelF
     return ModelFacts("keras", "3.15.1", library, "m", "Functional", port, port, 3, layers, support=support)
 
 
-def test_qat_names_the_layer_that_keras_2_does_not_have() -> None:
-    words = obstacle(facts("Dense", "RMSNormalization"), "qat", "keras")
+def test_low_rank_names_the_layer_that_keras_2_does_not_have() -> None:
+    words = obstacle(facts("Dense", "RMSNormalization"), "low_rank", "keras")
     assert words is not None
     assert "RMSNormalization (layer 'l1')" in words
-    assert "int8" in words
-    assert obstacle(facts("Dense"), "qat", "keras") is None
+    assert "qat" in words
+    assert obstacle(facts("Dense"), "low_rank", "keras") is None
 
 
-def test_pruning_does_not_need_a_twin_and_a_file_of_keras_2_is_its_own() -> None:
-    assert obstacle(facts("Dense", "RMSNormalization"), "prune", "keras") is None
-    assert obstacle(facts("RMSNormalization", library="tf_keras"), "qat", "keras") is None
+@pytest.mark.parametrize("name", ["prune", "cluster", "lowbit", "qat"])
+def test_what_trains_weights_alone_does_not_need_a_twin(name: str) -> None:
+    assert obstacle(facts("Dense", "RMSNormalization"), name, "keras") is None
+
+
+def test_a_file_of_keras_2_is_its_own_twin() -> None:
+    assert obstacle(facts("RMSNormalization", library="tf_keras"), "low_rank", "keras") is None
 
 
 def test_a_savedmodel_without_keras_metadata_is_only_quantized_after_training() -> None:
@@ -46,7 +51,9 @@ def test_the_recipe_list_says_it_once_for_all_recipes_with_the_step() -> None:
 
         from lwdash.ui.shared.recipe_editor import recipe_editor
 
-        recipe_editor(["qat + int8", "prune + qat + int8"], key="r", facts=st.session_state["facts"])
+        recipe_editor(
+            ["low_rank + int8", "low_rank + prune + int8"], key="r", facts=st.session_state["facts"]
+        )
 
     app = AppTest.from_function(page, default_timeout=60)
     app.session_state["facts"] = facts("Dense", "RMSNormalization").to_dict()

@@ -65,59 +65,22 @@ def test_layers_without_weights_are_no_matter_for_pruning() -> None:
     )
 
 
-@pytest.mark.parametrize("class_name", ["Conv1D", "DepthwiseConv1D", "MaxPooling1D", "UpSampling1D"])
-def test_1d_layers_are_quantized_by_rewriting(class_name: str) -> None:
-    entry = one("qat", layer("a", class_name, parameters=10, activation="relu"))
-    assert entry.treated
-    assert class_name.replace("1D", "2D") in str(entry.reason)
-
-
 @pytest.mark.parametrize(
-    ("class_name", "reason"),
-    [
-        ("LSTM", "recurrent"),
-        ("MaxPooling3D", "MaxPooling3D"),
-        ("Multiply", "Multiply"),
-        ("LayerNormalization", "LayerNormalization"),
-        ("Rescaling", "preprocessing"),
-        ("ops.Add", "operation"),
-        ("TFOpLambda", "operation"),
-    ],
+    "class_name", ["Conv1D", "DepthwiseConv2D", "GRU", "Bidirectional", "MultiHeadAttention"]
 )
-def test_what_qat_leaves_in_float_has_a_reason(class_name: str, reason: str) -> None:
-    entry = one("qat", layer("a", class_name))
-    assert not entry.treated
-    assert reason in str(entry.reason)
+def test_qat_treats_all_layers_with_kernels(class_name: str) -> None:
+    entry = one("qat", layer("a", class_name, parameters=10))
+    assert entry.treated
+    assert ("inside of it" in str(entry.reason)) == (class_name in ("GRU", "Bidirectional"))
 
 
-def test_an_unknown_activation_keeps_a_layer_in_float() -> None:
-    entry = one("qat", layer("a", "Dense", activation="relu6", parameters=3))
-    assert (entry.treated, entry.reason) == (False, "TFMOT does not quantize the activation 'relu6'")
-    assert one("qat", layer("a", "ReLU", activation="relu6")).treated
-
-
-def test_batch_normalization_is_folded_right_after_a_linear_convolution_only() -> None:
-    convolution = layer("conv", "Conv2D", parameters=9, activation="linear")
-    after = layer("bn", "BatchNormalization", "conv", parameters=4)
-    assert one("qat", convolution, after) == Support("bn", True, "folded into 'conv'")
-
-    activated = layer("conv", "Conv2D", parameters=9, activation="relu")
-    assert "has the activation 'relu'" in str(one("qat", activated, after).reason)
-
-    elsewhere = layer("flat", "Flatten", "conv")
-    assert "also used elsewhere" in str(one("qat", convolution, elsewhere, after).reason)
-
-    pooled = layer("pool", "MaxPooling2D", "conv")
-    late = layer("bn", "BatchNormalization", "pool", parameters=4)
-    assert "after MaxPooling2D" in str(one("qat", convolution, pooled, late).reason)
-
-
-def test_the_entrance_of_a_nested_model_is_looked_through() -> None:
-    convolution = layer("conv", "Conv2D", parameters=9, activation="linear")
-    entrance = layer("inner/in", "InputLayer", "conv")
-    assert one(
-        "qat", convolution, entrance, layer("inner/bn", "BatchNormalization", "inner/in", parameters=4)
-    ).treated
+def test_of_layers_without_kernels_qat_rounds_the_outputs() -> None:
+    entry = one("qat", layer("a", "LayerNormalization", parameters=4))
+    assert (entry.treated, entry.reason) == (
+        False,
+        "it has no kernel that lwdash knows; its outputs are rounded",
+    )
+    assert support([layer("a", "Flatten")])["qat"] == ()
 
 
 def test_the_input_is_not_listed() -> None:

@@ -29,7 +29,7 @@ def test_channels_come_first_and_go_back():
 def test_small_steps_add_up_until_a_weight_takes_its_next_level():
     values = np.array([[1.0], [-1.0], [0.45], [1.0]], np.float32)
     own = kernel(values, (1,))
-    latent = LatentWeights({own.path: own}, make_rounding(2, "even"))
+    latent = LatentWeights({own.path: own}, {own.path: make_rounding(2, "even")})
     latent.round()
     assert own.values[2, 0] == 0
     for _ in range(4):
@@ -43,7 +43,7 @@ def test_zeros_of_a_pruned_kernel_stay_zeros():
     values[::2] = 0
     own = kernel(values, (1,))
     for spacing in ("even", "sums"):
-        latent = LatentWeights({own.path: own}, make_rounding(2, spacing))
+        latent = LatentWeights({own.path: own}, {own.path: make_rounding(2, spacing)})
         latent.round()
         own.variable.assign(own.values + random(20, 4))
         latent.collect()

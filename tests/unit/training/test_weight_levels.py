@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from lwdash.training.weight_levels import make_rounding
+from lwdash.training.weight_levels import make_grid, make_rounding
 
 
 def weights(channels: int = 5, count: int = 60, seed: int = 0) -> np.ndarray:
@@ -86,3 +86,30 @@ def test_a_channel_of_zeros_stays_zero():
         values, _ = make_rounding(2, spacing)(given, None)
         assert np.isfinite(values).all()
         np.testing.assert_allclose(values[2], 0, atol=1e-12)
+
+
+def test_eight_bits_take_their_scale_from_the_largest_weight() -> None:
+    weights = np.random.default_rng(4).normal(size=(3, 50))
+    values, _ = make_grid(8)(weights, None)
+    steps = values / np.abs(weights).max(axis=1, keepdims=True) * 127
+    np.testing.assert_allclose(steps, np.round(steps), atol=1e-9)
+    assert np.abs(values - weights).max() <= np.abs(weights).max() / 254 + 1e-12
+
+
+def test_few_bits_keep_their_first_scale() -> None:
+    weights = np.random.default_rng(4).normal(size=(3, 50))
+    rounding = make_grid(4)
+    values, scales = rounding(weights, None)
+    assert len(np.unique(values[0])) <= 15
+    again, kept = rounding(2 * weights, scales)
+    np.testing.assert_array_equal(kept, scales)
+    np.testing.assert_allclose(np.abs(again).max(axis=1), scales[:, 0])
+
+
+def test_a_scale_for_some_channels() -> None:
+    weights = np.random.default_rng(4).normal(size=(4, 50)) * np.array([[1], [9], [1], [1]])
+    values, scales = make_grid(8, scales=2)(weights, None)
+    assert scales.shape == (2, 1)
+    assert values.shape == weights.shape
+    steps = values / np.repeat(scales, 2, axis=0) * 127
+    np.testing.assert_allclose(steps, np.round(steps), atol=1e-9)

@@ -1,0 +1,175 @@
+"""Activations rounded to few bits while a model trains, where its integer file rounds them.
+
+The layers' calls are replaced, so the graph of the model stays as it is. This works for every layer of both Kerases; of a
+recurrent layer, only the inputs and the outputs are rounded. The gradient passes the rounding unchanged within the range,
+and is zero outside (straight-through estimator, as in arXiv 1712.05877).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lwdash.keras_models.ports import leaf_layers
+from lwdash.spread_rows import spread
+from lwdash.training.inference_mode import replaced
+
+RANGE_ROWS = 256
+"""Rows whose activations set the ranges, as many as the integer export uses by default."""
+ALL_AT_ONCE = 32
+NORMS = ("BatchNormalization", "SyncBatchNormalization")
+FUSED = ("linear", "relu", "relu6")
+"""Activations that an operator computes in its own rounding; the inputs of all others are rounded too."""
+PASSED_ON = (
+    "InputLayer", "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "GaussianNoise", "GaussianDropout",
+    "ActivityRegularization", "Flatten", "Reshape", "Permute", "RepeatVector", "MaxPooling1D", "MaxPooling2D",
+    "MaxPooling3D", "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D", "ZeroPadding1D", "ZeroPadding2D",
+    "ZeroPadding3D", "Cropping1D", "Cropping2D", "Cropping3D", "UpSampling1D", "UpSampling2D", "Embedding",
+)  # fmt: skip
+"""Layers whose outputs are some of their inputs' integers."""
+
+Point = tuple[str, str]
+"""A place that is rounded: path of a layer, and "outputs", "activation" (the input of its activation) or "inputs"."""
+INPUTS: Point = ("", "inputs")
+"""The inputs of the model."""
+
+
+@dataclass(frozen=True)
+class Range:
+    low: float
+    high: float
+
+    def joined(self, values: np.ndarray) -> Range:
+        return Range(min(self.low, float(values.min())), max(self.high, float(values.max())))
+
+
+NO_RANGE = Range(0.0, 0.0)
+"""Every range contains zero, as in an integer file."""
+
+
+@contextmanager
+def rounded_activations(
+    model: Any, inputs: Sequence[np.ndarray], bits_of: Callable[[str], int | None], model_bits: int | None
+) -> Iterator[None]:
+    """Rounds activations to integers whose ranges are those of the rows `inputs`, one array per model input.
+
+    bits_of: for the path of a layer, the bits of its outputs; None leaves them. model_bits: those of the model's inputs.
+    The model must be compiled inside of this context, and functions that it compiled there keep the rounding.
+    """
+    bits = {point: bits_of(path) for point, path in _points(model).items()} | {INPUTS: model_bits}
+    ranges = dict.fromkeys((point for point, found in bits.items() if found), NO_RANGE)
+    rows = spread(len(inputs[0]), RANGE_ROWS)
+
+    def see(point: Point, value: Any) -> Any:
+        values = np.asarray(value)
+        if values.size:
+            ranges[point] = ranges[point].joined(values)
+        return value
+
+    with _through(model, ranges, see):
+        for start in range(0, len(rows), ALL_AT_ONCE):
+            part = [values[rows[start : start + ALL_AT_ONCE]] for values in inputs]
+            model(part if len(part) > 1 else part[0], training=False)
+    found = {point: limits for point, limits in ranges.items() if limits.high > limits.low}
+    with _through(model, found, lambda point, value: _rounded(value, found[point], bits[point] or 0)):
+        yield
+
+
+def _rounded(value: Any, limits: Range, bits: int) -> Any:
+    import tensorflow as tf
+
+    return tf.quantization.fake_quant_with_min_max_args(value, limits.low, limits.high, num_bits=bits)
+
+
+@contextmanager
+def _through(model: Any, points: Mapping[Point, Any], change: Callable[[Point, Any], Any]) -> Iterator[None]:
+    """Gives the values at each of `points` to `change`, and goes on with its results."""
+    layers = dict(leaf_layers(model)) | {"": model}
+    with ExitStack() as stack:
+        for point in points:
+            path, place = point
+            layer = layers[path]
+            if place == "activation":
+                stack.enter_context(replaced(layer, "activation", _before(layer.activation, point, change)))
+            elif place == "inputs":
+                stack.enter_context(replaced(layer, "call", _before(layer.call, point, change)))
+            else:
+                stack.enter_context(replaced(layer, "call", _after(layer.call, point, change)))
+        yield
+
+
+def _before(
+    call: Callable[..., Any], point: Point, change: Callable[[Point, Any], Any]
+) -> Callable[..., Any]:
+    def called(inputs: Any, *args: Any, **options: Any) -> Any:
+        return call(_mapped(inputs, point, change), *args, **options)
+
+    return called
+
+
+def _after(call: Callable[..., Any], point: Point, change: Callable[[Point, Any], Any]) -> Callable[..., Any]:
+    def called(*args: Any, **options: Any) -> Any:
+        return _mapped(call(*args, **options), point, change)
+
+    return called
+
+
+def _mapped(values: Any, point: Point, change: Callable[[Point, Any], Any]) -> Any:
+    """The float tensors of a structure, changed."""
+    import tensorflow as tf
+
+    def one(value: Any) -> Any:
+        return change(point, value) if getattr(value, "dtype", None) == tf.float32 else value
+
+    return tf.nest.map_structure(one, values)
+
+
+def _points(model: Any) -> dict[Point, str]:
+    """The places where the integer file of a model rounds activations, and the path of the layer that each belongs to.
+
+    Batch normalizations, and activations that an operator can compute, belong to the layer before them. The outputs of the
+    model are left: a loss that compares probabilities would see little else than their rounding.
+    """
+    found: dict[Point, str] = {}
+    paths = {id(layer): path for path, layer in leaf_layers(model)}
+    belongs = {path: path for path in paths.values()}
+    for path, layer in leaf_layers(model):
+        kind = type(layer).__name__
+        if kind in PASSED_ON:
+            continue
+        activation = _activation(layer)
+        if kind != "Activation" and activation not in FUSED and not hasattr(layer, "cell"):
+            found[path, "activation"] = path
+        following = _following(layer)
+        if len(following) == 1 and activation == "linear" and _is_fused(following[0], layer):
+            belongs[paths.get(id(following[0]), "")] = belongs[path]
+        elif following:
+            found[path, "outputs"] = belongs[path]
+    return found
+
+
+def _is_fused(layer: Any, before: Any) -> bool:
+    """True if a layer becomes part of the operator that the layer before it becomes."""
+    kind = type(before).__name__
+    is_linear = "Conv" in kind or kind == "Dense"
+    if type(layer).__name__ in NORMS:
+        return is_linear
+    is_fusing = is_linear or kind in NORMS or kind == "Add"
+    return is_fusing and (
+        type(layer).__name__ == "ReLU"
+        or (type(layer).__name__ == "Activation" and _activation(layer) in FUSED)
+    )
+
+
+def _activation(layer: Any) -> str:
+    return str(getattr(getattr(layer, "activation", None), "__name__", "linear"))
+
+
+def _following(layer: Any) -> list[Any]:
+    """The layers that read the outputs of a layer."""
+    nodes = getattr(layer, "_outbound_nodes", ())
+    return list({id(one): one for one in (getattr(n, "operation", None) or n.layer for n in nodes)}.values())
