@@ -59,11 +59,13 @@ def plot_training_curve(stage: str, found: Mapping[str, Any]) -> go.Figure:
                 "tickmode": "linear", "dtick": 25, "showgrid": False, "automargin": True,
             }
         )  # fmt: skip
+    last = int(points["epoch"].max())
     positive = points.loc[points["loss"] > 0, "loss"]
     is_wide = len(positive) == len(points) and positive.max() > WIDE_RATIO * positive.min()
     figure.update_layout(
         title=f"Loss{' and sparsity' if sparsity else ''} of {stage}",
-        xaxis={"title": "Epoch", "rangemode": "tozero"},
+        # A marker at epoch 0 is whole, and ticks are whole epochs.
+        xaxis={"title": "Epoch", "range": [-0.02 * last, 1.03 * last], "dtick": max(1, round(last / 8))},
         yaxis={"title": "Loss", "type": "log" if is_wide else "linear", "automargin": True},
         legend={"orientation": "h", "y": 1.03, "yanchor": "bottom", "x": 0},
         height=340,
