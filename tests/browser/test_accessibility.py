@@ -85,7 +85,8 @@ def test_no_page_has_a_finding_of_weight(served: Any, browser: Any, scheme: str)
                 timeout=1000 * SECONDS
             )
         if name == "new without data":
-            expect(page.get_by_role("button", name="Start")).to_be_visible(timeout=1000 * SECONDS)
+            start = page.get_by_role("button", name="Start", exact=True)
+            expect(start).to_be_visible(timeout=1000 * SECONDS)
         if name == "new":
             expect(page.get_by_text("Scaled twice")).to_be_visible(timeout=1000 * SECONDS)
         page.wait_for_function(SETTLED)
