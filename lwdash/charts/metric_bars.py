@@ -12,6 +12,8 @@ from lwdash.metrics.run_metrics import INTERVALS, Measure
 from lwdash.metrics.technique_families import short_recipe
 
 PLOTS_A_ROW = 3
+LETTER, PLOT = 6.8, 170
+"""Width of a letter of a name, and least width of one plot, in pixels."""
 FROM_ZERO = ("kB", "µs")
 """Units whose values are bars from zero; others are points on a cropped axis."""
 
@@ -54,6 +56,8 @@ def plot_metric_bars(runs: pd.DataFrame, measures: Sequence[Measure], reference:
         height=60 + max(1, lines) * (70 + 28 * len(runs)),
         margin={"t": 40, "b": 20, "r": 10},
         showlegend=False,
+        # Narrower, long names would leave no room for the plots: the figure scrolls then.
+        meta={"min_width": int(LETTER * max(map(len, labels), default=0)) + PLOT * columns},
     )
     return figure
 

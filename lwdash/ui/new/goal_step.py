@@ -22,11 +22,11 @@ def goal_fields() -> tuple[str, str]:
             st.session_state[key] = usual
     with st.container(horizontal=True):
         aim = st.segmented_control(
-            "Goal", list(SWEEP_GOALS), key="new:aim", required=True, format_func=SWEEP_GOALS.__getitem__,
+            "Goal", list(SWEEP_GOALS), key="new:aim", required=True, wrap=True, format_func=SWEEP_GOALS.__getitem__,
             help="The recipes of step 4 begin with those that serve it. You can change them there",
         )  # fmt: skip
         device = st.segmented_control(
-            "Device", list(DEVICES), key="new:device", required=True,
+            "Device", list(DEVICES), key="new:device", required=True, wrap=True,
             format_func=lambda name: DEVICES[name].label,
             help="  \n".join(f"{one.label}: {one.help}" for one in DEVICES.values()),
         )  # fmt: skip

@@ -16,6 +16,7 @@ from lwdash.charts.confusion_matrix import (
     plot_confusion_change,
 )
 from lwdash.charts.layer_heatmap import plot_layer_heatmap
+from lwdash.charts.metric_bars import plot_metric_bars
 from lwdash.charts.sensitivity_bars import (
     MAX_LAYERS,
     describe_sensitivity,
@@ -25,6 +26,7 @@ from lwdash.charts.sensitivity_bars import (
 from lwdash.charts.waterfall_bars import change_text, plot_waterfall, waterfall_bars
 from lwdash.measure.flips import shrunk
 from lwdash.metrics.hosts import describe_host, host_id
+from lwdash.metrics.run_metrics import MEASURES
 from lwdash.ui.run.waterfall_panel import most_noise, worst_stage
 
 
@@ -186,3 +188,12 @@ def test_long_names_of_six_runs_are_headings_of_several_lines_that_fit_beside_ea
     assert figure.layout.margin.t >= 17 * max(map(len, lines))
     assert figure.layout.height - figure.layout.margin.t >= 2 * 24
     assert 6 * 20 * 6 < figure.layout.meta["min_width"] < 1088, "it fits on a page of 1,280 pixels"
+
+
+def test_small_plots_of_runs_with_long_names_scroll_rather_than_shrink():
+    names = ["int8", "prune(sparsity=0.6, method=magnitude, epochs=4) + cluster(clusters=16) + int8"]
+    runs = pd.DataFrame({"id": [1, 2], "recipe": names, "size_bytes": [1000, 2000], "accuracy": [0.9, 0.8]})
+    wide = plot_metric_bars(runs, [MEASURES["size_bytes"], MEASURES["accuracy"]], 1)
+    short = plot_metric_bars(runs.head(1), [MEASURES["size_bytes"], MEASURES["accuracy"]], 1)
+    assert wide.layout.meta["min_width"] > short.layout.meta["min_width"] + 300
+    assert wide.layout.meta["min_width"] < 1088, "it fits on a page of 1,280 pixels"
