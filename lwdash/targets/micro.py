@@ -6,7 +6,6 @@ import importlib.util
 import json
 import re
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,10 +15,12 @@ import numpy as np
 
 from lwdash.errors import InternalFault
 from lwdash.measure.runner import from_stored, match_inputs, to_stored
+from lwdash.targets.prepared_process import PreparedProgram
 from lwdash.tflite.reader import TfliteFacts, read_tflite
 
 TIMEOUT_SECONDS = 120
 INSTALL = "pip install tflite-micro"
+PROGRAM = PreparedProgram("lwdash.targets.micro_child", ["numpy", "tflite_micro.python.tflite_micro.runtime"])
 
 
 class MicroUnavailable(InternalFault):
@@ -74,11 +75,11 @@ def run_on_micro(
         model.write_bytes(data)
         columns = {f"input{i}": values for i, values in enumerate(_stored_inputs(facts, rows))}
         np.savez(arrays, **columns)  # type: ignore[arg-type]
-        command = [sys.executable, "-m", "lwdash.targets.micro_child", str(model), str(arrays), str(result)]
+        arguments = [str(model), str(arrays), str(result)]
         if seconds is not None:
-            command.append(str(seconds))
+            arguments.append(str(seconds))
         try:
-            ended = subprocess.run(command, capture_output=True, text=True, timeout=timeout_seconds)
+            ended = PROGRAM.run(arguments, folder=folder, timeout=timeout_seconds)
         except subprocess.TimeoutExpired:
             return MicroRun(f"no answer within {timeout_seconds:g} s", None, {}, is_timeout=True)
         lines = [line for line in ended.stdout.splitlines() if line.startswith("{")]

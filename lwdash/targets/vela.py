@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 import subprocess
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
@@ -18,12 +17,14 @@ from signal import Signals
 import numpy as np
 
 from lwdash.measure.micro_runtime import USE_DENSE, USE_INT8
+from lwdash.targets.prepared_process import PreparedProgram
 from lwdash.targets.target_result import TargetResult, installed_version
 from lwdash.targets.vela_report import compiled_result
 from lwdash.tflite.reader import read_tflite
 
 PACKAGE = "ethos-u-vela"
 INSTALL = "pip install ethos-u-vela"
+PROGRAM = PreparedProgram("ethosu.vela", ["ethosu.vela.vela"])
 TIMEOUT_SECONDS = 120
 
 
@@ -69,15 +70,13 @@ class EthosU:
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder)
             (place / "model.tflite").write_bytes(source)
-            command = [
-                sys.executable, "-m", "ethosu.vela", "--accelerator-config", f"ethos-{self.family}-{self.macs}",
+            arguments = [
+                "--accelerator-config", f"ethos-{self.family}-{self.macs}",
                 "--system-config", self.system, "--memory-mode", self.memory, "--verbose-performance",
                 "--output-dir", folder, str(place / "model.tflite"),
             ]  # fmt: skip
             try:
-                ended = subprocess.run(
-                    command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, cwd=folder
-                )
+                ended = PROGRAM.run(arguments, folder=folder, timeout=TIMEOUT_SECONDS)
             except subprocess.TimeoutExpired:
                 return _refused(
                     source, f"Vela did not end within {TIMEOUT_SECONDS} s", "use a smaller network"

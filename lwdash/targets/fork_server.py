@@ -1,0 +1,80 @@
+"""The process that imports libraries once and forks for each run of a program: `python -m lwdash.targets.fork_server
+MODULE LIBRARY …`.
+
+Requests are lines of JSON on stdin: arguments, folder, printed (the files for stdout and stderr), timeout in seconds. The
+answer to each is a line with the return code, or TIMED_OUT. It ends with its stdin, and a running program with it.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import sys
+import time
+import traceback
+from typing import Any, NoReturn
+
+from lwdash.process_lifetime import die_with_parent
+from lwdash.targets.prepared_process import TIMED_OUT
+
+POLL_SECONDS = 0.002
+
+
+def main(module: str, libraries: list[str]) -> None:
+    """Serve until stdin ends. A library that is missing or cannot be imported is left to the program."""
+    for name in libraries:
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
+    for line in sys.stdin:
+        request = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            _become_program(module, request)
+        print(json.dumps(_wait(pid, request["timeout"])), flush=True)
+
+
+def _wait(pid: int, timeout: float) -> int | str:
+    """The return code; stdin says nothing before the answer, so that anything there is its end."""
+    until = time.monotonic() + timeout
+    while True:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        is_left = bool(select.select([sys.stdin], [], [], POLL_SECONDS)[0])
+        if is_left or time.monotonic() > until:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            if is_left:
+                sys.exit()
+            return TIMED_OUT
+
+
+def _become_program(module: str, request: dict[str, Any]) -> NoReturn:
+    """Run the module as `python -m` would, in this forked process."""
+    code = 1
+    try:
+        die_with_parent()
+        for descriptor, path in zip((1, 2), request["printed"], strict=True):
+            target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            os.dup2(target, descriptor)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.chdir(request["folder"])
+        sys.argv = [module, *request["arguments"]]
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        code = 0
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])
