@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from lwdash.contract import Rows
 from lwdash.quantize.activation_ranges import Watched
 from lwdash.quantize.read_back import shape_of
 from lwdash.tflite.operator_codes import kind_of
@@ -42,12 +41,11 @@ class InputMoments:
         return cls(mean, np.mean([one.covariance + _outer(one.mean - mean) for one in parts], axis=0))
 
 
-def kernel_moments(data: bytes, rows: Rows, places: Collection[int]) -> dict[int, InputMoments]:
-    """Moments of the inputs of the kernels of some operators, by their place in the main subgraph, over `rows`.
+def kernel_moments(watched: Watched, places: Collection[int]) -> dict[int, InputMoments]:
+    """Moments of the inputs of the kernels of some operators, by their place in the main subgraph, over the rows.
 
     Operators of other types than KINDS, and kernels with more than MAX_INPUTS inputs, are left out.
     """
-    watched = Watched(data, rows)
     graph = watched.graph
     windows = {p: w for p in places if (w := _window(watched.model, graph, graph.operators[p])) is not None}
     sums: dict[int, _MomentSums] = {place: _MomentSums() for place in windows}

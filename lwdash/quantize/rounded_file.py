@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from lwdash.contract import Rows, Skipped
 from lwdash.errors import ConversionFailed
+from lwdash.quantize.activation_ranges import Watched
 from lwdash.quantize.kernel_inputs import KINDS, MAX_INPUTS, InputMoments, kernel_moments
 from lwdash.quantize.read_back import layer_of
 from lwdash.quantize.stored_kernels import StoredKernel, float_values, stored_kernels
@@ -45,22 +47,39 @@ def with_rounded_weights(
         for kernel in stored_kernels(model, read_model(quantized))
         if (name := _asked(model, kernel, algorithm, rows)) != "minmax"
     }
-    read = [k for k, name in asked.items() if name == "gptq" and k.graph == 0]
-    seen = kernel_moments(source, rows, [p for k in read for p in k.readers]) if rows and read else {}
+    rounded, reasons = _rounded(Watched(source, rows) if rows else source, tuple(asked.items()))
     skipped = []
-    is_changed = False
-    for kernel, name in asked.items():
-        moments = _together([seen.get(place) for place in kernel.readers]) if kernel.graph == 0 else None
-        reason = _reason(model, kernel, name, moments)
-        if not reason:
-            _round(model, kernel, moments)
-            is_changed = True
-        elif algorithm != "default" or kernel.bits == 4:
+    for kernel, reason in reasons:
+        if algorithm != "default" or kernel.bits == 4:
             tensor = model.subgraphs[kernel.graph].tensors[kernel.tensor]
             skipped.append(
                 Skipped(layer_of(tensor), f"{kernel.kind} weights are rounded by min-max: {reason}")
             )
-    return (write_model(model) if is_changed else source), tuple(skipped)
+    return rounded, tuple(skipped)
+
+
+@lru_cache(maxsize=4)
+def _rounded(
+    source: Watched | bytes, asked: tuple[tuple[StoredKernel, str], ...]
+) -> tuple[bytes, tuple[tuple[StoredKernel, str], ...]]:
+    """The file with the kernels rounded by their algorithms, and the kernels that were not, with the reason.
+
+    source: with its calibration rows, where there are some. The results of the last few calls are cached: recipes of a
+    sweep that differ in the type of the inputs round once.
+    """
+    data = source.data if isinstance(source, Watched) else source
+    model = read_model(data)
+    read = [k for k, name in asked if name == "gptq" and k.graph == 0]
+    places = [p for k in read for p in k.readers]
+    seen = kernel_moments(source, places) if isinstance(source, Watched) and read else {}
+    reasons = []
+    for kernel, name in asked:
+        moments = _together([seen.get(place) for place in kernel.readers]) if kernel.graph == 0 else None
+        if reason := _reason(model, kernel, name, moments):
+            reasons.append((kernel, reason))
+        else:
+            _round(model, kernel, moments)
+    return (write_model(model) if len(reasons) < len(asked) else data), tuple(reasons)
 
 
 def with_kernels_of(source: bytes, rounded: bytes, scopes: Collection[str]) -> bytes:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lwdash.quantize.activation_ranges import Watched
 from lwdash.quantize.kernel_inputs import _MomentSums, kernel_moments
 from lwdash.quantize.read_back import shape_of
 from lwdash.quantize.stored_kernels import StoredKernel, float_values
@@ -52,7 +53,7 @@ def test_the_moments_predict_the_mean_and_the_power_of_the_outputs(name: str) ->
     kernel = StoredKernel(0, int(operator.inputs[1]), (place,), kind, 8, 3 if kind.startswith("DEPTH") else 0)
     products = kernel.grouped(float_values(file, tensor)).astype("float64")
     assert np.array_equal(kernel.ungrouped(products, shape_of(tensor)), float_values(file, tensor))
-    found = kernel_moments(source, {"input": ROWS}, [place])[place]
+    found = kernel_moments(Watched(source, {"input": ROWS}), [place])[place]
     times = len(products) // len(found.mean)
     mean, second = np.repeat(found.mean, times, 0), np.repeat(found.second, times, 0)
     flat = outputs.reshape(-1, outputs.shape[-1]).astype("float64")
