@@ -36,7 +36,7 @@ HAS_CHILDREN_LISTED = Path(f"/proc/self/task/{os.getpid()}/children").exists()
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT")
 PASSED_ON_PREFIXES = ("OPENBLAS_", "OMP_", "MKL_")
 NEEDS_TENSORFLOW = ("compress",)
-"""Steps that wait for a warm parent that is still importing: a new child would take longer."""
+"""Steps that may need TensorFlow."""
 
 Process = subprocess.Popen[bytes] | ForkedChild
 
@@ -93,7 +93,7 @@ def run_child(
     place: Place | None = None,
     variables: Mapping[str, str] | None = None,
     is_background: bool = False,
-    waits_for_warm: bool = True,
+    waits_for_warm: bool = False,
     gone: threading.Event | None = None,
 ) -> Ended:
     """Run `python -m lwdash.child ARGUMENTS` to its end and handle its messages.
@@ -104,7 +104,7 @@ def run_child(
     variables: added to its environment; then it is started anew, not forked, since libraries read some at import.
     gone: set when the process has ended, before its last messages are handled.
     place: held by the caller; the child is paused while another step needs the host alone.
-    waits_for_warm: it waits for a warm parent that is still importing, if the step is one of NEEDS_TENSORFLOW.
+    waits_for_warm: it waits for a warm parent that is still importing: a new child would import TensorFlow, too.
     is_background: it has low processor priority, so that pages and short steps stay responsive.
     """
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -163,7 +163,6 @@ def _forked(
     waits: bool,
 ) -> ForkedChild | None:
     """A child of the warm parent; None where there is none."""
-    waits = waits and arguments[0] in NEEDS_TENSORFLOW
     parent = KEEPER.parent(waits=waits) if PROGRAM == WORKER else None
     if parent is None:
         return None

@@ -168,11 +168,13 @@ def ask_child(
     job: Job,
     expected: type[R],
     handlers: Mapping[str, Handler] | None = None,
+    *,
     variables: Mapping[str, str] | None = None,
+    waits_for_warm: bool = False,
 ) -> R | Failure:
     """The result of one job in a child of its own.
 
-    expected: its type; handlers: for other messages of the child; variables: of its environment, as for `run_child`.
+    expected: its type. handlers: for other messages of the child. variables, waits_for_warm: as for `run_child`.
     """
     received: list[R | Failure] = []
     waiting = [to_json(job)]
@@ -211,6 +213,7 @@ def ask_child(
         },
         watch=watch,
         variables=variables,
+        waits_for_warm=waits_for_warm,
     )
     if received:
         return received[0]

@@ -11,6 +11,7 @@ from lwdash.engine.input_files.file_inspection import ask_child
 from lwdash.engine.input_files.label_findings import label_findings
 from lwdash.engine.job_building import compare_labels_job, lint_job
 from lwdash.engine.stage_cache import stage_handlers
+from lwdash.engine.tensorflow_need import may_need_tensorflow
 from lwdash.settings import Settings
 from storage.records import StoredFile
 from storage.store import Store
@@ -97,7 +98,13 @@ def _ask(
     report = ask_child(settings, lint_job(store, *files), LintReport, handlers)
     if isinstance(report, Failure) or not report.has_classes:
         return report
-    compared = ask_child(settings, compare_labels_job(store, *files), ComparedLabels, handlers)
+    compared = ask_child(
+        settings,
+        compare_labels_job(store, *files),
+        ComparedLabels,
+        handlers,
+        waits_for_warm=may_need_tensorflow(store, model_row.sha256, ()),
+    )
     findings = [finding.to_dict() for finding in label_findings(compared, chosen, report.label)]
     ordered = sorted([*report.findings, *findings], key=lambda finding: SEVERITIES.index(finding["severity"]))
     return replace(report, findings=tuple(ordered))
