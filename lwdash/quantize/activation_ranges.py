@@ -112,7 +112,7 @@ def _activations(model: Any) -> list[int]:
     )  # fmt: skip
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _limits(watched: Watched) -> dict[str, tuple[float, float]]:
     """Tensor name → (smallest, largest) value over all rows; without tensors that LiteRT does not keep."""
     low: dict[int, float] = {}
@@ -141,7 +141,7 @@ def _readable(interpreter: Any, indices: Iterable[int]) -> Iterator[tuple[int, n
             yield index, interpreter.get_tensor(index)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _counts(watched: Watched) -> dict[str, np.ndarray]:
     """Tensor name → number of values in each of BINS equal parts of its range."""
     limits = _limits(watched)

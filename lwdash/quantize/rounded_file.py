@@ -47,6 +47,8 @@ def with_rounded_weights(
         for kernel in stored_kernels(model, read_model(quantized))
         if (name := _asked(model, kernel, algorithm, rows)) != "minmax"
     }
+    if not asked:
+        return source, ()
     rounded, reasons = _rounded(Watched(source, rows) if rows else source, tuple(asked.items()))
     skipped = []
     for kernel, reason in reasons:
@@ -58,7 +60,7 @@ def with_rounded_weights(
     return rounded, tuple(skipped)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _rounded(
     source: Watched | bytes, asked: tuple[tuple[StoredKernel, str], ...]
 ) -> tuple[bytes, tuple[tuple[StoredKernel, str], ...]]:
