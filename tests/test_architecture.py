@@ -85,9 +85,10 @@ ARROWS: Mapping[str, Allowed] = {
     "lwdash.charts": allowed("lwdash.metrics", "pandas numpy plotly"),
     # Other runtimes and devices; how rows become a file's inputs is the runner's business.
     "lwdash.targets": allowed(
-        "lwdash.measure lwdash.metrics lwdash.process_lifetime lwdash.tflite",
-        "ai_edge_litert numpy onnxruntime openvino tflite_micro yaml",
+        "lwdash.forked_programs lwdash.measure lwdash.metrics lwdash.process_lifetime lwdash.tflite",
+        "ai_edge_litert numpy onnxruntime openvino yaml",
     ),
+    "lwdash.forked_programs": allowed("lwdash.process_lifetime", "numpy tflite_micro"),
     # Storage forms of a finished file, written from the schema alone.
     "lwdash.packing": allowed("lwdash.tflite lwdash.contract", "numpy ai_edge_litert"),
     "lwdash.metrics": allowed("", "pandas numpy"),

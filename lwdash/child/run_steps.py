@@ -99,8 +99,10 @@ def details(kept: KeptObjects, job: jobs.MeasureDetails) -> results.Analysed:
     from lwdash.measure.generated_metrics import layers_as_generated
     from lwdash.measure.measure_run import detailed_layers
     from lwdash.targets import USUAL
+    from lwdash.targets.target_programs import PROGRAMS
     from lwdash.tflite.reader import read_tflite
 
+    PROGRAMS.prepare()  # in the time in which the layers are measured
     dataset, key = kept.dataset(job)
     inputs, labels = kept.part("evaluation", dataset, key)
     tflite = Path(job.tflite).read_bytes()

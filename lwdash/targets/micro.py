@@ -15,12 +15,11 @@ import numpy as np
 
 from lwdash.errors import InternalFault
 from lwdash.measure.runner import from_stored, match_inputs, to_stored
-from lwdash.targets.prepared_process import PreparedProgram
+from lwdash.targets.target_programs import MICRO, PROGRAMS
 from lwdash.tflite.reader import TfliteFacts, read_tflite
 
 TIMEOUT_SECONDS = 120
 INSTALL = "pip install tflite-micro"
-PROGRAM = PreparedProgram("lwdash.targets.micro_child", ["numpy", "tflite_micro.python.tflite_micro.runtime"])
 
 
 class MicroUnavailable(InternalFault):
@@ -79,7 +78,7 @@ def run_on_micro(
         if seconds is not None:
             arguments.append(str(seconds))
         try:
-            ended = PROGRAM.run(arguments, folder=folder, timeout=timeout_seconds)
+            ended = PROGRAMS.run(MICRO, arguments, folder=folder, timeout=timeout_seconds)
         except subprocess.TimeoutExpired:
             return MicroRun(f"no answer within {timeout_seconds:g} s", None, {}, is_timeout=True)
         lines = [line for line in ended.stdout.splitlines() if line.startswith("{")]

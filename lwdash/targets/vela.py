@@ -17,14 +17,13 @@ from signal import Signals
 import numpy as np
 
 from lwdash.measure.micro_runtime import USE_DENSE, USE_INT8
-from lwdash.targets.prepared_process import PreparedProgram
+from lwdash.targets.target_programs import PROGRAMS, VELA
 from lwdash.targets.target_result import TargetResult, installed_version
 from lwdash.targets.vela_report import compiled_result
 from lwdash.tflite.reader import read_tflite
 
 PACKAGE = "ethos-u-vela"
 INSTALL = "pip install ethos-u-vela"
-PROGRAM = PreparedProgram("ethosu.vela", ["ethosu.vela.vela"])
 TIMEOUT_SECONDS = 120
 
 
@@ -76,7 +75,7 @@ class EthosU:
                 "--output-dir", folder, str(place / "model.tflite"),
             ]  # fmt: skip
             try:
-                ended = PROGRAM.run(arguments, folder=folder, timeout=TIMEOUT_SECONDS)
+                ended = PROGRAMS.run(VELA, arguments, folder=folder, timeout=TIMEOUT_SECONDS)
             except subprocess.TimeoutExpired:
                 return _refused(
                     source, f"Vela did not end within {TIMEOUT_SECONDS} s", "use a smaller network"

@@ -177,9 +177,13 @@ def ds_cnn(keras: Any) -> Any:
     x = layers.ReLU(name="relu")(layers.BatchNormalization(momentum=0.9, name="norm")(x))
     for block in range(1, 5):
         x = layers.DepthwiseConv2D(3, padding="same", name=f"depthwise_{block}")(x)
-        x = layers.ReLU(name=f"relu_{block}a")(layers.BatchNormalization(momentum=0.9, name=f"norm_{block}a")(x))
+        x = layers.ReLU(name=f"relu_{block}a")(
+            layers.BatchNormalization(momentum=0.9, name=f"norm_{block}a")(x)
+        )
         x = layers.Conv2D(64, 1, name=f"pointwise_{block}")(x)
-        x = layers.ReLU(name=f"relu_{block}b")(layers.BatchNormalization(momentum=0.9, name=f"norm_{block}b")(x))
+        x = layers.ReLU(name=f"relu_{block}b")(
+            layers.BatchNormalization(momentum=0.9, name=f"norm_{block}b")(x)
+        )
     x = layers.GlobalAveragePooling2D(name="average")(x)
     return keras.Model(inputs, layers.Dense(CLASSES, activation="softmax", name="word")(x))
 

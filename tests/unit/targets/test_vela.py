@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from support.measure_models import Model, dense_model, int8_dense_model
 
+from lwdash.targets.target_programs import PROGRAMS
 from lwdash.targets.target_result import TargetResult
-from lwdash.targets.vela import CONFIGURATIONS, PROGRAM, USUAL_NPU, EthosU
+from lwdash.targets.vela import CONFIGURATIONS, USUAL_NPU, EthosU
 from lwdash.targets.vela_report import NPU_OPERATOR, compiled_result, summary_metrics
 from lwdash.tflite.reader import read_tflite
 
@@ -100,7 +101,7 @@ def test_a_file_that_vela_does_not_compile_names_its_remedy(monkeypatch: pytest.
         model.operator(kind, [x], [y])
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     ended = subprocess.CompletedProcess([], -8, "", "first\nRuntimeError: no NPU\n")
-    monkeypatch.setattr(PROGRAM, "run", lambda *call, **options: ended)
+    monkeypatch.setattr(PROGRAMS, "run", lambda *call, **options: ended)
     for model, remedy in ((sparse, "leave out the storage step sparse"), (dense, "use int8")):
         result = USUAL_NPU.run(model.build([0], [1]), {})
         assert (result.state, result.reason) == ("refused", "Vela crashed on this file (SIGFPE)")

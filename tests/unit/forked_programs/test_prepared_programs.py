@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from lwdash.errors import InternalFault
-from lwdash.targets.prepared_process import PreparedProgram
+from lwdash.forked_programs.prepared_programs import PreparedPrograms
 
 PROGRAM = """
 import os, sys, time
@@ -32,20 +32,20 @@ if sys.argv[1] == "sleep":
 
 
 @pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PreparedProgram:
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PreparedPrograms:
     (tmp_path / "program.py").write_text(PROGRAM)
     (tmp_path / "library.py").write_text(f"runs = []\nopen({str(tmp_path / 'imports')!r}, 'a').write('1')\n")
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
-    return PreparedProgram("program", ["library", "no_such_library"])
+    return PreparedPrograms(["library", "no_such_library"])
 
 
 def test_libraries_are_imported_once_and_runs_do_not_see_each_other(
-    program: PreparedProgram, tmp_path: Path
+    programs: PreparedPrograms, tmp_path: Path
 ) -> None:
     folder = tmp_path / "place"
     folder.mkdir()
     for number in ("one", "two", "three"):
-        ended = program.run([number], folder=str(folder), timeout=20)
+        ended = programs.run("program", [number], folder=str(folder), timeout=20)
         assert ended.returncode == 0
         assert ended.stdout == f"1 {folder} {number}\n"
         assert ended.stderr == "to stderr\n"
@@ -56,46 +56,46 @@ def test_libraries_are_imported_once_and_runs_do_not_see_each_other(
     ("arguments", "code"),
     [(["exit", "0"], 0), (["exit", "7"], 7), (["raise"], 1), (["signal", "6"], -6), (["signal", "9"], -9)],
 )
-def test_a_run_ends_with_its_own_code(program: PreparedProgram, arguments: list[str], code: int) -> None:
-    ended = program.run(arguments, folder="/tmp", timeout=20)
+def test_a_run_ends_with_its_own_code(programs: PreparedPrograms, arguments: list[str], code: int) -> None:
+    ended = programs.run("program", arguments, folder="/tmp", timeout=20)
     assert ended.returncode == code
     assert ("ValueError: no good" in ended.stderr) == (arguments == ["raise"])
-    assert program.run(["again"], folder="/tmp", timeout=20).returncode == 0
+    assert programs.run("program", ["again"], folder="/tmp", timeout=20).returncode == 0
 
 
-def test_a_run_that_takes_too_long_is_ended(program: PreparedProgram, tmp_path: Path) -> None:
+def test_a_run_that_takes_too_long_is_ended(programs: PreparedPrograms, tmp_path: Path) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
-        program.run(["sleep"], folder=str(tmp_path), timeout=1)
+        programs.run("program", ["sleep"], folder=str(tmp_path), timeout=1)
     assert not psutil.pid_exists(int((tmp_path / "began").read_text()))
-    assert program.run(["again"], folder="/tmp", timeout=20).returncode == 0
+    assert programs.run("program", ["again"], folder="/tmp", timeout=20).returncode == 0
 
 
-def test_a_server_that_was_killed_is_replaced(program: PreparedProgram) -> None:
-    program.run(["once"], folder="/tmp", timeout=20)
-    server = program._server
+def test_a_server_that_was_killed_is_replaced(programs: PreparedPrograms) -> None:
+    programs.run("program", ["once"], folder="/tmp", timeout=20)
+    server = programs._server
     assert server is not None
     os.kill(server.pid, signal.SIGKILL)
     server.wait()
-    assert program.run(["replaced"], folder="/tmp", timeout=20).returncode == 0
+    assert programs.run("program", ["replaced"], folder="/tmp", timeout=20).returncode == 0
 
 
-def test_a_server_that_is_killed_during_a_run_is_reported(program: PreparedProgram, tmp_path: Path) -> None:
-    program.run(["once"], folder="/tmp", timeout=20)
-    server = program._server
+def test_a_server_that_is_killed_during_a_run_is_reported(programs: PreparedPrograms, tmp_path: Path) -> None:
+    programs.run("program", ["once"], folder="/tmp", timeout=20)
+    server = programs._server
     assert server is not None
     killer = threading.Timer(0.5, os.kill, (server.pid, signal.SIGKILL))
     killer.start()
     with pytest.raises(InternalFault, match="program ended with -9"):
-        program.run(["sleep"], folder=str(tmp_path), timeout=60)
-    assert program.run(["again"], folder="/tmp", timeout=20).returncode == 0
+        programs.run("program", ["sleep"], folder=str(tmp_path), timeout=60)
+    assert programs.run("program", ["again"], folder="/tmp", timeout=20).returncode == 0
 
 
 def test_a_running_program_ends_with_the_process_that_asked_for_it(
-    program: PreparedProgram, tmp_path: Path
+    programs: PreparedPrograms, tmp_path: Path
 ) -> None:
     asking = os.fork()
     if asking == 0:
-        program.run(["sleep"], folder=str(tmp_path), timeout=60)
+        programs.run("program", ["sleep"], folder=str(tmp_path), timeout=60)
         os._exit(0)
     until = time.monotonic() + 30
     while not (tmp_path / "began").exists() or not (tmp_path / "began").read_text():

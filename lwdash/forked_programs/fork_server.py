@@ -1,8 +1,8 @@
-"""The process that imports libraries once and forks for each run of a program: `python -m lwdash.targets.fork_server
-MODULE LIBRARY …`.
+"""The process that imports libraries once and forks for each run of a program: `python -m
+lwdash.forked_programs.fork_server LIBRARY …`.
 
-Requests are lines of JSON on stdin: arguments, folder, printed (the files for stdout and stderr), timeout in seconds. The
-answer to each is a line with the return code, or TIMED_OUT. It ends with its stdin, and a running program with it.
+Requests are lines of JSON on stdin: module, arguments, folder, printed (the files for stdout and stderr), timeout in
+seconds. The answer to each is a line with the return code, or TIMED_OUT. It ends with its stdin, and a running program with it.
 """
 
 import contextlib
@@ -17,13 +17,13 @@ import time
 import traceback
 from typing import Any, NoReturn
 
+from lwdash.forked_programs.prepared_programs import TIMED_OUT
 from lwdash.process_lifetime import die_with_parent
-from lwdash.targets.prepared_process import TIMED_OUT
 
 POLL_SECONDS = 0.002
 
 
-def main(module: str, libraries: list[str]) -> None:
+def main(libraries: list[str]) -> None:
     """Serve until stdin ends. A library that is missing or cannot be imported is left to the program."""
     for name in libraries:
         with contextlib.suppress(Exception):
@@ -32,7 +32,7 @@ def main(module: str, libraries: list[str]) -> None:
         request = json.loads(line)
         pid = os.fork()
         if pid == 0:
-            _become_program(module, request)
+            _become_program(request)
         print(json.dumps(_wait(pid, request["timeout"])), flush=True)
 
 
@@ -52,7 +52,7 @@ def _wait(pid: int, timeout: float) -> int | str:
             return TIMED_OUT
 
 
-def _become_program(module: str, request: dict[str, Any]) -> NoReturn:
+def _become_program(request: dict[str, Any]) -> NoReturn:
     """Run the module as `python -m` would, in this forked process."""
     code = 1
     try:
@@ -62,8 +62,8 @@ def _become_program(module: str, request: dict[str, Any]) -> NoReturn:
             os.dup2(target, descriptor)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.chdir(request["folder"])
-        sys.argv = [module, *request["arguments"]]
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        sys.argv = [request["module"], *request["arguments"]]
+        runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
         code = 0
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
@@ -77,4 +77,4 @@ def _become_program(module: str, request: dict[str, Any]) -> NoReturn:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    main(sys.argv[1:])

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lwdash.errors import InternalFault
@@ -22,25 +22,31 @@ TIMED_OUT = "timed out"
 """The server's answer for a program that it ended."""
 
 
-class PreparedProgram:
-    """`python -m MODULE`, forked from a server that has imported `libraries`. `run` may be called by any thread."""
+class PreparedPrograms:
+    """`python -m MODULE`, forked from a server that has imported `libraries`. Any thread may call the methods."""
 
-    def __init__(self, module: str, libraries: Sequence[str]):
-        self.module, self.libraries = module, tuple(libraries)
+    def __init__(self, libraries: Sequence[str]):
+        self.libraries = tuple(libraries)
         self._lock = threading.Lock()
         self._server: subprocess.Popen[str] | None = None
         self._owner = 0
 
+    def prepare(self) -> None:
+        """Start the server, if there is none; it imports the libraries while the caller goes on."""
+        with self._lock:
+            self._running()
+
     def run(
-        self, arguments: Sequence[str], *, folder: str, timeout: float
+        self, module: str, arguments: Sequence[str], *, folder: str, timeout: float
     ) -> subprocess.CompletedProcess[str]:
-        """One run with `folder` as its working directory, as `subprocess.run` with captured output.
+        """One run of `module` with `folder` as its working directory, as `subprocess.run` with captured output.
 
         Raises subprocess.TimeoutExpired, InternalFault where the server ends.
         """
         with self._lock, tempfile.TemporaryDirectory() as place:
             printed = [Path(place) / name for name in ("stdout", "stderr")]
             request = {
+                "module": module,
                 "arguments": list(arguments),
                 "folder": folder,
                 "printed": [str(path) for path in printed],
@@ -48,11 +54,11 @@ class PreparedProgram:
             }
             code = self._ask(request)
             if code == TIMED_OUT:
-                raise subprocess.TimeoutExpired(self.module, timeout)
+                raise subprocess.TimeoutExpired(module, timeout)
             texts = [path.read_text(encoding="utf-8", errors="replace") for path in printed]
-        return subprocess.CompletedProcess([self.module, *arguments], int(code), *texts)
+        return subprocess.CompletedProcess([module, *arguments], int(code), *texts)
 
-    def _ask(self, request: dict[str, object]) -> object:
+    def _ask(self, request: Mapping[str, object]) -> object:
         server = self._running()
         assert server.stdin is not None
         assert server.stdout is not None
@@ -63,7 +69,7 @@ class PreparedProgram:
         except BrokenPipeError:
             answer = ""
         if not answer:
-            raise InternalFault(f"the process that runs {self.module} ended with {server.wait()}")
+            raise InternalFault(f"the process that runs {request['module']} ended with {server.wait()}")
         return json.loads(answer)
 
     def _running(self) -> subprocess.Popen[str]:
@@ -71,7 +77,7 @@ class PreparedProgram:
         if self._server is None or self._owner != os.getpid() or self._server.poll() is not None:
             self._server, self._owner = (
                 subprocess.Popen(
-                    [sys.executable, "-m", "lwdash.targets.fork_server", self.module, *self.libraries],
+                    [sys.executable, "-m", "lwdash.forked_programs.fork_server", *self.libraries],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     text=True,
