@@ -2,7 +2,8 @@
 lwdash.forked_programs.fork_server LIBRARY …`.
 
 Requests are lines of JSON on stdin: module, arguments, folder, printed (the files for stdout and stderr), timeout in
-seconds. The answer to each is a line with the return code, or TIMED_OUT. It ends with its stdin, and a running program with it.
+seconds. The answer to each is a line with the return code, or TIMED_OUT. The server ends with its stdin, and a running
+program with it.
 """
 
 import contextlib

@@ -2,6 +2,6 @@
 
 from lwdash.forked_programs.prepared_programs import PreparedPrograms
 
-MICRO, VELA = "lwdash.forked_programs.micro", "ethosu.vela"
+MICRO, VELA = "lwdash.forked_programs.micro_program", "ethosu.vela"
 
 PROGRAMS = PreparedPrograms(["numpy", "tflite_micro.python.tflite_micro.runtime", "ethosu.vela.vela"])

@@ -1,4 +1,4 @@
-"""A .tflite in TensorFlow Lite Micro: `python -m lwdash.forked_programs.micro MODEL ROWS RESULT [SECONDS]`.
+"""A .tflite in TensorFlow Lite Micro: `python -m lwdash.forked_programs.micro_program MODEL ROWS RESULT [SECONDS]`.
 
 Prints {"error": null or text} as its last line; writes the outputs to RESULT as output0, output1 … and the arena to stderr.
 """
