@@ -2,7 +2,7 @@
 
 import sys
 
-from lwdash.cli.main import main
+from lwdash.cli.start import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -153,6 +153,11 @@ def keep_warm(settings: Settings) -> None:
         KEEPER.want(settings, _environment(settings.scratch))
 
 
+def spare_warm() -> None:
+    """End that process unless children run in it: it would take processor time from steps that do not need it."""
+    KEEPER.spare()
+
+
 def _forked(
     arguments: Sequence[str],
     folder: Path,

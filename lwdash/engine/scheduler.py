@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from lwdash.engine import supervisor_host
+from lwdash.engine import process_events
 from lwdash.engine.home import explain_storage
 from lwdash.engine.pool import MEASURE, WORK, Embedded, Pool, Shared, batch_key, lane_of, members_of
 from lwdash.engine.quota import Quota
@@ -56,7 +56,7 @@ class Engine:
 
     def __init__(self, settings: Settings, store: Store):
         self.settings, self.store = settings, store
-        self._wake, self._stop = supervisor_host.CHANGED, threading.Event()
+        self._wake, self._stop = process_events.CHANGED, threading.Event()
         self._pool: Pool | None = None
         self._is_elsewhere = False
         self._after_s = 0.0
@@ -74,7 +74,7 @@ class Engine:
 
     def start(self, after_s: float = 0.0) -> "Engine":
         """after_s: delay before imports and connections, for callers with other work to do first."""
-        supervisor_host.STOPPING.clear()
+        process_events.STOPPING.clear()
         self._after_s = after_s
         self._thread.start()
         return self
@@ -107,7 +107,7 @@ class Engine:
         self._stop.set()
         self._wake.set()
         if not self.settings.scheduler:
-            supervisor_host.STOPPING.set()
+            process_events.STOPPING.set()
         if self._thread.is_alive():
             self._thread.join(timeout=10)
         self._disconnect()

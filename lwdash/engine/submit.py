@@ -11,7 +11,7 @@ from lwdash.datasets.fit import Fit, fit_to_model
 from lwdash.engine.child_process import keep_warm
 from lwdash.engine.data_needs import refuse_drop, refuse_search, refuse_sensitivity, refuse_training
 from lwdash.engine.input_files.port_check import check_ports
-from lwdash.engine.supervisor_host import CHANGED
+from lwdash.engine.process_events import CHANGED
 from lwdash.errors import DataRefused, ModelRefused, NotFound, UploadRefused, UserMistake
 from lwdash.keras_models.model_facts import ModelFacts
 from lwdash.keras_models.obstacles import obstacle

@@ -28,10 +28,11 @@ from lwdash.child.typed_messages import to_json
 from lwdash.engine.child_process import NEEDS_TENSORFLOW, Ended, keep_warm, run_child
 from lwdash.engine.gpu_training import TrainingSupervision, train_on_gpu
 from lwdash.engine.job_building import step_job
+from lwdash.engine.process_events import CHANGED
 from lwdash.engine.room import Place, place_for
 from lwdash.engine.stage_cache import find_stage, stage_handlers
 from lwdash.engine.step_journal import step_began, step_ended
-from lwdash.engine.supervisor_host import CHANGED, SupervisorHost, this_host
+from lwdash.engine.supervisor_host import SupervisorHost, this_host
 from lwdash.engine.tensorflow_need import runs_may_need_tensorflow
 from lwdash.errors import MessageRefused
 from lwdash.failure_causes import explain_log

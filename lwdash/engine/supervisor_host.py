@@ -2,20 +2,14 @@
 
 import os
 import socket
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from lwdash.engine.process_events import STOPPING
 from lwdash.settings import Settings, load_settings
 from storage.store import Store, open_store
-
-STOPPING = threading.Event()
-"""Set when this process shuts down: children are ended and their runs return to the queue."""
-
-CHANGED = threading.Event()
-"""Set when there may be steps to submit: the engine of this process looks at once."""
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,9 @@ from typing import IO, Any
 import psutil
 
 from lwdash.child.warm_parent import SOCKET_FD
+from lwdash.engine.process_events import STOPPING
 from lwdash.engine.room import Place, lock_file
 from lwdash.engine.scratch import private
-from lwdash.engine.supervisor_host import STOPPING
 from lwdash.process_lifetime import CAN_BE_PAUSED, DIES_WITH_PARENT
 from lwdash.settings import PROJECT, Settings
 
@@ -203,6 +203,10 @@ class WarmKeeper:
                     target=self._keep, args=(settings, environment), name="lwdash-warm", daemon=True
                 )
                 self._thread.start()
+
+    def spare(self) -> None:
+        """End the warm parent soon, unless it has children."""
+        self._wanted_until = 0.0
 
     def parent(self, *, waits: bool) -> WarmParent | None:
         """The warm parent, if it is ready; waits: also one that is still importing."""

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -144,6 +145,19 @@ def test_it_goes_when_nobody_wants_it_or_memory_is_short(
     child_process.keep_warm(settings)
     poll("it is not started again", lambda: keeper._thread is None, 10)
     monkeypatch.undo()
+
+
+def test_it_is_spared_only_without_children(keeper: WarmKeeper, settings: Settings) -> None:
+    parent = parent_of(keeper)
+
+    def answer(message: dict[str, Any]) -> dict[str, Any]:
+        keeper.spare()
+        time.sleep(1)
+        assert not parent.gone.is_set()
+        return {"job": None}
+
+    assert run(settings, answer=answer).returncode == 0
+    assert parent.gone.wait(10)
 
 
 def test_it_goes_after_idle_time(keeper: WarmKeeper) -> None:
