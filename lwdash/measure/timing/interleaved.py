@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 WARM_UP = 10
-WARM_UP_SECONDS = 0.01
-SESSION_SECONDS = 0.01
+WARM_UP_SECONDS = 0.005
+SESSION_SECONDS = 0.005
 """Time of a session for each of its files."""
 MIN_TURNS = 5
 PATIENCE = 4
