@@ -58,7 +58,7 @@ class PreparedPrograms:
             texts = [path.read_text(encoding="utf-8", errors="replace") for path in printed]
         return subprocess.CompletedProcess([module, *arguments], int(code), *texts)
 
-    def _ask(self, request: Mapping[str, object]) -> object:
+    def _ask(self, request: Mapping[str, object]) -> int | str:
         server = self._running()
         assert server.stdin is not None
         assert server.stdout is not None
@@ -70,7 +70,8 @@ class PreparedPrograms:
             answer = ""
         if not answer:
             raise InternalFault(f"the process that runs {request['module']} ended with {server.wait()}")
-        return json.loads(answer)
+        code: int | str = json.loads(answer)
+        return code
 
     def _running(self) -> subprocess.Popen[str]:
         """The server of this process; one that was started before a fork belongs to the parent."""
