@@ -124,6 +124,24 @@ class Integer:
 
 
 @dataclass(frozen=True)
+class IntegerOrAuto(Integer):
+    """A whole number, or `auto`, stored as None: the technique then decides."""
+
+    @property
+    def bounds(self) -> str:
+        return f"{super().bounds} | {AUTO}"
+
+    def read(self, text: str) -> int | None:  # type: ignore[override]
+        return None if text == AUTO else super().read(text)
+
+    def check(self, value: Any) -> int | None:  # type: ignore[override]
+        return None if value is None else super().check(value)
+
+    def write(self, value: int | None) -> str:
+        return AUTO if value is None else super().write(value)
+
+
+@dataclass(frozen=True)
 class Choice:
     """One of a few words, each with its meaning."""
 
@@ -232,7 +250,46 @@ class Overrides:
         return ", ".join(f"{name}={word}" for name, word in value)
 
 
-Parameter = Number | Integer | Choice | Flag | Names | Overrides
+@dataclass(frozen=True)
+class LayerNumbers:
+    """A number for each of some layers, in order: (name or pattern, number), written `[conv_1=0.5, dense_*=0.9]`."""
+
+    label: str
+    help: str
+    number: Number | Integer
+
+    @property
+    def bounds(self) -> str:
+        return f"[layer={self.number.bounds}, …]"
+
+    def read(self, text: str) -> tuple[tuple[str, Any], ...]:
+        inner = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+        found = []
+        for pair in filter(str.strip, inner.split(",")):
+            name, equals, number = (part.strip() for part in pair.partition("="))
+            if not equals:
+                raise RecipeError(f"must be written [conv_1=…, dense_*=…], but got {pair.strip()!r}")
+            found.append((name, self.number.read(number)))
+        return tuple(found)
+
+    def check(self, value: Any) -> tuple[tuple[str, Any], ...]:
+        pairs = []
+        for name, number in value:
+            if not isinstance(name, str) or not is_layer_name(name):
+                raise RecipeError(f"must name layers or patterns such as conv1d_*, but got {name!r}")
+            try:
+                pairs.append((name, self.number.check(number)))
+            except RecipeError:
+                raise RecipeError(
+                    f"must give {name} a number in {self.number.bounds}, but got {number!r}"
+                ) from None
+        return tuple(pairs)
+
+    def write(self, value: tuple[tuple[str, Any], ...]) -> str:
+        return "[" + ", ".join(f"{name}={self.number.write(number)}" for name, number in value) + "]"
+
+
+Parameter = Number | Integer | Choice | Flag | Names | Overrides | LayerNumbers
 
 
 def bounds_with_unit(parameter: Parameter) -> str:

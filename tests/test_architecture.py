@@ -70,8 +70,8 @@ ARROWS: Mapping[str, Allowed] = {
         "lwdash.engine.doctor lwdash.engine.gpu_training "
         "lwdash.engine.devices.known_boards lwdash.engine.scheduler lwdash.settings lwdash.serving "
         f"lwdash.examples storage {FACTS} lwdash.keras_models.obstacles "
-        "lwdash.search.space lwdash.search.outcomes lwdash.search.search_report lwdash.search.sweeps "
-        "lwdash.targets",
+        "lwdash.search.space lwdash.search.outcomes lwdash.search.proposals lwdash.search.search_report "
+        "lwdash.search.sweeps lwdash.targets",
         "streamlit pandas numpy plotly psutil",
     ),
     # A capsule is files and hashes; its scripts, which lwdash never runs, use what makes a .tflite.
@@ -153,7 +153,7 @@ ARROWS: Mapping[str, Allowed] = {
         HEAVY,
     ),
     "lwdash.training": allowed(
-        "lwdash.contract lwdash.parameters lwdash.keras_models lwdash.spread_rows", "numpy", HEAVY
+        "lwdash.contract lwdash.parameters lwdash.keras_models lwdash.spread_rows", "numpy scipy", HEAVY
     ),
     # Rows made from a model; the linter's reading of a scaling gives their range.
     "lwdash.generated_rows": allowed(

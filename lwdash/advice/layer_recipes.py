@@ -49,6 +49,8 @@ def _changes(recipe: Recipe, layer: str, is_trainable: bool) -> Iterator[Suggest
     if is_trainable:
         prune = next((step for step in recipe.keras_steps if step.name == "prune"), None)
         params = prune.params if prune else TECHNIQUES["prune"].Params(sparsity=SPARSITY)
+        if params.sparsity is None or params.layers:
+            params = TECHNIQUES["prune"].Params(sparsity=dict(params.layers).get(layer) or SPARSITY)
         if params.only != (layer,):
             only = Step("prune", replace(params, only=(layer,), skip=()))
             yield from with_keras(

@@ -216,7 +216,13 @@ def _less_structure(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
     if not evidence.has_lost or not evidence.can_train:
         return
     for step in recipe.keras_steps:
-        if step.name == "prune" and step.params.sparsity > 0.2:
+        if step.name == "prune" and not _is_by_layer(step):
+            yield from with_keras(
+                recipe, changed(step, sparsity=None, mean_sparsity=step.params.sparsity), "As many zeros, by layer",
+                f"With {percent(step.params.sparsity)} zeros in each layer: {evidence.loss_text}. Sensitive layers keep "
+                "more weights, others fewer.",
+            )  # fmt: skip
+        if step.name == "prune" and not _is_by_layer(step) and step.params.sparsity > 0.2:
             gentler = round(1 - min(1.0, 2 * (1 - step.params.sparsity)), 2) or round(
                 step.params.sparsity / 2, 2
             )
@@ -224,11 +230,20 @@ def _less_structure(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
                 recipe, changed(step, sparsity=gentler), f"Prune less: {percent(gentler)}",
                 f"With {percent(step.params.sparsity)} zeros: {evidence.loss_text}.",
             )  # fmt: skip
-        if step.name == "cluster" and step.params.clusters < MAX_CLUSTERS:
+        if step.name == "cluster" and not _is_by_layer(step) and step.params.clusters < MAX_CLUSTERS:
             yield from with_keras(
                 recipe, changed(step, clusters=2 * step.params.clusters), f"{2 * step.params.clusters} clusters",
                 f"With {step.params.clusters} values per kernel: {evidence.loss_text}.",
             )  # fmt: skip
+
+
+def _is_by_layer(step: Step) -> bool:
+    """True for a step whose strength differs from layer to layer, so that one number does not describe it."""
+    params = step.params
+    return bool(getattr(params, "layers", ())) or None in (
+        getattr(params, "sparsity", 0),
+        getattr(params, "clusters", 0),
+    )
 
 
 def _fast_kernels(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
@@ -314,6 +329,8 @@ def _further(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
     nothing = f"No loss so far: {evidence.loss_text}" if evidence.difference is not None else "No loss so far"
     names = [s.name for s in recipe.keras_steps]
     for step in recipe.keras_steps if evidence.can_train else ():
+        if _is_by_layer(step):
+            continue
         sparser = round(1 - (1 - step.params.sparsity) / 2, 3) if step.name == "prune" else 1.0
         if sparser <= MAX_SPARSITY:
             yield from with_keras(

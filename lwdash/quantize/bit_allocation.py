@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
+from lwdash.training.least_noise import least_noise
 
 MAX_ROUNDS = 7
 """Files that are made to meet one limit."""
@@ -54,31 +54,13 @@ def allocate(choices: Mapping[str, Sequence[FormatChoice]], budget: float) -> di
 
     choices: by layer, at least one each. Where nothing is that small, the smallest formats.
     """
-    from scipy.optimize import Bounds, LinearConstraint, milp
-
     layers = list(choices)
-    smallest = sum(min(c.size_bytes for c in choices[layer]) for layer in layers)
-    if budget <= smallest:
-        return {layer: min(choices[layer], key=lambda c: (c.size_bytes, c.noise)).format for layer in layers}
-    flat = [(i, c) for i, layer in enumerate(layers) for c in choices[layer]]
-    noise = np.array([c.noise for _, c in flat])
-    size = np.array([c.size_bytes for _, c in flat])
-    scale = max(float(noise.max()), 1e-300)
-    cost = noise / scale + 1e-9 * size / max(float(size.max()), 1.0)
-    one_each = np.array([[float(i == j) for i, _ in flat] for j in range(len(layers))])
-    found = milp(
-        cost,
-        integrality=np.ones(len(flat)),
-        bounds=Bounds(0, 1),
-        constraints=[
-            LinearConstraint(one_each, 1, 1),
-            LinearConstraint(size[None] / budget, -np.inf, 1.0),
-        ],
-        options={"time_limit": 10.0},
+    chosen = least_noise(
+        [[c.size_bytes for c in choices[layer]] for layer in layers],
+        [[c.noise for c in choices[layer]] for layer in layers],
+        budget,
     )
-    if found.x is None:
-        return {layer: min(choices[layer], key=lambda c: (c.size_bytes, c.noise)).format for layer in layers}
-    return {layers[i]: c.format for (i, c), value in zip(flat, found.x, strict=True) if value > 0.5}
+    return {layer: choices[layer][i].format for layer, i in zip(layers, chosen, strict=True)}
 
 
 def most_exact_within(

@@ -19,12 +19,14 @@ import numpy as np
 from lwdash.contract import Skipped, Training, Treated
 from lwdash.errors import InternalFault, RecipeError
 from lwdash.keras_models.ports import library_of
-from lwdash.parameters import Choice, Flag, Integer, Names, Number, parameter
+from lwdash.parameters import Choice, Flag, Integer, LayerNumbers, Names, Number, parameter, write_params
 from lwdash.training import distillation, fine_tuning, held_out, tfmot_pruning
 from lwdash.training.batch_norm import settle_batch_norm
-from lwdash.training.kernels import DEPTHWISE_STAYS, Kernel, beyond, choose
+from lwdash.training.kernels import DEPTHWISE_STAYS, Kernel, beyond, choose, numbers_of_kernels
+from lwdash.training.layerwise.by_layer import AUTO_DROP, Trial, check_by_layer, nothing_kept
 from lwdash.training.layerwise.layer_by_layer import why_not_solved
 from lwdash.training.layerwise.one_shot_pruning import prune_in_one_pass
+from lwdash.training.layerwise.sparsity_trials import SparsityTrials
 from lwdash.training.model_copies import clone_live
 from lwdash.training.pruning_masks import TWO_OF_FOUR, Masks, fits_two_of_four
 from lwdash.training.sparsity_schedule import ramp, rising
@@ -36,6 +38,7 @@ TRAP = "Zeros are stored like other weights. To make the .tflite smaller, add sp
 STAGE = "keras"
 
 AUTO, MAGNITUDE, OBS = "auto", "magnitude", "obs"
+NO_LIMIT, MAX_DROP = 0.0, 1.0
 STEPS = 1000
 """Default number of training steps: on three small networks, fewer steps at 80 % sparsity caused a visible loss."""
 MAX_GENTLE_SPARSITY, GENTLE_STEPS = 0.5, 400
@@ -64,20 +67,21 @@ not divide a kernel, it masks other positions than it prunes.
 """
 
 
+SPARSITY = Number(
+    "Sparsity",
+    "Share of each kernel's weights that become zero. auto chooses one for each layer, by the change of the outputs that "
+    "it causes on the train rows, see mean_sparsity and max_drop.",
+    0.0,
+    1.0,
+    low_open=True,
+    high_open=True,
+    has_auto=True,
+)
+
+
 @dataclass(frozen=True)
 class Params:
-    sparsity: float = parameter(
-        0.5,
-        Number(
-            "Sparsity",
-            "Share of each kernel's weights that become zero.",
-            0.0,
-            1.0,
-            low_open=True,
-            high_open=True,
-        ),
-        always=True,
-    )
+    sparsity: float | None = parameter(0.5, SPARSITY, always=True)
     method: str = parameter(
         AUTO,
         Choice(
@@ -152,6 +156,26 @@ class Params:
         False,
         Flag("Depthwise kernels too", "They have few weights per channel. TFMOT leaves them dense."),
     )
+    mean_sparsity: float = parameter(
+        NO_LIMIT,
+        Number(
+            "Mean sparsity",
+            "With sparsity=auto, the share of all treated weights that become zero. 0: as many as the maximum drop allows.",
+            0.0,
+            1.0,
+            high_open=True,
+        ),
+    )
+    max_drop: float = parameter(MAX_DROP, AUTO_DROP)
+    layers: tuple[tuple[str, float], ...] = parameter(
+        (),
+        LayerNumbers(
+            "Sparsity of single layers",
+            "Layer names or patterns, each with its sparsity; 0 leaves a layer alone. All other layers have the sparsity "
+            "above.",
+            replace(SPARSITY, low_open=False, has_auto=False),
+        ),
+    )
     epochs: int = fine_tuning.epochs(STEPS)
     learning_rate: float | None = fine_tuning.chosen_learning_rate(
         "auto is 0.001 for up to half of the weights and 0.003 for more, or 0.002 with method=magnitude."
@@ -173,6 +197,7 @@ FOR_MAGNITUDE = ("scope", "criterion", "schedule", "rounds", "rewind")
 def check(params: Params) -> None:
     """Raises RecipeError for parameters that exclude one another."""
     unused = _set_for_magnitude(params)
+    _check_by_layer(params, unused)
     if params.method == OBS and params.teacher is not None:
         unused.append("teacher")
     if params.method == OBS and unused:
@@ -192,22 +217,41 @@ def check(params: Params) -> None:
         )
 
 
+def _check_by_layer(params: Params, for_magnitude: list[str]) -> None:
+    check_by_layer(NAME, params, "sparsity", "mean_sparsity")
+    if params.sparsity is not None and not params.layers:
+        return
+    what = "sparsity=auto" if params.sparsity is None else "layers"
+    if params.structure == TWO_OF_FOUR:
+        raise RecipeError(f"prune: structure=2:4 removes half of every kernel, so it excludes {what}")
+    if params.method == MAGNITUDE or for_magnitude:
+        other = "method" if params.method == MAGNITUDE else for_magnitude[0]
+        raise RecipeError(
+            f"prune: {what} needs method=auto or method=obs, but got {other}={getattr(params, other)}"
+        )
+
+
 def apply(model: Any, params: Params, training: Training) -> Treated:
-    """A pruned copy of a model of either Keras; kernels reach `sparsity` exactly (to a weight or a block).
+    """A pruned copy of a model of either Keras; kernels reach their sparsity exactly (to a weight or a block).
 
     Kernels that are not pruned are listed as skipped with the reason.
     """
     fine_tuning.seed_everything(training.seed)
+    if params.sparsity is None:
+        params, chosen = _by_layer(model, params, training)
+        treated = apply(model, params, training)
+        return replace(treated, facts={**treated.facts, "by_layer": chosen})
     is_magnitude = params.method == MAGNITUDE or (params.method == AUTO and bool(_set_for_magnitude(params)))
+    is_gentle = _mean_sparsity(model, params) <= MAX_GENTLE_SPARSITY
     if params.learning_rate is None:
-        rate = GENTLE_RATE if params.sparsity <= MAX_GENTLE_SPARSITY else RATE
+        rate = GENTLE_RATE if is_gentle else RATE
         params = replace(params, learning_rate=MAGNITUDE_RATE if is_magnitude else rate)
     if params.method == OBS:
         followed = replace(training, teacher_share=1.0, temperature=params.temperature)
         return _with_obs(model, params, followed, params.epochs)
     training = distillation.taught(training, params)
     if not is_magnitude:
-        steps = STEPS if params.sparsity > MAX_GENTLE_SPARSITY else GENTLE_STEPS
+        steps = GENTLE_STEPS if is_gentle else STEPS
         epochs = fine_tuning.epochs_for(params.epochs, steps, training, params.batch_size)
         return _with_obs(model, params, training, epochs)
     epochs = fine_tuning.epochs_for(params.epochs, STEPS, training, params.batch_size)
@@ -226,6 +270,7 @@ def _set_for_magnitude(params: Params) -> list[str]:
 def _with_tfmot(model: Any, params: Params, training: Training, epochs: int) -> Treated:
     from tensorflow_model_optimization.sparsity import keras as sparsity
 
+    assert params.sparsity is not None
     chosen = tfmot_pruning.select_layers(model, params.skip)
     steps = fine_tuning.steps_in_all(_learnt_rows(params, training), params.batch_size, epochs)
     pruned = tfmot_pruning.wrapped(model, chosen.names, params.schedule, params.sparsity, steps)
@@ -253,6 +298,7 @@ def _with_tfmot(model: Any, params: Params, training: Training, epochs: int) -> 
 
 
 def _with_masks(model: Any, params: Params, training: Training, epochs: int) -> Treated:
+    assert params.sparsity is not None
     library = library_of(model)
     pruned = clone_live(model)
     kernels = choose(pruned, params.skip, lambda kernel: _why_not(kernel, params), only=params.only)
@@ -305,19 +351,20 @@ def _with_obs(model: Any, params: Params, training: Training, epochs: int) -> Tr
     With `method=auto`, the smallest weights go where a layer's inputs are not known.
     """
     pruned = clone_live(model)
+    shares = _shares(pruned, params)
     cannot = why_not_solved(pruned)
     is_auto = params.method == AUTO
     kernels = choose(
         pruned,
         params.skip,
-        lambda kernel: _why_not(kernel, params) or (None if is_auto else cannot(kernel)),
+        lambda kernel: _why_not(kernel, params, shares) or (None if is_auto else cannot(kernel)),
         only=params.only,
     )
     done = prune_in_one_pass(
         pruned,
         {path: kernel for path, kernel in kernels.chosen.items() if cannot(kernel) is None},
         training.inputs,
-        share=params.sparsity,
+        shares=shares,
         structure=params.structure,
         seed=training.seed,
         report=training.progress,
@@ -328,7 +375,7 @@ def _with_obs(model: Any, params: Params, training: Training, epochs: int) -> Tr
     masks = Masks(treated, scope="layer", criterion=MAGNITUDE, structure=params.structure, seed=training.seed)
     masks.take_zeros()
     if is_auto:
-        masks.raise_to(params.sparsity)
+        masks.raise_to(shares)
     learnt = {}
     if epochs:
         callback = masks.callback(library_of(pruned), None)
@@ -352,6 +399,45 @@ def _with_obs(model: Any, params: Params, training: Training, epochs: int) -> Tr
         "sparsity": reached,
     }
     return Treated(pruned, (*kernels.skipped, *unseen, *_empty(reached)), facts)
+
+
+def _shares(model: Any, params: Params) -> dict[str, float]:
+    """Path of each kernel → the share of its weights to remove."""
+    return numbers_of_kernels(model, params.sparsity, params.layers, "layers")
+
+
+def _mean_sparsity(model: Any, params: Params) -> float:
+    """Share of the treated weights that is to be removed."""
+    assert params.sparsity is not None
+    if not params.layers:
+        return params.sparsity
+    shares = _shares(model, params)
+    kernels = choose(model, params.skip, lambda kernel: _why_not(kernel, params), only=params.only).chosen
+    removed = sum(kernel.size * shares[path] for path, kernel in kernels.items())
+    return removed / sum(kernel.size for kernel in kernels.values())
+
+
+def _by_layer(model: Any, params: Params, training: Training) -> tuple[Params, dict[str, Any]]:
+    """The parameters with a sparsity for each layer in the place of `sparsity=auto`, and what was tried."""
+    trials = SparsityTrials(
+        model,
+        lambda trial: choose(trial, params.skip, lambda kernel: _why_not(kernel, params), only=params.only),
+        training,
+        structure=params.structure,
+        is_magnitude_too=params.method == AUTO,
+    )
+    if params.mean_sparsity:
+        chosen: Trial | None = trials.of_cost(1 - params.mean_sparsity, params.mean_sparsity)
+    else:
+        chosen = trials.within_change(params.max_drop / 100)
+    if chosen is None:
+        raise nothing_kept(NAME, trials, params.max_drop / 100)
+
+    def as_params(attempt: Trial) -> Params:
+        sparsity, layers = trials.as_numbers(attempt)
+        return replace(params, sparsity=sparsity, layers=layers, mean_sparsity=NO_LIMIT, max_drop=MAX_DROP)
+
+    return as_params(chosen), trials.facts(chosen, lambda one: f"{NAME}({write_params(as_params(one))})")
 
 
 def _empty(reached: Mapping[str, float]) -> list[Skipped]:
@@ -388,7 +474,9 @@ def _finetune(
     )
 
 
-def _why_not(kernel: Kernel, params: Params) -> str | None:
+def _why_not(kernel: Kernel, params: Params, shares: Mapping[str, float] | None = None) -> str | None:
+    if shares is not None and shares[kernel.path] == 0:
+        return "the recipe gives it a sparsity of 0"
     if kernel.is_depthwise and not params.depthwise:
         return DEPTHWISE_STAYS
     if kernel.size == 1:

@@ -108,6 +108,27 @@ def choose(
     return Kernels(chosen, tuple(skipped))
 
 
+def layers_of_kernels(model: Any) -> dict[str, str]:
+    """Path of each kernel → path of its layer."""
+    return {kernel.path: path for path, layer in leaf_layers(model) for kernel in kernels_of(path, layer)}
+
+
+def numbers_of_kernels(
+    model: Any, usual: Any, numbers: Sequence[tuple[str, Any]], parameter: str
+) -> dict[str, Any]:
+    """Path of each kernel → the number of the last pattern that matches its layer, or else `usual`.
+
+    Raises RecipeError when a pattern of the parameter matches no layer.
+    """
+    layers = {path: layer for path, layer in leaf_layers(model) if layer.weights}
+    refuse_unknown([pattern for pattern, _ in numbers], layers, parameter)
+    found = {}
+    for path, layer in layers.items():
+        fitting = [number for pattern, number in numbers if matches(path, layer.name, pattern)]
+        found.update({kernel.path: fitting[-1] if fitting else usual for kernel in kernels_of(path, layer)})
+    return found
+
+
 def beyond(model: Any, skip: Sequence[str], knows: Callable[[Any], bool]) -> list[str]:
     """Paths of the layers with kernels that a library does not know (according to `knows`): mostly wrappers
     such as Bidirectional and TimeDistributed. Depthwise kernels and layers that match `skip` do not count.

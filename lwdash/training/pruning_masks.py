@@ -41,14 +41,14 @@ class Masks:
         }
         self._kept = {path: np.ones(kernel.shape, bool) for path, kernel in kernels.items()}
 
-    def raise_to(self, share: float) -> None:
-        """Remove weights until `share` of them is zero; 2:4 removes at most 0.5."""
+    def raise_to(self, share: float | Mapping[str, float]) -> None:
+        """Remove weights until `share` of them is zero, with scope "layer" also by path; 2:4 removes at most 0.5."""
         units = {path: self._units(kernel) for path, kernel in self.kernels.items()}
-        share = share * 2 if self.structure == TWO_OF_FOUR else share
         together = [list(units)] if self.scope == "global" else [[path] for path in units]
         for paths in together:
             scores, sizes = (np.concatenate([units[path][i] for path in paths]) for i in (0, 1))
-            dropped = _lowest(scores, sizes, share)
+            wanted = share[paths[0]] if isinstance(share, Mapping) else share
+            dropped = _lowest(scores, sizes, wanted * 2 if self.structure == TWO_OF_FOUR else wanted)
             ends = np.cumsum([len(units[path][0]) for path in paths])[:-1]
             for path, gone in zip(paths, np.split(dropped, ends), strict=True):
                 self._kept[path] = ~gone[units[path][2]]

@@ -17,7 +17,7 @@ from lwdash.contract import Packed, Training, Treated
 from lwdash.errors import RecipeError
 from lwdash.measure.runner import Runner
 from lwdash.packing.coded_file import decode
-from lwdash.parameters import Choice, Flag, Integer, Names, Number, Overrides, described
+from lwdash.parameters import Choice, Flag, Integer, LayerNumbers, Names, Number, Overrides, described
 from lwdash.quantize.read_back import computed
 from lwdash.recipe import STAGES, Step, make_recipe, parse_recipe
 from lwdash.techniques import TECHNIQUES, coded, float32, lut, sparse
@@ -204,6 +204,9 @@ def inside_values(what: Any) -> list[Any]:
             tuple(("conv_*", word) for word in what.options)[:1],
             (("block/dense?", "int8"), ("out", "float32")),
         ]
+    if isinstance(what, LayerNumbers):
+        numbers = [round(number, 3) for number in inside_values(what.number)]
+        return [(), *((("conv_*", number),) for number in numbers), tuple(zip("ab", numbers, strict=False))]
     assert isinstance(what, Names)
     return [(), ("dense",), ("conv_*", "block/dense?")]
 
@@ -221,11 +224,20 @@ def outside_values(what: Any) -> list[Any]:
         return [1, "yes"]
     if isinstance(what, Overrides):
         return [(("dense", "no-such-word"),), (("two words", "int8"),)]
+    if isinstance(what, LayerNumbers):
+        return [
+            (("two words", inside_values(what.number)[0]),),
+            *((("a", n),) for n in outside_values(what.number)),
+        ]
     return [("two words",)]
 
 
 GOES_WITH: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("prune", "rewind"): {"rounds": 2, "schedule": "constant"},
+    ("prune", "mean_sparsity"): {"sparsity": None},
+    ("prune", "max_drop"): {"sparsity": None},
+    ("cluster", "mean_bits"): {"clusters": None},
+    ("cluster", "max_drop"): {"clusters": None},
 }
 """What a parameter needs beside it for all of its values to be taken."""
 PARAMETERS = [(name, key) for name, technique in TECHNIQUES.items() for key in described(technique.Params)]

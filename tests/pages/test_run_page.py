@@ -351,3 +351,30 @@ def test_a_file_of_boards_that_cannot_be_read_is_named_on_the_page(home, monkeyp
     seed_experiment(home, "beats", 6)
     monkeypatch.setenv("LWDASH_BOARDS", str(tmp_path / "none.yaml"))
     assert "none.yaml cannot be read" in words(opened(id="2"))
+
+
+def test_strengths_that_were_chosen_by_layer_are_a_step_to_copy(home):
+    seed_experiment(home, "beats", 6)
+    found = {
+        "recipe": "prune(sparsity=0.9, layers=[first=0.3])",
+        "changed_rows": 0.01,
+        "attempts": [
+            {
+                "recipe": "prune(sparsity=0.9, layers=[first=0.3])",
+                "cost": 0.2,
+                "sqnr_db": 20.5,
+                "changed": 0.01,
+            },
+            {"recipe": "prune(sparsity=0.8)", "cost": 0.2, "sqnr_db": None, "changed": 0.0},
+        ],
+    }
+    stage = {"name": "prune", "seconds": 2.0, "cached": False, "facts": {"by_layer": found}}
+    with home.database.begin() as connection:
+        connection.execute(update(RunDetail).values(compressed={"stages": [stage], "skipped": []}))
+    app = opened(id="6", tab="Overview")
+    assert "Sparsity by layer" in [header.value for header in app.header]
+    assert found["recipe"] in [code.value for code in app.code]
+    table = next(frame.value for frame in app.dataframe if "Weights left (%)" in frame.value)
+    assert list(table["Chosen"]) == [True, False]
+    assert list(table["Weights left (%)"]) == [20, 20]
+    assert "by_layer" not in words(opened(id="6", tab="Stages and log"))

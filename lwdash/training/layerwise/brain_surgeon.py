@@ -65,15 +65,17 @@ class Units:
         return kept & stays.reshape(kept.shape)
 
 
-def prune(weights: np.ndarray, moments: np.ndarray, units: Units) -> np.ndarray:
+def prune(
+    weights: np.ndarray, moments: np.ndarray, units: Units, *, max_operations: float = MAX_OPERATIONS
+) -> np.ndarray:
     """Weights of the same shape with zeros, whose outputs differ least from those of `weights`.
 
-    weights: (G, k, o). moments: (G, k, k), XᵀX / n of each product's inputs.
+    weights: (G, k, o). moments: (G, k, k), XᵀX / n of each product's inputs. max_operations: see `MAX_OPERATIONS`.
     The squared error on the rows behind `moments` is never larger than that of removing the smallest weights.
     """
     weights = weights.astype(np.float64)
     moments = moments.astype(np.float64)
-    surgeon = _solved(weights, moments, units)
+    surgeon = _solved(weights, moments, units, max_operations)
     smallest = np.where(_smallest(weights, units), weights, 0.0)
     errors = [squared_error(weights - values, moments) for values in (surgeon, smallest)]
     return surgeon if errors[0] <= errors[1] else smallest
@@ -112,12 +114,12 @@ def _smallest(weights: np.ndarray, units: Units) -> np.ndarray:
     return units.keep(magnitudes, np.ones(weights.shape, bool), 1.0)
 
 
-def _solved(weights: np.ndarray, moments: np.ndarray, units: Units) -> np.ndarray:
+def _solved(weights: np.ndarray, moments: np.ndarray, units: Units, max_operations: float) -> np.ndarray:
     count, inputs, outputs = weights.shape
     matrices = damped(moments)
     inverses, targets = np.linalg.inv(matrices), matrices @ weights
     operations = 2.0 * count * outputs * inputs**3
-    rounds = int(np.clip(1 + MAX_OPERATIONS / operations, 1, MAX_ROUNDS))
+    rounds = int(np.clip(1 + max_operations / operations, 1, MAX_ROUNDS))
     if units.groups is not None:
         rounds = min(rounds, 2)
     kept = np.ones(weights.shape, bool)

@@ -41,11 +41,13 @@ class Changes:
     """rows: the number used. errors: kernel path → squared change of its outputs relative to their size, 0–1.
 
     unseen: paths of kernels whose layers are called inside of a compiled graph, and so stay unchanged.
+    outputs: of the changed model for these rows, one array per output.
     """
 
     rows: int
     errors: Mapping[str, float]
     unseen: tuple[str, ...]
+    outputs: Sequence[np.ndarray]
 
 
 def why_not_solved(model: Any) -> Callable[[Kernel], str | None]:
@@ -74,38 +76,70 @@ def change_in_one_pass(
 
     inputs: one array per model input, (rows, *shape). what: the present work, for `report`.
     """
-    owner = owners(model)
-    by_layer: dict[int, list[str]] = {}
-    layers = {}
-    for path in kernels:
-        layers[id(owner[path])] = owner[path]
-        by_layer.setdefault(id(owner[path]), []).append(path)
-    norms = norms_of(model)
-    sizes, normalized = _looked_at(model, list(layers.values()), norms, [values[:1] for values in inputs])
-    fitting = MAX_BYTES // max(1, COPIES * sizes)
-    rows = spread(len(inputs[0]), int(np.clip(fitting, 1, MAX_ROWS)))
-    unchanged: dict[int, list[Statistics]] = {}
-    with _watching(
-        norms, lambda norm, given: unchanged.setdefault(id(norm), []).append(_statistics(norm, given))
+    return Passes(model, kernels, inputs, seed=seed).change(
+        kernels, solve, lambda path, share: report(f"{what} {path}", share)
+    )
+
+
+class Passes:
+    """Passes of the same rows through a live model. Each changes some of the `kernels`, from the weights of the beginning.
+
+    outputs: of the unchanged model for these rows, one array per output.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        kernels: Mapping[str, Kernel],
+        inputs: Sequence[np.ndarray],
+        *,
+        seed: int,
+        max_rows: int = MAX_ROWS,
     ):
-        _pass(model, [values[rows] for values in inputs])
-    errors: dict[str, float] = {}
+        self.model, self.seed = model, seed
+        self._owner = owners(model)
+        layers = list({id(self._owner[path]): self._owner[path] for path in kernels}.values())
+        self._norms = norms_of(model)
+        sizes, self._normalized = _looked_at(model, layers, self._norms, [values[:1] for values in inputs])
+        fitting = MAX_BYTES // max(1, COPIES * sizes)
+        rows = spread(len(inputs[0]), int(np.clip(fitting, 1, max_rows)))
+        self._inputs = [values[rows] for values in inputs]
+        self._unchanged: dict[int, list[Statistics]] = {}
+        with _watching(
+            self._norms,
+            lambda norm, given: self._unchanged.setdefault(id(norm), []).append(_statistics(norm, given)),
+        ):
+            self.outputs = _pass(model, self._inputs)
 
-    def shift_norm(norm: Any, given: Any) -> None:
-        if len(unchanged[id(norm)]) == 1:
-            _shift_statistics(norm, unchanged[id(norm)][0], _statistics(norm, given))
+    def change(
+        self, kernels: Mapping[str, Kernel], solve: Solve, report: Callable[[str, float], None]
+    ) -> Changes:
+        """Change these kernels in place by `solve`; report: called with a kernel's path and the finished share."""
+        by_layer: dict[int, list[str]] = {}
+        layers = {}
+        for path in kernels:
+            layers[id(self._owner[path])] = self._owner[path]
+            by_layer.setdefault(id(self._owner[path]), []).append(path)
+        errors: dict[str, float] = {}
 
-    def change_layer(layer: Any, tensor: Any) -> None:
-        given = np.asarray(tensor)
-        for path in by_layer[id(layer)]:
-            if path not in errors:
-                report(f"{what} {path}", len(errors) / len(kernels))
-                is_normalized = id(layer) in normalized
-                errors[path] = _change_kernel(layer, kernels[path], given, solve, is_normalized, seed)
+        def shift_norm(norm: Any, given: Any) -> None:
+            if len(self._unchanged[id(norm)]) == 1:
+                _shift_statistics(norm, self._unchanged[id(norm)][0], _statistics(norm, given))
 
-    with _watching(layers.values(), change_layer), _watching(norms, shift_norm):
-        _pass(model, [values[rows] for values in inputs])
-    return Changes(len(rows), errors, tuple(path for path in kernels if path not in errors))
+        def change_layer(layer: Any, tensor: Any) -> None:
+            given = np.asarray(tensor)
+            for path in by_layer[id(layer)]:
+                if path not in errors:
+                    report(path, len(errors) / len(kernels))
+                    is_normalized = id(layer) in self._normalized
+                    errors[path] = _change_kernel(
+                        layer, kernels[path], given, solve, is_normalized, self.seed
+                    )
+
+        with _watching(layers.values(), change_layer), _watching(self._norms, shift_norm):
+            outputs = _pass(self.model, self._inputs)
+        unseen = tuple(path for path in kernels if path not in errors)
+        return Changes(len(self._inputs[0]), errors, unseen, outputs)
 
 
 def _change_kernel(
@@ -166,11 +200,13 @@ def _shift_statistics(norm: Any, before: Statistics, after: Statistics) -> None:
     )
 
 
-def _pass(model: Any, inputs: Sequence[np.ndarray]) -> None:
+def _pass(model: Any, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The outputs of a model, one array per output."""
     import tensorflow as tf
 
     tensors = [tf.constant(values) for values in inputs]
-    model(tensors if len(tensors) > 1 else tensors[0], training=False)
+    outputs = model(tensors if len(tensors) > 1 else tensors[0], training=False)
+    return [np.asarray(values) for values in (outputs if isinstance(outputs, (list, tuple)) else [outputs])]
 
 
 See = Callable[[Any, Any], None]

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from lwdash.training.kernels import Kernel
-from lwdash.training.layerwise.brain_surgeon import Units, prune
-from lwdash.training.layerwise.layer_by_layer import Changes, change_in_one_pass
+from lwdash.training.layerwise.brain_surgeon import MAX_OPERATIONS, Units, prune
+from lwdash.training.layerwise.layer_by_layer import Changes, Solve, change_in_one_pass
 from lwdash.training.pruning_masks import TWO_OF_FOUR, blocks
 
 
@@ -18,17 +18,25 @@ def prune_in_one_pass(
     kernels: Mapping[str, Kernel],
     inputs: Sequence[np.ndarray],
     *,
-    share: float,
+    shares: Mapping[str, float],
     structure: str,
     seed: int,
     report: Callable[[str, float], None],
 ) -> Changes:
-    """Prune the kernels of a live model in place; share: 0–1, of each kernel."""
+    """Prune the kernels of a live model in place; shares: kernel path → 0–1, the share to remove."""
+    return change_in_one_pass(
+        model, kernels, inputs, pruning(shares, structure), what="pruning", seed=seed, report=report
+    )
+
+
+def pruning(shares: Mapping[str, float], structure: str, *, max_operations: float = MAX_OPERATIONS) -> Solve:
+    """Removes this share of each kernel's weights."""
 
     def solve(kernel: Kernel, places: np.ndarray, weights: np.ndarray, moments: np.ndarray) -> np.ndarray:
-        return prune(weights, moments, _units(kernel, places, share, structure))
+        units = _units(kernel, places, shares[kernel.path], structure)
+        return prune(weights, moments, units, max_operations=max_operations)
 
-    return change_in_one_pass(model, kernels, inputs, solve, what="pruning", seed=seed, report=report)
+    return solve
 
 
 def _units(kernel: Kernel, places: np.ndarray, share: float, structure: str) -> Units:

@@ -17,7 +17,7 @@ from storage.logs import find_log
 from storage.store import Store
 
 LOG_BYTES = 200_000
-OWN_VIEWS = ("audit", "auto", "training_curve", "kept_epoch", "held_out_rows")
+OWN_VIEWS = ("audit", "auto", "by_layer", "training_curve", "kept_epoch", "held_out_rows")
 """Facts that have a table or a figure of their own, or that the fact `fine_tuning` states in words."""
 FACTS_WITH_UNITS: Mapping[str, Callable[[float], str]] = {
     "sqnr_db": lambda value: f"{value:.1f} dB",

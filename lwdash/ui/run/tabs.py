@@ -10,7 +10,7 @@ from lwdash.ui.run.map import bytes_tab, layers_tab, weights_tab
 from lwdash.ui.run.map.graph_loading import dissected
 from lwdash.ui.run.map.map_tab import show_map
 from lwdash.ui.run.overview_tab import show_metrics
-from lwdash.ui.run.precision_panel import show_precision
+from lwdash.ui.run.precision_panel import show_by_layer, show_precision
 from lwdash.ui.run.predictions_tab import show_confusion, show_flips, show_output_recalls
 from lwdash.ui.run.sensitivity_tab import show_sensitivity
 from lwdash.ui.run.waterfall_panel import show_waterfall
@@ -43,6 +43,7 @@ def show_tabs(
         advice_panel.show_findings(evidence)
         show_where_it_runs(settings, store, run, measured, can_change=may_start)
         show_precision(compressed)
+        show_by_layer(compressed)
         show_waterfall(measured)
 
     def map_tab() -> None:

@@ -14,6 +14,8 @@ from lwdash.parameters import (
     Choice,
     Flag,
     Integer,
+    IntegerOrAuto,
+    LayerNumbers,
     Names,
     Number,
     Overrides,
@@ -190,14 +192,19 @@ def _field(parameter: Parameter, default: Any, key: str) -> Any:
             label, list(parameter.options), index=list(parameter.options).index(default), key=key,
             help=parameter.help + "\n\n" + "\n".join(f"- `{k}`: {v}" for k, v in parameter.options.items()),
         )  # fmt: skip
-    if isinstance(parameter, (Names, Overrides)):
-        start = ", ".join(default) if isinstance(parameter, Names) else parameter.write(default)
+    if isinstance(parameter, (Names, Overrides, LayerNumbers)):
+        start = parameter.write(default).strip("[]")
         text = st.text_input(label, start, key=key, help=f"{parameter.help} {parameter.bounds}")
         return parameter.read(text)
     if isinstance(parameter, Flag):
         return st.toggle(label, default, key=key, help=parameter.help)
     if isinstance(parameter, Integer):
         help = f"{parameter.help} ({bounds_with_unit(parameter)})"
+        if isinstance(parameter, IntegerOrAuto):
+            count = st.number_input(
+                label, parameter.low, parameter.high, default, key=key, help=help, placeholder=AUTO
+            )
+            return None if count is None else int(count)
         if parameter.has_auto:
             chosen = st.number_input(
                 label,

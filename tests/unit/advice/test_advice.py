@@ -71,7 +71,7 @@ def test_a_lost_number_asks_for_a_last_layer_in_float_and_16_bits():
 def test_after_training_a_layer_is_not_blamed_for_what_pruning_did():
     """Its weights differ from the baseline's since they were trained; rounding itself lost nothing (45 dB)."""
     found = recipes(evidence("prune(sparsity=0.8) + int8", BAD, layers=LOSSY, facts={"sqnr_db": 45.0}))
-    assert found == ["prune(sparsity=0.6) + int8"]
+    assert found == ["prune(sparsity=auto, mean_sparsity=0.8) + int8", "prune(sparsity=0.6) + int8"]
 
 
 def test_rounding_that_loses_after_training_asks_for_the_form_of_qat_that_keeps_the_structure():
@@ -91,6 +91,7 @@ def test_rounding_that_loses_after_training_asks_for_the_form_of_qat_that_keeps_
         ("int8", BAD, {}, "int8(ranges=mse)"),
         ("cluster(clusters=16) + int8", BAD, {"sqnr_db": 50.0}, "cluster(clusters=32) + int8"),
         ("prune(sparsity=0.5) + int8", GOOD, {}, "prune(sparsity=0.75) + int8"),
+        ("prune(sparsity=0.8) + int8", BAD, {}, "prune(sparsity=auto, mean_sparsity=0.8) + int8"),
         ("cluster(clusters=16) + int8", GOOD, {}, "cluster(clusters=8) + int8"),
         ("float16", GOOD, {}, "int8"),
         ("dynamic", GOOD, {}, "dynamic(bits=4)"),
@@ -105,6 +106,20 @@ def test_rounding_that_loses_after_training_asks_for_the_form_of_qat_that_keeps_
 )  # fmt: skip
 def test_what_the_figures_call_for(recipe, figures, facts, expected):
     assert expected in recipes(evidence(recipe, figures, facts=facts))
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        "prune(sparsity=auto) + int8",
+        "prune(sparsity=0.5, layers=[a=0.2]) + cluster(clusters=auto) + int8",
+        "prune(sparsity=0.5, structure=2:4) + int8",
+        "prune(sparsity=0.5, scope=global) + int8",
+    ],
+)
+def test_pruning_that_differs_by_layer_or_has_a_pattern_is_not_offered_by_layer(recipe):
+    for figures in (BAD, GOOD):
+        assert not any("mean_sparsity" in text for text in recipes(evidence(recipe, figures)))
 
 
 def test_rows_that_were_all_used_are_not_asked_for_again():
