@@ -29,6 +29,7 @@ from lwdash.metrics.results_frame import results_frame_of
 from lwdash.metrics.run_metrics import Measure, quality_of
 from lwdash.metrics.target_values import TargetValues, available_with_targets
 from lwdash.recipe import Recipe, parse_recipe
+from lwdash.search.proposals import DEFAULT_SAMPLER
 from lwdash.search.space import GOAL_NAMES
 from lwdash.settings import Settings
 from storage import result_frames, run_rows
@@ -153,6 +154,7 @@ class ExperimentHandle:
         runs: int = 24,
         formats: Collection[str] | None = None,
         techniques: Collection[str] | None = None,
+        sampler: str = DEFAULT_SAMPLER,
         seed: int = 0,
         progress: bool = True,
         **limits: Unpack[LimitOptions],
@@ -162,7 +164,8 @@ class ExperimentHandle:
         goal: `size`, `gzip`, `update`, `latency`, `arena`, `npu`, `flash`, or a metric of a target, such as
         `ethos_u55_256.inferences_per_second`. The limits (`LimitOptions`), where one is given, replace
         those of the experiment. formats, techniques: what may be used, by default all that can change
-        the goal and can treat the model; no techniques, `()`, is post-training only.
+        the goal and can treat the model; no techniques, `()`, is post-training only. sampler: one of
+        `guided`, `tpe`, `gp`, `nsga2`, `grid`, `random`.
         Raises UserMistake, and SearchRefused's message while the experiment has a running search.
         """
         if goal not in GOAL_NAMES and target_metric(goal) is None:
@@ -181,6 +184,7 @@ class ExperimentHandle:
                 budget=runs,
                 formats=formats,
                 techniques=techniques,
+                sampler=sampler,
                 seed=seed,
             )
             with working(self._settings, self._store) as engine, ProgressBar(runs, is_shown=progress) as bar:

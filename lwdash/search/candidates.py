@@ -1,16 +1,19 @@
 """Candidate recipes of a search space as rows of integers, so that thousands can be predicted at once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
 
 from lwdash.recipe import Recipe, parse_recipe
-from lwdash.search.space import TUNED, Space, goes_with
+from lwdash.search.space import TUNED, Space, excludes, goes_with
 
 ABSENT = -1
+GRID_STRENGTHS = (0.5, 0.25, 0.75)
+"""Shares of the list of values of each technique's first parameter that a grid has."""
 MAX_NEIGHBOUR_STEP = 3
 """Maximum change of a parameter between neighbours, in list positions."""
 
@@ -68,7 +71,39 @@ class Candidates:
             rows[:, self.columns[name]] = is_on[:, number]
             for key, values in TUNED[name].items():
                 rows[:, self.columns[f"{name}.{key}"]] = chance.integers(len(values), size=count)
-        return self._settled(rows)
+        return self.settled(rows)
+
+    def grid(self) -> Iterator[np.ndarray]:
+        """Every combination of formats and techniques at `GRID_STRENGTHS`, the fewest techniques first; with `among`, all
+        of it in this order.
+        """
+        if self.among:
+            techniques = [self.columns[name] for name in self.space.techniques]
+            yield from self._listed[np.argsort(self._listed[:, techniques].sum(axis=1), kind="stable")]
+            return
+        names = self.space.techniques
+        for count in range(len(names) + 1):
+            for chosen in combinations(names, count):
+                options = [[(name, strength) for strength in self._strengths(name)] for name in chosen]
+                for strengths, number in product(product(*options), range(len(self.space.formats))):
+                    row = np.full(len(self.columns), ABSENT)
+                    row[[self.columns[name] for name in names]] = 0
+                    row[0] = number
+                    for name, values in strengths:
+                        row[self.columns[name]] = 1
+                        for key, value in values.items():
+                            row[self.columns[f"{name}.{key}"]] = value
+                    if (self.settled(row[None].copy())[0] == row).all():
+                        yield row
+
+    def _strengths(self, name: str) -> list[dict[str, int]]:
+        """The choices of a technique on the grid, as list positions: the first parameter varies, others are the default."""
+        first = next(iter(TUNED[name]), None)
+        if first is None:
+            return [{}]
+        others = dict.fromkeys([key for key in TUNED[name] if key != first], 0)
+        last = len(TUNED[name][first]) - 1
+        return [{first: round(share * last), **others} for share in GRID_STRENGTHS]
 
     def neighbours(self, row: np.ndarray) -> np.ndarray:
         """Rows that differ from `row` in the format, in one technique, or slightly in one parameter; only
@@ -80,9 +115,10 @@ class Candidates:
         for name in self.space.techniques:
             values = {f"{name}.{key}": len(values) for key, values in TUNED[name].items()}
             if not row[self.columns[name]]:
+                others = {other: 0 for other in self.space.techniques if excludes(other, name)}
                 for divisor in (2, 4):
                     changes.append(
-                        {name: 1, **{key: (count - 1) // divisor for key, count in values.items()}}
+                        {name: 1, **others, **{key: (count - 1) // divisor for key, count in values.items()}}
                     )
                 continue
             changes.append({name: 0})
@@ -94,13 +130,17 @@ class Candidates:
         for number, change in enumerate(changes):
             for name, value in change.items():
                 rows[number, self.columns[name]] = value
-        return self._settled(rows)
+        return self.settled(rows)
 
-    def _settled(self, rows: np.ndarray) -> np.ndarray:
-        """Remove techniques that the format of a row excludes. Changes `rows` in place."""
+    def settled(self, rows: np.ndarray) -> np.ndarray:
+        """Remove techniques that the format of a row or an earlier technique excludes. Changes `rows` in place."""
         for number, name in enumerate(self.space.techniques):
             column = self.columns[name]
-            rows[:, column] = (rows[:, column] == 1) & self._allowed[rows[:, 0], number]
+            is_on = (rows[:, column] == 1) & self._allowed[rows[:, 0], number]
+            for earlier in self.space.techniques[:number]:
+                if excludes(earlier, name):
+                    is_on &= rows[:, self.columns[earlier]] == 0
+            rows[:, column] = is_on
             for key in TUNED[name]:
                 rows[rows[:, column] == 0, self.columns[f"{name}.{key}"]] = ABSENT
         return rows

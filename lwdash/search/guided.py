@@ -33,13 +33,15 @@ def guided(
     goal: str,
     limits: Mapping[str, float],
     chance: np.random.Generator,
+    is_informed: bool = True,
 ) -> Iterator[Recipe]:
     """Recipes to try next, the most promising first, none of them in `known`.
 
     found, known: as for `proposals.propose`. goal: the column of the costs. limits: those of the excesses.
+    is_informed: uses what is known of the techniques before any run.
     """
     weights = _objective(limits, chance)
-    surrogate = Surrogate(candidates, goal, limits, [*weights], found[-MAX_LEARNT:])
+    surrogate = Surrogate(candidates, goal, limits, [*weights], found[-MAX_LEARNT:], is_informed=is_informed)
     measured = {outcome.recipe for outcome in found}
     taken = set[bytes]()
     waiting = list[np.ndarray]()

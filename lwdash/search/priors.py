@@ -15,10 +15,12 @@ import numpy as np
 from lwdash.metrics.offers import target_metric
 from lwdash.recipe import FLOAT_BITS, parse_recipe
 from lwdash.search.candidates import ABSENT, Candidates
-from lwdash.search.space import TUNED
+from lwdash.search.space import BY_LAYER, TUNED
 from lwdash.techniques import sparse
 
-COMPUTED_BITS: Mapping[str, int] = {"int8": 8, "int16x8": 16}
+AUTO_BITS, AUTO_DROP = 5.0, 0.005
+"""Typical bits of a weight, and typical loss, of formats that are chosen by layer."""
+COMPUTED_BITS: Mapping[str, int] = {"int8": 8, "int16x8": 16, "auto": 8}
 """Bits of an activation."""
 FORMAT_DROP: Mapping[str, float] = {"int8": 0.002, "int16x8": 0.001, "dynamic": 0.002, "weight_only": 0.001}
 FOUR_BIT_DROP = 0.012
@@ -34,10 +36,11 @@ class Traits:
     """Properties of candidates, in units that can be added; each array has one element per candidate.
 
     channels: share of channels that is left. energy: share of the kernels' energy that is left. dense: share of the
-    weights that are not zero. is_global: True if one threshold prunes all kernels. clusters: distinct values per kernel,
-    infinite without clustering. is_qat: True for quantization-aware training. stored_bits, computed_bits: of weights
-    and activations. format_drop: accuracy lost by the format. format: index of the format in `formats`
-    of the space. is_sparse: True if the file does not store zeros.
+    weights that are not zero. is_global: True if one threshold prunes all kernels. clusters: distinct values per kernel or
+    channel, infinite without clustering and training below 8 bits. is_pruned_by_layer, is_clustered_by_layer: True if the
+    strength is chosen for each layer. is_lowbit: True for training below 8 bits. is_qat: True for quantization-aware
+    training. stored_bits, computed_bits: of weights and activations. format_drop: accuracy lost by the format. format:
+    index of the format in `formats` of the space. is_sparse: True if the file does not store zeros.
     """
 
     formats: tuple[str, ...]
@@ -46,7 +49,10 @@ class Traits:
     energy: np.ndarray
     dense: np.ndarray
     is_global: np.ndarray
+    is_pruned_by_layer: np.ndarray
     clusters: np.ndarray
+    is_clustered_by_layer: np.ndarray
+    is_lowbit: np.ndarray
     is_qat: np.ndarray
     stored_bits: np.ndarray
     computed_bits: np.ndarray
@@ -73,6 +79,8 @@ class _Format:
 def _format(text: str) -> _Format:
     recipe = parse_recipe(text)
     step, stored = recipe.steps[-1], float(recipe.weight_bits)
+    if step.name == "auto":
+        return _Format(AUTO_BITS, COMPUTED_BITS["auto"], AUTO_DROP, sparse.can_store("auto", AUTO_BITS))
     drop = FOUR_BIT_DROP if stored <= 4 else FORMAT_DROP.get(step.name, 0.0)
     return _Format(
         stored, COMPUTED_BITS.get(step.name, FLOAT_BITS), drop, sparse.can_store(step.name, stored)
@@ -88,6 +96,7 @@ def traits(candidates: Candidates, rows: np.ndarray) -> Traits:
         at = rows[:, candidates.columns[f"{name}.{key}"]]
         return np.where(at == ABSENT, absent, np.array(TUNED[name][key])[at])
 
+    scope = value("prune", "scope", "layer")
     formats = [_format(text) for text in candidates.space.formats]
     is_qat = (
         rows[:, candidates.columns["qat"]] == 1 if "qat" in candidates.columns else np.zeros(len(rows), bool)
@@ -97,8 +106,11 @@ def traits(candidates: Candidates, rows: np.ndarray) -> Traits:
         channels=1 - value("channels", "ratio", 0.0),
         energy=value("low_rank", "energy", 1.0),
         dense=1 - value("prune", "sparsity", 0.0),
-        is_global=value("prune", "scope", "layer") == "global",
-        clusters=value("cluster", "clusters", np.inf),
+        is_global=scope == "global",
+        is_pruned_by_layer=scope == BY_LAYER,
+        clusters=np.minimum(value("cluster", "clusters", np.inf), 2.0 ** value("lowbit", "bits", np.inf)),
+        is_clustered_by_layer=value("cluster", "scope", "layer") == BY_LAYER,
+        is_lowbit=np.isfinite(value("lowbit", "bits", np.inf)),
         is_qat=is_qat,
         stored_bits=np.array([known.stored_bits for known in formats])[rows[:, 0]],
         computed_bits=np.array([known.computed_bits for known in formats])[rows[:, 0]],
@@ -118,7 +130,10 @@ def features(known: Traits) -> np.ndarray:
         0.5 * (known.energy < 1),
         -np.log(known.dense),
         0.5 * known.is_global,
+        0.5 * known.is_pruned_by_layer,
         np.where(np.isinf(known.clusters), 0.0, (8 - known.cluster_bits) / 2),
+        0.5 * known.is_clustered_by_layer,
+        0.5 * known.is_lowbit,
         1.0 * known.is_qat,
         np.log2(FLOAT_BITS / known.stored_bits),
         np.log2(FLOAT_BITS / known.computed_bits) / 2,
@@ -166,7 +181,7 @@ def expected_drop(known: Traits) -> np.ndarray:
         known.format_drop
         + 0.12 * (1 - known.channels) ** 2
         + 0.06 * (1 - known.energy)
-        + 0.002 * (1 / known.dense - 1)
-        + 0.1 / known.clusters
+        + np.where(known.is_pruned_by_layer, 0.001, 0.002) * (1 / known.dense - 1)
+        + np.where(known.is_lowbit, 0.3 / known.clusters**2, 0.1 / known.clusters)
         - 0.001 * known.is_qat
     )

@@ -13,6 +13,7 @@ import numpy as np
 from lwdash.recipe import Recipe, parse_recipe
 from lwdash.search.candidates import Candidates
 from lwdash.search.guided import guided
+from lwdash.search.nsga2 import nsga2
 from lwdash.search.outcomes import Outcome
 from lwdash.search.space import Space
 from lwdash.search.starts import starts
@@ -27,8 +28,15 @@ SAMPLERS = {
         "starts with a few strong recipes, then learns from the measured runs only (tree-structured "
         "Parzen estimator)"
     ),
+    "gp": "as guided, without prior knowledge: learns from the measured runs only (Gaussian processes)",
+    "nsga2": (
+        "starts with a few strong recipes, then crosses and changes the best runs (NSGA-II, a genetic algorithm)"
+    ),
+    "grid": "tries all combinations of a few strengths in order, those with the fewest techniques first",
     "random": "draws any recipe; a control that a better sampler has to beat",
 }
+WITHOUT_STARTS = ("grid", "random")
+"""Samplers that do not begin with `starts`."""
 DEFAULT_SAMPLER = "guided"
 MAX_LEARNT = 1000
 """Maximum number of outcomes used for learning: the newest."""
@@ -92,14 +100,26 @@ def _draws(
     drawn: as `known` of `propose`, extended by the proposals so far.
     """
     candidates, chance = Candidates(task.space, task.among), np.random.default_rng(seed)
-    if sampler != "random":
+    if sampler not in WITHOUT_STARTS:
         tried = sum(candidates.encode(recipe) is not None for recipe in drawn)
         planned = starts(task.space, task.budget)
         untried = [recipe for recipe in planned if str(recipe) not in drawn]
         yield iter(untried[: max(0, len(planned) - tried)]), sys.maxsize
-    if sampler == "guided":
-        draws = guided(candidates, found, drawn, goal=task.goal, limits=task.limits, chance=chance)
+    if sampler in ("guided", "gp"):
+        draws = guided(
+            candidates,
+            found,
+            drawn,
+            goal=task.goal,
+            limits=task.limits,
+            chance=chance,
+            is_informed=sampler == "guided",
+        )
         yield draws, sys.maxsize
+    if sampler == "nsga2":
+        yield nsga2(candidates, found[-MAX_LEARNT:], chance), MAX_USELESS_DRAWS
+    if sampler == "grid":
+        yield map(candidates.decode, candidates.grid()), sys.maxsize
     if sampler == "tpe":
         study = _study(task.space, found, seed)
         yield (task.space.choose(study.ask()) for _ in itertools.count()), MAX_USELESS_DRAWS

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import islice
+from math import log2
 from typing import Any, Protocol
 
 from lwdash.errors import RecipeError, UserMistake
@@ -12,9 +13,11 @@ from lwdash.metrics.target_values import measure_of
 from lwdash.recipe import Recipe, Step, make_recipe, parse_recipe
 from lwdash.techniques import ORDER, TECHNIQUES
 
-FORMATS = ("int8", "float16", "dynamic", "dynamic(bits=4)", "weight_only(bits=4)", "int16x8")
-SEARCHED = tuple(name for name in ORDER if name != "lowbit")
-"""Techniques that a search combines. lowbit is left out: it excludes clustering, and nothing is known of its effect yet."""
+FORMATS = ("int8", "float16", "dynamic", "dynamic(bits=4)", "weight_only(bits=4)", "int16x8", "auto")
+SEARCHED = ORDER
+"""Techniques that a search combines."""
+BY_LAYER = "auto"
+"""The scope of `prune` and `cluster` that chooses a strength for each layer."""
 INTEGER_FORMATS = ("int8", "int16x8")
 """Formats that run on a processor without a floating-point unit."""
 
@@ -113,11 +116,46 @@ GOAL_NAMES: Mapping[str, str] = {
 TUNED: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     "channels": {"ratio": tuple(n / 100 for n in range(10, 75, 5))},
     "low_rank": {"energy": tuple(n / 100 for n in range(70, 100, 2))},
-    "prune": {"sparsity": tuple(n / 100 for n in range(30, 100, 5)), "scope": ("layer", "global")},
-    "cluster": {"clusters": (4, 6, 8, 12, 16, 24, 32, 48, 64)},
+    "prune": {"sparsity": tuple(n / 100 for n in range(30, 100, 5)), "scope": ("layer", BY_LAYER, "global")},
+    "cluster": {"clusters": (4, 6, 8, 12, 16, 24, 32, 48, 64), "scope": ("layer", BY_LAYER)},
+    "lowbit": {"bits": (2, 3, 4)},
     "qat": {},
 }
-"""The parameters that a search varies, each with its values in order. All others keep their defaults."""
+"""The choices of a search for each technique, each with its values in order; see `params_of`. All other parameters keep
+their defaults.
+"""
+
+
+def params_of(technique: str, choices: Mapping[str, Any]) -> Any:
+    """The parameters of a technique with these choices of `TUNED`.
+
+    With the scope `BY_LAYER`, the sparsity or the number of clusters is the mean of those that are chosen by layer.
+    """
+    values = dict(choices)
+    if technique == "cluster" and values.pop("scope", "layer") == BY_LAYER:
+        values = {"clusters": None, "mean_bits": _bits(values["clusters"])}
+    if technique == "prune" and values.get("scope") == BY_LAYER:
+        values = {"sparsity": None, "mean_sparsity": values["sparsity"]}
+    return TECHNIQUES[technique].Params(**values)
+
+
+def choices_of(technique: str, params: Any) -> dict[str, Any] | None:
+    """The choices of `TUNED` that give these parameters, None if there are none."""
+    tuned = TUNED[technique]
+    found = {key: getattr(params, key) for key in tuned if hasattr(params, key)}
+    if technique == "cluster":
+        found["scope"] = "layer" if params.clusters is not None else BY_LAYER
+        if params.clusters is None:
+            bits = {_bits(count): count for count in tuned["clusters"]}
+            found["clusters"] = bits.get(params.mean_bits)
+    if technique == "prune" and params.sparsity is None:
+        found = {"sparsity": params.mean_sparsity, "scope": BY_LAYER}
+    is_offered = all(found[key] in values for key, values in tuned.items())
+    return found if is_offered and params_of(technique, found) == params else None
+
+
+def _bits(clusters: int) -> float:
+    return round(log2(clusters), 2)
 
 
 class Chooser(Protocol):
@@ -167,21 +205,23 @@ class Space:
             yield from filter(None, [self.joined([], text)])
         for name in self.techniques:
             middling = {key: values[(len(values) - 1) // 2] for key, values in TUNED[name].items()}
-            step = Step(name, TECHNIQUES[name].Params(**middling))
+            step = Step(name, params_of(name, middling))
             yield from islice((r for text in self.formats if (r := self.joined([step], text))), 1)
 
     def choose(self, chooser: Chooser) -> Recipe:
         """A recipe whose parts are all chosen by the chooser."""
         text = chooser.suggest_categorical("format", self.formats)
-        steps = []
+        steps: list[Step] = []
         for name in self.techniques:
-            if not goes_with(name, text) or not chooser.suggest_categorical(name, (False, True)):
+            if not goes_with(name, text) or any(excludes(step.name, name) for step in steps):
+                continue
+            if not chooser.suggest_categorical(name, (False, True)):
                 continue
             chosen = {
                 key: values[chooser.suggest_int(f"{name}.{key}", 0, len(values) - 1)]
                 for key, values in TUNED[name].items()
             }
-            steps.append(Step(name, TECHNIQUES[name].Params(**chosen)))
+            steps.append(Step(name, params_of(name, chosen)))
         recipe = self.joined(steps, text)
         assert recipe is not None, "every combination was checked when the steps were chosen"
         return recipe
@@ -205,18 +245,15 @@ class Space:
             return None
         found: dict[str, Any] = {"format": text}
         for name in self.techniques:
-            if not goes_with(name, text):
+            if not goes_with(name, text) or any(excludes(other, name) for other in steps):
                 continue
             found[name] = name in steps
             if name not in steps:
                 continue
-            params = steps[name].params
-            for key, values in TUNED[name].items():
-                if getattr(params, key) not in values:
-                    return None
-                found[f"{name}.{key}"] = values.index(getattr(params, key))
-            if TECHNIQUES[name].Params(**{key: getattr(params, key) for key in TUNED[name]}) != params:
+            chosen = choices_of(name, steps[name].params)
+            if chosen is None:
                 return None
+            found |= {f"{name}.{key}": TUNED[name][key].index(value) for key, value in chosen.items()}
         return found
 
 
@@ -256,6 +293,13 @@ def _format_name(text: str) -> str:
 def goes_with(name: str, format: str) -> bool:
     """True if a training technique and a number format can be in one recipe."""
     return _joined([Step(name, TECHNIQUES[name].Params())], format) is not None
+
+
+@cache
+def excludes(earlier: str, later: str) -> bool:
+    """True if a training technique cannot follow another one, such as lowbit after cluster."""
+    steps = [Step(name, TECHNIQUES[name].Params()) for name in (earlier, later)]
+    return ORDER.index(earlier) < ORDER.index(later) and _joined(steps, INTEGER_FORMATS[0]) is None
 
 
 def _joined(steps: Sequence[Step], format: str, storage: str | None = None) -> Recipe | None:

@@ -4,23 +4,24 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lwdash.recipe import Recipe, Step, parse_recipe
-from lwdash.search.space import Space
-from lwdash.techniques import TECHNIQUES
+from lwdash.search.space import BY_LAYER, Space, params_of
 
 RUNS_PER_START = 4
 """One start per this many runs of the budget."""
 LIGHT: Mapping[str, Mapping[str, Any]] = {
     "channels": {"ratio": 0.2},
     "low_rank": {"energy": 0.9},
-    "prune": {"sparsity": 0.5},
-    "cluster": {"clusters": 24},
+    "prune": {"sparsity": 0.5, "scope": BY_LAYER},
+    "cluster": {"clusters": 24, "scope": BY_LAYER},
+    "lowbit": {"bits": 4},
     "qat": {},
 }
 STRONG: Mapping[str, Mapping[str, Any]] = {
     "channels": {"ratio": 0.4},
     "low_rank": {"energy": 0.8},
-    "prune": {"sparsity": 0.75},
-    "cluster": {"clusters": 12},
+    "prune": {"sparsity": 0.75, "scope": BY_LAYER},
+    "cluster": {"clusters": 12, "scope": BY_LAYER},
+    "lowbit": {"bits": 3},
     "qat": {},
 }
 COMBINATIONS: tuple[tuple[tuple[str, ...], Mapping[str, Mapping[str, Any]], bool], ...] = (
@@ -29,6 +30,7 @@ COMBINATIONS: tuple[tuple[tuple[str, ...], Mapping[str, Mapping[str, Any]], bool
     ((), LIGHT, True),
     (("channels", "qat"), STRONG, False),
     ((), LIGHT, False),
+    (("low_rank", "prune", "lowbit"), STRONG, False),
     (("channels", "low_rank"), LIGHT, False),
     (("low_rank", "prune", "cluster"), STRONG, False),
     (("prune",), LIGHT, True),
@@ -46,7 +48,7 @@ def starts(space: Space, budget: int) -> list[Recipe]:
 def _combined(space: Space) -> Iterator[Recipe]:
     fewest = min(space.formats, key=lambda text: parse_recipe(text).weight_bits)
     for names, strengths, is_small in COMBINATIONS:
-        steps = [Step(n, TECHNIQUES[n].Params(**strengths[n])) for n in names if n in space.techniques]
+        steps = [Step(n, params_of(n, strengths[n])) for n in names if n in space.techniques]
         recipe = space.joined(steps, fewest if is_small else space.formats[0])
         if recipe is not None:
             yield recipe

@@ -39,7 +39,10 @@ class Surrogate:
         limits: Mapping[str, float],
         objectives: Sequence[str],
         found: Sequence[Outcome],
+        *,
+        is_informed: bool = True,
     ):
+        self.is_informed = is_informed
         self.candidates, self.goal, self.limits = candidates, goal, limits
         self.names = (*objectives, *limits, FAILED)
         self.rows: list[np.ndarray] = []
@@ -108,7 +111,9 @@ class Surrogate:
         return self._processes[name]
 
     def _expected(self, name: str, known: Traits) -> np.ndarray:
-        """Expected values of candidates before any measurement."""
+        """Expected values of candidates before any measurement; without prior knowledge, the same for all."""
+        if not self.is_informed:
+            return np.full(len(known.format), -1.0 if name == FAILED else 0.0)
         if name == FAILED:
             return np.full(len(known.format), -1.0)
         if name == LOSS:

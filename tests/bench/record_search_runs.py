@@ -4,6 +4,9 @@ Each network of `search_networks` is trained. Then all recipes of `recipes()` ar
 code: four number formats after each stack of training steps. Fine-tuning is shortened to `EPOCHS` epochs a step, which
 the recorded recipes leave out. A network takes about 2 minutes of one core.
 
+With `--wide`, the recipes are those of `WIDE_STACKS`, after which `auto` is a number format too: strengths chosen by layer
+and weights below 8 bits. They are in `fixtures/search_runs_wide.csv`.
+
 The runs are added to `fixtures/search_runs.csv`. A recording goes on where it stopped: `--seconds N` ends it after N
 seconds, and `--folder` keeps the stages. A run that failed has no values, but the reason.
 
@@ -35,6 +38,7 @@ from lwdash.measure.output_cache import OutputCache
 from lwdash.recipe import Recipe, make_recipe, parse_recipe
 
 TABLE = Path(__file__).parents[1] / "fixtures" / "search_runs.csv"
+WIDE_TABLE = TABLE.with_name("search_runs_wide.csv")
 COLUMNS = ("network", "recipe", "accuracy", "size_bytes", "gzip_bytes", "arena_bytes", "macs", "error")
 EPOCHS = 8
 ROWS_OF = {"train": 1000, "calibration": 100}
@@ -89,6 +93,42 @@ MORE_STACKS = (
     "low_rank(energy=0.84) + prune(sparsity=0.5) + cluster(clusters=16)",
 )
 """Stacks that `--more` adds."""
+WIDE_FORMATS = ("int8", "float16", "dynamic(bits=4)", "auto")
+WIDE_STACKS = (
+    "",
+    *(f"channels(ratio={ratio})" for ratio in (0.3, 0.5)),
+    *(f"prune(sparsity={share})" for share in (0.5, 0.75, 0.85, 0.95)),
+    *(f"prune(sparsity=auto, mean_sparsity={share})" for share in (0.5, 0.75, 0.85, 0.95)),
+    *(f"prune(sparsity={share}, scope=global)" for share in (0.75, 0.9)),
+    *(f"cluster(clusters={count})" for count in (6, 8, 16)),
+    *(f"cluster(clusters=auto, mean_bits={bits})" for bits in (2, 2.58, 3, 4)),
+    *(f"lowbit(bits={bits})" for bits in (2, 3, 4)),
+    "prune(sparsity=0.75) + cluster(clusters=12)",
+    "prune(sparsity=0.85) + cluster(clusters=16)",
+    "prune(sparsity=0.85) + cluster(clusters=8)",
+    *(
+        f"prune(sparsity=auto, mean_sparsity={share}) + cluster(clusters=auto, mean_bits={bits})"
+        for share, bits in ((0.75, 3.58), (0.85, 4), (0.85, 3), (0.95, 4), (0.95, 3))
+    ),
+    "prune(sparsity=auto, mean_sparsity=0.85) + cluster(clusters=16)",
+    *(
+        f"prune(sparsity=auto, mean_sparsity={share}) + lowbit(bits={bits})"
+        for share, bits in ((0.5, 3), (0.75, 3), (0.85, 3), (0.75, 2))
+    ),
+    "prune(sparsity=0.75) + lowbit(bits=3)",
+    "channels(ratio=0.3) + prune(sparsity=auto, mean_sparsity=0.75)",
+    "channels(ratio=0.3) + prune(sparsity=auto, mean_sparsity=0.75) + cluster(clusters=auto, mean_bits=3.58)",
+    "channels(ratio=0.3) + prune(sparsity=auto, mean_sparsity=0.75) + lowbit(bits=3)",
+    "channels(ratio=0.3) + prune(sparsity=0.75) + cluster(clusters=12)",
+    "channels(ratio=0.3) + cluster(clusters=auto, mean_bits=3)",
+    "channels(ratio=0.3) + lowbit(bits=3)",
+    "channels(ratio=0.5) + prune(sparsity=auto, mean_sparsity=0.75) + cluster(clusters=auto, mean_bits=4)",
+    "channels(ratio=0.5) + lowbit(bits=3)",
+    "low_rank(energy=0.84)",
+    "low_rank(energy=0.84) + prune(sparsity=auto, mean_sparsity=0.75) + cluster(clusters=auto, mean_bits=3.58)",
+    "low_rank(energy=0.84) + lowbit(bits=3)",
+)
+"""Stacks of `--wide`."""
 STACKS_BEFORE_QAT = (
     "",
     "channels(ratio=0.3)",
@@ -120,9 +160,17 @@ class DiskCache:
         return nullcontext()
 
 
-def recipes(*, is_more: bool) -> Iterator[Recipe]:
+def recipes(*, is_more: bool, is_wide: bool) -> Iterator[Recipe]:
     """The recorded recipes: four number formats after each stack, then those with quantization-aware training."""
     yield parse_recipe("float32")
+    if is_wide:
+        order = np.random.default_rng(SEED).permutation(
+            len(WIDE_STACKS)
+        )  # a part is spread over the whole, too
+        for stack in (WIDE_STACKS[number] for number in order):
+            for number_format in WIDE_FORMATS:
+                yield parse_recipe(f"{stack} + {number_format}" if stack else number_format)
+        return
     for stack in (*STACKS, *(MORE_STACKS if is_more else ())):
         for number_format in FORMATS:
             yield parse_recipe(f"{stack} + {number_format}" if stack else number_format)
@@ -201,8 +249,12 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="keeps the stages")
     parser.add_argument("--more", action="store_true", help="also after the stacks of MORE_STACKS")
     parser.add_argument("--seconds", type=float, default=float("inf"))
-    parser.add_argument("--table", type=Path, default=TABLE)
+    parser.add_argument(
+        "--wide", action="store_true", help="the recipes of WIDE_STACKS, in a table of their own"
+    )
+    parser.add_argument("--table", type=Path)
     options = parser.parse_args()
+    options.table = options.table or (WIDE_TABLE if options.wide else TABLE)
     until = time.monotonic() + options.seconds
     if not options.table.exists():
         options.table.write_text(",".join(COLUMNS) + "\n", encoding="utf-8")
@@ -211,7 +263,7 @@ def main() -> None:
             known = {row["recipe"] for row in csv.DictReader(table) if row["network"] == name}
         with options.table.open("a", encoding="utf-8", newline="") as table:
             writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
-            wanted = recipes(is_more=options.more)
+            wanted = recipes(is_more=options.more, is_wide=options.wide)
             for row in record(name, options.folder / name, wanted, known, until):
                 writer.writerow(row)
                 table.flush()

@@ -348,6 +348,7 @@ def test_a_search_is_started_followed_stopped_and_told(home):
     assert "Clustering is not used" in words(app)
     app.selectbox(key=f"search:{experiment}:goal").set_value("gzip_bytes").run()
     assert "Clustering is not used" not in words(sound(app))
+    app.selectbox(key=f"search:{experiment}:sampler").set_value("nsga2").run()
     app.toggle(key=f"search:{experiment}:integer").set_value(True).run()
     app.number_input(key=f"search:{experiment}:runs").set_value(9).run()
     app.multiselect(key=f"search:{experiment}:left_out").set_value(["int8", "int16x8"]).run()
@@ -359,9 +360,10 @@ def test_a_search_is_started_followed_stopped_and_told(home):
 
     [search] = searches.get_searches(home.database, experiment)
     assert (search.goal, search.budget, search.state) == ("gzip_bytes", 9, "running")
+    assert search.settings["sampler"] == "nsga2"
     assert search.settings["space"] == {
         "formats": ["int8"],
-        "techniques": ["channels", "low_rank", "cluster", "qat"],
+        "techniques": ["channels", "low_rank", "cluster", "lowbit", "qat"],
         "storage": None,
         "is_always_stored": False,
     }

@@ -16,7 +16,7 @@ from lwdash.engine.searching import AT_ONCE, REFILLED_AT
 from lwdash.recipe import Recipe, parse_recipe
 from lwdash.search.outcomes import FAILED, Outcome, best
 from lwdash.search.proposals import Task, propose
-from lwdash.search.space import GOALS, SEARCHED, make_space
+from lwdash.search.space import BY_LAYER, GOALS, SEARCHED, choices_of, make_space
 
 TABLE = Path(__file__).parents[1] / "fixtures" / "search_runs.csv"
 BASELINE = "float32"
@@ -74,20 +74,35 @@ def _world(metrics: dict[str, Metrics]) -> World:
 
 def strengths(recipe: Recipe) -> list[float]:
     """How strongly a recipe treats the weights, in units in which 1 is a clear difference."""
-    found = dict.fromkeys((*SEARCHED, "ratio", "energy", "sparsity", "scope", "clusters"), 0.0)
+    keys = (
+        "ratio",
+        "energy",
+        "sparsity",
+        "is_global",
+        "is_pruned_by_layer",
+        "clusters",
+        "is_clustered_by_layer",
+        "bits",
+    )
+    found = dict.fromkeys((*SEARCHED, *keys), 0.0)
     for step in recipe.keras_steps:
-        params = step.params
+        chosen = choices_of(step.name, step.params)
+        assert chosen is not None, f"{step} is not in the space"
         found[step.name] = OTHER_TECHNIQUE
         match step.name:
             case "channels":
-                found["ratio"] = params.ratio / 0.2
+                found["ratio"] = chosen["ratio"] / 0.2
             case "low_rank":
-                found["energy"] = (1 - params.energy) / 0.1
+                found["energy"] = (1 - chosen["energy"]) / 0.1
             case "prune":
-                found["sparsity"] = -2 * float(np.log(1 - params.sparsity))
-                found["scope"] = 0.5 * (params.scope == "global")
+                found["sparsity"] = -2 * float(np.log(1 - chosen["sparsity"]))
+                found["is_global"] = 0.5 * (chosen["scope"] == "global")
+                found["is_pruned_by_layer"] = 0.5 * (chosen["scope"] == BY_LAYER)
             case "cluster":
-                found["clusters"] = 6 - float(np.log2(params.clusters))
+                found["clusters"] = 6 - float(np.log2(chosen["clusters"]))
+                found["is_clustered_by_layer"] = 0.5 * (chosen["scope"] == BY_LAYER)
+            case "lowbit":
+                found["bits"] = 4.0 - chosen["bits"]
     return list(found.values())
 
 
@@ -98,7 +113,10 @@ def replay(
 
     max_drop: limit on the drop of accuracy, 0–1.
     """
-    space = make_space(list(dict.fromkeys(world.formats)), GOALS[goal].techniques)
+    used = {name for name in SEARCHED for recipe in world.recipes if name in recipe}
+    space = make_space(
+        list(dict.fromkeys(world.formats)), [name for name in GOALS[goal].techniques if name in used]
+    )
     among = tuple(recipe for recipe in world.recipes if space.choices(parse_recipe(recipe)) is not None)
     task = Task(space, goal, {"accuracy_drop": max_drop}, budget, among)
     able = np.isin(world.recipes, among)

@@ -12,6 +12,7 @@ from typing import Any
 import streamlit as st
 
 from lwdash.metrics.limits import LIMITS
+from lwdash.search.proposals import DEFAULT_SAMPLER
 from lwdash.search.sweeps import STANDARD_SWEEP
 from lwdash.ui.new.uploader import Uploaded, forget_upload, recall_upload, restore_upload
 from lwdash.ui.shared.recipe_editor import clear_recipes
@@ -62,6 +63,7 @@ CHOICES: Mapping[str, DraftField] = {
     "goal_runs": DraftField(f"{SEARCH}:runs", RUNS, int),
     "goal_integer": DraftField(f"{SEARCH}:integer", False, bool),
     "goal_without": DraftField(f"{SEARCH}:left_out", [], list),
+    "goal_sampler": DraftField(f"{SEARCH}:sampler", DEFAULT_SAMPLER),
     "recipes": DraftField(f"{RECIPES}:kept", "\n".join(STANDARD_SWEEP)),
 }
 """Name in the address → choice."""

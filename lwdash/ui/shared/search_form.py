@@ -11,6 +11,7 @@ from lwdash.engine.submit import MAX_SEARCH_RUNS, usable_techniques
 from lwdash.keras_models.model_facts import ModelFacts
 from lwdash.metrics.offers import columns_of_targets
 from lwdash.metrics.target_values import measure_of
+from lwdash.search.proposals import DEFAULT_SAMPLER, SAMPLERS
 from lwdash.search.space import GOALS, INTEGER_FORMATS, goal_of
 from lwdash.techniques import TECHNIQUES
 from lwdash.ui.shared.number_text import seconds
@@ -29,6 +30,7 @@ class SearchChoice:
     budget: int
     formats: tuple[str, ...]
     techniques: tuple[str, ...]
+    sampler: str = DEFAULT_SAMPLER
 
 
 def search_form(
@@ -49,6 +51,7 @@ def search_form(
     goals = [*([NO_GOAL] if may_be_none else []), *GOALS, *columns_of_targets(targets)]
     _settle(f"{key}:goal", lambda goal: goal in goals)
     _settle(f"{key}:runs", lambda runs: 1 <= runs <= MAX_SEARCH_RUNS)
+    _settle(f"{key}:sampler", lambda name: name in SAMPLERS)
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     goal = left.selectbox(
         "Search for",
@@ -78,11 +81,19 @@ def search_form(
         format_func=lambda name: TECHNIQUES[name].LABEL if name in usable else name,
         placeholder="nothing: all useful techniques are used",
     )
+    sampler = st.selectbox(
+        "Sampler",
+        list(SAMPLERS),
+        key=f"{key}:sampler",
+        help="The way to choose the next recipes.\n\n"
+        + "\n".join(f"- `{k}`: {v}" for k, v in SAMPLERS.items()),
+    )
     chosen = SearchChoice(
         goal,
         budget,
         tuple(name for name in formats if name not in left_out),
         tuple(name for name in usable if name not in left_out),
+        sampler,
     )
     st.caption(_caption(store, chosen, limits))
     if not chosen.formats:

@@ -6,7 +6,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from lwdash.recipe import make_recipe
+from lwdash.recipe import make_recipe, parse_recipe
 from lwdash.search.candidates import Candidates
 from lwdash.search.gaussian_process import Scales, fit, given
 from lwdash.search.guided import guided
@@ -43,6 +43,23 @@ def test_neighbours_change_one_thing() -> None:
     assert "prune(sparsity=0.7) + int8" not in texts, "too far"
 
 
+def test_a_technique_that_is_switched_on_takes_the_place_of_the_one_that_it_excludes() -> None:
+    near = {str(EVERYTHING.decode(r)) for r in EVERYTHING.neighbours(row("cluster(clusters=8) + int8"))}
+    assert "lowbit(bits=3) + int8" in near
+    assert "cluster(clusters=auto, mean_bits=3) + int8" in near
+    assert not any("cluster" in text and "lowbit" in text for text in near)
+
+
+def test_a_grid_has_every_technique_and_begins_with_the_formats() -> None:
+    texts = [str(EVERYTHING.decode(found)) for found in islice(EVERYTHING.grid(), 3000)]
+    assert texts[: len(FORMATS)] == list(FORMATS)
+    assert len(set(texts)) == len(texts) == 3000
+    steps = [len(parse_recipe(text).keras_steps) for text in texts]
+    assert steps == sorted(steps)
+    assert {"prune(sparsity=0.6) + int8", "lowbit(bits=3) + auto", "qat + int8"} <= set(texts)
+    assert not any("cluster" in text and "lowbit" in text for text in texts)
+
+
 def test_recipes_to_choose_among_are_the_only_ones() -> None:
     among = ("int8", "prune(sparsity=0.5) + int8")
     few = Candidates(EVERYTHING.space, (*among, "float32"))
@@ -55,12 +72,13 @@ def test_what_is_expected_grows_with_the_strength_of_each_technique() -> None:
         for key, values in tuned.items():
             if key == "scope":
                 continue
+            values = sorted(values)
             column = EVERYTHING.columns[f"{name}.{key}"]
             rows = np.repeat(row("int8")[None], len(values), axis=0)
             rows[:, EVERYTHING.columns[name]] = 1
-            rows[:, column] = np.arange(len(values))
-            if name == "prune":
-                rows[:, EVERYTHING.columns["prune.scope"]] = 0
+            rows[:, column] = [tuned[key].index(value) for value in values]
+            if "scope" in tuned:
+                rows[:, EVERYTHING.columns[f"{name}.scope"]] = 0
             known = traits(EVERYTHING, rows)
             drops, costs = expected_drop(known), expected_log_cost(known, "gzip_bytes")
             assert (np.diff(drops) * np.diff(costs) <= 0).all(), (

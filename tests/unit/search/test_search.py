@@ -4,6 +4,7 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from statistics import mean
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -14,10 +15,20 @@ from lwdash.errors import UserMistake
 from lwdash.metrics.run_metrics import MEASURES
 from lwdash.recipe import Recipe, parse_recipe
 from lwdash.search.candidates import Candidates
+from lwdash.search.nsga2 import ranked
 from lwdash.search.outcomes import FAILED, Outcome, best, eligible, failures, front, measured, outcomes
 from lwdash.search.priors import expected_log_cost, traits
 from lwdash.search.proposals import SAMPLERS, Task, propose
-from lwdash.search.space import FORMATS, GOALS, INTEGER_FORMATS, SEARCHED, TUNED, Space, make_space
+from lwdash.search.space import (
+    FORMATS,
+    GOALS,
+    INTEGER_FORMATS,
+    SEARCHED,
+    TUNED,
+    Space,
+    choices_of,
+    make_space,
+)
 from lwdash.search.starts import starts
 
 EVERYTHING = make_space(FORMATS, SEARCHED)
@@ -76,14 +87,38 @@ def test_what_the_space_does_not_hold_is_not_taken_for_a_neighbour(text: str) ->
 def test_a_training_for_integers_goes_with_integers_only() -> None:
     for seed in range(300):
         recipe = make_space(FORMATS, ["qat"]).choose(Dice(seed))
-        assert str(recipe) in {*FORMATS, "qat + int8"}
+        assert str(recipe) in {*FORMATS, "qat + int8", "qat + auto"}
     assert make_space(["int8"], ["qat"]).choices(parse_recipe("qat")) == {"format": "int8", "qat": True}
+
+
+def test_a_strength_by_layer_is_a_choice_and_other_limits_are_not() -> None:
+    pruned = "prune(sparsity=auto, mean_sparsity=0.8) + cluster(clusters=auto, mean_bits=3.58) + auto"
+    choices = EVERYTHING.choices(parse_recipe(pruned))
+    assert choices is not None
+    assert str(EVERYTHING.choose(Repeats(choices))) == pruned
+    for text in ("prune(sparsity=auto) + int8", "cluster(clusters=auto, mean_bits=3.3) + int8"):
+        assert EVERYTHING.choices(parse_recipe(text)) is None
+
+
+def test_the_genetic_sampler_ranks_by_limits_then_by_front_then_by_distance() -> None:
+    values = [
+        (0.9, 50, -1.0),
+        (0.95, 60, -1.0),
+        (0.99, 90, -1.0),
+        (0.9, 70, -1.0),
+        (0.99, 10, 2.0),
+        (0.99, 5, 4.0),
+    ]
+    found = [Outcome(n, "int8", q, c, {"accuracy_drop": e}) for n, (q, c, e) in enumerate(values)]
+    assert ranked(found) == [0, 2, 1, 3, 4, 5]
 
 
 @pytest.mark.parametrize("budget", [1, 4, 12, 24, 48, 500])
 def test_few_runs_are_starts_and_strong_combinations_come_early(budget: int) -> None:
     texts = [str(recipe) for recipe in starts(EVERYTHING, budget)]
-    assert texts[0] == "prune(sparsity=0.75) + cluster(clusters=12) + int8"
+    assert (
+        texts[0] == "prune(sparsity=auto, mean_sparsity=0.75) + cluster(clusters=auto, mean_bits=3.58) + int8"
+    )
     assert len(set(texts)) == len(texts) <= max(1, budget // 4)
     if budget >= 24:
         assert {step.name for text in texts for step in parse_recipe(text).keras_steps} == set(SEARCHED)
@@ -235,6 +270,7 @@ def world(recipe: Recipe) -> tuple[float, float]:
         "dynamic(bits=4)": 15,
         "weight_only(bits=4)": 15.5,
         "int16x8": 28,
+        "auto": 18,
     }
     losses = {
         "int8": 8,
@@ -243,20 +279,23 @@ def world(recipe: Recipe) -> tuple[float, float]:
         "dynamic(bits=4)": 30,
         "weight_only(bits=4)": 28,
         "int16x8": 2,
+        "auto": 12,
     }
     text = str(recipe.tflite_step)
     size, accuracy = float(sizes[text]), 0.97 - losses[text] / 1000
     for step in recipe.keras_steps:
-        p = step.params
+        p = SimpleNamespace(**(choices_of(step.name, step.params) or {}))
         if step.name == "channels":
             size, accuracy = size * (1 - p.ratio) ** 1.6, accuracy - 0.12 * p.ratio**3
         elif step.name == "low_rank":
             size, accuracy = size * (0.6 + 0.4 * (p.energy - 0.7) / 0.3), accuracy - 0.1 * (1 - p.energy)
         elif step.name == "prune":
             size *= 1 - 0.85 * p.sparsity
-            accuracy -= 0.1 * p.sparsity ** (8 if p.scope == "global" else 6)
+            accuracy -= 0.1 * p.sparsity ** (6 if p.scope == "layer" else 8)
         elif step.name == "cluster":
             size, accuracy = size * math.log2(p.clusters) / 8, accuracy - 0.03 / p.clusters
+        elif step.name == "lowbit":
+            size, accuracy = size * p.bits / 8, accuracy - 0.03 / 2**p.bits
         else:
             accuracy += 0.005
     return accuracy, size
@@ -291,15 +330,16 @@ def test_it_learns_more_than_chance_finds() -> None:
     assert costs["guided"] < 0.7 * costs["random"]
     assert costs["guided"] < 0.7 * first
     assert costs["tpe"] < 0.9 * costs["random"]
+    assert costs["gp"] < 0.9 * costs["random"]
+    assert costs["nsga2"] < 0.9 * costs["random"]
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_what_was_tried_is_not_tried_again_and_a_small_space_ends(sampler: str) -> None:
     small = task(make_space(INTEGER_FORMATS, ["cluster"]))
     everything = propose(small, [], {"int8"}, 100, sampler=sampler)
-    assert (
-        len(everything) == len(set(map(str, everything))) == 2 * (1 + len(TUNED["cluster"]["clusters"])) - 1
-    )
+    count = 2 * (1 + len(TUNED["cluster"]["clusters"]) * len(TUNED["cluster"]["scope"])) - 1
+    assert len(everything) == len(set(map(str, everything))) == count
     assert propose(small, [], {"int8", *map(str, everything)}, 5, sampler=sampler) == []
 
 
