@@ -17,7 +17,7 @@ from storage import run_rows
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.processes]
 
-RECIPE = "prune(sparsity=0.6, epochs=1) + int8"
+RECIPE, OTHER = "prune(sparsity=0.6, epochs=1) + int8", "prune(sparsity=0.4, epochs=1)"
 CHILD = """
 import os, sys
 names = ("CUDA_VISIBLE_DEVICES", "TF_FORCE_GPU_ALLOW_GROWTH", "CUDA_DEVICE_ORDER")
@@ -30,12 +30,16 @@ from lwdash.child.__main__ import main
 main()
 """
 WORKS = 'gpu_device.gpu_name = lambda: "Fake GPU"'
-OUT_OF_MEMORY = """gpu_device.gpu_name = lambda: "Fake GPU"
+FAILS = """
+    from pathlib import Path
+    gpu_device.gpu_name = lambda: "Fake GPU"
+    if Path("{mark}").exists():
+        os.abort()
+    Path("{mark}").touch()
     def predict(*args):
         import tensorflow as tf
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
     keras_stages.predict = predict"""
-CRASHES = "os.abort()"
 
 
 @pytest.fixture
@@ -86,50 +90,31 @@ def test_only_the_training_sees_the_gpu_and_the_run_names_it(site: Site, gpu_hos
     assert trained["seconds"] > 0
 
 
-def test_two_trainings_take_turns_on_one_gpu(site: Site, gpu_host) -> None:
-    gpu_host(WORKS + '; print("begins", __import__("time").monotonic(), flush=True); '
-             '__import__("atexit").register(lambda: print("ends", __import__("time").monotonic(), flush=True))')  # fmt: skip
-    ids = done(site, "prune(sparsity=0.3, epochs=1)", "prune(sparsity=0.4, epochs=1)", slots=2)
-    spans = sorted(
-        tuple(
-            float(re.search(rf"^{word} (\S+)", log_of(site, run_id), re.M)[1]) for word in ("begins", "ends")
-        )  # type: ignore[index]
-        for run_id in ids
-    )
-    assert spans[0][1] <= spans[1][0]
-
-
-@pytest.mark.parametrize(
-    ("at_start", "reason"),
-    [
-        ("pass", "TensorFlow finds no GPU: it needs the driver"),
-        (OUT_OF_MEMORY, "an unexpected error: ResourceExhaustedError: .*OOM when allocating tensor"),
-        (CRASHES, "ended by SIGABRT"),
-    ],
-    ids=["no-cuda", "out-of-memory", "crash"],
-)
 def test_a_failure_of_the_gpu_goes_on_on_the_cpu_with_a_line_in_the_log(
-    site: Site, gpu_host, at_start: str, reason: str
+    site: Site, gpu_host, tmp_path: Path
 ) -> None:
-    gpu_host(at_start)
-    [run_id] = done(site, RECIPE)
-    assert re.search(f"training on Tesla T4 failed: .*{reason}.* goes on on the CPU", log_of(site, run_id)), (
-        log_of(site, run_id)
-    )
-    stages = run_rows.get_detail(site.store.database, run_id).compressed["stages"]
-    assert training_device(stages) is None
-    assert not next(stage for stage in stages if stage["name"].startswith("prune("))["cached"]
+    """The first training runs out of memory, the second one crashes."""
+    gpu_host(FAILS.format(mark=str(tmp_path / "mark")))
+    ids = done(site, RECIPE, OTHER, slots=1)
+    logs = "".join(log_of(site, run_id) for run_id in ids)
+    for reason in (
+        "an unexpected error: ResourceExhaustedError: .*OOM when allocating tensor",
+        "the process was ended by SIGABRT",
+    ):
+        assert re.search(f"training on Tesla T4 failed: {reason}.* goes on on the CPU", logs), logs
+    for run_id in ids:
+        stages = run_rows.get_detail(site.store.database, run_id).compressed["stages"]
+        assert training_device(stages) is None
+        assert not next(stage for stage in stages if stage["name"].startswith("prune("))["cached"]
 
 
 def test_a_gpu_without_libraries_is_tried_once_and_named(site: Site, gpu_host) -> None:
+    """This machine's own TensorFlow, which finds no GPU."""
     gpu_host("pass")
-    ids = done(site, RECIPE, "prune(sparsity=0.4, epochs=1)", slots=1)
+    ids = done(site, RECIPE, OTHER, slots=1)
     assert sum("sees train" in log_of(site, run_id) for run_id in ids) == 1
+    assert re.search(
+        "training on Tesla T4 failed: TensorFlow finds no GPU: it needs the driver.* goes on on the CPU",
+        "".join(log_of(site, run_id) for run_id in ids),
+    )
     assert gpu_training.gpu_state(site.settings).startswith("none: Tesla T4: TensorFlow finds no GPU")
-
-
-def test_off_trains_on_the_cpu_without_a_word(site: Site, gpu_host) -> None:
-    gpu_host(WORKS)
-    [run_id] = done(site, RECIPE, gpu="off")
-    assert "train" not in {line.split()[1] for line in re.findall(r"^sees .*", log_of(site, run_id), re.M)}
-    assert "Tesla" not in log_of(site, run_id)

@@ -1,5 +1,5 @@
-"""Makes the .tflite of this capsule again: python rebuild.py MODEL DATA.csv [--evaluation CSV] [--calibration
-CSV] [--code FILE.py]
+"""Makes the .tflite of this capsule again: python rebuild.py MODEL DATA [--evaluation FILE] [--calibration
+FILE] [--code FILE.py]
 
 Needs lwdash. The model is loaded in this process: run it only on a model that you trust. Lambda layers and
 other code in a model file are refused before loading, unless the capsule names a code file and you give it.
@@ -41,10 +41,10 @@ def main() -> int:
     parser.add_argument("model", type=Path)
     parser.add_argument("data", type=Path)
     parser.add_argument(
-        "--evaluation", type=Path, help="the CSV of the evaluation rows, if they have a separate one"
+        "--evaluation", type=Path, help="the file of the evaluation rows, if they have a separate one"
     )
     parser.add_argument(
-        "--calibration", type=Path, help="the CSV of the calibration rows, if they have a separate one"
+        "--calibration", type=Path, help="the file of the calibration rows, if they have a separate one"
     )
     parser.add_argument("--code", type=Path, help="the Python file that the model needs; it is run")
     parser.add_argument("--out", type=Path, default=Path("rebuilt.tflite"))
