@@ -64,16 +64,18 @@ class Stages:
     def __init__(self, cache: Cache):
         self.cache = cache
         self.reports: list[StageReport] = []
+        self.away_s = 0.0
+        """Seconds of waiting for another process, which belong to no stage."""
 
     def make(self, name: str, kind: str, key: str, make: Callable[[], StageProduct]) -> StageProduct:
         """A stage from the cache, or a new one that is stored there. Stages computed inside it report their
         own seconds.
         """
-        started, nested = time.monotonic(), len(self.reports)
+        started, nested, away_s = time.monotonic(), len(self.reports), self.away_s
 
         def own_seconds() -> float:
             inner = sum(report.seconds for report in self.reports[nested:])
-            return max(0.0, time.monotonic() - started - inner)
+            return max(0.0, time.monotonic() - started - inner - (self.away_s - away_s))
 
         found = self.cache.get(key)
         if not found:

@@ -1,5 +1,6 @@
 """The keras stage of a recipe: applies techniques to the live model, one cached stage per step."""
 
+import time
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -66,8 +67,11 @@ class KerasStages:
         if self.elsewhere is None or key in self._asked or self.stages.cache.get(key):
             return
         self._asked |= {self.keys.keras_model(steps[:count]) for count in range(1, len(steps) + 1)}
-        for report in self.elsewhere(str(training_recipe(steps)), key) or ():
-            self.stages.report(StageReport(**report))
+        started = time.monotonic()
+        trained = [StageReport(**report) for report in self.elsewhere(str(training_recipe(steps)), key) or ()]
+        for report in trained:
+            self.stages.report(report)
+        self.stages.away_s += time.monotonic() - started - sum(report.seconds for report in trained)
 
     def _apply_last(self, steps: Sequence[Step]) -> StageProduct:
         *earlier, step = steps
