@@ -64,7 +64,7 @@ def examine(settings: Settings, store: Store) -> dict[str, Any]:
             "job_memory_mb": settings.job_memory,
             "job_seconds": settings.job_seconds,
         },
-        "child": asdict(child),
+        "child": {key: value for key, value in asdict(child).items() if key != "gpu"},
         "gpu": {"setting": settings.gpu, "for training": gpu_state(settings), **tested_gpus(settings)},
         "free_disk_gb": round(free_gb, 1),
         "problems": problems + unwell,
