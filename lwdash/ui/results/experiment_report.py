@@ -141,7 +141,9 @@ def _metrics(
             parts.append(
                 Drawing(figure, describe_tradeoff(points, one), f"{one.y.column}-against-{one.x.column}")
             )
-    drawn_columns = [c for c in dict.fromkeys((axes.x.column, axes.y.column, *LINES)) if c in known]
+    # A line cannot skip an axis: further metrics are those that all of these runs have.
+    further = [c for c in LINES if c in done and done[c].notna().all()]
+    drawn_columns = [c for c in dict.fromkeys((axes.x.column, axes.y.column, *further)) if c in known]
     measures = [measure_of(c, names_in(done)) for c in drawn_columns[:7]]
     whole = complete_runs(done, measures)
     if len(whole) > 1 and done["host_name"].nunique() < 2:
