@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from support.fork_server import ForkServer
+from support.fork_server import FOR_TENSORFLOW, ForkServer
 
 from storage import experiments, runs
 from storage.artifacts import Artifacts
@@ -39,13 +39,12 @@ IS_CI = os.environ.get("CI") == "true"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A folder for temporary files of each worker's own, and with it the locks that hold for a whole host.
+    """A folder for temporary files of this process's own, and with it the locks that hold for a whole host.
 
-    Otherwise whatever measures a latency in one worker would pause the children of the others.
+    Otherwise whoever measures a latency on this host would pause the children of these tests.
     """
-    if not hasattr(config, "workerinput"):
-        return
-    folder = tempfile.mkdtemp(prefix="lwdash-tests-")
+    root = os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+    folder = tempfile.mkdtemp(prefix="lwdash-tests-", dir=root)
     os.chmod(folder, 0o1777)  # like /tmp: PostgreSQL runs as another user
     os.environ["TMPDIR"] = tempfile.tempdir = folder
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
@@ -273,13 +272,21 @@ class Called:
 
 @functools.cache
 def _command_line() -> ForkServer:
-    return ForkServer("lwdash.cli.main", ["distributed"])
+    return ForkServer("support.warm_cli", ["distributed"])
+
+
+@functools.cache
+def warm_parents() -> ForkServer:
+    """What warm parents are forked from."""
+    from lwdash.child.warm_parent import LIBRARIES
+
+    return ForkServer("lwdash.child.warm_parent", LIBRARIES, FOR_TENSORFLOW)
 
 
 def call_lwdash(home: Path, *arguments: str | Path, **variables: str) -> Called:
     """`lwdash ARGUMENTS` in a process of its own."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("LWDASH_")}
-    environment |= {"LWDASH_HOME": str(home), **variables}
+    environment |= {"LWDASH_HOME": str(home), "WARM_SOCKET": warm_parents().socket, **variables}
     return Called(*_command_line().call([str(one) for one in arguments], environment, 300))
 
 

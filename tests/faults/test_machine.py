@@ -102,7 +102,7 @@ def test_a_search_goes_on_after_a_restart(drill: Site) -> None:
     space = {"formats": ["int8", "float16", "dynamic"], "techniques": ["prune", "cluster"]}
     settings = {"space": space, "sampler": "tpe", "seed": 0}
     search = searches.add_search(
-        drill.store.database, drill.experiment, goal="size_bytes", budget=14, settings=settings
+        drill.store.database, drill.experiment, goal="size_bytes", budget=10, settings=settings
     )
 
     def row() -> StoredSearch:
@@ -114,11 +114,11 @@ def test_a_search_goes_on_after_a_restart(drill: Site) -> None:
     assert row().state == "running"
     drill.start()
     poll("its end", lambda: row().state != "running", 90)
-    assert (row().state, row().words) == ("ended", "all 14 runs were made")
+    assert (row().state, row().words) == ("ended", "all 10 runs were made")
     ids = searches.search_runs(drill.store.database, row())
-    assert drill.states(ids) == ["succeeded"] * 14
-    assert len({drill.row(run).recipe for run in ids}) == 14
-    assert [drill.did(run).count("measure done") for run in ids] == [1] * 14
+    assert drill.states(ids) == ["succeeded"] * 10
+    assert len({drill.row(run).recipe for run in ids}) == 10
+    assert [drill.did(run).count("measure done") for run in ids] == [1] * 10
 
 
 @pytest.mark.parametrize("fault", ["server", "everything"])

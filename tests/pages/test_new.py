@@ -42,6 +42,7 @@ def digits(store: Store) -> dict[str, str]:
 
 
 @pytest.mark.tensorflow
+@pytest.mark.usefixtures("warm_children")
 def test_an_address_brings_back_files_settings_limits_and_recipes(store: Store) -> None:
     address = {
         **digits(store), "preprocess": "divide(16)", "size_bytes": "60", "accuracy_drop": "1", "threads": "2",
@@ -162,7 +163,6 @@ def test_a_run_of_label_columns_that_cannot_be_is_answered_in_words(store: Store
 
 
 @pytest.mark.tensorflow
-@pytest.mark.tensorflow
 def test_code_runs_only_where_the_operator_allows_it_and_the_visitor_ticks_it(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +189,7 @@ def test_code_runs_only_where_the_operator_allows_it_and_the_visitor_ticks_it(
 
 
 @pytest.mark.tensorflow
+@pytest.mark.usefixtures("warm_children")
 def test_without_data_rows_are_generated_and_every_page_says_so(store: Store) -> None:
     model = submit.add_local_file(store, find_example("digits").model_path, "model")
     address = {"model": model, "no_data": "True", "recipes": "int8\nprune + int8", "name": "None"}

@@ -10,15 +10,16 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import Finished, poll
+from conftest import Finished, poll, warm_parents
 
-from lwdash.engine import child_process
+from lwdash.engine import child_process, warm_child
 from lwdash.engine.scheduler import Engine
 from lwdash.engine.submit import submit_runs
 from lwdash.settings import Settings, load_settings
 from storage import experiments, run_rows, runs
 from storage.records import StoredRun
 from storage.store import Store, open_store
+from support.warm_children import keep_warm_at_once
 
 SIMULATED = (str(Path(__file__).parents[1] / "faults" / "simulated.py"),)
 ENDED = ("succeeded", "failed", "cancelled")
@@ -92,7 +93,17 @@ class Site:
 
 
 @pytest.fixture
-def site(finished: Finished, tmp_path: Path) -> Iterator[Site]:
+def warm_children(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Children of this process are forked: they need not import TensorFlow."""
+    monkeypatch.setattr(warm_child, "PROGRAM", warm_child.PROGRAM)  # set back at the end
+    settings = dataclasses.replace(load_settings(tmp_path / "warm"), job_memory=8192)
+    keep_warm_at_once(settings, warm_parents().socket)
+    yield
+    child_process.KEEPER.close()
+
+
+@pytest.fixture
+def site(finished: Finished, tmp_path: Path, warm_children: None) -> Iterator[Site]:
     """Ends with the check that every test makes: no process and no folder stays."""
     home = tmp_path / "home"
     shutil.copytree(finished.home, home, ignore=shutil.ignore_patterns("scratch", "engine.lock"))

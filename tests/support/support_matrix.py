@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.child.warm_parent import LIBRARIES
-from support.fork_server import ForkServer
+from support.fork_server import FOR_TENSORFLOW, ForkServer
 
 TESTS = Path(__file__).parents[1]
 RESULTS = TESTS / "contract" / "support_matrix.json"
@@ -42,13 +42,7 @@ SUFFIXES = {"keras": ".keras", "tf_keras": ".h5"}
 ROWS = 60
 FREE_LENGTH = 20
 SECONDS = 900
-VARIABLES = {
-    "KERAS_BACKEND": "tensorflow",
-    "TF_CPP_MIN_LOG_LEVEL": "2",
-    "TF_ENABLE_ONEDNN_OPTS": "0",
-    "CUDA_VISIBLE_DEVICES": "-1",
-    "PYTHONFAULTHANDLER": "1",
-}
+VARIABLES = {**FOR_TENSORFLOW, "PYTHONFAULTHANDLER": "1"}
 ATTEMPTS = 3
 SIGNS = {"works": "✓", "partly": "◐", "nothing": "–", "fails": "✗"}
 

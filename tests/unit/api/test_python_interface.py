@@ -17,7 +17,7 @@ from lwdash.api import ExperimentHandle
 from lwdash.cli.run_records import METRICS
 from lwdash.errors import NotFound, RecipeError, UserMistake
 
-pytestmark = [pytest.mark.processes, pytest.mark.tensorflow]
+pytestmark = [pytest.mark.processes, pytest.mark.tensorflow, pytest.mark.usefixtures("warm_children")]
 
 FAILED = "prune(sparsity=0.5, skip=[nowhere])"
 
