@@ -19,7 +19,7 @@ from lwdash.settings import Settings, load_settings
 from storage import experiments, run_rows, runs
 from storage.records import StoredRun
 from storage.store import Store, open_store
-from support.warm_children import keep_warm_at_once
+from support.warm_children import keep_warm_at_once, program
 
 SIMULATED = (str(Path(__file__).parents[1] / "faults" / "simulated.py"),)
 ENDED = ("succeeded", "failed", "cancelled")
@@ -95,9 +95,8 @@ class Site:
 @pytest.fixture
 def warm_children(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Children of this process are forked: they need not import TensorFlow."""
-    monkeypatch.setattr(warm_child, "PROGRAM", warm_child.PROGRAM)  # set back at the end
-    settings = dataclasses.replace(load_settings(tmp_path / "warm"), job_memory=8192)
-    keep_warm_at_once(settings, warm_parents().socket)
+    monkeypatch.setattr(warm_child, "PROGRAM", program(warm_parents().socket))
+    keep_warm_at_once(dataclasses.replace(load_settings(tmp_path / "warm"), job_memory=8192))
     yield
     child_process.KEEPER.close()
 

@@ -3,19 +3,20 @@
 import time
 from pathlib import Path
 
-from lwdash.engine import child_process, warm_child
+from lwdash.engine import child_process
 from lwdash.settings import Settings
 
 ADAPTER = Path(__file__).with_name("forked_warm_parent.py")
 START_SECONDS = 30.0
 
 
-def keep_warm_at_once(settings: Settings, socket: str) -> None:
-    """Return when this process has its warm parent; it has none where another process of the host keeps one.
+def program(socket: str) -> tuple[str, ...]:
+    """The value of `warm_child.PROGRAM` for warm parents from the `ForkServer` of this address."""
+    return "-S", "-E", str(ADAPTER), socket
 
-    socket: the address of the `ForkServer` that it comes from.
-    """
-    warm_child.PROGRAM = ("-S", "-E", str(ADAPTER), socket)
+
+def keep_warm_at_once(settings: Settings) -> None:
+    """Return when this process has its warm parent; it has none where another process of the host keeps one."""
     child_process.keep_warm(settings)
     keeper = child_process.KEEPER
     until = time.monotonic() + START_SECONDS
