@@ -319,7 +319,7 @@ def test_a_built_recipe_joins_the_list(editor):
     app.number_input(key="r:prune:sparsity").set_value(0.75)
     sound(app.run())
     assert app.number_input(key="r:prune:epochs").value is None, "the technique decides"
-    assert "Advanced: 14 more parameters" in words(app)
+    assert "Advanced: 17 more parameters" in words(app)
     app.button(key="r:add").click()
     sound(app.run())
     assert app.text[0].value == "float16 | prune(sparsity=0.75) + int8"
