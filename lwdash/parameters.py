@@ -124,24 +124,6 @@ class Integer:
 
 
 @dataclass(frozen=True)
-class IntegerOrAuto(Integer):
-    """A whole number, or `auto`, stored as None: the technique then decides."""
-
-    @property
-    def bounds(self) -> str:
-        return f"{super().bounds} | {AUTO}"
-
-    def read(self, text: str) -> int | None:  # type: ignore[override]
-        return None if text == AUTO else super().read(text)
-
-    def check(self, value: Any) -> int | None:  # type: ignore[override]
-        return None if value is None else super().check(value)
-
-    def write(self, value: int | None) -> str:
-        return AUTO if value is None else super().write(value)
-
-
-@dataclass(frozen=True)
 class Choice:
     """One of a few words, each with its meaning."""
 

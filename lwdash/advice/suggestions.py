@@ -230,7 +230,7 @@ def _less_structure(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
                 recipe, changed(step, sparsity=gentler), f"Prune less: {percent(gentler)}",
                 f"With {percent(step.params.sparsity)} zeros: {evidence.loss_text}.",
             )  # fmt: skip
-        if step.name == "cluster" and not _is_by_layer(step) and step.params.clusters < MAX_CLUSTERS:
+        if step.name == "cluster" and step.params.clusters < MAX_CLUSTERS:
             yield from with_keras(
                 recipe, changed(step, clusters=2 * step.params.clusters), f"{2 * step.params.clusters} clusters",
                 f"With {step.params.clusters} values per kernel: {evidence.loss_text}.",
@@ -238,12 +238,8 @@ def _less_structure(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:
 
 
 def _is_by_layer(step: Step) -> bool:
-    """True for a step whose strength differs from layer to layer, so that one number does not describe it."""
-    params = step.params
-    return bool(getattr(params, "layers", ())) or None in (
-        getattr(params, "sparsity", 0),
-        getattr(params, "clusters", 0),
-    )
+    """True for a pruning whose sparsity differs from layer to layer, so that one number does not describe it."""
+    return step.name == "prune" and (step.params.sparsity is None or bool(step.params.layers))
 
 
 def _fast_kernels(evidence: Evidence, recipe: Recipe) -> Iterator[Suggestion]:

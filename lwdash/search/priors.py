@@ -37,8 +37,8 @@ class Traits:
 
     channels: share of channels that is left. energy: share of the kernels' energy that is left. dense: share of the
     weights that are not zero. is_global: True if one threshold prunes all kernels. clusters: distinct values per kernel or
-    channel, infinite without clustering and training below 8 bits. is_pruned_by_layer, is_clustered_by_layer: True if the
-    strength is chosen for each layer. is_lowbit: True for training below 8 bits. is_qat: True for quantization-aware
+    channel, infinite without clustering and training below 8 bits. is_pruned_by_layer: True if the sparsity is chosen
+    for each layer. is_lowbit: True for training below 8 bits. is_qat: True for quantization-aware
     training. stored_bits, computed_bits: of weights and activations. format_drop: accuracy lost by the format. format:
     index of the format in `formats` of the space. is_sparse: True if the file does not store zeros.
     """
@@ -51,7 +51,6 @@ class Traits:
     is_global: np.ndarray
     is_pruned_by_layer: np.ndarray
     clusters: np.ndarray
-    is_clustered_by_layer: np.ndarray
     is_lowbit: np.ndarray
     is_qat: np.ndarray
     stored_bits: np.ndarray
@@ -109,7 +108,6 @@ def traits(candidates: Candidates, rows: np.ndarray) -> Traits:
         is_global=scope == "global",
         is_pruned_by_layer=scope == BY_LAYER,
         clusters=np.minimum(value("cluster", "clusters", np.inf), 2.0 ** value("lowbit", "bits", np.inf)),
-        is_clustered_by_layer=value("cluster", "scope", "layer") == BY_LAYER,
         is_lowbit=np.isfinite(value("lowbit", "bits", np.inf)),
         is_qat=is_qat,
         stored_bits=np.array([known.stored_bits for known in formats])[rows[:, 0]],
@@ -132,7 +130,6 @@ def features(known: Traits) -> np.ndarray:
         0.5 * known.is_global,
         0.5 * known.is_pruned_by_layer,
         np.where(np.isinf(known.clusters), 0.0, (8 - known.cluster_bits) / 2),
-        0.5 * known.is_clustered_by_layer,
         0.5 * known.is_lowbit,
         1.0 * known.is_qat,
         np.log2(FLOAT_BITS / known.stored_bits),

@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import islice
-from math import log2
 from typing import Any, Protocol
 
 from lwdash.errors import RecipeError, UserMistake
@@ -17,7 +16,7 @@ FORMATS = ("int8", "float16", "dynamic", "dynamic(bits=4)", "weight_only(bits=4)
 SEARCHED = ORDER
 """Techniques that a search combines."""
 BY_LAYER = "auto"
-"""The scope of `prune` and `cluster` that chooses a strength for each layer."""
+"""The scope of `prune` that chooses a sparsity for each layer."""
 INTEGER_FORMATS = ("int8", "int16x8")
 """Formats that run on a processor without a floating-point unit."""
 
@@ -117,7 +116,7 @@ TUNED: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     "channels": {"ratio": tuple(n / 100 for n in range(10, 75, 5))},
     "low_rank": {"energy": tuple(n / 100 for n in range(70, 100, 2))},
     "prune": {"sparsity": tuple(n / 100 for n in range(30, 100, 5)), "scope": ("layer", BY_LAYER, "global")},
-    "cluster": {"clusters": (4, 6, 8, 12, 16, 24, 32, 48, 64), "scope": ("layer", BY_LAYER)},
+    "cluster": {"clusters": (4, 6, 8, 12, 16, 24, 32, 48, 64)},
     "lowbit": {"bits": (2, 3, 4)},
     "qat": {},
 }
@@ -129,11 +128,9 @@ their defaults.
 def params_of(technique: str, choices: Mapping[str, Any]) -> Any:
     """The parameters of a technique with these choices of `TUNED`.
 
-    With the scope `BY_LAYER`, the sparsity or the number of clusters is the mean of those that are chosen by layer.
+    With the scope `BY_LAYER`, the sparsity is the mean of those that are chosen by layer.
     """
     values = dict(choices)
-    if technique == "cluster" and values.pop("scope", "layer") == BY_LAYER:
-        values = {"clusters": None, "mean_bits": _bits(values["clusters"])}
     if technique == "prune" and values.get("scope") == BY_LAYER:
         values = {"sparsity": None, "mean_sparsity": values["sparsity"]}
     return TECHNIQUES[technique].Params(**values)
@@ -142,20 +139,11 @@ def params_of(technique: str, choices: Mapping[str, Any]) -> Any:
 def choices_of(technique: str, params: Any) -> dict[str, Any] | None:
     """The choices of `TUNED` that give these parameters, None if there are none."""
     tuned = TUNED[technique]
-    found = {key: getattr(params, key) for key in tuned if hasattr(params, key)}
-    if technique == "cluster":
-        found["scope"] = "layer" if params.clusters is not None else BY_LAYER
-        if params.clusters is None:
-            bits = {_bits(count): count for count in tuned["clusters"]}
-            found["clusters"] = bits.get(params.mean_bits)
+    found = {key: getattr(params, key) for key in tuned}
     if technique == "prune" and params.sparsity is None:
         found = {"sparsity": params.mean_sparsity, "scope": BY_LAYER}
     is_offered = all(found[key] in values for key, values in tuned.items())
     return found if is_offered and params_of(technique, found) == params else None
-
-
-def _bits(clusters: int) -> float:
-    return round(log2(clusters), 2)
 
 
 class Chooser(Protocol):

@@ -12,7 +12,7 @@ LIGHT: Mapping[str, Mapping[str, Any]] = {
     "channels": {"ratio": 0.2},
     "low_rank": {"energy": 0.9},
     "prune": {"sparsity": 0.5, "scope": BY_LAYER},
-    "cluster": {"clusters": 24, "scope": BY_LAYER},
+    "cluster": {"clusters": 24},
     "lowbit": {"bits": 4},
     "qat": {},
 }
@@ -20,7 +20,7 @@ STRONG: Mapping[str, Mapping[str, Any]] = {
     "channels": {"ratio": 0.4},
     "low_rank": {"energy": 0.8},
     "prune": {"sparsity": 0.75, "scope": BY_LAYER},
-    "cluster": {"clusters": 12, "scope": BY_LAYER},
+    "cluster": {"clusters": 12},
     "lowbit": {"bits": 3},
     "qat": {},
 }

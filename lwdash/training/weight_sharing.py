@@ -21,27 +21,19 @@ ROUNDS = 30
 class Sharing:
     """The cluster of each weight; `apply` gives all weights of a cluster their mean.
 
-    clusters: kernel path → number of distinct values.
-
     Zeros of a pruned kernel are a separate cluster and stay zero.
     """
 
     def __init__(
-        self,
-        kernels: Mapping[str, Kernel],
-        *,
-        clusters: Mapping[str, int],
-        init: str,
-        per_channel: bool,
-        seed: int,
+        self, kernels: Mapping[str, Kernel], *, clusters: int, init: str, per_channel: bool, seed: int
     ):
         self.kernels = kernels
-        self._book_sizes = clusters
+        self._book_size = clusters
         chance = np.random.default_rng(seed)
         self._groups = {
             path: group(
                 kernel.values,
-                clusters[path],
+                clusters,
                 init,
                 chance,
                 channels=kernel.channel_numbers if per_channel else None,
@@ -52,7 +44,7 @@ class Sharing:
     def clusters(self, path: str) -> tuple[np.ndarray, np.ndarray]:
         """The cluster of each weight of a kernel, −1 for a zero from pruning, and the code book of each cluster."""
         groups = self._groups[path]
-        return groups, np.arange(int(groups.max()) + 1) // self._book_sizes[path]
+        return groups, np.arange(int(groups.max()) + 1) // self._book_size
 
     def regroup(self, path: str, clusters: np.ndarray) -> None:
         """Replace the cluster of each weight of a kernel."""

@@ -1,4 +1,4 @@
-"""Sparsities and numbers of clusters chosen by layer against the same for all layers, at the same mean, with few rows.
+"""Sparsities chosen by layer against the same for all layers, at the same mean, with few rows.
 
 Accuracy on unseen rows, and the bytes of the coded int8 file, on the networks of `bench_few_rows`. All recipes of a line use
 the same rows and, by default, fine-tune as many steps.
@@ -12,8 +12,6 @@ from bench_few_rows import NETWORKS, SEEDS
 from bench_lowbit import stored_bytes, treated
 
 SPARSITIES = (0.7, 0.8, 0.9)
-BITS = {4: 16, 3: 8, 2: 4}
-"""Mean bits of an index → the number of clusters that has as many."""
 WAYS = {
     **{
         f"zeros {share:.0%}": (
@@ -24,11 +22,6 @@ WAYS = {
         for share in SPARSITIES
     },
     "zeros, limit": ("prune(sparsity=auto)",),
-    **{
-        f"{bits} bits": (f"cluster(clusters={count})", f"cluster(clusters=auto, mean_bits={bits})")
-        for bits, count in BITS.items()
-    },
-    "clusters, limit": ("cluster(clusters=auto)",),
 }
 """Name of the comparison → recipes; the last is chosen by layer."""
 MAX_LOSS = 1.0

@@ -4,7 +4,7 @@ Each network of `search_networks` is trained. Then all recipes of `recipes()` ar
 code: four number formats after each stack of training steps. Fine-tuning is shortened to `EPOCHS` epochs a step, which
 the recorded recipes leave out. A network takes about 2 minutes of one core.
 
-With `--wide`, the recipes are those of `WIDE_STACKS`, after which `auto` is a number format too: strengths chosen by layer
+With `--wide`, the recipes are those of `WIDE_STACKS`, after which `auto` is a number format too: sparsities chosen by layer
 and weights below 8 bits. They are in `fixtures/search_runs_wide.csv`.
 
 The runs are added to `fixtures/search_runs.csv`. A recording goes on where it stopped: `--seconds N` ends it after N
@@ -101,31 +101,30 @@ WIDE_STACKS = (
     *(f"prune(sparsity=auto, mean_sparsity={share})" for share in (0.5, 0.75, 0.85, 0.95)),
     *(f"prune(sparsity={share}, scope=global)" for share in (0.75, 0.9)),
     *(f"cluster(clusters={count})" for count in (6, 8, 16)),
-    *(f"cluster(clusters=auto, mean_bits={bits})" for bits in (2, 2.58, 3, 4)),
+    "cluster(clusters=4)",
     *(f"lowbit(bits={bits})" for bits in (2, 3, 4)),
     "prune(sparsity=0.75) + cluster(clusters=12)",
     "prune(sparsity=0.85) + cluster(clusters=16)",
     "prune(sparsity=0.85) + cluster(clusters=8)",
     *(
-        f"prune(sparsity=auto, mean_sparsity={share}) + cluster(clusters=auto, mean_bits={bits})"
-        for share, bits in ((0.75, 3.58), (0.85, 4), (0.85, 3), (0.95, 4), (0.95, 3))
+        f"prune(sparsity=auto, mean_sparsity={share}) + cluster(clusters={count})"
+        for share, count in ((0.75, 12), (0.85, 16), (0.85, 8), (0.95, 16), (0.95, 8))
     ),
-    "prune(sparsity=auto, mean_sparsity=0.85) + cluster(clusters=16)",
     *(
         f"prune(sparsity=auto, mean_sparsity={share}) + lowbit(bits={bits})"
         for share, bits in ((0.5, 3), (0.75, 3), (0.85, 3), (0.75, 2))
     ),
     "prune(sparsity=0.75) + lowbit(bits=3)",
     "channels(ratio=0.3) + prune(sparsity=auto, mean_sparsity=0.75)",
-    "channels(ratio=0.3) + prune(sparsity=auto, mean_sparsity=0.75) + cluster(clusters=auto, mean_bits=3.58)",
+    "channels(ratio=0.3) + prune(sparsity=auto, mean_sparsity=0.75) + cluster(clusters=12)",
     "channels(ratio=0.3) + prune(sparsity=auto, mean_sparsity=0.75) + lowbit(bits=3)",
     "channels(ratio=0.3) + prune(sparsity=0.75) + cluster(clusters=12)",
-    "channels(ratio=0.3) + cluster(clusters=auto, mean_bits=3)",
+    "channels(ratio=0.3) + cluster(clusters=8)",
     "channels(ratio=0.3) + lowbit(bits=3)",
-    "channels(ratio=0.5) + prune(sparsity=auto, mean_sparsity=0.75) + cluster(clusters=auto, mean_bits=4)",
+    "channels(ratio=0.5) + prune(sparsity=auto, mean_sparsity=0.75) + cluster(clusters=16)",
     "channels(ratio=0.5) + lowbit(bits=3)",
     "low_rank(energy=0.84)",
-    "low_rank(energy=0.84) + prune(sparsity=auto, mean_sparsity=0.75) + cluster(clusters=auto, mean_bits=3.58)",
+    "low_rank(energy=0.84) + prune(sparsity=auto, mean_sparsity=0.75) + cluster(clusters=12)",
     "low_rank(energy=0.84) + lowbit(bits=3)",
 )
 """Stacks of `--wide`."""

@@ -236,8 +236,6 @@ GOES_WITH: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("prune", "rewind"): {"rounds": 2, "schedule": "constant"},
     ("prune", "mean_sparsity"): {"sparsity": None},
     ("prune", "max_drop"): {"sparsity": None},
-    ("cluster", "mean_bits"): {"clusters": None},
-    ("cluster", "max_drop"): {"clusters": None},
 }
 """What a parameter needs beside it for all of its values to be taken."""
 PARAMETERS = [(name, key) for name, technique in TECHNIQUES.items() for key in described(technique.Params)]

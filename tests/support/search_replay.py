@@ -81,7 +81,6 @@ def strengths(recipe: Recipe) -> list[float]:
         "is_global",
         "is_pruned_by_layer",
         "clusters",
-        "is_clustered_by_layer",
         "bits",
     )
     found = dict.fromkeys((*SEARCHED, *keys), 0.0)
@@ -100,7 +99,6 @@ def strengths(recipe: Recipe) -> list[float]:
                 found["is_pruned_by_layer"] = 0.5 * (chosen["scope"] == BY_LAYER)
             case "cluster":
                 found["clusters"] = 6 - float(np.log2(chosen["clusters"]))
-                found["is_clustered_by_layer"] = 0.5 * (chosen["scope"] == BY_LAYER)
             case "lowbit":
                 found["bits"] = 4.0 - chosen["bits"]
     return list(found.values())

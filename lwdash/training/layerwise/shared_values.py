@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lwdash.training.kernels import Kernel
 from lwdash.training.layerwise.brain_surgeon import damped, squared_error
-from lwdash.training.layerwise.layer_by_layer import Solve
-from lwdash.training.weight_sharing import Sharing
 
 ROUNDS = 4
 """Maximum number of times that both steps are done."""
@@ -22,20 +19,6 @@ MAX_MOVES = 1e6
 
 UNUSED = -1
 """The code book of clusters without weights: no weight moves to them, since a zero may be a value already."""
-
-
-def fitting(sharing: Sharing) -> Solve:
-    """Fits the shared values of a kernel to the inputs of its layer, and tells `sharing` the new clusters."""
-
-    def solve(kernel: Kernel, places: np.ndarray, weights: np.ndarray, moments: np.ndarray) -> np.ndarray:
-        clusters, books = sharing.clusters(kernel.path)
-        values, found = fitted(weights, moments, clusters.ravel()[places], books)
-        regrouped = np.empty(kernel.size, np.int64)
-        regrouped[places] = found
-        sharing.regroup(kernel.path, regrouped.reshape(kernel.shape))
-        return values
-
-    return solve
 
 
 def fitted(

@@ -55,7 +55,7 @@ def show_precision(compressed: Mapping[str, Any]) -> None:
 
 
 def show_by_layer(compressed: Mapping[str, Any]) -> None:
-    """Step and table for each stage with `sparsity=auto` or `clusters=auto`; nothing for other runs."""
+    """Step and table for each stage with `sparsity=auto`; nothing for other runs."""
     for stage in compressed.get("stages", []):
         found = (stage.get("facts") or {}).get("by_layer")
         if found:
@@ -63,19 +63,17 @@ def show_by_layer(compressed: Mapping[str, Any]) -> None:
 
 
 def _show_strengths(found: Mapping[str, Any]) -> None:
-    is_pruned = found["recipe"].startswith("prune")
-    st.header("Sparsity by layer" if is_pruned else "Clusters by layer")
+    st.header("Sparsity by layer")
     st.caption(
         "Chosen on train rows, without their labels. This step does the same; copy it to change single layers. The values "
         "below are those before the fine-tuning."
     )
     st.code(found["recipe"], language=None, wrap_lines=True)
-    cost = "Weights left (%)" if is_pruned else "Bits of a weight"
     attempts = found["attempts"]
     table = pd.DataFrame(
         {
             "Step": [one["recipe"] for one in attempts],
-            cost: [one["cost"] * (100 if is_pruned else 1) for one in attempts],
+            "Weights left (%)": [100 * one["cost"] for one in attempts],
             "SQNR (dB)": [one["sqnr_db"] for one in attempts],
             "Changed rows (%)": [100 * one["changed"] for one in attempts],
             "Chosen": [one["recipe"] == found["recipe"] for one in attempts],
@@ -87,7 +85,9 @@ def _show_strengths(found: Mapping[str, Any]) -> None:
         placeholder=NOTHING,
         alt=f"{len(attempts)} models that were tried; the chosen one changes {found['changed_rows']:.1%} of the rows",
         column_config={
-            cost: st.column_config.NumberColumn(format="%.1f", help="Mean of the treated weights"),
+            "Weights left (%)": st.column_config.NumberColumn(
+                format="%.1f", help="Mean of the treated weights"
+            ),
             "SQNR (dB)": st.column_config.NumberColumn(format="%.1f", help="Against the original model"),
             "Changed rows (%)": st.column_config.NumberColumn(
                 format="%.2f", help="Train rows with another result than the original model"

@@ -14,7 +14,6 @@ from lwdash.parameters import (
     Choice,
     Flag,
     Integer,
-    IntegerOrAuto,
     LayerNumbers,
     Names,
     Number,
@@ -200,11 +199,6 @@ def _field(parameter: Parameter, default: Any, key: str) -> Any:
         return st.toggle(label, default, key=key, help=parameter.help)
     if isinstance(parameter, Integer):
         help = f"{parameter.help} ({bounds_with_unit(parameter)})"
-        if isinstance(parameter, IntegerOrAuto):
-            count = st.number_input(
-                label, parameter.low, parameter.high, default, key=key, help=help, placeholder=AUTO
-            )
-            return None if count is None else int(count)
         if parameter.has_auto:
             chosen = st.number_input(
                 label,

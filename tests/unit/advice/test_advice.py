@@ -112,7 +112,7 @@ def test_what_the_figures_call_for(recipe, figures, facts, expected):
     "recipe",
     [
         "prune(sparsity=auto) + int8",
-        "prune(sparsity=0.5, layers=[a=0.2]) + cluster(clusters=auto) + int8",
+        "prune(sparsity=0.5, layers=[a=0.2]) + cluster(clusters=16) + int8",
         "prune(sparsity=0.5, structure=2:4) + int8",
         "prune(sparsity=0.5, scope=global) + int8",
     ],

@@ -46,7 +46,7 @@ def test_neighbours_change_one_thing() -> None:
 def test_a_technique_that_is_switched_on_takes_the_place_of_the_one_that_it_excludes() -> None:
     near = {str(EVERYTHING.decode(r)) for r in EVERYTHING.neighbours(row("cluster(clusters=8) + int8"))}
     assert "lowbit(bits=3) + int8" in near
-    assert "cluster(clusters=auto, mean_bits=3) + int8" in near
+    assert "prune(sparsity=auto, mean_sparsity=0.6) + cluster(clusters=8) + int8" in near
     assert not any("cluster" in text and "lowbit" in text for text in near)
 
 

@@ -1,4 +1,4 @@
-"""Sparsities and numbers of clusters chosen by layer, on a network whose layers differ much in what they can lose."""
+"""Sparsities chosen by layer, on a network whose layers differ much in what they can lose."""
 
 import dataclasses
 import functools
@@ -66,18 +66,14 @@ def test_the_mean_sparsity_is_reached_with_less_error_than_the_same_for_all(libr
 
 
 def test_the_recipe_that_is_shown_makes_the_same_model() -> None:
-    for text in (
-        "prune(sparsity=auto, mean_sparsity=0.6, method=obs)",
-        "cluster(clusters=auto, mean_bits=3, epochs=1)",
-    ):
-        done = treated(text)
-        shown = done.facts["by_layer"]["recipe"]
-        assert "auto" not in shown
-        assert "layers=[" in shown
-        same = treated(shown)
-        assert "by_layer" not in same.facts
-        for name, kernel in kernels(done.model).items():
-            np.testing.assert_array_equal(kernel, kernels(same.model)[name])
+    done = treated("prune(sparsity=auto, mean_sparsity=0.6, method=obs)")
+    shown = done.facts["by_layer"]["recipe"]
+    assert "auto" not in shown
+    assert "layers=[" in shown
+    same = treated(shown)
+    assert "by_layer" not in same.facts
+    for name, kernel in kernels(done.model).items():
+        np.testing.assert_array_equal(kernel, kernels(same.model)[name])
 
 
 def test_a_limit_on_changed_rows_is_kept_and_used() -> None:
@@ -105,16 +101,6 @@ def test_where_no_choice_keeps_the_limit_it_says_so() -> None:
         TECHNIQUES["prune"].apply(model, step.params, given)
 
 
-def test_the_mean_of_the_bits_is_kept_with_less_error_than_the_same_number_for_all() -> None:
-    done = treated("cluster(clusters=auto, mean_bits=3, epochs=1)")
-    found = kernels(done.model)
-    sizes = np.array([kernel.size for kernel in found.values()])
-    bits = np.array([np.log2(len(np.unique(kernel))) for kernel in found.values()])
-    assert float(sizes @ bits / sizes.sum()) <= 3
-    assert len(np.unique(found["narrow"])) > 8
-    assert error(done.model) < 0.9 * error(treated("cluster(clusters=8, epochs=1)").model)
-
-
 def test_single_layers_have_a_number_of_their_own() -> None:
     done = treated("prune(sparsity=0.5, layers=[narrow=0, answ*=0.9], method=obs)")
     found = {name: float(np.mean(kernel == 0)) for name, kernel in kernels(done.model).items()}
@@ -122,8 +108,6 @@ def test_single_layers_have_a_number_of_their_own() -> None:
     assert found["wide"] == pytest.approx(0.5, abs=0.01)
     assert found["answer"] == pytest.approx(0.9, abs=0.01)
     assert {s.layer: s.reason for s in done.skipped}["narrow/kernel"] == "the recipe gives it a sparsity of 0"
-    counts = kernels(treated("cluster(clusters=8, layers=[narrow=4], epochs=1)").model)
-    assert [len(np.unique(counts[name])) for name in ("narrow", "wide")] == [4, 8]
     with pytest.raises(RecipeError, match=r"layers: no layer is named 'narow'.*Did you mean 'narrow'"):
         treated("prune(sparsity=0.5, layers=[narow=0.1], method=obs)")
 
@@ -139,8 +123,6 @@ def test_single_layers_have_a_number_of_their_own() -> None:
         ("prune(sparsity=auto, structure=2:4)", "removes half of every kernel"),
         ("prune(layers=[a=1])", r"layers must give a a number in \[0, 1\), but got 1"),
         ("prune(layers=[a])", r"must be written \[conv_1=…"),
-        ("cluster(clusters=8, max_drop=2)", "max_drop needs clusters=auto"),
-        ("prune + cluster(clusters=8, layers=[a=2])", "at least 3 after prune"),
     ],
 )
 def test_what_excludes_one_another_is_refused(text: str, message: str) -> None:
