@@ -2,28 +2,30 @@
 
 Tucker-2 of a convolution (Kim et al., arXiv 1511.06530): 1×1 to fewer channels, the k×k core, 1×1 back. The
 ranks come from the SVD of the kernel unfolded along its input and its output channels (HOSVD), the factors from the
-layer's inputs on the train rows: they change its outputs least (`fitted`).
+layer's inputs on the train rows: they change its outputs least (`low_rank_factors.fitted`). With a limit of the network's
+operations, the ranks of each layer are those that together change the network's outputs least on the train rows.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from lwdash.contract import Skipped, Training, Treated
-from lwdash.errors import BridgeRefused
+from lwdash.errors import BridgeRefused, RecipeError
 from lwdash.keras_models.bridge.flatten import flatten_model
 from lwdash.keras_models.ports import library_of
 from lwdash.parameters import Names, Number, parameter
+from lwdash.quantize.bit_allocation import FormatChoice, allocate
 from lwdash.training import distillation, fine_tuning, held_out
 from lwdash.training.batch_norm import settle_batch_norm
-from lwdash.training.kernel_macs import structure_facts
+from lwdash.training.kernel_macs import macs_by_layer, structure_facts
 from lwdash.training.kernels import Kernel, kernels_of
-from lwdash.training.layer_selection import select
-from lwdash.training.layerwise.brain_surgeon import damped, squared_error
+from lwdash.training.layer_selection import matches, select
 from lwdash.training.layerwise.layer_by_layer import change_in_one_pass, why_not_solved
+from lwdash.training.low_rank_factors import Factors, best_choices, candidates, fitted, macs_of
 
 NAME = "low_rank"
 LABEL = "Low rank"
@@ -35,6 +37,9 @@ TRAP = (
 STAGE = "keras"
 
 STEPS = 500
+COMPARED_ROWS = 128
+"""Rows on which the choices of ranks are compared."""
+WHOLE = "whole"
 TREATED = ("Dense", "Conv1D", "Conv2D")
 REDUCE, CORE, RESTORE = "reduce", "core", "restore"
 """Names of the layers that replace `layer`: `layer/reduce`, `layer/core`, `layer/restore`."""
@@ -50,6 +55,19 @@ class Params:
                low_open=True, high_open=True),
         always=True,
     )  # fmt: skip
+    macs: float | None = parameter(
+        None,
+        Number(
+            "Operations",
+            "Share of the network's operations that is left, at most. The ranks of each layer are then chosen by the change "
+            "of the network's outputs on the train rows, and the energy does not count. auto: no limit.",
+            0.0,
+            1.0,
+            low_open=True,
+            high_open=True,
+            has_auto=True,
+        ),
+    )
     epochs: int = fine_tuning.epochs(STEPS)
     learning_rate: float = fine_tuning.learning_rate(0.001)
     batch_size: int = fine_tuning.batch_size()
@@ -57,29 +75,6 @@ class Params:
     temperature: float = distillation.temperature()
     validate: bool = fine_tuning.validate()
     skip: tuple[str, ...] = parameter((), Names("Layers to skip", "Layers that are not split."))
-
-
-@dataclass(frozen=True)
-class Factors:
-    """A kernel (taps, in, out) as `reduce` (in, r), `core` (taps, r, s) and `restore` (s, out).
-
-    An SVD or a Tucker-1 has only one of the outer two: None means the identity.
-    kept: share of the kernel's energy in their product.
-    """
-
-    reduce: np.ndarray | None
-    core: np.ndarray
-    restore: np.ndarray | None
-    kept: float
-
-    @property
-    def ranks(self) -> list[int]:
-        return [int(n) for n in self.core.shape[1:]]
-
-    def product(self) -> np.ndarray:
-        """The kernel that the chain computes with, (taps, in, out)."""
-        core = self.core if self.reduce is None else np.einsum("ir,trs->tis", self.reduce, self.core)
-        return core if self.restore is None else np.einsum("tis,so->tio", core, self.restore)
 
 
 def apply(model: Any, params: Params, training: Training) -> Treated:
@@ -94,9 +89,10 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
     training = distillation.taught(training, params)
     flat = flatten_model(model)
     factors: dict[str, Factors] = {}
+    by_loss = None if params.macs is None else _choose_by_loss(flat, params, training)
 
     def kernel_of(layer: Any) -> list[Any] | Skipped:
-        found = factorized(layer, params.energy)
+        found = factorized(layer, params.energy) if by_loss is None else _chosen(layer, by_loss)
         if isinstance(found, Skipped):
             return found
         factors[layer.name] = found
@@ -129,6 +125,91 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
     )
 
 
+def _chosen(layer: Any, factors: Mapping[str, Factors]) -> Factors | Skipped:
+    """The factors that were chosen for a layer, or the reason why it is not split."""
+    if reason := _why_not(layer):
+        return reason
+    if layer.name in factors:
+        return factors[layer.name]
+    return Skipped(layer.name, "it stays whole: to split other layers changes the outputs less")
+
+
+def _choose_by_loss(flat: Any, params: Params, training: Training) -> dict[str, Factors]:
+    """The factors of the layers to split, by name, with the least sum of losses within the limit of operations.
+
+    Each choice is measured alone, in a network whose other layers are whole. Raises RecipeError where no choice is
+    within the limit.
+    """
+    macs = macs_by_layer(flat)
+    if macs is None:
+        raise RecipeError("macs needs a network whose inputs have a known size. Use energy instead")
+    options = _options(flat, params, training)
+    rows = np.unique(np.linspace(0, training.rows - 1, COMPARED_ROWS).astype(int))
+    inputs = [values[rows] for values in training.inputs]
+    targets, losses, _ = fine_tuning.training_targets(replace(training, labels=None), library_of(flat))
+    probe = flatten_model(flat)
+
+    def loss() -> float:
+        outputs = probe(inputs if len(inputs) > 1 else inputs[0], training=False)
+        outputs = outputs if isinstance(outputs, list) else [outputs]
+        pairs = zip(losses, targets, outputs, strict=True)
+        return sum(float(one(target[rows], output)) for one, target, output in pairs)
+
+    whole = loss()
+    choices: dict[str, list[FormatChoice]] = {}
+    for number, (name, found) in enumerate(options.items()):
+        training.progress(f"comparing ranks of {name}", number / len(options))
+        layer = probe.get_layer(name)
+        kernel, *rest = layer.get_weights()
+        choices[name] = [FormatChoice(WHOLE, macs[name], 0.0)]
+        for place, factors in enumerate(found):
+            layer.set_weights([factors.product().reshape(kernel.shape), *rest])
+            share = macs_of(factors, _stride(layer)) / kernel.size
+            choices[name].append(FormatChoice(str(place), share * macs[name], max(0.0, loss() - whole)))
+        layer.set_weights([kernel, *rest])
+    assert params.macs is not None
+    total = sum(macs.values())
+    fixed = sum(count for name, count in macs.items() if name not in choices)
+    least = sum(min(choice.size_bytes for choice in found) for found in choices.values())
+    if fixed + least > params.macs * total:
+        raise RecipeError(
+            f"macs={params.macs:g}: chains leave at least {(fixed + least) / total:.2f} of the operations of this "
+            "network. Allow more, or remove channels first"
+        )
+    chosen = allocate(choices, params.macs * total - fixed)
+    return {name: options[name][int(place)] for name, place in chosen.items() if place != WHOLE}
+
+
+def _options(flat: Any, params: Params, training: Training) -> dict[str, list[Factors]]:
+    """By layer, the factors to choose from, fitted to what the layer receives in the network as it is."""
+    probe, cannot = flatten_model(flat), why_not_solved(flat)
+    layers = {
+        layer.name: layer
+        for layer in probe.layers
+        if not _why_not(layer)
+        and not any(matches(layer.name, layer.name, pattern) for pattern in params.skip)
+    }
+    kernels = {k.path: k for name, layer in layers.items() for k in kernels_of(name, layer) if not cannot(k)}
+    options: dict[str, list[Factors]] = {}
+
+    def compare(kernel: Kernel, places: np.ndarray, weights: np.ndarray, moments: np.ndarray) -> np.ndarray:
+        name = kernel.path.rpartition("/")[0]
+        flat_kernel = kernel.values.reshape(-1, *kernel.shape[-2:])
+        options[name] = best_choices(weights[0], moments[0], flat_kernel, _stride(layers[name]))
+        return weights
+
+    change_in_one_pass(
+        probe,
+        kernels,
+        training.inputs,
+        compare,
+        what="splitting",
+        seed=training.seed,
+        report=training.progress,
+    )
+    return options
+
+
 def _fit(flat: Any, factors: dict[str, Factors], training: Training) -> dict[str, float]:
     """Fit the factors to the layers' inputs in place; returns each layer's squared change, relative to its outputs.
 
@@ -155,107 +236,33 @@ def _fit(flat: Any, factors: dict[str, Factors], training: Training) -> dict[str
     return {names[path]: error for path, error in done.errors.items()}
 
 
-def fitted(factors: Factors, weights: np.ndarray, moments: np.ndarray) -> Factors:
-    """Factors of the same ranks that change the layer's outputs less, or the given ones.
-
-    weights: (taps · in, out). moments: (taps · in, taps · in), of the layer's inputs.
-    The input channels are reduced to the directions that matter most for the outputs. The core is solved for
-    by least squares, and projected on the largest directions of the outputs.
-    """
-    taps, outputs = len(factors.core), weights.shape[1]
-    matrix = damped(moments[None])[0]
-    reduce, core, spread = factors.reduce, weights, matrix
-    if reduce is not None:
-        inputs, rank = reduce.shape
-        shared = np.einsum("titj->ij", matrix.reshape(taps, inputs, taps, inputs))
-        lower = np.linalg.cholesky(shared)
-        unfolded = np.moveaxis(weights.reshape(taps, inputs, outputs), 1, 0).reshape(inputs, -1)
-        leading = np.linalg.svd(lower.T @ unfolded, full_matrices=False)[0][:, :rank]
-        reduce = np.linalg.qr(np.linalg.solve(lower.T, leading))[0]
-        basis = np.kron(np.eye(taps), reduce)
-        spread = basis.T @ matrix @ basis
-        core = np.linalg.solve(spread, basis.T @ matrix @ weights)
-    restore = factors.restore
-    if restore is not None:
-        directions = np.linalg.eigh(core.T @ spread @ core)[1][:, ::-1][:, : len(restore)]
-        core, restore = core @ directions, directions.T
-    found = Factors(
-        None if reduce is None else reduce.astype(np.float32),
-        core.reshape(taps, -1, core.shape[1]).astype(np.float32),
-        None if restore is None else restore.astype(np.float32),
-        factors.kept,
-    )
-    errors = [
-        squared_error((f.product().reshape(weights.shape) - weights)[None], matrix[None])
-        for f in (found, factors)
-    ]
-    return found if errors[0] <= errors[1] else factors
-
-
 def factorized(layer: Any, energy: float) -> Factors | Skipped:
     """The factors of a layer's kernel with the fewest MACs, or the reason why it is not split."""
+    if reason := _why_not(layer):
+        return reason
+    kernel = layer.get_weights()[0]
+    flat = kernel.reshape(-1, *kernel.shape[-2:])
+    stride = _stride(layer)
+    smaller = [f for f in candidates(flat, energy) if macs_of(f, stride) < kernel.size]
+    if not smaller:
+        return Skipped(
+            layer.name, f"no chain that keeps {energy:g} of its energy has fewer MACs than the layer"
+        )
+    return min(smaller, key=lambda f: macs_of(f, stride))
+
+
+def _why_not(layer: Any) -> Skipped | None:
     kind = type(layer).__name__
     if kind not in TREATED:
         return Skipped(layer.name, f"{kind} is not split, only {', '.join(TREATED)} are")
     if getattr(layer, "groups", 1) != 1 or getattr(layer, "data_format", None) == "channels_first":
         return Skipped(layer.name, "a grouped or channels_first convolution is not split")
-    kernel = layer.get_weights()[0]
-    flat = kernel.reshape(-1, *kernel.shape[-2:])
-    stride = math.prod(getattr(layer, "strides", (1,)))
-    candidates = [f for f in _candidates(flat, energy) if macs_of(f, stride) < kernel.size]
-    if not candidates:
-        return Skipped(
-            layer.name, f"no chain that keeps {energy:g} of its energy has fewer MACs than the layer"
-        )
-    return min(candidates, key=lambda f: macs_of(f, stride))
+    return None
 
 
-def macs_of(factors: Factors, stride: int) -> int:
-    """MACs for one output position; the reduction runs on the input, which has `stride` positions for each."""
-    outer = [0 if part is None else part.size for part in (factors.reduce, factors.restore)]
-    return outer[0] * stride + factors.core.size + outer[1]
-
-
-def _candidates(kernel: np.ndarray, energy: float) -> list[Factors]:
-    """Reduced inputs, reduced outputs, or both; with both, each may lose half of the allowed loss."""
-    half = 1 - (1 - energy) / 2
-    inputs, outputs = _basis(np.moveaxis(kernel, 1, 0)), _basis(np.moveaxis(kernel, 2, 0))
-    choices = [
-        (_leading(inputs, energy), None),
-        (None, _leading(outputs, energy)),
-        (_leading(inputs, half), _leading(outputs, half)),
-    ]
-    return [_project(kernel, *choice) for choice in (choices if len(kernel) > 1 else choices[:2])]
-
-
-def _basis(unfolded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Left singular vectors of a kernel unfolded along its first axis, and the energy along each."""
-    matrix = unfolded.reshape(len(unfolded), -1).astype(np.float64)
-    vectors, values, _ = np.linalg.svd(matrix, full_matrices=False)
-    return vectors, values**2
-
-
-def _leading(basis: tuple[np.ndarray, np.ndarray], energy: float) -> np.ndarray:
-    """The smallest number of vectors that keep `energy`, at least one."""
-    vectors, energies = basis
-    shares = np.cumsum(energies) / max(float(energies.sum()), 1e-300)
-    rank = min(int(np.searchsorted(shares, energy - 1e-12)) + 1, len(energies))
-    return vectors[:, :rank]
-
-
-def _project(kernel: np.ndarray, inputs: np.ndarray | None, outputs: np.ndarray | None) -> Factors:
-    core = kernel.astype(np.float64)
-    if inputs is not None:
-        core = np.einsum("tio,ir->tro", core, inputs)
-    if outputs is not None:
-        core = np.einsum("tio,os->tis", core, outputs)
-    kept = float((core**2).sum() / max(float((kernel.astype(np.float64) ** 2).sum()), 1e-300))
-    return Factors(
-        None if inputs is None else inputs.astype(np.float32),
-        core.astype(np.float32),
-        None if outputs is None else outputs.T.astype(np.float32),
-        kept,
-    )
+def _stride(layer: Any) -> int:
+    """Positions of the input for each position of the output."""
+    return math.prod(getattr(layer, "strides", (1,)))
 
 
 def chain(layer: Any, factors: Factors) -> list[tuple[Any, Sequence[np.ndarray]]]:

@@ -17,15 +17,22 @@ def structure_facts(before: Any, after: Any) -> dict[str, Any]:
 
 def model_macs(model: Any) -> int | None:
     """MACs of the dense layers and convolutions for one row, shared layers once per call."""
-    total = 0
+    found = macs_by_layer(model)
+    return None if found is None else sum(found.values())
+
+
+def macs_by_layer(model: Any) -> dict[str, int] | None:
+    """The MACs of each layer with a kernel, by its name, of all its calls; None where an axis is free."""
+    found: dict[str, int] = {}
     for nodes in model._nodes_by_depth.values():
         for node in nodes:
             if not node.is_input:
                 macs = layer_macs(node.layer, _shape(node.input_shapes), _shape(node.output_shapes))
                 if macs is None:
                     return None
-                total += macs
-    return total
+                if macs:
+                    found[node.layer.name] = found.get(node.layer.name, 0) + macs
+    return found
 
 
 def layer_macs(layer: Any, input_shape: Sequence[Any], output_shape: Sequence[Any]) -> int | None:

@@ -19,6 +19,7 @@ from lwdash.measure.runner import Runner
 from lwdash.recipe import parse_recipe
 from lwdash.techniques import TECHNIQUES, channels, float32, low_rank
 from lwdash.tflite.reader import read_tflite
+from lwdash.training.low_rank_factors import candidates, macs_of
 
 pytestmark = pytest.mark.tensorflow
 
@@ -319,13 +320,11 @@ def test_every_kind_of_chain_is_made() -> None:
                          chance.normal(size=(rank_out, out)))  # fmt: skip
 
     for ranks, parts in {(2, 2): (True, True), (2, 32): (True, False), (32, 2): (False, True)}.items():
-        made = min(
-            low_rank._candidates(kernel(9, 32, *ranks, 32), 1 - 1e-9), key=lambda f: low_rank.macs_of(f, 1)
-        )
+        made = min(candidates(kernel(9, 32, *ranks, 32), 1 - 1e-9), key=lambda f: macs_of(f, 1))
         assert (made.reduce is not None, made.restore is not None) == parts
         assert made.ranks == list(ranks)
-    both = next(f for f in low_rank._candidates(kernel(9, 32, 4, 4, 32), 0.999999) if f.reduce is not None)
-    assert low_rank.macs_of(both, 4) - low_rank.macs_of(both, 1) == 3 * 32 * 4
+    both = next(f for f in candidates(kernel(9, 32, 4, 4, 32), 0.999999) if f.reduce is not None)
+    assert macs_of(both, 4) - macs_of(both, 1) == 3 * 32 * 4
 
 
 def test_a_layer_whose_chain_would_cost_more_stays_whole() -> None:
@@ -334,6 +333,37 @@ def test_a_layer_whose_chain_would_cost_more_stays_whole() -> None:
     assert isinstance(found, Skipped)
     assert "no chain that keeps 0.999 of its energy has fewer MACs" in found.reason
     assert isinstance(low_rank.factorized(flat.get_layer("norm"), 0.5), Skipped)
+
+
+@pytest.mark.parametrize("name", ["residual", "curves"])
+def test_ranks_chosen_by_loss_keep_the_limit_of_operations(name: str) -> None:
+    treated = low_rank.apply(model_of(name), low_rank.Params(macs=0.75, **QUICK), training_for(name))
+    assert treated.facts["ranks"]
+    assert treated.facts["macs_after"] <= 0.75 * treated.facts["macs_before"]
+
+
+def test_operations_that_no_ranks_reach_are_refused_with_the_least() -> None:
+    with pytest.raises(RecipeError, match=r"macs=0.001: chains leave at least 0\.\d+ of the operations"):
+        low_rank.apply(model_of("curves"), low_rank.Params(macs=0.001, **QUICK), training_for("curves"))
+
+
+def test_the_layer_that_matters_less_for_the_outputs_is_split() -> None:
+    import tf_keras
+
+    tf_keras.utils.set_random_seed(4)
+    layers = tf_keras.layers
+    inputs = tf_keras.Input((32,), name="input")
+    loud = layers.Dense(32, activation="tanh", name="loud")(inputs)
+    quiet = layers.Rescaling(0.01)(layers.Dense(32, activation="tanh", name="quiet")(inputs))
+    model = tf_keras.Model(inputs, layers.Dense(3, name="answer")(layers.Add()([loud, quiet])))
+    rows = np.random.default_rng(3).normal(size=(64, 32)).astype("float32")
+    training = Training(
+        [rows], None, [model.predict(rows, verbose=0)], "regression", 3, lambda doing, share: None
+    )
+    treated = low_rank.apply(model, low_rank.Params(macs=0.7, skip=("answer",), **QUICK), training)
+    assert set(treated.facts["ranks"]) == {"quiet"}
+    reasons = {s.layer: s.reason for s in treated.skipped}
+    assert "changes the outputs less" in reasons["loud"]
 
 
 def test_low_rank_says_what_it_left_and_what_it_saved() -> None:
