@@ -7,6 +7,7 @@ import numpy as np
 
 from lwdash.contract import Rows
 from lwdash.errors import ResultRejected
+from lwdash.keras_models.ports import fixed_rows
 from lwdash.measure.accuracy import sqnr_db
 from lwdash.measure.fidelity import output_fidelity, task_of_output
 from lwdash.measure.runner import Runner
@@ -24,9 +25,14 @@ its outputs is rejected. One that lost some is measured, and its verdict and fin
 
 
 def predict(model: Any, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """A live model's outputs, one array per output, in the model's order."""
-    outputs = model.predict(list(inputs) if len(inputs) > 1 else inputs[0], verbose=0, batch_size=32)
-    return [np.asarray(v) for v in outputs] if isinstance(outputs, (list, tuple)) else [np.asarray(outputs)]
+    """A live model's outputs, one array per output, in the model's order; also of a model for a fixed number of rows."""
+    count = len(inputs[0])
+    size = fixed_rows(model) or 32
+    missing = -count % size if fixed_rows(model) else 0
+    filled = [np.concatenate([values, np.repeat(values[-1:], missing, axis=0)]) for values in inputs]
+    outputs = model.predict(filled if len(filled) > 1 else filled[0], verbose=0, batch_size=size)
+    listed = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+    return [np.asarray(values)[:count] for values in listed]
 
 
 def check_export(expected: Sequence[np.ndarray], data: bytes, rows: Rows) -> tuple[bytes, dict[str, Any]]:

@@ -95,7 +95,11 @@ class LiveModels:
     @property
     def canonical_facts(self) -> dict[str, Any]:
         """Facts for the run on changes by the canonical form; empty without changes."""
-        return {} if self.is_function_only else self._canonical.facts
+        if self.is_function_only:
+            return (
+                {"canonical_form": {"changes": list(changes)}} if (changes := self.original.changes) else {}
+            )
+        return self._canonical.facts
 
     @cached_property
     def _canonical(self) -> Canonical:

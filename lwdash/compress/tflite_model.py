@@ -11,12 +11,14 @@ from lwdash.measure.runner import Runner
 from lwdash.tflite.graph_scan import scan_tflite
 from lwdash.tflite.layout_scan import TfliteRefused
 from lwdash.tflite.reader import Port, TfliteFacts, is_tflite
+from lwdash.tflite.rewrites.single_row import RowsNotAlone, with_single_row
 from lwdash.tflite.tensor import is_float, is_integer
 from lwdash.tflite.trained_parameters import find_owners
 
 FLOAT, QUANTIZED = "float .tflite", "quantized .tflite"
 """Class names of such models."""
 ACTIVATIONS = {"SOFTMAX": "softmax", "LOGISTIC": "sigmoid"}
+MAX_FIXED_ROWS = 4096
 CONVERSIONS = ("DEQUANTIZE", "QUANTIZE", "RESHAPE")
 """Operators behind an activation that keep its meaning."""
 
@@ -30,9 +32,13 @@ def is_tflite_file(path: Path) -> bool:
 def tflite_model_facts(path: Path, name: str) -> ModelFacts:
     """The facts of a .tflite as a model without layers that could be trained. Raises TfliteRefused.
 
-    Quantized inputs and outputs count as float32: rows are converted by the file's scale.
+    Quantized inputs and outputs count as float32: rows are converted by the file's scale. A file for a fixed number of
+    rows is refused if it cannot be rewritten for one.
     """
-    facts = scan_tflite(path.read_bytes())
+    data = path.read_bytes()
+    facts = scan_tflite(data)
+    if (fixed := _fixed_rows(facts)) is not None:
+        facts = scan_tflite(_single_row(data, fixed))
     inputs = tuple(_tensor(facts, port) for port in facts.inputs)
     outputs = tuple(_tensor(facts, port) for port in facts.outputs)
     return ModelFacts(
@@ -50,15 +56,37 @@ def tflite_model_facts(path: Path, name: str) -> ModelFacts:
 
 
 def baseline_file(path: Path, rows: Mapping[str, np.ndarray]) -> bytes:
-    """The content of a .tflite, after one inference. rows: input name → (rows, *shape).
+    """The content of a .tflite, for one row at a time, after one inference. rows: input name → (rows, *shape).
 
     Raises TfliteRefused, ConversionFailed where LiteRT refuses it, ResultRejected where an output is not finite.
     """
     data = path.read_bytes()
-    outputs = Runner(data, facts=scan_tflite(data)).run(rows)
+    facts = scan_tflite(data)
+    if (fixed := _fixed_rows(facts)) is not None:
+        data = _single_row(data, fixed)
+        facts = scan_tflite(data)
+    outputs = Runner(data, facts=facts).run(rows)
     if not outputs:
         raise ResultRejected("the .tflite gives no output")
     return data
+
+
+def _fixed_rows(facts: TfliteFacts) -> int | None:
+    """The number of rows, above 1, that every input takes at once; None for other files."""
+    signatures = [facts.subgraphs[0].tensors[port.tensor].shape_signature for port in facts.inputs]
+    lengths = {signature[0] if signature else 0 for signature in signatures}
+    rows = lengths.pop() if len(lengths) == 1 else 0
+    return rows if 1 < rows <= MAX_FIXED_ROWS else None
+
+
+def _single_row(data: bytes, rows: int) -> bytes:
+    try:
+        return with_single_row(data, rows)
+    except RowsNotAlone as fault:
+        raise TfliteRefused(
+            f"the .tflite takes {rows} rows at once and cannot be rewritten for one: {fault}. Convert the model again with "
+            "a batch of 1"
+        ) from fault
 
 
 def is_quantized(facts: TfliteFacts) -> bool:

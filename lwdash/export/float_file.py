@@ -75,6 +75,8 @@ def converter_for(
             else:
                 function, trackable = traced_function(model, input_shapes)
                 yield tf.lite.TFLiteConverter.from_concrete_functions([function], trackable)
+        except ConversionFailed:
+            raise
         except Exception as error:  # the converter raises any exception of its passes
             raise ConversionFailed(explain_failure(str(error))) from error
 

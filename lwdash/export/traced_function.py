@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from lwdash.errors import ConversionFailed
+from lwdash.keras_models.ports import fixed_rows
+from lwdash.keras_models.saved_model.single_row import single_row_function
 
 ARGUMENT = "lwdash_input_"
 """The function's arguments are named by this prefix and their position in the model's inputs."""
@@ -34,8 +36,9 @@ def traced_function(model: Any, input_shapes: Sequence[Sequence[int]]) -> tuple[
     """
     import tensorflow as tf
 
+    rows = fixed_rows(model) or 1
     specifications = [
-        tf.TensorSpec((1, *shape), tensor.dtype, name=f"{ARGUMENT}{position}")
+        tf.TensorSpec((rows, *shape), tensor.dtype, name=f"{ARGUMENT}{position}")
         for position, (tensor, shape) in enumerate(zip(model.inputs, input_shapes, strict=True))
     ]
 
@@ -50,7 +53,17 @@ def traced_function(model: Any, input_shapes: Sequence[Sequence[int]]) -> tuple[
     trackable.variables_in_use = [variables[handle] for handle in handles & variables.keys()]
     if handles - variables.keys():
         raise ConversionFailed("the model uses resources that are not variables")
+    if rows > 1:
+        return _of_one_row(function, specifications, rows), trackable
     return function, trackable
+
+
+def _of_one_row(function: Any, specifications: Sequence[Any], rows: int) -> Any:
+    import tensorflow as tf
+
+    single = single_row_function(function, lambda tensors: function(*tensors), specifications, rows)
+    one_row = [tf.TensorSpec((1, *each.shape[1:]), each.dtype, name=each.name) for each in specifications]
+    return tf.function(lambda *tensors: single(*tensors), autograph=False).get_concrete_function(*one_row)
 
 
 def _variables(model: Any) -> Iterator[Any]:

@@ -47,6 +47,12 @@ def leaf_layers(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{layer.name}", layer
 
 
+def fixed_rows(model: Any) -> int | None:
+    """The number of rows that a live model takes at once; None where it takes any number, or is not a Keras model."""
+    shapes = [tuple(tensor.shape) for tensor in getattr(model, "inputs", None) or ()]
+    return next((int(shape[0]) for shape in shapes if shape and shape[0] is not None), None)
+
+
 def library_of(model: Any) -> Any:
     """`tf_keras` for its models, else `keras` (Keras 3). The other one is not imported, which would take a second."""
     packages = {cls.__module__.partition(".")[0] for cls in type(model).__mro__}

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lwdash.compress.agreement import check_export, predict
 from lwdash.keras_models.canonical.channels_last import has_channels_first
 from lwdash.keras_models.canonical.form import canonical_form
 from lwdash.quantize.read_back import computed
@@ -177,6 +178,9 @@ def test_a_batch_size_inside_the_graph_leaves_the_model_as_it_was(keras: ModuleT
     form = canonical_form(model, [rows(4)])
     assert form.model is model
     assert "stays as it was saved" in form.changes[0]
+    assert "\x1b" not in form.changes[0]
+    data = float32.apply(form.model, ["x"], [(4,)])  # the traced graph is rewritten for one row
+    check_export(predict(form.model, [rows(4, count=5)]), data, {"x": rows(4, count=5)})
 
 
 def test_names_that_tensorflow_does_not_take_are_made_legal() -> None:

@@ -6,6 +6,7 @@ Keras model. All later steps work on this form. It is returned only if its outpu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,13 +16,15 @@ import numpy as np
 from lwdash.keras_models.bridge.graph import legal_name
 from lwdash.keras_models.canonical.channels_last import has_channels_first, with_channels_last
 from lwdash.keras_models.learnt_state import learnt_config
-from lwdash.keras_models.ports import HALVES, OTHERS, is_network, library_of, with_flat_ports
+from lwdash.keras_models.ports import HALVES, OTHERS, fixed_rows, is_network, library_of, with_flat_ports
 
 TOLERANCE = 1e-4
 HALF_TOLERANCE = 5e-2
 MIN_SCALE = 1e-2
 RANDOM_ROWS = 4
 FREE_AXIS = 16
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+"""Codes for terminals, which Keras 3 writes into its messages."""
 BATCH_KEYS = frozenset({"batch_shape", "batch_input_shape", "build_input_shape"})
 
 
@@ -69,7 +72,11 @@ def canonical_form(model: Any, rows: Sequence[np.ndarray] | None = None) -> Cano
         copy = with_flat_ports(copy)
         difference, scale = _compare(model, copy, rows)
     except Exception as fault:  # layers may raise any exception when called on other shapes
-        reason = " ".join(str(fault).split())[:300] or type(fault).__name__
+        told = str(fault)
+        told = (
+            told.rpartition("Error: ")[2] if told.startswith("in user code:") else told
+        )  # after a traceback
+        reason = " ".join(COLOURS.sub("", told).split())[:300] or type(fault).__name__
         return Canonical(with_flat_ports(model), (_left(reasons, reason),))
     tolerance = HALF_TOLERANCE if _computes_in(model, HALVES) else TOLERANCE
     if not difference <= tolerance * max(scale, MIN_SCALE):  # also NaN
@@ -139,7 +146,7 @@ def _is_graph(model: Any) -> bool:
 
 
 def _batch_size(model: Any) -> int | None:
-    return next((int(tensor.shape[0]) for tensor in model.inputs if tensor.shape[0] is not None), None)
+    return fixed_rows(model)
 
 
 def _computes_in(model: Any, kinds: frozenset[str]) -> bool:

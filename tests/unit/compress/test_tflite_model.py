@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from support.measure_models import Model, dense_model, int8_dense_model
 
-from lwdash.compress.tflite_model import is_tflite_file, tflite_model_facts
+from lwdash.compress.tflite_model import baseline_file, is_tflite_file, tflite_model_facts
 from lwdash.keras_models.model_facts import ModelFacts
 from lwdash.keras_models.obstacles import obstacle
+from lwdash.measure.runner import Runner
 from lwdash.techniques import TECHNIQUES
 from lwdash.tflite.layout_scan import TfliteRefused
 
@@ -73,11 +74,41 @@ def test_steps_that_cannot_be_say_why(float_file: Path, int8_file: Path) -> None
             assert reasons == [None, None]
 
 
-def test_a_fixed_batch_is_refused(tmp_path: Path) -> None:
+def fixed_file(path: Path, *, does_mix_rows: bool = False) -> Path:
+    """A file for eight rows: a kernel of eight equal rows, a reshape to eight rows, a constant state for each row."""
     model = Model()
-    x, y = model.tensor("x", (8, 4)), model.tensor("y", (8, 4))
-    model.operator("RELU", [x], [y])
-    path = tmp_path / "batch.tflite"
+    x, y = model.tensor("x", (8, 2, 4)), model.tensor("y", (8, 8))
+    shape = model.tensor("shape", (2,), dtype="int32", data=np.array([8, 8], np.int32))
+    kernel = model.tensor("kernel", (8, 8), data=np.tile(np.arange(8, dtype=np.float32), (8, 1)))
+    bias = model.tensor("bias", (8,), data=np.arange(8, dtype=np.float32))
+    state = model.tensor("state", (8, 8), data=np.full((8, 8), 0.5, np.float32))
+    flat, dense = model.tensor("flat", (8, 8)), model.tensor("dense", (8, 8))
+    model.operator("RESHAPE", [x, shape], [flat])
+    model.operator("FULLY_CONNECTED", [flat, kernel, bias], [dense], table="FullyConnectedOptions")
+    if does_mix_rows:
+        axis, mean = (
+            model.tensor("axis", (1,), dtype="int32", data=np.array([0], np.int32)),
+            model.tensor("mean", (1, 8)),
+        )
+        model.operator("MEAN", [dense, axis], [mean], table="ReducerOptions", keepDims=True)
+        model.operator("ADD", [dense, mean], [y], table="AddOptions")
+    else:
+        model.operator("ADD", [dense, state], [y], table="AddOptions")
     path.write_bytes(model.build([x], [y]))
-    with pytest.raises(TfliteRefused, match="batch of 1"):
+    return path
+
+
+def test_a_file_for_several_rows_is_rewritten_for_one(tmp_path: Path) -> None:
+    path = fixed_file(tmp_path / "batch.tflite")
+    assert tflite_model_facts(path, path.name).inputs[0].shape == (2, 4)
+    rows = {"x": RNG.normal(size=(5, 2, 4)).astype(np.float32)}
+    data = baseline_file(path, rows)
+    expected = rows["x"].reshape(5, 8) @ np.arange(8, dtype=np.float32)[:, None] + np.arange(8) + 0.5
+    np.testing.assert_allclose(Runner(data).run(rows)["y"], expected, rtol=1e-5)
+    assert len(data) < path.stat().st_size
+
+
+def test_a_file_whose_rows_depend_on_each_other_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    path = fixed_file(tmp_path / "batch.tflite", does_mix_rows=True)
+    with pytest.raises(TfliteRefused, match=r"takes 8 rows at once .* depend on the other rows.* batch of 1"):
         tflite_model_facts(path, path.name)
