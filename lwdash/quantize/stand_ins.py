@@ -30,8 +30,8 @@ STAND_INS = {
     },
     "int16": _IN_BOTH,
 }
-"""Type of activations → operator type → its stand-in. LiteRT has these kernels, and TensorFlow Lite Micro has those
-of 16 bits. 16-bit EXP, LOG and REDUCE_MAX, which only LiteRT has, are left in float, which both run.
+"""Type of activations → operator type → its stand-in. LiteRT has these kernels. TensorFlow Lite Micro has those of 16
+bits, except TILE, which it lacks in float too. 16-bit EXP, LOG and REDUCE_MAX, which only LiteRT has, are left in float.
 """
 FIXED_OUTPUTS = {"LOG_SOFTMAX": (-255 / 16, 0.0), "L2_NORMALIZATION": (-1.0, 127 / 128)}
 """The output range of operators whose int8 kernels have one scale: 1/16 and 1/128."""

@@ -135,3 +135,23 @@ def test_advice_keeps_few_layers_and_the_smaller_format() -> None:
     assert advise(everything, with_int16) == "int16x8 1"
     assert advise(everything, [kept(22.5, 1, "int16x8", 90), *some[:1]]) == "float32 1"
     assert advise(Scores(None, None), some) is None, "nothing was lost"
+
+
+def test_a_layer_without_a_form_names_the_quantizer_that_has_none() -> None:
+    """The run's own file may come from another quantizer, which has the form."""
+    model = Model()
+    x, y = model.tensor("x", (1, WIDTH)), model.tensor("step/out", (1, WIDTH))
+    most, z = model.tensor("most/out", (1,)), model.tensor("last/out", (1, WIDTH))
+    model.operator("CEIL", [x], [y])
+    axis = model.tensor("axis", (1,), dtype="int32", data=np.array([1], np.int32))
+    model.operator("REDUCE_MAX", [y, axis], [most], table="ReducerOptions")
+    model.operator("ADD", [y, most], [z], table="AddOptions")
+    data = model.build([x], [z], signature=True)
+    inputs = {"x": rows(40)["serving_default_x:0"]}
+    found = analyse(data, parse_recipe("int8"), inputs, None, task="regression")
+    reasons = {layer.layer: layer.reason for layer in found.layers}
+    assert reasons == {
+        "step": "CEIL: litert-quantizer, which makes the files of this analysis, has no int8 form",
+        "most": None,
+        "last": None,
+    }
