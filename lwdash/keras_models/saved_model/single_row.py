@@ -15,7 +15,7 @@ from lwdash.errors import ConversionFailed
 
 SHAPES = {
     "Reshape": 1, "Fill": 0, "BroadcastTo": 1, "TensorListReserve": 0, "TensorListFromTensor": 1, "TensorListStack": 1,
-    "TensorListGetItem": 2, "EmptyTensorList": 0, "Slice": 2, "StridedSlice": 0, "GatherV2": 0,
+    "TensorListGetItem": 2, "EmptyTensorList": 0, "Slice": 2,
 }  # fmt: skip
 """Operators, and the place of their input that holds a shape. The first multiple of the rows in it includes them."""
 KERNELS = {
