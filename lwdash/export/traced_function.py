@@ -13,7 +13,7 @@ from typing import Any
 
 from lwdash.errors import ConversionFailed
 from lwdash.keras_models.ports import fixed_rows
-from lwdash.keras_models.saved_model.single_row import single_row_function
+from lwdash.keras_models.saved_model.one_row_function import single_row_function
 
 ARGUMENT = "lwdash_input_"
 """The function's arguments are named by this prefix and their position in the model's inputs."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from lwdash.errors import ModelRefused
 from lwdash.keras_models.saved_model.archive import inspect_saved_model, unpack_saved_model
-from lwdash.keras_models.saved_model.single_row import single_row_function
+from lwdash.keras_models.saved_model.one_row_function import single_row_function
 
 
 class SavedFunction:
