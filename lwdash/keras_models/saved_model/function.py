@@ -31,7 +31,7 @@ class SavedFunction:
 
     @property
     def changes(self) -> tuple[str, ...]:
-        """What the file does differently, as sentences for users."""
+        """Differences between the function and the file, as sentences for users."""
         if self.fixed_rows in (None, 1):
             return ()
         return (f"The model was saved for {self.fixed_rows} rows at once, the file takes one row at a time.",)
