@@ -236,8 +236,9 @@ def lines(report: Mapping[str, Any]) -> list[str]:
         return [*text, f"the run {report['state']}: {report['error'] or 'without a message'}"]
     text.append("float baseline: " + ("the same bytes" if report["baseline_equal"] else "other bytes"))
     text.append("model.tflite: " + ("the same bytes" if report["bytes_equal"] else "other bytes"))
-    if report["host"]["trained_on"] and not report["bytes_equal"]:
-        text.append(f"  it was trained on {report['host']['trained_on']}: another device gives other bytes")
+    trained_on = (report.get("host") or {}).get("trained_on")
+    if trained_on and not report["bytes_equal"]:
+        text.append(f"  it was trained on {trained_on}: another device gives other bytes")
     text += _difference_lines(report["differences"] or {})
     for figure in report["figures"]:
         word = "agrees" if figure["agrees"] else "DIFFERS"
