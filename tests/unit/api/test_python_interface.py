@@ -4,6 +4,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -145,7 +146,12 @@ def test_recipes_run_in_a_script_without_a_main_guard_and_inside_an_event_loop(
     root = Path(lwdash.__file__).parents[1]
     ended = subprocess.run(
         [sys.executable, script],
-        env={"PYTHONPATH": str(root), "LWDASH_HOME": str(home), "PATH": "/usr/bin:/bin"},
+        env={
+            "PYTHONPATH": str(root),
+            "LWDASH_HOME": str(home),
+            "PATH": "/usr/bin:/bin",
+            "TMPDIR": tempfile.gettempdir(),
+        },
         cwd=tmp_path,
         capture_output=True,
         text=True,
