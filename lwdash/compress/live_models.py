@@ -123,7 +123,7 @@ class LiveModels:
 
     @property
     def twin_model(self) -> Any:
-        """The tf_keras model that TFMOT works on. Raises BridgeRefused."""
+        """The tf_keras model: the original or its twin. Raises BridgeRefused."""
         if self.twin.model is None:
             raise BridgeRefused(self.twin.refusal)
         return self.twin.model

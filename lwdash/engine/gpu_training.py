@@ -72,7 +72,7 @@ def train_on_gpu(
         if isinstance(trained, str):
             if trained.startswith(NO_GPU):
                 _unusable[gpu.visible_as] = trained
-            _write_line(log, f"training on {gpu.name} failed: {trained}. The training goes on on the CPU")
+            _write_line(log, f"training on {gpu.name} failed: {trained}. The training continues on the CPU")
             return None
         _write_line(log, f"trained on {gpu.name} in {time.monotonic() - started:.1f} s")
         return trained

@@ -1,12 +1,12 @@
-"""Pruning: weights become zero, step by step, while the others are fine-tuned, or at once without training.
-
-TFMOT prunes each kernel by magnitude (schedule: Zhu & Gupta, arXiv 1710.01878). lwdash's own masks add one
-threshold for all kernels, random choice, patterns, depthwise kernels, rounds and rewinding. They work on the
-Keras 2 twin and on a Keras 3 model, and also treat layers that TFMOT skips, such as Bidirectional.
+"""Pruning: weights become zero, at once without training, or step by step while the others are fine-tuned.
 
 `method=obs` needs no labels and no training: layer by layer, it removes the weights that change the layer's outputs
 least, and solves for the remaining ones (optimal brain surgeon; Optimal Brain Compression, arXiv 2208.11580, and
 SparseGPT, arXiv 2301.00774). By default (`method=auto`), the result is then fine-tuned with fixed zeros.
+
+`method=magnitude` removes the smallest weights step by step (schedule: Zhu & Gupta, arXiv 1710.01878). In a Keras 2 model
+TFMOT does it, where it knows all layers. lwdash's own masks do it elsewhere, and for one threshold for all kernels, random
+choice, patterns, depthwise kernels, rounds and rewinding.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -154,7 +154,9 @@ class Params:
     )
     depthwise: bool = parameter(
         False,
-        Flag("Depthwise kernels too", "They have few weights per channel. TFMOT leaves them dense."),
+        Flag(
+            "Depthwise kernels too", "They have few weights per channel, so by default they stay as they are."
+        ),
     )
     mean_sparsity: float = parameter(
         NO_LIMIT,

@@ -101,7 +101,7 @@ def test_a_failure_of_the_gpu_goes_on_on_the_cpu_with_a_line_in_the_log(
         "an unexpected error: ResourceExhaustedError: .*OOM when allocating tensor",
         "the process was ended by SIGABRT",
     ):
-        assert re.search(f"training on Tesla T4 failed: {reason}.* goes on on the CPU", logs), logs
+        assert re.search(f"training on Tesla T4 failed: {reason}.* continues on the CPU", logs), logs
     for run_id in ids:
         stages = run_rows.get_detail(site.store.database, run_id).compressed["stages"]
         assert training_device(stages) is None
@@ -114,7 +114,7 @@ def test_a_gpu_without_libraries_is_tried_once_and_named(site: Site, gpu_host) -
     ids = done(site, RECIPE, OTHER, slots=1)
     assert sum("sees train" in log_of(site, run_id) for run_id in ids) == 1
     assert re.search(
-        "training on Tesla T4 failed: TensorFlow finds no GPU: it needs the driver.* goes on on the CPU",
+        "training on Tesla T4 failed: TensorFlow finds no GPU: it needs the driver.* continues on the CPU",
         "".join(log_of(site, run_id) for run_id in ids),
     )
     assert gpu_training.gpu_state(site.settings).startswith("none: Tesla T4: TensorFlow finds no GPU")

@@ -1,6 +1,6 @@
 """Custom layers of Keras 3 inside a Keras 2 twin: a tf_keras layer that owns the weights and calls the Keras 3 layer.
 
-The layer is trained like any other, but TFMOT does not know it and leaves it as it is. Its class has the custom
+The layer is trained like any other, and its kernels are pruned, clustered and rounded. Its class has the custom
 layer's name, which reports show. It is registered with tf_keras under "lwdash_custom>…", so that a twin can be saved,
 cloned and loaded again in a process that has run the user's code file.
 """

@@ -1,4 +1,4 @@
-"""The bridge: converts a Keras 3 model to the same model in Keras 2 (tf_keras), for TFMOT.
+"""The bridge: converts a Keras 3 model to the same model in Keras 2 (tf_keras), which techniques then change.
 
 The live graph of the Keras 3 model is replayed on tf_keras tensors, layer by layer (bridge/graph.py,
 bridge/twin_layers.py). The weights are copied, and the outputs of the two models are compared. Only a model

@@ -48,7 +48,7 @@ def register() -> None:
 def activation_name(name: str) -> str:
     """The name under which tf_keras finds the Keras 3 activation `name`: its own, or a borrowed one."""
     if name in SAME_IN_KERAS_2:
-        return "swish" if name == "silu" else name  # TFMOT knows only the older of the two names
+        return "swish" if name == "silu" else name  # the name in files of Keras 2
     _activation(name)
     return f"lwdash>{name}"
 

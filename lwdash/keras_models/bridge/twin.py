@@ -1,4 +1,4 @@
-"""The Keras 2 twin of a model, for TFMOT: with the difference of their outputs, or the reason for a missing twin."""
+"""The Keras 2 twin of a model: with the difference of their outputs, or the reason for a missing twin."""
 
 from __future__ import annotations
 

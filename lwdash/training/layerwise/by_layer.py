@@ -30,8 +30,8 @@ MIN_NOISE = 1e-12
 
 AUTO_DROP = Number(
     "Maximum drop",
-    "With auto and no mean: percentage points of train rows whose result may change before the fine-tuning, which then "
-    "regains a part; for numbers, their error in percent of their standard deviation.",
+    "With sparsity=auto and no mean sparsity: the largest share of train rows whose result may change before the "
+    "fine-tuning. For outputs that are numbers: their largest error, in percent of their standard deviation.",
     0.0,
     100.0,
     "points",

@@ -139,7 +139,8 @@ FINDINGS: Mapping[str, str] = {
     "torn-labels": "The same sample has different labels in different rows.",
     "overlapping-windows": "Rows are windows of one recording that overlap, so parts are not independent.",
     "missing-classes": "A class has no row in one part, or in all.",
-    "mixed-rates": "Sound files with different numbers of values per second, which the model takes for different sounds.",
+    "mixed-rates": "Sound files with different numbers of values per second. To the model, the same sound at another "
+    "rate is another sound.",
     "other-rate": "Sound files whose length in seconds matches the model's only at another rate.",
     "generated-rows": "There is no data: the rows were generated from the model, so no accuracy is measured.",
     "few-rows": "There are so few evaluation rows that only large differences are significant.",

@@ -48,14 +48,14 @@ def show_takeaway(run: StoredRun, *, may_change: bool) -> None:
             st.markdown("**Capsule**: everything needed to check the metric")
             st.caption(
                 "A zip with the .tflite, the settings of the data, hashes and expected metrics, and a script that checks "
-                "the quality metric with NumPy and LiteRT alone. The file was made elsewhere, so nothing makes it again."
+                "the quality metric without lwdash. The file was made elsewhere, so nothing makes it again."
             )
         else:
             st.markdown("**Capsule**: everything needed to reproduce the run")
             st.caption(
                 "A zip with the .tflite, the recipe, settings, hashes, seed, library versions and expected "
-                "metrics, a script that makes the file again, and one that checks the quality metric with "
-                "NumPy and LiteRT alone. `python -m lwdash verify` makes it again and reports differences."
+                "metrics, a script that makes the file again, and one that checks the quality metric "
+                "without lwdash. `python -m lwdash verify` makes it again and reports differences."
             )
         with st.container(horizontal=True):
             st.link_button("Capsule (.zip)", addresses.capsule_url(run_id), icon=":material/package_2:")
