@@ -1,7 +1,7 @@
 """Quantization-aware training: fine-tuning while weights and activations are rounded as in the integer file that follows.
 
 The rounding is lwdash's own: weights hold rounded values during the training (`latent_weights`), activations are rounded
-where layers end (`rounded_activations`). So it works for every layer with kernels in both Kerases, recurrent ones included,
+where layers end (`rounded_activations`). So it works for every layer with kernels in Keras 2 and 3, recurrent ones included,
 and each layer is trained with the bits that the recipe gives it. The trained network is exported and quantized like any
 other. The export finds the same integers again, since every scale comes from the largest weight.
 """

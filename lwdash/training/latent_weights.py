@@ -2,7 +2,7 @@
 
 This is the straight-through estimator (BinaryConnect, arXiv 1511.00363; DoReFa-Net, arXiv 1606.06160) without a change of
 the graph: the step that the gradient at the rounded weights gives moves the float ones, which are then rounded anew. So it
-works for every layer with kernels, recurrent ones included, in both Kerases.
+works for every layer with kernels, recurrent ones included, in Keras 2 and 3.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Activations rounded to few bits while a model trains, where its integer file rounds them.
 
-The layers' calls are replaced, so the graph of the model stays as it is. This works for every layer of both Kerases; of a
+The layers' calls are replaced, so the graph of the model stays as it is. This works for every layer of Keras 2 and 3; of a
 recurrent layer, only the inputs and the outputs are rounded. The gradient passes the rounding unchanged within the range,
 and is zero outside (straight-through estimator, as in arXiv 1712.05877).
 """
