@@ -17,6 +17,10 @@ BOUNDS = {
     "RELU_N1_TO_1": (-1.0, 1.0),
     "RELU_0_TO_1": (0.0, 1.0),
 }
+FUSING = (
+    "ADD", "AVERAGE_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MAX_POOL_2D", "MUL", "SUB",
+)  # fmt: skip
+"""Operators whose integer kernels compute a fused RELU. Others have the field too, such as CONCATENATION, and refuse it."""
 STEP = 1
 """Distance of a bound from the limit of the integers that rounding the zero point explains."""
 
@@ -42,7 +46,12 @@ def drop_saturated_clamps(model: Any) -> int:
                 continue
             if not _is_identity(model, graph, operator, kind, source):
                 fused = getattr(maker.builtinOptions, "fusedActivationFunction", None)
-                if kind != "RELU" or fused not in (functions.NONE, functions.RELU, functions.RELU6):
+                is_fusing = kind_of(model, maker) in FUSING
+                if (
+                    kind != "RELU"
+                    or not is_fusing
+                    or fused not in (functions.NONE, functions.RELU, functions.RELU6)
+                ):
                     continue
                 if fused == functions.NONE:
                     maker.builtinOptions.fusedActivationFunction = functions.RELU
