@@ -7,9 +7,10 @@ and is zero outside (straight-through estimator, as in arXiv 1712.05877).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -33,9 +34,13 @@ PASSED_ON = (
 """Layers whose outputs are some of their inputs' integers."""
 
 Point = tuple[str, str]
-"""A place that is rounded: path of a layer, and "outputs", "activation" (the input of its activation) or "inputs"."""
+"""Tensors that are rounded: path of a layer, and "outputs", "activation" (the input of its activation) or "inputs"."""
 INPUTS: Point = ("", "inputs")
 """The inputs of the model."""
+Place = tuple[Point, int]
+"""One of the tensors at a point, by its number: each has its own range."""
+Change = Callable[[Place, Any], Any]
+"""Receives a tensor and its place, and returns what the model goes on with."""
 
 
 @dataclass(frozen=True)
@@ -61,21 +66,24 @@ def rounded_activations(
     The model must be compiled inside of this context, and functions that it compiled there keep the rounding.
     """
     bits = {point: bits_of(path) for point, path in _points(model).items()} | {INPUTS: model_bits}
-    ranges = dict.fromkeys((point for point, found in bits.items() if found), NO_RANGE)
+    points = [point for point, found in bits.items() if found]
+    ranges: dict[Place, Range] = {}
     rows = spread(len(inputs[0]), RANGE_ROWS)
 
-    def see(point: Point, value: Any) -> Any:
-        values = np.asarray(value)
-        if values.size:
-            ranges[point] = ranges[point].joined(values)
+    def see(place: Place, value: Any) -> Any:
+        if (values := np.asarray(value)).size:
+            ranges[place] = ranges.get(place, NO_RANGE).joined(values)
         return value
 
-    with _through(model, ranges, see):
+    def rounded(place: Place, value: Any) -> Any:
+        limits = ranges.get(place, NO_RANGE)
+        return _rounded(value, limits, bits[place[0]] or 0) if limits.high > limits.low else value
+
+    with _through(model, points, see):
         for start in range(0, len(rows), ALL_AT_ONCE):
             part = [values[rows[start : start + ALL_AT_ONCE]] for values in inputs]
             model(part if len(part) > 1 else part[0], training=False)
-    found = {point: limits for point, limits in ranges.items() if limits.high > limits.low}
-    with _through(model, found, lambda point, value: _rounded(value, found[point], bits[point] or 0)):
+    with _through(model, points, rounded):
         yield
 
 
@@ -86,7 +94,7 @@ def _rounded(value: Any, limits: Range, bits: int) -> Any:
 
 
 @contextmanager
-def _through(model: Any, points: Mapping[Point, Any], change: Callable[[Point, Any], Any]) -> Iterator[None]:
+def _through(model: Any, points: Iterable[Point], change: Change) -> Iterator[None]:
     """Gives the values at each of `points` to `change`, and goes on with its results."""
     layers = dict(leaf_layers(model)) | {"": model}
     with ExitStack() as stack:
@@ -102,28 +110,29 @@ def _through(model: Any, points: Mapping[Point, Any], change: Callable[[Point, A
         yield
 
 
-def _before(
-    call: Callable[..., Any], point: Point, change: Callable[[Point, Any], Any]
-) -> Callable[..., Any]:
+def _before(call: Callable[..., Any], point: Point, change: Change) -> Callable[..., Any]:
     def called(inputs: Any, *args: Any, **options: Any) -> Any:
         return call(_mapped(inputs, point, change), *args, **options)
 
     return called
 
 
-def _after(call: Callable[..., Any], point: Point, change: Callable[[Point, Any], Any]) -> Callable[..., Any]:
+def _after(call: Callable[..., Any], point: Point, change: Change) -> Callable[..., Any]:
     def called(*args: Any, **options: Any) -> Any:
         return _mapped(call(*args, **options), point, change)
 
     return called
 
 
-def _mapped(values: Any, point: Point, change: Callable[[Point, Any], Any]) -> Any:
+def _mapped(values: Any, point: Point, change: Change) -> Any:
     """The float tensors of a structure, changed."""
     import tensorflow as tf
 
+    numbers = count()
+
     def one(value: Any) -> Any:
-        return change(point, value) if getattr(value, "dtype", None) == tf.float32 else value
+        number = next(numbers)
+        return change((point, number), value) if getattr(value, "dtype", None) == tf.float32 else value
 
     return tf.nest.map_structure(one, values)
 

@@ -95,3 +95,15 @@ def test_the_inputs_are_rounded_too_and_all_ranges_come_from_the_rows(library: s
     grid = np.clip(np.round((given - nudged) / step), 0, 3) * step + nudged
     np.testing.assert_allclose(coarse, np.asarray(model(grid.astype("float32"), training=False)), atol=1e-4)
     assert np.abs(far).max() <= 3 * np.abs(coarse).max(), "values beyond the range are its ends"
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_each_input_has_a_range_of_its_own(library: str) -> None:
+    keras = importlib.import_module(library)
+    small, large = keras.Input((2,), name="small"), keras.Input((2,), name="large")
+    model = keras.Model([small, large], keras.layers.Concatenate(name="both")([small, large]))
+    given = [np.linspace(0, size, 64, dtype="float32").reshape(32, 2) for size in (1, 1000)]
+    with rounded_activations(model, given, lambda path: None, 8):
+        outputs = np.asarray(model(given, training=False))
+    np.testing.assert_allclose(outputs[:, :2], given[0], atol=1 / 255)
+    np.testing.assert_allclose(outputs[:, 2:], given[1], atol=1000 / 255)
