@@ -102,7 +102,7 @@ def run_child(
     watch(memory_mb): called ten times a second; a returned text ends the child with that reason: SIGTERM,
     then SIGKILL after 3 s. The whole process group is ended, also when this call raises.
     variables: added to its environment; then it is started anew, not forked, since libraries read some at import.
-    gone: set when the process has ended, before its last messages are handled.
+    gone: set when the process has ended, before its last messages are handled, also when this call raises.
     place: held by the caller; the child is paused while another step needs the host alone.
     waits_for_warm: it waits for a warm parent that is still importing: a new child would import TensorFlow, too.
     is_background: it has low processor priority, so that pages and short steps stay responsive.
@@ -135,16 +135,17 @@ def run_child(
         server = threading.Thread(target=_serve, args=(read, process, handlers, faults), daemon=True)
         server.start()
         try:
-            return Ended(
-                *_wait(process, server, lambda memory_mb: "".join(faults) or watch(memory_mb), place, gone)
-            )
+            ended = Ended(*_wait(process, lambda memory_mb: "".join(faults) or watch(memory_mb), place))
         finally:
             _kill(process, signal.SIGKILL)
             process.wait()
+            if gone is not None:
+                gone.set()
             server.join(timeout=10)
             if process.stdin:
                 with contextlib.suppress(BrokenPipeError):
                     process.stdin.close()
+        return ended
 
 
 def keep_warm(settings: Settings) -> None:
@@ -192,18 +193,15 @@ def _environment(folder: Path) -> dict[str, str]:
 
 def _wait(
     process: Process,
-    server: threading.Thread,
     watch: Callable[[int], str | None],
     place: Place | None,
-    gone: threading.Event | None,
 ) -> tuple[int, str | None]:
     reason: str | None = None
     asked_at = 0.0
     is_paused = False
     while True:
         try:
-            returncode = process.wait(timeout=POLL_S)
-            break
+            return process.wait(timeout=POLL_S), reason
         except subprocess.TimeoutExpired:
             if reason is None:
                 reason = watch(_memory_mb(process.pid))
@@ -215,10 +213,6 @@ def _wait(
                     is_paused = _make_way(process, place, is_paused)
             elif time.monotonic() - asked_at > GRACE_S:
                 _kill(process, signal.SIGKILL)
-    if gone is not None:
-        gone.set()
-    server.join(timeout=10)
-    return returncode, reason
 
 
 def _make_way(process: Process, place: Place, is_paused: bool) -> bool:
