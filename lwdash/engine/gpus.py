@@ -159,15 +159,16 @@ def one_gpu(
 ) -> Iterator[Gpu | None]:
     """The first of `gpus` that becomes free, for the duration of the block; None if `gives_up` returned True first.
 
-    waits: called while all are in use.
+    waits: called while all are in use. A GPU whose lock file cannot be opened counts as not there; None if all are so.
     """
     folder = Path(tempfile.gettempdir())
-    locks = {
-        gpu: lock_file(folder / f"lwdash-gpu-{re.sub(r'[^0-9A-Za-z-]', '-', gpu.visible_as)}.lock")
-        for gpu in gpus
-    }
+    locks: dict[Gpu, int] = {}
     try:
-        while not gives_up():
+        for gpu in gpus:
+            name = re.sub(r"[^0-9A-Za-z-]", "-", gpu.visible_as)
+            with contextlib.suppress(OSError):  # another user made it unreadable
+                locks[gpu] = lock_file(folder / f"lwdash-gpu-{name}.lock")
+        while locks and not gives_up():
             for gpu, lock in locks.items():
                 if take_exclusively(lock):
                     yield gpu

@@ -160,3 +160,15 @@ def test_the_lock_is_free_after_its_block(tmp_path: Path, monkeypatch) -> None:
     poll(
         "one lock file", lambda: [path.name for path in tmp_path.iterdir()] == ["lwdash-gpu-MIG-a-b.lock"], 1
     )
+
+
+def test_a_gpu_whose_lock_cannot_be_opened_is_left_to_others(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(gpus.tempfile, "gettempdir", lambda: str(tmp_path))
+    (tmp_path / "lwdash-gpu-GPU-1.lock").symlink_to(
+        tmp_path / "elsewhere"
+    )  # refused for a link, as without permission
+    first, second = Gpu(0, "GPU-1", "first"), Gpu(1, "GPU-2", "second")
+    with one_gpu([first, second], gives_up=lambda: False) as gpu:
+        assert gpu == second
+    with one_gpu([first], gives_up=lambda: False) as gpu:
+        assert gpu is None
