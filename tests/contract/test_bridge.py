@@ -162,14 +162,6 @@ def test_a_bridged_model_with_operations_survives_saving_and_cloning(zoo: Zoo, t
                 np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
-def test_tfmot_can_quantize_a_model_whose_layers_bear_automatic_names(zoo: Zoo) -> None:
-    import tensorflow_model_optimization as tfmot
-
-    twin = to_tf_keras(zoo.model("keras", "automatic_names")).model
-    quantized = tfmot.quantization.keras.quantize_model(twin)
-    assert any("depthwise_conv2d" in layer.name for layer in quantized.layers)
-
-
 def refused() -> dict[str, Any]:
     import keras
 

@@ -48,7 +48,6 @@ def to_tf_keras(model: Any, *, rows: Sequence[np.ndarray] | None = None) -> Brid
     import tf_keras
 
     if isinstance(model, tf_keras.Model):
-        _reserve_names(model)
         return Bridged(model, 0.0, 0.0, "nothing: it is the file's own model")
     import keras
 
@@ -89,7 +88,6 @@ def _compared(model: Any, twin: Any, rows: Sequence[np.ndarray] | None) -> Bridg
             f"{difference:.2g} where the original's reach {scale:.2g}. Use pruning or clustering, which "
             "also work on the Keras 3 model itself"
         )
-    _reserve_names(twin)
     return Bridged(twin, difference, scale, f"{sum(len(batch[0]) for batch in batches)} {kind} rows")
 
 
@@ -169,32 +167,3 @@ def _vocabulary(model: Any) -> int:
 
 def _computes_in_half(model: Any) -> bool:
     return any(str(layer.compute_dtype) in ("float16", "bfloat16") for layer in model._flatten_layers())
-
-
-def _reserve_names(model: Any) -> None:
-    """Advance tf_keras's name counters beyond the names in `model`.
-
-    TFMOT splits a SeparableConv2D into layers with automatic names, "depthwise_conv2d" and "conv2d". If the
-    model already has such a layer, this fails with "The name is used 2 times".
-    """
-    import tf_keras
-
-    names = [layer.name for layer in model._flatten_layers()]
-    for layer_class in (tf_keras.layers.DepthwiseConv2D, tf_keras.layers.Conv2D):
-        arguments = (
-            {"kernel_size": 1}
-            if layer_class is tf_keras.layers.DepthwiseConv2D
-            else {"filters": 1, "kernel_size": 1}
-        )
-        stem = "depthwise_conv2d" if layer_class is tf_keras.layers.DepthwiseConv2D else "conv2d"
-        highest = max((_number(name, stem) for name in names), default=-1)
-        while highest >= 0 and _number(layer_class(**arguments).name, stem) <= highest:
-            pass
-
-
-def _number(name: str, stem: str) -> int:
-    """The number of an automatic name: "conv2d" is 0, "conv2d_3" is 3, anything else -1."""
-    if name == stem:
-        return 0
-    tail = name.removeprefix(stem + "_")
-    return int(tail) if tail != name and tail.isdigit() else -1

@@ -126,7 +126,7 @@ def _reasons(model: Any) -> Iterator[str]:
             "The channels_first layers are computed channels_last. Inputs and outputs keep their layout: the file "
             "transposes them once."
         )
-    batch = _batch_size(model)
+    batch = fixed_rows(model)
     if any(getattr(layer, "stateful", False) is True for layer in model._flatten_layers()):
         yield (
             "The recurrent layers were saved stateful. Here one row is one sequence that starts from a "
@@ -143,10 +143,6 @@ def _left(reasons: Sequence[str], why: str) -> str:
 def _is_graph(model: Any) -> bool:
     is_built = bool(getattr(model, "inputs", None))
     return is_built and (isinstance(model, library_of(model).Sequential) or hasattr(model, "_nodes_by_depth"))
-
-
-def _batch_size(model: Any) -> int | None:
-    return fixed_rows(model)
 
 
 def _computes_in(model: Any, kinds: frozenset[str]) -> bool:
@@ -255,7 +251,7 @@ def _compare(model: Any, copy: Any, rows: Sequence[np.ndarray] | None) -> tuple[
 def _outputs(model: Any, columns: Sequence[np.ndarray]) -> list[np.ndarray]:
     """The outputs for rows, float64, each row from a fresh state, for any batch size that the model requires."""
     count = len(columns[0])
-    size = _batch_size(model) or count
+    size = fixed_rows(model) or count
     flat = with_flat_ports(model)
     parts = []
     for start in range(0, count, size):
