@@ -31,18 +31,11 @@ def with_single_row(data: bytes, rows: int) -> bytes:
     where LiteRT cannot run the result, or where the output of a row depends on the others.
     """
     model = read_model(data)
-    for graph in model.subgraphs:
-        for operator in graph.operators:
-            _shorten_constants(model, graph, operator, rows)
-        for tensor in graph.tensors:
-            if model.buffers[tensor.buffer].data is None and tensor.shape is not None and len(tensor.shape):
-                for name in ("shape", "shapeSignature"):
-                    lengths = getattr(tensor, name)
-                    if lengths is not None and len(lengths) and lengths[0] == rows:
-                        setattr(tensor, name, [1, *map(int, lengths[1:])])
-    for number in range(len(model.subgraphs)):
-        drop_unread(model, number, kinds=())
     try:
+        for graph in model.subgraphs:
+            _shorten(model, graph, rows)
+        for number in range(len(model.subgraphs)):
+            drop_unread(model, number, kinds=())
         written = _with_prepared_shapes(model)
         difference = _difference(data, written, rows)
     except (RuntimeError, ValueError) as fault:
@@ -50,6 +43,17 @@ def with_single_row(data: bytes, rows: int) -> bytes:
     if not difference <= TOLERANCE:  # also NaN
         raise RowsNotAlone(f"its outputs for one row depend on the other rows, by {100 * difference:.3g} %")
     return written
+
+
+def _shorten(model: Any, graph: Any, rows: int) -> None:
+    for operator in graph.operators:
+        _shorten_constants(model, graph, operator, rows)
+    for tensor in graph.tensors:
+        if model.buffers[tensor.buffer].data is None and tensor.shape is not None and len(tensor.shape):
+            for name in ("shape", "shapeSignature"):
+                lengths = getattr(tensor, name)
+                if lengths is not None and len(lengths) and lengths[0] == rows:
+                    setattr(tensor, name, [1, *map(int, lengths[1:])])
 
 
 def _shorten_constants(model: Any, graph: Any, operator: Any, rows: int) -> None:

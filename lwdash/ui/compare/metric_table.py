@@ -74,7 +74,9 @@ def change_text(
             "-", "−"
         ), is_better
     if not b:
-        return f"{measure.factor * (a - b):+,.{measure.digits}f} {measure.unit}".strip(), is_better
+        return f"{measure.factor * (a - b):+,.{measure.digits}f} {measure.unit}".strip().replace(
+            "-", "−"
+        ), is_better
     return f"{100 * (a / b - 1):+.1f} %".replace("-", "−"), is_better
 
 

@@ -66,8 +66,8 @@ def _target_limits(store: Store) -> dict[str, float]:
     installed = [name for name, version in target_versions().items() if version is not None]
     offered = {column: limit_of(column, names) for column in columns_of_targets((*names, *installed))}
     kept = dict(text.split("=", 1) for text in st.session_state.get(KEPT_TARGET_LIMITS, []) if "=" in text)
-    if CHOSEN_COLUMNS not in st.session_state:
-        st.session_state[CHOSEN_COLUMNS] = [column for column in kept if column in offered]
+    before = st.session_state.get(CHOSEN_COLUMNS, list(kept))
+    st.session_state[CHOSEN_COLUMNS] = [column for column in before if column in offered]
     chosen = st.multiselect(
         "Limits on targets and devices", list(offered), key=CHOSEN_COLUMNS, placeholder="none",
         format_func=lambda column: offered[column].label,
