@@ -32,7 +32,7 @@ def goal_fields() -> tuple[str, str]:
         )  # fmt: skip
     if aim == "board":
         st.caption(
-            "Set the board's flash and RAM in step 3. The page of each run shows which of 49 boards it fits."
+            "Set the board's flash and RAM in step 3. The page of each run shows which boards it fits."
         )
     return str(aim), str(device)
 
