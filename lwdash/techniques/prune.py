@@ -22,11 +22,10 @@ from lwdash.keras_models.ports import library_of
 from lwdash.parameters import Choice, Flag, Integer, LayerNumbers, Names, Number, parameter, write_params
 from lwdash.training import distillation, fine_tuning, held_out, tfmot_pruning
 from lwdash.training.batch_norm import settle_batch_norm
-from lwdash.training.kernels import DEPTHWISE_STAYS, Kernel, beyond, choose, numbers_of_kernels
-from lwdash.training.layerwise.by_layer import AUTO_DROP, Trial, check_by_layer, nothing_kept
+from lwdash.training.kernels import DEPTHWISE_STAYS, Kernel, Kernels, beyond, choose, numbers_of_kernels
 from lwdash.training.layerwise.layer_by_layer import why_not_solved
 from lwdash.training.layerwise.one_shot_pruning import prune_in_one_pass
-from lwdash.training.layerwise.sparsity_trials import SparsityTrials
+from lwdash.training.layerwise.sparsity_trials import SparsityTrials, Trial
 from lwdash.training.model_copies import clone_live
 from lwdash.training.pruning_masks import TWO_OF_FOUR, Masks, fits_two_of_four
 from lwdash.training.sparsity_schedule import ramp, rising
@@ -168,7 +167,18 @@ class Params:
             high_open=True,
         ),
     )
-    max_drop: float = parameter(MAX_DROP, AUTO_DROP)
+    max_drop: float = parameter(
+        MAX_DROP,
+        Number(
+            "Maximum drop",
+            "With auto and no mean: percentage points of train rows whose result may change before the fine-tuning, which "
+            "then regains a part; for numbers, their error in percent of their standard deviation.",
+            0.0,
+            100.0,
+            "points",
+            step=0.1,
+        ),
+    )
     layers: tuple[tuple[str, float], ...] = parameter(
         (),
         LayerNumbers(
@@ -220,7 +230,15 @@ def check(params: Params) -> None:
 
 
 def _check_by_layer(params: Params, for_magnitude: list[str]) -> None:
-    check_by_layer(NAME, params, "sparsity", "mean_sparsity")
+    limits = [
+        name for name in ("mean_sparsity", "max_drop") if getattr(params, name) != getattr(Params, name)
+    ]
+    if params.sparsity is not None and limits:
+        raise RecipeError(f"prune: {limits[0]} needs sparsity=auto, but got sparsity={params.sparsity:g}")
+    if len(limits) > 1:
+        raise RecipeError("prune: mean_sparsity and max_drop are two limits; write one of them")
+    if params.sparsity is None and params.layers:
+        raise RecipeError("prune: sparsity=auto chooses the number of every layer; write it without layers")
     if params.sparsity is not None and not params.layers:
         return
     what = "sparsity=auto" if params.sparsity is None else "layers"
@@ -356,12 +374,7 @@ def _with_obs(model: Any, params: Params, training: Training, epochs: int) -> Tr
     shares = _shares(pruned, params)
     cannot = why_not_solved(pruned)
     is_auto = params.method == AUTO
-    kernels = choose(
-        pruned,
-        params.skip,
-        lambda kernel: _why_not(kernel, params, shares) or (None if is_auto else cannot(kernel)),
-        only=params.only,
-    )
+    kernels = _kernels_for_obs(pruned, params, shares)
     done = prune_in_one_pass(
         pruned,
         {path: kernel for path, kernel in kernels.chosen.items() if cannot(kernel) is None},
@@ -403,6 +416,19 @@ def _with_obs(model: Any, params: Params, training: Training, epochs: int) -> Tr
     return Treated(pruned, (*kernels.skipped, *unseen, *_empty(reached)), facts)
 
 
+def _kernels_for_obs(model: Any, params: Params, shares: Mapping[str, float] | None = None) -> Kernels:
+    """The kernels to prune; without `method=auto`, only those whose inputs are known. Raises RecipeError without any."""
+    cannot = why_not_solved(model)
+    return choose(
+        model,
+        params.skip,
+        lambda kernel: (
+            _why_not(kernel, params, shares) or (None if params.method == AUTO else cannot(kernel))
+        ),
+        only=params.only,
+    )
+
+
 def _shares(model: Any, params: Params) -> dict[str, float]:
     """Path of each kernel → the share of its weights to remove."""
     return numbers_of_kernels(model, params.sparsity, params.layers, "layers")
@@ -423,17 +449,20 @@ def _by_layer(model: Any, params: Params, training: Training) -> tuple[Params, d
     """The parameters with a sparsity for each layer in the place of `sparsity=auto`, and what was tried."""
     trials = SparsityTrials(
         model,
-        lambda trial: choose(trial, params.skip, lambda kernel: _why_not(kernel, params), only=params.only),
+        lambda trial: _kernels_for_obs(trial, params),
         training,
         structure=params.structure,
         is_magnitude_too=params.method == AUTO,
     )
     if params.mean_sparsity:
-        chosen: Trial | None = trials.of_cost(1 - params.mean_sparsity, params.mean_sparsity)
+        chosen: Trial | None = trials.of_mean(params.mean_sparsity)
     else:
         chosen = trials.within_change(params.max_drop / 100)
     if chosen is None:
-        raise nothing_kept(NAME, trials, params.max_drop / 100)
+        raise RecipeError(
+            f"prune: every choice that was tried changes the results of more than {params.max_drop / 100:.2%} of the train "
+            f"rows, at least {trials.least_changed():.2%}. Set max_drop higher"
+        )
 
     def as_params(attempt: Trial) -> Params:
         sparsity, layers = trials.as_numbers(attempt)

@@ -12,7 +12,7 @@ from lwdash.contract import Training, Treated
 from lwdash.errors import RecipeError
 from lwdash.recipe import parse_recipe
 from lwdash.techniques import TECHNIQUES
-from lwdash.training.layerwise.by_layer import changed_share
+from lwdash.training.layerwise.sparsity_trials import changed_share
 
 
 @functools.cache
@@ -98,6 +98,17 @@ def test_where_no_choice_keeps_the_limit_it_says_so() -> None:
     with pytest.raises(
         RecipeError, match=r"more than 0.00% of the train rows, at least .* Set max_drop higher"
     ):
+        TECHNIQUES["prune"].apply(model, step.params, given)
+
+
+def test_a_model_without_a_layer_that_it_can_solve_for_is_refused() -> None:
+    import keras
+
+    model = keras.Sequential([keras.Input((4100,), name="input"), keras.layers.Dense(1, name="answer")])
+    rows = np.zeros((2, 4100), "float32")
+    given = Training([rows], None, [np.zeros((2, 1), "float32")], "regression", 7, lambda doing, share: None)
+    (step,) = parse_recipe("prune(sparsity=auto, method=obs)").steps
+    with pytest.raises(RecipeError, match=r"answer.*4,100 inputs per output"):
         TECHNIQUES["prune"].apply(model, step.params, given)
 
 
