@@ -18,13 +18,13 @@ from lwdash.errors import BridgeRefused, RecipeError
 from lwdash.keras_models.bridge.flatten import flatten_model
 from lwdash.keras_models.ports import library_of
 from lwdash.parameters import Names, Number, parameter
-from lwdash.quantize.bit_allocation import FormatChoice, allocate
 from lwdash.training import distillation, fine_tuning, held_out
 from lwdash.training.batch_norm import settle_batch_norm
 from lwdash.training.kernel_macs import macs_by_layer, structure_facts
 from lwdash.training.kernels import Kernel, kernels_of
 from lwdash.training.layer_selection import matches, select
 from lwdash.training.layerwise.layer_by_layer import change_in_one_pass, why_not_solved
+from lwdash.training.least_noise import least_noise
 from lwdash.training.low_rank_factors import Factors, best_choices, candidates, fitted, macs_of
 
 NAME = "low_rank"
@@ -39,7 +39,6 @@ STAGE = "keras"
 STEPS = 500
 COMPARED_ROWS = 128
 """Rows on which the choices of ranks are compared."""
-WHOLE = "whole"
 TREATED = ("Dense", "Conv1D", "Conv2D")
 REDUCE, CORE, RESTORE = "reduce", "core", "restore"
 """Names of the layers that replace `layer`: `layer/reduce`, `layer/core`, `layer/restore`."""
@@ -156,28 +155,29 @@ def _choose_by_loss(flat: Any, params: Params, training: Training) -> dict[str, 
         return sum(float(one(target[rows], output)) for one, target, output in pairs)
 
     whole = loss()
-    choices: dict[str, list[FormatChoice]] = {}
+    costs: dict[str, list[float]] = {}  # MACs of the whole layer, then of each of its options
+    added: dict[str, list[float]] = {}  # the losses that these add
     for number, (name, found) in enumerate(options.items()):
         training.progress(f"comparing ranks of {name}", number / len(options))
         layer = probe.get_layer(name)
         kernel, *rest = layer.get_weights()
-        choices[name] = [FormatChoice(WHOLE, macs[name], 0.0)]
-        for place, factors in enumerate(found):
+        costs[name], added[name] = [macs[name]], [0.0]
+        for factors in found:
             layer.set_weights([factors.product().reshape(kernel.shape), *rest])
-            share = macs_of(factors, _stride(layer)) / kernel.size
-            choices[name].append(FormatChoice(str(place), share * macs[name], max(0.0, loss() - whole)))
+            costs[name].append(macs_of(factors, _stride(layer)) / kernel.size * macs[name])
+            added[name].append(max(0.0, loss() - whole))
         layer.set_weights([kernel, *rest])
     assert params.macs is not None
     total = sum(macs.values())
-    fixed = sum(count for name, count in macs.items() if name not in choices)
-    least = sum(min(choice.size_bytes for choice in found) for found in choices.values())
+    fixed = sum(count for name, count in macs.items() if name not in costs)
+    least = sum(map(min, costs.values()))
     if fixed + least > params.macs * total:
         raise RecipeError(
             f"macs={params.macs:g}: chains leave at least {(fixed + least) / total:.2f} of the operations of this "
             "network. Allow more, or remove channels first"
         )
-    chosen = allocate(choices, params.macs * total - fixed)
-    return {name: options[name][int(place)] for name, place in chosen.items() if place != WHOLE}
+    chosen = least_noise(list(costs.values()), list(added.values()), params.macs * total - fixed)
+    return {name: options[name][place - 1] for name, place in zip(costs, chosen, strict=True) if place}
 
 
 def _options(flat: Any, params: Params, training: Training) -> dict[str, list[Factors]]:
