@@ -304,7 +304,12 @@ def _row(
 
 
 def _kept(bench: _Bench, recipe: Recipe, table: Sequence[LayerSensitivity]) -> Iterator[Kept]:
-    """The worst layers in a better format, one more each time, made by exactly the recipe that would be run."""
+    """The worst layers in a better format, one more each time, made by exactly the recipe that would be run.
+
+    None after a training for a number format: its weights are those for the formats of this recipe, not of another.
+    """
+    if any(implied_format(step.name) for step in recipe.keras_steps):
+        return
     worst = sorted(
         (row for row in table if row.gain_db is not None and row.gain_db > 0),
         key=lambda row: -(row.gain_db or 0.0),
@@ -322,8 +327,6 @@ def _kept(bench: _Bench, recipe: Recipe, table: Sequence[LayerSensitivity]) -> I
                 rows=bench.most_range_rows,
                 ranges=bench.how,
             )
-            if any(implied_format(step.name) for step in recipe.keras_steps):
-                continue  # the weights were trained for the formats of this recipe, not of another
             try:
                 text = str(make_recipe(*recipe.keras_steps, Step("mixed", params)))
                 data = technique.apply(bench.source, params, bench.all_rows).data

@@ -28,7 +28,7 @@ def nsga2(candidates: Candidates, found: Sequence[Outcome], chance: np.random.Ge
     listed = candidates.draw(0, chance) if candidates.among else None
     while True:
         if len(parents) < PAIR:
-            yield candidates.decode(candidates.draw(max(1, len(candidates.among)), chance)[0])
+            yield candidates.decode(candidates.draw(1, chance)[0])
             continue
         child = _crossed(candidates, _winner(parents, chance), _winner(parents, chance), chance)
         if chance.random() < MUTATED_SHARE:

@@ -55,7 +55,8 @@ def read_arrow(path: Path, source: Plan, lines: np.ndarray) -> np.ndarray:
     import pyarrow.compute
     import pyarrow.parquet
 
-    is_parquet = path.read_bytes()[:4] == b"PAR1"
+    with path.open("rb") as file:
+        is_parquet = file.read(4) == b"PAR1"
     table = (
         pyarrow.parquet.ParquetFile(path).read()
         if is_parquet
