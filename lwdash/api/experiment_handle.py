@@ -40,9 +40,6 @@ from storage.store import Store
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-RECORD_COLUMNS = ("id", "recipe", "state", "error")
-"""Columns before the metrics, as in the records of `--json`."""
-
 
 @dataclass(frozen=True)
 class SearchOutcome:

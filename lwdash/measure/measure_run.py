@@ -343,7 +343,7 @@ def _verdict(
     margin: float,
 ) -> Verdict:
     if is_same:
-        return same_file(quality.rows, margin=margin)
+        return same_file(margin=margin)
     errors, baseline_errors = quality.target_errors, baseline.target_errors
     if errors is not None and baseline_errors is not None and labels is not None:
         return compare_targets(errors, baseline_errors, labels, margin=margin)

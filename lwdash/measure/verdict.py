@@ -251,7 +251,7 @@ def compare_without_labels(
     return Verdict(CANNOT_TELL, f"Not significant without labels: {same}.", margin=margin)
 
 
-def same_file(rows: int, *, margin: float = MARGIN) -> Verdict:
+def same_file(*, margin: float = MARGIN) -> Verdict:
     """Verdict for a run that equals the baseline byte for byte."""
     return Verdict(
         EQUIVALENT,
