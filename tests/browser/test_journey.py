@@ -82,6 +82,9 @@ def test_from_two_files_to_a_smaller_one(home, page):
         expect(page.get_by_text("21,546")).to_be_visible(timeout=MINUTES)
         expect(page.get_by_text("input image (8, 8, 1) float32")).to_be_visible()
         choose(page, "Samples", example.data_path)
+        page.get_by_text(re.compile("^1,079 rows, label")).click(
+            timeout=MINUTES
+        )  # they fold when they are checked
         expect(page.get_by_text("1,079", exact=True)).to_be_visible(timeout=MINUTES)
         expect(page.get_by_text("Rows of each class")).to_be_visible()
         expect(page.get_by_text("Label mapping: 0 → output 0")).to_be_visible()

@@ -82,8 +82,9 @@ def test_a_search_can_follow_the_recipes_or_stand_alone(store: Store) -> None:
     }  # fmt: skip
     app = opened(**address)
     assert dict(app.query_params) == address, "nothing is lost on the way, nothing is added"
-    assert "Before quantizing: Channel pruning, Low rank, Clustering, Quantization-aware training" in words(
-        app
+    assert (
+        "Before quantizing: Channel pruning, Low rank, Clustering, Training below 8 bits, Quantization-aware training"
+        in words(app)
     )
     next(button for button in app.button if button.label == "Start").click().run()
     assert not app.exception
@@ -94,7 +95,7 @@ def test_a_search_can_follow_the_recipes_or_stand_alone(store: Store) -> None:
         7,
         ["int8"],
     )
-    assert search.settings["space"]["techniques"] == ["channels", "low_rank", "cluster", "qat"]
+    assert search.settings["space"]["techniques"] == ["channels", "low_rank", "cluster", "lowbit", "qat"]
 
 
 def test_what_was_chosen_is_there_after_a_visit_elsewhere_and_gone_after_starting_over(store: Store) -> None:

@@ -186,7 +186,10 @@ def test_doctor_tries_everything(empty_home: Path) -> None:
 
 @pytest.mark.parametrize(
     ("recipe", "said"),
-    [("int9", "Did you mean 'int8'?"), ("prune(sparsity=2)", "sparsity must be in (0, 1), but got 2.0")],
+    [
+        ("int9", "Did you mean 'int8'?"),
+        ("prune(sparsity=2)", "sparsity must be in (0, 1) | auto, but got 2.0"),
+    ],
 )
 def test_a_recipe_that_cannot_be_read_costs_nothing(
     sample: Sample, empty_home: Path, recipe: str, said: str

@@ -138,7 +138,7 @@ def sample(dtype: str, kind: str, count: int, seed: int) -> bytes:
     return packed(whole, 4) if dtype == "int4" else whole.astype(dtype.replace("uint8", "int8")).tobytes()
 
 
-DTYPES = ("int8", "uint8", "int4", "int16", "int32", "int64", "float32", "float16")
+DTYPES = ("int8", "uint8", "int4", "int16", "int32", "int64", "float32", "float16", "bool")
 KINDS = ("noise", "dense", "sparse", "clustered", "constant", "extremes")
 
 
