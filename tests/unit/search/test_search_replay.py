@@ -6,7 +6,7 @@ import pytest
 from support.search_replay import World, best_cost, load_worlds, replay
 
 WORLDS = load_worlds()
-MAX_DROP, SEEDS = 0.02, range(5)
+MAX_DROP, SEEDS = 0.02, range(10)
 MIN_SHARE_WON = 0.8
 """Four of five networks."""
 
