@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -148,8 +149,8 @@ def checked_limits(limits: Mapping[str, float | None]) -> dict[str, float]:
     """The limits that are set, as they are stored; None is no limit. Raises UserMistake for an invalid one."""
     for key, value in limits.items():
         limit_of(key)
-        if value is not None and not value >= 0:
-            raise UserMistake(f"the limit {key} is 0 or more, received {value}")
+        if value is not None and not 0 <= value < inf:
+            raise UserMistake(f"the limit {key} is a number from 0 on, received {value}")
     return {key: float(value) for key, value in limits.items() if value is not None}
 
 

@@ -11,6 +11,8 @@ from lwdash.datasets.preprocessing.language import Columns, Preprocess, parse_pr
 from lwdash.datasets.preprocessing.sample_steps import SoundFile
 
 USUAL_RATES = (8_000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+MAX_SHOWN = 6
+"""Number of rates that a finding names."""
 CLOSE = 0.02
 """Lengths that differ by a smaller share count as equal."""
 
@@ -31,7 +33,10 @@ def rate_findings(sounds: Sequence[tuple[int, int, int]], fit: Fit, preprocess: 
 
 def _mixed(sounds: Sequence[tuple[int, int, int]], name: str, steps: Preprocess) -> Finding:
     usual = max(sounds, key=lambda found: found[1])[0]
-    shown = ", ".join(f"{files:,} at {rate:,} Hz" for rate, files, _ in sounds)
+    most = sorted(sounds, key=lambda found: -found[1])[:MAX_SHOWN]
+    shown = ", ".join(f"{files:,} at {rate:,} Hz" for rate, files, _ in most)
+    if others := len(sounds) - len(most):
+        shown += f", and files at {others:,} other rate{'s' * (others > 1)}"
     return Finding(
         "mixed-rates",
         ERROR,

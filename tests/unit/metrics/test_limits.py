@@ -25,8 +25,9 @@ def test_limits_are_kept_as_they_are_stored_and_none_is_no_limit():
             "there is no limit 'size' (there are: size_bytes, accuracy_drop, latency_ms, arena_bytes, "
             "npu_cycles, micro_flash_bytes, and metrics of targets: tflm.arena_total_bytes, ",
         ),
-        ({"size_bytes": -1}, "the limit size_bytes is 0 or more, received -1"),
-        ({"size_bytes": math.nan}, "the limit size_bytes is 0 or more, received nan"),
+        ({"size_bytes": -1}, "the limit size_bytes is a number from 0 on, received -1"),
+        ({"size_bytes": math.nan}, "the limit size_bytes is a number from 0 on, received nan"),
+        ({"size_bytes": math.inf}, "the limit size_bytes is a number from 0 on, received inf"),
     ],
 )
 def test_a_limit_that_cannot_be_is_refused_by_name(limits, message):

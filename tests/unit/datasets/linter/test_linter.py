@@ -475,6 +475,14 @@ def test_sounds_at_different_rates_are_resampled_with_one_click() -> None:
     }
 
 
+def test_many_rates_are_counted_and_the_most_frequent_named() -> None:
+    sounds = tuple((8_000 + n, 1 + n, 8_000) for n in range(2_000))
+    [one] = rate_findings(sounds, sound_fit(8_000), "")
+    assert "2,000 at 9,999 Hz, 1,999 at 9,998 Hz" in one.what
+    assert one.what.endswith(", and files at 1,994 other rates.")
+    assert len(one.what) < 300
+
+
 def test_sounds_whose_length_fits_the_model_at_another_rate_are_named() -> None:
     [one] = rate_findings(((44_100, 50, 44_100),), sound_fit(16_000), "")
     TRIGGERED.add(one.code)
