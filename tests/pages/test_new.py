@@ -232,7 +232,7 @@ def test_limits_on_targets_and_devices_are_set_at_the_start_and_switch_targets_o
 
     device, _ = add_device(store.database, "Pi 4")
     limits = f"{device.target}.latency_ms_p50=500\nethos_u85_256.npu_cycles=90000\nnonsense=3"
-    app = opened(**digits(store), target_limits=limits, recipes="int8")
+    app = opened(**digits(store), target_limits=limits, recipes="int8", name="On targets")
     assert (
         app.number_input(key=f"limit:{device.target}.latency_ms_p50").label
         == "Latency p50 on Pi 4, at most (µs)"
