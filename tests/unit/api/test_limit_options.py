@@ -23,5 +23,5 @@ def test_limits_are_stored_in_their_units() -> None:
 def test_another_keyword_and_a_negative_value_are_refused() -> None:
     with pytest.raises(TypeError, match="'max_siez'"):
         stored_limits({"max_siez": 20})  # type: ignore[typeddict-unknown-key]
-    with pytest.raises(UserMistake, match="0 or more"):
+    with pytest.raises(UserMistake, match="a number from 0 on"):
         stored_limits({"max_size": -1})

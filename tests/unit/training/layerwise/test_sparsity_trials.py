@@ -14,6 +14,8 @@ from lwdash.recipe import parse_recipe
 from lwdash.techniques import TECHNIQUES
 from lwdash.training.layerwise.sparsity_trials import changed_share
 
+pytestmark = pytest.mark.tensorflow
+
 
 @functools.cache
 def network(library_name: str) -> Any:
