@@ -108,7 +108,7 @@ def test_limits_are_in_the_units_of_the_command_line(waves: ExperimentHandle) ->
     assert chosen.recipe != "float32"
     waves.set_limits()
     assert waves.limits == {}
-    with pytest.raises(UserMistake, match="0 or more"):
+    with pytest.raises(UserMistake, match="a number from 0 on"):
         waves.set_limits(max_size=-1)
 
 
