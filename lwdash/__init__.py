@@ -7,7 +7,7 @@ that importing lwdash stays cheap.
 import importlib
 from typing import Any
 
-__version__ = "0.8.0"
+__version__ = "0.9.0"
 
 INTERFACE = ("experiment", "experiments")
 """Names of lwdash.api that are names of this package, too; their types are in __init__.pyi."""
