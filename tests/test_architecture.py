@@ -162,7 +162,9 @@ ARROWS: Mapping[str, Allowed] = {
     "lwdash.contract": allowed("", "numpy"),
     "lwdash.keras_models": allowed("", "numpy h5py", TRAINING),
     "lwdash.datasets": allowed("", "numpy pandas pyarrow PIL scipy"),
-    "lwdash.measure": allowed("lwdash.spread_rows lwdash.tflite", "numpy scipy flatbuffers ai_edge_litert"),
+    "lwdash.measure": allowed(
+        "lwdash.process_lifetime lwdash.spread_rows lwdash.tflite", "numpy scipy flatbuffers ai_edge_litert"
+    ),
     # The file format alone: no model, no data, no interpreter.
     "lwdash.tflite": allowed("", "numpy flatbuffers ai_edge_litert"),
     "lwdash.examples": allowed("", "numpy sklearn keras tensorflow"),

@@ -2,8 +2,8 @@
 lwdash.forked_programs.fork_server LIBRARY …`.
 
 Requests are lines of JSON on stdin: module, arguments, folder, printed (the files for stdout and stderr), timeout in
-seconds. The answer to each is a line with the return code, or TIMED_OUT. The server ends with its stdin, and a running
-program with it.
+seconds. The answer to each is a line with the return code, or TIMED_OUT. The server ends with its stdin, or with the
+thread that started it, and a running program with it.
 """
 
 import contextlib
@@ -26,6 +26,7 @@ POLL_SECONDS = 0.002
 
 def main(libraries: list[str]) -> None:
     """Serve until stdin ends. A library that is missing or cannot be imported is left to the program."""
+    die_with_parent()  # a server that was stopped with its group could not notice the end of its stdin
     for name in libraries:
         with contextlib.suppress(Exception):
             importlib.import_module(name)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.measure.timing.interleaved import time_interleaved
+from lwdash.process_lifetime import die_with_parent
 
 Invoke = Callable[[], None]
 
@@ -91,6 +92,7 @@ def _run_in_fork(body: Callable[[Callable[[Any], None]], Any], reads: int, write
     """Body of the forked process; it does not return."""
     code = 1
     try:
+        die_with_parent()  # some files make the interpreter loop for ever
         os.close(reads)
         gc.disable()
         with os.fdopen(writes, "wb") as messages:

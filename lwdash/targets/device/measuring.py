@@ -177,7 +177,6 @@ def _latency(
 
     def loader(key: str) -> Callable[[], Invoke]:
         def load() -> Invoke:
-            die_with_parent()
             return load_interpreter(data[key], inputs[key], threads).invoke  # type: ignore[no-any-return]
 
         return load
@@ -221,7 +220,6 @@ def _forked(part: str, doing: str, work: Callable[[], Any]) -> Any:
     """The result of `work` in a forked process. Raises FileEnded."""
 
     def body(send: Callable[[Any], None]) -> tuple[Any, str | None]:
-        die_with_parent()
         try:
             return work(), None
         except (RuntimeError, ValueError) as error:

@@ -17,6 +17,11 @@ from lwdash.targets.device.measuring import Inputs, load_interpreter, run_rows
 
 ONNX_OPSET = 17
 CONVERSION_SECONDS = 90
+TF2ONNX = (
+    "import runpy; from lwdash.process_lifetime import die_with_parent; die_with_parent(); "
+    "runpy.run_module('tf2onnx.convert', run_name='__main__', alter_sys=True)"
+)
+"""`python -m tf2onnx.convert`, which ends with the process that started it."""
 Outputs = Mapping[int, np.ndarray]
 
 
@@ -116,7 +121,7 @@ def convert_to_onnx(path: Path) -> None:
     """Convert by tf2onnx in a process of its own, since that imports TensorFlow. Raises RuntimeError."""
     import onnxruntime  # noqa: F401
 
-    command = [sys.executable, "-m", "tf2onnx.convert", "--tflite", str(path), "--output", str(_onnx(path))]
+    command = [sys.executable, "-c", TF2ONNX, "--tflite", str(path), "--output", str(_onnx(path))]
     try:
         ended = subprocess.run(
             [*command, "--opset", str(ONNX_OPSET)], capture_output=True, text=True, timeout=CONVERSION_SECONDS

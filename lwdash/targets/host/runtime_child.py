@@ -44,7 +44,7 @@ def _latency(loaders: dict[str, Callable[[Path, Inputs], Invoke]], path: Path, i
     load_xnnpack(path, inputs)()  # LiteRT's one-time set-up
 
     def session_of(order: Sequence[str], until: float) -> Session:
-        prepared = {key: partial(_load, loaders[key], path, inputs) for key in order}
+        prepared = {key: partial(loaders[key], path, inputs) for key in order}
         # A runtime may compute in a thread of its own: the processor time of this one says nothing then.
         session = fork_session(prepared, until=until, is_alone=False)
         for error in session.errors.values():
@@ -58,11 +58,6 @@ def _latency(loaders: dict[str, Callable[[Path, Inputs], Invoke]], path: Path, i
     found = rotation.latencies()[FILE]
     assert isinstance(found, Latency)
     return found
-
-
-def _load(loader: Callable[[Path, Inputs], Invoke], path: Path, inputs: Inputs) -> Invoke:
-    die_with_parent()  # some files make the interpreter loop for ever
-    return loader(path, inputs)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from conftest import poll
 
 from lwdash.errors import InternalFault
 from lwdash.forked_programs.prepared_programs import PreparedPrograms
@@ -97,13 +98,28 @@ def test_a_running_program_ends_with_the_process_that_asked_for_it(
     if asking == 0:
         programs.run("program", ["sleep"], folder=str(tmp_path), timeout=60)
         os._exit(0)
-    until = time.monotonic() + 30
-    while not (tmp_path / "began").exists() or not (tmp_path / "began").read_text():
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    began = tmp_path / "began"
+    poll("the program runs", lambda: began.exists() and began.read_text() != "", 30)
     os.kill(asking, signal.SIGKILL)
     os.waitpid(asking, 0)
-    running = int((tmp_path / "began").read_text())
-    while psutil.pid_exists(running):
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    running = int(began.read_text())
+    poll("the program is gone", lambda: not psutil.pid_exists(running), 30)
+
+
+def test_a_server_that_was_stopped_ends_with_the_process_that_started_it(
+    programs: PreparedPrograms, tmp_path: Path
+) -> None:
+    """A paused child stops its whole group; the server could not notice that its stdin has ended."""
+    starting = os.fork()
+    if starting == 0:
+        programs.run("program", ["once"], folder="/tmp", timeout=20)
+        assert programs._server is not None
+        os.kill(programs._server.pid, signal.SIGSTOP)
+        (tmp_path / "server").write_text(str(programs._server.pid))
+        time.sleep(60)
+        os._exit(0)
+    poll("the server stands still", lambda: (tmp_path / "server").exists(), 30)
+    os.kill(starting, signal.SIGKILL)
+    os.waitpid(starting, 0)
+    server = int((tmp_path / "server").read_text())
+    poll("the server is gone", lambda: not psutil.pid_exists(server), 10)

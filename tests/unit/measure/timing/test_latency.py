@@ -7,9 +7,12 @@ import math
 import os
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
+from conftest import poll
 from scipy import stats
 from support.measure_models import Model, dense_model, int8_dense_model
 
@@ -17,6 +20,7 @@ from lwdash.errors import LwdashError
 from lwdash.measure.runner import Runner
 from lwdash.measure.timing import latency as latency_module
 from lwdash.measure.timing.delegation import delegation
+from lwdash.measure.timing.forked_session import in_fork
 from lwdash.measure.timing.host_facts import Host, flags_in, this_host
 from lwdash.measure.timing.interleaved import time_interleaved
 from lwdash.measure.timing.latency import compare_latency, digest, measure_latencies
@@ -99,6 +103,25 @@ def test_a_file_that_ends_its_process_is_named_and_the_others_go_on(monkeypatch:
     found = measure_latencies([dense(32), killer, dense(40)], dense(64), rows, seconds=0.2)
     assert [isinstance(one, LwdashError) for one in found.values()] == [False, True, False]
     assert "ended by SIGKILL" in str(found[digest(killer)])
+
+
+def test_a_session_ends_with_the_process_that_started_it(tmp_path: Path):
+    """Also one that stands still in native code, where only the kernel can end it."""
+
+    def stand_still(send):
+        (tmp_path / "session").write_text(str(os.getpid()))
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    starting = os.fork()
+    if starting == 0:
+        in_fork(stand_still)
+        os._exit(0)
+    found = tmp_path / "session"
+    poll("it stands still", lambda: found.exists() and found.read_text(), 10)
+    os.kill(starting, signal.SIGKILL)
+    os.waitpid(starting, 0)
+    session = int(found.read_text())
+    poll("it is gone", lambda: not psutil.pid_exists(session), 5)
 
 
 def test_turns_in_which_the_core_was_taken_away_are_left_out():
