@@ -9,6 +9,7 @@ import streamlit as st
 from lwdash.charts.changed_rows import plot_flips
 from lwdash.charts.confusion_matrix import confused_pairs, names_of, plot_confusion, plot_confusion_change
 from lwdash.ui.results.view_state import settle
+from lwdash.ui.shared.data_table import data_table
 from lwdash.ui.shared.figure import show_figure, written
 from lwdash.ui.shared.markdown_text import plain
 from lwdash.ui.shared.memo import remembered
@@ -40,7 +41,7 @@ def show_classes(
                 f"the first {MAX_ROWS} per run are stored. An empty cell is the baseline's class."
             )
             _show_inputs(measured, name)
-            st.dataframe(rows, hide_index=True, placeholder="", column_config={
+            data_table(rows, hide_index=True, placeholder="", column_config={
                 "Row": st.column_config.NumberColumn(help="Number among the evaluation rows, from 0", width=70),
                 "Line": st.column_config.NumberColumn(help="Line of the CSV", width=70),
             })  # fmt: skip

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from lwdash.metrics.layer_metrics import layer_of
+from lwdash.ui.shared.data_table import data_table
 from lwdash.ui.shared.number_text import counted
 
 Rows = Sequence[Mapping[str, Any]]
@@ -28,7 +29,7 @@ def show_graph_difference(layers: Mapping[str, Rows], reference: str) -> None:
             f"{counts}. + operators that only this file has, − operators that only the reference has, → other number types "
             "of the output. An empty cell: the same as in the reference."
         )
-        st.dataframe(table, hide_index=True, height="auto" if len(table) <= 12 else 460)
+        data_table(table, hide_index=True, height="auto" if len(table) <= 12 else 460)
 
 
 def graph_difference(layers: Mapping[str, Rows], reference: str) -> pd.DataFrame:

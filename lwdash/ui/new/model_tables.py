@@ -10,6 +10,7 @@ import streamlit as st
 from lwdash.keras_models.model_facts import ModelFacts
 from lwdash.keras_models.obstacles import obstacle
 from lwdash.techniques import TECHNIQUES
+from lwdash.ui.shared.data_table import data_table
 from lwdash.ui.shared.markdown_text import plain
 from lwdash.ui.shared.number_text import counted, percent, shape
 
@@ -23,7 +24,7 @@ def show_layer_table(facts: ModelFacts) -> None:
     """Show one row per layer, and below the table each reason once: a column of sentences would be cut."""
     labels = {name: TECHNIQUES[name].LABEL for name in facts.support if name in TECHNIQUES}
     table, notes = layer_table(facts)
-    st.dataframe(
+    data_table(
         table,
         hide_index=True,
         height="content" if len(table) <= MAX_LAYERS else 35 * MAX_LAYERS,

@@ -16,6 +16,7 @@ from lwdash.ui.results.own_boards import edit_own_boards
 from lwdash.ui.results.view_state import CHOSEN_BOARDS, settle
 from lwdash.ui.shared.access import owner
 from lwdash.ui.shared.addresses import run_url
+from lwdash.ui.shared.data_table import data_table
 from lwdash.ui.shared.fit_badges import FITS, fit_column
 from lwdash.ui.shared.markdown_text import plain
 from lwdash.ui.shared.memo import remembered
@@ -51,7 +52,7 @@ def show_board_matrix(settings: Settings, store: Store, runs: pd.DataFrame, expe
     mark = results_mark(store.database, experiment_id)
     key = (done, mark, tuple(boards), run_url(0))
     frame, states = remembered("boards", key, lambda: _matrix(store, table, boards, shown))
-    st.dataframe(
+    data_table(
         frame,
         hide_index=True,
         placeholder=NOTHING,

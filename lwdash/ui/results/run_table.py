@@ -9,6 +9,7 @@ from lwdash.ui.results.filters import clear_filters
 from lwdash.ui.results.table_columns import column_config, runs_table
 from lwdash.ui.results.view_state import select, selected
 from lwdash.ui.shared.addresses import run_url
+from lwdash.ui.shared.data_table import data_table
 from lwdash.ui.shared.memo import remembered
 from lwdash.ui.shared.number_text import NOTHING, counted
 
@@ -40,7 +41,7 @@ def show_table(
         st.session_state[_KEY] = {"selection": {"rows": rows, "columns": [], "cells": []}}
     st.session_state[_SHOWN] = ids
     key = (runs, tuple(columns), tuple(limits.items()), run_url(0))
-    st.dataframe(
+    data_table(
         remembered("table", (*key, best), lambda: runs_table(runs, columns, limits, best=best)),
         hide_index=True,
         placeholder=NOTHING,

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from lwdash.ui.shared.data_table import data_table
 from lwdash.ui.shared.number_text import NOTHING, size, times
 
 
@@ -38,7 +39,7 @@ def show_deep_compression(coded: Mapping[str, Any], stored_bytes: int | None) ->
     table = pd.DataFrame(kernels)
     table["kept"] *= 100
     number = st.column_config.NumberColumn
-    st.dataframe(
+    data_table(
         table[["layer", "weights", "kept", "weight_bits", "weight_bits_huffman", "index_bits", "index_bits_huffman",
                "pq_rate", "pqh_bytes", "pqh_rate"]],
         hide_index=True,

@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from lwdash.charts.precision_steps import describe_precision_steps, plot_precision_steps, precision_steps
+from lwdash.ui.shared.data_table import data_table
 from lwdash.ui.shared.figure import show_figure
 from lwdash.ui.shared.number_text import NOTHING
 
@@ -39,7 +40,7 @@ def show_precision(compressed: Mapping[str, Any]) -> None:
                 "Chosen": steps["is_chosen"],
             }
         )
-        st.dataframe(
+        data_table(
             table,
             hide_index=True,
             placeholder=NOTHING,
@@ -79,7 +80,7 @@ def _show_strengths(found: Mapping[str, Any]) -> None:
             "Chosen": [one["recipe"] == found["recipe"] for one in attempts],
         }
     )
-    st.dataframe(
+    data_table(
         table,
         hide_index=True,
         placeholder=NOTHING,

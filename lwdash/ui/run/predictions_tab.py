@@ -14,6 +14,7 @@ from lwdash.charts.confusion_matrix import (
     plot_confusion,
     plot_confusion_change,
 )
+from lwdash.ui.shared.data_table import data_table
 from lwdash.ui.shared.figure import show_figure
 from lwdash.ui.shared.number_text import NOTHING, counted, percent
 from storage.records import StoredRun
@@ -46,7 +47,7 @@ def show_confusion(measured: Mapping[str, Any]) -> None:
     _show_classes(class_metrics(confusion, baseline, classes))
     if len(pairs):
         with st.expander(f"Every confusion, {counted(len(pairs), 'pair')} of classes"):
-            st.dataframe(
+            data_table(
                 pairs, hide_index=True,
                 column_config={
                     "label": "Label", "predicted": "Predicted", "rows": "Rows", "baseline_rows": "Baseline's rows",
@@ -64,7 +65,7 @@ def _pairs_text(pairs: pd.DataFrame) -> str:
 def _show_classes(metrics: pd.DataFrame) -> None:
     percents = [c for c in metrics if c not in ("class", "rows")]
     number = st.column_config.NumberColumn
-    st.dataframe(
+    data_table(
         metrics.assign(**{c: 100 * metrics[c] for c in percents}),
         hide_index=True,
         placeholder=NOTHING,
@@ -100,7 +101,7 @@ def show_output_recalls(run: StoredRun, measured: Mapping[str, Any]) -> None:
     st.header("Recall of each output", anchor=False)
     st.caption("A row counts as right in the accuracy if all its outputs are right.")
     number = st.column_config.NumberColumn
-    st.dataframe(
+    data_table(
         table.assign(**{c: 100 * pd.to_numeric(table[c]) for c in ("recall", "baseline_recall")}),
         hide_index=True,
         placeholder=NOTHING,
@@ -131,7 +132,7 @@ def _show_overlap(run: StoredRun, measured: Mapping[str, Any]) -> None:
         "count positions; the verdict compares rows, since positions of one row are not independent."
     )
     number = st.column_config.NumberColumn
-    st.dataframe(
+    data_table(
         table.assign(**{c: 100 * pd.to_numeric(table[c]) for c in ("iou", "baseline_iou")}),
         hide_index=True,
         placeholder=NOTHING,
@@ -164,7 +165,7 @@ def _show_targets(run: StoredRun, targets: Sequence[Mapping[str, Any]], measured
     )
     headings = {"nrmse": "RMSE / σ", "mae": "MAE", "rmse": "RMSE", "r2": "R²"}
     number = st.column_config.NumberColumn
-    st.dataframe(
+    data_table(
         table,
         hide_index=True,
         placeholder=NOTHING,
@@ -220,7 +221,7 @@ def show_flips(run: StoredRun, measured: Mapping[str, Any]) -> None:
             file_name="rows-that-changed",
         )
     with st.expander("As a table"):
-        st.dataframe(
+        data_table(
             pd.DataFrame([names.row(flip) for flip in flips]),
             hide_index=True,
             placeholder=NOTHING,

@@ -10,6 +10,7 @@ from lwdash.charts.sensitivity_bars import describe_sensitivity, plot_sensitivit
 from lwdash.engine import submit
 from lwdash.settings import Settings
 from lwdash.ui.run.try_recipe import try_recipe
+from lwdash.ui.shared.data_table import data_table
 from lwdash.ui.shared.figure import show_figure
 from lwdash.ui.shared.markdown_text import plain
 from lwdash.ui.shared.number_text import NOTHING, count, percent, seconds, size
@@ -158,13 +159,13 @@ def _show_table(measured: Mapping[str, Any]) -> None:
     shown = (
         {name: number(format="%.1f") for name in rows[0] if name.endswith(("(dB)", "(%)"))} if rows else {}
     )
-    st.dataframe(
+    data_table(
         pd.DataFrame(rows), hide_index=True, placeholder=NOTHING,
         column_config={**shown, "Weights": number(format="localized")},
     )  # fmt: skip
     if measured["kept"]:
         st.caption("Files that keep the worst layers, measured in the same way:")
-        st.dataframe(
+        data_table(
             pd.DataFrame(
                 [
                     {

@@ -10,6 +10,7 @@ from lwdash.charts.training_curve import describe_training_curve, plot_training_
 from lwdash.settings import Settings
 from lwdash.ui.run.log_lines import without_library_lines
 from lwdash.ui.shared.addresses import log_url
+from lwdash.ui.shared.data_table import data_table
 from lwdash.ui.shared.figure import show_figure
 from lwdash.ui.shared.markdown_text import plain
 from lwdash.ui.shared.number_text import NOTHING, counted, percent, seconds
@@ -60,7 +61,7 @@ def show_stages(compressed: Mapping[str, Any]) -> None:
     skipped = compressed.get("skipped", [])
     if skipped:
         with st.expander(f"Skipped: {len(skipped)} of the layers or operators", icon=":material/rule:"):
-            st.dataframe(
+            data_table(
                 pd.DataFrame(skipped),
                 hide_index=True,
                 alt="Skipped layers, with the reason",
@@ -104,7 +105,7 @@ def _audit(stages: Any) -> None:
     with st.expander(
         f"Audit of zeros and shared values: {counted(len(found), 'kernel')}", icon=":material/fact_check:"
     ):
-        st.dataframe(
+        data_table(
             table.dropna(axis="columns", how="all"),
             hide_index=True,
             placeholder=NOTHING,

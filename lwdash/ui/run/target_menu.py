@@ -8,6 +8,7 @@ import streamlit as st
 
 from lwdash.engine import submit
 from lwdash.targets import TARGETS
+from lwdash.ui.shared.data_table import data_table
 from lwdash.ui.shared.markdown_text import plain
 from storage.analyses import analysis_of
 from storage.errors import StorageError
@@ -61,7 +62,7 @@ def show_target_layers(targets: Mapping[str, Any]) -> None:
             continue
         label = TARGETS[name].LABEL if name in TARGETS else name
         with st.expander(f"Layers on {label}"):
-            st.dataframe(
+            data_table(
                 layers_frame(found["layers"]),
                 hide_index=True,
                 placeholder="–",

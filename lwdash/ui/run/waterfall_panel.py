@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from lwdash.charts.waterfall_bars import MEASURES, change_text, plot_waterfall
+from lwdash.ui.shared.data_table import data_table
 from lwdash.ui.shared.figure import show_figure
 from lwdash.ui.shared.number_text import NOTHING, count, percent
 
@@ -28,7 +29,7 @@ def show_waterfall(measured: Mapping[str, Any]) -> None:
         plot_waterfall(stages), alt=worst_stage(stages), key="run:waterfall", file_name="what-each-stage-lost"
     )
     with st.expander("As a table"):
-        st.dataframe(
+        data_table(
             pd.DataFrame([_row(stage) for stage in stages]),
             hide_index=True,
             placeholder=NOTHING,

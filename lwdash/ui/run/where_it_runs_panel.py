@@ -15,6 +15,7 @@ from lwdash.targets.boards import BoardFit, fits, measured_facts
 from lwdash.ui.run.device_cards import ask_for_device, show_device_results
 from lwdash.ui.run.target_menu import ask_for_target, show_target_layers
 from lwdash.ui.shared.access import owner
+from lwdash.ui.shared.data_table import data_table
 from lwdash.ui.shared.fit_badges import FITS, fit_column
 from lwdash.ui.shared.markdown_text import code, plain
 from lwdash.ui.shared.number_text import count, milliseconds, ratio_text, size, times
@@ -164,7 +165,7 @@ def _boards(settings: Settings, store: Store, run: StoredRun, targets: Mapping[s
     found = fits(table, measured_facts(run.size_bytes, targets))
     st.markdown(boards_summary(found))
     with st.expander("Boards"):
-        st.dataframe(
+        data_table(
             boards_frame(found),
             hide_index=True,
             height=TABLE_HEIGHT,

@@ -20,6 +20,7 @@ from lwdash.serving.process_engine import process_engine
 from lwdash.serving.server_log import recent_lines
 from lwdash.settings import Settings
 from lwdash.ui.shared.addresses import run_url
+from lwdash.ui.shared.data_table import data_table
 from lwdash.ui.shared.markdown_text import plain
 from lwdash.ui.shared.number_text import seconds, size
 from storage.statistics import Active, active_steps, queue_by_step, runs_by_state
@@ -106,7 +107,7 @@ def _show_workers(engine: Engine | None) -> None:
         ]
     )
     number = st.column_config.NumberColumn
-    st.dataframe(
+    data_table(
         table,
         hide_index=True,
         column_config={
@@ -145,7 +146,7 @@ def _show_steps(steps: list[Active], total: int) -> None:
     )
     if table["owner"].isna().all():
         table = table.drop(columns="owner")
-    st.dataframe(
+    data_table(
         table,
         hide_index=True,
         placeholder="",
@@ -180,7 +181,7 @@ def show_storage(settings: Settings, store: Store) -> None:
          _folder_bytes(settings.artifacts) if store.artifacts.is_local else None),
         ("Logs", "folder", str(settings.logs), _folder_bytes(str(settings.logs))),
     ]  # fmt: skip
-    st.dataframe(
+    data_table(
         pd.DataFrame(
             [
                 (what, kind, place, size(number) if number is not None else "")
@@ -208,7 +209,7 @@ def show_versions() -> None:
     rows = [("lwdash", lwdash.__version__), ("Python", platform.python_version())]
     rows += [(name, _version(name) or "not installed") for name in LIBRARIES]
     table = pd.DataFrame(rows, columns=["Part", "Version"])
-    st.dataframe(table, hide_index=True, height="content")
+    data_table(table, hide_index=True, height="content")
     st.caption(plain(platform.platform()))
 
 
@@ -216,7 +217,7 @@ def show_parts() -> None:
     """The optional parts, whether they are installed, and their use."""
     st.header("Optional parts", anchor=False)
     rows = [(name, _version(name) or "not installed", PARTS[name]) for name in OPTIONAL]
-    st.dataframe(
+    data_table(
         pd.DataFrame(rows, columns=["Part", "Version", "What it is for"]), hide_index=True, height="content"
     )
 

@@ -15,8 +15,22 @@ from lwdash.ui.results.plain_records import to_csv
 FORMULAS = (
     "=cmd|' /C calc'!A0", "@SUM(1+1)*cmd|' /C calc'!A0", "+1+1", "-2+3+cmd|' /C calc'!A0", "\t=1+1", "\r=1+1",
     " =1+1", "\n=1+1", "=HYPERLINK(\"http://example.org\",\"x\")", "--1", "-",
+    "+1 points|x", "-1 A1+A2",
 )  # fmt: skip
-HARMLESS = ("int8", "a=b", "a@b.org", "", "-0.5", "+3", "-1e-7", "2026-11-28", "N/A")
+HARMLESS = (
+    "int8",
+    "a=b",
+    "a@b.org",
+    "",
+    "-0.5",
+    "+3",
+    "-1e-7",
+    "+0.5 points",
+    "-3 %",
+    "-inf",
+    "2026-11-28",
+    "N/A",
+)
 
 
 def cells(text: str) -> list[str]:

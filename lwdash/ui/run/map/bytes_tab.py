@@ -10,6 +10,7 @@ from lwdash.charts.ledger_treemap import CATEGORIES, describe_ledger, ledger_par
 from lwdash.metrics.layer_metrics import layer_of
 from lwdash.ui.run.deep_compression_table import show_deep_compression
 from lwdash.ui.run.storage_forms_table import show_storage_forms
+from lwdash.ui.shared.data_table import data_table
 from lwdash.ui.shared.figure import show_figure
 from lwdash.ui.shared.number_text import NOTHING, is_missing, size
 from storage.records import StoredRun
@@ -83,7 +84,7 @@ def _categories(parts: pd.DataFrame) -> None:
             if name in totals
         ]
     )
-    st.dataframe(
+    data_table(
         table,
         hide_index=True,
         alt="Bytes of the file by category",
@@ -109,7 +110,7 @@ def _layers(layers: Any) -> None:
         table.dropna(axis="columns", how="all").groupby("layer", sort=False).sum(min_count=1).reset_index()
     )
     with st.expander(f"Bytes of each layer ({len(table)})"):
-        st.dataframe(
+        data_table(
             table,
             hide_index=True,
             placeholder=NOTHING,

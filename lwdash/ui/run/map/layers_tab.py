@@ -8,6 +8,7 @@ import streamlit as st
 
 from lwdash.charts.operator_bars import describe_operator_bars, plot_operator_bars
 from lwdash.metrics.layer_metrics import QUANTITIES, by_layer, layer_of, measured_quantities
+from lwdash.ui.shared.data_table import data_table
 from lwdash.ui.shared.figure import show_figure
 from lwdash.ui.shared.number_text import NOTHING, counted
 
@@ -88,7 +89,7 @@ def show_layers(layers: Sequence[Mapping[str, Any]], kernels: Sequence[Mapping[s
             format_func=_label, key="run:columns",
         )  # fmt: skip
     shown = [c for c in known if c in chosen] or known
-    st.dataframe(
+    data_table(
         table[shown],
         hide_index=True,
         placeholder=NOTHING,
