@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -9,7 +10,7 @@ from lwdash.engine import submit
 from lwdash.ui.new.draft import RECIPES, SEARCH, clear_draft, has_draft, keep_draft, restore_draft
 from lwdash.ui.new.goal_step import follow_goal, goal_fields
 from lwdash.ui.new.limits_step import limits_step, threads_field
-from lwdash.ui.new.step_line import recipe_notes, show_steps
+from lwdash.ui.new.step_line import joins_note, recipe_notes, show_steps
 from lwdash.ui.new.wizard import data_step, model_step
 from lwdash.ui.shared import page_paths
 from lwdash.ui.shared.context import expect_runs, opened
@@ -63,22 +64,22 @@ with right:
     threads = threads_field()
 can_start = recipes is not None and bool(recipes or search)
 show_steps(steps, 3 if can_start else 2, data.linted.findings)
+described: dict[str, Any] = {
+    "name": name or Path(model_row.name).stem,
+    "model_row": model_row,
+    "data_row": data.row,
+    "settings": data.settings,
+    "own_parts": data.own_parts,
+    "threads": threads,
+}
 with st.container(horizontal=True, vertical_alignment="center", key="start-bar"):
     is_started = st.button("Start", type="primary", icon=":material/play_arrow:", disabled=not can_start)
     with st.container():
         recipe_notes(recipes, data.linted.findings)
+        joins_note(submit.same_experiment(store, **described), limits)
 
 if is_started and can_start:
-    experiment = submit.create_experiment(
-        store,
-        name=name or Path(model_row.name).stem,
-        model_row=model_row,
-        data_row=data.row,
-        settings=data.settings,
-        own_parts=data.own_parts,
-        limits=limits,
-        threads=threads,
-    )
+    experiment = submit.create_experiment(store, limits=limits or None, **described)
     submit.switch_on_targets(store, experiment, limits)
     if recipes:
         submit.submit_runs(store, experiment, recipes)

@@ -75,21 +75,12 @@ def add_experiment(
     experiment.
 
     own_parts: files for "evaluation" or "calibration", where they have their own. code: the Python file that the model
-    needs. limits: as in the table; they judge
-    runs and change none, so an experiment that is there already takes them over.
+    needs. limits: as in the table; they judge runs and change none, so an experiment that is there already takes them
+    over. With None it keeps its own.
     """
     files = {**(own_parts or {}), **({CODE: code} if code else {})}
     parts = {part: {"sha256": file.sha256, "name": file.name} for part, file in files.items()}
-    fixed = {
-        "model": model.sha256,
-        "data": data.sha256,
-        "parts": {part: file["sha256"] for part, file in parts.items()},
-        "settings": dict(settings),
-        "task": task,
-        "seed": seed,
-    }
-    # One thread is left out, as before the number could be chosen.
-    mark = fingerprint(fixed if threads == 1 else {**fixed, "threads": threads})
+    mark = _fingerprint_of(model, data, files, settings, task, seed, threads)
     identity = identity_of(name, mark, owner)
     added = insert(Experiment).values(
         name=name,
@@ -120,6 +111,50 @@ def add_experiment(
         if known is None:
             raise
         return known
+
+
+def same_experiment(
+    engine: Engine,
+    *,
+    name: str,
+    model: NamedFile,
+    data: NamedFile,
+    settings: Mapping[str, Any],
+    task: str,
+    seed: int,
+    own_parts: Mapping[str, NamedFile] | None = None,
+    owner: str | None = None,
+    threads: int = 1,
+    code: NamedFile | None = None,
+) -> StoredExperiment | None:
+    """The experiment that `add_experiment` would find with these arguments; None if it would record a new one."""
+    files = {**(own_parts or {}), **({CODE: code} if code else {})}
+    mark = _fingerprint_of(model, data, files, settings, task, seed, threads)
+    query = select(Experiment.id).where(Experiment.identity == identity_of(name, mark, owner))
+    with engine.connect() as connection:
+        known = connection.execute(query).scalar()
+    return None if known is None else get_experiment(engine, known)
+
+
+def _fingerprint_of(
+    model: NamedFile,
+    data: NamedFile,
+    files: Mapping[str, NamedFile],
+    settings: Mapping[str, Any],
+    task: str,
+    seed: int,
+    threads: int,
+) -> str:
+    fixed = {
+        "model": model.sha256,
+        "data": data.sha256,
+        "parts": {part: file.sha256 for part, file in files.items()},
+        "settings": dict(settings),
+        "task": task,
+        "seed": seed,
+    }
+    # One thread is left out, as before the number could be chosen.
+    return fingerprint(fixed if threads == 1 else {**fixed, "threads": threads})
 
 
 def _known_experiment(engine: Engine, identity: str, limits: Mapping[str, float] | None) -> int | None:

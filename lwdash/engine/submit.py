@@ -30,7 +30,7 @@ from storage.analyses import SENSITIVITY, add_analysis
 from storage.devices import devices
 from storage.file_runs import add_file_run
 from storage.frames import baseline_run
-from storage.records import NamedFile, StoredFile
+from storage.records import NamedFile, StoredExperiment, StoredFile
 from storage.store import Store
 from storage.target_results import chosen_targets, runs_without, set_targets, target_kind
 from storage.visitors import visitor_of
@@ -135,24 +135,54 @@ def create_experiment(
     """
     if not 1 <= threads <= MAX_THREADS:
         raise UserMistake(f"threads must be 1 to {MAX_THREADS}; received {threads}")
-    model = model_facts(model_row)
-    fitted = fit(model, data_facts(data_row), settings)
     refuse_drop(settings.to_dict(), limits)
-    code = None if model.code is None else NamedFile(model.code.sha256, model.code.name)
     return experiments.add_experiment(
         store.database,
-        name=name.strip() or Path(model_row.name).stem,
-        model=model_row,
-        data=data_row,
-        settings=settings.to_dict(),
-        task=task_to_measure(model, fitted, settings),
-        seed=settings.seed,
-        own_parts=own_parts,
         limits=None if limits is None else checked_limits(limits),
-        threads=threads,
-        code=code,
-        owner=owner or visitor_of(store.database).email,
+        **_identifying(store, name, model_row, data_row, settings, own_parts, threads, owner),
     )
+
+
+def same_experiment(
+    store: Store,
+    *,
+    name: str,
+    model_row: StoredFile,
+    data_row: StoredFile,
+    settings: DataSettings,
+    own_parts: Mapping[str, StoredFile] | None = None,
+    threads: int = 1,
+) -> StoredExperiment | None:
+    """The experiment that `create_experiment` would add to; None if it would make a new one. Raises as it does."""
+    given = _identifying(store, name, model_row, data_row, settings, own_parts, threads, None)
+    return experiments.same_experiment(store.database, **given)
+
+
+def _identifying(
+    store: Store,
+    name: str,
+    model_row: StoredFile,
+    data_row: StoredFile,
+    settings: DataSettings,
+    own_parts: Mapping[str, NamedFile] | None,
+    threads: int,
+    owner: str | None,
+) -> dict[str, Any]:
+    """Arguments of `experiments.add_experiment` by which an experiment is recognised."""
+    model = model_facts(model_row)
+    fitted = fit(model, data_facts(data_row), settings)
+    return {
+        "name": name.strip() or Path(model_row.name).stem,
+        "model": model_row,
+        "data": data_row,
+        "settings": settings.to_dict(),
+        "task": task_to_measure(model, fitted, settings),
+        "seed": settings.seed,
+        "own_parts": own_parts,
+        "threads": threads,
+        "code": None if model.code is None else NamedFile(model.code.sha256, model.code.name),
+        "owner": owner or visitor_of(store.database).email,
+    }
 
 
 def set_limits(store: Store, experiment_id: int, limits: Mapping[str, float | None]) -> None:

@@ -98,6 +98,32 @@ def test_a_search_can_follow_the_recipes_or_stand_alone(store: Store) -> None:
     assert search.settings["space"]["techniques"] == ["channels", "low_rank", "cluster", "lowbit", "qat"]
 
 
+def test_an_experiment_that_is_there_keeps_its_limits_unless_others_are_given(store: Store) -> None:
+    from storage.experiments import get_experiment
+
+    def started(**more: str) -> tuple[int, str]:
+        app = opened(**digits(store), recipes="int8", name="Twice", **more)
+        told = words(app)
+        next(button for button in app.button if button.label == "Start").click().run()
+        assert not app.exception
+        return max(found.id for found in found_experiments(store.database)), told
+
+    first, told = started(size_bytes="60")
+    assert "already" not in told
+    for more, sentence, limit in (
+        ({}, "It keeps its limits.", 60_000),
+        ({"size_bytes": "60"}, "the runs are added to it.", 60_000),
+        ({"size_bytes": "30"}, "The limits of step 3 replace its own.", 30_000),
+    ):
+        again, told = started(**more)
+        assert again == first
+        assert "The experiment “Twice” has this model and this data already" in told
+        assert sentence in told
+        row = get_experiment(store.database, first)
+        assert row is not None
+        assert row.limits == {"size_bytes": limit}
+
+
 def test_what_was_chosen_is_there_after_a_visit_elsewhere_and_gone_after_starting_over(store: Store) -> None:
     app = opened(**digits(store))
     app.number_input(key="limit:size_bytes").set_value(40.0).run()

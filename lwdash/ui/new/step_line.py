@@ -1,6 +1,6 @@
 """The line of steps at the top of a new experiment, and notes before its start."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -8,6 +8,8 @@ import streamlit as st
 from lwdash.datasets.linter.findings import ERROR, NOTE, Finding
 from lwdash.recipe import Recipe
 from lwdash.ui.new.linter_findings import count_text
+from lwdash.ui.shared.markdown_text import plain
+from storage.records import StoredExperiment
 
 STEPS = ("Model", "Data", "Limits", "Recipes")
 
@@ -44,3 +46,15 @@ def recipe_notes(recipes: Sequence[Recipe] | None, findings: Sequence[Finding]) 
             f"The data has {count_text(errors)}, so metrics would be wrong. See step 2.",
             icon=":material/error:",
         )
+
+
+def joins_note(known: StoredExperiment | None, limits: Mapping[str, float]) -> None:
+    """A sentence on the experiment that the runs are added to, and on its limits; nothing for a new experiment."""
+    if known is None:
+        return
+    text = f"The experiment “{known.name}” has this model and this data already: the runs are added to it."
+    if limits and dict(known.limits) != dict(limits):
+        text += " The limits of step 3 replace its own." if known.limits else " It gets the limits of step 3."
+    elif known.limits and not limits:
+        text += " It keeps its limits."
+    st.caption(plain(text))
