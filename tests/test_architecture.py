@@ -366,7 +366,7 @@ def test_the_servers_process_never_holds_tensorflow(tmp_path: Path) -> None:
     files = [ROOT / "app.py", ROOT / "lwdash" / "ui" / "shell.py", *(ROOT / "pages").glob("*.py")]
     modules = {m for path in files for m in imports_of(path)}
     modules |= {module_of(p) for p in (ROOT / "lwdash" / "ui").rglob("*.py") if p.name != "shell.py"}
-    modules |= {module_of(p) for p in (ROOT / "lwdash" / "charts").glob("*.py")}
+    modules |= {module_of(p) for p in (ROOT / "lwdash" / "charts").rglob("*.py")}
     program = (
         f"import importlib, sys\nfor name in {sorted(modules)!r}: importlib.import_module(name)\n"
         f"print(sorted({set(HEAVY)!r} & set(sys.modules)))"

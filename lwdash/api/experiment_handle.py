@@ -13,7 +13,9 @@ from lwdash.api.error_messages import errors_in_words
 from lwdash.api.limit_options import LimitOptions, stored_limits
 from lwdash.api.progress_bar import ProgressBar
 from lwdash.api.run_handle import RunHandle
-from lwdash.charts.tradeoff import TradeoffAxes, plot_tradeoff, tradeoff_points
+from lwdash.charts.tradeoff.tradeoff_axes import TradeoffAxes
+from lwdash.charts.tradeoff.tradeoff_figure import plot_tradeoff
+from lwdash.charts.tradeoff.tradeoff_points import tradeoff_points
 from lwdash.cli.run_records import METRICS
 from lwdash.cli.search_records import search_lines, search_record
 from lwdash.engine import submit

@@ -7,7 +7,7 @@ import pytest
 from support.seeding import seed_experiment
 
 from browser.axes import names_apart
-from lwdash.charts.tradeoff import TradeoffAxes
+from lwdash.charts.tradeoff.tradeoff_axes import TradeoffAxes
 from lwdash.metrics.run_metrics import ACCURACY, MEASURES, SIZES
 from lwdash.ui.results.experiment_report import report_of
 from lwdash.ui.results.run_frame import results_frame

@@ -9,7 +9,9 @@ import pandas as pd
 
 from lwdash.charts.layer_bars import layer_values, most_different, plot_layer_bars
 from lwdash.charts.parallel_coordinates import complete_runs, describe_parallel, plot_parallel, thinned_lines
-from lwdash.charts.tradeoff import TradeoffAxes, describe_tradeoff, plot_tradeoff, tradeoff_points
+from lwdash.charts.tradeoff.tradeoff_axes import TradeoffAxes
+from lwdash.charts.tradeoff.tradeoff_figure import plot_tradeoff
+from lwdash.charts.tradeoff.tradeoff_points import describe_tradeoff, tradeoff_points
 from lwdash.metrics.layer_metrics import QUANTITIES, measured_quantities
 from lwdash.metrics.recommendation import recommend
 from lwdash.metrics.run_metrics import INTERVALS, MEASURES, quality_of

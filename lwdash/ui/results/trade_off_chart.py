@@ -15,13 +15,9 @@ from lwdash.charts.parallel_coordinates import (
     plot_parallel,
     thinned_lines,
 )
-from lwdash.charts.tradeoff import (
-    MAX_DRAWN_POINTS,
-    TradeoffAxes,
-    describe_tradeoff,
-    plot_tradeoff,
-    tradeoff_points,
-)
+from lwdash.charts.tradeoff.tradeoff_axes import TradeoffAxes
+from lwdash.charts.tradeoff.tradeoff_figure import plot_tradeoff
+from lwdash.charts.tradeoff.tradeoff_points import MAX_DRAWN_POINTS, describe_tradeoff, tradeoff_points
 from lwdash.metrics.run_metrics import is_log_possible, quality_of
 from lwdash.metrics.target_values import available_with_targets, measure_of, names_in
 from lwdash.ui.results.recipe_parameters import show_effects, with_parameters

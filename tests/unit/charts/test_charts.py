@@ -20,15 +20,14 @@ from lwdash.charts.parallel_coordinates import (
     plot_parallel,
     thinned_lines,
 )
-from lwdash.charts.point_labels import Label, _box, place
 from lwdash.charts.samples import plot_class_counts, plot_curves, plot_images
-from lwdash.charts.tied_points import STEP
-from lwdash.charts.tradeoff import (
+from lwdash.charts.tradeoff.point_labels import Label, _box, place
+from lwdash.charts.tradeoff.tied_points import STEP
+from lwdash.charts.tradeoff.tradeoff_axes import PLOT, TradeoffAxes
+from lwdash.charts.tradeoff.tradeoff_figure import plot_tradeoff
+from lwdash.charts.tradeoff.tradeoff_points import (
     MAX_DRAWN_POINTS,
-    PLOT,
-    TradeoffAxes,
     describe_tradeoff,
-    plot_tradeoff,
     thinned,
     tradeoff_points,
 )

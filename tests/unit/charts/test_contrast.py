@@ -12,7 +12,8 @@ import pytest
 
 import lwdash.charts
 from lwdash.charts.palette import DARK_PAGE, LIGHT_PAGE, MIN_CONTRAST, SERIES, contrast, page_contrast
-from lwdash.charts.tradeoff import TradeoffAxes, tradeoff_points
+from lwdash.charts.tradeoff.tradeoff_axes import TradeoffAxes
+from lwdash.charts.tradeoff.tradeoff_points import tradeoff_points
 from lwdash.metrics.layer_metrics import QUANTITIES
 from lwdash.metrics.run_metrics import ACCURACY, MEASURES, SIZES
 from lwdash.metrics.technique_families import FAMILIES

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import update
 from support.seeding import seed_experiment
 
-from lwdash.charts.tradeoff import TradeoffAxes
+from lwdash.charts.tradeoff.tradeoff_axes import TradeoffAxes
 from lwdash.engine import submit
 from lwdash.metrics.run_metrics import ACCURACY, MEASURES, SIZES
 from lwdash.report.html_page import Drawing, Paragraph, Section, Table, to_html

@@ -1,0 +1,1 @@
+"""The trade-off chart, from a frame of runs to the figure."""
