@@ -9,26 +9,24 @@ TFMOT does it, where it knows all layers. lwdash's own masks do it elsewhere, an
 choice, patterns, depthwise kernels, rounds and rewinding.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
-import numpy as np
-
-from lwdash.contract import Skipped, Training, Treated
-from lwdash.errors import InternalFault, RecipeError
+from lwdash.contract import Training, Treated
+from lwdash.errors import RecipeError
 from lwdash.keras_models.ports import library_of
 from lwdash.parameters import Choice, Flag, Integer, LayerNumbers, Names, Number, parameter, write_params
-from lwdash.training import distillation, fine_tuning, held_out, tfmot_pruning
-from lwdash.training.batch_norm import settle_batch_norm
+from lwdash.training import distillation, fine_tuning
 from lwdash.training.kernels import DEPTHWISE_STAYS, Kernel, Kernels, beyond, choose, numbers_of_kernels
 from lwdash.training.layerwise.layer_by_layer import why_not_solved
-from lwdash.training.layerwise.one_shot_pruning import prune_in_one_pass
 from lwdash.training.layerwise.sparsity_trials import SparsityTrials, Trial
 from lwdash.training.model_copies import clone_live
-from lwdash.training.pruning_masks import TWO_OF_FOUR, Masks, fits_two_of_four
-from lwdash.training.sparsity_schedule import ramp, rising
+from lwdash.training.pruning import tfmot_pruning
+from lwdash.training.pruning.fixed_zeros import prune_at_once
+from lwdash.training.pruning.gradual_pruning import prune_with_masks, prune_with_tfmot
+from lwdash.training.pruning.pruned_training import PrunedTraining
+from lwdash.training.pruning.pruning_masks import TWO_OF_FOUR, Masks, fits_two_of_four
 
 NAME = "prune"
 LABEL = "Pruning"
@@ -261,65 +259,45 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
         params, chosen = _by_layer(model, params, training)
         treated = apply(model, params, training)
         return replace(treated, facts={**treated.facts, "by_layer": chosen})
-    is_magnitude = params.method == MAGNITUDE or (params.method == AUTO and bool(_set_for_magnitude(params)))
     is_gentle = _mean_sparsity(model, params) <= MAX_GENTLE_SPARSITY
-    if params.learning_rate is None:
-        rate = GENTLE_RATE if is_gentle else RATE
-        params = replace(params, learning_rate=MAGNITUDE_RATE if is_magnitude else rate)
+    is_magnitude = params.method == MAGNITUDE or (params.method == AUTO and bool(_set_for_magnitude(params)))
     if params.method == OBS:
-        followed = replace(training, teacher_share=1.0, temperature=params.temperature)
-        return _with_obs(model, params, followed, params.epochs)
+        training = replace(training, teacher_share=1.0, temperature=params.temperature)
+        return _at_once(model, params, training, _settings(params, params.epochs, is_gentle))
     training = distillation.taught(training, params)
-    if not is_magnitude:
-        steps = GENTLE_STEPS if is_gentle else STEPS
-        epochs = fine_tuning.epochs_for(params.epochs, steps, training, params.batch_size)
-        return _with_obs(model, params, training, epochs)
-    epochs = fine_tuning.epochs_for(params.epochs, STEPS, training, params.batch_size)
-    by_tfmot = (
-        replace(params, method=MAGNITUDE) == replace(params, method=MAGNITUDE, **DONE_BY_TFMOT)
-        and library_of(model).__name__ == "tf_keras"
-        and not beyond(model, params.skip, tfmot_pruning.knows)
-    )
-    return (_with_tfmot if by_tfmot else _with_masks)(model, params, training, epochs)
+    steps = GENTLE_STEPS if is_gentle and not is_magnitude else STEPS
+    epochs = fine_tuning.epochs_for(params.epochs, steps, training, params.batch_size)
+    settings = _settings(params, epochs, is_gentle, is_magnitude)
+    return (_step_by_step if is_magnitude else _at_once)(model, params, training, settings)
+
+
+def _settings(params: Params, epochs: int, is_gentle: bool, is_magnitude: bool = False) -> PrunedTraining:
+    rate = params.learning_rate
+    if rate is None:
+        rate = MAGNITUDE_RATE if is_magnitude else GENTLE_RATE if is_gentle else RATE
+    return PrunedTraining(epochs, rate, params.batch_size, params.validate)
 
 
 def _set_for_magnitude(params: Params) -> list[str]:
     return [name for name in FOR_MAGNITUDE if getattr(params, name) != getattr(Params, name)]
 
 
-def _with_tfmot(model: Any, params: Params, training: Training, epochs: int) -> Treated:
-    from tensorflow_model_optimization.sparsity import keras as sparsity
-
+def _step_by_step(model: Any, params: Params, training: Training, settings: PrunedTraining) -> Treated:
     assert params.sparsity is not None
-    chosen = tfmot_pruning.select_layers(model, params.skip)
-    steps = fine_tuning.steps_in_all(_learnt_rows(params, training), params.batch_size, epochs)
-    pruned = tfmot_pruning.wrapped(model, chosen.names, params.schedule, params.sparsity, steps)
-    end = ramp(steps)[1] if params.schedule == "polynomial" else 0
-    untrained = partial(tfmot_pruning.masked_at_once, pruned, params.sparsity)
-    validation = held_out.Validation(untrained, end + 1) if params.validate else None
-    facts = _finetune(
-        pruned,
-        params,
-        training,
-        epochs,
-        "pruning",
-        sparsity.UpdatePruningStep(),
-        validation=validation,
-        pruned_kernels=partial(tfmot_pruning.pruned_kernels, pruned),
+    by_tfmot = (
+        replace(params, method=MAGNITUDE) == replace(params, method=MAGNITUDE, **DONE_BY_TFMOT)
+        and library_of(model).__name__ == "tf_keras"
+        and not beyond(model, params.skip, tfmot_pruning.knows)
     )
-    bare = tfmot_pruning.stripped(pruned)
-    settled = settle_batch_norm(bare, training)
-    reached = {f"{path}/{name}": zero_share(values) for path, name, values in chosen.kernels(bare)}
-    short = {name: share for name, share in reached.items() if share < params.sparsity - 0.02}
-    if short:
-        raise InternalFault(f"pruning did not reach {params.sparsity:g} in {short}")
-    how = {"done_by": "TFMOT", "batch_norm_settled": settled, "sparsity": reached}
-    return Treated(bare, chosen.skipped, {**facts, **how})
-
-
-def _with_masks(model: Any, params: Params, training: Training, epochs: int) -> Treated:
-    assert params.sparsity is not None
-    library = library_of(model)
+    if by_tfmot:
+        return prune_with_tfmot(
+            model,
+            training,
+            settings,
+            skip=params.skip,
+            sparsity=params.sparsity,
+            schedule=params.schedule,
+        )
     pruned = clone_live(model)
     kernels = choose(pruned, params.skip, lambda kernel: _why_not(kernel, params), only=params.only)
     masks = Masks(
@@ -329,91 +307,31 @@ def _with_masks(model: Any, params: Params, training: Training, epochs: int) -> 
         structure=params.structure,
         seed=training.seed,
     )
-    if params.rewind == "early":
-        _finetune(pruned, params, training, 1, "fine-tuning to the early weights")
-    early = pruned.get_weights()
-    steps = fine_tuning.steps_in_all(_learnt_rows(params, training), params.batch_size, epochs)
-    frequency, ramp_end = ramp(steps)
-    before, facts = 0.0, {}
-    for number in range(1, params.rounds + 1):
-        after = 1 - (1 - params.sparsity) ** (number / params.rounds)
-        if params.schedule == "constant":
-            masks.raise_to(after)
-        if params.rewind != "no" and number > 1:
-            pruned.set_weights(early)
-        doing = "pruning" if params.rounds == 1 else f"pruning, round {number} of {params.rounds}"
-        callback = masks.callback(library, rising(params.schedule, before, after, frequency, ramp_end))
-        end = ramp_end if params.schedule == "polynomial" else 0
-        untrained = partial(masks.raised_at_once, pruned, after)
-        validation = held_out.Validation(untrained, end) if params.validate else None
-        facts = _finetune(
-            pruned,
-            params,
-            training,
-            epochs,
-            doing,
-            callback,
-            validation=validation,
-            pruned_kernels=masks.values,
-        )
-        if facts.get("kept_epoch") == 0:
-            masks.take_zeros()
-        before = after
-    settled = settle_batch_norm(pruned, training)
-    reached = {path: zero_share(kernel.values) for path, kernel in kernels.chosen.items()}
-    how = {"done_by": "lwdash", "batch_norm_settled": settled, "sparsity": reached}
-    return Treated(pruned, (*kernels.skipped, *_empty(reached)), {**facts, "rounds": params.rounds, **how})
+    return prune_with_masks(
+        pruned,
+        kernels,
+        masks,
+        training,
+        settings,
+        sparsity=params.sparsity,
+        schedule=params.schedule,
+        rounds=params.rounds,
+        rewind=params.rewind,
+    )
 
 
-def _with_obs(model: Any, params: Params, training: Training, epochs: int) -> Treated:
-    """Prune at once by optimal brain surgeon, then fine-tune with fixed zeros.
-
-    With `method=auto`, the smallest weights go where a layer's inputs are not known.
-    """
+def _at_once(model: Any, params: Params, training: Training, settings: PrunedTraining) -> Treated:
     pruned = clone_live(model)
     shares = _shares(pruned, params)
-    cannot = why_not_solved(pruned)
-    is_auto = params.method == AUTO
-    kernels = _kernels_for_obs(pruned, params, shares)
-    done = prune_in_one_pass(
+    return prune_at_once(
         pruned,
-        {path: kernel for path, kernel in kernels.chosen.items() if cannot(kernel) is None},
-        training.inputs,
-        shares=shares,
+        _kernels_for_obs(pruned, params, shares),
+        shares,
+        training,
+        settings,
         structure=params.structure,
-        seed=training.seed,
-        report=training.progress,
+        is_magnitude_too=params.method == AUTO,
     )
-    treated = kernels.chosen if is_auto else {path: kernels.chosen[path] for path in done.errors}
-    left = [path for path in kernels.chosen if path not in treated]
-    unseen = [Skipped(path, "its layer computes inside of a compiled graph") for path in left]
-    masks = Masks(treated, scope="layer", criterion=MAGNITUDE, structure=params.structure, seed=training.seed)
-    masks.take_zeros()
-    if is_auto:
-        masks.raise_to(shares)
-    learnt = {}
-    if epochs:
-        callback = masks.callback(library_of(pruned), None)
-        validation = held_out.Validation() if params.validate else None
-        learnt = _finetune(
-            pruned,
-            params,
-            training,
-            epochs,
-            "pruning",
-            callback,
-            validation=validation,
-            pruned_kernels=masks.values,
-        )
-    reached = {path: zero_share(kernel.values) for path, kernel in treated.items()}
-    facts = {
-        **learnt,
-        "done_by": "lwdash",
-        "moment_rows": done.rows,
-        "output_change": dict(done.errors),
-        "sparsity": reached,
-    }
-    return Treated(pruned, (*kernels.skipped, *unseen, *_empty(reached)), facts)
 
 
 def _kernels_for_obs(model: Any, params: Params, shares: Mapping[str, float] | None = None) -> Kernels:
@@ -471,40 +389,6 @@ def _by_layer(model: Any, params: Params, training: Training) -> tuple[Params, d
     return as_params(chosen), trials.facts(chosen, lambda one: f"{NAME}({write_params(as_params(one))})")
 
 
-def _empty(reached: Mapping[str, float]) -> list[Skipped]:
-    return [
-        Skipped(path, "every weight is zero; use a lower sparsity") for path in reached if reached[path] == 1
-    ]
-
-
-def _learnt_rows(params: Params, training: Training) -> int:
-    return held_out.learnt_rows(training) if params.validate else training.rows
-
-
-def _finetune(
-    model: Any,
-    params: Params,
-    training: Training,
-    epochs: int,
-    doing: str,
-    *callbacks: Any,
-    validation: held_out.Validation | None = None,
-    pruned_kernels: Callable[[], Sequence[np.ndarray]] | None = None,
-) -> dict[str, Any]:
-    assert params.learning_rate is not None
-    return fine_tuning.finetune(
-        model,
-        training,
-        epochs=epochs,
-        learning_rate=params.learning_rate,
-        batch_size=params.batch_size,
-        what=doing,
-        callbacks=callbacks,
-        validation=validation,
-        pruned_kernels=pruned_kernels,
-    )
-
-
 def _why_not(kernel: Kernel, params: Params, shares: Mapping[str, float] | None = None) -> str | None:
     if shares is not None and shares[kernel.path] == 0:
         return "the recipe gives it a sparsity of 0"
@@ -513,8 +397,3 @@ def _why_not(kernel: Kernel, params: Params, shares: Mapping[str, float] | None 
     if kernel.size == 1:
         return "it has only one weight"
     return fits_two_of_four(kernel) if params.structure == TWO_OF_FOUR else None
-
-
-def zero_share(values: np.ndarray) -> float:
-    """Share of the values that are exactly 0."""
-    return float(np.mean(values == 0))

@@ -21,7 +21,7 @@ from lwdash.techniques import TECHNIQUES, float32
 from lwdash.tflite.reader import read_tflite
 from lwdash.training.kernels import choose
 from lwdash.training.model_copies import clone_live
-from lwdash.training.pruning_masks import Masks
+from lwdash.training.pruning.pruning_masks import Masks
 
 pytestmark = pytest.mark.tensorflow
 
@@ -589,7 +589,7 @@ def test_only_kernels_are_reported_as_left_by_tfmot() -> None:
     """Attention's biases have two axes, as kernels have, and nobody expects them to be pruned."""
     import tf_keras
 
-    from lwdash.training.tfmot_pruning import select_layers
+    from lwdash.training.pruning.tfmot_pruning import select_layers
 
     inputs = tf_keras.Input((8, 4))
     x = tf_keras.layers.MultiHeadAttention(2, 3, name="attention")(inputs, inputs)

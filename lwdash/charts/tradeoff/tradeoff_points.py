@@ -83,7 +83,7 @@ def tradeoff_points(
 
 
 def thinned(points: pd.DataFrame) -> pd.DataFrame:
-    """At most MAX_DRAWN_POINTS points: the front, the baseline and the best, whose names are written, and some of the others."""
+    """At most MAX_DRAWN_POINTS points: the front, the baseline, the best, and some of the others."""
     if len(points) <= MAX_DRAWN_POINTS:
         return points
     must = points["on_front"] | (points["family"] == "baseline") | points["is_best"]

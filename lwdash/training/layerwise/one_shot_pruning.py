@@ -10,7 +10,7 @@ import numpy as np
 from lwdash.training.kernels import Kernel
 from lwdash.training.layerwise.brain_surgeon import MAX_OPERATIONS, Units, prune
 from lwdash.training.layerwise.layer_by_layer import Changes, Solve, change_in_one_pass
-from lwdash.training.pruning_masks import TWO_OF_FOUR, blocks
+from lwdash.training.pruning.pruning_masks import TWO_OF_FOUR, blocks
 
 
 def prune_in_one_pass(

@@ -20,7 +20,7 @@ from lwdash.training.layerwise.layer_by_layer import Passes, why_not_solved
 from lwdash.training.layerwise.one_shot_pruning import pruning
 from lwdash.training.least_noise import least_noise
 from lwdash.training.model_copies import clone_live
-from lwdash.training.pruning_masks import Masks
+from lwdash.training.pruning.pruning_masks import Masks
 
 SPARSITIES = (*(n / 100 for n in range(0, 100, 5)), 0.98)
 MEASURED = [SPARSITIES.index(share) for share in (0.3, 0.5, 0.65, 0.8, 0.9, 0.95)]

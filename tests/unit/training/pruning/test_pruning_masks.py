@@ -8,7 +8,7 @@ import pytest
 from support.variables import Variable
 
 from lwdash.training.kernels import Kernel, kernels_of
-from lwdash.training.pruning_masks import Masks
+from lwdash.training.pruning.pruning_masks import Masks
 
 pytestmark = pytest.mark.tensorflow
 

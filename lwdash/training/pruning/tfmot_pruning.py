@@ -9,7 +9,7 @@ from lwdash.contract import Skipped
 from lwdash.training.kernels import only_depthwise
 from lwdash.training.layer_selection import Selection, select
 from lwdash.training.model_copies import clone_with
-from lwdash.training.sparsity_schedule import tfmot_schedule
+from lwdash.training.pruning.sparsity_schedule import tfmot_schedule
 
 
 def knows(layer: Any) -> bool:

@@ -1,0 +1,1 @@
+"""Pruning: masks, schedules, and the two ways to fine-tune a model that loses weights."""

@@ -1,0 +1,59 @@
+"""Pruning at once by optimal brain surgeon, and fine-tuning that keeps the zeros where they are."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lwdash.contract import Skipped, Training, Treated
+from lwdash.keras_models.ports import library_of
+from lwdash.training.kernels import Kernels
+from lwdash.training.layerwise.layer_by_layer import why_not_solved
+from lwdash.training.layerwise.one_shot_pruning import prune_in_one_pass
+from lwdash.training.pruning.pruned_training import PrunedTraining, emptied, zero_share
+from lwdash.training.pruning.pruning_masks import Masks
+
+
+def prune_at_once(
+    pruned: Any,
+    kernels: Kernels,
+    shares: Mapping[str, float],
+    training: Training,
+    settings: PrunedTraining,
+    *,
+    structure: str,
+    is_magnitude_too: bool,
+) -> Treated:
+    """`pruned`, changed in place; without epochs it is not fine-tuned.
+
+    shares: path of each kernel → share of its weights to remove. is_magnitude_too: the smallest weights go where a layer's
+    inputs are not known; otherwise such kernels are listed as skipped.
+    """
+    cannot = why_not_solved(pruned)
+    done = prune_in_one_pass(
+        pruned,
+        {path: kernel for path, kernel in kernels.chosen.items() if cannot(kernel) is None},
+        training.inputs,
+        shares=shares,
+        structure=structure,
+        seed=training.seed,
+        report=training.progress,
+    )
+    treated = kernels.chosen if is_magnitude_too else {path: kernels.chosen[path] for path in done.errors}
+    left = [path for path in kernels.chosen if path not in treated]
+    unseen = [Skipped(path, "its layer computes inside of a compiled graph") for path in left]
+    masks = Masks(treated, scope="layer", criterion="magnitude", structure=structure, seed=training.seed)
+    masks.take_zeros()
+    if is_magnitude_too:
+        masks.raise_to(shares)
+    learnt = {}
+    if settings.epochs:
+        callback = masks.callback(library_of(pruned), None)
+        learnt = settings.run(pruned, training, "pruning", callback, pruned_kernels=masks.values)
+    reached = {path: zero_share(kernel.values) for path, kernel in treated.items()}
+    facts = {
+        **learnt,
+        "done_by": "lwdash",
+        "moment_rows": done.rows,
+        "output_change": dict(done.errors),
+        "sparsity": reached,
+    }
+    return Treated(pruned, (*kernels.skipped, *unseen, *emptied(reached)), facts)
