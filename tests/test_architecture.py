@@ -249,12 +249,21 @@ def test_imports_go_along_the_allowed_arrows(path: Path) -> None:
     assert wrong == [], f"{name_of(path)} may not import {', '.join(wrong)}"
 
 
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_imported_modules_exist(path: Path) -> None:
+    """Also where an import inside a function names a module that was moved."""
+    nodes = [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.ImportFrom) and node.module]
+    ours = {node.module for node in nodes if node.module.split(".")[0] in ("lwdash", "storage")}
+    assert [name for name in sorted(ours) if not is_module(name)] == []
+
+
 def test_the_rule_can_fail() -> None:
     assert not is_allowed("lwdash.techniques.prune", "storage")
     assert not is_allowed("storage.runs", "lwdash.child")
     assert not is_allowed("tensorflow", "lwdash.measure")
     assert not is_allowed("lwdash.keras_models.load", "lwdash.ui")
     assert is_allowed("lwdash.keras_models.model_facts", "lwdash.ui")
+    assert not is_module("lwdash.no_such_module")
 
 
 def circles(arrows: Mapping[str, set[str]]) -> list[list[str]]:

@@ -18,7 +18,7 @@ from lwdash.datasets.open_shapes import file_step
 from lwdash.datasets.prepare import label_places, places_of
 from lwdash.datasets.preprocessing.language import Cast, Columns, parse_preprocess
 from lwdash.datasets.preprocessing.steps import split_steps
-from lwdash.datasets.readers.csv_table import CsvTable
+from lwdash.datasets.readers.csv_text.csv_table import CsvTable
 from lwdash.datasets.readers.open_table import open_table
 from lwdash.datasets.readers.row_reader import is_whole_dtype
 from lwdash.datasets.readers.table import DataTable, OpenOptions, View

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lwdash.datasets.data_facts import MAX_CLASSES, LabelCandidate
-from lwdash.datasets.readers.csv_dialect import is_number
+from lwdash.datasets.readers.csv_text.csv_dialect import is_number
 
 _NAMES = frozenset(
     [

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from lwdash.datasets.readers.array_table import NUMPY
+from lwdash.datasets.readers.archives.image_table import IMAGES
+from lwdash.datasets.readers.archives.sound_table import SOUNDS
+from lwdash.datasets.readers.arrays.array_table import NUMPY
 from lwdash.datasets.readers.arrow_table import ARROW
-from lwdash.datasets.readers.csv_table import CsvTable
-from lwdash.datasets.readers.image_table import IMAGES
-from lwdash.datasets.readers.sound_table import SOUNDS
+from lwdash.datasets.readers.csv_text.csv_table import CsvTable
 from lwdash.datasets.readers.table import DataTable, OpenOptions, TableFormat
 from lwdash.errors import DataRefused
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import IO
 
 from lwdash.datasets.readers import FORMATS
-from lwdash.datasets.readers.csv_quotes import last_row_end
+from lwdash.datasets.readers.archives.unread_formats import unread_kind
+from lwdash.datasets.readers.csv_text.csv_quotes import last_row_end
 from lwdash.datasets.readers.file_format import FileFormat
 from lwdash.datasets.readers.gzip_file import GZIP
-from lwdash.datasets.readers.unread_formats import unread_kind
 from lwdash.errors import DataRefused
 
 BLOCK_BYTES = 4 << 20

@@ -10,8 +10,8 @@ import pytest
 
 from lwdash.datasets.data_facts import DataFacts, pack_indices, pack_names, unpack_indices, unpack_names
 from lwdash.datasets.data_inspection import inspect_data
-from lwdash.datasets.readers.csv_blocks import Reader
-from lwdash.datasets.readers.csv_dialect import sniff
+from lwdash.datasets.readers.csv_text.csv_blocks import Reader
+from lwdash.datasets.readers.csv_text.csv_dialect import sniff
 
 RANDOM = np.random.default_rng(11)
 

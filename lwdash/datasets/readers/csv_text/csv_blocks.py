@@ -12,9 +12,6 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from lwdash.datasets.readers.array_blocks import blocks_in_threads
-from lwdash.datasets.readers.csv_dialect import MISSING as MISSING_MARKS
-from lwdash.datasets.readers.csv_dialect import Dialect
-from lwdash.datasets.readers.csv_numbers import rows_of_numbers, rows_of_whole_numbers
 from lwdash.datasets.readers.csv_problems import (
     INFINITE,
     MISSING,
@@ -25,6 +22,9 @@ from lwdash.datasets.readers.csv_problems import (
     ragged,
     shorten,
 )
+from lwdash.datasets.readers.csv_text.csv_dialect import MISSING as MISSING_MARKS
+from lwdash.datasets.readers.csv_text.csv_dialect import Dialect
+from lwdash.datasets.readers.csv_text.csv_numbers import rows_of_numbers, rows_of_whole_numbers
 from lwdash.datasets.readers.source import TextBlock, clean_text, text_blocks
 from lwdash.datasets.readers.table import Block
 from lwdash.errors import DataRefused

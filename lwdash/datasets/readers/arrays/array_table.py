@@ -9,9 +9,15 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lwdash.datasets.readers.array_blocks import array_problems, blocks_in_threads, plain_numbers
-from lwdash.datasets.readers.array_files import StoredArray, is_array_file, stored_arrays
-from lwdash.datasets.readers.array_one_hot import class_numbers
-from lwdash.datasets.readers.array_roles import MAIN_STEM, array_list, label_stems, split_name, stated_parts
+from lwdash.datasets.readers.arrays.array_files import StoredArray, is_array_file, stored_arrays
+from lwdash.datasets.readers.arrays.array_one_hot import class_numbers
+from lwdash.datasets.readers.arrays.array_roles import (
+    MAIN_STEM,
+    array_list,
+    label_stems,
+    split_name,
+    stated_parts,
+)
 from lwdash.datasets.readers.table import (
     BLOCK_VALUES,
     MAX_COLUMNS,

@@ -11,10 +11,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lwdash.datasets.data_inspection import inspect_data
-from lwdash.datasets.readers.csv_blocks import Reader
-from lwdash.datasets.readers.csv_dialect import sniff
 from lwdash.datasets.readers.csv_problems import RAGGED
-from lwdash.datasets.readers.csv_quotes import MAX_LINE_ENDS_IN_CELL
+from lwdash.datasets.readers.csv_text.csv_blocks import Reader
+from lwdash.datasets.readers.csv_text.csv_dialect import sniff
+from lwdash.datasets.readers.csv_text.csv_quotes import MAX_LINE_ENDS_IN_CELL
 from lwdash.errors import DataRefused
 
 WIDTH = 3

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lwdash.datasets.labels.label_columns import MAX_CHOSEN_CLASSES, is_label_name
+from lwdash.datasets.readers.archives.sample_archive import DAMAGE, Sample, damaged, read_contents
 from lwdash.datasets.readers.array_blocks import array_problems, blocks_in_threads
-from lwdash.datasets.readers.csv_dialect import is_missing, is_number
 from lwdash.datasets.readers.csv_problems import MISSING, TEXT, UNREADABLE, Problem
-from lwdash.datasets.readers.sample_archive import DAMAGE, Sample, damaged, read_contents
+from lwdash.datasets.readers.csv_text.csv_dialect import is_missing, is_number
 from lwdash.datasets.readers.table import BLOCK_VALUES, Block, DataTable, OpenOptions, Shape, View
 
 T = TypeVar("T")

@@ -16,8 +16,8 @@ from lwdash.datasets.data_inspection import inspect_data
 from lwdash.datasets.data_settings import DataSettings
 from lwdash.datasets.prepare import prepare
 from lwdash.datasets.preprocessing.language import parse_preprocess
-from lwdash.datasets.readers import sample_archive
-from lwdash.datasets.readers.sound_table import UnreadableSample, read_wav, resampled
+from lwdash.datasets.readers.archives import sample_archive
+from lwdash.datasets.readers.archives.sound_table import UnreadableSample, read_wav, resampled
 from lwdash.errors import DataRefused
 
 RANDOM = np.random.default_rng(7)

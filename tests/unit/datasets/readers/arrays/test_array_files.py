@@ -12,8 +12,8 @@ from lwdash.datasets.data_inspection import inspect_data
 from lwdash.datasets.data_settings import DataSettings
 from lwdash.datasets.fit import fit_to_model
 from lwdash.datasets.prepare import prepare
-from lwdash.datasets.readers import array_files
-from lwdash.datasets.readers.array_roles import split_name
+from lwdash.datasets.readers.arrays import array_files
+from lwdash.datasets.readers.arrays.array_roles import split_name
 from lwdash.errors import DataRefused
 
 RANDOM = np.random.default_rng(4)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from lwdash.datasets.data_facts import MAX_CLASSES
-from lwdash.datasets.readers.array_files import StoredArray
+from lwdash.datasets.readers.arrays.array_files import StoredArray
 from lwdash.datasets.readers.table import BLOCK_VALUES
 from lwdash.datasets.spilled_arrays import release_pages
 

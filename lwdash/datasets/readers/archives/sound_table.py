@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from lwdash.datasets.preprocessing.sample_steps import MAX_RATE, SoundFile
-from lwdash.datasets.readers.sample_archive import is_archive_of
-from lwdash.datasets.readers.sample_table import SampleTable, UnreadableSample
+from lwdash.datasets.readers.archives.sample_archive import is_archive_of
+from lwdash.datasets.readers.archives.sample_table import SampleTable, UnreadableSample
 from lwdash.datasets.readers.table import TableFormat, View
 
 SUFFIXES = (".wav", ".wave")

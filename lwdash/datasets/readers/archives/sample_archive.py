@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from lwdash.datasets.readers.array_roles import PART_WORDS, stated_parts
-from lwdash.datasets.readers.sample_list import LIST_SUFFIXES, SampleList, read_sample_list
-from lwdash.datasets.readers.unread_formats import UNREAD
+from lwdash.datasets.readers.archives.sample_list import LIST_SUFFIXES, SampleList, read_sample_list
+from lwdash.datasets.readers.archives.unread_formats import UNREAD
+from lwdash.datasets.readers.arrays.array_roles import PART_WORDS, stated_parts
 from lwdash.datasets.split import PARTS
 from lwdash.errors import DataRefused
 

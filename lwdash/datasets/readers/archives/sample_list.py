@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from lwdash.datasets.readers.array_roles import PART_WORDS
-from lwdash.datasets.readers.csv_dialect import sniff
+from lwdash.datasets.readers.arrays.array_roles import PART_WORDS
+from lwdash.datasets.readers.csv_text.csv_dialect import sniff
 from lwdash.errors import DataRefused
 
 LIST_SUFFIXES = (".csv", ".tsv")

@@ -11,8 +11,8 @@ from typing import IO
 
 import numpy as np
 
-from lwdash.datasets.readers.array_roles import PART_WORDS
-from lwdash.datasets.readers.sample_archive import visible_members
+from lwdash.datasets.readers.archives.sample_archive import visible_members
+from lwdash.datasets.readers.arrays.array_roles import PART_WORDS
 from lwdash.datasets.spilled_arrays import empty_rows
 from lwdash.errors import DataRefused
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from lwdash.datasets.labels.label_columns import worth_counting
-from lwdash.datasets.readers.csv_blocks import Reader
-from lwdash.datasets.readers.csv_dialect import DELIMITERS, Dialect, is_number, sniff
+from lwdash.datasets.readers.csv_text.csv_blocks import Reader
+from lwdash.datasets.readers.csv_text.csv_dialect import DELIMITERS, Dialect, is_number, sniff
 from lwdash.datasets.readers.number_hints import is_ambiguous_decimal
 from lwdash.datasets.readers.table import Block, DataTable, OpenOptions, View
 

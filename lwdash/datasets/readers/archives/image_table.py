@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from lwdash.datasets.preprocessing.sample_steps import ImageFile
-from lwdash.datasets.readers.sample_archive import is_archive_of
-from lwdash.datasets.readers.sample_table import SampleTable, UnreadableSample
+from lwdash.datasets.readers.archives.sample_archive import is_archive_of
+from lwdash.datasets.readers.archives.sample_table import SampleTable, UnreadableSample
 from lwdash.datasets.readers.table import TableFormat, View
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lwdash.datasets.readers.csv_problems import MAX_CELL_CHARACTERS
-from lwdash.datasets.readers.csv_quotes import MAX_LINE_ENDS_IN_CELL
+from lwdash.datasets.readers.csv_text.csv_quotes import MAX_LINE_ENDS_IN_CELL
 from lwdash.datasets.readers.source import normal_line_ends, read_head
 from lwdash.errors import DataRefused
 

@@ -1,0 +1,1 @@
+"""Zips with one image or sound per sample as tables."""
