@@ -19,10 +19,10 @@ from lwdash.measure.accuracy import agreement, judge, looks_like_logits, predict
 from lwdash.measure.runner import Runner
 from lwdash.measure.script_ports import judged_output
 from lwdash.parameters import is_layer_name
-from lwdash.quantize.activation_ranges import Ranges, activation_ranges
 from lwdash.quantize.fast_kernels import fitted
-from lwdash.quantize.litert_quantizer import add_changed, needs_ranges, quantize_in
 from lwdash.quantize.number_formats import FLOAT32, FORMATS, Format, QuantizationPlan, can_have
+from lwdash.quantize.quantizers.litert_quantizer import add_changed, needs_ranges, quantize_in
+from lwdash.quantize.ranges.activation_ranges import Ranges, activation_ranges
 from lwdash.quantize.read_back import Computed, computed
 from lwdash.recipe import Recipe, Step, implied_format, make_recipe
 from lwdash.spread_rows import spread

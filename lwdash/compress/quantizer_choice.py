@@ -13,8 +13,8 @@ from lwdash.export.unrolled_loops import LOOPS
 from lwdash.measure.runner import check_kernels
 from lwdash.quantize.input_rounding import first_layers, loses_inputs
 from lwdash.quantize.input_types import rows_in_file_types
-from lwdash.quantize.integer_loops import INTEGER_LOOPS
 from lwdash.quantize.number_formats import FLOAT32
+from lwdash.quantize.quantizers.integer_loops import INTEGER_LOOPS
 from lwdash.quantize.read_back import computed, float_operators
 from lwdash.recipe import Step
 from lwdash.techniques import TECHNIQUES, needs_rows

@@ -10,9 +10,7 @@ import numpy as np
 from lwdash.contract import Rows
 from lwdash.errors import ConversionFailed, ResultRejected
 from lwdash.parameters import is_layer_name
-from lwdash.quantize.activation_ranges import Ranges, activation_ranges
 from lwdash.quantize.bit_allocation import FormatChoice
-from lwdash.quantize.litert_quantizer import needs_ranges, quantize, quantize_in
 from lwdash.quantize.number_formats import (
     BITS,
     FALLBACK,
@@ -23,8 +21,10 @@ from lwdash.quantize.number_formats import (
     can_have,
 )
 from lwdash.quantize.output_error import OutputError
+from lwdash.quantize.quantizers.litert_quantizer import needs_ranges, quantize, quantize_in
+from lwdash.quantize.ranges.activation_ranges import Ranges, activation_ranges
 from lwdash.quantize.read_back import Computed, computed
-from lwdash.quantize.rounded_file import with_kernels_of, with_rounded_weights
+from lwdash.quantize.rounding.rounded_file import with_kernels_of, with_rounded_weights
 
 FAMILIES = {
     "integer": ("int8x4", "int8", "int16x8", FLOAT32),

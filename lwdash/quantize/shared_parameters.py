@@ -1,8 +1,8 @@
 """Parameters that several post-training techniques have."""
 
 from lwdash.parameters import Choice, Flag, Integer
-from lwdash.quantize.activation_ranges import HOW
 from lwdash.quantize.number_formats import ALGORITHMS
+from lwdash.quantize.ranges.activation_ranges import HOW
 
 BITS = Choice(
     "Bits per weight",

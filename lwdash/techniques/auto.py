@@ -9,9 +9,9 @@ from lwdash.parameters import Choice, Integer, Number, Size, parameter, write_pa
 from lwdash.quantize.bit_allocation import Attempt, most_exact_within, smallest_within
 from lwdash.quantize.input_rounding import loses_inputs
 from lwdash.quantize.layer_choices import FAMILIES, LayerChoices
-from lwdash.quantize.litert_quantizer import some_rows
 from lwdash.quantize.number_formats import FLOAT32
 from lwdash.quantize.output_error import JUDGEMENTS, OutputError
+from lwdash.quantize.quantizers.litert_quantizer import some_rows
 from lwdash.techniques import mixed
 
 NAME = "auto"

@@ -6,10 +6,10 @@ from lwdash.contract import Convert, Packed, Rows
 from lwdash.errors import RecipeError
 from lwdash.export.keras_converter import dynamic_range, require
 from lwdash.parameters import parameter
-from lwdash.quantize.litert_quantizer import quantized_throughout, some_rows
 from lwdash.quantize.number_formats import FORMATS
+from lwdash.quantize.quantizers.litert_quantizer import quantized_throughout, some_rows
 from lwdash.quantize.read_back import float_weights
-from lwdash.quantize.rounded_file import reads_rows
+from lwdash.quantize.rounding.rounded_file import reads_rows
 from lwdash.quantize.shared_parameters import ALGORITHM, BACKEND, BITS, GPTQ_ROWS
 
 NAME = "dynamic"

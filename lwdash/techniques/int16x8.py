@@ -7,9 +7,9 @@ from lwdash.contract import Convert, Packed, Rows
 from lwdash.errors import RecipeError
 from lwdash.export.keras_converter import full_integer, require
 from lwdash.parameters import Choice, parameter
-from lwdash.quantize.integer_loops import INTEGER_LOOPS, LOOP, quantize_with_loops
-from lwdash.quantize.litert_quantizer import quantized_throughout, some_rows
 from lwdash.quantize.number_formats import FORMATS
+from lwdash.quantize.quantizers.integer_loops import INTEGER_LOOPS, LOOP, quantize_with_loops
+from lwdash.quantize.quantizers.litert_quantizer import quantized_throughout, some_rows
 from lwdash.quantize.read_back import computed, float_operators
 from lwdash.quantize.shared_parameters import BACKEND, PER_CHANNEL, RANGES, ROWS
 from lwdash.tflite.rewrites.hard_swish import hard_swish_as_products

@@ -8,12 +8,12 @@ from lwdash.errors import RecipeError
 from lwdash.export.keras_converter import full_integer, require
 from lwdash.export.unrolled_loops import LOOPS
 from lwdash.parameters import Choice, parameter
-from lwdash.quantize.integer_loops import INTEGER_LOOPS, LOOP, quantize_with_loops
-from lwdash.quantize.litert_quantizer import quantized_throughout, some_rows
 from lwdash.quantize.number_formats import FORMATS, LayerFormats
+from lwdash.quantize.quantizers.integer_loops import INTEGER_LOOPS, LOOP, quantize_with_loops
+from lwdash.quantize.quantizers.litert_quantizer import quantized_throughout, some_rows
+from lwdash.quantize.quantizers.tensorflow_quantizer import quantize_with_tensorflow
 from lwdash.quantize.read_back import computed, float_operators
 from lwdash.quantize.shared_parameters import ALGORITHM, BACKEND, BITS, PER_CHANNEL, RANGES, ROWS
-from lwdash.quantize.tensorflow_quantizer import quantize_with_tensorflow
 from lwdash.tflite.rewrites.input_output_types import with_borders
 
 NAME = "int8"

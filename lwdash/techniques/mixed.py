@@ -7,10 +7,10 @@ from fnmatch import fnmatchcase
 from lwdash.contract import Convert, Packed, Rows
 from lwdash.errors import RecipeError
 from lwdash.parameters import Choice, Overrides, nearest, parameter
-from lwdash.quantize.litert_quantizer import quantized_as, some_rows
 from lwdash.quantize.number_formats import FLOAT32, FORMATS, Format, LayerFormats, QuantizationPlan
+from lwdash.quantize.quantizers.litert_quantizer import quantized_as, some_rows
 from lwdash.quantize.read_back import Computed, computed
-from lwdash.quantize.rounded_file import reads_rows
+from lwdash.quantize.rounding.rounded_file import reads_rows
 from lwdash.quantize.shared_parameters import ALGORITHM, PER_CHANNEL, RANGES, ROWS
 from lwdash.tflite.rewrites.input_output_types import with_borders
 

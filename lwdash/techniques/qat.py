@@ -18,7 +18,7 @@ from lwdash.errors import RecipeError
 from lwdash.keras_models.ports import leaf_layers, library_of
 from lwdash.parameters import Names, parameter
 from lwdash.quantize.number_formats import BITS, FALLBACK, FORMATS, Format, LayerFormats, can_have
-from lwdash.quantize.rounded_model import round_kernels
+from lwdash.quantize.rounding.rounded_model import round_kernels
 from lwdash.training import distillation, fine_tuning, held_out
 from lwdash.training.batch_norm import settle_batch_norm
 from lwdash.training.kernel_structure import keeping, structure_of

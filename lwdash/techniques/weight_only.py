@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from lwdash.contract import Convert, Packed, Rows
 from lwdash.parameters import parameter
-from lwdash.quantize.litert_quantizer import quantized_throughout, some_rows
 from lwdash.quantize.number_formats import FORMATS
-from lwdash.quantize.rounded_file import reads_rows
+from lwdash.quantize.quantizers.litert_quantizer import quantized_throughout, some_rows
+from lwdash.quantize.rounding.rounded_file import reads_rows
 from lwdash.quantize.shared_parameters import ALGORITHM, BITS, GPTQ_ROWS
 
 NAME = "weight_only"

@@ -18,7 +18,7 @@ from lwdash.export.unrolled_loops import refuse_loops
 from lwdash.measure.accuracy import sqnr_db
 from lwdash.measure.runner import Runner
 from lwdash.measure.timing.delegation import Delegation, delegation_of
-from lwdash.quantize.activation_ranges import activation_ranges
+from lwdash.quantize.ranges.activation_ranges import activation_ranges
 from lwdash.recipe import parse_recipe
 from lwdash.techniques import TECHNIQUES, needs_rows
 

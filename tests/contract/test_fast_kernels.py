@@ -19,7 +19,7 @@ from lwdash.quantize.fast_kernels import (
     fitted,
 )
 from lwdash.quantize.number_formats import FORMATS
-from lwdash.quantize.pointwise_convolutions import write_as_fully_connected
+from lwdash.quantize.quantizers.pointwise_convolutions import write_as_fully_connected
 from lwdash.quantize.read_back import Computed, computed
 from lwdash.recipe import parse_recipe
 from lwdash.techniques import TECHNIQUES, float32

@@ -8,8 +8,8 @@ import pytest
 from lwdash.compress.agreement import check_packed
 from lwdash.contract import Rows
 from lwdash.errors import ConversionFailed
-from lwdash.quantize import integer_loops
-from lwdash.quantize.integer_loops import INTEGER_LOOPS
+from lwdash.quantize.quantizers import integer_loops
+from lwdash.quantize.quantizers.integer_loops import INTEGER_LOOPS
 from lwdash.quantize.read_back import computed, float_operators
 from lwdash.techniques import float32, int8, int16x8
 from lwdash.tflite.flatbuffer import read_model

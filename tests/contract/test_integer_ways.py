@@ -10,8 +10,8 @@ from lwdash.compress.agreement import check_export, check_packed, predict
 from lwdash.errors import ConversionFailed
 from lwdash.export.keras_converter import convert_with
 from lwdash.export.unrolled_loops import LOOPS, recurrent_layers, refuse_loops, without_loops
+from lwdash.quantize.quantizers.tensorflow_quantizer import quantize_with_tensorflow
 from lwdash.quantize.read_back import computed, float_operators
-from lwdash.quantize.tensorflow_quantizer import quantize_with_tensorflow
 from lwdash.techniques import float32, int8, int16x8
 
 pytestmark = pytest.mark.tensorflow

@@ -15,10 +15,10 @@ from lwdash.errors import ConversionFailed, RecipeError
 from lwdash.export.keras_converter import convert_with
 from lwdash.measure.accuracy import sqnr_db
 from lwdash.measure.runner import Runner
-from lwdash.quantize.activation_ranges import activation_ranges
+from lwdash.quantize.ranges.activation_ranges import activation_ranges
 from lwdash.quantize.read_back import Computed, computed
-from lwdash.quantize.rounded_file import with_rounded_weights
-from lwdash.quantize.stored_kernels import float_values, stored_kernels
+from lwdash.quantize.rounding.rounded_file import with_rounded_weights
+from lwdash.quantize.rounding.stored_kernels import float_values, stored_kernels
 from lwdash.recipe import parse_recipe
 from lwdash.techniques import TECHNIQUES, float32, needs_rows
 from lwdash.tflite.constants import add_buffer

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lwdash.contract import Training
-from lwdash.quantize.litert_quantizer import some_rows
+from lwdash.quantize.quantizers.litert_quantizer import some_rows
 from lwdash.spread_rows import spread
 from lwdash.training.batch_norm import settle_batch_norm
 

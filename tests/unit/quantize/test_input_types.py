@@ -72,8 +72,8 @@ def test_the_shape_of_an_integer_tensor_needs_no_floats() -> None:
     import tensorflow as tf
 
     from lwdash.measure.runner import Runner
-    from lwdash.quantize.litert_quantizer import quantized_throughout
     from lwdash.quantize.number_formats import FORMATS
+    from lwdash.quantize.quantizers.litert_quantizer import quantized_throughout
 
     keras.utils.set_random_seed(1)
     made = keras.layers

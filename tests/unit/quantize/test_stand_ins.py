@@ -8,8 +8,8 @@ from support.measure_models import Model
 
 from lwdash.measure.accuracy import sqnr_db
 from lwdash.measure.runner import Runner, check_kernels
-from lwdash.quantize.litert_quantizer import quantize, quantized_throughout
 from lwdash.quantize.number_formats import FORMATS, QuantizationPlan, can_have
+from lwdash.quantize.quantizers.litert_quantizer import quantize, quantized_throughout
 from lwdash.quantize.read_back import computed, float_operators
 from lwdash.quantize.stand_ins import STAND_INS
 from lwdash.tflite.reader import read_tflite

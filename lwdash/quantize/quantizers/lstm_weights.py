@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from lwdash.quantize.embedding_tables import is_stored_float, store_as_int8
+from lwdash.quantize.quantizers.embedding_tables import is_stored_float, store_as_int8
 from lwdash.tflite.flatbuffer import text
 from lwdash.tflite.operator_codes import kind_of
 

@@ -8,11 +8,7 @@ from typing import Any
 
 from lwdash.contract import Packed, Rows, Skipped
 from lwdash.errors import ConversionFailed
-from lwdash.quantize.activation_ranges import Ranges, activation_ranges
-from lwdash.quantize.embedding_tables import quantize_tables
 from lwdash.quantize.fast_kernels import MIN_VALUES, fitted, reported
-from lwdash.quantize.library_scales import scale_freely
-from lwdash.quantize.lstm_weights import WEIGHT_INPUTS, quantize_lstm_weights
 from lwdash.quantize.number_formats import (
     FLOAT32,
     FORMATS,
@@ -21,9 +17,13 @@ from lwdash.quantize.number_formats import (
     QuantizationPlan,
     can_have,
 )
-from lwdash.quantize.pointwise_convolutions import write_as_fully_connected
+from lwdash.quantize.quantizers.embedding_tables import quantize_tables
+from lwdash.quantize.quantizers.library_scales import scale_freely
+from lwdash.quantize.quantizers.lstm_weights import WEIGHT_INPUTS, quantize_lstm_weights
+from lwdash.quantize.quantizers.pointwise_convolutions import write_as_fully_connected
+from lwdash.quantize.ranges.activation_ranges import Ranges, activation_ranges
 from lwdash.quantize.read_back import Computed, computed, inner_scopes, left_undone
-from lwdash.quantize.rounded_file import OWN_ALGORITHMS, reads_rows, with_rounded_weights
+from lwdash.quantize.rounding.rounded_file import OWN_ALGORITHMS, reads_rows, with_rounded_weights
 from lwdash.quantize.stand_ins import disguise, restore, with_fixed_outputs
 from lwdash.spread_rows import spread
 from lwdash.tflite.flatbuffer import read_model, write_model
@@ -39,7 +39,7 @@ from lwdash.tflite.rewrites.unused_outputs import complete_outputs
 def quantize(data: bytes, plan: QuantizationPlan, rows: Rows | None, ranges: str = "minmax") -> bytes:
     """`data` quantized as planned; `rows` set the ranges of activations where the plan needs them.
 
-    ranges: method, as in `lwdash.quantize.activation_ranges.HOW`. The library's own calibration is a moving
+    ranges: method, as in `lwdash.quantize.ranges.activation_ranges.HOW`. The library's own calibration is a moving
     average over the rows' ranges, which clips and forgets: on three small models it cost 3 to 18 dB of SQNR.
     Raises ConversionFailed with the library's reason.
     """

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lwdash.quantize.activation_ranges import Watched
+from lwdash.quantize.ranges.activation_ranges import Watched
 from lwdash.quantize.read_back import shape_of
 from lwdash.tflite.operator_codes import kind_of
 from lwdash.training.layerwise.brain_surgeon import above_rounding

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lwdash.quantize.activation_ranges import Watched
-from lwdash.quantize.kernel_inputs import _MomentSums, kernel_moments
+from lwdash.quantize.ranges.activation_ranges import Watched
 from lwdash.quantize.read_back import shape_of
-from lwdash.quantize.stored_kernels import StoredKernel, float_values
+from lwdash.quantize.rounding.kernel_inputs import _MomentSums, kernel_moments
+from lwdash.quantize.rounding.stored_kernels import StoredKernel, float_values
 from lwdash.techniques import float32
 from lwdash.tflite.flatbuffer import read_model
 from lwdash.tflite.operator_codes import kind_of

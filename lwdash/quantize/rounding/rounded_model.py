@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.contract import Training
-from lwdash.quantize.weight_rounding import compensated, least_squares
+from lwdash.quantize.rounding.weight_rounding import compensated, least_squares
 from lwdash.training.kernels import Kernel
 from lwdash.training.latent_weights import channels_back, channels_first
 from lwdash.training.layerwise.layer_by_layer import change_in_one_pass, why_not_solved

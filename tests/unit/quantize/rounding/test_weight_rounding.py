@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lwdash.quantize.weight_rounding import Rounded, compensated, least_squares
+from lwdash.quantize.rounding.weight_rounding import Rounded, compensated, least_squares
 
 LIMIT = 7
 SHAPES = [(1, 6, 40), (1, 5, 100), (8, 1, 9)]

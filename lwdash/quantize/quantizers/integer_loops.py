@@ -16,9 +16,9 @@ import numpy as np
 
 from lwdash.contract import Packed, Rows
 from lwdash.errors import ConversionFailed
-from lwdash.quantize.activation_ranges import Ranges, activation_ranges
-from lwdash.quantize.litert_quantizer import needs_ranges, quantize_in
 from lwdash.quantize.number_formats import Format, QuantizationPlan
+from lwdash.quantize.quantizers.litert_quantizer import needs_ranges, quantize_in
+from lwdash.quantize.ranges.activation_ranges import Ranges, activation_ranges
 from lwdash.quantize.read_back import CONVERSIONS, float_operators
 from lwdash.spread_rows import spread
 from lwdash.tflite.constants import add_buffer

@@ -10,11 +10,11 @@ import numpy as np
 
 from lwdash.contract import Rows, Skipped
 from lwdash.errors import ConversionFailed
-from lwdash.quantize.activation_ranges import Watched
-from lwdash.quantize.kernel_inputs import KINDS, MAX_INPUTS, InputMoments, kernel_moments
+from lwdash.quantize.ranges.activation_ranges import Watched
 from lwdash.quantize.read_back import layer_of
-from lwdash.quantize.stored_kernels import StoredKernel, float_values, stored_kernels
-from lwdash.quantize.weight_rounding import compensated, least_squares
+from lwdash.quantize.rounding.kernel_inputs import KINDS, MAX_INPUTS, InputMoments, kernel_moments
+from lwdash.quantize.rounding.stored_kernels import StoredKernel, float_values, stored_kernels
+from lwdash.quantize.rounding.weight_rounding import compensated, least_squares
 from lwdash.tflite.constants import add_buffer
 from lwdash.tflite.flatbuffer import read_model, text, write_model
 from lwdash.training.kernel_structure import structure_of

@@ -11,9 +11,9 @@ import numpy as np
 
 from lwdash.contract import Rows
 from lwdash.errors import ConversionFailed
-from lwdash.quantize.clamped_ranges import clamped_ranges
 from lwdash.quantize.input_types import rows_in_file_types
-from lwdash.quantize.narrow_ranges import usable_ranges
+from lwdash.quantize.ranges.clamped_ranges import clamped_ranges
+from lwdash.quantize.ranges.narrow_ranges import usable_ranges
 from lwdash.quantize.read_back import shape_of
 from lwdash.tflite.flatbuffer import read_model, text
 from lwdash.tflite.rewrites.padding_constants import BELOW, LARGEST, padded_activations
