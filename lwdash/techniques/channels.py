@@ -81,7 +81,7 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
     training = distillation.taught(training, params)
     flat = flatten_model(model)
     graph = graph_of(flat, params.skip)
-    surgeon = ChannelSurgeon(flat, graph, training.inputs, training.seed, training.progress)
+    surgeon = ChannelSurgeon(flat, graph, training)
     removed, unscaled = choose(graph, params, surgeon)
     skipped = unshrunk(flat, graph, removed)
     if not removed:

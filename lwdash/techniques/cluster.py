@@ -20,7 +20,7 @@ from lwdash.training.batch_norm import settle_batch_norm
 from lwdash.training.kernel_structure import structure_of
 from lwdash.training.kernels import DEPTHWISE_STAYS, Kernel, choose
 from lwdash.training.layerwise import shared_values
-from lwdash.training.layerwise.layer_by_layer import change_in_one_pass, why_not_solved
+from lwdash.training.layerwise.layer_by_layer import change_in_one_pass
 from lwdash.training.model_copies import clone_live
 from lwdash.training.weight_sharing import Sharing
 
@@ -125,7 +125,6 @@ def apply(model: Any, params: Params, training: Training) -> Treated:
 
 def _fit(model: Any, kernels: Mapping[str, Kernel], sharing: Sharing, training: Training) -> dict[str, float]:
     """Fit the shared values to each layer's inputs, in place; returns each kernel's squared change of its outputs."""
-    cannot = why_not_solved(model)
 
     def solve(kernel: Kernel, places: np.ndarray, weights: np.ndarray, moments: np.ndarray) -> np.ndarray:
         clusters, books = sharing.clusters(kernel.path)
@@ -135,15 +134,7 @@ def _fit(model: Any, kernels: Mapping[str, Kernel], sharing: Sharing, training: 
         sharing.regroup(kernel.path, regrouped.reshape(kernel.shape))
         return values
 
-    done = change_in_one_pass(
-        model,
-        {path: kernel for path, kernel in kernels.items() if cannot(kernel) is None},
-        training.inputs,
-        solve,
-        what="clustering",
-        seed=training.seed,
-        report=training.progress,
-    )
+    done = change_in_one_pass(model, kernels, training, solve, what="clustering")
     return dict(done.errors)
 
 

@@ -23,7 +23,7 @@ from lwdash.training.batch_norm import settle_batch_norm
 from lwdash.training.kernel_macs import macs_by_layer, structure_facts
 from lwdash.training.kernels import Kernel, kernels_of
 from lwdash.training.layer_selection import matches, select
-from lwdash.training.layerwise.layer_by_layer import change_in_one_pass, why_not_solved
+from lwdash.training.layerwise.layer_by_layer import change_in_one_pass
 from lwdash.training.least_noise import least_noise
 from lwdash.training.low_rank_factors import Factors, best_choices, candidates, fitted, macs_of
 
@@ -182,14 +182,14 @@ def _choose_by_loss(flat: Any, params: Params, training: Training) -> dict[str, 
 
 def _options(flat: Any, params: Params, training: Training) -> dict[str, list[Factors]]:
     """By layer, the factors to choose from, fitted to what the layer receives in the network as it is."""
-    probe, cannot = flatten_model(flat), why_not_solved(flat)
+    probe = flatten_model(flat)
     layers = {
         layer.name: layer
         for layer in probe.layers
         if not _why_not(layer)
         and not any(matches(layer.name, layer.name, pattern) for pattern in params.skip)
     }
-    kernels = {k.path: k for name, layer in layers.items() for k in kernels_of(name, layer) if not cannot(k)}
+    kernels = {k.path: k for name, layer in layers.items() for k in kernels_of(name, layer)}
     options: dict[str, list[Factors]] = {}
 
     def compare(kernel: Kernel, places: np.ndarray, weights: np.ndarray, moments: np.ndarray) -> np.ndarray:
@@ -198,15 +198,7 @@ def _options(flat: Any, params: Params, training: Training) -> dict[str, list[Fa
         options[name] = best_choices(weights[0], moments[0], flat_kernel, _stride(layers[name]))
         return weights
 
-    change_in_one_pass(
-        probe,
-        kernels,
-        training.inputs,
-        compare,
-        what="splitting",
-        seed=training.seed,
-        report=training.progress,
-    )
+    change_in_one_pass(probe, kernels, training, compare, what="splitting")
     return options
 
 
@@ -215,8 +207,7 @@ def _fit(flat: Any, factors: dict[str, Factors], training: Training) -> dict[str
 
     Biases and normalizations of `flat` follow. A layer whose inputs are not known keeps its factors.
     """
-    cannot = why_not_solved(flat)
-    kernels = {k.path: k for name in factors for k in kernels_of(name, flat.get_layer(name)) if not cannot(k)}
+    kernels = {k.path: k for name in factors for k in kernels_of(name, flat.get_layer(name))}
     names = {kernel.path: kernel.path.rpartition("/")[0] for kernel in kernels.values()}
 
     def solve(kernel: Kernel, places: np.ndarray, weights: np.ndarray, moments: np.ndarray) -> np.ndarray:
@@ -224,15 +215,7 @@ def _fit(flat: Any, factors: dict[str, Factors], training: Training) -> dict[str
         factors[name] = fitted(factors[name], weights[0], moments[0])
         return factors[name].product().reshape(weights.shape)
 
-    done = change_in_one_pass(
-        flat,
-        kernels,
-        training.inputs,
-        solve,
-        what="splitting",
-        seed=training.seed,
-        report=training.progress,
-    )
+    done = change_in_one_pass(flat, kernels, training, solve, what="splitting")
     return {names[path]: error for path, error in done.errors.items()}
 
 

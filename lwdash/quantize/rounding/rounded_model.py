@@ -15,7 +15,7 @@ from lwdash.contract import Training
 from lwdash.quantize.rounding.weight_rounding import compensated, least_squares
 from lwdash.training.kernels import Kernel
 from lwdash.training.latent_weights import channels_back, channels_first
-from lwdash.training.layerwise.layer_by_layer import change_in_one_pass, why_not_solved
+from lwdash.training.layerwise.layer_by_layer import change_in_one_pass
 
 
 def round_kernels(
@@ -25,23 +25,13 @@ def round_kernels(
 
     bits: by the paths of `kernels`. is_shared: one scale for each kernel instead of one for each output channel.
     """
-    cannot = why_not_solved(model)
-    solved = {path: kernel for path, kernel in kernels.items() if cannot(kernel) is None}
 
     def solve(kernel: Kernel, _: np.ndarray, weights: np.ndarray, moments: np.ndarray) -> np.ndarray:
         limit = _largest(bits[kernel.path])
         found = compensated(weights.transpose(0, 2, 1), moments, limit, is_shared=is_shared)
         return found.values.transpose(0, 2, 1)
 
-    done = change_in_one_pass(
-        model,
-        solved,
-        training.inputs,
-        solve,
-        what="rounding",
-        seed=training.seed,
-        report=training.progress,
-    )
+    done = change_in_one_pass(model, kernels, training, solve, what="rounding")
     for path, kernel in kernels.items():
         if path not in done.errors:
             weights = channels_first(kernel, kernel.values)[None]

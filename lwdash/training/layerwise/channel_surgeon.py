@@ -8,12 +8,13 @@ removed together, so their changes add up, each relative to the size of the laye
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from lwdash.contract import Training
 from lwdash.training.channel_groups import CONVOLUTIONS, DENSE, ChannelGraph
 from lwdash.training.kernels import Kernel, kernels_of
 from lwdash.training.layerwise.brain_surgeon import (
@@ -45,11 +46,9 @@ class ChannelSurgeon:
         self,
         flat: Any,
         graph: ChannelGraph,
-        inputs: Sequence[np.ndarray],
-        seed: int,
-        report: Callable[[str, float], None],
+        training: Training,
     ):
-        self.flat, self.inputs, self.seed, self.report = flat, inputs, seed, report
+        self.flat, self.training = flat, training
         self._kernels, self._channels = _mixing_kernels(flat, graph)
         self._layers: dict[str, Mixing] = {}
         left = MAX_BYTES
@@ -96,9 +95,7 @@ class ChannelSurgeon:
 
     def _pass(self, solve: Any, what: str) -> None:
         if self._kernels:
-            change_in_one_pass(
-                self.flat, self._kernels, self.inputs, solve, what=what, seed=self.seed, report=self.report
-            )
+            change_in_one_pass(self.flat, self._kernels, self.training, solve, what=what)
 
 
 def _mixing_kernels(flat: Any, graph: ChannelGraph) -> tuple[Mapping[str, Kernel], Mapping[str, np.ndarray]]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from lwdash.contract import Training
 from lwdash.spread_rows import spread
 from lwdash.training.batch_norm import norms_of
 from lwdash.training.inference_mode import replaced
@@ -65,19 +66,20 @@ def why_not_solved(model: Any) -> Callable[[Kernel], str | None]:
 def change_in_one_pass(
     model: Any,
     kernels: Mapping[str, Kernel],
-    inputs: Sequence[np.ndarray],
+    training: Training,
     solve: Solve,
     *,
     what: str,
-    seed: int,
-    report: Callable[[str, float], None],
 ) -> Changes:
     """Change the kernels of a live model in place by `solve`, in the order in which its layers compute.
 
-    inputs: one array per model input, (rows, *shape). what: the present work, for `report`.
+    Kernels that `why_not_solved` names stay as they are, and are in neither part of the result. what: the present work, for
+    the progress.
     """
-    return Passes(model, kernels, inputs, seed=seed).change(
-        kernels, solve, lambda path, share: report(f"{what} {path}", share)
+    cannot = why_not_solved(model)
+    solved = {path: kernel for path, kernel in kernels.items() if cannot(kernel) is None}
+    return Passes(model, solved, training.inputs, seed=training.seed).change(
+        solved, solve, lambda path, share: training.progress(f"{what} {path}", share)
     )
 
 

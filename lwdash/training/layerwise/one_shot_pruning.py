@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
 from lwdash.training.kernels import Kernel
 from lwdash.training.layerwise.brain_surgeon import MAX_OPERATIONS, Units, prune
-from lwdash.training.layerwise.layer_by_layer import Changes, Solve, change_in_one_pass
+from lwdash.training.layerwise.layer_by_layer import Solve
 from lwdash.training.pruning.pruning_masks import TWO_OF_FOUR, blocks
 
 
-def prune_in_one_pass(
-    model: Any,
-    kernels: Mapping[str, Kernel],
-    inputs: Sequence[np.ndarray],
-    *,
-    shares: Mapping[str, float],
-    structure: str,
-    seed: int,
-    report: Callable[[str, float], None],
-) -> Changes:
-    """Prune the kernels of a live model in place; shares: kernel path → 0–1, the share to remove."""
-    return change_in_one_pass(
-        model, kernels, inputs, pruning(shares, structure), what="pruning", seed=seed, report=report
-    )
-
-
 def pruning(shares: Mapping[str, float], structure: str, *, max_operations: float = MAX_OPERATIONS) -> Solve:
-    """Removes this share of each kernel's weights."""
+    """Removes a share of each kernel's weights. shares: kernel path → 0–1."""
 
     def solve(kernel: Kernel, places: np.ndarray, weights: np.ndarray, moments: np.ndarray) -> np.ndarray:
         units = _units(kernel, places, shares[kernel.path], structure)

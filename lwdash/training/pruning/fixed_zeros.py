@@ -6,8 +6,8 @@ from typing import Any
 from lwdash.contract import Skipped, Training, Treated
 from lwdash.keras_models.ports import library_of
 from lwdash.training.kernels import Kernels
-from lwdash.training.layerwise.layer_by_layer import why_not_solved
-from lwdash.training.layerwise.one_shot_pruning import prune_in_one_pass
+from lwdash.training.layerwise.layer_by_layer import change_in_one_pass
+from lwdash.training.layerwise.one_shot_pruning import pruning
 from lwdash.training.pruning.pruned_training import PrunedTraining, emptied, zero_share
 from lwdash.training.pruning.pruning_masks import Masks
 
@@ -27,16 +27,7 @@ def prune_at_once(
     shares: path of each kernel → share of its weights to remove. is_magnitude_too: the smallest weights go where a layer's
     inputs are not known; otherwise such kernels are listed as skipped.
     """
-    cannot = why_not_solved(pruned)
-    done = prune_in_one_pass(
-        pruned,
-        {path: kernel for path, kernel in kernels.chosen.items() if cannot(kernel) is None},
-        training.inputs,
-        shares=shares,
-        structure=structure,
-        seed=training.seed,
-        report=training.progress,
-    )
+    done = change_in_one_pass(pruned, kernels.chosen, training, pruning(shares, structure), what="pruning")
     treated = kernels.chosen if is_magnitude_too else {path: kernels.chosen[path] for path in done.errors}
     left = [path for path in kernels.chosen if path not in treated]
     unseen = [Skipped(path, "its layer computes inside of a compiled graph") for path in left]
