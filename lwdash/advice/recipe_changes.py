@@ -16,7 +16,9 @@ Topic = Literal["growth", "zeros", "lost output"]
 
 @dataclass(frozen=True)
 class Suggestion:
-    """title: the action, for a button. reason: the measurement, and the purpose of the change. recipe: canonical.
+    """A recipe to try next.
+
+    title: the action, for a button. reason: the measurement, and the purpose of the change. recipe: canonical.
 
     topic: the finding that calls for it, see `Topic`; None where no finding does.
     """

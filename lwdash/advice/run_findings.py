@@ -25,7 +25,9 @@ Kind = Literal["good", "note", "problem"]
 
 @dataclass(frozen=True)
 class RunFinding:
-    """kind: good (as intended), note (useful to know), problem (not what the recipe asked for). topic: of the suggestions
+    """A finding on one run.
+
+    kind: good (as intended), note (useful to know), problem (not what the recipe asked for). topic: of the suggestions
     that follow from it.
     """
 

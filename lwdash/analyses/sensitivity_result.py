@@ -47,7 +47,10 @@ class Kept:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """measure: name of `value`, "accuracy" or "agreement", or None. advice: the recommended one of `kept`, or None."""
+    """Scores of a file in which one layer at a time has another format.
+
+    measure: name of `value`, "accuracy" or "agreement", or None. advice: the recommended one of `kept`, or None.
+    """
 
     format: str
     measure: str | None

@@ -38,7 +38,9 @@ class Origin:
 
 @dataclass(frozen=True)
 class Manifest:
-    """recipe: canonical. settings: as `DataSettings.to_dict`. libraries: "name version" of the run, () where
+    """Description of a capsule: its run, the files, and what its scripts need.
+
+    recipe: canonical. settings: as `DataSettings.to_dict`. libraries: "name version" of the run, () where
     they were not recorded. expected: metrics by name. rows: plan of evaluate.py for reading the evaluation
     rows, None where the rows could not be read when the capsule was made. host: the host of the measurement.
     code: the Python file of a model with custom layers. made_elsewhere: the file was brought in, and the recipe is its

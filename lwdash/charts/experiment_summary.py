@@ -23,9 +23,12 @@ class CardRun:
 
 @dataclass(frozen=True)
 class ExperimentSummary:
-    """baseline, best: None where there is none. has_limits: whether best was judged by
+    """An experiment on its card.
+
+    baseline, best: None where there is none. has_limits: whether best was judged by
     limits of the experiment's own. headline: of the recommendation, empty where nothing is measured. sketch: the trade-off
-    in small, None for fewer than two runs."""
+    in small, None for fewer than two runs.
+    """
 
     baseline: CardRun | None
     best: CardRun | None
@@ -35,7 +38,9 @@ class ExperimentSummary:
 
 
 def summarize(runs: pd.DataFrame, limits: Mapping[str, float]) -> ExperimentSummary:
-    """runs: succeeded runs of one experiment, oldest first, as returned by `storage.overview.card_metrics`; with more
+    """The summary of an experiment's runs.
+
+    runs: succeeded runs of one experiment, oldest first, as returned by `storage.overview.card_metrics`; with more
     metrics where these are known.
     """
     own = given_limits(limits)

@@ -19,7 +19,10 @@ LINE, LETTER, SIDES = 17, 6.8, 170
 
 @names_as_text
 def plot_layer_heatmap(values: pd.DataFrame, quantity: str) -> go.Figure:
-    """values: see `layer_bars.layer_values`: one row per layer, one column per run, in shown units. NaN stays empty."""
+    """A heat map of one quantity: layers from top to bottom, runs side by side.
+
+    values: see `layer_bars.layer_values`: one row per layer, one column per run, in shown units. NaN stays empty.
+    """
     shown = QUANTITIES[quantity]
     names = [str(name) for name in values.index]
     columns = [str(column) for column in values.columns]

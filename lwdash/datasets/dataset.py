@@ -21,7 +21,9 @@ _PIECE_BYTES = 16 << 20
 
 @dataclass(frozen=True)
 class Dataset:
-    """inputs: model input → (rows, *shape) in the input's dtype. labels: int64 (rows,) output index, int32
+    """Prepared rows, with labels and parts.
+
+    inputs: model input → (rows, *shape) in the input's dtype. labels: int64 (rows,) output index, int32
     (rows, *positions) where each position has a class, float32 (rows,) or (rows, targets) for numbers and
     yes/no labels, None without. parts: "train" | "calibration" | "evaluation" → row indices, ascending and
     disjoint.

@@ -22,7 +22,9 @@ PART_ROWS: Mapping[str, int] = {"train": 8, "val": 128, "test": 128}
 
 @dataclass(frozen=True)
 class GeneratedRows:
-    """arrays: input → (rows, *shape). method: how they were made, as a clause.
+    """Rows that were made from a model.
+
+    arrays: input → (rows, *shape). method: how they were made, as a clause.
 
     distance: of the batch-norm statistics from the stored ones, before and after; None without batch normalization.
     """

@@ -34,7 +34,9 @@ class _Life:
 
 @dataclass(frozen=True)
 class Planned:
-    """arena_bytes: end of the highest tensor. peak_bytes: most bytes alive at one time, the lower bound of
+    """Result of planning the arena.
+
+    arena_bytes: end of the highest tensor. peak_bytes: most bytes alive at one time, the lower bound of
     any plan.
     """
 

@@ -82,7 +82,9 @@ class OutputFidelity:
 
 
 def output_fidelity(task: str, name: str, outputs: np.ndarray, reference: np.ndarray) -> OutputFidelity:
-    """outputs, reference: (rows, *shape) real numbers of one output of both files. task: the task of this
+    """Likeness of one output of a file to that of the original.
+
+    outputs, reference: (rows, *shape) real numbers of one output of both files. task: the task of this
     output.
     """
     rows = len(reference)

@@ -47,7 +47,9 @@ class Reading:
 
 @dataclass(frozen=True)
 class Comparison:
-    """verdict: FITS, CONTRADICTED (another reading is far better), BELOW_CHANCE or CANNOT_TELL.
+    """Comparison of the labels, in several readings, with the model's outputs.
+
+    verdict: FITS, CONTRADICTED (another reading is far better), BELOW_CHANCE or CANNOT_TELL.
 
     rows: number of rows compared. accuracy: of the current reading; chance: expected from predictions
     independent of the labels.

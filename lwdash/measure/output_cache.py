@@ -17,7 +17,9 @@ Outputs = Mapping[str, np.ndarray]
 
 
 class OutputCache:
-    """inputs: name → (rows, *shape), real numbers; threads: per interpreter; cores: number of interpreters at
+    """Outputs of files on the same rows, each computed once.
+
+    inputs: name → (rows, *shape), real numbers; threads: per interpreter; cores: number of interpreters at
     once.
     """
 

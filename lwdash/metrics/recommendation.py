@@ -27,7 +27,9 @@ UNKNOWN_LOSS = "The rows are generated from the model, so no loss can be measure
 
 @dataclass(frozen=True)
 class Recommendation:
-    """run: id of the run to take; None where no run is better than the baseline.
+    """The run to take, and the reason.
+
+    run: id of the run to take; None where no run is better than the baseline.
 
     nearest: without a run to take, id of the run that comes nearest; None where there is none. is_by_limits: True if the
     experiment's limits decided. headline, reason: plain text, without a full stop and with one.

@@ -47,7 +47,10 @@ def smallest_encoding(dense: np.ndarray) -> Encoded | None:
 
 @dataclass(frozen=True)
 class _Layout:
-    """listed: the axes that list positions, one or two, the last of them innermost. blocks: block size by axis."""
+    """One way to store a tensor sparsely.
+
+    listed: the axes that list positions, one or two, the last of them innermost. blocks: block size by axis.
+    """
 
     listed: tuple[int, ...]
     blocks: tuple[int, ...]

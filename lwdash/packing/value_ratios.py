@@ -28,7 +28,10 @@ values."""
 
 @dataclass(frozen=True, eq=False)
 class Ratios:
-    """entries: int16, rising, with a zero at `zero`. modes: per channel ± (place of its largest entry + 1), 0: none."""
+    """A look-up table of values relative to each channel's largest.
+
+    entries: int16, rising, with a zero at `zero`. modes: per channel ± (place of its largest entry + 1), 0: none.
+    """
 
     entries: tuple[int, ...]
     zero: int

@@ -90,7 +90,9 @@ def _has_few_small(operators: Sequence[Computed], groups: Mapping[tuple[str, str
 def _storage(
     uses: Sequence[Computed], format: Format, small: str, has_room: bool, *, is_whole: bool
 ) -> StoredOperator:
-    """small: the format of kernels below MIN_VALUES in `dynamic`. has_room: a 4-bit kernel gets 8 bits.
+    """The format of the operators that read one kernel.
+
+    small: the format of kernels below MIN_VALUES in `dynamic`. has_room: a 4-bit kernel gets 8 bits.
 
     is_whole: no operator with another format also reads this kernel.
     """

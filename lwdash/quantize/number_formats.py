@@ -25,7 +25,10 @@ ALGORITHMS = {
 
 @dataclass(frozen=True)
 class Format:
-    """activations, weights: the types in the file. `is_stored_only`: weights are converted to floats before use."""
+    """A number format of an operator.
+
+    activations, weights: the types in the file. `is_stored_only`: weights are converted to floats before use.
+    """
 
     name: str
     activations: str

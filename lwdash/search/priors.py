@@ -87,7 +87,10 @@ def _format(text: str) -> _Format:
 
 
 def traits(candidates: Candidates, rows: np.ndarray) -> Traits:
-    """rows: as in `Candidates`."""
+    """Properties of recipes from which metrics are predicted before any run.
+
+    rows: as in `Candidates`.
+    """
 
     def value(name: str, key: str, absent: Any) -> np.ndarray:
         if name not in candidates.space.techniques:

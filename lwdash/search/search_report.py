@@ -23,8 +23,11 @@ MIN_REPORTED_DROP = 0.001
 
 @dataclass(frozen=True)
 class SearchReport:
-    """goal_name: the metric to minimize; tried: result of `storage.searches.tried`; done: one row per measured run,
-    by its id; found: the possible results."""
+    """A search for its page and for the command line: its runs and its result.
+
+    goal_name: the metric to minimize; tried: result of `storage.searches.tried`; done: one row per measured run,
+    by its id; found: the possible results.
+    """
 
     goal_name: str
     limits: Mapping[str, float]
@@ -90,7 +93,9 @@ class SearchReport:
 
 
 def report_search(goal: str, space: Space, limits: Mapping[str, float], tried: pd.DataFrame) -> SearchReport:
-    """goal: one of `search.space.GOALS`; space: the settings that the search chooses from; limits: of the
+    """The report of a search.
+
+    goal: one of `search.space.GOALS`; space: the settings that the search chooses from; limits: of the
     experiment; tried: its newest runs, at most `MAX_RUNS`.
     """
     done = measured(tried)

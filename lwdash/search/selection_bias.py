@@ -29,7 +29,9 @@ ChangedRows = Mapping[int, tuple[Sequence[int], Sequence[int]]]
 
 @dataclass(frozen=True)
 class SelectionBias:
-    """in_sample_drop: loss of the chosen run on the rows that it was chosen on, 0–1. out_of_sample_drop:
+    """An estimate of how much better the chosen run looks than it is.
+
+    in_sample_drop: loss of the chosen run on the rows that it was chosen on, 0–1. out_of_sample_drop:
     average loss of a run chosen this way on other rows.
     """
 

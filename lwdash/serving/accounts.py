@@ -21,7 +21,10 @@ DEFAULT_PROVIDER = "default"
 
 
 def is_sign_in_on(auth: str | None) -> bool:
-    """auth: LWDASH_AUTH; if unset, sign-in is enabled if Streamlit's secrets have `[auth]`."""
+    """True if users have to sign in.
+
+    auth: LWDASH_AUTH; if unset, sign-in is enabled if Streamlit's secrets have `[auth]`.
+    """
     return auth == OIDC or (auth is None and bool(get_secrets_auth_section()))
 
 

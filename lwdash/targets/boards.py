@@ -127,7 +127,9 @@ def boards_from_rows(rows: Sequence[Any], source: str) -> tuple[Board, ...]:
 
 
 def measured_facts(file_bytes: int, targets: Mapping[str, Any] | None) -> RunNeeds:
-    """targets: the stored results of a run's targets by name; None where none were run.
+    """The memory that a run needs on a board, measured where TensorFlow Lite Micro ran it.
+
+    targets: the stored results of a run's targets by name; None where none were run.
 
     file_bytes: of the .tflite for LiteRT. The file that TensorFlow Lite Micro ran may be in another storage form.
     """

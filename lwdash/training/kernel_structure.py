@@ -24,7 +24,10 @@ SHARED = 0.9
 
 @dataclass(frozen=True)
 class Structure:
-    """is_pruned: many zeros; is_clustered: few distinct values."""
+    """The structure that earlier steps gave a kernel; false where there is none.
+
+    is_pruned: many zeros; is_clustered: few distinct values.
+    """
 
     is_pruned: bool
     is_clustered: bool

@@ -61,7 +61,9 @@ def make_grid(bits: int, *, scales: int | None = None) -> Rounding:
 
 
 def _scaled_levels(weights: np.ndarray, levels: np.ndarray, scales: np.ndarray | None) -> Rounded:
-    """levels: 0 … 1, ascending, of both signs.
+    """The nearest multiples of fixed levels, with a scale for each channel.
+
+    levels: 0 … 1, ascending, of both signs.
 
     The largest weight of a channel takes the largest level, so that an integer file has the same few integers in every
     channel.
@@ -91,7 +93,10 @@ def _scaled_levels(weights: np.ndarray, levels: np.ndarray, scales: np.ndarray |
 
 
 def _signed_sums(weights: np.ndarray, bits: int, scales: np.ndarray | None) -> Rounded:
-    """scales: (channels, bits); first greedily, from the signs of what is left."""
+    """The nearest sums of scales with signs, one scale for each bit and channel.
+
+    scales: (channels, bits); first greedily, from the signs of what is left.
+    """
     target = weights.astype(np.float64)
     signs = 1.0 - 2.0 * ((np.arange(2**bits)[:, None] >> np.arange(bits)) & 1)
     times = 1

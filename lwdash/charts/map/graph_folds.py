@@ -20,7 +20,9 @@ MAX_OPERATORS_UNFOLDED = 60
 
 @dataclass(frozen=True)
 class Box:
-    """operators: their indices, in order; empty for an input or output of the model. repeats: above 1 for a folded
+    """A box of the map: an operator, a folded block, or a port of the model.
+
+    operators: their indices, in order; empty for an input or output of the model. repeats: above 1 for a folded
     block, whose operators are those of all its repetitions.
 
     id: of its first operator at its level, so that it is the same after other boxes were opened.

@@ -23,7 +23,10 @@ Key = Hashable
 
 @dataclass(frozen=True)
 class GraphLayout:
-    """boxes: key → (left, top). lines: for each edge, points from the source's lower side to the target's upper side."""
+    """Places of the boxes and lines of a graph, from its top left corner.
+
+    boxes: key → (left, top). lines: for each edge, points from the source's lower side to the target's upper side.
+    """
 
     width: float
     height: float
@@ -47,7 +50,10 @@ class _Cell:
 
 
 def laid_out(sizes: Mapping[Key, tuple[float, float]], edges: Sequence[tuple[Key, Key]]) -> GraphLayout:
-    """sizes: width and height of each box. Raises ValueError if the edges form a circle."""
+    """A layout of a graph in layers, with few crossings.
+
+    sizes: width and height of each box. Raises ValueError if the edges form a circle.
+    """
     ranks = _ranks(sizes, edges)
     cells = {key: _Cell(key, ranks[key], width, weight=BOX_WEIGHT) for key, (width, _) in sizes.items()}
     rows: list[list[_Cell]] = [[] for _ in range(max(ranks.values(), default=-1) + 1)]

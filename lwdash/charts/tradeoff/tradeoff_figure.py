@@ -119,7 +119,9 @@ def _markers(
     is_hollow: bool,
     drawn: int,
 ) -> None:
-    """is_hollow: grey outlines, for runs that do not meet all limits; a paler colour would vanish on one of the pages.
+    """Add the markers of one technique family.
+
+    is_hollow: grey outlines, for runs that do not meet all limits; a paler colour would vanish on one of the pages.
     drawn: number of points of all groups together; with many points, markers are smaller and overlap less.
     """
     is_named = group["name"] != ""

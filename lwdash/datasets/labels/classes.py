@@ -10,7 +10,9 @@ from lwdash.errors import DataRefused
 
 @dataclass(frozen=True)
 class ClassMapping:
-    """classes: label text by output index; explanation: the rule that was used; warnings: points that the
+    """Assignment of label texts to output indices.
+
+    classes: label text by output index; explanation: the rule that was used; warnings: points that the
     user must check.
     """
 

@@ -89,7 +89,10 @@ class ValueCounts:
         self.fractions: set[int] = set()
 
     def add(self, index: int, values: np.ndarray) -> None:
-        """values: (rows,) float64 or text; missing values (NaN, '') are left out."""
+        """Count the values of a column.
+
+        values: (rows,) float64 or text; missing values (NaN, '') are left out.
+        """
         if index in self.too_many:
             return
         if values.dtype == object:

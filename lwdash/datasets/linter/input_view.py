@@ -17,7 +17,9 @@ _IN_PLACE = (Scale, Divide, Normalize, Cast, Columns, ImageFile, SoundFile)
 
 @dataclass(frozen=True)
 class InputView:
-    """values: float64 (rows, *shape), the checked rows, in order. rows: their indices in the data set; lines:
+    """The rows of one model input as the linter checks them.
+
+    values: float64 (rows, *shape), the checked rows, in order. rows: their indices in the data set; lines:
     their lines in the file.
 
     parts: "train" | "calibration" | "evaluation" → indices into `values`. columns: names of the values that feed the

@@ -14,7 +14,9 @@ from lwdash.keras_models.bridge.model import to_tf_keras
 
 @dataclass(frozen=True)
 class Twin:
-    """model: the tf_keras model, None where the bridge refuses; refusal: the reason, as a message for users.
+    """The tf_keras twin of a model, or the reason why there is none.
+
+    model: the tf_keras model, None where the bridge refuses; refusal: the reason, as a message for users.
 
     facts: what a run displays about it, JSON-able; empty for a model that was tf_keras from the start.
     """

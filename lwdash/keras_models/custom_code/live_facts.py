@@ -48,7 +48,10 @@ def with_live_facts(facts: ModelFacts, model: Any) -> ModelFacts:
 
 
 def _completed(facts: LayerFacts, layer: Any) -> LayerFacts:
-    """class_name: without the package in front of it."""
+    """The facts of a layer, with what only the live layer tells.
+
+    class_name: without the package in front of it.
+    """
     name = facts.class_name.rpartition(">")[2]
     if layer is None or not hasattr(layer, "weights"):
         return replace(facts, class_name=name)

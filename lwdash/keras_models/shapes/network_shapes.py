@@ -22,7 +22,7 @@ MAX_VALUES = 1 << 30
 
 @dataclass
 class _Budget:
-    """The rest of MAX_CALLS: every call, and every tensor that a call takes, counts."""
+    """The number of calls that a model may still make. Each call costs one, and so does each tensor that it takes."""
 
     left: int = MAX_CALLS
 

@@ -16,7 +16,9 @@ MAX_NAMED = 12
 
 @dataclass(frozen=True)
 class Delegation:
-    """inside, outside: operators of the main graph by index. Operators that only unpack stored weights are in
+    """The operators that XNNPACK computes, and those that it does not.
+
+    inside, outside: operators of the main graph by index. Operators that only unpack stored weights are in
     neither.
 
     partitions: connected groups; XNNPACK runs each as one unit. Values pass between XNNPACK and the built-in

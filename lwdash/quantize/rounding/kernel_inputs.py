@@ -78,7 +78,10 @@ class _MomentSums:
         self.waiting: list[np.ndarray] = []
 
     def add(self, samples: np.ndarray) -> None:
-        """samples: (G, n, k)."""
+        """Add inputs to the moments.
+
+        samples: (G, n, k).
+        """
         self.waiting.append(samples)
         if sum(one.shape[1] for one in self.waiting) >= MIN_AT_ONCE:
             self._compute()
@@ -103,7 +106,9 @@ class _MomentSums:
 
 @dataclass(frozen=True)
 class _KernelWindow:
-    """size, strides, dilation: (height, width). is_padded: SAME padding. is_deep: each channel alone.
+    """The window that a kernel moves over its inputs.
+
+    size, strides, dilation: (height, width). is_padded: SAME padding. is_deep: each channel alone.
 
     width: inputs of a dense layer, 0 for a convolution.
     """

@@ -25,7 +25,10 @@ MAX_REPEATS = 3
 
 @dataclass(frozen=True)
 class Rounded:
-    """integers: (G, o, k), whole numbers as floats. scales: (G, o, 1), all equal where the kernel has one scale."""
+    """Weights of a kernel as integers and scales.
+
+    integers: (G, o, k), whole numbers as floats. scales: (G, o, 1), all equal where the kernel has one scale.
+    """
 
     integers: np.ndarray
     scales: np.ndarray

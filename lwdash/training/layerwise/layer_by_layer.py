@@ -39,7 +39,9 @@ Solve = Callable[[Kernel, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Changes:
-    """rows: the number used. errors: kernel path → squared change of its outputs relative to their size, 0–1.
+    """The result of one pass.
+
+    rows: the number used. errors: kernel path → squared change of its outputs relative to their size, 0–1.
 
     unseen: paths of kernels whose layers are called inside of a compiled graph, and so stay unchanged.
     outputs: of the changed model for these rows, one array per output.

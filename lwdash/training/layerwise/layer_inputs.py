@@ -25,7 +25,9 @@ CHUNK_VALUES = 1 << 23
 
 @dataclass(frozen=True)
 class KernelProduct:
-    """places: (G, k, o), the index of each weight in the flat kernel.
+    """The matrix product that a layer computes with one kernel, G of them for groups.
+
+    places: (G, k, o), the index of each weight in the flat kernel.
 
     matrix: a layer's inputs, (rows, …), → (n, G, k).
     bias: the variable, (G · o,), that is added to the product, or None.
@@ -40,7 +42,10 @@ class KernelProduct:
 
 @dataclass(frozen=True)
 class Moments:
-    """means: (G, k). products: (G, k, k), XᵀX / n of the inputs minus `means`."""
+    """First and second moments of a kernel's inputs.
+
+    means: (G, k). products: (G, k, k), XᵀX / n of the inputs minus `means`.
+    """
 
     means: np.ndarray
     products: np.ndarray

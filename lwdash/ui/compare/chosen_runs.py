@@ -48,7 +48,7 @@ def chosen_caption(chosen: pd.DataFrame, reference: int) -> str:
     what = "the baseline" if run["is_baseline"] else plain(short_recipe(str(run["name"])))
     text = f"Differences are to run {reference}, {what}."
     if not run["is_baseline"]:
-        text += " Verdicts are to the baseline: only that comparison was tested row by row."
+        text += " Verdicts compare with the baseline: only that was tested row by row."
     return (
         f"{text} Latencies depend on the time of measurement. Compare the speed-up, which is measured interleaved with "
         "the baseline."

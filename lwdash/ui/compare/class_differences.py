@@ -24,7 +24,9 @@ MAX_INPUTS = 24
 def show_classes(
     measured: Mapping[str, Mapping[str, Any]], reference: str, name: str, *, is_baseline: bool
 ) -> None:
-    """measured: heading of a run → its measurements. reference: the heading of the run that the others are compared with.
+    """The classes of the runs: changes of each, confusion matrices, rows on which the runs differ.
+
+    measured: heading of a run → its measurements. reference: the heading of the run that the others are compared with.
     is_baseline: True if that is the experiment's baseline.
     """
     baseline = reference if is_baseline else None

@@ -32,7 +32,10 @@ _LAYER = "compare:layer"
 
 
 def show_comparison(store: Store, experiment: StoredExperiment, chosen: pd.DataFrame, reference: int) -> None:
-    """chosen: two to six measured runs, in the order of the columns. reference: the id of one of them."""
+    """All sections of the comparison.
+
+    chosen: two to six measured runs, in the order of the columns. reference: the id of one of them.
+    """
     name, limits = experiment_file_name(experiment.name), experiment.limits
     ids = [int(run) for run in chosen["id"]]
     headings = [f"{run.id} · {short_recipe(str(run.name))}" for run in chosen.itertuples(index=False)]

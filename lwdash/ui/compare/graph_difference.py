@@ -15,7 +15,10 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def show_graph_difference(layers: Mapping[str, Rows], reference: str) -> None:
-    """layers: heading of a run → its measured operators. reference: the heading of the run that others are compared with."""
+    """The layers whose operators or number types differ between runs.
+
+    layers: heading of a run → its measured operators. reference: the heading of the run that others are compared with.
+    """
     if not all(layers.values()):
         return
     table = graph_difference(layers, reference)

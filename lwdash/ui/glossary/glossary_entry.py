@@ -8,7 +8,9 @@ GROUPS = (TECHNIQUE, MEASURE, QUANTITY, FINDING, TERM)
 
 @dataclass(frozen=True)
 class Entry:
-    """slug: its anchor in the glossary. text: the explanation; trap: a common mistake, "" if there is none.
+    """One entry of the glossary.
+
+    slug: its anchor in the glossary. text: the explanation; trap: a common mistake, "" if there is none.
 
     parameters: of a technique, (key, label, description, bounds, default).
     """

@@ -34,7 +34,10 @@ DEFAULT_BOARDS = (
 
 
 def show_board_matrix(settings: Settings, store: Store, runs: pd.DataFrame, experiment_id: int) -> None:
-    """runs: the runs that match the filters, oldest first."""
+    """A table of runs and boards: which run fits on which board.
+
+    runs: the runs that match the filters, oldest first.
+    """
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.header("Boards", width="content")
         edit_own_boards(store)

@@ -66,7 +66,9 @@ def _body(
     is_first: bool,
     was_busy: bool,
 ) -> None:
-    """is_first, was_busy: no run was measured, or work was running, when the page was drawn. When that has changed, it
+    """Everything below the title, drawn again while work is running.
+
+    is_first, was_busy: no run was measured, or work was running, when the page was drawn. When that has changed, it
     is drawn again, at the interval for its state.
     """
     number, stored_limits = experiment.id, experiment.limits

@@ -234,7 +234,10 @@ def _metric(
     is_sure: bool = True,
     help: str | None = None,
 ) -> None:
-    """is_good: the better direction, "lower" or "higher". is_sure: a change that is not significant is grey."""
+    """A card with one metric and its change.
+
+    is_good: the better direction, "lower" or "higher". is_sure: a change that is not significant is grey.
+    """
     is_up = bool(change) and change.startswith("+")  # type: ignore[union-attr]
     arrow: Any = "off" if not change or change.startswith("±") else "up" if is_up else "down"
     is_better = is_up == (is_good == "higher")

@@ -132,7 +132,10 @@ def _audit(stages: Any) -> None:
 
 
 def _fact(value: Any, key: str) -> str:
-    """key: its name, which determines its unit; inside a table of layers it is the table's."""
+    """A fact of a stage as text, nested facts too.
+
+    key: its name, which determines its unit; inside a table of layers it is the table's.
+    """
     if isinstance(value, Mapping):
         # The path of a layer keeps its upper and lower case.
         named = {(k if "/" in k else _called(k)): (k, v) for k, v in value.items()}

@@ -21,7 +21,9 @@ def try_recipe(
     may_start: bool,
     label: str | None = None,
 ) -> None:
-    """tried: recipe → the run that has tried it, from `runs_of_recipes` in the experiment of `run`. label: of the
+    """A button that queues a recipe, or a link to the run that has tried it.
+
+    tried: recipe → the run that has tried it, from `runs_of_recipes` in the experiment of `run`. label: of the
     button, where several stand beside one another.
     """
     if recipe in tried:

@@ -15,7 +15,10 @@ from storage.store import Store
 
 
 def choose_board(settings: Settings, store: Store, keys: Mapping[str, str]) -> None:
-    """keys: limit → key of its field in the session. Call it before these fields are drawn."""
+    """A menu of boards that fills the fields of limits with the memory of the chosen one.
+
+    keys: limit → key of its field in the session. Call it before these fields are drawn.
+    """
     try:
         table = known_boards(settings, store, owner())
     except UserMistake as error:

@@ -18,7 +18,10 @@ def offer_recipes(experiment_id: int, recipes: list[str]) -> None:
 
 @st.fragment
 def show_more_recipes(store: Store, experiment: StoredExperiment) -> None:
-    """experiment: a row of `get_experiment`."""
+    """A folded form that queues more recipes in an experiment.
+
+    experiment: a row of `get_experiment`.
+    """
     number = experiment.id
     place = st.expander(
         "More recipes for this experiment", icon=":material/add:", key=_open(number), on_change="rerun"

@@ -129,7 +129,9 @@ def _line(
     timed: int | None = None,
     left: float | None = None,
 ) -> None:
-    """turn: position of a queued run, passed in because computing it for every line of every session would
+    """One unfinished run, with its progress and a button that cancels it.
+
+    turn: position of a queued run, passed in because computing it for every line of every session would
     cost too much. timed: the run for which others are paused. left: estimated seconds.
     """
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):

@@ -127,7 +127,10 @@ def _plain(image: Image.Image) -> Image.Image:
 
 
 def _resized(image: Image.Image, size: tuple[int, int], how: str) -> Image.Image:
-    """size: (height, width). An image of this size stays unchanged."""
+    """An image in another size.
+
+    size: (height, width). An image of this size stays unchanged.
+    """
     target = (size[1], size[0])
     if image.size == target:
         return image

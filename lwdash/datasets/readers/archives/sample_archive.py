@@ -35,7 +35,9 @@ class Sample:
 
 @dataclass(frozen=True)
 class Contents:
-    """samples: in archive order, or in the order of the list. columns: the names of the label cells. has_parts: some
+    """The samples of an archive.
+
+    samples: in archive order, or in the order of the list. columns: the names of the label cells. has_parts: some
     folders or a column of the list state parts.
     """
 

@@ -17,7 +17,9 @@ MAX_LIST_BYTES = 256 << 20
 
 @dataclass(frozen=True)
 class SampleList:
-    """name: of the CSV in the archive. members: file of each row; cells: the label columns of each row; columns: their
+    """The CSV in an archive that lists its samples.
+
+    name: of the CSV in the archive. members: file of each row; cells: the label columns of each row; columns: their
     names; parts: word for the part of each row, () where no column states it.
     """
 

@@ -20,7 +20,10 @@ MAIN_STEM = "x"
 
 @dataclass(frozen=True)
 class StatedParts:
-    """main: names whose rows are divided among the parts that no other name states; others: part → name."""
+    """Arrays of one kind whose names state parts, such as x_train and x_test.
+
+    main: names whose rows are divided among the parts that no other name states; others: part → name.
+    """
 
     main: str
     others: Mapping[str, str]

@@ -39,7 +39,10 @@ MAX_SPREAD_COLUMNS = 4096
 
 @dataclass(frozen=True)
 class _Group:
-    """Arrays of one name without its part. pieces: (part or None, array), the rows of the main part first."""
+    """Arrays whose names differ only in the part that they state, such as x_train and x_test.
+
+    stem: the common name. pieces: (part or None, array), the rows of the main part first.
+    """
 
     stem: str
     pieces: tuple[tuple[str | None, StoredArray], ...]
