@@ -56,7 +56,7 @@ def test_rows_and_labels_are_those_of_the_samples(kind: Kind, tmp_path: Path) ->
 def test_small_blocks_give_the_same_rows(kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(kind, tmp_path)
     whole = prepared(kind, path)
-    for module in ("array_table", "array_one_hot", "sample_table", "arrow_table"):
+    for module in ("arrays.array_table", "arrays.array_one_hot", "archives.sample_table", "arrow_table"):
         monkeypatch.setattr(f"lwdash.datasets.readers.{module}.BLOCK_VALUES", 400)
     monkeypatch.setattr("lwdash.datasets.readers.source.BLOCK_BYTES", 3000)
     pieces = prepared(kind, path)

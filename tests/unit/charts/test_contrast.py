@@ -91,8 +91,8 @@ SAMPLES: dict[str, Callable[[Any], list[go.Figure]]] = {
 
 def plots() -> dict[str, Any]:
     found = {}
-    for module in pkgutil.iter_modules(lwdash.charts.__path__):
-        loaded = importlib.import_module(f"lwdash.charts.{module.name}")
+    for module in pkgutil.walk_packages(lwdash.charts.__path__, "lwdash.charts."):
+        loaded = importlib.import_module(module.name)
         found |= {name: value for name, value in vars(loaded).items() if name.startswith("plot_")}
     return found
 
