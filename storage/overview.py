@@ -18,6 +18,7 @@ COUNTED = {
     "running": func.count(case((Run.state == State.RUNNING, 1))),
     "queued": func.count(case((Run.state == State.QUEUED, 1))),
     "failed": func.count(case((Run.state == State.FAILED, 1))),
+    "stopped": func.count(case((Run.state == State.STOPPED, 1))),
     "cancelled": func.count(case((Run.state == State.CANCELLED, 1))),
 }
 

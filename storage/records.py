@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from storage.errors import MissingArtifact
-from storage.tables import FINAL, SearchState, State
+from storage.tables import FINAL, RETRYABLE, SearchState, State
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class RunProgress:
     @property
     def is_retryable(self) -> bool:
         """True if it ended without a result."""
-        return self.state in (State.FAILED, State.CANCELLED)
+        return self.state in RETRYABLE
 
     @property
     def has_ended(self) -> bool:
@@ -191,6 +191,7 @@ class FoundExperiment(ExperimentAccess):
     running: int
     queued: int
     failed: int
+    stopped: int
     cancelled: int
 
 

@@ -1,9 +1,9 @@
 """Runs in the database: their transitions, and who may make them.
 
-A run goes queued → running → … → succeeded | failed | cancelled. Between its steps it is queued again.
+A run goes queued → running → … → succeeded | failed | cancelled | stopped. Between its steps it is queued again.
 Every change names its attempt and happens in one UPDATE that checks the state. So of two workers one wins,
 and a worker that was declared lost cannot overwrite a newer attempt.
-A final run never changes; `retry` makes a new attempt of a failed or cancelled one.
+A final run never changes; `retry` makes a new attempt of one without a result.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from storage.database import now
 from storage.errors import StorageError
-from storage.tables import RECIPE, Run, RunDetail, State
+from storage.tables import RECIPE, RETRYABLE, Run, RunDetail, State
 from storage.target_results import keep_results
 
 FIRST_STEP = "compress"
@@ -45,6 +45,8 @@ IS_BASELINE = (
     Run.state.in_((State.SUCCEEDED, State.QUEUED, State.RUNNING)),
 )
 """Condition for the baseline of an experiment: there is at most one such run."""
+STOPPED_DROP = "stopped_drop"
+"""Accuracy that a stopped run had lost, in the record of its compression."""
 COLUMNS = ("size_bytes", "gzip_bytes", "accuracy", "agreement", "latency_ms_p50", "speedup", "sparsity")
 
 
@@ -274,6 +276,25 @@ def fail(engine: Engine, owned: Claim, error: str) -> bool:
     return _end(engine, _owned(owned), State.FAILED, error)
 
 
+def stop(engine: Engine, owned: Claim, reason: str, *, drop: float, compressed: Mapping[str, Any]) -> bool:
+    """End a claimed run of a search that cannot meet the limit on the drop of accuracy.
+
+    drop: the accuracy that it had lost, 0–1. compressed: the stages that were made. False when the claim is no longer ours.
+    """
+    ended = (
+        update(Run)
+        .where(*_owned(owned))
+        .values(state=State.STOPPED, error=reason, finished_at=now(engine), doing=None)
+    )
+    with engine.begin() as connection:
+        changed = connection.execute(ended).rowcount == 1
+        if changed:
+            connection.execute(delete(RunDetail).where(RunDetail.run_id == owned.run_id))
+            record = {**compressed, STOPPED_DROP: drop}
+            connection.execute(insert(RunDetail).values(run_id=owned.run_id, compressed=record))
+    return changed
+
+
 def end_cancelled(engine: Engine, owned: Claim) -> bool:
     """End a claimed run whose cancellation was requested."""
     return _end(engine, _owned(owned), State.CANCELLED, None)
@@ -308,7 +329,7 @@ def cancel(engine: Engine, run_id: int) -> bool:
 
 
 def retry(engine: Engine, run_id: int) -> bool:
-    """Queue a failed or cancelled run again as a new attempt. False for any other run.
+    """Queue a run that ended without a result again, as a new attempt. False for any other run.
 
     A baseline that was replaced in the meantime becomes an ordinary run. An analysis that was replaced stays
     unchanged: False.
@@ -321,7 +342,7 @@ def retry(engine: Engine, run_id: int) -> bool:
     )
     again = (
         update(Run)
-        .where(Run.id == run_id, Run.state.in_((State.FAILED, State.CANCELLED)))
+        .where(Run.id == run_id, Run.state.in_(RETRYABLE))
         .values(
             state=State.QUEUED,
             step=case((Run.kind == RECIPE, FIRST_STEP), else_=Run.kind),

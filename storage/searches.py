@@ -16,7 +16,7 @@ from storage.database import now
 from storage.errors import StorageError
 from storage.file_runs import has_recipe
 from storage.records import StoredSearch
-from storage.runs import new_run
+from storage.runs import STOPPED_DROP, new_run
 from storage.tables import RECIPE, Experiment, Run, RunDetail, Search, SearchState, State
 from storage.visitors import is_seen, must_change, visitor_of
 
@@ -82,6 +82,12 @@ def get_search(engine: Engine, search_id: int) -> StoredSearch | None:
     return found[0] if found else None
 
 
+def search_of(engine: Engine, submission: str) -> StoredSearch | None:
+    """The search that has started the runs of this submission."""
+    found = _read(engine, Search.submission == submission)
+    return found[0] if found else None
+
+
 def search_runs(engine: Engine, search: StoredSearch) -> list[int]:
     """Ids of the runs that a search has started, oldest first."""
     query = select(Run.id).where(*_of(search)).order_by(Run.id)
@@ -91,7 +97,7 @@ def search_runs(engine: Engine, search: StoredSearch) -> list[int]:
 
 def tried(engine: Engine, search: StoredSearch, limit: int) -> pd.DataFrame:
     """The experiment's newest runs of recipes, oldest first: id, recipe, state, error, is_baseline, is_own (started by
-    this search), figures (a dict, None where nothing was measured).
+    this search), figures (a dict, None where nothing was measured), drop (that a stopped run had, else None).
     """
     query = (
         select(
@@ -102,14 +108,16 @@ def tried(engine: Engine, search: StoredSearch, limit: int) -> pd.DataFrame:
             Run.is_baseline,
             Run.submission == search.submission,
             Run.figures,
+            case((Run.state == State.STOPPED, RunDetail.compressed[STOPPED_DROP].as_float())),
         )
+        .outerjoin(RunDetail, RunDetail.run_id == Run.id)
         .where(Run.experiment_id == search.experiment_id, Run.kind == RECIPE, has_recipe())
         .order_by(Run.id.desc())
         .limit(limit)
     )
     with engine.connect() as connection:
         rows = [tuple(row) for row in connection.execute(query)][::-1]
-    names = ["id", "recipe", "state", "error", "is_baseline", "is_own", "figures"]
+    names = ["id", "recipe", "state", "error", "is_baseline", "is_own", "figures", "drop"]
     return pd.DataFrame(rows, columns=names)
 
 

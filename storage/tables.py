@@ -32,6 +32,8 @@ class State(StrEnum):
     """Ended with an error message; never changes again."""
     CANCELLED = "cancelled"
     """Ended by a user; never changes again."""
+    STOPPED = "stopped"
+    """Ended early, since it cannot meet a limit of its search; `error` is the reason. Never changes again."""
 
 
 class SearchState(StrEnum):
@@ -60,7 +62,9 @@ class TaskState(StrEnum):
 
 
 RECIPE = "recipe"
-FINAL = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+FINAL = (State.SUCCEEDED, State.FAILED, State.CANCELLED, State.STOPPED)
+RETRYABLE = (State.FAILED, State.CANCELLED, State.STOPPED)
+"""States of runs that ended without a result."""
 
 
 _UNDER_WAY_OR_DONE = "state IN ('queued', 'running', 'succeeded')"

@@ -155,6 +155,7 @@ class ExperimentHandle:
         techniques: Collection[str] | None = None,
         sampler: str = DEFAULT_SAMPLER,
         seed: int = 0,
+        stops_early: bool = True,
         progress: bool = True,
         **limits: Unpack[LimitOptions],
     ) -> SearchOutcome:
@@ -164,7 +165,8 @@ class ExperimentHandle:
         `ethos_u55_256.inferences_per_second`. The limits (`LimitOptions`), where one is given, replace
         those of the experiment. formats, techniques: what may be used, by default all that can change
         the goal and can treat the model; no techniques, `()`, is post-training only. sampler: one of
-        `guided`, `tpe`, `gp`, `nsga2`, `grid`, `random`.
+        `guided`, `tpe`, `gp`, `nsga2`, `grid`, `random`. stops_early: stop runs whose training loses more accuracy than
+        the limit allows and later steps recover.
         Raises UserMistake, and SearchRefused's message while the experiment has a running search.
         """
         if goal not in GOAL_NAMES and target_metric(goal) is None:
@@ -185,6 +187,7 @@ class ExperimentHandle:
                 techniques=techniques,
                 sampler=sampler,
                 seed=seed,
+                stops_early=stops_early,
             )
             with working(self._settings, self._store) as engine, ProgressBar(runs, is_shown=progress) as bar:
                 wait_for_search(self._store, engine, search, bar)

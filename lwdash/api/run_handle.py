@@ -42,12 +42,12 @@ class RunHandle:
 
     @property
     def state(self) -> str:
-        """`queued`, `running`, `succeeded`, `failed` or `cancelled`."""
+        """`queued`, `running`, `succeeded`, `failed`, `stopped` or `cancelled`."""
         return self._row().state.value
 
     @property
     def error(self) -> str | None:
-        """The message of a failed run."""
+        """The message of a failed run, or the reason why a search has stopped it."""
         return self._row().error
 
     @property

@@ -38,6 +38,19 @@ class CompressedFiles(Result):
 
 
 @dataclass(frozen=True)
+class Stopped(Result):
+    """A run of a search that was ended early, since it cannot meet the limit on the drop of accuracy.
+
+    drop: the accuracy that it had lost, 0–1. compressed: JSON of the stages that were made.
+    """
+
+    kind = "stopped"
+    reason: str
+    drop: float
+    compressed: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class StagesTrained(Result):
     """The Keras stages of a recipe, trained on a GPU and stored. stages: JSON of a `StageReport` of each."""
 
@@ -145,8 +158,8 @@ class Checked(Result):
 
 
 RESULTS: tuple[type[Result], ...] = (
-    CompressedFiles, StagesTrained, Measured, Analysed, Inspected, RowsGenerated, LintReport, ComparedLabels, Dissected,
-    PlannedRows, ProjectWritten, ComparedFiles, Checked,
+    CompressedFiles, Stopped, StagesTrained, Measured, Analysed, Inspected, RowsGenerated, LintReport, ComparedLabels,
+    Dissected, PlannedRows, ProjectWritten, ComparedFiles, Checked,
 )  # fmt: skip
 
 

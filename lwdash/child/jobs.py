@@ -55,7 +55,10 @@ class RowsJob(Job):
 
 @dataclass(frozen=True, kw_only=True)
 class Compress(RowsJob):
-    """Makes the file of a recipe and its baseline. code: Python code that the model needs, and that may run."""
+    """Makes the file of a recipe and its baseline. code: Python code that the model needs, and that may run.
+
+    max_drop: the largest drop of accuracy, 0–1: training that has lost too much for it is stopped; None: it is not.
+    """
 
     kind = "compress"
     recipe: str
@@ -63,6 +66,7 @@ class Compress(RowsJob):
     task: str
     seed: int
     code: UploadedFile | None = None
+    max_drop: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,10 +16,21 @@ DETAIL_SECONDS = 0.5
 """Time limit for the metrics of single layers."""
 
 
-def compress(kept: KeptObjects, job: jobs.Compress) -> results.CompressedFiles:
+def compress(kept: KeptObjects, job: jobs.Compress) -> results.CompressedFiles | results.Stopped:
+    from lwdash.compress.hopeless import Hopeless
+    from lwdash.compress.workbench import stages_record
     from lwdash.recipe import parse_recipe
 
-    compressed = kept.workbench(job).compress(parse_recipe(job.recipe), kept.link.progress)
+    workbench = kept.workbench(job)
+    try:
+        compressed = workbench.compress(
+            parse_recipe(job.recipe),
+            kept.link.progress,
+            max_drop=job.max_drop,
+            is_logit=None if job.max_drop is None else known_cut(job, kept.dataset(job)[0]),
+        )
+    except Hopeless as hopeless:
+        return results.Stopped(str(hopeless), hopeless.drop, stages_record(workbench.stages.reports))
     return results.CompressedFiles(
         str(write_scratch(compressed.tflite)),
         str(write_scratch(compressed.baseline)),

@@ -109,6 +109,11 @@ def command_parser(functions: Mapping[str, Command]) -> argparse.ArgumentParser:
     )
 
     search.add_argument("--sampler-seed", type=int, default=0, metavar="N", help="seed of the sampler (0)")
+    search.add_argument(
+        "--no-early-stop",
+        action="store_true",
+        help="also finish runs whose training has lost more accuracy than the limit allows and later steps recover",
+    )
 
     lint = command("lint", "Show problems of the data that would make metrics wrong, before any run.")
     lint.add_argument("model", type=Path)

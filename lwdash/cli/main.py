@@ -202,6 +202,7 @@ def _search(options: argparse.Namespace, settings: Settings, store: Store) -> in
             techniques=() if options.post_training else options.technique,
             sampler=options.sampler,
             seed=options.sampler_seed,
+            stops_early=not options.no_early_stop,
         )
         wait_for_search(store, engine, search, SearchLines(store, experiment))
     record = search_records.search_record(store.database, search)

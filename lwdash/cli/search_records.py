@@ -9,7 +9,7 @@ from lwdash.cli.run_records import run_record, table_lines
 from lwdash.engine.devices.target_metrics import tried_with_targets
 from lwdash.errors import NotFound
 from lwdash.search.outcomes import front, limits_of_search
-from lwdash.search.search_report import MAX_RUNS, bias_message, report_search
+from lwdash.search.search_report import MAX_RUNS, bias_message, ended_early, report_search
 from lwdash.search.selection_bias import SelectionBias
 from lwdash.search.space import Space, goal_of
 from storage import experiments, searches
@@ -55,9 +55,8 @@ def search_record(engine: Engine, search_id: int) -> dict[str, Any]:
 def search_lines(record: Mapping[str, Any]) -> list[str]:
     """Result of a search for a terminal: the runs that no other beats, and the best."""
     runs = record["runs"]
-    failed = sum(run["state"] == "failed" for run in runs)
     head = f"search {record['search']} for {goal_of(record['goal']).label}: {record['words']}"
-    lines = [f"{head}{f', {failed} of them failed' if failed else ''}", *table_lines(record["front"])]
+    lines = [f"{head}{ended_early(run['state'] for run in runs)}", *table_lines(record["front"])]
     if not record["limits"]:
         return [*lines, "no limits were set: these are the runs that no other beats in both"]
     if record["best"] is None:

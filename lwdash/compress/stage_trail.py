@@ -2,15 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from lwdash.analyses.accuracy_waterfall import FILE, FLOAT_FILE, OUTPUTS
-from lwdash.analyses.stage_losses import compared_rows, write_outputs
+from lwdash.analyses.stage_losses import compared_rows, read_outputs, write_outputs
 from lwdash.compress.agreement import predict
 from lwdash.compress.cached_stages import StageProduct, Stages
+from lwdash.compress.hopeless import accuracy_drop
 from lwdash.compress.keras_stages import KerasStages
 from lwdash.compress.live_models import LiveModels
 from lwdash.compress.stage_keys import StageKeys
 from lwdash.contract import Progress
 from lwdash.recipe import Step
+from lwdash.spread_rows import spread
 from lwdash.tflite.reader import read_tflite
 
 Trail = tuple[Mapping[str, str], ...]
@@ -43,6 +47,21 @@ class StageTrail:
             key = self._outputs(steps[:count], float_file)
             trail.append({"stage": str(step), "kind": OUTPUTS, "key": key})
         return (*trail, {"stage": FLOAT_FILE, "kind": FILE, "key": self.keys.float_file(steps)})
+
+    def drop_after(
+        self, steps: Sequence[Step], float_file: bytes, *, is_logit: bool | None
+    ) -> tuple[float | None, int]:
+        """The loss of accuracy of the Keras model after `steps`, see `hopeless.accuracy_drop`, and its number of rows."""
+        reference, outputs = (self._read(self._outputs(each, float_file)) for each in ((), steps))
+        inputs, labels = self.models.dataset.part("evaluation")
+        chosen = spread(len(next(iter(inputs.values()))), len(outputs))
+        picked = None if labels is None else labels[chosen]
+        return accuracy_drop(self.keys.task, reference, outputs, picked, is_logit=is_logit), len(outputs)
+
+    def _read(self, key: str) -> np.ndarray:
+        found = self.stages.cache.get(key)
+        assert found is not None, "these outputs were stored just before"
+        return read_outputs(found[0].read_bytes())
 
     def _outputs(self, steps: Sequence[Step], float_file: bytes) -> str:
         """The cache key of the judged output of the Keras model after `steps`, which is computed if it is missing."""

@@ -4,6 +4,7 @@ Ten recipes that begin with the same pruning train it once. Every post-training 
 .tflite. A cached stage needs neither TensorFlow nor the model.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from lwdash.compress.cached_stages import Cache, StageReport, Stages, Trainer, library_versions
 from lwdash.compress.float_export import FloatExport
 from lwdash.compress.format_stage import FormatStage
+from lwdash.compress.hopeless import Hopeless, is_hopeless
 from lwdash.compress.keras_stages import KerasStages
 from lwdash.compress.live_models import LiveModels
 from lwdash.compress.stage_keys import StageKeys
@@ -22,7 +24,7 @@ from lwdash.errors import UserMistake
 from lwdash.keras_models.custom_code.code_file import CodeFile
 from lwdash.keras_models.model_facts import ModelFacts
 from lwdash.keras_models.obstacles import obstacle
-from lwdash.recipe import Recipe, implied_format, make_recipe, parse_recipe
+from lwdash.recipe import Recipe, Step, implied_format, make_recipe, parse_recipe
 from lwdash.techniques import TECHNIQUES
 
 
@@ -42,10 +44,14 @@ class Compressed:
 
     def to_dict(self) -> dict[str, Any]:
         """All fields except the files, JSON-able."""
-        stages = [asdict(stage) for stage in self.stages]
-        skipped = [s for stage in stages for s in stage["skipped"]]
-        libraries = list(library_versions())
-        return {"stages": stages, "skipped": skipped, "trail": list(self.trail), "libraries": libraries}
+        return {**stages_record(self.stages), "trail": list(self.trail)}
+
+
+def stages_record(reports: Sequence[StageReport]) -> dict[str, Any]:
+    """What is stored of the stages of a run, JSON-able."""
+    stages = [asdict(stage) for stage in reports]
+    skipped = [s for stage in stages for s in stage["skipped"]]
+    return {"stages": stages, "skipped": skipped, "libraries": list(library_versions())}
 
 
 class Workbench:
@@ -79,15 +85,31 @@ class Workbench:
         self._format = FormatStage(models, self._keras_stages, self._export, self.stages, keys, self._report)
         self._storage = StorageStage(models, self.stages, keys, self._report)
 
-    def compress(self, recipe: Recipe, progress: Progress) -> Compressed:
-        """Run the stages of a recipe. Raises LwdashError with the cause."""
+    def compress(
+        self,
+        recipe: Recipe,
+        progress: Progress,
+        *,
+        max_drop: float | None = None,
+        is_logit: bool | None = None,
+    ) -> Compressed:
+        """Run the stages of a recipe. Raises LwdashError with the cause.
+
+        max_drop: the largest drop of accuracy, 0–1, of a file that is worth making. Raises Hopeless where a training step
+        shows that this one's is larger; None: it is made anyway. is_logit: as for `measure`.
+        """
         self._progress, self.stages.reports = progress, []
         if self.facts.is_tflite:
             self._refuse_steps(recipe)
         self._keras_stages.forget()
+        baseline = self._export.float_file(())
+        if max_drop is not None:
+            free = [step for step in recipe.keras_steps if not implied_format(step.name)]
+            self._refuse_hopeless(free, baseline.data, max_drop, is_logit)
         recipe = self._with_chosen_formats(recipe)
         steps = recipe.keras_steps
-        baseline = self._export.float_file(())
+        if max_drop is not None:
+            self._refuse_hopeless(steps, baseline.data, max_drop, is_logit)
         result = self._export.float_file(steps) if steps else baseline
         trail = self._trail.record(steps, result.data)
         if recipe.tflite_step:
@@ -100,6 +122,15 @@ class Workbench:
             else:
                 stored = form.data
         return Compressed(result.data, baseline.data, stored, tuple(self.stages.reports), trail)
+
+    def _refuse_hopeless(
+        self, steps: Sequence[Step], baseline: bytes, max_drop: float, is_logit: bool | None
+    ) -> None:
+        """Raises Hopeless after the first training step whose loss the later steps cannot recover."""
+        for count, step in enumerate(steps, 1):
+            drop, rows = self._trail.drop_after(steps[:count], baseline, is_logit=is_logit)
+            if drop is not None and is_hopeless(drop, max_drop, rows):
+                raise Hopeless(step, drop, max_drop, rows)
 
     def train(self, recipe: Recipe, progress: Progress) -> list[StageReport]:
         """Make the Keras stages of a recipe alone; return the report of each. Raises LwdashError with the cause."""

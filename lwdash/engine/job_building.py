@@ -10,8 +10,10 @@ from typing import Any
 from lwdash.child import jobs
 from lwdash.child.jobs import Job, UploadedFile
 from lwdash.datasets.data_settings import DataSettings
+from lwdash.metrics.limits import ACCURACY_DROP
+from lwdash.search.outcomes import limits_of_search
 from lwdash.targets import TIMED
-from storage import run_rows
+from storage import run_rows, searches
 from storage.errors import MissingArtifact
 from storage.file_runs import is_file_recipe
 from storage.records import NamedFile, StoredExperiment, StoredFile, StoredRun
@@ -38,7 +40,7 @@ def step_job(
         rows["code"] = None if experiment.code is None else uploaded_file(store, experiment.code)
         if is_file_recipe(run.recipe):
             return jobs.TakeFile(**rows, tflite=_taken_file(store, run))
-        return jobs.Compress(**rows, recipe=run.recipe)
+        return jobs.Compress(**rows, recipe=run.recipe, max_drop=max_drop_of(store, run, experiment))
     tflite, baseline = _paths(store, run)
     stored = None if run.stored_sha256 is None else _path(store, run.stored_sha256, START_AGAIN)
     if step == "measure":
@@ -154,6 +156,17 @@ def _rows_of_files(
         "task": None,
         "data_facts": data_row.facts,
     }
+
+
+def max_drop_of(store: Store, run: StoredRun, experiment: StoredExperiment) -> float | None:
+    """The limit on the drop of accuracy that a run of a search is stopped by; None where it goes on to its end.
+
+    A run that was started again goes on.
+    """
+    search = searches.search_of(store.database, run.submission) if run.attempt == 1 else None
+    if search is None or not search.settings.get("stops_early", True) or experiment.settings.get("generated"):
+        return None
+    return limits_of_search(search.settings, experiment.limits).get(ACCURACY_DROP)
 
 
 def _taken_file(store: Store, run: StoredRun) -> UploadedFile:

@@ -13,7 +13,7 @@ from lwdash.engine.devices.target_metrics import needs_target_metrics, tried_wit
 from lwdash.engine.submit import BASELINE
 from lwdash.metrics.offers import targets_of
 from lwdash.recipe import Recipe
-from lwdash.search.outcomes import failures, limits_of_search, measured, outcomes
+from lwdash.search.outcomes import failures, limits_of_search, measured, outcomes, stopped
 from lwdash.search.proposals import MAX_LEARNT, Task, propose
 from lwdash.search.space import Space
 from storage import device_tasks, experiments, searches
@@ -105,7 +105,7 @@ def _next(
     task = Task(Space.from_dict(settings["space"]), search.goal, given, search.budget)
     return propose(
         task,
-        [*found, *failures(tried, found)],
+        [*found, *failures(tried, found), *stopped(tried, found, given)],
         known,
         min(AT_ONCE - search.pending, search.budget - search.asked),
         sampler=settings["sampler"],

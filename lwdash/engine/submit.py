@@ -284,12 +284,14 @@ def start_search(
     sampler: str = DEFAULT_SAMPLER,
     seed: int = 0,
     limits: Mapping[str, float] | None = None,
+    stops_early: bool = True,
 ) -> int:
     """Start a search that chooses the recipes of the experiment's next `budget` runs; return the search.
 
     goal: one of search.space.GOALS, or the column of a target; formats: number formats as in recipes, by default the
     goal's; techniques: training techniques that may be used, by default all that can change the goal and can
     treat this model. Targets that the goal or a limit needs are switched on for the experiment.
+    stops_early: stop runs whose training loses more accuracy than their limit and later steps allow.
     The experiment's limits at the time of each choice count; `limits` while it has none. Raises UserMistake,
     SearchRefused while the experiment has a running search, NotAllowed for another user's experiment.
     """
@@ -327,6 +329,7 @@ def start_search(
             "sampler": sampler,
             "seed": seed,
             "limits": checked_limits(limits or {}),
+            "stops_early": stops_early,
         },
     )
 

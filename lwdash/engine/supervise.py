@@ -18,6 +18,7 @@ from lwdash.child.job_results import (
     CompressedFiles,
     Measured,
     Result,
+    Stopped,
     read_failure,
     read_result,
 )
@@ -289,6 +290,9 @@ class _Supervision:
                 patiently(
                     lambda: runs.finish_compress(database, owned, compressed=result.compressed, **files)
                 )
+            case Stopped():
+                drop, compressed = result.drop, result.compressed
+                patiently(lambda: runs.stop(database, owned, result.reason, drop=drop, compressed=compressed))
             case Measured():
                 patiently(
                     lambda: runs.finish_measure(

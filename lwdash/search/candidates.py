@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lwdash.recipe import Recipe, parse_recipe
-from lwdash.search.space import TUNED, Space, excludes, goes_with
+from lwdash.search.space import TRAINING, TUNED, Space, excludes, goes_with
 
 ABSENT = -1
 GRID_STRENGTHS = (0.5, 0.25, 0.75)
@@ -98,12 +98,12 @@ class Candidates:
 
     def _strengths(self, name: str) -> list[dict[str, int]]:
         """The choices of a technique on the grid, as list positions: the first parameter varies, others are the default."""
-        first = next(iter(TUNED[name]), None)
-        if first is None:
-            return [{}]
-        others = dict.fromkeys([key for key in TUNED[name] if key != first], 0)
+        others = dict.fromkeys(TUNED[name], 0)
+        first = next(key for key in TUNED[name])
+        if first in TRAINING:
+            return [others]
         last = len(TUNED[name][first]) - 1
-        return [{first: round(share * last), **others} for share in GRID_STRENGTHS]
+        return [{**others, first: round(share * last)} for share in GRID_STRENGTHS]
 
     def neighbours(self, row: np.ndarray) -> np.ndarray:
         """Rows that differ from `row` in the format, in one technique, or slightly in one parameter; only
@@ -117,9 +117,11 @@ class Candidates:
             if not row[self.columns[name]]:
                 others = {other: 0 for other in self.space.techniques if excludes(other, name)}
                 for divisor in (2, 4):
-                    changes.append(
-                        {name: 1, **others, **{key: (count - 1) // divisor for key, count in values.items()}}
-                    )
+                    strength = {
+                        key: 0 if key.partition(".")[2] in TRAINING else (count - 1) // divisor
+                        for key, count in values.items()
+                    }
+                    changes.append({name: 1, **others, **strength})
                 continue
             changes.append({name: 0})
             for key, count in values.items():

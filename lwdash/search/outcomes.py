@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from lwdash.metrics.target_values import measure_of
 from lwdash.recipe import parse_recipe
 from lwdash.search.space import Space
 
+MIN_LIMIT = 1e-9
 FAILED = "failed"
 """Key of the excess of a failed run."""
 
@@ -21,6 +23,7 @@ FAILED = "failed"
 @dataclass(frozen=True)
 class Outcome:
     """A measured run. quality: more is better. cost: less is better (the goal's metric, or its reciprocal).
+    A run that was stopped early has no cost: NaN.
     excess: for each limit the excess as a share of the limit; negative if it is met, NaN if the value was not
     measured.
     """
@@ -95,6 +98,22 @@ def failures(tried: pd.DataFrame, found: Sequence[Outcome]) -> list[Outcome]:
     return [
         Outcome(int(run), recipe, quality, cost, {FAILED: 1.0})
         for run, recipe in zip(failed["id"], failed["recipe"], strict=True)
+    ]
+
+
+def stopped(tried: pd.DataFrame, found: Sequence[Outcome], limits: Mapping[str, float]) -> list[Outcome]:
+    """The runs that were stopped for their loss of accuracy, so that a search learns it. Their cost is not known: NaN.
+
+    tried: as for `measured`; found: the measured runs.
+    """
+    limit = limits.get(ACCURACY_DROP)
+    if limit is None or not found:
+        return []
+    best = max(outcome.quality for outcome in found)
+    ended = tried[(tried["state"] == "stopped") & tried["drop"].notna()]
+    return [
+        Outcome(int(run), recipe, best - drop, nan, {ACCURACY_DROP: drop / max(limit, MIN_LIMIT) - 1})
+        for run, recipe, drop in zip(ended["id"], ended["recipe"], ended["drop"].astype(float), strict=True)
     ]
 
 

@@ -141,6 +141,7 @@ def _study(space: Space, found: Sequence[Outcome], seed: int) -> "optuna.Study":
         seed=seed, n_startup_trials=MIN_TPE_OUTCOMES, multivariate=True, group=True
     )
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
+    worst = max((outcome.cost for outcome in found if not math.isnan(outcome.cost)), default=0.0)
     for outcome in found[-MAX_LEARNT:]:
         choices = space.choices(parse_recipe(outcome.recipe))
         if choices is not None:
@@ -150,7 +151,7 @@ def _study(space: Space, found: Sequence[Outcome], seed: int) -> "optuna.Study":
                 optuna.trial.create_trial(
                     params=choices,
                     distributions=replay.distributions,
-                    values=[outcome.quality, outcome.cost],
+                    values=[outcome.quality, worst if math.isnan(outcome.cost) else outcome.cost],
                     constraints={
                         key: value for key, value in outcome.excess.items() if not math.isnan(value)
                     },

@@ -1,6 +1,7 @@
 """The report of a search, computed from all runs of its experiment."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import isnan
@@ -101,6 +102,18 @@ def report_search(goal: str, space: Space, limits: Mapping[str, float], tried: p
     done = measured(tried)
     found = outcomes(done, goal, limits)
     return SearchReport(goal, limits, tried, done.set_index("id"), eligible(found, space))
+
+
+def ended_early(states: Iterable[str]) -> str:
+    """`, 1 of which failed and 3 were stopped early`; empty where none did."""
+    counted = Counter(states)
+    parts = []
+    if failed := counted["failed"]:
+        parts.append(f"{failed:,} of which failed")
+    if stopped := counted["stopped"]:
+        verb = "was" if stopped == 1 else "were"
+        parts.append(f"{stopped:,} {'' if parts else 'of which '}{verb} stopped early")
+    return f", {' and '.join(parts)}" if parts else ""
 
 
 def bias_message(bias: SelectionBias) -> str:

@@ -112,13 +112,36 @@ GOAL_NAMES: Mapping[str, str] = {
 }
 """Short name of a goal, on the command line and in Python → its metric."""
 
+EPOCHS = (0, 10, 30, 100)
+"""Epochs of a training step: 0 is auto, by the number of rows and the strength."""
+RATE_FACTOR = 3.0
+"""Ratio of the learning rates of a training step, about; the first of them is the default."""
+TRAINING = ("epochs", "learning_rate")
+"""Choices of a technique on its training; the first value of each is the default."""
 TUNED: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
-    "channels": {"ratio": tuple(n / 100 for n in range(10, 75, 5))},
-    "low_rank": {"energy": tuple(n / 100 for n in range(70, 100, 2))},
-    "prune": {"sparsity": tuple(n / 100 for n in range(30, 100, 5)), "scope": ("layer", BY_LAYER, "global")},
-    "cluster": {"clusters": (4, 6, 8, 12, 16, 24, 32, 48, 64)},
-    "lowbit": {"bits": (2, 3, 4)},
-    "qat": {},
+    "channels": {
+        "ratio": tuple(n / 100 for n in range(10, 75, 5)),
+        "epochs": EPOCHS,
+        "learning_rate": (0.002, 0.0007, 0.006),
+    },
+    "low_rank": {
+        "macs": tuple(n / 100 for n in range(40, 95, 5)),
+        "epochs": EPOCHS,
+        "learning_rate": (0.001, 0.0003, 0.003),
+    },
+    "prune": {
+        "sparsity": tuple(n / 100 for n in range(30, 100, 5)),
+        "scope": ("layer", BY_LAYER, "global"),
+        "epochs": EPOCHS,
+        "learning_rate": (None, 0.0007, 0.006),
+    },
+    "cluster": {
+        "clusters": (4, 6, 8, 12, 16, 24, 32, 48, 64),
+        "epochs": EPOCHS,
+        "learning_rate": (0.0005, 0.0002, 0.0015),
+    },
+    "lowbit": {"bits": (2, 3, 4), "epochs": EPOCHS, "learning_rate": (0.001, 0.0003, 0.003)},
+    "qat": {"epochs": EPOCHS, "learning_rate": (None, 0.00003, 0.001)},
 }
 """The choices of a search for each technique, each with its values in order; see `params_of`. All other parameters keep
 their defaults.
@@ -132,8 +155,17 @@ def params_of(technique: str, choices: Mapping[str, Any]) -> Any:
     """
     values = dict(choices)
     if technique == "prune" and values.get("scope") == BY_LAYER:
-        values = {"sparsity": None, "mean_sparsity": values["sparsity"]}
+        del values["scope"]
+        values |= {"sparsity": None, "mean_sparsity": values["sparsity"]}
     return TECHNIQUES[technique].Params(**values)
+
+
+def medium(technique: str) -> dict[str, Any]:
+    """The choices of a technique at medium strength, trained as by default."""
+    return {
+        key: values[0 if key in TRAINING else (len(values) - 1) // 2]
+        for key, values in TUNED[technique].items()
+    }
 
 
 def choices_of(technique: str, params: Any) -> dict[str, Any] | None:
@@ -141,7 +173,7 @@ def choices_of(technique: str, params: Any) -> dict[str, Any] | None:
     tuned = TUNED[technique]
     found = {key: getattr(params, key) for key in tuned}
     if technique == "prune" and params.sparsity is None:
-        found = {"sparsity": params.mean_sparsity, "scope": BY_LAYER}
+        found |= {"sparsity": params.mean_sparsity, "scope": BY_LAYER}
     is_offered = all(found[key] in values for key, values in tuned.items())
     return found if is_offered and params_of(technique, found) == params else None
 
@@ -192,8 +224,7 @@ class Space:
         for text in self.formats:
             yield from filter(None, [self.joined([], text)])
         for name in self.techniques:
-            middling = {key: values[(len(values) - 1) // 2] for key, values in TUNED[name].items()}
-            step = Step(name, params_of(name, middling))
+            step = Step(name, params_of(name, medium(name)))
             yield from islice((r for text in self.formats if (r := self.joined([step], text))), 1)
 
     def choose(self, chooser: Chooser) -> Recipe:

@@ -10,7 +10,7 @@ RUNS_PER_START = 4
 """One start per this many runs of the budget."""
 LIGHT: Mapping[str, Mapping[str, Any]] = {
     "channels": {"ratio": 0.2},
-    "low_rank": {"energy": 0.9},
+    "low_rank": {"macs": 0.7},
     "prune": {"sparsity": 0.5, "scope": BY_LAYER},
     "cluster": {"clusters": 24},
     "lowbit": {"bits": 4},
@@ -18,7 +18,7 @@ LIGHT: Mapping[str, Mapping[str, Any]] = {
 }
 STRONG: Mapping[str, Mapping[str, Any]] = {
     "channels": {"ratio": 0.4},
-    "low_rank": {"energy": 0.8},
+    "low_rank": {"macs": 0.5},
     "prune": {"sparsity": 0.75, "scope": BY_LAYER},
     "cluster": {"clusters": 12},
     "lowbit": {"bits": 3},

@@ -82,8 +82,9 @@ class Surrogate:
                 continue
             values: Values = {FAILED: 1.0}
             if FAILED not in outcome.excess:
+                cost = {} if np.isnan(outcome.cost) else {COST: float(np.log(max(outcome.cost, MIN_COST)))}
                 values = {
-                    COST: float(np.log(max(outcome.cost, MIN_COST))), LOSS: float(np.arcsinh(loss / usual)), FAILED: -1.0,
+                    **cost, LOSS: float(np.arcsinh(loss / usual)), FAILED: -1.0,
                     **{
                         key: float(_drop_excess(excess) if key == DROP else np.log1p(max(excess, -0.999)))
                         for key in self.limits

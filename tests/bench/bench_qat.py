@@ -23,6 +23,7 @@ from lwdash.techniques import TECHNIQUES, float32
 from lwdash.tflite.reader import read_tflite
 
 ROWS, SEEDS = (100, 300), (0, 1)
+AUTO_ROWS, AUTO_SEEDS, AUTO_RECIPES = (120, 300), (0, 1, 2), ("auto", "auto(max_drop=5)")
 RECIPES = ("int8", "qat + int8", "int8(bits=4)", "qat + int8(bits=4)")
 
 
@@ -41,6 +42,15 @@ NETWORKS = {
     "digits, LSTM": functools.partial(on_digits, lstm),
     "heartbeats, 1-D": beats,
 }
+
+
+def chosen_formats(network: Trained, recipe: str, count: int, seed: int) -> str:
+    """The `mixed` recipe that `auto` chooses for the network as it is, on the rows to compress with."""
+    (step,) = parse_recipe(recipe).steps
+    names, shapes = [network.model.inputs[0].name], [network.rows.shape[1:]]
+    exported = float32.apply(network.model, names, shapes)
+    rows = {read_tflite(exported).inputs[0].name: network.training(count, seed).inputs[0]}
+    return TECHNIQUES["auto"].apply(exported, step.params, rows).facts["auto"]["recipe"]
 
 
 def compressed(network: Trained, recipe: str, count: int, seed: int) -> tuple[bytes, bool]:
@@ -96,3 +106,33 @@ def test_training_for_the_rounding_loses_no_more_than_rounding_alone(name: str) 
             )
         for plain in ("int8", "int8(bits=4)"):
             assert sqnr[f"qat + {plain}"] > sqnr[plain] - 1
+
+
+@pytest.mark.parametrize("name", ["digits, separable", "digits, LSTM", "heartbeats, 1-D", "digits, residual"])
+def test_training_for_formats_by_layer_is_no_worse_than_rounding_alone(name: str) -> None:
+    """The formats are those that `auto` chooses before the training, so that both files have the same formats."""
+    network = NETWORKS[name]()
+    labels = network.labels[network.evaluated]
+    expected = network.outputs([network.rows[network.evaluated]])[0]
+    before = np.mean(expected.argmax(axis=1) == labels)
+    print(
+        f"\n{name}: {before:.2%} of {len(labels):,} unseen rows; bytes, SQNR in dB, accuracy, trainings kept"
+    )
+    for recipe in AUTO_RECIPES:
+        for count in AUTO_ROWS:
+            found: dict[str, list[tuple[int, float, float, bool]]] = {"": [], "qat + ": []}
+            for seed in AUTO_SEEDS:
+                formats = chosen_formats(network, recipe, count, seed)
+                for training, made in found.items():
+                    data, kept = compressed(network, training + formats, count, seed)
+                    real = outputs(network, data)
+                    accuracy = float(np.mean(real.argmax(axis=1) == labels))
+                    made.append((len(data), float(sqnr_db(expected, real)), accuracy, kept))
+            for training, made in found.items():
+                size, sqnr, accuracy, kept = np.mean(made, axis=0)
+                print(
+                    f"| {name} | {count} | `{training}{recipe}` | {size:,.0f} | {sqnr:.1f} | {accuracy:.2%} "
+                    f"| {kept * len(AUTO_SEEDS):.0f} | {' '.join(f'{each[2]:.2%}' for each in made)} |",
+                    flush=True,
+                )
+            assert np.mean(found["qat + "], axis=0)[1] > np.mean(found[""], axis=0)[1] - 1

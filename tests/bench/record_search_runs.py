@@ -4,8 +4,10 @@ Each network of `search_networks` is trained. Then all recipes of `recipes()` ar
 code: four number formats after each stack of training steps. Fine-tuning is shortened to `EPOCHS` epochs a step, which
 the recorded recipes leave out. A network takes about 2 minutes of one core.
 
-With `--wide`, the recipes are those of `WIDE_STACKS`, after which `auto` is a number format too: sparsities chosen by layer
-and weights below 8 bits. They are in `fixtures/search_runs_wide.csv`.
+With `--wide`, the recipes are of the space that a search has now, with sparsities by layer, weights below 8 bits, epochs and
+learning rates: `DRAWN` stacks as the random sampler draws them, and `WIDE_STACKS`, each before `WIDE_FORMATS`. Epochs are
+those of the recipe, on `WIDE_ROWS` rows. They are in `fixtures/search_runs_wide.csv`, with the accuracy and the seconds of
+each training step.
 
 The runs are added to `fixtures/search_runs.csv`. A recording goes on where it stopped: `--seconds N` ends it after N
 seconds, and `--folder` keeps the stages. A run that failed has no values, but the reason.
@@ -28,7 +30,9 @@ from typing import Any
 import numpy as np
 from search_networks import NETWORKS, SEED
 
-from lwdash.compress.workbench import Workbench
+from lwdash.analyses.accuracy_waterfall import OUTPUTS
+from lwdash.analyses.stage_losses import read_outputs
+from lwdash.compress.workbench import Compressed, Workbench
 from lwdash.datasets.dataset import Dataset
 from lwdash.errors import LwdashError
 from lwdash.examples.train_example import import_keras, train
@@ -36,10 +40,15 @@ from lwdash.keras_models.inspection import inspect_model
 from lwdash.measure.measure_run import measure
 from lwdash.measure.output_cache import OutputCache
 from lwdash.recipe import Recipe, make_recipe, parse_recipe
+from lwdash.search.candidates import Candidates
+from lwdash.search.space import SEARCHED, make_space
 
 TABLE = Path(__file__).parents[1] / "fixtures" / "search_runs.csv"
 WIDE_TABLE = TABLE.with_name("search_runs_wide.csv")
-COLUMNS = ("network", "recipe", "accuracy", "size_bytes", "gzip_bytes", "arena_bytes", "macs", "error")
+METRICS = ("size_bytes", "gzip_bytes", "arena_bytes", "macs")
+COLUMNS = ("network", "recipe", "accuracy", *METRICS, "error")
+STAGE_COLUMNS = ("stage_accuracies", "stage_seconds", "other_seconds")
+"""Columns of the wide table: of each training step in order, separated by blanks; and the rest of the compression."""
 EPOCHS = 8
 ROWS_OF = {"train": 1000, "calibration": 100}
 TASK = "classification"
@@ -93,41 +102,44 @@ MORE_STACKS = (
     "low_rank(energy=0.84) + prune(sparsity=0.5) + cluster(clusters=16)",
 )
 """Stacks that `--more` adds."""
+WIDE_ROWS = 300
+"""Rows to train on; the network itself is trained on all."""
+DRAWN = 40
 WIDE_FORMATS = ("int8", "float16", "dynamic(bits=4)", "auto")
 WIDE_STACKS = (
     "",
-    *(f"channels(ratio={ratio})" for ratio in (0.3, 0.5)),
-    *(f"prune(sparsity={share})" for share in (0.5, 0.75, 0.85, 0.95)),
-    *(f"prune(sparsity=auto, mean_sparsity={share})" for share in (0.5, 0.75, 0.85, 0.95)),
-    *(f"prune(sparsity={share}, scope=global)" for share in (0.75, 0.9)),
-    *(f"cluster(clusters={count})" for count in (6, 8, 16)),
-    "cluster(clusters=4)",
-    *(f"lowbit(bits={bits})" for bits in (2, 3, 4)),
-    "prune(sparsity=0.75) + cluster(clusters=12)",
-    "prune(sparsity=0.85) + cluster(clusters=16)",
-    "prune(sparsity=0.85) + cluster(clusters=8)",
+    "channels(ratio=0.3)",
+    "channels(ratio=0.5)",
+    "channels(ratio=0.5, epochs=100)",
+    *(f"prune(sparsity=auto, mean_sparsity={share})" for share in (0.75, 0.85)),
+    "prune(sparsity=0.85)",
+    "prune(sparsity=0.9, scope=global)",
+    "prune(sparsity=auto, mean_sparsity=0.85, epochs=30)",
+    *(f"cluster(clusters={count})" for count in (6, 12)),
+    *(f"lowbit(bits={bits})" for bits in (2, 3)),
+    "lowbit(bits=3, epochs=30)",
     *(
         f"prune(sparsity=auto, mean_sparsity={share}) + cluster(clusters={count})"
-        for share, count in ((0.75, 12), (0.85, 16), (0.85, 8), (0.95, 16), (0.95, 8))
+        for share, count in ((0.75, 12), (0.85, 8), (0.95, 8))
     ),
-    *(
-        f"prune(sparsity=auto, mean_sparsity={share}) + lowbit(bits={bits})"
-        for share, bits in ((0.5, 3), (0.75, 3), (0.85, 3), (0.75, 2))
-    ),
-    "prune(sparsity=0.75) + lowbit(bits=3)",
+    "prune(sparsity=0.85) + cluster(clusters=8)",
+    "prune(sparsity=auto, mean_sparsity=0.75) + lowbit(bits=3)",
+    "prune(sparsity=auto, mean_sparsity=0.85) + lowbit(bits=3)",
+    "prune(sparsity=auto, mean_sparsity=0.85, epochs=100) + lowbit(bits=3, epochs=100)",
     "channels(ratio=0.3) + prune(sparsity=auto, mean_sparsity=0.75)",
-    "channels(ratio=0.3) + prune(sparsity=auto, mean_sparsity=0.75) + cluster(clusters=12)",
+    "channels(ratio=0.3) + prune(sparsity=auto, mean_sparsity=0.75) + cluster(clusters=8)",
     "channels(ratio=0.3) + prune(sparsity=auto, mean_sparsity=0.75) + lowbit(bits=3)",
-    "channels(ratio=0.3) + prune(sparsity=0.75) + cluster(clusters=12)",
     "channels(ratio=0.3) + cluster(clusters=8)",
     "channels(ratio=0.3) + lowbit(bits=3)",
-    "channels(ratio=0.5) + prune(sparsity=auto, mean_sparsity=0.75) + cluster(clusters=16)",
+    "channels(ratio=0.5) + prune(sparsity=auto, mean_sparsity=0.6) + cluster(clusters=8)",
     "channels(ratio=0.5) + lowbit(bits=3)",
-    "low_rank(energy=0.84)",
-    "low_rank(energy=0.84) + prune(sparsity=auto, mean_sparsity=0.75) + cluster(clusters=12)",
-    "low_rank(energy=0.84) + lowbit(bits=3)",
+    "low_rank(macs=0.6)",
+    "low_rank(macs=0.6) + prune(sparsity=auto, mean_sparsity=0.75) + cluster(clusters=8)",
+    "low_rank(macs=0.6) + lowbit(bits=3)",
+    "cluster(clusters=12) + qat",
+    "prune(sparsity=auto, mean_sparsity=0.75) + cluster(clusters=8) + qat",
 )
-"""Stacks of `--wide`."""
+"""Stacks of `--wide` beside those drawn."""
 STACKS_BEFORE_QAT = (
     "",
     "channels(ratio=0.3)",
@@ -163,12 +175,7 @@ def recipes(*, is_more: bool, is_wide: bool) -> Iterator[Recipe]:
     """The recorded recipes: four number formats after each stack, then those with quantization-aware training."""
     yield parse_recipe("float32")
     if is_wide:
-        order = np.random.default_rng(SEED).permutation(
-            len(WIDE_STACKS)
-        )  # a part is spread over the whole, too
-        for stack in (WIDE_STACKS[number] for number in order):
-            for number_format in WIDE_FORMATS:
-                yield parse_recipe(f"{stack} + {number_format}" if stack else number_format)
+        yield from wide_recipes()
         return
     for stack in (*STACKS, *(MORE_STACKS if is_more else ())):
         for number_format in FORMATS:
@@ -177,17 +184,29 @@ def recipes(*, is_more: bool, is_wide: bool) -> Iterator[Recipe]:
         yield parse_recipe(f"{stack} + qat + int8" if stack else "qat + int8")
 
 
+def wide_recipes() -> Iterator[Recipe]:
+    """The recipes of `--wide`, shuffled by stack, so that a part of them is spread over the whole, too."""
+    space = make_space(WIDE_FORMATS, SEARCHED)
+    candidates, chance = Candidates(space), np.random.default_rng(SEED)
+    drawn = [candidates.decode(row).keras_steps for row in candidates.draw(DRAWN, chance)]
+    stacks = [*drawn, *(parse_recipe(stack).keras_steps if stack else () for stack in WIDE_STACKS)]
+    stacks = [stacks[number] for number in chance.permutation(len(stacks))]
+    joined = [space.joined(stack, text) for stack in dict.fromkeys(stacks) for text in WIDE_FORMATS]
+    yield from filter(None, joined)
+
+
 def shortened(recipe: Recipe) -> Recipe:
     """The recipe with `EPOCHS` epochs for each training step."""
     steps = [replace(s, params=replace(s.params, epochs=EPOCHS)) for s in recipe.keras_steps]
     return make_recipe(*steps, *(s for s in recipe.steps if s.stage != "keras"))
 
 
-def prepare(name: str, folder: Path) -> Workbench:
+def prepare(name: str, folder: Path, *, is_wide: bool) -> Workbench:
     """A trained network of `search_networks` with its rows."""
     network, path = NETWORKS[name], folder / "model.keras"
     inputs, labels = network.rows()
-    order = np.random.default_rng(SEED).permutation(len(labels))
+    chance = np.random.default_rng(SEED)
+    order = chance.permutation(len(labels))
     ends = np.cumsum(list(ROWS_OF.values()))
     parts = dict(zip((*ROWS_OF, "evaluation"), map(np.sort, np.split(order, ends)), strict=True))
     keras = import_keras(seed=SEED)
@@ -203,6 +222,8 @@ def prepare(name: str, folder: Path) -> Workbench:
         )
         model.save(path)
     facts = inspect_model(path)
+    if is_wide:
+        parts["train"] = np.sort(chance.permutation(parts["train"])[:WIDE_ROWS])
     return Workbench(
         model_path=path,
         model_sha256=name,
@@ -215,12 +236,30 @@ def prepare(name: str, folder: Path) -> Workbench:
     )
 
 
+def stage_columns(bench: Workbench, made: Compressed, labels: np.ndarray) -> dict[str, Any]:
+    """The columns `STAGE_COLUMNS` of a recipe that was made."""
+    accuracies, seconds = [], []
+    reports = {stage.name: stage for stage in made.stages}
+    for entry in [entry for entry in made.trail if entry["kind"] == OUTPUTS][1:]:
+        outputs, _ = bench.stages.cache.get(entry["key"])
+        accuracies.append(np.mean(read_outputs(outputs.read_bytes()).argmax(axis=1) == labels))
+        known, report = outputs.with_suffix(".seconds"), reports.pop(entry["stage"], None)
+        if report is not None and not report.cached:
+            known.write_text(str(report.seconds))
+        seconds.append(float(known.read_text()))
+    return {
+        "stage_accuracies": " ".join(f"{value:.5f}" for value in accuracies),
+        "stage_seconds": " ".join(f"{value:.2f}" for value in seconds),
+        "other_seconds": round(sum(report.seconds for report in reports.values()), 2),
+    }
+
+
 def record(
-    name: str, folder: Path, wanted: Iterable[Recipe], known: set[str], until: float
+    name: str, folder: Path, wanted: Iterable[Recipe], known: set[str], until: float, *, is_wide: bool
 ) -> Iterator[dict[str, Any]]:
     """Makes and measures the wanted recipes that are not known, until the time is up; a row of the table each."""
     folder.mkdir(parents=True, exist_ok=True)
-    bench = prepare(name, folder)
+    bench = prepare(name, folder, is_wide=is_wide)
     inputs, labels = bench.dataset.part("evaluation")
     cache = OutputCache(inputs, threads=1)
     for recipe in wanted:
@@ -230,13 +269,13 @@ def record(
             continue
         row: dict[str, Any] = {"network": name, "recipe": str(recipe)}
         try:
-            made = bench.compress(shortened(recipe), lambda doing, share: None)
+            made = bench.compress(recipe if is_wide else shortened(recipe), lambda doing, share: None)
             found = measure(
                 made.tflite, made.baseline, inputs, labels, task=TASK, cache=cache, latency_seconds=0
             ).to_dict()
-            row |= {column: found[column] for column in COLUMNS[3:-1]} | {
-                "accuracy": round(found["accuracy"], 5)
-            }
+            row |= {column: found[column] for column in METRICS} | {"accuracy": round(found["accuracy"], 5)}
+            if is_wide:
+                row |= stage_columns(bench, made, labels)
         except LwdashError as error:
             row["error"] = " ".join(str(error).split())[:80]
         yield row
@@ -249,21 +288,22 @@ def main() -> None:
     parser.add_argument("--more", action="store_true", help="also after the stacks of MORE_STACKS")
     parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument(
-        "--wide", action="store_true", help="the recipes of WIDE_STACKS, in a table of their own"
+        "--wide", action="store_true", help="recipes of the whole search space, in a table of their own"
     )
     parser.add_argument("--table", type=Path)
     options = parser.parse_args()
     options.table = options.table or (WIDE_TABLE if options.wide else TABLE)
     until = time.monotonic() + options.seconds
+    columns = (*COLUMNS, *STAGE_COLUMNS) if options.wide else COLUMNS
     if not options.table.exists():
-        options.table.write_text(",".join(COLUMNS) + "\n", encoding="utf-8")
+        options.table.write_text(",".join(columns) + "\n", encoding="utf-8")
     for name in options.networks:
         with options.table.open(encoding="utf-8", newline="") as table:
             known = {row["recipe"] for row in csv.DictReader(table) if row["network"] == name}
         with options.table.open("a", encoding="utf-8", newline="") as table:
-            writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
+            writer = csv.DictWriter(table, columns, lineterminator="\n")
             wanted = recipes(is_more=options.more, is_wide=options.wide)
-            for row in record(name, options.folder / name, wanted, known, until):
+            for row in record(name, options.folder / name, wanted, known, until, is_wide=options.wide):
                 writer.writerow(row)
                 table.flush()
         print(f"{name}: {'to be continued' if time.monotonic() > until else 'done'}")

@@ -1,18 +1,23 @@
 """Searches in the database and the loop that moves them, on both back ends; runs end here by hand."""
 
+import math
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from conftest import add_experiment
 from sqlalchemy import insert
 
 from lwdash.engine import searching
+from lwdash.engine.job_building import max_drop_of
 from lwdash.engine.searching import AT_ONCE, FAILED_AT_FIRST, advance_searches
-from lwdash.search.proposals import DEFAULT_SAMPLER, SAMPLERS
+from lwdash.search.outcomes import Outcome
+from lwdash.search.proposals import DEFAULT_SAMPLER, SAMPLERS, Task
 from lwdash.search.space import Space
-from storage import annotations, frames, run_rows, runs, searches
-from storage.records import StoredSearch
+from storage import annotations, experiments, frames, run_rows, runs, searches
+from storage.records import StoredRun, StoredSearch
 from storage.searches import SearchRefused
 from storage.store import Store
 from storage.tables import RunDetail, SearchState
@@ -58,6 +63,12 @@ def finish(store: Store, run_id: int, *, fails: bool = False) -> None:
     assert owned is not None
     figures = {"accuracy": 0.9, "baseline_accuracy": 0.91, "size_bytes": 1000 + run_id}
     runs.finish_measure(store.database, owned, figures=figures, measured={})
+
+
+def row_of(store: Store, run_id: int) -> StoredRun:
+    row = run_rows.get_run(store.database, run_id)
+    assert row is not None
+    return row
 
 
 def waiting(store: Store) -> list[int]:
@@ -133,6 +144,68 @@ def test_when_all_of_the_first_fail_the_rest_is_not_tried(store: Store, begun: B
     assert ended.state == SearchState.FAILED
     assert "runs failed. The error of the last: it cannot be converted" in str(ended.words)
     assert FAILED_AT_FIRST <= ended.asked < FAILED_AT_FIRST + AT_ONCE  # type: ignore[operator]
+
+
+def test_what_a_stopped_run_has_lost_is_learnt_and_it_goes_on_when_started_again(
+    store: Store, begun: Began, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = begun(8)
+    annotations.set_limits(store.database, 1, {"accuracy_drop": 0.01})
+    advance_searches(store)
+    baseline, first, second, *others = waiting(store)
+    experiment = experiments.get_experiment(store.database, 1)
+    assert experiment is not None
+    assert max_drop_of(store, row_of(store, first), experiment) == 0.01
+    for run in (baseline, second, *others):
+        finish(store, run)
+    owned = runs.claim(store.database, first, "compress", 1, "here")
+    assert owned is not None
+    assert runs.stop(store.database, owned, "stopped after prune", drop=0.21, compressed={"stages": []})
+    learnt: list[Outcome] = []
+    propose = searching.propose
+
+    def listening(task: Task, found: Sequence[Outcome], *rest: Any, **options: Any) -> Any:
+        learnt.extend(found)
+        return propose(task, found, *rest, **options)
+
+    monkeypatch.setattr(searching, "propose", listening)
+    advance_searches(store)
+    (outcome,) = [each for each in learnt if each.run == first]
+    assert outcome.excess["accuracy_drop"] == pytest.approx(20)
+    assert math.isnan(outcome.cost)
+    assert len(waiting(store)) == 4, "the search goes on"
+    row = row_of(store, first)
+    assert (row.state, row.error, row.seconds is not None) == ("stopped", "stopped after prune", True)
+    assert runs.retry(store.database, first)
+    assert max_drop_of(store, row_of(store, first), experiment) is None
+    assert found(store, search).state == SearchState.RUNNING
+
+
+def test_only_runs_of_a_search_with_a_limit_on_accuracy_are_stopped(store: Store, begun: Began) -> None:
+    add = [("prune(sparsity=0.5) + int8", False, True)]
+    (other,) = runs.add_runs(store.database, 1, add, "somebody") if begun(8) else []
+    advance_searches(store)
+    own = next(run for run in waiting(store) if run != other)
+    for limits, expected in (({}, None), ({"size_bytes": 9.0}, None), ({"accuracy_drop": 0.02}, 0.02)):
+        annotations.set_limits(store.database, 1, limits)
+        experiment = experiments.get_experiment(store.database, 1)
+        assert experiment is not None
+        assert max_drop_of(store, row_of(store, own), experiment) == expected
+        assert max_drop_of(store, row_of(store, other), experiment) is None
+        generated = replace(experiment, settings={**experiment.settings, "generated": {"rows": 1}})
+        assert max_drop_of(store, row_of(store, own), generated) is None
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_goes_on_after_stopped_runs(sampler: str) -> None:
+    costs = (9.0, math.nan, 8.0, math.nan)
+    texts = [f"prune(sparsity={n / 20}) + int8" for n in range(10, 14)]
+    told = [
+        Outcome(n, text, 0.9, cost, {"accuracy_drop": 5.0 if math.isnan(cost) else -0.5})
+        for n, (text, cost) in enumerate(zip(texts, costs, strict=True))
+    ] * 3
+    task = Task(SPACE, "size_bytes", {"accuracy_drop": 0.01}, 30)
+    assert len(searching.propose(task, told, texts, 4, sampler=sampler)) == 4
 
 
 def test_one_that_cannot_go_on_stops_alone(

@@ -24,7 +24,7 @@ from storage.overview import found_experiments
 from storage.result_frames import figures_of, standing
 from storage.runs import Claim
 from storage.store import Store
-from storage.tables import Base, Run, RunDetail, State
+from storage.tables import FINAL, Base, Run, RunDetail, State
 
 Queued = Callable[..., list[int]]
 
@@ -79,6 +79,8 @@ def ended_with(store: Store, state: State, run_id: int) -> None:
     elif state == State.CANCELLED:
         runs.cancel(store.database, run_id)
         runs.end_cancelled(store.database, claim)
+    elif state == State.STOPPED:
+        runs.stop(store.database, claim, "it has lost too much", drop=0.2, compressed={"stages": []})
     else:
         compressed(store, claim)
         measured(store, claimed(store, run_id, "measure"))
@@ -230,7 +232,7 @@ def test_a_cancelled_run_whose_worker_vanished_is_cancelled(store: Store, queued
     assert row.finished_at is not None
 
 
-@pytest.mark.parametrize("state", [State.SUCCEEDED, State.FAILED, State.CANCELLED])
+@pytest.mark.parametrize("state", [State.SUCCEEDED, State.FAILED, State.CANCELLED, State.STOPPED])
 def test_a_final_run_does_not_change(store: Store, queued: Queued, state: State) -> None:
     (run,) = queued("int8")
     ended_with(store, state, run)
@@ -244,7 +246,7 @@ def test_a_final_run_does_not_change(store: Store, queued: Queued, state: State)
     assert row_of(store, run) == before
 
 
-@pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
+@pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED, State.STOPPED])
 def test_a_retry_is_a_new_attempt_from_the_first_step(store: Store, queued: Queued, state: State) -> None:
     (run,) = queued("int8")
     ended_with(store, state, run)
@@ -346,9 +348,9 @@ def test_what_cannot_start_fails_in_words(store: Store, queued: Queued) -> None:
 
 
 def test_the_enum_and_the_verbs_know_the_same_states(store: Store, queued: Queued) -> None:
-    ids = queued(*["int8"] * 5)
+    ids = queued(*["int8"] * len(State))
     claimed(store, ids[1])
-    for run, state in zip(ids[2:], (State.SUCCEEDED, State.FAILED, State.CANCELLED), strict=True):
+    for run, state in zip(ids[2:], FINAL, strict=True):
         ended_with(store, state, run)
     assert [state_of(store, run) for run in ids] == [state.value for state in State]
     assert frames.count_states(store.database) == {state.value: 1 for state in State}

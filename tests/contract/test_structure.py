@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lwdash.compress.hopeless import Hopeless
 from lwdash.contract import Skipped, Training, Treated
 from lwdash.errors import InternalFault, RecipeError
 from lwdash.keras_models.bridge.flatten import flatten_model
@@ -514,6 +515,23 @@ def test_the_formats_that_auto_chooses_are_those_that_qat_trains_for(tmp_path: P
         layer for layer, format in formats.items() if format != "int8x4"
     )
     assert len(done.tflite) < len(bench.compress(parse_recipe("int8"), lambda doing, share: None).tflite)
+
+
+def test_a_hopeless_recipe_is_stopped_after_the_step_that_loses_too_much(tmp_path: Path) -> None:
+    bench = bench_of("keras", tmp_path)
+    recipe = parse_recipe("channels(epochs=1) + prune(epochs=1, batch_size=8) + int8")
+    with pytest.raises(
+        Hopeless, match=r"^stopped after channels\(ratio=0.3, epochs=1\): the accuracy on 8 evaluat"
+    ):
+        bench.compress(recipe, lambda doing, share: None, max_drop=-3.0)
+    made = {report.name.partition("(")[0] for report in bench.stages.reports}
+    assert made == {"float32", "channels", "outputs of the Keras model", "outputs of channels"}
+    done = bench.compress(recipe, lambda doing, share: None, max_drop=1.0)
+    assert done.tflite == bench.compress(recipe, lambda doing, share: None).tflite
+    trained = parse_recipe("channels(epochs=1) + qat(epochs=1, batch_size=8, validate=false) + auto")
+    with pytest.raises(Hopeless, match="stopped after channels"):
+        bench.compress(trained, lambda doing, share: None, max_drop=-3.0)
+    assert not any(report.name.startswith("auto") for report in bench.stages.reports)
 
 
 def bench_of(library: str, folder: Path) -> Any:

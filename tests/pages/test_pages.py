@@ -216,6 +216,21 @@ def test_waiting_runs_are_shown_and_cancelled(home):
     assert "This run was cancelled" in words(shown(page_paths.RUN, id=str(ids[0])))
 
 
+def test_a_stopped_run_says_why_and_is_started_again(home):
+    experiment = seed_experiment(home, "beats", 1)
+    (run,) = runs.add_runs(home.database, experiment, [("channels + int8", False, True)], "search")
+    claim = runs.claim(home.database, run, "compress", 1, "here")
+    runs.stop(home.database, claim, "stopped after channels: it lost 21 points", drop=0.21, compressed={})
+    assert "1 stopped" in words(shown(page_paths.OVERVIEW))
+    table = shown(page_paths.EXPERIMENT, id=str(experiment)).dataframe[0].value
+    assert "stopped after channels: it lost 21 points" in table.to_csv()
+    app = shown(page_paths.RUN, id=str(run))
+    assert "Stopped after channels: it lost 21 points." in words(app)
+    next(button for button in app.button if button.label == "Try again").click()
+    sound(app.run())
+    assert run_rows.get_run(home.database, run).state == "queued"
+
+
 def test_ten_thousand_runs_are_all_on_the_page(home):
     seed_experiment(home, "big", 10_000)
     began = time.monotonic()

@@ -105,7 +105,8 @@ TERMS: tuple[Entry, ...] = (
         "lwdash chooses recipes, a few at a time, and uses the measured runs to choose the next. Gaussian "
         "processes predict the quality and the metric to improve (size of the .tflite, of its gzipped or coded form, "
         "latency, arena) from prior knowledge of each technique and from every run of the experiment, whoever "
-        "started it. Limits are constraints.",
+        "started it. Limits are constraints. A run is stopped early where its training has lost more accuracy than the "
+        "limit allows and later steps recover.",
         "Selection bias: the best of many runs on the same rows looks better than it is. If rows are "
         "right or wrong, the bias is estimated: the rows are resampled, the choice is repeated each "
         "time, and the run is tested on the rows left out (Efron's .632 bootstrap).",

@@ -64,6 +64,7 @@ CHOICES: Mapping[str, DraftField] = {
     "goal_integer": DraftField(f"{SEARCH}:integer", False, bool),
     "goal_without": DraftField(f"{SEARCH}:left_out", [], list),
     "goal_sampler": DraftField(f"{SEARCH}:sampler", DEFAULT_SAMPLER),
+    "goal_finish_all": DraftField(f"{SEARCH}:finish_all", False, bool),
     "recipes": DraftField(f"{RECIPES}:kept", "\n".join(STANDARD_SWEEP)),
 }
 """Name in the address → choice."""

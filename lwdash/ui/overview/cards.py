@@ -132,6 +132,7 @@ def _runs(experiment: FoundExperiment) -> None:
             ("running", experiment.running, "blue"),
             ("queued", experiment.queued, "gray"),
             ("failed", experiment.failed, "red"),
+            ("stopped", experiment.stopped, "gray"),
             ("cancelled", experiment.cancelled, "gray"),
         )
         if number

@@ -13,7 +13,7 @@ from lwdash.ui.shared.memo import remembered
 
 HIDDEN = "hidden"
 """Runs with this tag are shown only if a filter asks for it."""
-STATES = ("succeeded", "running", "queued", "failed", "cancelled")
+STATES = ("succeeded", "running", "queued", "failed", "stopped", "cancelled")
 
 
 def filter_runs(runs: pd.DataFrame, limits: Mapping[str, float]) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from lwdash.errors import LwdashError
 from lwdash.metrics.limits import ACCURACY_DROP, limits_summary
 from lwdash.metrics.run_metrics import Measure
 from lwdash.search.outcomes import Outcome, best, limits_of_search
-from lwdash.search.search_report import MAX_RUNS, SearchReport, bias_message, report_search
+from lwdash.search.search_report import MAX_RUNS, SearchReport, bias_message, ended_early, report_search
 from lwdash.search.space import Space, goal_of
 from lwdash.ui.shared import page_paths
 from lwdash.ui.shared.figure import show_figure
@@ -128,17 +128,13 @@ def _show_found(_store: Store, experiment: StoredExperiment, search_id: int) -> 
 
 def _standing(search: StoredSearch, report: SearchReport) -> str:
     """`24 runs in 6 min, 1 of which failed: all 24 runs were made`."""
-    failed = int((report.tried["id"].isin(report.own) & (report.tried["state"] == "failed")).sum())
+    ended = ended_early(report.tried.loc[report.tried["id"].isin(report.own), "state"])
     text = f"{search.asked:,} run{'' if search.asked == 1 else 's'}"
     if search.finished_at is None:
-        return f"{text} so far{_failed(failed)}"
+        return f"{text} so far{ended}"
     took = seconds(search.finished_at - search.created_at)
     reason = "" if search.has_failed else f": {plain(search.words or '')}"
-    return f"{text} in {took}{_failed(failed)}{reason}"
-
-
-def _failed(number: int) -> str:
-    return f", {number:,} of which failed" if number else ""
+    return f"{text} in {took}{ended}{reason}"
 
 
 def _winner(search: StoredSearch, report: SearchReport, *, is_own: bool) -> str:

@@ -18,6 +18,7 @@ from storage import annotations, runs
 from storage.errors import StorageError
 from storage.file_runs import is_file_recipe
 from storage.store import Store
+from storage.tables import RETRYABLE
 
 
 def show_actions(
@@ -86,7 +87,7 @@ def _compare(chosen: pd.DataFrame, experiment_id: int) -> None:
 
 def _stop_and_repeat(store: Store, chosen: pd.DataFrame) -> None:
     active = chosen.loc[chosen["state"].isin(["queued", "running"]), "id"]
-    again = chosen.loc[chosen["state"].isin(["failed", "cancelled"]), "id"]
+    again = chosen.loc[chosen["state"].isin(RETRYABLE), "id"]
     for ids, word, icon, act in (
         (active, "Cancel", ":material/stop_circle:", runs.cancel),
         (again, "Try again", ":material/replay:", runs.retry),

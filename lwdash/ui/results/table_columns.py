@@ -278,7 +278,14 @@ def _addresses(of: Callable[[int], str], ids: pd.Series) -> pd.Series:
 
 
 def _states(runs: pd.DataFrame) -> list[str]:
-    return [
-        f"{state} {100 * progress:.0f} %" + (f", {doing}" if doing else "") if state == "running" else state
-        for state, progress, doing in zip(runs["state"], runs["progress"], runs["doing"], strict=True)
-    ]
+    def written(state: str, progress: float, doing: str | None, error: str | None) -> str:
+        if state == "stopped" and error:
+            return error
+        return (
+            f"{state} {100 * progress:.0f} %" + (f", {doing}" if doing else "")
+            if state == "running"
+            else state
+        )
+
+    columns = (runs[name] for name in ("state", "progress", "doing", "error"))
+    return [written(*row) for row in zip(*columns, strict=True)]

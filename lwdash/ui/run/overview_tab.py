@@ -264,6 +264,13 @@ def show_state(run: StoredRun) -> None:
         why = run.error or "it failed without a message"
         st.error(plain(why[:1].upper() + why[1:]), icon=":material/error:")
         st.caption("The stages and the log below show its progress.")
+    elif run.state == "stopped":
+        why = run.error or "stopped by its search"
+        st.warning(plain(f"{why[:1].upper()}{why[1:]}."), icon=":material/block:")
+        st.caption(
+            "Its finished stages stay in the cache. *Try again* runs it to its end. The stages and the log below show its "
+            "progress."
+        )
     elif run.state == "cancelled":
         st.warning("This run was cancelled. Its finished stages stay in the cache.", icon=":material/cancel:")
 

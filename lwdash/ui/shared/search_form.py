@@ -31,6 +31,7 @@ class SearchChoice:
     formats: tuple[str, ...]
     techniques: tuple[str, ...]
     sampler: str = DEFAULT_SAMPLER
+    stops_early: bool = True
 
 
 def search_form(
@@ -81,12 +82,19 @@ def search_form(
         format_func=lambda name: TECHNIQUES[name].LABEL if name in usable else name,
         placeholder="nothing: all useful techniques are used",
     )
-    sampler = st.selectbox(
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    sampler = left.selectbox(
         "Sampler",
         list(SAMPLERS),
         key=f"{key}:sampler",
         help="The way to choose the next recipes.\n\n"
         + "\n".join(f"- `{k}`: {v}" for k, v in SAMPLERS.items()),
+    )
+    stops_early = not right.toggle(
+        "Finish all runs",
+        key=f"{key}:finish_all",
+        help="Also runs whose training has lost more accuracy than the limit allows and later steps recover. Otherwise they "
+        "are stopped early.",
     )
     chosen = SearchChoice(
         goal,
@@ -94,6 +102,7 @@ def search_form(
         tuple(name for name in formats if name not in left_out),
         tuple(name for name in usable if name not in left_out),
         sampler,
+        stops_early,
     )
     st.caption(_caption(store, chosen, limits))
     if not chosen.formats:

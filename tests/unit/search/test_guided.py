@@ -12,7 +12,7 @@ from lwdash.search.gaussian_process import Scales, fit, given
 from lwdash.search.guided import guided
 from lwdash.search.outcomes import FAILED, Outcome
 from lwdash.search.priors import expected_drop, expected_log_cost, features, traits
-from lwdash.search.space import FORMATS, GOALS, SEARCHED, TUNED, make_space
+from lwdash.search.space import FORMATS, GOALS, SEARCHED, TRAINING, TUNED, make_space
 from lwdash.search.surrogate import COST, DROP, Surrogate
 
 EVERYTHING = Candidates(make_space(FORMATS, SEARCHED))
@@ -70,15 +70,16 @@ def test_recipes_to_choose_among_are_the_only_ones() -> None:
 def test_what_is_expected_grows_with_the_strength_of_each_technique() -> None:
     for name, tuned in TUNED.items():
         for key, values in tuned.items():
-            if key == "scope":
+            if key in ("scope", *TRAINING):
                 continue
             values = sorted(values)
             column = EVERYTHING.columns[f"{name}.{key}"]
             rows = np.repeat(row("int8")[None], len(values), axis=0)
             rows[:, EVERYTHING.columns[name]] = 1
             rows[:, column] = [tuned[key].index(value) for value in values]
-            if "scope" in tuned:
-                rows[:, EVERYTHING.columns[f"{name}.scope"]] = 0
+            for other in ("scope", *TRAINING):
+                if other in tuned:
+                    rows[:, EVERYTHING.columns[f"{name}.{other}"]] = 0
             known = traits(EVERYTHING, rows)
             drops, costs = expected_drop(known), expected_log_cost(known, "gzip_bytes")
             assert (np.diff(drops) * np.diff(costs) <= 0).all(), (
@@ -131,7 +132,7 @@ def test_predictions_follow_the_runs() -> None:
         assert 150 < np.exp(predicted[COST][0][0]) < 300
         assert (predicted[DROP][0][0] < 0) == is_good
         assert all(surrogate.keeps_limits(values) == is_good for values in surrogate.values)
-    failed = [Outcome(9, "low_rank(energy=0.9) + int8", 0.1, 999.0, {FAILED: 1.0})]
+    failed = [Outcome(9, "low_rank(macs=0.7) + int8", 0.1, 999.0, {FAILED: 1.0})]
     surrogate = Surrogate(EVERYTHING, "gzip_bytes", limits, [COST], [*good, *failed])
     assert np.exp(surrogate.predict(asked, [COST])[COST][0][0]) < 300, "a failure has no cost"
     assert not surrogate.keeps_limits(surrogate.values[-1])
