@@ -5,9 +5,9 @@ code: four number formats after each stack of training steps. Fine-tuning is sho
 the recorded recipes leave out. A network takes about 2 minutes of one core.
 
 With `--wide`, the recipes are of the space that a search has now, with sparsities by layer, weights below 8 bits, epochs and
-learning rates: `DRAWN` stacks as the random sampler draws them, and `WIDE_STACKS`, each before `WIDE_FORMATS`. Epochs are
-those of the recipe, on `WIDE_ROWS` rows. They are in `fixtures/search_runs_wide.csv`, with the accuracy and the seconds of
-each training step.
+learning rates: `DRAWN` stacks as the random sampler draws them, and `WIDE_STACKS`, each before all number formats. Epochs
+are those of the recipe, on `WIDE_ROWS` rows. They are in `fixtures/search_runs_wide.csv`, with the accuracy and the
+seconds of each training step.
 
 The runs are added to `fixtures/search_runs.csv`. A recording goes on where it stopped: `--seconds N` ends it after N
 seconds, and `--folder` keeps the stages. A run that failed has no values, but the reason.
@@ -40,8 +40,8 @@ from lwdash.keras_models.inspection import inspect_model
 from lwdash.measure.measure_run import measure
 from lwdash.measure.output_cache import OutputCache
 from lwdash.recipe import Recipe, make_recipe, parse_recipe
+from lwdash.search import space as search_space
 from lwdash.search.candidates import Candidates
-from lwdash.search.space import SEARCHED, make_space
 
 TABLE = Path(__file__).parents[1] / "fixtures" / "search_runs.csv"
 WIDE_TABLE = TABLE.with_name("search_runs_wide.csv")
@@ -105,7 +105,8 @@ MORE_STACKS = (
 WIDE_ROWS = 300
 """Rows to train on; the network itself is trained on all."""
 DRAWN = 40
-WIDE_FORMATS = ("int8", "float16", "dynamic(bits=4)", "auto")
+DRAWN_FORMATS = ("int8", "float16", "dynamic(bits=4)", "auto")
+"""Formats with which stacks are drawn; each is recorded with all formats of a search that go with it."""
 WIDE_STACKS = (
     "",
     "channels(ratio=0.3)",
@@ -186,12 +187,13 @@ def recipes(*, is_more: bool, is_wide: bool) -> Iterator[Recipe]:
 
 def wide_recipes() -> Iterator[Recipe]:
     """The recipes of `--wide`, shuffled by stack, so that a part of them is spread over the whole, too."""
-    space = make_space(WIDE_FORMATS, SEARCHED)
-    candidates, chance = Candidates(space), np.random.default_rng(SEED)
+    space = search_space.make_space(search_space.FORMATS, search_space.SEARCHED)
+    candidates = Candidates(search_space.make_space(DRAWN_FORMATS, search_space.SEARCHED))
+    chance = np.random.default_rng(SEED)
     drawn = [candidates.decode(row).keras_steps for row in candidates.draw(DRAWN, chance)]
     stacks = [*drawn, *(parse_recipe(stack).keras_steps if stack else () for stack in WIDE_STACKS)]
     stacks = [stacks[number] for number in chance.permutation(len(stacks))]
-    joined = [space.joined(stack, text) for stack in dict.fromkeys(stacks) for text in WIDE_FORMATS]
+    joined = [space.joined(stack, text) for stack in dict.fromkeys(stacks) for text in space.formats]
     yield from filter(None, joined)
 
 

@@ -521,7 +521,7 @@ def test_a_hopeless_recipe_is_stopped_after_the_step_that_loses_too_much(tmp_pat
     bench = bench_of("keras", tmp_path)
     recipe = parse_recipe("channels(epochs=1) + prune(epochs=1, batch_size=8) + int8")
     with pytest.raises(
-        Hopeless, match=r"^stopped after channels\(ratio=0.3, epochs=1\): the accuracy on 8 evaluat"
+        Hopeless, match=r"^stopped after channels\(ratio=0.5, epochs=1\): the accuracy on 8 evaluat"
     ):
         bench.compress(recipe, lambda doing, share: None, max_drop=-3.0)
     made = {report.name.partition("(")[0] for report in bench.stages.reports}
