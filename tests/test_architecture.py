@@ -122,7 +122,7 @@ ARROWS: Mapping[str, Allowed] = {
         "ai_edge_litert h5py",
     ),
     "lwdash.compress": allowed(
-        "lwdash.analyses lwdash.contract lwdash.recipe lwdash.techniques lwdash.export lwdash.quantize "
+        "lwdash.analyses lwdash.contract lwdash.recipe lwdash.spread_rows lwdash.techniques lwdash.export lwdash.quantize "
         "lwdash.keras_models lwdash.datasets lwdash.measure lwdash.packing lwdash.targets lwdash.tflite",
         "numpy",
     ),

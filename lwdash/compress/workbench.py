@@ -48,7 +48,7 @@ class Compressed:
 
 
 def stages_record(reports: Sequence[StageReport]) -> dict[str, Any]:
-    """What is stored of the stages of a run, JSON-able."""
+    """The stored record of the stages of a run, JSON-able."""
     stages = [asdict(stage) for stage in reports]
     skipped = [s for stage in stages for s in stage["skipped"]]
     return {"stages": stages, "skipped": skipped, "libraries": list(library_versions())}
