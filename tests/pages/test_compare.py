@@ -3,10 +3,12 @@
 import re
 
 import pytest
+from sqlalchemy import update
 from support.seeding import seed_experiment
 from visit import shown, sound, words
 
 from lwdash.ui.shared import page_paths
+from storage.tables import RunDetail
 
 
 def test_the_selected_runs_lead_to_their_comparison(home):
@@ -45,6 +47,29 @@ def test_metrics_that_are_equal_are_named_in_one_line_and_shown_on_request(home)
     assert "Sparsity" not in app.table[0].value.index
     app.toggle(key="compare:whole").set_value(True).run()
     assert "Sparsity" in sound(app).table[0].value.index
+
+
+def test_matrices_rows_and_operators_are_drawn_when_they_are_opened(home):
+    seed_experiment(home, "beats", 4)
+    layer = {"layer": "y", "type": "FULLY_CONNECTED", "parameters": 9, "bytes": 99, "output_dtype": "float32"}
+    flip = {"row": 7, "label": 1, "baseline": 1, "run": 0, "input": None}
+    for run in (1, 3):
+        measured = {
+            "layers": [{**layer, "output_dtype": "int8" if run == 3 else "float32"}], "classes": ["a", "b"],
+            "confusion": [[9, run], [0, 8]], "flips": [flip] if run == 3 else [],
+        }  # fmt: skip
+        with home.database.begin() as connection:
+            connection.execute(update(RunDetail).where(RunDetail.run_id == run).values(measured=measured))
+    app = shown(page_paths.COMPARE, experiment="1", runs="1,3")
+    labels = {expander.label for expander in app.expander}
+    assert labels == {"Confusion matrix", "Rows on which they differ: 1", "Layers whose operators differ: 1"}
+    assert len(app.dataframe) == 0
+    figures = len(app.get("bidi_component"))
+    for key in ("matrices", "rows", "graph"):
+        app.session_state[f"compare:{key}"] = True
+    sound(app.run())
+    assert [list(table.value.columns)[:1] for table in app.dataframe] == [["Layer"], ["Row"]]
+    assert len(app.get("bidi_component")) == figures + 2, "one matrix for each run"
 
 
 @pytest.mark.parametrize("runs", ["", "1", "99", "abc", "1," * 300, "9" * 40])

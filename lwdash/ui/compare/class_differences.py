@@ -26,6 +26,8 @@ def show_classes(
 ) -> None:
     """The classes of the runs: changes of each, confusion matrices, rows on which the runs differ.
 
+    The last two are drawn when they are opened.
+
     measured: heading of a run → its measurements. reference: the heading of the run that the others are compared with.
     is_baseline: True if that is the experiment's baseline.
     """
@@ -33,11 +35,23 @@ def show_classes(
     _show_change(measured, reference, name)
     with_matrix = {heading: found for heading, found in measured.items() if found.get("confusion")}
     if with_matrix:
-        with st.expander("Confusion matrix", icon=":material/grid_on:"):
-            _matrices(with_matrix, name)
+        place = st.expander(
+            "Confusion matrix", icon=":material/grid_on:", key="compare:matrices", on_change="rerun"
+        )
+        if place.open:
+            with place:
+                _matrices(with_matrix, name)
     rows = rows_apart(measured, baseline)
-    if rows is not None:
-        with st.expander(f"Rows on which they differ: {len(rows):,}", icon=":material/swap_horiz:"):
+    if rows is None:
+        return
+    place = st.expander(
+        f"Rows on which they differ: {len(rows):,}",
+        icon=":material/swap_horiz:",
+        key="compare:rows",
+        on_change="rerun",
+    )
+    if place.open:
+        with place:
             st.caption(
                 "Evaluation rows whose class differs from the baseline's in one of these runs; at most "
                 f"the first {MAX_ROWS} per run are stored. An empty cell is the baseline's class."

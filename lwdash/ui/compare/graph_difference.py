@@ -26,8 +26,16 @@ def show_graph_difference(layers: Mapping[str, Rows], reference: str) -> None:
     if table.empty:
         st.caption("All files have the same operators with the same number types.")
         return
+    place = st.expander(
+        f"Layers whose operators differ: {len(table):,}",
+        icon=":material/account_tree:",
+        key="compare:graph",
+        on_change="rerun",
+    )
+    if not place.open:
+        return
     counts = "; ".join(f"{heading}: {counted(len(rows), 'operator')}" for heading, rows in layers.items())
-    with st.expander(f"Layers whose operators differ: {len(table):,}", icon=":material/account_tree:"):
+    with place:
         st.caption(
             f"{counts}. + operators that only this file has, − operators that only the reference has, → other number types "
             "of the output. An empty cell: the same as in the reference."
