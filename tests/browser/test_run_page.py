@@ -174,6 +174,23 @@ def test_graph_treemap_and_table_select_each_other(server, page):
         assert saved.value.path().read_bytes().startswith(start)
 
 
+def test_the_baselines_graph_is_drawn_beside_with_the_differences_and_the_same_selection(server, page):
+    main = opened(page, server, f"run?id={INT8}&tab=Map")
+    main.get_by_text("Side by side", exact=True).click()
+    graphs = main.locator(".lwdash-graph")
+    expect(graphs).to_have_count(2)
+    before, own = (graphs.nth(i).locator(".box[role=button]") for i in (0, 1))
+    expect(own.locator("tspan", has_text="other types")).to_be_visible()
+    before.focus()
+    page.keyboard.press("Enter")
+    for operator in (before, own):
+        expect(operator).to_have_attribute("aria-pressed", "true")
+    page.wait_for_url(re.compile(r"layer=dense.*file=Side|file=Side.*layer=dense"))
+    page.goto(page.url)
+    expect(graphs).to_have_count(2)
+    expect(own).to_have_attribute("aria-pressed", "true")
+
+
 def test_weights_are_drawn_beside_the_baselines_and_predictions_as_a_matrix(server, page):
     main = opened(page, server, f"run?id={INT8}&tab=Weights")
     expect(main.get_by_text("24 weights, int8")).to_be_visible()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from lwdash.charts.map.graph_changes import Mark, joined_mark
 from lwdash.charts.map.graph_folds import Box, Level, folded
 from lwdash.charts.map.graph_layout import laid_out
 from lwdash.charts.map.operator_facts import flow_text
@@ -37,11 +38,17 @@ def parts_of(graph: Mapping[str, Any], rows: Rows) -> list[str]:
 
 
 def graph_boxes(
-    graph: Mapping[str, Any], rows: Rows, quantity: Quantity, level: Level, opened: Collection[str] = ()
+    graph: Mapping[str, Any],
+    rows: Rows,
+    quantity: Quantity,
+    level: Level,
+    opened: Collection[str] = (),
+    marks: Mapping[int, Mark] | None = None,
 ) -> dict[str, Any]:
     """The graph with places: width, height, boxes and lines, JSON-able.
 
-    graph: from `analyses.graph_data.graph_of`. rows: measured operators. Each box has its texts, its colours, its
+    graph: from `analyses.graph_data.graph_of`. rows: measured operators. marks: of the operators, by index; their colours
+    and texts are drawn in place of the quantity's. Each box has its texts, its colours, its
     parts, how often it repeats, and `search`, all that can be searched for. Each line is the path of an SVG, with the
     numbers of its two boxes.
     """
@@ -69,12 +76,12 @@ def graph_boxes(
         flow = ", ".join(flows.get(box.operators[-1], ()))
         value = values[box.id]
         types = list(dict.fromkeys(node["type"] for node in own))
-        lines = [
-            *_heading(box, own, parts),
-            *([] if value is None else [quantity.write(value)]),
-            *([flow] if flow else []),
-        ]
-        boxes.append(_box(box, lines, colour_of(value, low, high), parts, [*types, *parts, *lines]))
+        text, colours = "" if value is None else quantity.write(value), colour_of(value, low, high)
+        if marks is not None:
+            mark = joined_mark([marks[i] for i in box.operators])
+            text, colours = mark.text, (mark.fill, mark.ink)
+        lines = [*_heading(box, own, parts), *filter(None, [text, flow])]
+        boxes.append(_box(box, lines, colours, parts, [*types, *parts, *lines]))
     number = {box["id"]: i for i, box in enumerate(boxes)}
     owner: dict[Any, str] = {port["id"]: port["id"] for port in graph["ports"]}
     owner |= {i: box.id for box in found for i in box.operators}

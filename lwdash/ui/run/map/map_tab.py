@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from lwdash.charts.map.graph_changes import ADDED, GONE, OTHER_TYPES, SAME, Mark, operator_marks
 from lwdash.charts.map.graph_folds import BLOCKS, LAYERS, OPERATORS, Level, default_level
 from lwdash.charts.map.model_map import graph_boxes, layer_table, layer_tiles, parts_of, value_range
 from lwdash.charts.map.operator_facts import describe_graph
@@ -31,9 +32,12 @@ from storage.store import Store
 PANEL_HEIGHT = 602
 """Of the selected layer's values: as high as the graph with its tools."""
 LEVELS: Mapping[Level, str] = {OPERATORS: "Operators", LAYERS: "Layers", BLOCKS: "Blocks"}
-LAYER, COLOUR, SIDE, LEVEL, OPENED = "layer", "colour", "run:side", "run:level", "run:opened"
-"""Keys in the session; the first two are also in the address."""
-THIS, BASELINE = "This run", "Baseline"
+LAYER, COLOUR, SIDE, LEVEL, OPENED = "layer", "colour", "file", "graph", "opened"
+"""Keys in the session and names in the address."""
+THIS, BASELINE, BOTH = "This run", "Baseline", "Side by side"
+OWN_GRAPH, BASELINE_GRAPH = "run:graph", "run:graph-before"
+_LEVEL_OF = "run:level-of"
+"""In the session: the run that the level was chosen for."""
 _FOLDER = Path(__file__).parent
 
 
@@ -98,29 +102,37 @@ def _views(
     may_start: bool,
 ) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="map-fields"):
-        is_before = before is not None and _choose_side() == BASELINE
-        file = before if is_before and before is not None else own
+        side = THIS if before is None else _choose_side()
+        file = before if side == BASELINE and before is not None else own
         quantity = _choose_quantity(file.rows)
         parts = parts_of(file.graph, file.rows)
+        if side == BOTH and before is not None:
+            parts = list(dict.fromkeys([*parts, *parts_of(before.graph, before.rows)]))
         selected = _choose_layer(parts)
         level = _choose_level(run.id, file.graph)
-        if between := value_range(file.rows, quantity):
+        if side == BOTH:
+            st.html(MARKS, width="content")
+        elif between := value_range(file.rows, quantity):
             st.html(_scale(*between), width="content")
-    left, right = st.columns([1.9, 1], gap="small")
-    opened: list[str] = st.session_state.setdefault(OPENED, {}).get(run.id, [])
-    data = {
-        **graph_boxes(file.graph, file.rows, quantity, level, opened),
-        "shape": f"{run.id}:{is_before}:{level}:{','.join(opened)}",
-        "selected": selected,
-        "alt": describe_graph(file.graph),
-        "file_name": f"lwdash-run-{run.id}-graph",
-    }
-    with left:
-        _graph_view(
-            key="run:graph", data=data, width="stretch", height="content", on_picked_change=lambda: _picked("run:graph"),
-            on_opened_change=lambda: _opened(run.id),
-        )  # fmt: skip
-    with right.container(border=True, height=PANEL_HEIGHT, key="run-layer"):
+    if side == BOTH and before is not None:
+        left, right = st.columns(2, gap="small")
+        for place, name, key, one, other, only in (
+            (left, BASELINE, BASELINE_GRAPH, before, own, GONE),
+            (right, THIS, OWN_GRAPH, own, before, ADDED),
+        ):
+            marks = operator_marks(one.graph, one.rows, other.graph, other.rows, only=only)
+            with place:
+                st.markdown(f"**{name}**")
+                _show_graph(run, one, quantity, level, selected, key=key, marks=marks)
+        panel = st.container(border=True, key="run-layer")
+    else:
+        left, right = st.columns([1.9, 1], gap="small")
+        with left:
+            _show_graph(
+                run, file, quantity, level, selected, key=BASELINE_GRAPH if side == BASELINE else OWN_GRAPH
+            )
+        panel = right.container(border=True, height=PANEL_HEIGHT, key="run-layer")
+    with panel:
         show_layer(store, run, experiment, selected, own, before, may_start=may_start)
     _show_meaning(file, quantity)
     table = layer_table(file.rows, quantity)
@@ -131,20 +143,55 @@ def _views(
     )  # fmt: skip
 
 
+def _show_graph(
+    run: StoredRun,
+    file: FileMap,
+    quantity: Quantity,
+    level: Level,
+    selected: str | None,
+    *,
+    key: str,
+    marks: Mapping[int, Mark] | None = None,
+) -> None:
+    """key: OWN_GRAPH or BASELINE_GRAPH. marks: see `graph_boxes`."""
+    opened = _opened_boxes(key)
+    data = {
+        **graph_boxes(file.graph, file.rows, quantity, level, opened, marks),
+        "shape": f"{run.id}:{key}:{level}:{marks is not None}:{','.join(opened)}",
+        "selected": selected,
+        "alt": describe_graph(file.graph),
+        "file_name": f"lwdash-{key.replace(':', f'-{run.id}-')}",
+    }
+    _graph_view(
+        key=key, data=data, width="stretch", height="content", on_picked_change=lambda: _picked(key),
+        on_opened_change=lambda: _opened(key),
+    )  # fmt: skip
+
+
+def _opened_boxes(key: str) -> list[str]:
+    """The unfolded blocks of one graph; those of the baseline's have a minus before them in the address."""
+    ids = st.query_params.get(OPENED, "").split(",")
+    return [one.lstrip("-") for one in ids if one and one.startswith("-") == (key == BASELINE_GRAPH)]
+
+
 def _picked(key: str) -> None:
     part = (st.session_state.get(key) or {}).get("picked")
     if isinstance(part, str):
         st.session_state[LAYER] = part
 
 
-def _opened(run_id: int) -> None:
-    box = (st.session_state.get("run:graph") or {}).get("opened")
+def _opened(key: str) -> None:
+    box = (st.session_state.get(key) or {}).get("opened")
     if isinstance(box, str):
-        st.session_state[OPENED] = {run_id: [*st.session_state[OPENED].get(run_id, []), box]}
+        before = [one for one in st.query_params.get(OPENED, "").split(",") if one]
+        st.query_params[OPENED] = ",".join([*before, f"-{box}" if key == BASELINE_GRAPH else box])
 
 
 def _choose_side() -> str:
-    return st.segmented_control("File", [THIS, BASELINE], default=THIS, required=True, key=SIDE)
+    chosen = st.segmented_control(
+        "File", [THIS, BASELINE, BOTH], default=THIS, required=True, key=SIDE, bind="query-params"
+    )
+    return chosen or THIS
 
 
 def _choose_quantity(rows: Sequence[Mapping[str, Any]]) -> Quantity:
@@ -172,12 +219,12 @@ def _choose_layer(parts: Sequence[str]) -> str | None:
 
 
 def _choose_level(run_id: int, graph: Mapping[str, Any]) -> Level:
-    known = st.session_state.get(f"{LEVEL}:for")
-    if known != run_id:
-        st.session_state[LEVEL], st.session_state[f"{LEVEL}:for"] = default_level(graph), run_id
+    if st.session_state.get(_LEVEL_OF) not in (None, run_id):
+        st.session_state.pop(LEVEL, None)
+    st.session_state[_LEVEL_OF] = run_id
     chosen = st.segmented_control(
-        "Graph of", list(LEVELS), format_func=LEVELS.__getitem__, required=True, key=LEVEL,
-        on_change=lambda: st.session_state.pop(OPENED, None),
+        "Graph of", list(LEVELS), default=default_level(graph), format_func=LEVELS.__getitem__, required=True, key=LEVEL,
+        on_change=lambda: st.query_params.pop(OPENED, None), bind="query-params",
         help="Blocks: layers that repeat are folded into one box with their count; click it to unfold",
     )  # fmt: skip
     return chosen or OPERATORS
@@ -196,6 +243,22 @@ def _show_meaning(file: FileMap, quantity: Quantity) -> None:
     st.caption(
         f"{quantity.meaning} Grey: not measured. Zoom: pinch, or click and scroll; drag to move.{not_drawn}"
     )
+
+
+def _squares(*marks: tuple[str, Mark]) -> str:
+    """A legend of marks."""
+    entries = "".join(
+        f'<span style="display:inline-block;width:12px;height:12px;border-radius:3px;background:{mark.fill};'
+        f'border:1px solid #8794a0"></span><span>{text}</span>'
+        for text, mark in marks
+    )
+    return (
+        '<div style="display:flex;flex-wrap:wrap;align-items:center;gap:0.2rem 0.4rem;font-size:0.85rem;min-height:2rem">'
+        f"{entries}</div>"
+    )
+
+
+MARKS = _squares(("equal", SAME), ("other types", OTHER_TYPES), ("only left", GONE), ("only right", ADDED))
 
 
 def _scale(low: str, high: str) -> str:
