@@ -11,14 +11,18 @@ Checked = tuple[Record, list[LimitCheck]]
 """The record of a run, as from `run_record`, with the check of each limit."""
 
 
-def checked_runs(runs: Sequence[Record], limits: Mapping[str, float]) -> list[Checked]:
-    """Each run with its checks; a run without a result keeps no limit."""
-    return [(run, _checks(run, limits)) for run in runs]
+def checked_runs(
+    runs: Sequence[Record], limits: Mapping[str, float], names: Mapping[str, str] | None = None
+) -> list[Checked]:
+    """Each run with its checks; a run without a result keeps no limit. names: titles of devices."""
+    return [(run, _checks(run, limits, names)) for run in runs]
 
 
-def _checks(run: Record, limits: Mapping[str, float]) -> list[LimitCheck]:
+def _checks(
+    run: Record, limits: Mapping[str, float], names: Mapping[str, str] | None = None
+) -> list[LimitCheck]:
     measured = {**run, **run.get("target_metrics", {})} if run["state"] == "succeeded" else {}
-    return check_limits(measured, limits)
+    return check_limits(measured, limits, names)
 
 
 def are_kept(checked: Sequence[Checked]) -> bool:
@@ -42,11 +46,16 @@ def exceeded_lines(checked: Sequence[Checked]) -> list[str]:
     ]
 
 
-def markdown_lines(checked: Sequence[Checked], baseline: Record, limits: Mapping[str, float]) -> list[str]:
+def markdown_lines(
+    checked: Sequence[Checked],
+    baseline: Record,
+    limits: Mapping[str, float],
+    names: Mapping[str, str] | None = None,
+) -> list[str]:
     """A Markdown table: one row per run with the value of every limit, those that are not kept in bold; then what it
     was measured on.
     """
-    base = _checks(baseline, limits)
+    base = _checks(baseline, limits, names)
     head = ["Recipe", *(check.title for check in base), "Accuracy", "Verdict", "Limits"]
     lines = [_row(head), _row(["---", *["--:"] * (len(base) + 1), "---", "---"])]
     lines.append(

@@ -29,6 +29,7 @@ from lwdash.engine import doctor, submit
 from lwdash.engine.data_needs import refuse_search
 from lwdash.engine.devices.device_waiting import queue_on_devices, wait_for_devices
 from lwdash.engine.devices.known_boards import board_limits, known_boards
+from lwdash.engine.devices.target_metrics import titles_of_devices
 from lwdash.engine.home import DiskFull, explain_storage, open_home
 from lwdash.engine.new_experiment import (
     InputFiles,
@@ -111,7 +112,8 @@ def _check(options: argparse.Namespace, settings: Settings, store: Store) -> int
         raise UserMistake(f"check needs at least one limit: {names}, --limit")
     whole, checked = _measured(options, settings, store)
     limits = whole["limits"]
-    _print(options, whole, lambda: check_records.markdown_lines(checked, whole["baseline"], limits))
+    names = titles_of_devices(store.database)
+    _print(options, whole, lambda: check_records.markdown_lines(checked, whole["baseline"], limits, names))
     return DONE if check_records.are_kept(checked) else FAILED
 
 
@@ -133,7 +135,7 @@ def _measured(
         )
         _measure_on_devices(options, store, engine, experiment, sorted({baseline, *ids}), limits)
     found = [run_records.run_record(store.database, run_id) for run_id in ids]
-    checked = check_records.checked_runs(found, limits)
+    checked = check_records.checked_runs(found, limits, titles_of_devices(store.database))
     whole = {
         "experiment": experiment,
         "baseline": run_records.run_record(store.database, baseline),

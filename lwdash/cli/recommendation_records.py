@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from lwdash.engine.devices.target_metrics import target_metrics
+from lwdash.engine.devices.target_metrics import target_metrics, titles_of_devices
 from lwdash.errors import NotFound
 from lwdash.metrics.recommendation import recommend_of_records
 from storage import experiments
@@ -25,6 +25,7 @@ def recommendation_record(engine: Engine, experiment_id: int) -> dict[str, Any] 
     found = recommend_of_records(
         [{**figures.get(int(run["id"]), {}), **late.get(int(run["id"]), {}), **run} for run in done],
         experiment.limits,
+        titles_of_devices(engine),
     )
     return None if found is None else found.to_dict()
 

@@ -172,15 +172,15 @@ def given_limits(limits: Mapping[str, float | None]) -> dict[str, float]:
     return {key: value for key, value in limits.items() if value is not None}
 
 
-def limits_summary(limits: Mapping[str, float]) -> str:
-    """`size ≤ 20 kB, drop of accuracy ≤ 1 point`; names with commas are separated by semicolons."""
-    found = []
-    for limit in map(limit_of, set_keys(limits)):
+def limits_summary(limits: Mapping[str, float], names: Mapping[str, str] | None = None) -> str:
+    """`size ≤ 20 kB, drop of accuracy ≤ 1 point`; names with commas are separated by semicolons. names: see `limit_of`."""
+    found, described = [], [limit_of(key, names) for key in set_keys(limits)]
+    for limit in described:
         value = f"{_four_digits(float(limits[limit.key]) * limit.factor)} {limit.unit}".strip()
         found.append(
             f"{limit.name} {'≥' if limit.is_at_least else '≤'} {'1 point' if value == '1 points' else value}"
         )
-    return ("; " if any("," in limit.name for limit in map(limit_of, limits)) else ", ").join(found)
+    return ("; " if any("," in limit.name for limit in described) else ", ").join(found)
 
 
 def _four_digits(value: float) -> str:

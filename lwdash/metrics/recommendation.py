@@ -16,6 +16,7 @@ from lwdash.metrics.limits import (
     meets_all_limits,
 )
 from lwdash.metrics.run_metrics import ACCURACY, AGREEMENT, ERRORS, MEASURES, WORST_TARGET, quality_of
+from lwdash.metrics.target_values import mark_targets, names_in
 from lwdash.metrics.technique_families import short_recipe
 
 MARGIN = 0.01
@@ -69,7 +70,7 @@ def recommend(runs: pd.DataFrame, limits: Mapping[str, float]) -> Recommendation
     own = given_limits(limits)
     is_generated = bool(_numbers(others, "generated_rows").notna().any())
     if own:
-        found = _by_limits(done, others, own)
+        found = _by_limits(done, others, own, names_in(runs))
         return replace(found, reason=f"{found.reason} {UNKNOWN_LOSS}") if is_generated else found
     if is_generated:
         return _on_generated(others)
@@ -77,10 +78,10 @@ def recommend(runs: pd.DataFrame, limits: Mapping[str, float]) -> Recommendation
 
 
 def recommend_of_records(
-    records: Sequence[Mapping[str, Any]], limits: Mapping[str, float]
+    records: Sequence[Mapping[str, Any]], limits: Mapping[str, float], names: Mapping[str, str]
 ) -> Recommendation | None:
-    """`recommend` for runs as records with their metrics."""
-    return recommend(pd.DataFrame(list(records)), limits) if records else None
+    """`recommend` for runs as records with their metrics. names: titles of devices."""
+    return recommend(mark_targets(pd.DataFrame(list(records)), names, ()), limits) if records else None
 
 
 def losses(runs: pd.DataFrame) -> pd.Series:
@@ -159,16 +160,18 @@ def _on_generated(others: pd.DataFrame) -> Recommendation:
     return Recommendation(None, _id(run), False, "No recommendation without real rows", reason)
 
 
-def _by_limits(done: pd.DataFrame, others: pd.DataFrame, limits: Mapping[str, float]) -> Recommendation:
+def _by_limits(
+    done: pd.DataFrame, others: pd.DataFrame, limits: Mapping[str, float], names: Mapping[str, str]
+) -> Recommendation:
     chosen = best(others, limits)
     if chosen is None:
         return Recommendation(
-            None, None, True, "No run meets all of your limits", _in_the_way(others, limits)
+            None, None, True, "No run meets all of your limits", _in_the_way(others, limits, names)
         )
     run = others[others["id"] == chosen].iloc[0]
     base = done[done["is_baseline"].astype(bool)]
     size = _baseline_size(done)
-    summary = limits_summary(limits)
+    summary = limits_summary(limits, names)
     if (
         len(base)
         and bool(meets_all_limits(base, limits).all())
@@ -194,17 +197,22 @@ def _by_limits(done: pd.DataFrame, others: pd.DataFrame, limits: Mapping[str, fl
     return Recommendation(chosen, None, True, "Best under your limits", reason)
 
 
-def _in_the_way(others: pd.DataFrame, limits: Mapping[str, float]) -> str:
+def _in_the_way(others: pd.DataFrame, limits: Mapping[str, float], names: Mapping[str, str]) -> str:
     """The number of runs that meet each limit, and the limits that were never measured."""
     table = limits_met(others, limits)
     parts = []
     for key in table:
-        name = limits_summary({key: limits[key]})
+        name = limits_summary({key: limits[key]}, names)
         parts.append(
             f"{name} was measured on no run" if table[key].isna().all()
             else f"{int((table[key] == 1.0).sum()):,} of {len(others):,} meet {name}"
         )  # fmt: skip
-    return f"{_capital('; '.join(parts))}. Raise a limit, or start a search."
+    remedy = (
+        "A limit counts only where it was measured: measure it, or remove it"
+        if table.isna().all().any()
+        else "Raise a limit, or start a search"
+    )
+    return f"{_capital('; '.join(parts))}. {remedy}."
 
 
 def _baseline_size(done: pd.DataFrame) -> float | None:

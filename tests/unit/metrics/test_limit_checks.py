@@ -71,3 +71,10 @@ def test_a_file_that_a_target_refuses_cannot_run_there() -> None:
 
 def test_without_limits_there_are_no_checks() -> None:
     assert check_limits(METRICS, {}) == []
+
+
+def test_limits_on_devices_have_their_names_and_small_numbers_keep_their_digits() -> None:
+    limits = {"device_1.latency_ms_p50": 1e-7}
+    [check] = check_limits({"device_1.latency_ms_p50": 0.5}, limits, {"device_1": "Pi 4"})
+    assert check.title == "Latency p50 on Pi 4 (µs), at most 0.0001"
+    assert check.message == "Latency p50 on Pi 4 500 µs, at most 0.0001 µs"
