@@ -114,12 +114,19 @@ def _amounts(found: BoardFit) -> list[str]:
     """Missing flash and RAM; where nothing is missing, the RAM that is left."""
     spares = {"flash": found.flash_spare_bytes, "RAM": found.ram_spare_bytes}
     missing = [
-        f"−{-(spare // 1024):,} KiB {what}"
+        f"−{_amount(-(spare // 1024))} {what}"
         for what, spare in spares.items()
         if spare is not None and spare < 0
     ]
     left = found.ram_spare_bytes
-    return missing or ([] if left is None else [f"{left // 1024:,} KiB RAM left"])
+    return missing or ([] if left is None else [f"{_amount(left // 1024)} RAM left"])
+
+
+def _amount(kib: float) -> str:
+    """`231 KiB`, from 100 MiB on `987 MiB`, and `3.9 GiB`."""
+    if kib < 100 * 1024:
+        return f"{kib:,} KiB"
+    return f"{kib / 1024:,.0f} MiB" if kib < 1024**2 else f"{kib / 1024**2:,.1f} GiB"
 
 
 def _name(row: Mapping[str, Any]) -> str:
@@ -128,11 +135,9 @@ def _name(row: Mapping[str, Any]) -> str:
 
 
 def _described(board: Board) -> str:
-    flash = "an SD card" if board.flash_kib is None else f"{board.flash_kib:,} KiB of flash"
+    flash = "an SD card" if board.flash_kib is None else f"{_amount(board.flash_kib)} of flash"
     note = f". {board.note}" if board.note else ""
-    return (
-        f"{board.core}, {board.clock_mhz:g} MHz, {flash}, {board.ram_kib:,} KiB of RAM{note}. {board.source}"
-    )
+    return f"{board.core}, {board.clock_mhz:g} MHz, {flash}, {_amount(board.ram_kib)} of RAM{note}. {board.source}"
 
 
 def _summary(states: Mapping[str, int], runs: int, table: BoardTable) -> str:

@@ -18,6 +18,12 @@ def test_a_cell_says_how_much_is_left_or_missing() -> None:
     assert cell(arena_bytes=20 * 1024, file_bytes=300 * 1024)[1:] == ["−94 KiB flash", "−4 KiB RAM"]
 
 
+def test_large_memories_are_in_larger_units() -> None:
+    facts = RunNeeds(file_bytes=1000, tflm_state="runs", operators=("SOFTMAX",), arena_bytes=8 * 1024)
+    [state, left] = fit_cell(fit(TABLE.find("raspberry-pi-5-4-gb"), TABLE.assumptions, facts))
+    assert (state, left) == ("✓ fits", "3.9 GiB RAM left")
+
+
 def test_a_refused_file_names_its_operator() -> None:
     assert cell(tflm_state="refused", tflm_reason="no kernel for GELU") == ["⊘ refused", "no kernel for GELU"]
     assert cell(tflm_state=None) == ["… not measured"]
