@@ -17,6 +17,7 @@ function narrow(traces, layout) {
     if (trace.type === "scatter" && trace.mode === "markers+text") trace.mode = "markers";
   }
   if (layout.coloraxis) layout.coloraxis.colorbar = { ...layout.coloraxis.colorbar, orientation: "h", y: 1.0, yanchor: "bottom", thickness: 10 };
+  if (layout.legend2) layout.legend2 = { ...layout.legend2, orientation: "h", x: 0, y: 1.0, yanchor: "bottom", font: { size: 11 }, title: { text: layout.legend2.title.text.replace("<br>", " "), side: "top" } };
   for (const trace of traces) {
     if (trace.type !== "bar" || trace.orientation === "h" || !Array.isArray(trace.text)) continue;
     // Side by side at their own size; otherwise they would be shrunk to the width of a bar. Empty ones are removed.
@@ -24,5 +25,5 @@ function narrow(traces, layout) {
     for (const name of Object.keys(layout)) if (/^xaxis\d*$/.test(name)) layout[name] = { ...layout[name], tickangle: -60 };
   }
   if (traces.some((trace) => trace.type === "bar")) layout.legend = { ...layout.legend, y: -0.12, yanchor: "top" };
-  layout.margin = { ...layout.margin, l: 40, r: 8, t: layout.coloraxis ? 130 : Math.min(70, layout.margin?.t ?? 70) };
+  layout.margin = { ...layout.margin, l: 40, r: 8, t: layout.legend2 ? 185 : layout.coloraxis ? 130 : Math.min(70, layout.margin?.t ?? 70) };
 }

@@ -1,4 +1,4 @@
-"""Runs as lines across one axis per metric. Dragging along an axis selects the runs that pass there."""
+"""Runs as lines across one axis per metric or group. Dragging along an axis selects the runs that pass there."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from lwdash.charts.literal_text import names_as_text
+from lwdash.charts.group_colours import colours_of
+from lwdash.charts.literal_text import literal, names_as_text
 from lwdash.charts.palette import GREY
 from lwdash.metrics.pareto_front import pareto
+from lwdash.metrics.run_groups import RunGroups
 from lwdash.metrics.run_metrics import Measure
 from lwdash.metrics.technique_families import FAMILIES
 
@@ -30,10 +32,12 @@ MAX_LINES = 300
 TECHNIQUE = "technique"
 """Name of the first axis, like a metric's column for its axis."""
 
+Axis = Measure | RunGroups
 
-def complete_runs(runs: pd.DataFrame, measures: Sequence[Measure]) -> pd.DataFrame:
+
+def complete_runs(runs: pd.DataFrame, axes: Sequence[Axis]) -> pd.DataFrame:
     """The runs that have all of these metrics: a line cannot skip an axis."""
-    columns = [measure.column for measure in measures]
+    columns = [axis.column for axis in axes if isinstance(axis, Measure)]
     if not set(columns) <= set(runs):
         return runs.iloc[:0]
     return runs[runs[columns].notna().all(axis=1)]
@@ -64,18 +68,21 @@ def thinned_lines(runs: pd.DataFrame, x: Measure, y: Measure, wanted: Collection
 
 def brushed_runs(
     runs: pd.DataFrame,
-    measures: Sequence[Measure],
+    axes: Sequence[Axis],
     brushes: Mapping[str, Sequence[Sequence[float]]],
     log: frozenset[str] = frozenset(),
 ) -> list[int]:
     """The ids of `runs` that pass all brushes, drawn or not; none without a brush.
 
-    brushes: a column or TECHNIQUE → [low, high] of each brush on its axis, in the axis' unit (its power of
-    ten if it is logarithmic). measures, log: as for `plot_parallel`; runs: all runs that the drawn lines were
-    chosen from.
+    brushes: the name of an axis → [low, high] of each brush on it, in the axis' unit (its power of ten if it is
+    logarithmic). axes, log: as for `plot_parallel`; runs: all runs that the drawn lines were chosen from.
     """
-    values = {TECHNIQUE: runs["family"].map(_places(runs)).astype(float)}
-    values |= {measure.column: _on_axis(runs, measure, log) for measure in measures}
+    values = {TECHNIQUE: _techniques(runs).places_of(runs)}
+    for axis in axes:
+        if isinstance(axis, RunGroups):
+            values[axis.key] = axis.places_of(runs)
+        else:
+            values[axis.column] = _on_axis(runs, axis, log)
     passes = pd.Series(True, index=runs.index)
     known = {name: spans for name, spans in brushes.items() if name in values and spans}
     for name, spans in known.items():
@@ -83,9 +90,11 @@ def brushed_runs(
     return [int(run) for run in runs.loc[passes, "id"]] if known else []
 
 
-def _places(runs: pd.DataFrame) -> dict[str, int]:
-    """The place of each technique family on its axis, for the families of these runs."""
-    return {name: i for i, name in enumerate(name for name in FAMILIES if (runs["family"] == name).any())}
+def _techniques(runs: pd.DataFrame) -> RunGroups:
+    """The technique families of these runs as groups, in the order of FAMILIES."""
+    used = [name for name in FAMILIES if (runs["family"] == name).any()]
+    places = runs.set_index("id")["family"].map({name: i for i, name in enumerate(used)})
+    return RunGroups(TECHNIQUE, "Technique", tuple(used), places)
 
 
 def _is_log(values: pd.Series, measure: Measure, log: frozenset[str]) -> bool:
@@ -100,8 +109,8 @@ def _on_axis(runs: pd.DataFrame, measure: Measure, log: frozenset[str]) -> pd.Se
 @names_as_text
 def plot_parallel(
     runs: pd.DataFrame,
-    measures: Sequence[Measure],
-    colour: Measure | None,
+    axes: Sequence[Axis],
+    colour: Axis | None,
     log: frozenset[str] = frozenset(),
     *,
     of: pd.DataFrame | None = None,
@@ -109,24 +118,24 @@ def plot_parallel(
     """One line per run of `complete_runs`, best at the top of every axis; colour: None colours by technique.
 
     log: columns with logarithmic axes; a column with values at or below zero stays linear. of: all runs,
-    where `runs` are `thinned_lines` of them: the axes are theirs. Each axis has its column as name, for
+    where `runs` are `thinned_lines` of them: the axes are theirs. Each axis has its column or key as name, for
     callers that handle the brushes. `layout.meta` has the `min_width` in pixels: below it the axes' names
     would overlap, and the figure scrolls.
     """
     every = runs if of is None else of
-    place = _places(every)
-    names = list(place)
+    techniques = _techniques(every)
     dimensions = [
-        {
-            "label": "Technique", "name": TECHNIQUE, "values": runs["family"].map(place).astype(float),
-            "range": [-0.3, max(len(names) - 0.7, 0.3)],
-            "tickvals": list(range(len(names))), "ticktext": [FAMILIES[name][0] for name in names],
-        },
-        *(_dimension(runs, every, m, log) for m in measures),
-    ]  # fmt: skip
+        _group_axis(runs, techniques, [FAMILIES[name][0] for name in techniques.names]),
+        *(
+            _group_axis(runs, axis, axis.names)
+            if isinstance(axis, RunGroups)
+            else _dimension(runs, every, axis, log)
+            for axis in axes
+        ),
+    ]
     figure = go.Figure()
     line: dict[str, object]
-    if colour is not None and colour.column in runs and runs[colour.column].notna().all():
+    if isinstance(colour, Measure) and colour.column in runs and runs[colour.column].notna().all():
         line = {
             "color": runs[colour.column].astype(float) * colour.factor,
             "colorscale": BETTER_TO_WORSE if not colour.is_higher_better else BETTER_TO_WORSE[::-1],
@@ -138,13 +147,10 @@ def plot_parallel(
                 "x": 0.0, "xanchor": "left", "len": 190, "lenmode": "pixels", "y": -0.07, "yanchor": "top",
             },
         }  # fmt: skip
+    elif isinstance(colour, RunGroups):
+        line = _stepped(colour.places_of(runs), colours_of(colour))
     else:
-        shades = [FAMILIES[name][2] for name in names]
-        edges = [(i / len(names), (i + 1) / len(names)) for i in range(len(names))]
-        line = {
-            "color": runs["family"].map(place).astype(float), "cmin": -0.5, "cmax": len(names) - 0.5, "showscale": False,
-            "colorscale": [(end, shade) for ends, shade in zip(edges, shades, strict=True) for end in ends] or None,
-        }  # fmt: skip
+        line = _stepped(techniques.places_of(runs), [FAMILIES[name][2] for name in techniques.names])
     figure.add_parcoords(
         dimensions=dimensions,
         line=line,
@@ -155,13 +161,16 @@ def plot_parallel(
         # The ends of an axis would overlap its name, and show more digits than were measured.
         rangefont={"size": 1, "color": "rgba(0,0,0,0)"},
     )
-    longest = max((len(FAMILIES[name][0]) for name in names), default=0)
+    if isinstance(colour, RunGroups):
+        _legend(figure, colour, set(colour.places_of(runs)))
     labels = [_width(str(dimension["label"])) for dimension in dimensions]
+    ticks = [_ticks_width(dimension) for dimension in dimensions]
     margin = {
-        "t": 110, "b": 100 if line["showscale"] else 30,
-        "l": max(60, int(LETTER * longest) + 16), "r": max(60, int(labels[-1] / 2) + 8),
+        "t": 110, "b": 100 if line["showscale"] or isinstance(colour, RunGroups) else 30,
+        "l": max(60, int(ticks[0]) + 16), "r": max(60, int(labels[-1] / 2) + 8),
     }  # fmt: skip
-    step = max(((a + b) / 2 + LABEL_GAP for a, b in pairwise(labels)), default=0.0)
+    steps = [(a + b) / 2 + LABEL_GAP for a, b in pairwise(labels)]
+    step = max([*steps, *(width + LABEL_GAP for width in ticks[1:])], default=0.0)
     figure.update_layout(
         title=f"{_count(runs, every)}, one axis per metric",
         height=HEIGHT + margin["t"] + margin["b"],
@@ -171,10 +180,10 @@ def plot_parallel(
     return figure
 
 
-def describe_parallel(runs: pd.DataFrame, measures: Sequence[Measure], of: pd.DataFrame | None = None) -> str:
+def describe_parallel(runs: pd.DataFrame, axes: Sequence[Axis], of: pd.DataFrame | None = None) -> str:
     """Text alternative of the figure, for screen readers."""
     count = _count(runs, runs if of is None else of)
-    return f"Parallel coordinates of {count}: technique, {', '.join(m.label for m in measures)}."
+    return f"Parallel coordinates of {count}: technique, {', '.join(axis.label for axis in axes)}."
 
 
 def _count(runs: pd.DataFrame, every: pd.DataFrame) -> str:
@@ -186,6 +195,54 @@ def _count(runs: pd.DataFrame, every: pd.DataFrame) -> str:
 def _width(label: str) -> float:
     """Width of an axis' name in pixels, and its lines."""
     return LABEL_LETTER * max(len(line) for line in label.split("<br>"))
+
+
+def _ticks_width(dimension: Mapping[str, object]) -> float:
+    """Width of the longest name on an axis of groups in pixels, which stands to the left of it; 0 on other axes."""
+    names = dimension["ticktext"] if "tickvals" in dimension else ()
+    return LETTER * max((len(name) for name in names), default=0) if isinstance(names, list) else 0.0
+
+
+def _stepped(places: pd.Series, colours: Sequence[str]) -> dict[str, object]:
+    """Lines with one colour for each place."""
+    edges = [(i / len(colours), (i + 1) / len(colours)) for i in range(len(colours))]
+    return {
+        "color": places.astype(float), "cmin": -0.5, "cmax": len(colours) - 0.5, "showscale": False,
+        "colorscale": [(end, colour) for ends, colour in zip(edges, colours, strict=True) for end in ends] or None,
+    }  # fmt: skip
+
+
+def _legend(figure: go.Figure, groups: RunGroups, drawn: Collection[int]) -> None:
+    """Lines have no legend of their own: entries of empty traces, below the axes."""
+    for place, (name, colour) in enumerate(zip(groups.names, colours_of(groups), strict=True)):
+        if place in drawn:
+            figure.add_scatter(
+                x=[None],
+                y=[None],
+                name=name,
+                mode="lines",
+                line={"color": colour, "width": 3},
+                showlegend=True,
+            )
+    hidden = {"visible": False, "fixedrange": True}
+    figure.update_layout(
+        xaxis=hidden, yaxis=hidden,
+        legend={
+            "title": {"text": literal(groups.label)}, "orientation": "h", "x": 0.0, "y": -0.07, "yanchor": "top",
+            "itemclick": False, "itemdoubleclick": False,
+        },
+    )  # fmt: skip
+
+
+def _group_axis(runs: pd.DataFrame, groups: RunGroups, names: Sequence[str]) -> dict[str, object]:
+    return {
+        "label": literal(groups.label).replace(": ", ":<br>", 1),
+        "name": groups.key,
+        "values": groups.places_of(runs).astype(float),
+        "range": [-0.3, max(len(names) - 0.7, 0.3)],
+        "tickvals": list(range(len(names))),
+        "ticktext": list(names),
+    }
 
 
 def _dimension(

@@ -112,8 +112,8 @@ def _check(options: argparse.Namespace, settings: Settings, store: Store) -> int
         raise UserMistake(f"check needs at least one limit: {names}, --limit")
     whole, checked = _measured(options, settings, store)
     limits = whole["limits"]
-    names = titles_of_devices(store.database)
-    _print(options, whole, lambda: check_records.markdown_lines(checked, whole["baseline"], limits, names))
+    titles = titles_of_devices(store.database)
+    _print(options, whole, lambda: check_records.markdown_lines(checked, whole["baseline"], limits, titles))
     return DONE if check_records.are_kept(checked) else FAILED
 
 

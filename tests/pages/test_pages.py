@@ -14,10 +14,11 @@ from visit import shown, sound, words
 from lwdash.engine.searching import advance_searches
 from lwdash.recipe import parse_recipe
 from lwdash.techniques import TECHNIQUES
+from lwdash.ui.results.run_frame import forget_notes
 from lwdash.ui.results.saved_views import saved_views
 from lwdash.ui.shared import page_paths
 from storage import annotations, run_rows, runs, searches
-from storage.annotations import set_limits
+from storage.annotations import get_preference, set_limits
 from storage.tables import Run, RunDetail, State
 
 
@@ -138,6 +139,77 @@ def test_parameters_of_recipes_are_parallel_axes_and_have_effects(home):
     assert not [field for field in plain_view.multiselect if field.key == "results:parameter_axes"]
 
 
+def test_runs_are_coloured_and_grouped_by_parameters_tags_and_targets(home):
+    seed_experiment(home, "beats", 12)
+    with home.database.begin() as connection:
+        for run in range(2, 9):
+            recipe = f"prune(sparsity={0.5 + 0.2 * (run % 2):g}) + int8"
+            connection.execute(update(Run).where(Run.id == run).values(recipe=recipe))
+    annotations.add_tags(home.database, [2, 3], ["fast", "board B"])
+    app = shown(page_paths.EXPERIMENT, id="1", colour="tags", group="tags", open="board B%2C fast")
+    assert app.selectbox(key="results:colour").value == "tags"
+    groups, runs = app.dataframe[0].value, app.dataframe[1].value
+    assert groups[["group", "runs"]].to_numpy().tolist() == [["board B, fast", 2], ["no tag", 10]]
+    assert list(runs["group"]) == ["board B, fast"] * 2, "only the runs of the open group"
+    app.selectbox(key="results:group").set_value("recipe:prune.sparsity")
+    app.selectbox(key="results:colour").set_value("recipe:prune.sparsity")
+    app.segmented_control(key="results:group_values").set_value("best")
+    sound(app.run())
+    address = {name: str(value).strip("[]'") for name, value in app.query_params.items()}
+    assert (address["colour"], address["group"], address["values"]) == (
+        "recipe:prune.sparsity",
+        "recipe:prune.sparsity",
+        "best",
+    )
+    assert "open" not in address
+    assert list(app.dataframe[0].value["group"]) == ["0.5", "0.7", "not used"]
+    listed = list(app.dataframe[1].value["group"])[2:]  # the recommended run and the baseline are above
+    assert listed == sorted(listed)
+    parallel = shown(page_paths.EXPERIMENT, id="1", view="parallel", parameters="tags", colour="tags")
+    assert parallel.multiselect(key="results:parameter_axes").value == ["tags"]
+    shown(page_paths.EXPERIMENT, id="1", colour="on:nowhere", group="nonsense", open="x,%", values="worst")
+
+
+def test_runs_that_another_beats_can_be_hidden(home):
+    seed_experiment(home, "beats", 12)
+    app = shown(page_paths.EXPERIMENT, id="1", front="1", x="size_bytes", y="accuracy")
+    runs = app.dataframe[0].value
+    shown_runs = {int(run.rpartition("=")[2]) for run in runs["run"]}
+    front = runs[runs["run"].map(lambda run: not run.endswith("=1"))].sort_values("size_bytes")
+    assert 1 in shown_runs, "the baseline stays"
+    assert len(front) < 11
+    assert front["accuracy"].is_monotonic_increasing
+    assert f"{len(runs)} of 12 runs match the filters" in words(app)
+    app.toggle(key="results:front").set_value(False)
+    assert len(sound(app.run()).dataframe[0].value) == 12
+    assert "front" not in app.query_params
+
+
+def test_columns_of_a_view_are_changed_without_the_users_own(home):
+    seed_experiment(home, "beats", 6)
+    app = shown(page_paths.EXPERIMENT, id="1")
+    app.multiselect(key="results:chosen_columns").set_value(["size_bytes"])
+    sound(app.run())
+    assert get_preference(home.database, "", "results:columns") == {"columns": ["size_bytes"]}
+    assert "columns" not in app.query_params, "the user's own"
+
+    view = shown(page_paths.EXPERIMENT, id="1", columns="gzip_bytes,speedup")
+    view.multiselect(key="results:chosen_columns").set_value(["gzip_bytes"])
+    sound(view.run())
+    assert list(view.dataframe[0].value.columns) == ["run", "recipe", "gzip_bytes"]
+    assert view.query_params["columns"] == "gzip_bytes"
+    assert get_preference(home.database, "", "results:columns") == {"columns": ["size_bytes"]}
+    view.button(key="results:my_columns").click()
+    sound(view.run())
+    assert list(view.dataframe[0].value.columns) == ["run", "recipe", "size_bytes"]
+    assert "columns" not in view.query_params
+
+    other = shown(page_paths.EXPERIMENT, id="1", columns="speedup")
+    other.button(key="results:keep_columns").click()
+    sound(other.run())
+    assert get_preference(home.database, "", "results:columns") == {"columns": ["speedup"]}
+
+
 def test_a_view_holds_columns_order_and_limits_whatever_changes_later(home):
     experiment = seed_experiment(home, "beats", 6)
     annotations.set_limits(home.database, experiment, {"size_bytes": 60_000})
@@ -184,8 +256,13 @@ def test_the_recommended_run_is_the_first_row_unless_work_is_running(home):
     assert stars == [True, *[False] * 5]
     assert ids[0] != 1
     assert ids[1:] == sorted(set(range(1, 7)) - {ids[0]})
+    annotations.add_tags(home.database, [6], ["pinned"])
+    forget_notes()
+    best = ids[0]
+    pinned = [best, *(run for run in (1, 6) if run != best)]
+    assert shown_rows()[0][: len(pinned)] == pinned
     runs.add_runs(home.database, experiment, [("int8", False, False)], "later")
-    assert shown_rows()[0] == [1, 2, 3, 4, 5, 6, 7]
+    assert shown_rows()[0] == [1, 6, 2, 3, 4, 5, 7], "another run may become the best"
 
 
 def test_the_overview_shows_an_experiment_before_its_first_run_has_ended(home):

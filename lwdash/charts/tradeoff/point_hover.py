@@ -28,6 +28,8 @@ def hovers(runs: pd.DataFrame, points: pd.DataFrame, axes: TradeoffAxes, *, is_l
             lines.append(f"{measure.label}: {write_value(value, measure)}{bounds}")
         if axes.colour is not None and axes.colour not in (axes.x, axes.y) and not math.isnan(p.colour):
             lines.append(f"{axes.colour.label}: {write_value(p.colour, axes.colour)}")
+        if axes.groups is not None:
+            lines.append(f"{literal(axes.groups.label)}: {literal(axes.groups.names[p.group])}")
         if isinstance(verdict_text, str):
             lines.append(f"Verdict: {verdict_label(verdict_text)}")
         if is_limited:

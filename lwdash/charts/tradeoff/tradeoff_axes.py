@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from lwdash.metrics.run_groups import RunGroups
 from lwdash.metrics.run_metrics import Measure
 
 PLOT = (1000, 400)
@@ -18,13 +19,14 @@ MIN_SPREAD = 0.02
 
 @dataclass(frozen=True)
 class TradeoffAxes:
-    """The metrics of both axes and of the colour; colour: None colours by technique."""
+    """The metrics of both axes and of the colour; colour: None colours by `groups`, without these by technique."""
 
     x: Measure
     y: Measure
     colour: Measure | None = None
     is_x_log: bool = False
     is_y_log: bool = False
+    groups: RunGroups | None = None
 
     def on(self, axis: str) -> tuple[Measure, bool]:
         """The metric on axis "x" or "y", and True if the axis is logarithmic."""

@@ -1,17 +1,19 @@
 """The trade-off chart: one metric against another, coloured by a third."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from lwdash.charts.literal_text import names_as_text
+from lwdash.charts.group_colours import colours_of
+from lwdash.charts.literal_text import literal, names_as_text
 from lwdash.charts.palette import GREY, VERMILION
 from lwdash.charts.tradeoff.tradeoff_axes import TradeoffAxes, span, within_sentence, write_value
 from lwdash.charts.tradeoff.tradeoff_points import MAX_DRAWN_POINTS, MAX_FREE_MARKERS
 from lwdash.metrics.limits import limit_on
+from lwdash.metrics.run_groups import RunGroups
 from lwdash.metrics.run_metrics import Measure
 from lwdash.metrics.technique_families import FAMILIES
 
@@ -49,17 +51,19 @@ def plot_tradeoff(
     )  # fmt: skip
     _join_ties(figure, drawn)
     is_limited = bool(lines) and bool(points["is_able"].any())
+    shades = colours_of(axes.groups) if axes.groups else []
     for name, (label, symbol, colour) in FAMILIES.items():
         group = drawn[drawn["family"] == name]
         if group.empty:
             continue
-        shade = None if axes.colour else colour
+        shade = None if axes.colour or axes.groups else colour
         for part, is_hollow in (
             (group[group["is_able"] | (not is_limited)], False),
             (group[~group["is_able"] & is_limited], True),
         ):
             if len(part):
-                _markers(figure, part, label, symbol, shade, is_hollow, len(drawn))
+                own = shade or [shades[i] for i in part["group"] if shades] or None
+                _markers(figure, part, label, symbol, own, is_hollow, len(drawn))
         _legend_entry(figure, label, symbol, shade or GREY)
     _mark_best(figure, points)
     _draw_limits(figure, axes, lines, spans)
@@ -79,6 +83,8 @@ def plot_tradeoff(
     )
     if axes.colour is not None:
         figure.update_layout(coloraxis=_colour_axis(points["colour"], axes.colour))
+    elif axes.groups is not None:
+        _legend_of_groups(figure, axes.groups, set(points["group"]))
     return figure
 
 
@@ -115,11 +121,11 @@ def _markers(
     group: pd.DataFrame,
     label: str,
     symbol: str,
-    colour: str | None,
+    colour: str | list[str] | None,
     is_hollow: bool,
     drawn: int,
 ) -> None:
-    """Add the markers of one technique family.
+    """Add the markers of one technique family. colour: None takes each point's from the colour axis.
 
     is_hollow: grey outlines, for runs that do not meet all limits; a paler colour would vanish on one of the pages.
     drawn: number of points of all groups together; with many points, markers are smaller and overlap less.
@@ -172,6 +178,20 @@ def _legend_entry(figure: go.Figure, label: str, symbol: str, colour: str) -> No
     figure.add_scatter(
         x=[None], y=[None], name=label, legendgroup=label, mode="markers", hoverinfo="skip",
         marker={"symbol": symbol, "size": 12, "color": colour},
+    )  # fmt: skip
+
+
+def _legend_of_groups(figure: go.Figure, groups: RunGroups, drawn: Collection[int]) -> None:
+    """A second legend beside the chart, in the place of a colour bar, with the groups that are `drawn`."""
+    for i, (name, colour) in enumerate(zip(groups.names, colours_of(groups), strict=True)):
+        if i in drawn:
+            figure.add_scatter(
+                x=[None], y=[None], name=name, mode="markers", hoverinfo="skip", legend="legend2",
+                marker={"symbol": "circle", "size": 12, "color": colour},
+            )  # fmt: skip
+    figure.update_layout(
+        legend2={"title": {"text": literal(groups.label).replace(": ", ":<br>", 1)}, "x": 1.02, "y": 1.0, "itemclick": False,
+                 "itemdoubleclick": False},
     )  # fmt: skip
 
 

@@ -27,8 +27,8 @@ MAX_FREE_MARKERS = 60
 MAX_DRAWN_POINTS = 500
 """More points are thinned out evenly, over a density map of all points."""
 COLUMNS = [
-    "id", "recipe", "x", "y", "x_drawn", "x_low", "x_high", "y_low", "y_high", "colour", "family", "on_front", "is_able",
-    "is_best", "name", "place", "hover",
+    "id", "recipe", "x", "y", "x_drawn", "x_low", "x_high", "y_low", "y_high", "colour", "group", "family", "on_front",
+    "is_able", "is_best", "name", "place", "hover",
 ]  # fmt: skip
 FLAGS = dict.fromkeys(("on_front", "is_able", "is_best"), bool)
 
@@ -61,6 +61,7 @@ def tradeoff_points(
             "x": done[axes.x.column].astype(float) * axes.x.factor,
             "y": done[axes.y.column].astype(float) * axes.y.factor,
             "colour": _scaled(done, axes.colour),
+            "group": axes.groups.places_of(done) if axes.groups else -1,
             "family": [family(r, b) for r, b in zip(done["recipe"], done["is_baseline"], strict=True)],
         }
     )

@@ -158,7 +158,9 @@ def _metrics(
                 )
             )
         alt = describe_parallel(drawn, measures, whole)
-        parts.append(Drawing(plot_parallel(drawn, measures, axes.colour, of=whole), alt, "parallel"))
+        parts.append(
+            Drawing(plot_parallel(drawn, measures, axes.groups or axes.colour, of=whole), alt, "parallel")
+        )
     return parts
 
 

@@ -13,6 +13,8 @@ from lwdash.ui.shared.memo import remembered
 
 HIDDEN = "hidden"
 """Runs with this tag are shown only if a filter asks for it."""
+PINNED = "pinned"
+"""Runs with this tag stand above the others in the table."""
 STATES = ("succeeded", "running", "queued", "failed", "stopped", "cancelled")
 
 
@@ -54,7 +56,14 @@ def hidden_among(runs: pd.DataFrame) -> int:
 
 def clear_filters() -> None:
     """Reset the filters so that all runs except hidden ones match."""
-    for key, empty in (("search", ""), ("states", []), ("techniques", []), ("tags", []), ("fits", False)):
+    for key, empty in (
+        ("search", ""),
+        ("states", []),
+        ("techniques", []),
+        ("tags", []),
+        ("fits", False),
+        ("front", False),
+    ):
         st.session_state[f"results:{key}"] = empty
 
 

@@ -7,21 +7,30 @@ import pandas as pd
 import streamlit as st
 
 from lwdash.metrics.limits import limits_summary
+from lwdash.metrics.target_values import names_in
 from lwdash.report.file_names import experiment_file_name
 from lwdash.settings import Settings
 from lwdash.ui.results.board_matrix import DEFAULT_BOARDS, show_board_matrix
 from lwdash.ui.results.export_panel import show_exports
 from lwdash.ui.results.filters import HIDDEN, filter_runs, hidden_among
+from lwdash.ui.results.group_table import choose_group, show_groups
 from lwdash.ui.results.recommendation_card import recommended, show_recommendation
 from lwdash.ui.results.run_frame import results_frame
+from lwdash.ui.results.run_grouping import known_groups
 from lwdash.ui.results.run_table import show_table
 from lwdash.ui.results.saved_views import show_views
 from lwdash.ui.results.selection_actions import show_actions
-from lwdash.ui.results.table_columns import choose_columns, saved_columns, sorted_rows
-from lwdash.ui.results.trade_off_chart import choose_axes, default_axes, show_chart
+from lwdash.ui.results.table_columns import choose_columns, sorted_rows
+from lwdash.ui.results.trade_off_chart import (
+    choose_axes,
+    chosen_axes,
+    default_axes,
+    show_chart,
+    undominated,
+)
 from lwdash.ui.results.view_state import (
     CHOSEN_BOARDS,
-    OWN_COLUMNS,
+    FRONT_ONLY,
     VIEW_LIMITS,
     adopt_address,
     settle_selection,
@@ -29,6 +38,7 @@ from lwdash.ui.results.view_state import (
 )
 from lwdash.ui.shared.access import owner
 from lwdash.ui.shared.markdown_text import plain
+from lwdash.ui.shared.memo import remembered
 from lwdash.ui.shared.progress import show_progress
 from storage.device_tasks import has_open_tasks
 from storage.frames import is_busy, progress_of
@@ -89,19 +99,23 @@ def _body(
     is_measured = bool((runs["state"] == "succeeded").any())
     name = experiment_file_name(experiment.name)
     if limits != stored_limits:
-        _show_other_limits(limits)
+        _show_other_limits(limits, names_in(runs))
     show_recommendation(store, experiment, runs, can_change=can_change)
     shown = filter_runs(runs, limits)
     if is_measured:
         choose_axes(runs)
+        if st.session_state.get(FRONT_ONLY):
+            matching, axes = shown, chosen_axes(runs)
+            shown = remembered("front", (matching, repr(axes)), lambda: undominated(matching, axes))
         if len(shown):  # if no run matches, the table's place has the message
-            show_chart(store, shown, limits, name)
+            show_chart(store, shown, limits, name, every=runs)
     elif runs["state"].isin(["queued", "running"]).any():
         st.info("The chart appears with the first measured run.", icon=":material/hourglass_empty:")
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.header("Runs", width="content")
         with st.container(horizontal=True, width="content"):
             show_views(store, owner(), number, limits)
+            groups = choose_group(known_groups(runs))
             columns = choose_columns(store, owner(), runs, limits)
             show_exports(store, experiment, runs, shown)
     if len(shown) < len(runs):
@@ -114,14 +128,16 @@ def _body(
         note = f" {hidden:,} {them.format(HIDDEN)}." if hidden else ""
         st.caption(f"{len(shown):,} of {len(runs):,} runs match the filters.{note}")
     best = recommended(runs, limits)
-    show_table(sorted_rows(shown), columns, limits, best=best.run if best else None)
+    rows = sorted_rows(shown)
+    if groups is not None:
+        rows = show_groups(rows, groups, columns)
+    show_table(rows, columns, limits, best=best.run if best else None, groups=groups)
     _show_failures(shown)
     show_actions(store, runs, shown, experiment_id=number, can_change=can_change)
     if is_measured:
         show_board_matrix(settings, store, shown, number)
     defaults = {
         CHOSEN_BOARDS: list(DEFAULT_BOARDS),
-        OWN_COLUMNS: saved_columns(store, owner()),
         VIEW_LIMITS: dict(stored_limits),
     }
     write_address(number, {**defaults, **default_axes(runs)} if is_measured else defaults)
@@ -133,10 +149,10 @@ def stated_limits(stored: Mapping[str, float]) -> Mapping[str, float]:
     return stored if stated is None else stated
 
 
-def _show_other_limits(limits: Mapping[str, float]) -> None:
+def _show_other_limits(limits: Mapping[str, float], names: Mapping[str, str]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f":material/rule: This view has limits of its own: {plain(limits_summary(limits)) or 'none'}.",
+            f":material/rule: This view has limits of its own: {plain(limits_summary(limits, names)) or 'none'}.",
             width="content",
         )
         st.button(

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import streamlit as st
 
-from lwdash.ui.results.filters import clear_filters
+from lwdash.metrics.run_groups import RunGroups
+from lwdash.ui.results.filters import PINNED, clear_filters
 from lwdash.ui.results.table_columns import column_config, runs_table
 from lwdash.ui.results.view_state import select, selected
 from lwdash.ui.shared.addresses import run_url
@@ -23,16 +24,18 @@ def show_table(
     limits: Mapping[str, float],
     *,
     best: int | None = None,
+    groups: RunGroups | None = None,
 ) -> None:
-    """One row per run, in the order of `runs`; a click on a heading sorts.
+    """One row per run, in the order of `runs`; a click on a heading sorts. groups: have a column.
 
     best: the recommended run, which stands above the others unless work is running, when another may become the best.
+    The baseline and pinned runs follow it.
     """
     if runs.empty:
         st.info("No run matches the filters above.", icon=":material/filter_alt_off:")
         st.button("Clear the filters", icon=":material/filter_alt_off:", on_click=clear_filters)
         return
-    runs = best_first(runs, best)
+    runs = with_pinned_first(runs, best)
     ids = runs["id"].tolist()
     place = {run: i for i, run in enumerate(ids)}
     rows = sorted(place[run] for run in selected() if run in place)
@@ -42,7 +45,11 @@ def show_table(
     st.session_state[_SHOWN] = ids
     key = (runs, tuple(columns), tuple(limits.items()), run_url(0))
     data_table(
-        remembered("table", (*key, best), lambda: runs_table(runs, columns, limits, best=best)),
+        remembered(
+            "table",
+            (*key, best, repr(groups)),
+            lambda: runs_table(runs, columns, limits, best=best, groups=groups),
+        ),
         hide_index=True,
         placeholder=NOTHING,
         on_select=_rows_selected,
@@ -50,17 +57,23 @@ def show_table(
         key=_KEY,
         height=_height(len(runs)),
         alt=f"{counted(len(runs), 'run')} with their metrics",
-        column_config=column_config(runs, columns),
+        column_config=column_config(runs, columns, groups),
     )
 
 
-def best_first(runs: pd.DataFrame, best: int | None) -> pd.DataFrame:
-    """The same runs with the best one at the top; unchanged while any of them has not ended."""
-    if best is None or runs["state"].isin(["queued", "running"]).any() or best not in set(runs["id"]):
-        return runs
-    return remembered(
-        "best first", (runs, best), lambda: runs.loc[(runs["id"] != best).sort_values(kind="stable").index]
-    )
+def with_pinned_first(runs: pd.DataFrame, best: int | None) -> pd.DataFrame:
+    """The same runs with the best one at the top, then the baseline and those with the tag PINNED, whatever the order of the
+    others. While any run has not ended, the best is not moved.
+    """
+    if runs["state"].isin(["queued", "running"]).any():
+        best = None
+    return remembered("pinned first", (runs, best), lambda: _with_pinned_first(runs, best))
+
+
+def _with_pinned_first(runs: pd.DataFrame, best: int | None) -> pd.DataFrame:
+    is_pinned = runs["is_baseline"].astype(bool) | runs["tags"].map(lambda own: PINNED in (own or ()))
+    rank = (~is_pinned).astype(int).mask(runs["id"] == best, -1)
+    return runs if rank.is_monotonic_increasing else runs.loc[rank.sort_values(kind="stable").index]
 
 
 def _rows_selected() -> None:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from lwdash.ui.compare.chosen_runs import MAX_RUNS, MIN_RUNS
 from lwdash.ui.results.device_action import measure_on_devices
-from lwdash.ui.results.filters import HIDDEN, tags_of
+from lwdash.ui.results.filters import HIDDEN, PINNED, tags_of
 from lwdash.ui.results.run_frame import forget_notes
 from lwdash.ui.results.view_state import select, selected
 from lwdash.ui.shared import page_paths
@@ -69,7 +69,15 @@ def _bar(
             recipes = [text for text in dict.fromkeys(chosen["recipe"]) if not is_file_recipe(text)]
             offer_recipes(experiment_id, recipes)
             st.rerun()
-        _hide(store, chosen)
+        _mark(
+            store, chosen, PINNED, ("Pin", ":material/keep:"), ("Unpin", ":material/keep_off:"),
+            f"Keeps them at the top of the table, with the tag “{PINNED}”",
+        )  # fmt: skip
+        # A finished run never changes and is never deleted.
+        _mark(
+            store, chosen, HIDDEN, ("Hide", ":material/visibility_off:"), ("Show", ":material/visibility:"),
+            f"Adds the tag “{HIDDEN}”. Filter by it to see them",
+        )  # fmt: skip
 
 
 def _compare(chosen: pd.DataFrame, experiment_id: int) -> None:
@@ -111,7 +119,7 @@ def _each(store: Store, act: Callable[..., bool], ids: Sequence[int]) -> None:
 
 def _tags(store: Store, chosen: pd.DataFrame, known: list[str]) -> None:
     own = tags_of(chosen)
-    others = [tag for tag in known if tag not in own and tag != HIDDEN]
+    others = [tag for tag in known if tag not in own and tag not in (HIDDEN, PINNED)]
     ids = [int(i) for i in chosen["id"]]
     with st.popover("Tags", icon=":material/sell:"):
         with (
@@ -138,16 +146,16 @@ def _tags(store: Store, chosen: pd.DataFrame, known: list[str]) -> None:
                         _write(lambda tag=tag, change=change: change(store.database, ids, [tag]))  # type: ignore[misc]
 
 
-def _hide(store: Store, chosen: pd.DataFrame) -> None:
-    """Hide runs: a finished run never changes and is never deleted."""
+def _mark(
+    store: Store, chosen: pd.DataFrame, tag: str, on: tuple[str, str], off: tuple[str, str], help: str
+) -> None:
+    """A button that adds a tag with a meaning of its own, or removes it where all have it. on, off: its word and icon."""
     ids = [int(i) for i in chosen["id"]]
-    is_hidden = chosen["tags"].map(lambda own: HIDDEN in (own or ())).all()
-    word, icon = ("Show", ":material/visibility:") if is_hidden else ("Hide", ":material/visibility_off:")
-    if st.button(
-        word, key="results:hide", icon=icon, help=f"Adds the tag “{HIDDEN}”. Filter by it to see them"
-    ):
-        change = annotations.remove_tags if is_hidden else annotations.add_tags
-        _write(lambda: change(store.database, ids, [HIDDEN]))
+    is_marked = chosen["tags"].map(lambda own: tag in (own or ())).all()
+    word, icon = off if is_marked else on
+    if st.button(word, key=f"results:mark:{tag}", icon=icon, help=help):
+        change = annotations.remove_tags if is_marked else annotations.add_tags
+        _write(lambda: change(store.database, ids, [tag]))
 
 
 def _write(act: Callable[[], None]) -> None:

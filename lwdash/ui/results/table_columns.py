@@ -1,7 +1,6 @@
 """The columns of the table of runs: headings, formats, and the user's choice."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import streamlit as st
 
 from lwdash.metrics.limits import limit_of, limited_values, limits_met, meets_all_limits
 from lwdash.metrics.offers import target_metric
+from lwdash.metrics.run_groups import RunGroups
 from lwdash.metrics.run_metrics import MEASURES, Measure, quality_of
 from lwdash.metrics.target_values import heading_of, measure_of, names_in
 from lwdash.metrics.technique_families import short_recipe
@@ -91,21 +91,30 @@ def is_usual(column: str, limits: Mapping[str, float]) -> bool:
 
 def choose_columns(store: Store, owner: str, runs: pd.DataFrame, limits: Mapping[str, float]) -> list[str]:
     """The menu of columns and their order, which is stored for the user, for every experiment; and of the order of rows,
-    which is in the address.
+    which is in the address. With columns from the address, as in a saved view, a change is of this visit only.
     """
     known = known_measures(runs)
     titles = names_in(runs)
     names = {measure.column: _heading(measure, titles) for measure in known} | OTHERS
-    saved = st.session_state.get(OWN_COLUMNS) or saved_columns(store, owner)
+    of_view: list[str] = st.session_state.get(OWN_COLUMNS) or []
+    own = saved_columns(store, owner)
     key = (runs, tuple(limits.items()))
     usual = remembered("usual", key, lambda: default_columns(runs, limits))
-    start = [column for column in saved or usual if column in names]
+    start = [column for column in of_view or own or usual if column in names]
 
     def keep(columns: list[str]) -> None:
-        st.session_state[OWN_COLUMNS] = columns
-        # A visitor with a share link cannot write: the choice then lasts for this visit.
-        with suppress(NotAllowed):
+        try:
             set_preference(store.database, owner, PREFERENCE, {"columns": columns})
+            st.session_state[OWN_COLUMNS] = []
+        except NotAllowed:  # a visitor with a share link: the choice then lasts for this visit
+            st.session_state[OWN_COLUMNS] = columns
+
+    def chosen() -> None:
+        columns = st.session_state[CHOSEN_COLUMNS]
+        if of_view:
+            st.session_state[OWN_COLUMNS] = columns
+        else:
+            keep(columns)
 
     with st.popover("Columns", icon=":material/view_column:"):
         st.session_state[CHOSEN_COLUMNS] = start
@@ -114,10 +123,24 @@ def choose_columns(store: Store, owner: str, runs: pd.DataFrame, limits: Mapping
             list(names),
             key=CHOSEN_COLUMNS,
             format_func=names.__getitem__,
-            on_change=lambda: keep(st.session_state[CHOSEN_COLUMNS]),
+            on_change=chosen,
             width=420,
         )
-        st.button("Reset columns", key="results:reset_columns", on_click=keep, args=([],), disabled=not saved)
+        if of_view:
+            st.caption("These columns are of this view. Changes to them do not touch your own.")
+            with st.container(horizontal=True):
+                st.button(
+                    "Show my columns", key="results:my_columns", help="As on all other experiments",
+                    on_click=lambda: st.session_state.update({OWN_COLUMNS: []}),
+                )  # fmt: skip
+                st.button(
+                    "Make these my columns", key="results:keep_columns", on_click=keep, args=(start,),
+                    help="For all experiments",
+                )  # fmt: skip
+        else:
+            st.button(
+                "Reset columns", key="results:reset_columns", on_click=keep, args=([],), disabled=not own
+            )
         sortable = ["", *(measure.column for measure in known), "made"]
         settle(SORT, sortable, "")
         st.selectbox(
@@ -153,12 +176,17 @@ def runs_table(
     limits: Mapping[str, float],
     *,
     best: int | None = None,
+    groups: RunGroups | None = None,
 ) -> pd.DataFrame:
-    """Content of the table, in the units of its headings; run and recipe come first. best: the run with a star."""
+    """Content of the table, in the units of its headings; run and recipe come first, then the groups. best: the run with a
+    star.
+    """
     base = runs["is_baseline"].astype(bool)
     names = pd.Series(_names(runs), index=runs.index, dtype=object)
     names = names.mask(runs["id"] == best, "★ " + names)
     table: dict[str, Any] = {"run": _addresses(run_url, runs["id"]), "recipe": names}
+    if groups is not None:
+        table["group"] = groups.names_of(runs)
     for column in columns:
         if column in MEASURES or target_metric(column) is not None:
             measure = measure_of(column)
@@ -224,7 +252,9 @@ def limits_text(runs: pd.DataFrame, limits: Mapping[str, float]) -> pd.Series:
     return pd.Series(found, index=runs.index, dtype=object)
 
 
-def column_config(runs: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
+def column_config(
+    runs: pd.DataFrame, columns: Sequence[str], groups: RunGroups | None = None
+) -> dict[str, Any]:
     """Streamlit's column formats."""
     text, number = st.column_config.TextColumn, st.column_config.NumberColumn
     config: dict[str, Any] = {
@@ -253,7 +283,9 @@ def column_config(runs: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
                 heading, help=measure.help or None, width=max(70, int(6.5 * len(heading)) + 18),
                 format="localized" if whole else f"{sign}.{measure.digits}f{unit}",
             )  # fmt: skip
-    return {key: value for key, value in config.items() if key in ("run", "recipe", *columns)}
+    if groups is not None:
+        config["group"] = text(groups.label, width=150)
+    return {key: value for key, value in config.items() if key in ("run", "recipe", "group", *columns)}
 
 
 def _heading(measure: Measure, names: Mapping[str, str]) -> str:

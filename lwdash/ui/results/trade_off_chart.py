@@ -9,6 +9,7 @@ import streamlit as st
 
 from lwdash.charts.parallel_coordinates import (
     MAX_LINES,
+    Axis,
     brushed_runs,
     complete_runs,
     describe_parallel,
@@ -18,11 +19,15 @@ from lwdash.charts.parallel_coordinates import (
 from lwdash.charts.tradeoff.tradeoff_axes import TradeoffAxes
 from lwdash.charts.tradeoff.tradeoff_figure import plot_tradeoff
 from lwdash.charts.tradeoff.tradeoff_points import MAX_DRAWN_POINTS, describe_tradeoff, tradeoff_points
+from lwdash.metrics.pareto_front import pareto
+from lwdash.metrics.run_groups import RunGroups
 from lwdash.metrics.run_metrics import is_log_possible, quality_of
 from lwdash.metrics.target_values import available_with_targets, measure_of, names_in
 from lwdash.ui.results.recipe_parameters import show_effects, with_parameters
 from lwdash.ui.results.run_frame import known_measures
+from lwdash.ui.results.run_grouping import known_groups
 from lwdash.ui.results.view_state import (
+    FRONT_ONLY,
     PARALLEL,
     PARAMETER_AXES,
     POINTS,
@@ -88,16 +93,18 @@ def _first_of(known: list[str], *wanted: str) -> str:
 
 
 def chosen_axes(runs: pd.DataFrame) -> TradeoffAxes:
-    """The chosen axes; a logarithmic one only if all values are above zero."""
+    """The chosen axes; a logarithmic one only if all values are above zero. runs: all runs of the experiment."""
     state = st.session_state
     names = names_in(runs)
     x, y = measure_of(state["results:x"], names), measure_of(state["results:y"], names)
     colour = state["results:colour"]
+    groups = known_groups(runs).get(colour)
     log = state.get("results:log") or []
     return TradeoffAxes(
         x,
         y,
-        None if colour in (None, TECHNIQUE) else measure_of(colour, names),
+        None if groups or colour in (None, TECHNIQUE) else measure_of(colour, names),
+        groups=groups,
         is_x_log="x" in log and is_log_possible(runs, x),
         is_y_log="y" in log and is_log_possible(runs, y),
     )
@@ -107,8 +114,10 @@ def choose_axes(runs: pd.DataFrame) -> None:
     """The row of choices above the chart. runs: all runs of the experiment, so that filters do not change the choice."""
     labels = {measure.column: measure.label for measure in known_measures(runs)}
     columns = list(labels)
+    groups = {key: found.label for key, found in known_groups(runs).items()}
+    colours = {TECHNIQUE: "Technique"} | groups | labels
     for key, default in default_axes(runs).items():
-        follow(key, [*columns, TECHNIQUE] if key == "results:colour" else columns, default)
+        follow(key, list(colours) if key == "results:colour" else columns, default)
     settle("results:view", [POINTS, PARALLEL], POINTS)
     with st.container(horizontal=True, vertical_alignment="top", key="results-axes"):
         st.segmented_control(
@@ -118,16 +127,36 @@ def choose_axes(runs: pd.DataFrame) -> None:
         st.selectbox("X axis", columns, key="results:x", format_func=labels.__getitem__, width=AXES_WIDTH)
         st.selectbox("Y axis", columns, key="results:y", format_func=labels.__getitem__, width=AXES_WIDTH)
         st.selectbox(
-            "Colour",
-            [TECHNIQUE, *columns],
-            key="results:colour",
-            format_func=lambda column: "Technique" if column == TECHNIQUE else labels[column],
-            width=AXES_WIDTH,
-        )
+            "Colour", list(colours), key="results:colour", format_func=colours.__getitem__, width=AXES_WIDTH,
+            help="Technique, a parameter of the recipes, tags, a target's verdict, or any metric",
+        )  # fmt: skip
         st.pills(
             "Log scale", ["x", "y"], key="results:log", selection_mode="multi",
             help="An axis with values of zero or below stays linear",
         )  # fmt: skip
+        with st.container(width="content", key="results-front"):
+            st.toggle(
+                "Front only", key=FRONT_ONLY,
+                help="Hides runs that another run beats: at least as good in both metrics, and better in one",
+            )  # fmt: skip
+
+
+def undominated(runs: pd.DataFrame, axes: TradeoffAxes) -> pd.DataFrame:
+    """The runs that no other of them beats in the metrics of the axes, the baseline, and those without these metrics.
+
+    Times of different hosts are not compared.
+    """
+    x, y = (pd.to_numeric(runs[measure.column], errors="coerce") for measure in (axes.x, axes.y))
+    keep = x.isna() | y.isna() | runs["is_baseline"].astype(bool)
+    is_of_host = axes.x.is_of_host or axes.y.is_of_host
+    hosts = runs["host_name"].fillna("") if is_of_host else pd.Series("", index=runs.index)
+    for _, part in runs[x.notna() & y.notna()].groupby(hosts):
+        front = pareto(
+            x[part.index], y[part.index],
+            is_more_x_better=axes.x.is_higher_better, is_more_y_better=axes.y.is_higher_better,
+        )  # fmt: skip
+        keep[part.index[front]] = True
+    return runs if keep.all() else runs[keep]
 
 
 def one_host(runs: pd.DataFrame, axes: TradeoffAxes) -> pd.DataFrame:
@@ -147,12 +176,17 @@ def one_host(runs: pd.DataFrame, axes: TradeoffAxes) -> pd.DataFrame:
     return runs[runs["host_name"] == host]
 
 
-def show_chart(store: Store, runs: pd.DataFrame, limits: Mapping[str, float], name: str) -> None:
-    """Show the chosen chart of `runs`; selecting in it changes the selection. name: of saved images."""
-    axes = chosen_axes(runs)
+def show_chart(
+    store: Store, runs: pd.DataFrame, limits: Mapping[str, float], name: str, *, every: pd.DataFrame
+) -> None:
+    """Show the chosen chart of `runs`; selecting in it changes the selection. name: of saved images. every: all runs of
+    the experiment, so that filters do not change the colours.
+    """
+    axes = chosen_axes(every)
+    groups = known_groups(every)
     measured = one_host(remembered("measured", (runs,), lambda: runs[runs["state"] == "succeeded"]), axes)
     if st.session_state["results:view"] == PARALLEL:
-        _show_parallel(measured, axes, name)
+        _show_parallel(measured, axes, name, groups)
     else:
         _show_trade_off(store, measured, axes, limits, name)
     show_effects(measured, (axes.x, axes.y))
@@ -203,21 +237,25 @@ def _picked(ids: list[int], drawn: set[int]) -> None:
     select([*(run for run in selected() if run not in drawn), *ids])
 
 
-def _show_parallel(runs: pd.DataFrame, axes: TradeoffAxes, name: str) -> None:
+def _show_parallel(
+    runs: pd.DataFrame, axes: TradeoffAxes, name: str, groups: Mapping[str, RunGroups]
+) -> None:
     columns = [axes.x.column, axes.y.column, *([axes.colour.column] if axes.colour else [])]
     known = {measure.column for measure in available_with_targets(runs)}
     # A line cannot skip an axis: further metrics are those that all of these runs have.
     further = [column for column in PARALLEL_METRICS if column in runs and runs[column].notna().all()]
     columns = [column for column in dict.fromkeys([*columns, *further]) if column in known]
     names = names_in(runs)
-    parameters = _choose_parameters(runs)
     runs, described = remembered("parameters", (runs,), lambda: with_parameters(runs))
-    measures = [described[column] for column in parameters]
+    # Numbers have an axis to scale; all other facts have one with a place for each group.
+    offered: dict[str, Axis] = {key: described.get(key, found) for key, found in groups.items()}
+    facts = _choose_facts(offered)
+    measures: list[Axis] = [offered[key] for key in facts]
     measures += [measure_of(column, names) for column in columns[:7]]
-    columns = [*parameters, *columns]
+    columns = [*facts, *columns]
     whole = complete_runs(runs, measures)
     if missing := len(runs) - len(whole):
-        what = "parameters and metrics" if parameters else "metrics"
+        what = "parameters and metrics" if facts else "metrics"
         st.caption(f"{counted(missing, 'run')} without all of these {what} not drawn.")
     chosen = set(selected())
     is_brushed = chosen == st.session_state.get(_BRUSHED)
@@ -235,10 +273,12 @@ def _show_parallel(runs: pd.DataFrame, axes: TradeoffAxes, name: str) -> None:
     )
     # A brush must not change the drawn lines, which would remove the brush.
     drawn = thinned_lines(whole, axes.x, axes.y, () if is_brushed else chosen)
-    key = (contents(whole), contents(drawn), axes, tuple(columns), log)
+    key = (contents(whole), contents(drawn), repr((axes, measures)), log)
     show_figure(
         remembered(
-            "parallel", key, lambda: written(plot_parallel(drawn, measures, axes.colour, log, of=whole))
+            "parallel",
+            key,
+            lambda: written(plot_parallel(drawn, measures, axes.groups or axes.colour, log, of=whole)),
         ),
         key="results:parallel",
         alt=describe_parallel(drawn, measures, whole),
@@ -260,16 +300,15 @@ def _show_parallel(runs: pd.DataFrame, axes: TradeoffAxes, name: str) -> None:
         st.caption(" ".join(notes))
 
 
-def _choose_parameters(runs: pd.DataFrame) -> list[str]:
-    """The parameters of recipes that are axes as well; no field where none differs among the runs."""
-    _, described = remembered("parameters", (runs,), lambda: with_parameters(runs))
-    settle(PARAMETER_AXES, list(described), [])
-    if not described:
+def _choose_facts(offered: Mapping[str, Axis]) -> list[str]:
+    """The parameters, tags and verdicts that are axes as well; no field where none differs among the runs."""
+    settle(PARAMETER_AXES, list(offered), [])
+    if not offered:
         return []
     chosen: list[str] = st.multiselect(
-        "Parameters as axes", list(described), key=PARAMETER_AXES, placeholder="none", max_selections=4,
-        format_func=lambda column: described[column].label,
-        help="Runs whose recipes lack one of these parameters are not drawn",
+        "Parameters, tags and targets as axes", list(offered), key=PARAMETER_AXES, placeholder="none", max_selections=4,
+        format_func=lambda key: offered[key].label,
+        help="Runs whose recipes lack one of the numbers are not drawn",
     )  # fmt: skip
     return chosen
 

@@ -5,6 +5,7 @@ link shows the same to everybody and the back button undoes the last change.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote, unquote
 
 import pandas as pd
 import streamlit as st
@@ -17,14 +18,21 @@ TECHNIQUE = "technique"
 POINTS, PARALLEL = "points", "parallel"
 MAX_RUNS_IN_ADDRESS = 100
 """Maximum number of selected runs in an address: servers and mail programs cut longer ones."""
+FRONT_ONLY = "results:front"
+"""True hides runs that another run beats in one of the chart's metrics and equals or beats in the other."""
 CHOSEN_BOARDS = "results:boards"
 """Keys of the boards in the matrix; None before any choice."""
 OWN_COLUMNS = "results:own_columns"
-"""Columns of the table, in order; empty before any choice."""
+"""Columns of the table as in a saved view or a link, in order; empty: the user's own."""
 SORT, DESCENDING = "results:sort", "results:descending"
 """The column that sorts the table, "" for the order of submission; and whether large values come first."""
 PARAMETER_AXES = "results:parameter_axes"
-"""Columns of the parameters of recipes that are axes of the parallel view."""
+"""Columns of parameters of recipes, and keys of groups, that are axes of the parallel view."""
+GROUP, OPEN_GROUPS = "results:group", "results:open_groups"
+"""The key of the groups in which the table is listed, "" for none; and the names of those that are open."""
+GROUP_VALUES = "results:group_values"
+MEDIAN, BEST = "median", "best"
+"""The value that stands for a group in each column."""
 VIEW_LIMITS = "results:view_limits"
 """Limits that hold on this page instead of those of the experiment; None: the experiment's."""
 NO_LIMITS = "none"
@@ -52,6 +60,15 @@ def _list_of(text: str) -> list[str]:
 
 def _runs_of(text: str) -> list[int]:
     return list(dict.fromkeys(int(part) for part in text.split(",") if part.isdecimal() and len(part) < 18))
+
+
+def _names_of(text: str) -> list[str]:
+    return [unquote(part) for part in text.split(",") if part]
+
+
+def _names_in_address(names: Sequence[str]) -> str:
+    """Names, which may have commas of their own."""
+    return ",".join(quote(name, safe=" ") for name in names)
 
 
 def _word(text: str) -> str | None:
@@ -83,10 +100,14 @@ PARAMETERS: Mapping[str, _Parameter] = {
     "results:techniques": _Parameter("with", _list_of, ",".join, []),
     "results:tags": _Parameter("tag", _list_of, ",".join, []),
     "results:fits": _Parameter("fits", lambda text: text == "1", lambda is_on: "1" if is_on else "", False),
+    FRONT_ONLY: _Parameter("front", lambda text: text == "1", lambda is_on: "1" if is_on else "", False),
     "results:host": _Parameter("host", _word, str),
     OWN_COLUMNS: _Parameter("columns", _list_of, ",".join, []),
     SORT: _Parameter("sort", str, str, ""),
     DESCENDING: _Parameter("descending", lambda text: text == "1", lambda is_on: "1" if is_on else "", False),
+    GROUP: _Parameter("group", str, str, ""),
+    OPEN_GROUPS: _Parameter("open", _names_of, _names_in_address, []),
+    GROUP_VALUES: _Parameter("values", lambda text: text if text in (MEDIAN, BEST) else None, str, MEDIAN),
     PARAMETER_AXES: _Parameter("parameters", _list_of, ",".join, []),
     VIEW_LIMITS: _Parameter("limits", _limits_of, limits_in_address),
     CHOSEN_BOARDS: _Parameter("boards", _list_of, ",".join),

@@ -11,10 +11,11 @@ import plotly.graph_objects as go
 import pytest
 
 import lwdash.charts
-from lwdash.charts.palette import DARK_PAGE, LIGHT_PAGE, MIN_CONTRAST, SERIES, contrast, page_contrast
+from lwdash.charts.palette import DARK_PAGE, GREY, LIGHT_PAGE, MIN_CONTRAST, SERIES, contrast, page_contrast
 from lwdash.charts.tradeoff.tradeoff_axes import TradeoffAxes
 from lwdash.charts.tradeoff.tradeoff_points import tradeoff_points
 from lwdash.metrics.layer_metrics import QUANTITIES
+from lwdash.metrics.run_groups import RunGroups, by_numbers, by_words
 from lwdash.metrics.run_metrics import ACCURACY, MEASURES, SIZES
 from lwdash.metrics.technique_families import FAMILIES
 
@@ -38,14 +39,25 @@ def stage(name: str, value: float, change: float | None) -> dict[str, Any]:
             "rows": 9}  # fmt: skip
 
 
-def tradeoff(plot: Any, colour: str | None) -> go.Figure:
-    axes = TradeoffAxes(SIZES[0], ACCURACY, MEASURES[colour] if colour else None)
+GROUPS = [
+    by_words("tags", "Tags", pd.Series([*"abcdefgh", None], index=RUNS["id"]), "no tag"),
+    by_numbers("bits", "Bits", RUNS.set_index("id")["speedup"], pd.Series("", index=RUNS["id"]), "none", str),
+]
+
+
+def tradeoff(plot: Any, colour: str | None, groups: RunGroups | None = None) -> go.Figure:
+    axes = TradeoffAxes(SIZES[0], ACCURACY, MEASURES[colour] if colour else None, groups=groups)
     return plot(tradeoff_points(RUNS, axes), axes, runs=RUNS)
 
 
 SAMPLES: dict[str, Callable[[Any], list[go.Figure]]] = {
-    "plot_tradeoff": lambda plot: [tradeoff(plot, None), tradeoff(plot, "speedup")],
-    "plot_parallel": lambda plot: [plot(RUNS, [SIZES[0], ACCURACY], None), plot(RUNS, [SIZES[0]], ACCURACY)],
+    "plot_tradeoff": lambda plot: [
+        tradeoff(plot, None), tradeoff(plot, "speedup"), *(tradeoff(plot, None, groups) for groups in GROUPS)
+    ],
+    "plot_parallel": lambda plot: [
+        plot(RUNS, [SIZES[0], ACCURACY], None), plot(RUNS, [SIZES[0]], ACCURACY),
+        *(plot(RUNS, [groups, SIZES[0]], groups) for groups in GROUPS),
+    ],
     "plot_curves": lambda plot: [plot([[0.0, 1.0]] * 9, [str(i) for i in range(9)])],
     "plot_images": lambda plot: [plot([np.ones((8, 8))], ["a"])],
     "plot_class_counts": lambda plot: [plot(pd.DataFrame({"label": ["a"], "rows": [3]}))],
@@ -150,6 +162,19 @@ def test_a_legend_shows_symbols_in_a_colour_where_points_are_coloured_by_a_metri
     ]
     assert len(shown) == len(FAMILIES)
     assert all(page_contrast(trace.marker.color) >= MIN_CONTRAST for trace in shown)
+
+
+def test_groups_have_a_legend_of_their_own_and_runs_without_the_fact_are_grey() -> None:
+    figure = tradeoff(plots()["plot_tradeoff"], None, GROUPS[0])
+    entries = {trace.name: trace.marker.color for trace in figure.data if trace.legend == "legend2"}
+    assert list(entries) == [*"abcdefgh", "no tag"]
+    assert entries["no tag"] == entries["h"] == GREY, "the eighth of many groups"
+    assert len({colour for name, colour in entries.items() if name in "abcdefg"}) == 7
+    drawn = [trace for trace in figure.data if trace.customdata is not None]
+    assert {colour for trace in drawn for colour in trace.marker.color} == set(entries.values())
+    lines = plots()["plot_parallel"](RUNS, [GROUPS[0], SIZES[0]], GROUPS[0])
+    assert [trace.name for trace in lines.data[1:]] == list(GROUPS[0].names)
+    assert lines.data[0].dimensions[1].ticktext == GROUPS[0].names
 
 
 def test_colours_of_families_and_series_stand_out() -> None:

@@ -187,6 +187,11 @@ def _opened(key: str) -> None:
         st.query_params[OPENED] = ",".join([*before, f"-{box}" if key == BASELINE_GRAPH else box])
 
 
+def _fold_all() -> None:
+    if OPENED in st.query_params:
+        del st.query_params[OPENED]
+
+
 def _choose_side() -> str:
     chosen = st.segmented_control(
         "File", [THIS, BASELINE, BOTH], default=THIS, required=True, key=SIDE, bind="query-params"
@@ -224,7 +229,7 @@ def _choose_level(run_id: int, graph: Mapping[str, Any]) -> Level:
     st.session_state[_LEVEL_OF] = run_id
     chosen = st.segmented_control(
         "Graph of", list(LEVELS), default=default_level(graph), format_func=LEVELS.__getitem__, required=True, key=LEVEL,
-        on_change=lambda: st.query_params.pop(OPENED, None), bind="query-params",
+        on_change=_fold_all, bind="query-params",
         help="Blocks: layers that repeat are folded into one box with their count; click it to unfold",
     )  # fmt: skip
     return chosen or OPERATORS
