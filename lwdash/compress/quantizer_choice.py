@@ -36,9 +36,18 @@ class _Found:
 
     @property
     def rank(self) -> tuple[bool, int, float]:
-        """Smaller is better: agrees with its source, then few operators in float, then small error."""
+        """Smaller is better: agrees with its source, then few operators in float, then small error.
+
+        Of files that do not agree, the error alone counts.
+        """
         sqnr = float("inf") if self.sqnr_db is None else self.sqnr_db
-        return sqnr < WRONG_SQNR_DB, len(float_operators(self.packed.data, "")), -sqnr
+        is_wrong = sqnr < WRONG_SQNR_DB
+        return is_wrong, 0 if is_wrong else self.floats, -sqnr
+
+    @property
+    def floats(self) -> int:
+        """Number of operators in float."""
+        return len(float_operators(self.packed.data, ""))
 
 
 def pack(
@@ -196,7 +205,7 @@ def _is_poor(found: _Found) -> bool:
 
 
 def _shortfall(found: _Found) -> str:
-    floats = found.rank[1]
+    floats = found.floats
     error = f"SQNR {found.sqnr_db:.1f} dB" if _is_poor(found) else ""
     left = f"{floats} operator{'s' * (floats != 1)} in float32" if floats else ""
     return ", ".join(message for message in (error, left) if message) or "it agrees less"

@@ -23,6 +23,7 @@ from lwdash.tflite.rewrites.masks import write_masks_as_selections
 from lwdash.tflite.rewrites.products import write_as_products
 from lwdash.tflite.rewrites.reversals import write_reversals_as_gathers
 from lwdash.tflite.rewrites.sequence_updates import write_updates_in_place
+from lwdash.tflite.rewrites.softplus import write_softplus_in_range
 
 MARK = "."
 """Suffix of each layer's name during conversion, so that layer names can be found in the tensor names afterwards."""
@@ -135,6 +136,7 @@ def clean_names(data: bytes, input_names: Sequence[str], live: Any = None) -> by
     write_as_products(model)
     write_masks_as_selections(model)
     bound_unselected_exponents(model)
+    write_softplus_in_range(model)
     write_reversals_as_gathers(model)
     fit_copied_constants(model)
     model.metadata = [entry for entry in model.metadata or () if text(entry.name) != CONVERTER_NOTES]

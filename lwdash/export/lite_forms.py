@@ -29,6 +29,7 @@ def in_lite_forms(library: str) -> Iterator[None]:
     that of its planes' maxima, its mean that of their means, also at padded borders, where every plane has as
     many values.
     UpSampling1D to 3D and RepeatVector: `repeated_values`.
+    soft_shrink: x − clip(x), which has fewer operators than selections, and finer steps in integers.
     """
     from tensorflow.python.ops import gen_nn_ops
 
@@ -40,7 +41,7 @@ def in_lite_forms(library: str) -> Iterator[None]:
     }
     forms = [
         (categories, "dense_bincount", _one_hot_counts),
-        *_up_sampling(library),
+        *_of_library(library),
         *((gen_nn_ops, f"{name}_pool3d", partial(_pooled_in_planes, *both)) for name, both in pools.items()),
     ]
     before = [getattr(module, name) for module, name, _ in forms]
@@ -53,8 +54,8 @@ def in_lite_forms(library: str) -> Iterator[None]:
             setattr(module, name, form)
 
 
-def _up_sampling(library: str) -> list[tuple[Any, str, Any]]:
-    """Modules or classes, the names of their functions that repeat values, and the replacements."""
+def _of_library(library: str) -> list[tuple[Any, str, Any]]:
+    """Modules or classes of one library, the names of their functions, and the replacements."""
     if library == "tf_keras":
         from tf_keras.src import backend
 
@@ -62,13 +63,20 @@ def _up_sampling(library: str) -> list[tuple[Any, str, Any]]:
             (backend, "repeat_elements", as_resize(backend.repeat_elements)),
             (backend, "repeat", repeated_rows),
         ]
-    from keras.src.backend.tensorflow import numpy
+    from keras.src.backend.tensorflow import nn, numpy
     from keras.src.layers.reshaping.up_sampling2d import UpSampling2D
 
     return [
+        (nn, "soft_shrink", _soft_shrink),
         (numpy, "repeat", as_resize(numpy.repeat)),
         (UpSampling2D, "_resize_images", nearest_in_one(UpSampling2D._resize_images)),
     ]
+
+
+def _soft_shrink(x: Any, threshold: float = 0.5) -> Any:
+    import tensorflow as tf
+
+    return x - tf.clip_by_value(x, -threshold, threshold)
 
 
 def _one_hot_counts(

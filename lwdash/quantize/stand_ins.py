@@ -70,7 +70,7 @@ def restore(model: Any, source: Any) -> None:
 
 
 def with_fixed_outputs(model: Any, seen: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
-    """The ranges `seen` of a float `ModelT`, with those of FIXED_OUTPUTS."""
+    """The ranges `seen` of a float `ModelT` for a plan with 8-bit activations, with those of FIXED_OUTPUTS."""
     fixed = dict(seen)
     for graph in model.subgraphs:
         for operator in graph.operators:

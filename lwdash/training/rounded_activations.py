@@ -7,15 +7,17 @@ and is zero outside (straight-through estimator, as in arXiv 1712.05877).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import count
+from functools import partial
+from itertools import count, cycle
 from typing import Any
 
 import numpy as np
 
-from lwdash.keras_models.ports import leaf_layers
+from lwdash.keras_models.ports import is_network, leaf_layers
 from lwdash.spread_rows import spread
 from lwdash.training.inference_mode import replaced
 
@@ -37,8 +39,10 @@ Point = tuple[str, str]
 """Tensors that are rounded: path of a layer, and "outputs", "activation" (the input of its activation) or "inputs"."""
 INPUTS: Point = ("", "inputs")
 """The inputs of the model."""
-Place = tuple[Point, int]
-"""One of the tensors at a point, by its number: each has its own range."""
+Place = tuple[Point, int, int]
+"""One of the tensors at a point: the number of the call, where a layer is called several times for one row, and the number
+of the tensor. Each has its own range, as it has its own scale in a file.
+"""
 Change = Callable[[Place, Any], Any]
 """Receives a tensor and its place, and returns what the model goes on with."""
 
@@ -97,42 +101,50 @@ def _rounded(value: Any, limits: Range, bits: int) -> Any:
 def _through(model: Any, points: Iterable[Point], change: Change) -> Iterator[None]:
     """Gives the values at each of `points` to `change`, and goes on with its results."""
     layers = dict(leaf_layers(model)) | {"": model}
+    within = dict(_networks_around(model))
     with ExitStack() as stack:
         for point in points:
             path, place = point
             layer = layers[path]
+            calls = cycle(range(1 if place == "inputs" else _calls(layer, within[id(layer)])))
+            mapped = partial(_mapped, calls, point, change)
             if place == "activation":
-                stack.enter_context(replaced(layer, "activation", _before(layer.activation, point, change)))
+                stack.enter_context(replaced(layer, "activation", _before(layer.activation, mapped)))
             elif place == "inputs":
-                stack.enter_context(replaced(layer, "call", _before(layer.call, point, change)))
+                stack.enter_context(replaced(layer, "call", _before(layer.call, mapped)))
             else:
-                stack.enter_context(replaced(layer, "call", _after(layer.call, point, change)))
+                stack.enter_context(replaced(layer, "call", _after(layer.call, mapped)))
         yield
 
 
-def _before(call: Callable[..., Any], point: Point, change: Change) -> Callable[..., Any]:
+def _calls(layer: Any, networks: Sequence[Any]) -> int:
+    """The number of times that a layer is called for one row. networks: the nested models around it."""
+    return math.prod(max(1, len(one._inbound_nodes)) for one in (layer, *networks))
+
+
+def _before(call: Callable[..., Any], mapped: Callable[[Any], Any]) -> Callable[..., Any]:
     def called(inputs: Any, *args: Any, **options: Any) -> Any:
-        return call(_mapped(inputs, point, change), *args, **options)
+        return call(mapped(inputs), *args, **options)
 
     return called
 
 
-def _after(call: Callable[..., Any], point: Point, change: Change) -> Callable[..., Any]:
+def _after(call: Callable[..., Any], mapped: Callable[[Any], Any]) -> Callable[..., Any]:
     def called(*args: Any, **options: Any) -> Any:
-        return _mapped(call(*args, **options), point, change)
+        return mapped(call(*args, **options))
 
     return called
 
 
-def _mapped(values: Any, point: Point, change: Change) -> Any:
+def _mapped(calls: Iterator[int], point: Point, change: Change, values: Any) -> Any:
     """The float tensors of a structure, changed."""
     import tensorflow as tf
 
-    numbers = count()
+    call, numbers = next(calls), count()
 
     def one(value: Any) -> Any:
-        number = next(numbers)
-        return change((point, number), value) if getattr(value, "dtype", None) == tf.float32 else value
+        place = (point, call, next(numbers))
+        return change(place, value) if getattr(value, "dtype", None) == tf.float32 else value
 
     return tf.nest.map_structure(one, values)
 
@@ -145,6 +157,7 @@ def _points(model: Any) -> dict[Point, str]:
     """
     found: dict[Point, str] = {}
     paths = {id(layer): path for path, layer in leaf_layers(model)}
+    within = dict(_networks_around(model))
     belongs = {path: path for path in paths.values()}
     for path, layer in leaf_layers(model):
         kind = type(layer).__name__
@@ -153,7 +166,7 @@ def _points(model: Any) -> dict[Point, str]:
         activation = _activation(layer)
         if kind != "Activation" and activation not in FUSED and not hasattr(layer, "cell"):
             found[path, "activation"] = path
-        following = _following(layer)
+        following = _following(layer, within[id(layer)])
         if len(following) == 1 and activation == "linear" and _is_fused(following[0], layer):
             belongs[paths.get(id(following[0]), "")] = belongs[path]
         elif following:
@@ -178,7 +191,32 @@ def _activation(layer: Any) -> str:
     return str(getattr(getattr(layer, "activation", None), "__name__", "linear"))
 
 
-def _following(layer: Any) -> list[Any]:
-    """The layers that read the outputs of a layer."""
+def _following(layer: Any, networks: Sequence[Any]) -> list[Any]:
+    """The layers that read the outputs of a layer. networks: the nested models around it, the innermost first."""
+    found = _readers(layer)
+    for network in networks:
+        if not any(_maker(tensor) is layer for tensor in network.outputs):
+            break
+        found |= _readers(network)
+        layer = network
+    return list(found.values())
+
+
+def _readers(layer: Any) -> dict[int, Any]:
     nodes = getattr(layer, "_outbound_nodes", ())
-    return list({id(one): one for one in (getattr(n, "operation", None) or n.layer for n in nodes)}.values())
+    return {id(one): one for one in (getattr(n, "operation", None) or n.layer for n in nodes)}
+
+
+def _maker(tensor: Any) -> Any:
+    """The layer that a symbolic tensor is the output of."""
+    history = tensor._keras_history
+    return getattr(history, "operation", None) or history.layer
+
+
+def _networks_around(model: Any, around: tuple[Any, ...] = ()) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    """(id of a layer, the nested models around it, the innermost first) of every layer that is not itself a model."""
+    for layer in model.layers:
+        if is_network(layer):
+            yield from _networks_around(layer, (layer, *around))
+        else:
+            yield id(layer), around

@@ -17,7 +17,9 @@ SHAPES = {
     "Reshape": 1, "Fill": 0, "BroadcastTo": 1, "TensorListReserve": 0, "TensorListFromTensor": 1, "TensorListStack": 1,
     "TensorListGetItem": 2, "EmptyTensorList": 0, "Slice": 2,
 }  # fmt: skip
-"""Operators, and the place of their input that holds a shape. The first multiple of the rows in it includes them."""
+"""Operators, and the place of their input that holds a shape. The first multiple of the rows in it includes them, unless
+it begins with −1, which stands for them.
+"""
 KERNELS = {
     "MatMul": 1,
     "BatchMatMulV2": 1,
@@ -104,13 +106,16 @@ def _rewrite(nodes: Iterable[Any], rows: int) -> None:
     shapes = {id(node) for node in _sources(by_name, SHAPES)}
     packed = {id(node) for node in _sources(by_name, {"Pack": 0})}
     for node in by_name.values():
+        if node.op == "StridedSlice" and id(node) in packed:
+            _shorten_known_shape(by_name, node, rows)
+    for node in by_name.values():
         if node.op != "Const":
             continue
         values = _values(node)
         is_whole = values.dtype.kind == "i"
         if id(node) in shapes and is_whole and values.ndim == 1:
             counted = (values > 0) & (values % rows == 0)
-            if counted.any():
+            if counted.any() and values[0] != -1:
                 _store(node, np.where(np.arange(len(values)) == counted.argmax(), values // rows, values))
         elif id(node) in packed and is_whole and values.ndim == 0 and values == rows:
             _store(node, np.asarray(1, values.dtype))
@@ -122,6 +127,17 @@ def _rewrite(nodes: Iterable[Any], rows: int) -> None:
             and (values == values[:1]).all()
         ):
             _store(node, values[:1])
+
+
+def _shorten_known_shape(by_name: dict[str, Any], node: Any, rows: int) -> None:
+    """Replace the number of rows that a StridedSlice takes from the known shape of a tensor."""
+    source, begin = (_source(by_name, node, place) for place in (0, 1))
+    if getattr(source, "op", "") != "Const" or getattr(begin, "op", "") != "Const":
+        return
+    shape, first = _values(source), _values(begin)
+    if shape.ndim == 1 and len(first) == 1 and first[0] < len(shape) and shape[first[0]] == rows:
+        shape[first[0]] = 1
+        _store(source, shape)
 
 
 def _sources(by_name: dict[str, Any], places: dict[str, int]) -> Iterator[Any]:

@@ -63,7 +63,7 @@ def quantize_in(data: bytes, plan: QuantizationPlan, seen: Ranges | None) -> byt
     scale_freely()
     read = _read(data)
     source = read.disguised(frozenset(plan.activations)) if plan.is_static else data
-    if seen is not None:
+    if seen is not None and "int8" in plan.activations:
         seen = with_fixed_outputs(read.static_model, seen)
     output = io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):

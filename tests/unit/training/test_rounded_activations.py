@@ -107,3 +107,34 @@ def test_each_input_has_a_range_of_its_own(library: str) -> None:
         outputs = np.asarray(model(given, training=False))
     np.testing.assert_allclose(outputs[:, :2], given[0], atol=1 / 255)
     np.testing.assert_allclose(outputs[:, 2:], given[1], atol=1000 / 255)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_the_last_layer_of_a_nested_model_rounds_too(library: str) -> None:
+    keras = importlib.import_module(library)
+    layers = keras.layers
+    inner = keras.Sequential([keras.Input((3,)), layers.Dense(5, name="first"), layers.Dense(6, name="last")])
+    folded = keras.Sequential([keras.Input((6,)), layers.Dense(6, name="linear")])
+    inputs = keras.Input((3,), name="input")
+    normed = layers.BatchNormalization(name="norm")(folded(inner(inputs)))
+    model = keras.Model(inputs, layers.Dense(2)(normed))
+    given = np.random.default_rng(1).normal(size=(300, 3)).astype("float32")
+    asked: list[str] = []
+    with rounded_activations(model, [given], lambda path: asked.append(path) or 4, None):
+        assert len(np.unique(values_of(inner, "last", given))) <= 16
+    names = [f"{inner.name}/first", f"{inner.name}/last", f"{folded.name}/linear"]
+    assert asked == names, "a normalization behind a nested model is a part of the layer before it"
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_each_call_of_a_layer_has_a_range_of_its_own(library: str) -> None:
+    keras = importlib.import_module(library)
+    shared = keras.layers.Dense(2, kernel_initializer="identity", name="shared")
+    small, large = keras.Input((2,), name="small"), keras.Input((2,), name="large")
+    model = keras.Model([small, large], keras.layers.Concatenate()([shared(small), shared(large)]))
+    given = [np.linspace(0, size, 64, dtype="float32").reshape(32, 2) for size in (1, 1000)]
+    with rounded_activations(model, given, lambda path: 8, None):
+        for _ in range(2):
+            outputs = np.asarray(model(given, training=False))
+            np.testing.assert_allclose(outputs[:, :2], given[0], atol=1 / 255)
+            np.testing.assert_allclose(outputs[:, 2:], given[1], atol=1000 / 255)
