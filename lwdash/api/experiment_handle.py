@@ -111,8 +111,8 @@ class ExperimentHandle:
         """Run these recipes and the baseline to their ends; return each recipe's run."""
         check_room(self._settings)
         model_sha256 = self._row().model_sha256
-        if may_need_tensorflow(self._store, model_sha256, recipes):
-            submit.expect_runs(self._settings)
+        needs_tensorflow = may_need_tensorflow(self._store, model_sha256, recipes)
+        submit.expect_runs(self._settings, tensorflow=needs_tensorflow)
         baseline, ids = submit.submit_runs(self._store, self.id, recipes)
         self._wait({baseline, *ids}, progress)
         return dict(zip(map(str, recipes), ids, strict=True))

@@ -3,6 +3,9 @@ lwdash.child.warm_parent`.
 
 It never sees a job. It takes requests on a socket, forks a child for each, and reports the end of each child.
 A child serves one family of jobs, like a newly started one, and exits.
+
+The process imports what every step needs, in less than a second. On request it forks a second warm parent, which imports
+TensorFlow as well, takes requests on a socket of its own, and ends with the first.
 """
 
 import array
@@ -16,12 +19,13 @@ import signal
 import socket
 import sys
 import tempfile
-import traceback
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 from lwdash.child.lean_imports import hide_optional_libraries
 from lwdash.child.link import LINK_FD
-from lwdash.process_lifetime import die_with_parent
+from lwdash.process_lifetime import die_with_parent, run_forked
 
 SOCKET_FD = "LWDASH_WARM_FD"
 MAX_REQUEST_BYTES = 1 << 16
@@ -33,19 +37,22 @@ LIBRARIES = (
     "lwdash.analyses.accuracy_waterfall",
     "ai_edge_litert.interpreter",
     "ai_edge_litert.schema_py_generated",
-    "tensorflow",
-    "tf_keras",
     "lwdash.compress.workbench",
     "litert_quantizer",
-    "tensorflow_model_optimization",
 )
+TENSORFLOW = ("tensorflow", "tf_keras", "tensorflow_model_optimization")
+"""Imported by the second warm parent."""
 
 
 def main() -> None:
     die_with_parent()
-    requests = socket.socket(fileno=int(os.environ.pop(SOCKET_FD)))
     hide_optional_libraries()
-    for name in LIBRARIES:
+    _serve_all(socket.socket(fileno=int(os.environ.pop(SOCKET_FD))), LIBRARIES)
+
+
+def _serve_all(requests: socket.socket, libraries: Sequence[str]) -> None:
+    """Import these libraries, then serve requests until the other side is gone."""
+    for name in libraries:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()
@@ -78,7 +85,11 @@ def _serve(requests: socket.socket, own: tuple[int, ...]) -> bool:
         for descriptor in (*own, started):
             os.close(descriptor)
         requests.close()
-        _become_child(request, descriptors)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        if request is None:
+            run_forked(partial(_second_warm_parent, *descriptors))
+        run_forked(partial(_child, request, descriptors))
     os.close(starts)
     os.read(started, 1)  # ends when the child leads its own session
     for descriptor in (started, *descriptors):
@@ -96,35 +107,27 @@ def _receive(requests: socket.socket) -> tuple[bytes, list[int]]:
     return data, list(descriptors)
 
 
-def _become_child(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
-    """Run a step's child in this forked process, with the environment and the files of a newly started child."""
-    code = 1
-    try:
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        replies, link, log = descriptors
-        os.environ.clear()
-        os.environ.update({**request["environment"], LINK_FD: str(link)})
-        for target, source in enumerate((replies, log, log)):
-            os.dup2(source, target)
-        os.close(replies)
-        os.close(log)
-        os.chdir(request["folder"])
-        tempfile.tempdir = None
-        sys.argv = ["lwdash.child", *request["arguments"]]
-        from lwdash.child.__main__ import main as serve
+def _second_warm_parent(requests: int) -> None:
+    """Serve requests on this socket, with TensorFlow imported."""
+    die_with_parent()
+    _serve_all(socket.socket(fileno=requests), TENSORFLOW)
 
-        serve()
-        code = 0
-    except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else int(error.code is not None)
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        with contextlib.suppress(OSError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)
+
+def _child(request: dict[str, Any], descriptors: list[int]) -> None:
+    """Run a step's child in this process, with the environment and the files of a newly started child."""
+    replies, link, log = descriptors
+    os.environ.clear()
+    os.environ.update({**request["environment"], LINK_FD: str(link)})
+    for target, source in enumerate((replies, log, log)):
+        os.dup2(source, target)
+    os.close(replies)
+    os.close(log)
+    os.chdir(request["folder"])
+    tempfile.tempdir = None
+    sys.argv = ["lwdash.child", *request["arguments"]]
+    from lwdash.child.__main__ import main as serve
+
+    serve()
 
 
 def _report_ended(requests: socket.socket) -> None:

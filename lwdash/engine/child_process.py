@@ -93,7 +93,7 @@ def run_child(
     place: Place | None = None,
     variables: Mapping[str, str] | None = None,
     is_background: bool = False,
-    waits_for_warm: bool = False,
+    needs_tensorflow: bool = False,
     gone: threading.Event | None = None,
 ) -> Ended:
     """Run `python -m lwdash.child ARGUMENTS` to its end and handle its messages.
@@ -104,7 +104,7 @@ def run_child(
     variables: added to its environment; then it is started anew, not forked, since libraries read some at import.
     gone: set when the process has ended, before its last messages are handled, also when this call raises.
     place: held by the caller; the child is paused while another step needs the host alone.
-    waits_for_warm: it waits for a warm parent that is still importing: a new child would import TensorFlow, too.
+    needs_tensorflow: it probably does; then a warm parent that is still importing TensorFlow is waited for.
     is_background: it has low processor priority, so that pages and short steps stay responsive.
     """
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -116,7 +116,7 @@ def run_child(
             process: Process = (
                 None
                 if variables
-                else _forked(arguments, folder, environment, write, output, waits=waits_for_warm)
+                else _forked(arguments, folder, environment, write, output, tensorflow=needs_tensorflow)
             ) or subprocess.Popen(
                 [sys.executable, *PROGRAM, *arguments],
                 stdin=subprocess.PIPE,
@@ -148,15 +148,13 @@ def run_child(
         return ended
 
 
-def keep_warm(settings: Settings) -> None:
-    """Keep a process with the libraries imported ready for the next minutes; children are forked from it."""
+def keep_warm(settings: Settings, *, tensorflow: bool = True) -> None:
+    """Keep processes with the libraries imported ready for the next minutes, from which children are forked.
+
+    tensorflow: one of them has TensorFlow; see `WarmKeeper.want`.
+    """
     if PROGRAM == WORKER:
-        KEEPER.want(settings, _environment(settings.scratch))
-
-
-def spare_warm() -> None:
-    """End that process unless children run in it: it would take processor time from steps that do not need it."""
-    KEEPER.spare()
+        KEEPER.want(settings, _environment(settings.scratch), tensorflow=tensorflow)
 
 
 def _forked(
@@ -166,10 +164,10 @@ def _forked(
     link: int,
     log: IO[bytes],
     *,
-    waits: bool,
+    tensorflow: bool,
 ) -> ForkedChild | None:
-    """A child of the warm parent; None where there is none."""
-    parent = KEEPER.parent(waits=waits) if PROGRAM == WORKER else None
+    """A child of a warm parent; None where there is none."""
+    parent = KEEPER.parent(tensorflow=tensorflow) if PROGRAM == WORKER else None
     if parent is None:
         return None
     return parent.fork(arguments, folder=folder, environment=environment, link=link, log=log)

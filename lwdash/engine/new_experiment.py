@@ -7,7 +7,6 @@ from pathlib import Path
 
 from lwdash.datasets.data_settings import DataSettings
 from lwdash.engine import submit
-from lwdash.engine.child_process import spare_warm
 from lwdash.engine.data_needs import refuse_training
 from lwdash.engine.home import check_room, files_size_bytes
 from lwdash.engine.input_files.file_inspection import inspect_as, inspect_file, inspect_with_code
@@ -155,10 +154,8 @@ def prepare_inputs(
     if files.data is None:
         refuse_training({"generated": True}, recipes or ())
     model_sha256 = submit.add_local_file(store, files.model, "model")
-    if recipes is None or may_need_tensorflow(store, model_sha256, recipes):
-        submit.expect_runs(settings)
-    else:
-        spare_warm()
+    needs_tensorflow = recipes is None or may_need_tensorflow(store, model_sha256, recipes)
+    submit.expect_runs(settings, tensorflow=needs_tensorflow)
     inputs = inspect_inputs(settings, store, files, chosen)
     model = submit.model_facts(inputs.model)
     fitted = submit.fit(model, submit.data_facts(inputs.data), inputs.chosen)

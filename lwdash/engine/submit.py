@@ -42,10 +42,13 @@ MAX_MEASURED_AGAIN = 200
 """Maximum number of runs that are measured on a target after it was chosen."""
 
 
-def expect_runs(settings: Settings) -> None:
-    """Prepare this host for runs that a user will probably start in the next minutes."""
+def expect_runs(settings: Settings, *, tensorflow: bool = True) -> None:
+    """Prepare this host for runs that a user will probably start in the next minutes.
+
+    tensorflow: they may need TensorFlow.
+    """
     if not settings.scheduler:
-        keep_warm(settings)
+        keep_warm(settings, tensorflow=tensorflow)
 
 
 def add_local_file(store: Store, path: Path, kind: str) -> str:

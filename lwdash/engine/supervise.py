@@ -130,7 +130,7 @@ class _Supervision:
             gone=self._gone,
             place=None if is_alone(self.step) else self.place,
             is_background=self.step == FIRST_STEP,
-            waits_for_warm=self._may_need_tensorflow(),
+            needs_tensorflow=self._may_need_tensorflow(),
         )
         self.message = ended.message
         with self._ending() as owned:

@@ -15,11 +15,11 @@ import select
 import signal
 import sys
 import time
-import traceback
-from typing import Any, NoReturn
+from functools import partial
+from typing import Any
 
 from lwdash.forked_programs.prepared_programs import TIMED_OUT
-from lwdash.process_lifetime import die_with_parent
+from lwdash.process_lifetime import die_with_parent, run_forked
 
 POLL_SECONDS = 0.002
 
@@ -34,7 +34,7 @@ def main(libraries: list[str]) -> None:
         request = json.loads(line)
         pid = os.fork()
         if pid == 0:
-            _become_program(request)
+            run_forked(partial(_program, request))
         print(json.dumps(_wait(pid, request["timeout"])), flush=True)
 
 
@@ -54,28 +54,16 @@ def _wait(pid: int, timeout: float) -> int | str:
             return TIMED_OUT
 
 
-def _become_program(request: dict[str, Any]) -> NoReturn:
-    """Run the module as `python -m` would, in this forked process."""
-    code = 1
-    try:
-        die_with_parent()
-        for descriptor, path in zip((1, 2), request["printed"], strict=True):
-            target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            os.dup2(target, descriptor)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.chdir(request["folder"])
-        sys.argv = [request["module"], *request["arguments"]]
-        runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
-        code = 0
-    except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else int(error.code is not None)
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        with contextlib.suppress(OSError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)
+def _program(request: dict[str, Any]) -> None:
+    """Run the module as `python -m` would."""
+    die_with_parent()
+    for descriptor, path in zip((1, 2), request["printed"], strict=True):
+        target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.dup2(target, descriptor)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.chdir(request["folder"])
+    sys.argv = [request["module"], *request["arguments"]]
+    runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,16 @@ from lwdash.settings import Settings, load_settings
 
 LEAN = """
 import lwdash.child.warm_parent as warm_parent
-warm_parent.LIBRARIES = ("lwdash.child.__main__",)
+warm_parent.LIBRARIES, warm_parent.TENSORFLOW = ("lwdash.child.__main__",), ()
+warm_parent.main()
+"""
+SLOW = """
+import time
+import lwdash.child.warm_parent as warm_parent
+class Imports:
+    def import_module(name):
+        time.sleep(60 if name == "tensorflow" else 0)
+warm_parent.importlib, warm_parent.LIBRARIES, warm_parent.TENSORFLOW = Imports, (), ("tensorflow",)
 warm_parent.main()
 """
 
@@ -34,7 +43,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def keeper(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[WarmKeeper]:
-    """A keeper whose warm parent is ready; locks are this test's own."""
+    """A keeper whose warm parents are ready; locks are this test's own."""
     locks = tmp_path / "locks"
     locks.mkdir()
     monkeypatch.setattr(warm_child.tempfile, "gettempdir", lambda: str(locks))
@@ -42,13 +51,14 @@ def keeper(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) 
     made = WarmKeeper()
     monkeypatch.setattr(child_process, "KEEPER", made)
     child_process.keep_warm(settings)
-    poll("the warm parent", lambda: made.parent(waits=True), 60)
+    poll("the warm parent", lambda: made.parent(tensorflow=True), 60)
     yield made
     made.close()
 
 
 def parent_of(keeper: WarmKeeper) -> warm_child.WarmParent:
-    found = keeper.parent(waits=False)
+    """The one with TensorFlow."""
+    found = keeper.parent(tensorflow=True)
     assert found is not None
     return found
 
@@ -130,9 +140,9 @@ def test_a_warm_parent_that_dies_takes_its_children_along_and_steps_go_on(
 
 def test_a_host_has_one_warm_parent(keeper: WarmKeeper, settings: Settings) -> None:
     other = WarmKeeper()
-    other.want(settings, {})
+    other.want(settings, {}, tensorflow=True)
     poll("it gives up", lambda: other._thread is None, 10)
-    assert other.parent(waits=True) is None
+    assert other.parent(tensorflow=True) is None
 
 
 def test_it_goes_when_nobody_wants_it_or_memory_is_short(
@@ -147,17 +157,41 @@ def test_it_goes_when_nobody_wants_it_or_memory_is_short(
     monkeypatch.undo()
 
 
-def test_it_is_spared_only_without_children(keeper: WarmKeeper, settings: Settings) -> None:
-    parent = parent_of(keeper)
+def test_the_one_with_tensorflow_is_spared_only_without_children(
+    keeper: WarmKeeper, settings: Settings
+) -> None:
+    parent, first = parent_of(keeper), keeper._first
 
     def answer(message: dict[str, Any]) -> dict[str, Any]:
-        keeper.spare()
+        child_process.keep_warm(settings, tensorflow=False)
         time.sleep(1)
         assert not parent.gone.is_set()
         return {"job": None}
 
     assert run(settings, answer=answer).returncode == 0
     assert parent.gone.wait(10)
+    poll("the other is forked from", lambda: keeper.parent(tensorflow=False) is first, 10)
+    assert first is not None
+    assert not first.gone.is_set()
+    assert parent_of(keeper) is not first, "a new one with TensorFlow"
+
+
+def test_steps_without_tensorflow_do_not_wait_for_its_import(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warm_child.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(warm_child, "PROGRAM", ("-c", SLOW))
+    keeper = WarmKeeper()
+    keeper.want(settings, {}, tensorflow=True)
+    try:
+        second = poll("the one that imports TensorFlow", lambda: keeper._second, 60)
+        first = keeper.parent(tensorflow=False)
+        assert first is keeper._first
+        assert first is not None
+        assert not second.ready.is_set()
+        assert first.fork_second() is not None
+    finally:
+        keeper.close()
 
 
 def test_it_goes_after_idle_time(keeper: WarmKeeper) -> None:
@@ -168,7 +202,7 @@ def test_it_goes_after_idle_time(keeper: WarmKeeper) -> None:
 
 def test_it_is_not_kept_where_a_step_may_use_little_memory(settings: Settings) -> None:
     keeper = WarmKeeper()
-    keeper.want(dataclasses.replace(settings, job_memory=1024), {})
+    keeper.want(dataclasses.replace(settings, job_memory=1024), {}, tensorflow=True)
     assert keeper._thread is None
 
 
@@ -178,13 +212,14 @@ def test_importing_makes_way_for_a_measurement(
     monkeypatch.setattr(warm_child.tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.setattr(warm_child, "PROGRAM", ("-c", "import time; time.sleep(60)"))
     keeper = WarmKeeper()
-    keeper.want(settings, {})
-    poll("its start", lambda: keeper._parent, 10)
+    keeper.want(settings, {}, tensorflow=True)
+    poll("its start", lambda: keeper._first, 10)
     place = Place(tmp_path)
     try:
         assert place.take_alone(lambda: False)
-        process = psutil.Process(keeper._parent.pid)  # type: ignore[union-attr]
+        process = psutil.Process(keeper._first.pid)  # type: ignore[union-attr]
         poll("it stands still", lambda: process.status() == psutil.STATUS_STOPPED, 5)
+        assert keeper.parent(tensorflow=False) is None, "steps that run beside a measurement do not wait for it"
     finally:
         place.close()
         keeper.close()

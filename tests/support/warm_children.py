@@ -20,7 +20,7 @@ def keep_warm_at_once(settings: Settings) -> None:
     child_process.keep_warm(settings)
     keeper = child_process.KEEPER
     until = time.monotonic() + START_SECONDS
-    while keeper._thread is not None and keeper._parent is None and time.monotonic() < until:
+    while keeper._thread is not None and keeper._second is None and time.monotonic() < until:
         time.sleep(0.01)
-    if keeper._parent is not None:
-        keeper._parent.ready.wait(START_SECONDS)
+    if keeper._second is not None:
+        keeper._second.ready.wait(START_SECONDS)

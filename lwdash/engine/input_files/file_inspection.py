@@ -170,11 +170,11 @@ def ask_child(
     handlers: Mapping[str, Handler] | None = None,
     *,
     variables: Mapping[str, str] | None = None,
-    waits_for_warm: bool = False,
+    needs_tensorflow: bool = False,
 ) -> R | Failure:
     """The result of one job in a child of its own.
 
-    expected: its type. handlers: for other messages of the child. variables, waits_for_warm: as for `run_child`.
+    expected: its type. handlers: for other messages of the child. variables, needs_tensorflow: as for `run_child`.
     """
     received: list[R | Failure] = []
     waiting = [to_json(job)]
@@ -213,7 +213,7 @@ def ask_child(
         },
         watch=watch,
         variables=variables,
-        waits_for_warm=waits_for_warm,
+        needs_tensorflow=needs_tensorflow,
     )
     if received:
         return received[0]

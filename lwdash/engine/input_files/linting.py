@@ -103,7 +103,7 @@ def _ask(
         compare_labels_job(store, *files),
         ComparedLabels,
         handlers,
-        waits_for_warm=may_need_tensorflow(store, model_row.sha256, ()),
+        needs_tensorflow=may_need_tensorflow(store, model_row.sha256, ()),
     )
     findings = [finding.to_dict() for finding in label_findings(compared, chosen, report.label)]
     ordered = sorted([*report.findings, *findings], key=lambda finding: SEVERITIES.index(finding["severity"]))
