@@ -219,7 +219,9 @@ def test_importing_makes_way_for_a_measurement(
         assert place.take_alone(lambda: False)
         process = psutil.Process(keeper._first.pid)  # type: ignore[union-attr]
         poll("it stands still", lambda: process.status() == psutil.STATUS_STOPPED, 5)
-        assert keeper.parent(tensorflow=False) is None, "steps that run beside a measurement do not wait for it"
+        assert keeper.parent(tensorflow=False) is None, (
+            "steps that run beside a measurement do not wait for it"
+        )
     finally:
         place.close()
         keeper.close()
