@@ -6,6 +6,7 @@ start now, alternating between the users of the installation. Nothing is lost wh
 
 import contextlib
 import logging
+import math
 import threading
 import time
 from collections import Counter
@@ -39,8 +40,8 @@ GONE_AFTER_S = 6.0
 """Maximum silence of a step whose worker has left the cluster: a little more than two heartbeats."""
 BATCH_LIMIT = 25
 """Maximum number of runs that share a child, so that one result list does not wait for a hundred runs."""
-DETAILS_LIMIT = 5
-"""The same for details, which share only the rows: two children are faster than one."""
+DETAILS_LIMIT = 10
+"""The same for details, which share the rows and the processes of targets; they are shared out to two children."""
 
 
 class NoSteps(EngineUnavailable):
@@ -240,6 +241,8 @@ def batches(queued: Sequence[Waiting]) -> Iterator[list[Waiting]]:
         is_alone = w.is_trained and lane_of(w.step) == WORK
         together.setdefault((w.step, w.experiment_id, w.run_id if is_alone else None), []).append(w)
     for members in together.values():
-        limit = DETAILS_LIMIT if members[0].step == DETAILS else BATCH_LIMIT
+        limit = BATCH_LIMIT
+        if members[0].step == DETAILS:
+            limit = min(DETAILS_LIMIT, math.ceil(len(members) / 2))
         for start in range(0, len(members), limit):
             yield members[start : start + limit]

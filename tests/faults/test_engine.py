@@ -145,9 +145,10 @@ def test_a_batch_is_bounded_and_its_key_says_what_is_inside() -> None:
     assert list(members_of("somebody-elses-task")) == []
 
 
-def test_details_are_shared_out_in_small_batches() -> None:
-    found = batches([waiting(run, "details", is_trained=run % 2 == 0) for run in range(1, 8)])
-    assert [tuple(w.run_id for w in batch) for batch in found] == [(1, 2, 3, 4, 5), (6, 7)]
+@pytest.mark.parametrize(("count", "sizes"), [(1, [1]), (7, [4, 3]), (20, [10, 10]), (25, [10, 10, 5])])
+def test_details_are_shared_out_to_two_children(count: int, sizes: list[int]) -> None:
+    found = batches([waiting(run, "details", is_trained=run % 2 == 0) for run in range(1, count + 1)])
+    assert [len(batch) for batch in found] == sizes
 
 
 def test_only_folders_without_an_owner_are_swept(tmp_path: Path) -> None:
