@@ -202,6 +202,12 @@ def part_of(module: str) -> str:
     return ".".join(pieces[:2]) if pieces[0] == "lwdash" else pieces[0]
 
 
+PARTS: Mapping[str, list[Path]] = {
+    part: [path for path in SOURCES if part_of(module_of(path)) == part]
+    for part in dict.fromkeys(part_of(module_of(path)) for path in SOURCES)
+}
+
+
 @functools.cache
 def is_module(name: str) -> bool:
     place = ROOT.joinpath(*name.split("."))
@@ -221,15 +227,63 @@ def imported(nodes: Iterator[ast.AST]) -> set[str]:
     return found
 
 
-@functools.cache
-def tree_of(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
+class Source(NamedTuple):
+    """What the rules ask of one file. Its syntax tree is not kept: the trees of all files hold millions of objects.
+
+    imports: what it imports anywhere, inside functions too. early_imports: what importing it imports.
+    origins: of `from ORIGIN import …`. classes: the names of its public classes.
+    docstrings: of the module first, "" if it has none; then strings below classes, functions and constants.
+    constants: the names that it assigns.
+    """
+
+    imports: frozenset[str]
+    early_imports: frozenset[str]
+    origins: frozenset[str]
+    classes: tuple[str, ...]
+    docstrings: tuple[str, ...]
+    constants: frozenset[str]
 
 
 @functools.cache
-def imports_of(path: Path) -> frozenset[str]:
-    """What a file imports anywhere, inside functions too."""
-    return frozenset(imported(ast.walk(tree_of(path))))
+def read(path: Path) -> Source:
+    tree = ast.parse(path.read_text())
+    nodes = list(ast.walk(tree))
+    bodies = [getattr(node, "body", None) for node in nodes]
+    values = [
+        child.value
+        for body in bodies
+        if isinstance(body, list)
+        for child in body
+        if isinstance(child, ast.Expr)
+    ]
+    texts = [
+        value.value for value in values if isinstance(value, ast.Constant) and isinstance(value.value, str)
+    ]
+    return Source(
+        frozenset(imported(iter(nodes))),
+        frozenset(imported(at_import(tree))),
+        frozenset(node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module),
+        tuple(
+            node.name
+            for node in tree.body
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+        ),
+        (ast.get_docstring(tree) or "", *texts),
+        frozenset(
+            node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        ),
+    )
+
+
+def at_import(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes that run when the module is imported: not those inside functions, nor under TYPE_CHECKING."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            continue
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            continue
+        yield child
+        yield from at_import(child)
 
 
 def is_allowed(module: str, part: str) -> bool:
@@ -241,20 +295,27 @@ def is_allowed(module: str, part: str) -> bool:
     return below or module in ("lwdash", "lwdash.errors", "lwdash.percent_text")
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name_of)
-def test_imports_go_along_the_allowed_arrows(path: Path) -> None:
-    part = part_of(module_of(path))
+@pytest.mark.parametrize("part", PARTS)
+def test_imports_go_along_the_allowed_arrows(part: str) -> None:
     assert part in ARROWS, f"{part} is new: say in ARROWS what it may import"
-    wrong = sorted(m for m in imports_of(path) if not is_allowed(m, part))
-    assert wrong == [], f"{name_of(path)} may not import {', '.join(wrong)}"
+    wrong = {
+        name_of(path): found
+        for path in PARTS[part]
+        if (found := sorted(m for m in read(path).imports if not is_allowed(m, part)))
+    }
+    assert wrong == {}, f"{part} may not import these"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name_of)
-def test_imported_modules_exist(path: Path) -> None:
+@pytest.mark.parametrize("part", PARTS)
+def test_imported_modules_exist(part: str) -> None:
     """Also where an import inside a function names a module that was moved."""
-    nodes = [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.ImportFrom) and node.module]
-    ours = {node.module for node in nodes if node.module.split(".")[0] in ("lwdash", "storage")}
-    assert [name for name in sorted(ours) if not is_module(name)] == []
+    ours = ("lwdash", "storage")
+    missing = {
+        name_of(path): found
+        for path in PARTS[part]
+        if (found := [m for m in read(path).origins if m.split(".")[0] in ours and not is_module(m)])
+    }
+    assert missing == {}
 
 
 def test_the_rule_can_fail() -> None:
@@ -297,7 +358,7 @@ def circles(arrows: Mapping[str, set[str]]) -> list[list[str]]:
 
 def test_nothing_imports_itself_by_way_of_others() -> None:
     """Neither modules nor parts, and an import inside of a function counts as well."""
-    modules = {module_of(path): imports_of(path) for path in SOURCES}
+    modules = {module_of(path): read(path).imports for path in SOURCES}
     parts: dict[str, set[str]] = {}
     for module, targets in modules.items():
         ours = {part_of(t) for t in targets if t.split(".")[0] in ("lwdash", "storage")}
@@ -325,9 +386,8 @@ def test_a_class_has_a_name_of_its_own() -> None:
     """Two public classes of one name would be taken for each other; a private class belongs to its file."""
     places: dict[str, list[str]] = {}
     for path in SOURCES:
-        for node in tree_of(path).body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                places.setdefault(node.name, []).append(name_of(path))
+        for name in read(path).classes:
+            places.setdefault(name, []).append(name_of(path))
     assert {name: files for name, files in places.items() if len(files) > 1 and name not in ONE_EACH} == {}
 
 
@@ -353,27 +413,21 @@ def test_every_rule_has_its_part() -> None:
     assert set(ARROWS) == {part_of(module_of(path)) for path in SOURCES}
 
 
-def at_import(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes that run when the module is imported: not those inside functions, nor under TYPE_CHECKING."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-            continue
-        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
-            continue
-        yield child
-        yield from at_import(child)
-
-
-@pytest.mark.parametrize("path", [p for p in SOURCES if name_of(p) not in SCRIPTS], ids=name_of)
-def test_heavy_libraries_are_imported_inside_functions(path: Path) -> None:
-    early = {m.split(".")[0] for m in imported(at_import(tree_of(path)))} & HEAVY
-    assert early == set(), f"importing {name_of(path)} would import {', '.join(sorted(early))}"
+@pytest.mark.parametrize("part", PARTS)
+def test_heavy_libraries_are_imported_inside_functions(part: str) -> None:
+    early = {
+        name_of(path): found
+        for path in PARTS[part]
+        if name_of(path) not in SCRIPTS
+        and (found := {m.split(".")[0] for m in read(path).early_imports} & HEAVY)
+    }
+    assert early == {}, "importing these files would import these libraries"
 
 
 def test_the_servers_process_never_holds_tensorflow(tmp_path: Path) -> None:
     """A fresh interpreter imports all that app.py, the pages and the shell import, wherever in the file."""
     files = [ROOT / "app.py", ROOT / "lwdash" / "ui" / "shell.py", *(ROOT / "pages").glob("*.py")]
-    modules = {m for path in files for m in imports_of(path)}
+    modules = {m for path in files for m in read(path).imports}
     modules |= {module_of(p) for p in (ROOT / "lwdash" / "ui").rglob("*.py") if p.name != "shell.py"}
     modules |= {module_of(p) for p in (ROOT / "lwdash" / "charts").rglob("*.py")}
     program = (
@@ -399,30 +453,31 @@ def test_files_are_named_after_their_subject() -> None:
     assert [name for name, pieces in parts.items() if pieces & vague] == []
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name_of)
-def test_every_file_says_what_it_is_about(path: Path) -> None:
-    """It begins with what the file holds or does, in the field's terms, and not with a question."""
-    subject = ast.get_docstring(tree_of(path)) or ""
-    assert subject, f"{name_of(path)} has no docstring"
-    assert subject.split()[0] not in {"What", "Which", "Where", "When", "Whether", "How", "Who", "Why"}
-
-
 QUESTIONS = {"What", "Which", "Where", "When", "Whether", "How", "Who", "Whose", "Why"}
 """First words that a docstring does not have: it begins with the subject (a noun phrase or a verb)."""
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name_of)
-def test_docstrings_begin_with_their_subject_and_limits_are_called_max_or_min(path: Path) -> None:
-    asking, coded = [], []
-    for node in ast.walk(tree_of(path)):
-        for child in (
-            getattr(node, "body", None) or [] if not isinstance(node, ast.Lambda | ast.IfExp) else []
-        ):
-            value = child.value if isinstance(child, ast.Expr) else None
-            if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                asking += [value.value[:60]] if value.value.split(maxsplit=1)[0] in QUESTIONS else []
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            coded += [node.id] if re.match(r"_?(MOST|FEWEST|LEAST)(_|$)", node.id) else []
+@pytest.mark.parametrize("part", PARTS)
+def test_every_file_says_what_it_is_about(part: str) -> None:
+    assert [name_of(path) for path in PARTS[part] if not read(path).docstrings[0]] == []
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_docstrings_begin_with_their_subject_and_limits_are_called_max_or_min(part: str) -> None:
+    """They begin with what the thing is or does, in the field's terms, and not with a question."""
+    sources = {name_of(path): read(path) for path in PARTS[part]}
+    asking = [
+        (name, text[:60])
+        for name, source in sources.items()
+        for text in source.docstrings
+        if text.split(maxsplit=1)[:1] and text.split(maxsplit=1)[0] in QUESTIONS
+    ]
+    coded = [
+        (name, constant)
+        for name, source in sources.items()
+        for constant in source.constants
+        if re.match(r"_?(MOST|FEWEST|LEAST)(_|$)", constant)
+    ]
     assert (asking, coded) == ([], [])
 
 
@@ -461,7 +516,7 @@ def test_parts_shared_by_tests_are_in_support() -> None:
     shared = {path.stem for path in (tests / "support").glob("*.py")}
     assert {p.name for p in tests.glob("*.py") if not p.name.startswith("test_")} == {"conftest.py"}
     for path in tests.rglob("*.py"):
-        others = {name.split(".")[0] for name in imports_of(path)}
+        others = {name.split(".")[0] for name in read(path).imports}
         assert not others & shared, f"{path.relative_to(ROOT)}: import {others & shared} from `support`"
 
 
