@@ -48,12 +48,14 @@ def pytest_configure(config: pytest.Config) -> None:
     os.chmod(folder, 0o1777)  # like /tmp: PostgreSQL runs as another user
     os.environ["TMPDIR"] = tempfile.tempdir = folder
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    gc.disable()  # almost all that a collection of tests makes stays, see below
 
 
 def pytest_collection_finish() -> None:
     """Thousands of collected tests stay: garbage collections need not look at them each time."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -75,6 +75,7 @@ def test_an_address_brings_back_files_settings_limits_and_recipes(store: Store) 
     assert (row.threads, row.seed, row.settings["preprocess"]) == (2, 3, "")
 
 
+@pytest.mark.tensorflow
 def test_a_search_can_follow_the_recipes_or_stand_alone(store: Store) -> None:
     address = {
         **digits(store), "recipes": "", "goal": "gzip_bytes", "goal_runs": "7", "goal_integer": "True",
@@ -98,6 +99,7 @@ def test_a_search_can_follow_the_recipes_or_stand_alone(store: Store) -> None:
     assert search.settings["space"]["techniques"] == ["channels", "low_rank", "cluster", "lowbit", "qat"]
 
 
+@pytest.mark.tensorflow
 def test_an_experiment_that_is_there_keeps_its_limits_unless_others_are_given(store: Store) -> None:
     from storage.experiments import get_experiment
 
@@ -124,6 +126,7 @@ def test_an_experiment_that_is_there_keeps_its_limits_unless_others_are_given(st
         assert row.limits == {"size_bytes": limit}
 
 
+@pytest.mark.tensorflow
 def test_what_was_chosen_is_there_after_a_visit_elsewhere_and_gone_after_starting_over(store: Store) -> None:
     app = opened(**digits(store))
     app.number_input(key="limit:size_bytes").set_value(40.0).run()
@@ -138,6 +141,7 @@ def test_what_was_chosen_is_there_after_a_visit_elsewhere_and_gone_after_startin
     assert dict(app.query_params) == {}
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -251,6 +255,7 @@ def test_a_model_that_tells_no_range_asks_for_it(store: Store, tmp_path: Path) -
     assert "Values: −3.5 … 2" in words(app)
 
 
+@pytest.mark.tensorflow
 def test_limits_on_targets_and_devices_are_set_at_the_start_and_switch_targets_on(store: Store) -> None:
     from storage.devices import add_device, remove_device
     from storage.experiments import get_experiment
