@@ -22,6 +22,8 @@ HEAVY = frozenset({"tensorflow", "keras", "tf_keras", "tensorflow_model_optimiza
 FOLDERS = frozenset({"bench", "browser", "cluster", "faults", "server"})
 FIXTURES = frozenset({"postgres", "s3", "sample", "finished", "zoo", "warm_children"})
 """Fixtures that start a server, train a network or start TensorFlow, directly or through another fixture."""
+PARAMETERS = frozenset({"postgresql", "S3"})
+"""Parameters that start a server."""
 MARKERS = frozenset({"slow", "tensorflow", "processes"})
 
 
@@ -33,7 +35,7 @@ def is_quick(item: pytest.Item) -> bool:
     return not (
         folder in FOLDERS
         or fixtures & FIXTURES
-        or "postgresql" in map(str, values)
+        or PARAMETERS.intersection(map(str, values))
         or any(item.get_closest_marker(name) for name in MARKERS)
     )
 
