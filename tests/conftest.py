@@ -53,7 +53,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_finish() -> None:
     """Thousands of collected tests stay: garbage collections need not look at them each time."""
-    gc.collect()
     gc.freeze()
     gc.enable()
 
