@@ -4,22 +4,34 @@ from functools import cache
 
 from conftest import ROOT
 from streamlit.components.v2 import manifest_scanner
-from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1 import AppTest, local_script_runner
 
 # Each AppTest has a component manager of its own, which reads the metadata of all installed packages again: 0.6 s.
 manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
+# And a cache of compiled pages of its own, where all sessions of a server share one.
+local_script_runner.ScriptCache = cache(local_script_runner.ScriptCache)
 
 TEXTS = ("title", "header", "subheader", "markdown", "caption", "info", "warning", "error", "success")
 
 
 def shown(page: str, **query: str) -> AppTest:
-    """The page as a new visitor with this address sees it."""
-    app = AppTest.from_file(str(ROOT / "lwdash/ui/shell.py"), default_timeout=120)
-    app.run()
+    """The page as a new visitor with this address sees it: no other page was open before."""
+    app = visitor()
+    app._page_hash = page_hash(page)
     for key, value in query.items():
         app.query_params[key] = value
-    app.switch_page(page).run()
+    app.run()
     return sound(app)
+
+
+def visitor() -> AppTest:
+    return AppTest.from_file(str(ROOT / "lwdash/ui/shell.py"), default_timeout=120)
+
+
+@cache
+def page_hash(page: str) -> str:
+    """Streamlit's name of a page, which it knows once any page was shown."""
+    return str(visitor().run().switch_page(page)._page_hash)
 
 
 def sound(app: AppTest) -> AppTest:
