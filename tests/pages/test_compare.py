@@ -19,8 +19,8 @@ def test_the_selected_runs_lead_to_their_comparison(home):
     figures, recipes = (element.value for element in app.table)
     assert [heading.partition("]")[0] for heading in figures.columns] == ["[1", "[3"]
     own, other = figures.loc["Size of the .tflite"]
-    assert own.replace("\\", "") == "**100.0 kB**"
-    assert re.search(r":green\[−\d+\.\d %, better\]", other.replace("\\", ""))
+    assert own.replace("\\", "") == "**100.0\u00a0kB**"
+    assert re.search(r":green\[−\d+\.\d\u00a0%, better\]", other.replace("\\", ""))
     assert figures.loc["Verdict"].tolist() == ["baseline", "**not significant**"]
     assert recipes.loc["Dynamic range"].tolist() == ["–", "yes"]
     app.selectbox(key="compare:layer").set_value("sparsity").run()
@@ -32,7 +32,7 @@ def test_any_run_can_be_the_one_that_others_are_compared_with(home):
     app = shown(page_paths.COMPARE, experiment="1", runs="1,3", **{"with": "3"})
     assert "Differences are to run 3, dynamic." in words(app)
     own, other = app.table[0].value.loc["Size of the .tflite"]
-    assert re.search(r":red\[\+\d+\.\d %, worse\]", own.replace("\\", ""))
+    assert re.search(r":red\[\+\d+\.\d\u00a0%, worse\]", own.replace("\\", ""))
     assert "better" not in other
     assert "worse" not in other
     app.selectbox(key="compare:reference").set_value(1).run()

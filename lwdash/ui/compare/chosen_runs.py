@@ -27,7 +27,7 @@ def choose_runs(done: pd.DataFrame) -> tuple[list[int], int | None]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.multiselect(
             "Runs", offered, key=_RUNS, format_func=names.__getitem__, max_selections=MAX_RUNS, width=640,
-            help=f"{MIN_RUNS} to {MAX_RUNS} measured runs",
+            help=f"{MIN_RUNS} to {MAX_RUNS} measured runs", wrap=True,
         )  # fmt: skip
         chosen: list[int] = list(st.session_state[_RUNS])
         reference = None

@@ -124,11 +124,15 @@ def metric_table(
     ]
     rows: dict[str, list[str]] = {}
     alike: list[str] = []
+    shown: list[str] = []
     known = {measure.column: measure for measure in available_with_targets(chosen)}
     for column in (*MAIN_METRICS, *measured_target_columns(chosen)):
         if column not in known:
             continue
         measure = known[column]
+        if not is_whole and any(_is_shown_as(chosen, measure, known[other]) for other in shown):
+            continue
+        shown.append(column)
         if not is_whole and chosen[column].nunique(dropna=False) == 1:
             alike.append(f"{measure.label} {measure.write(chosen[column].iloc[0])}")
         else:
@@ -143,6 +147,15 @@ def metric_table(
         rows["Measured on"] = [plain(run["host_name"] or NOTHING) for run in runs]
     rows["File"] = [f"[:material/download: .tflite]({download_url(int(run['id']))})" for run in runs]
     return pd.DataFrame.from_dict(rows, orient="index", columns=heads), alike
+
+
+def _is_shown_as(chosen: pd.DataFrame, measure: Measure, other: Measure) -> bool:
+    """True if a metric of a target has the same values as another metric in the same unit: the part of the arena that is
+    planned is measured as well.
+    """
+    if target_metric(measure.column) is None or measure.unit != other.unit:
+        return False
+    return bool((chosen[measure.column] * measure.factor).equals(chosen[other.column] * other.factor))
 
 
 def _verdict(run: Mapping[str, Any], details: Mapping[str, Any]) -> str:
@@ -161,7 +174,7 @@ def _verdict(run: Mapping[str, Any], details: Mapping[str, Any]) -> str:
 def _cell(run: Mapping[str, Any], first: Mapping[str, Any], measure: Measure) -> str:
     if is_missing(run[measure.column]):
         return NOTHING
-    text = f"**{plain(measure.write(run[measure.column]))}**"
+    text = f"**{_unbroken(measure.write(run[measure.column]))}**"
     bounds = run.get(INTERVALS.get(measure.column, ""))
     if isinstance(bounds, (list, tuple)):
         low, high = (f"{measure.factor * bound:,.{measure.digits}f}" for bound in bounds)
@@ -170,7 +183,11 @@ def _cell(run: Mapping[str, Any], first: Mapping[str, Any], measure: Measure) ->
         return text
     change, is_better = change_text(run, first, measure)
     if is_better is None:
-        return f"{text}  \n:small[{plain(change)}]" if change else text
-    return (
-        f"{text}  \n:{'green' if is_better else 'red'}[{plain(change)}, {'better' if is_better else 'worse'}]"
-    )
+        return f"{text}  \n:small[{_unbroken(change)}]" if change else text
+    word = "better" if is_better else "worse"
+    return f"{text}  \n:{'green' if is_better else 'red'}[{_unbroken(change)}, {word}]"
+
+
+def _unbroken(text: str) -> str:
+    """A number and its unit, which stay in one line in a narrow column."""
+    return plain(text).replace(" ", "\u00a0")

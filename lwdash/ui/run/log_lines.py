@@ -6,7 +6,7 @@ LIBRARY_LINE = re.compile(
     r"""
     [IWE]\d{4}[ ]\d\d:\d\d:\d\d | [IWE]0000[ ]00:00:   # absl's prefix: severity, date, time
     | \d{4}-\d\d-\d\d[ ][\d:.]+:[ ][IWE][ ]            # the prefix that TensorFlow had before
-    | WARNING:tensorflow:Callback[ ]method
+    | WARNING:tensorflow:(Callback[ ]method|\d+[ ]out[ ]of[ ]the[ ]last[ ]\d+[ ]calls)
     | WARNING:[ ]All[ ]log[ ]messages[ ]before[ ]absl
     | To[ ]enable[ ]the[ ]following[ ]instructions
     | INFO:[ ](Created[ ]TensorFlow[ ]Lite|Initialized[ ]TensorFlow[ ]Lite)

@@ -194,7 +194,7 @@ def _fold_all() -> None:
 
 def _choose_side() -> str:
     chosen = st.segmented_control(
-        "File", [THIS, BASELINE, BOTH], default=THIS, required=True, key=SIDE, bind="query-params"
+        "File", [THIS, BASELINE, BOTH], default=THIS, required=True, key=SIDE, bind="query-params", wrap=True
     )
     return chosen or THIS
 
@@ -229,7 +229,7 @@ def _choose_level(run_id: int, graph: Mapping[str, Any]) -> Level:
     st.session_state[_LEVEL_OF] = run_id
     chosen = st.segmented_control(
         "Graph of", list(LEVELS), default=default_level(graph), format_func=LEVELS.__getitem__, required=True, key=LEVEL,
-        on_change=_fold_all, bind="query-params",
+        on_change=_fold_all, bind="query-params", wrap=True,
         help="Blocks: layers that repeat are folded into one box with their count; click it to unfold",
     )  # fmt: skip
     return chosen or OPERATORS
