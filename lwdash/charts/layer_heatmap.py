@@ -1,7 +1,9 @@
 """One quantity of each layer as a heatmap, layers across runs."""
 
+import math
 from textwrap import wrap
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -15,6 +17,9 @@ LETTERS, MIN_LETTERS = 120, 12
 """Letters in a line of all headings together, and at least of one."""
 LINE, LETTER, SIDES = 17, 6.8, 170
 """Height of a line of a heading, width of a letter, and the room for layers and colour bar, in pixels."""
+
+WIDE_RATIO = 30
+"""With a larger ratio of the largest to the smallest value, colours are logarithmic: else one layer hides the others."""
 
 
 @names_as_text
@@ -31,12 +36,16 @@ def plot_layer_heatmap(values: pd.DataFrame, quantity: str) -> go.Figure:
     ]
     lines = max((heading.count("\n") + 1 for heading in headings), default=1)
     longest = max((len(line) for heading in headings for line in heading.split("\n")), default=1)
+    numbers = values.to_numpy(float)
+    is_wide = _is_wide(numbers)
+    written = f"%{{customdata:,.{shown.digits}f}}"
     figure = go.Figure(
         go.Heatmap(
-            x=columns, y=names, z=values.to_numpy(), colorscale=list(COLOURS), xgap=2, ygap=2,
-            hovertemplate="<b>%{y}</b><br>%{x}<br>" + f"{shown.label}: %{{z:,.{shown.digits}f}} {shown.unit}<extra></extra>",
-            texttemplate=f"%{{z:,.{shown.digits}f}}", textfont={"color": "#ffffff", "size": 12},
-            colorbar={"title": {"text": shown.unit}, "thickness": 12},
+            x=columns, y=names, z=np.log10(numbers) if is_wide else numbers, colorscale=list(COLOURS), xgap=2, ygap=2,
+            customdata=numbers,
+            hovertemplate="<b>%{y}</b><br>%{x}<br>" + f"{shown.label}: {written} {shown.unit}<extra></extra>",
+            texttemplate=written, textfont={"color": "#ffffff", "size": 12},
+            colorbar={"title": {"text": shown.unit}, "thickness": 12, **(_powers_of_ten(numbers) if is_wide else {})},
         )
     )  # fmt: skip
     figure.update_layout(
@@ -54,3 +63,14 @@ def plot_layer_heatmap(values: pd.DataFrame, quantity: str) -> go.Figure:
         meta={"min_width": SIDES + int(LETTER * longest) * len(columns)},
     )  # fmt: skip
     return figure
+
+
+def _is_wide(numbers: np.ndarray) -> bool:
+    known = numbers[~np.isnan(numbers)]
+    return known.size > 0 and bool(known.min() > 0) and bool(known.max() > WIDE_RATIO * known.min())
+
+
+def _powers_of_ten(numbers: np.ndarray) -> dict[str, object]:
+    """Ticks of a logarithmic colour bar."""
+    powers = range(math.ceil(np.log10(np.nanmin(numbers))), math.floor(np.log10(np.nanmax(numbers))) + 1)
+    return {"tickvals": list(powers), "ticktext": [f"{10.0**power:,.6g}" for power in powers]}

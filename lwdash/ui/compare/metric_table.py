@@ -13,7 +13,7 @@ from lwdash.metrics.verdict_labels import verdict_label
 from lwdash.ui.results.table_columns import limits_text
 from lwdash.ui.shared.addresses import download_url, run_url
 from lwdash.ui.shared.markdown_text import plain
-from lwdash.ui.shared.number_text import NOTHING, is_missing
+from lwdash.ui.shared.number_text import NOTHING, counted, is_missing
 
 MAIN_METRICS = (
     "size_bytes", "gzip_bytes", "huffman_bytes", "accuracy", "macro_f1", "mean_iou", "nrmse", "rmse",
@@ -166,7 +166,7 @@ def _verdict(run: Mapping[str, Any], details: Mapping[str, Any]) -> str:
     if details.get("lost") is None:
         return f"**{plain(label or '')}**"
     return (
-        f"**{plain(label or '')}**  \n:small[{details['lost']:,} rows lost, {details['gained']:,} gained "
+        f"**{plain(label or '')}**  \n:small[{counted(details['lost'], 'row')} lost, {details['gained']:,} gained "
         f"of {run['rows']:,.0f}]"
     )
 

@@ -10,7 +10,7 @@ import streamlit as st
 from lwdash.charts.waterfall_bars import MEASURES, change_text, plot_waterfall
 from lwdash.ui.shared.data_table import data_table
 from lwdash.ui.shared.figure import show_figure
-from lwdash.ui.shared.number_text import NOTHING, count, percent
+from lwdash.ui.shared.number_text import NOTHING, count, counted, percent
 
 
 def show_waterfall(measured: Mapping[str, Any]) -> None:
@@ -61,7 +61,9 @@ def worst_stage(stages: Sequence[Mapping[str, Any]]) -> str:
             f"{noisiest['sqnr_db']:.1f} dB after it."
         )
     worst = max(lossy, key=lambda s: sign * s["change"])
-    flips = f", {count(worst['lost'])} rows lost and {count(worst['gained'])} gained" if worst["lost"] else ""
+    flips = (
+        f", {counted(worst['lost'], 'row')} lost and {count(worst['gained'])} gained" if worst["lost"] else ""
+    )
     return f"*{worst['stage']}* costs most: {change_text(worst)}{flips}{_is_real(worst)}."
 
 

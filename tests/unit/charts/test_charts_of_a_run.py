@@ -179,6 +179,21 @@ def test_a_machine_has_a_short_name_and_words() -> None:
     assert describe_host({"cores": 1, "threads": 4}) == "an unknown processor, 1 core, 4 threads"
 
 
+def test_colours_of_layers_of_very_different_sizes_are_logarithmic():
+    wide = plot_layer_heatmap(
+        pd.DataFrame({"1": [90.0, 262_000.0], "2": [math.nan, 5000.0]}, index=["a", "b"]), "bytes"
+    )
+    [trace] = wide.data
+    assert trace.z[1][0] == pytest.approx(5.418, abs=0.001)
+    assert trace.customdata[1][0] == 262_000
+    assert list(trace.colorbar.ticktext) == ["100", "1,000", "10,000", "100,000"]
+    for values in ([1.0, 20.0], [0.0, 5000.0]):
+        assert (
+            list(plot_layer_heatmap(pd.DataFrame({"1": values}, index=["a", "b"]), "bytes").data[0].z[:, 0])
+            == values
+        )
+
+
 def test_long_names_of_six_runs_are_headings_of_several_lines_that_fit_beside_each_other():
     names = [f"{run} · prune(0.6, method=magnitude, epochs=4) + cluster(16) + int8" for run in range(6)]
     figure = plot_layer_heatmap(pd.DataFrame(1.0, index=["conv", "dense"], columns=names), "weight_bytes")
