@@ -14,7 +14,7 @@ from browser.painted import SETTLED
 from lwdash.engine import submit
 from lwdash.examples import find_example
 from lwdash.ui.glossary.entries import glossary
-from storage.annotations import set_limits
+from storage.annotations import add_tags, set_limits
 from storage.devices import add_device
 from storage.store import open_store
 
@@ -34,6 +34,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Dashboard
     experiment = seed_experiment(store, "beats", 60)
     seed_search(store, experiment, 40)
     set_limits(store.database, experiment, {"accuracy_drop": 0.02})
+    add_tags(store.database, [2, 3], ["candidate"])
     device, _ = add_device(store.database, "Pi 4")
     bare = seed_experiment(
         store, "no data", 5, generated="4 rows of each class, from the statistics of the model"
@@ -62,6 +63,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Dashboard
             "run without data": "run?id=62",
             "run": "run?id=2",
             "failed run": "run?id=50",
+            "run predictions": "run?run=2&tab=Predictions",
+            "run stages": "run?run=2&tab=Stages+and+log",
+            "results by tag": "experiment?experiment=1&colour=tags&group=tags&front=1",
+            "parallel by tag": "experiment?experiment=1&view=parallel&colour=tags&parameters=tags&group=tags",
             "glossary": "glossary",
             "system": "system",
         },
