@@ -5,7 +5,7 @@ gradients are clipped. Where the model follows the original's outputs, it also l
 Batch normalization keeps its statistics if rows are few, and dropout is off.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -182,7 +182,7 @@ def training_curve(
     held_out_losses: (epoch, loss), where epoch 0 is without fine-tuning.
     sparsities: 0-1, before the first epoch and after each; "sparsity" is left out where there are none.
     """
-    kept = np.unique(np.linspace(0, len(losses) - 1, MAX_CURVE_POINTS).round().astype(int))
+    kept = _spread(len(losses), MAX_CURVE_POINTS)
     curve = {
         "loss": [[int(i) + 1, float(f"{losses[i]:.5g}")] for i in kept],
         "held_out": [[epoch, float(f"{loss:.5g}")] for epoch, loss in held_out_losses],
@@ -191,6 +191,23 @@ def training_curve(
         epochs = [0, *(int(i) + 1 for i in kept)]
         curve["sparsity"] = [[epoch, float(f"{sparsities[epoch]:.4g}")] for epoch in epochs]
     return curve
+
+
+def curve_of_rounds(curves: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The curve of the last of several fine-tunings of one model, with those before it as `earlier_rounds`.
+
+    All together have about MAX_CURVE_POINTS points of each kind, and at least the ends of each round.
+    """
+    room = max(2, MAX_CURVE_POINTS // len(curves))
+    thin = [
+        {key: [curve[key][i] for i in _spread(len(curve[key]), room)] for key in curve} for curve in curves
+    ]
+    return {**thin[-1], **({"earlier_rounds": thin[:-1]} if len(thin) > 1 else {})}
+
+
+def _spread(count: int, wanted: int) -> np.ndarray:
+    """At most `wanted` indices below `count`, evenly spread, with both ends."""
+    return np.unique(np.linspace(0, count - 1, wanted).round().astype(int)) if count else np.arange(0)
 
 
 def _sparsity_record(library: Any, kernels: Callable[[], Sequence[np.ndarray]], shares: list[float]) -> Any:

@@ -77,7 +77,7 @@ def stirred(model: Any, training: Training, *, callbacks: Sequence[Any] = (), **
         model.set_weights([w + chance.normal(0, 0.03, w.shape).astype(w.dtype) for w in model.get_weights()])
         for callback in callbacks:
             callback.on_train_batch_end(step)
-    return {}
+    return {"training_curve": {"loss": [[1, 0.5]], "held_out": []}}
 
 
 @pytest.fixture(autouse=True)
@@ -189,16 +189,28 @@ def test_the_sparsity_is_reached(way: str, library_name: str) -> None:
 @pytest.mark.usefixtures("trained")
 @pytest.mark.parametrize(
     ("way", "done_by"),
-    [("method=magnitude", "TFMOT"), ("method=magnitude, scope=global", "lwdash"), ("method=obs", "lwdash")],
+    [
+        ("method=magnitude", "TFMOT"),
+        ("method=magnitude, scope=global", "lwdash"),
+        ("method=magnitude, rounds=2", "lwdash"),
+        ("method=obs", "lwdash"),
+    ],
 )
 def test_the_sparsity_is_measured_epoch_by_epoch(way: str, done_by: str) -> None:
     [step] = parse_recipe(f"prune(sparsity=0.7, {way}, epochs=4, validate=false)").keras_steps
     params = dataclasses.replace(step.params, batch_size=4)
     report = TECHNIQUES["prune"].apply(model_of("tf_keras"), params, training_for("tf_keras"))
     assert report.facts["done_by"] == done_by
-    epochs, shares = zip(*report.facts["training_curve"]["sparsity"], strict=True)
+    curve = report.facts["training_curve"]
+    epochs, shares = zip(*curve["sparsity"], strict=True)
     assert epochs == (0, 1, 2, 3, 4)
-    if "obs" in way:
+    if "rounds" in way:
+        [first] = curve["earlier_rounds"]
+        assert first["sparsity"][0] == [0, 0]
+        assert shares[0] == pytest.approx(first["sparsity"][-1][1]) == pytest.approx(1 - 0.3**0.5, abs=0.01)
+        assert len(first["loss"]) == len(curve["loss"]) == 4
+        assert shares[-1] == pytest.approx(0.7, abs=0.01)
+    elif "obs" in way:
         assert shares == pytest.approx([0.7] * 5, abs=0.01)
     else:
         assert shares[0] == 0
@@ -322,7 +334,7 @@ def test_rewinding_sets_what_is_left_to_early_values(rewind: str, monkeypatch: p
         model.set_weights([values + 1 for values in model.get_weights()])
         for callback in callbacks:
             callback.on_train_batch_end(0)
-        return {}
+        return {"training_curve": {"loss": [[1, 0.5]], "held_out": []}}
 
     monkeypatch.setattr("lwdash.training.fine_tuning.finetune", add_one)
     recipe = f"prune(sparsity=0.75, schedule=constant, rounds=2, rewind={rewind})"

@@ -1,5 +1,6 @@
 """Pruning while a model is fine-tuned: by TFMOT, or by lwdash's masks, also in rounds and with rewinding."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -82,6 +83,7 @@ def prune_with_masks(
     early = pruned.get_weights()
     frequency, ramp_end = ramp(settings.steps(training))
     before, facts = 0.0, {}
+    curves: list[Mapping[str, Any]] = []
     for number in range(1, rounds + 1):
         after = 1 - (1 - sparsity) ** (number / rounds)
         if schedule == "constant":
@@ -97,10 +99,19 @@ def prune_with_masks(
             untrained=partial(masks.raised_at_once, pruned, after),
             first_step=ramp_end if schedule == "polynomial" else 0,
         )
+        curves.append(facts["training_curve"])
         if facts.get("kept_epoch") == 0:
             masks.take_zeros()
         before = after
+    if rounds > 1 and "fine_tuning" in facts:
+        facts["fine_tuning"] = f"in the last round {facts['fine_tuning']}"
     settled = settle_batch_norm(pruned, training)
     reached = {path: zero_share(kernel.values) for path, kernel in kernels.chosen.items()}
-    how = {"done_by": "lwdash", "batch_norm_settled": settled, "sparsity": reached}
-    return Treated(pruned, (*kernels.skipped, *emptied(reached)), {**facts, "rounds": rounds, **how})
+    how = {
+        "training_curve": fine_tuning.curve_of_rounds(curves),
+        "rounds": rounds,
+        "done_by": "lwdash",
+        "batch_norm_settled": settled,
+        "sparsity": reached,
+    }
+    return Treated(pruned, (*kernels.skipped, *emptied(reached)), {**facts, **how})

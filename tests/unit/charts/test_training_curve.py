@@ -7,7 +7,7 @@ FOUND = {"loss": [[1, 0.8], [2, 0.4], [3, 0.1]], "held_out": [[0, 0.9], [3, 0.3]
 
 def test_points_of_both_kinds_of_rows():
     points = training_curve(FOUND)
-    assert list(points["rows"]) == ["learnt from"] * 3 + ["held out"] * 2
+    assert list(points["kind"]) == ["learnt from"] * 3 + ["held out"] * 2
     assert list(points["epoch"]) == [1, 2, 3, 0, 3]
 
 
@@ -45,3 +45,20 @@ def test_the_text_alternative_names_start_end_and_the_best_on_held_out_rows():
     pruned = {**FOUND, "sparsity": [[0, 0.0], [1, 0.3], [2, 0.5], [3, 0.5]]}
     assert "0.0 % before the first epoch, 50.0 % at the end" in describe_training_curve("prune", pruned)
     assert "held-out" not in describe_training_curve("prune", {"loss": [[1, 0.5]], "held_out": []})
+
+
+def test_rounds_follow_each_other_and_are_not_joined():
+    first = {"loss": [[1, 0.8], [2, 0.6]], "held_out": [[0, 0.9], [2, 0.7]], "sparsity": [[0, 0.0], [2, 0.3]]}
+    last = {"loss": [[1, 0.7], [2, 0.5]], "held_out": [[0, 0.8], [2, 0.4]], "sparsity": [[0, 0.3], [2, 0.5]]}
+    found = {**last, "earlier_rounds": [first]}
+    figure = plot_training_curve("prune", found)
+    assert list(figure.data[0].x) == [1, 2, None, 3, 4]
+    assert list(figure.data[1].x) == [0, 2, None, 2, 4]
+    assert list(figure.data[2].y) == [0, 30, None, 30, 50]
+    assert [line.x0 for line in figure.layout.shapes] == [2]
+    assert figure.layout.title.text == "Loss and sparsity of prune, 2 rounds"
+    text = describe_training_curve("prune", found)
+    assert text.startswith(
+        "Loss of prune in 2 rounds; in the last of them on the rows learnt from: 0.7 in epoch 1"
+    )
+    assert "0.8 without fine-tuning, lowest 0.4 in epoch 2" in text
