@@ -1,7 +1,7 @@
 """The order in which several test workers take files, so that all are busy to the end.
 
-Files of quick tests come last: whichever worker is free takes the next. Before them, files that mostly wait (for a
-browser, a server, a process) alternate with files that compute.
+Files of quick tests come last, the longest of them first: whichever worker is free takes the next. Before them, files
+that mostly wait (for a browser, a server, a process) alternate with files that compute.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,12 @@ from pathlib import Path
 import pytest
 
 from support.quick import FOLDERS, TESTS
+
+LONGEST = (
+    "test_search_replay.py", "test_pages.py", "test_run_page.py", "test_search.py", "test_coded_file.py", "test_verdict.py",
+    "test_readers.py", "test_hostile_models.py", "test_architecture.py", "test_latency.py",
+)  # fmt: skip
+"""Files of quick tests that take several seconds each."""
 
 
 @pytest.hookimpl(trylast=True)
@@ -27,6 +33,7 @@ def ordered(files: Sequence[list[pytest.Item]]) -> list[list[pytest.Item]]:
     waiting = [tests for tests in others if _folder(tests[0].path) in FOLDERS]
     computing = [tests for tests in others if tests not in waiting]
     places = [((i + 0.5) / len(group), group[i]) for group in (waiting, computing) for i in range(len(group))]
+    quick.sort(key=lambda tests: tests[0].path.name not in LONGEST)
     return [tests for _, tests in sorted(places, key=lambda place: place[0])] + quick
 
 
