@@ -10,6 +10,7 @@ import csv
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import nan
 from pathlib import Path
 from typing import NamedTuple
@@ -33,6 +34,7 @@ from lwdash.search.space import (
 
 TABLE = Path(__file__).parents[1] / "fixtures" / "search_runs.csv"
 BASELINE = "float32"
+parsed = cache(parse_recipe)
 MACS_OF = {"energy=0.94": "macs=0.8", "energy=0.84": "macs=0.6", "energy=0.72": "macs=0.4"}
 OTHER_FORMAT = 6.0
 OTHER_TECHNIQUE = 3.0
@@ -170,7 +172,7 @@ def replay(
     space = make_space(
         list(dict.fromkeys(world.formats)), [name for name in GOALS[goal].techniques if name in used]
     )
-    among = tuple(recipe for recipe in world.recipes if space.choices(parse_recipe(recipe)) is not None)
+    among = tuple(recipe for recipe in world.recipes if space.choices(parsed(recipe)) is not None)
     task = Task(space, goal, {"accuracy_drop": max_drop}, budget, among)
     able = np.isin(world.recipes, among)
     done: list[Outcome] = []
