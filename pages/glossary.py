@@ -12,7 +12,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     sought = st.text_input(
         "Search", key="term", bind="query-params", placeholder="sparsity, arena, McNemar …", width=320
     )
-    group = st.pills("Only", GROUPS, key="group", bind="query-params")
+    group = st.pills("Only", GROUPS, key="group", bind="query-params", wrap=True)
 exact = [entry for entry in entries if entry.slug == sought.strip().lower()]
 found = exact or [entry for entry in entries if entry.mentions(sought)]
 found = [entry for entry in found if group in (None, entry.group)]
