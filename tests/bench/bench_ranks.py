@@ -1,10 +1,12 @@
 """Ranks chosen by the loss on rows against ranks by energy, at equal operations: accuracy after the fine-tuning."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from bench_few_rows import NETWORKS
+from bench_quality import FOLDER, Piece, measured, points_lost, prepared
+from trained_networks import trained_network
 
 from lwdash.contract import Skipped
 from lwdash.keras_models.bridge.flatten import flatten_model
@@ -12,7 +14,7 @@ from lwdash.techniques import low_rank
 from lwdash.training.kernel_macs import macs_by_layer
 from lwdash.training.low_rank_factors import macs_of
 
-ROWS, SEEDS, SHARES = 120, (0, 1), (0.6, 0.4)
+ROWS, SEEDS, SHARES = 100, (0, 1), (0.6, 0.4)
 
 
 def left_by_energy(model: Any, energy: float) -> float:
@@ -39,19 +41,21 @@ def energy_for(model: Any, share: float) -> float:
     return low
 
 
-@pytest.mark.parametrize("name", ["digits, residual", "digits, separable", "heartbeats"])
-def test_ranks_by_loss_keep_more_than_ranks_by_energy(name: str) -> None:
-    network = NETWORKS[name]()
-    print(f"\n{name}: {network.accuracy(network.model):.1%}")
-    for share in SHARES:
-        energy = energy_for(network.model, share)
-        found: dict[str, float] = {}
-        for label, params in {
-            "energy": low_rank.Params(energy=energy),
-            "loss": low_rank.Params(macs=share),
-        }.items():
-            done = [low_rank.apply(network.model, params, network.training(ROWS, seed)) for seed in SEEDS]
-            found[label] = float(np.mean([network.accuracy(one.model) for one in done]))
-            left = np.mean([one.facts["macs_after"] / one.facts["macs_before"] for one in done])
-            print(f"| {name} | {share:.0%} | {label} | {left:.1%} | {found[label]:.1%} |", flush=True)
-        assert found["loss"] > found["energy"] - 0.01
+@pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize("name", ["1-D CNN", "DS-CNN", "residual"])
+def test_ranks_by_loss_keep_more_than_ranks_by_energy(name: str, share: float, tmp_path: Path) -> None:
+    network = trained_network(name, FOLDER)
+    recipes = {
+        "energy": f"low_rank(energy={energy_for(network.load(), share):.4f})",
+        "loss": f"low_rank(macs={share})",
+    }
+    lost = {}
+    for label, recipe in recipes.items():
+        found = []
+        for seed in SEEDS:
+            folder = tmp_path / f"{label}{seed}"
+            folder.mkdir()
+            found.append(measured(Piece(recipe, name, ROWS, seed), prepared(network, ROWS, seed, folder)))
+        lost[label] = float(np.mean(points_lost(found)))
+        print(f"| {name} | {share:.0%} | `{recipe}` | {lost[label]:.2f} |", flush=True)
+    assert lost["loss"] < lost["energy"] + 1
