@@ -175,7 +175,12 @@ def _plan(model: Any, skip: Sequence[str], formats: LayerFormats) -> _Plan:
 def _scales(layer: Any, bits: int, formats: LayerFormats) -> int | None:
     """Number of scales of a layer's kernel in the file; None for one a channel."""
     usual = None if formats.per_channel else 1
-    kind = type(getattr(layer, "layer", layer)).__name__
+    inner = getattr(layer, "layer", layer)
+    kind = type(inner).__name__
+    if kind == "LSTM" and not getattr(
+        inner, "_could_use_gpu_kernel", False
+    ):  # it becomes a loop, as all of Keras 3 do
+        return usual
     return SCALES.get(kind, usual) if bits == FEW_BITS else usual
 
 

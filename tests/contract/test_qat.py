@@ -16,13 +16,16 @@ from lwdash.quantize.number_formats import LayerFormats
 from lwdash.quantize.read_back import float_operators
 from lwdash.quantize.structure_audit import AuditedKernel, audit, lost_structure
 from lwdash.recipe import parse_recipe, training_recipe
-from lwdash.techniques import TECHNIQUES, float32, int8
+from lwdash.techniques import TECHNIQUES, float32, int8, qat
+from lwdash.tflite.flatbuffer import read_model
 from lwdash.tflite.reader import read_tflite
 from lwdash.training.kernels import kernels_of
 
 pytestmark = pytest.mark.tensorflow
 
 SPARSITY, CLUSTERS = 0.6, 6
+INT8 = 9
+"""TensorType of a .tflite."""
 
 
 def curves(layers: ModuleType) -> list[Any]:
@@ -283,6 +286,24 @@ def test_one_scale_for_a_kernel_is_trained_as_one_scale() -> None:
     step = parse_recipe("qat + int8(bits=4, per_channel=false)").keras_steps[0]
     treated = for_formats("table", step.formats, validate=False)
     assert all(len(np.unique(kernel.values)) <= 15 for kernel in all_kernels(treated.model).values())
+
+
+@pytest.mark.parametrize(("library", "activation"), [("keras", "tanh"), ("tf_keras", "relu")])
+def test_an_lstm_that_becomes_a_loop_has_a_scale_a_channel_as_in_its_file(
+    library: str, activation: str
+) -> None:
+    keras = importlib.import_module(library)
+    inputs = keras.Input((6, 4), name="input")
+    layer = keras.layers.LSTM(5, activation=activation)
+    model = keras.Model(inputs, layer(inputs))
+    rows = {"input": np.random.default_rng(0).normal(size=(32, 6, 4)).astype("float32")}
+    packed = int8.apply_with_loops(float32.apply(model, ["input"], [(6, 4)]), int8.Params(), rows)
+    kernels = [tensor for tensor in read_model(packed.data).subgraphs[-1].tensors if tensor.type == INT8]
+    in_file = {len(t.quantization.scale) for t in kernels if list(t.shape) in ([20, 4], [20, 5])}
+    assert in_file == {20}
+    assert qat._scales(layer, 8, qat.EIGHT_BITS) is None, "one a channel"
+    fused = importlib.import_module("tf_keras").layers.LSTM(5)
+    assert qat._scales(fused, 8, qat.EIGHT_BITS) == 4
 
 
 def test_weights_that_are_no_better_for_the_training_stay_those_of_the_model() -> None:
