@@ -66,12 +66,14 @@ class LayerFormats:
     """The number formats of a file by layer, for a training that prepares for them.
 
     default, overrides: names of FORMATS; of two overrides, pairs of a layer's name or pattern and a format, the later
-    one counts. per_channel: one scale for each output channel of a kernel, else one for the kernel.
+    one counts. per_channel: one scale for each output channel of a kernel, else one for the kernel. has_float_loops:
+    recurrent layers stay in floats, whatever their format.
     """
 
     default: str
     overrides: tuple[tuple[str, str], ...] = ()
     per_channel: bool = True
+    has_float_loops: bool = False
 
 
 class QuantizationPlan:

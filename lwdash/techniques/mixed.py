@@ -69,8 +69,8 @@ def needs_rows(params: Params) -> bool:
 
 
 def trained_formats(params: Params) -> LayerFormats:
-    """The formats that a training before this step prepares for."""
-    return LayerFormats(params.default, params.overrides, params.per_channel)
+    """The formats that a training before this step prepares for; litert-quantizer leaves recurrent layers in floats."""
+    return LayerFormats(params.default, params.overrides, params.per_channel, has_float_loops=True)
 
 
 def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | None = None) -> Packed:

@@ -9,7 +9,7 @@ other. The export finds the same integers again, since every scale comes from th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from lwdash.contract import Skipped, Training, Treated
 from lwdash.errors import RecipeError
 from lwdash.keras_models.ports import leaf_layers, library_of
 from lwdash.parameters import Names, parameter
-from lwdash.quantize.number_formats import BITS, FALLBACK, FORMATS, Format, LayerFormats, can_have
+from lwdash.quantize.number_formats import BITS, FALLBACK, FLOAT32, FORMATS, Format, LayerFormats, can_have
 from lwdash.quantize.rounding.rounded_model import round_kernels
 from lwdash.training import distillation, fine_tuning, held_out
 from lwdash.training.batch_norm import settle_batch_norm
@@ -97,6 +97,7 @@ def apply(model: Any, params: Params, training: Training, formats: LayerFormats 
     fine_tuning.seed_everything(training.seed)
     training = distillation.taught(training, params)
     trained = clone_live(model)
+    formats = _as_in_file(trained, formats)
     plan = _plan(trained, params.skip, formats)
     if plan.few:
         training.progress("rounding the weights", 0.0)
@@ -170,6 +171,14 @@ def _plan(model: Any, skip: Sequence[str], formats: LayerFormats) -> _Plan:
         listed = "; ".join(f"{s.layer}: {s.reason}" for s in skipped) or "the model has no kernels"
         raise RecipeError(f"there is no layer to treat ({listed})")
     return _Plan(rounded, bits, scales, kept, FORMS[zeros, clusters], tuple(skipped))
+
+
+def _as_in_file(model: Any, formats: LayerFormats) -> LayerFormats:
+    """The formats, with floats for the recurrent layers where the file leaves these in floats."""
+    if not formats.has_float_loops:
+        return formats
+    loops = [path for path, layer in leaf_layers(model) if hasattr(getattr(layer, "layer", layer), "cell")]
+    return replace(formats, overrides=(*formats.overrides, *((path, FLOAT32) for path in loops)))
 
 
 def _scales(layer: Any, bits: int, formats: LayerFormats) -> int | None:

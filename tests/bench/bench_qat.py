@@ -135,4 +135,5 @@ def test_training_for_formats_by_layer_is_no_worse_than_rounding_alone(name: str
                     f"| {kept * len(AUTO_SEEDS):.0f} | {' '.join(f'{each[2]:.2%}' for each in made)} |",
                     flush=True,
                 )
-            assert np.mean(found["qat + "], axis=0)[1] > np.mean(found[""], axis=0)[1] - 1
+            print(f"formats of the last: {formats}", flush=True)
+            assert np.mean(found["qat + "], axis=0)[2] > np.mean(found[""], axis=0)[2] - 0.01

@@ -5,12 +5,13 @@ The tables are `fixtures/search_runs.csv` and, with strengths by layer and weigh
 """
 
 from collections.abc import Mapping
+from math import isnan
 from pathlib import Path
-from statistics import geometric_mean, median
+from statistics import geometric_mean, mean, median
 
 import pytest
-from record_search_runs import TABLE, WIDE_TABLE
-from support.search_replay import World, best_cost, load_worlds, replay
+from record_search_runs import TABLE, WIDE_TABLE, drawn_stacks
+from support.search_replay import World, best_cost, load_worlds, replay, seconds_of
 
 from lwdash.search.proposals import SAMPLERS
 
@@ -46,3 +47,49 @@ def test_samplers_on_recorded_runs(table: Path, budget: int) -> None:
         gains.append(sizes["random"] / sizes["guided"])
     print(f"guided against random: {geometric_mean(gains):.2f}x smaller")
     assert geometric_mean(gains) > 1
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_a_guided_search_against_recipes_drawn_from_the_whole_space(budget: int) -> None:
+    """The other recipes of the wide table were chosen by hand, many near the limit, which helps the random sampler there."""
+    stacks = [" + ".join(map(str, steps)) for steps in drawn_stacks()]
+    gains = []
+    for name, world in load_worlds(WIDE_TABLE).items():
+        drawn = world.only([r for r in world.recipes if r.rpartition(" + ")[0] in stacks])
+        sizes = {"guided": found(world, "guided", budget), "random": found(drawn, "random", budget)}
+        gains.append(sizes["random"] / sizes["guided"])
+        print(
+            f"| {name} | {budget} | {len(drawn.recipes)} | {sizes['guided']:,.0f} | {sizes['random']:,.0f} "
+            f"| {gains[-1]:.2f} |",
+            flush=True,
+        )
+    print(f"guided against random draws, {budget} runs: {geometric_mean(gains):.2f}x smaller")
+    assert geometric_mean(gains) > 1
+
+
+@pytest.mark.parametrize("max_drop", [0.005, MAX_DROP, 0.02])
+def test_stopping_hopeless_runs_finds_the_same_in_fewer_seconds(max_drop: float) -> None:
+    """No run that keeps the limit is stopped; what the stopping saves of the compression is reported."""
+    print(
+        f"\n{max(BUDGETS)} runs within {max_drop:.1%}, mean of {len(SEEDS)} seeds; without and with stopping"
+    )
+    print("| network | sampler | bytes | seconds | runs beyond the limit | of these stopped |")
+    for name, world in load_worlds(WIDE_TABLE).items():
+        kept = world.costs(GOAL, max_drop)
+        assert not [recipe for recipe in kept if world.stopped_after(recipe, max_drop)]
+        for sampler in ("guided", "random"):
+            sizes, seconds, beyond, stopped = [], [], 0, 0
+            for stops in (False, True):
+                done = [
+                    replay(world, GOAL, max_drop, max(BUDGETS), sampler=sampler, seed=seed, stops_early=stops)
+                    for seed in SEEDS
+                ]
+                sizes.append(mean(best_cost(runs, world, GOAL) for runs in done))
+                seconds.append(mean(seconds_of(runs, world, max_drop, stops_early=stops) for runs in done))
+                beyond = sum(outcome.recipe not in kept for runs in done for outcome in runs)
+                stopped = sum(isnan(outcome.cost) for runs in done for outcome in runs)
+            print(
+                f"| {name} | {sampler} | {sizes[0]:,.0f}, {sizes[1]:,.0f} | {seconds[0]:.0f}, {seconds[1]:.0f} "
+                f"| {beyond / len(SEEDS):.1f} | {stopped / len(SEEDS):.1f} |",
+                flush=True,
+            )

@@ -5,7 +5,7 @@ code: four number formats after each stack of training steps. Fine-tuning is sho
 the recorded recipes leave out. A network takes about 2 minutes of one core.
 
 With `--wide`, the recipes are of the space that a search has now, with sparsities by layer, weights below 8 bits, epochs and
-learning rates: `DRAWN` stacks as the random sampler draws them, and `WIDE_STACKS`, each before all number formats. Epochs
+learning rates: `DRAWN` stacks as the random sampler draws them, and others, each before all number formats. Epochs
 are those of the recipe, on `WIDE_ROWS` rows. They are in `fixtures/search_runs_wide.csv`, with the accuracy and the
 seconds of each training step.
 
@@ -39,7 +39,7 @@ from lwdash.examples.train_example import import_keras, train
 from lwdash.keras_models.inspection import inspect_model
 from lwdash.measure.measure_run import measure
 from lwdash.measure.output_cache import OutputCache
-from lwdash.recipe import Recipe, make_recipe, parse_recipe
+from lwdash.recipe import Recipe, Step, make_recipe, parse_recipe
 from lwdash.search import space as search_space
 from lwdash.search.candidates import Candidates
 
@@ -107,6 +107,33 @@ WIDE_ROWS = 300
 DRAWN = 40
 DRAWN_FORMATS = ("int8", "float16", "dynamic(bits=4)", "auto")
 """Formats with which stacks are drawn; each is recorded with all formats of a search that go with it."""
+STRONG_STACKS = (
+    "channels(ratio=0.7)",
+    "channels(ratio=0.7) + lowbit(bits=3)",
+    "channels(ratio=0.7) + cluster(clusters=8)",
+    "channels(ratio=0.6)",
+    "channels(ratio=0.6) + lowbit(bits=3)",
+    "channels(ratio=0.6) + lowbit(bits=2)",
+    "channels(ratio=0.6) + prune(sparsity=auto, mean_sparsity=0.6)",
+    "channels(ratio=0.6) + prune(sparsity=auto, mean_sparsity=0.6) + cluster(clusters=6)",
+    "channels(ratio=0.6) + prune(sparsity=auto, mean_sparsity=0.6) + lowbit(bits=3)",
+    "channels(ratio=0.5) + lowbit(bits=2)",
+    "channels(ratio=0.5) + cluster(clusters=6)",
+    "channels(ratio=0.5) + prune(sparsity=auto, mean_sparsity=0.75) + cluster(clusters=6)",
+    "channels(ratio=0.5) + prune(sparsity=auto, mean_sparsity=0.75) + lowbit(bits=3)",
+    "channels(ratio=0.5) + prune(sparsity=0.8) + cluster(clusters=8)",
+    "channels(ratio=0.5) + low_rank(macs=0.6)",
+    "channels(ratio=0.5) + low_rank(macs=0.6) + lowbit(bits=3)",
+    "prune(sparsity=auto, mean_sparsity=0.95) + cluster(clusters=8)",
+    "prune(sparsity=auto, mean_sparsity=0.95) + lowbit(bits=2)",
+    "prune(sparsity=0.95) + cluster(clusters=8)",
+    "channels(ratio=0.7, epochs=100)",
+    "channels(ratio=0.7, learning_rate=0.006)",
+    "channels(ratio=0.3) + prune(sparsity=auto, mean_sparsity=0.85) + cluster(clusters=6)",
+    "channels(ratio=0.3) + prune(sparsity=auto, mean_sparsity=0.85) + lowbit(bits=2)",
+    "channels(ratio=0.7) + prune(sparsity=auto, mean_sparsity=0.6) + lowbit(bits=2)",
+)
+"""Stacks of `--wide` near the limit, recorded first."""
 WIDE_STACKS = (
     "",
     "channels(ratio=0.3)",
@@ -140,7 +167,7 @@ WIDE_STACKS = (
     "cluster(clusters=12) + qat",
     "prune(sparsity=auto, mean_sparsity=0.75) + cluster(clusters=8) + qat",
 )
-"""Stacks of `--wide` beside those drawn."""
+"""Other stacks of `--wide`, beside those drawn."""
 STACKS_BEFORE_QAT = (
     "",
     "channels(ratio=0.3)",
@@ -185,16 +212,22 @@ def recipes(*, is_more: bool, is_wide: bool) -> Iterator[Recipe]:
         yield parse_recipe(f"{stack} + qat + int8" if stack else "qat + int8")
 
 
-def wide_recipes() -> Iterator[Recipe]:
-    """The recipes of `--wide`, shuffled by stack, so that a part of them is spread over the whole, too."""
-    space = search_space.make_space(search_space.FORMATS, search_space.SEARCHED)
+def drawn_stacks() -> list[tuple[Step, ...]]:
+    """`DRAWN` stacks of training steps as the random sampler draws them, each once."""
     candidates = Candidates(search_space.make_space(DRAWN_FORMATS, search_space.SEARCHED))
-    chance = np.random.default_rng(SEED)
-    drawn = [candidates.decode(row).keras_steps for row in candidates.draw(DRAWN, chance)]
-    stacks = [*drawn, *(parse_recipe(stack).keras_steps if stack else () for stack in WIDE_STACKS)]
-    stacks = [stacks[number] for number in chance.permutation(len(stacks))]
-    joined = [space.joined(stack, text) for stack in dict.fromkeys(stacks) for text in space.formats]
-    yield from filter(None, joined)
+    rows = candidates.draw(DRAWN, np.random.default_rng(SEED))
+    return list(dict.fromkeys(candidates.decode(row).keras_steps for row in rows))
+
+
+def wide_recipes() -> Iterator[Recipe]:
+    """The recipes of `--wide`: the stacks of `STRONG_STACKS`, those drawn, and `WIDE_STACKS`, in all number formats."""
+    space = search_space.make_space(search_space.FORMATS, search_space.SEARCHED)
+    strong, others = (
+        [parse_recipe(stack).keras_steps if stack else () for stack in stacks]
+        for stacks in (STRONG_STACKS, WIDE_STACKS)
+    )
+    stacks = dict.fromkeys([*strong, *drawn_stacks(), *others])
+    yield from filter(None, (space.joined(stack, text) for stack in stacks for text in space.formats))
 
 
 def shortened(recipe: Recipe) -> Recipe:

@@ -234,6 +234,15 @@ def test_layers_that_tfmot_refuses_are_trained_in_both_kerases(library: str) -> 
     assert treated.skipped == ()
     done = {path.partition("/")[0] for path in treated.facts["weight_bits"]}
     assert done == {"transpose", "both", "attention", "gru", "answer"}
+    mixed = parse_recipe("qat + mixed(default=int8)").keras_steps[0].formats
+    for_mixed = TECHNIQUES["qat"].apply(
+        model,
+        TECHNIQUES["qat"].Params(epochs=1, batch_size=16, validate=False),
+        training_for("curves"),
+        mixed,
+    )
+    rounded = {path.partition("/")[0] for path in for_mixed.facts["weight_bits"]}
+    assert rounded == done - {"both", "gru"}, "a mixed file has recurrent layers in floats"
     for kernel in ("kernel", "recurrent_kernel"):
         path = next(
             p for p in treated.facts["weight_bits"] if p.startswith("gru/") and p.endswith(f"/{kernel}")

@@ -6,10 +6,12 @@ The first table has `low_rank(energy=…)`, which the space does not have any mo
 strength.
 """
 
+from __future__ import annotations
+
 import csv
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from math import nan
 from pathlib import Path
@@ -33,6 +35,7 @@ from lwdash.search.space import (
 )
 
 TABLE = Path(__file__).parents[1] / "fixtures" / "search_runs.csv"
+WIDE_TABLE = TABLE.with_name("search_runs_wide.csv")
 BASELINE = "float32"
 parsed = cache(parse_recipe)
 MACS_OF = {"energy=0.94": "macs=0.8", "energy=0.84": "macs=0.6", "energy=0.72": "macs=0.4"}
@@ -66,6 +69,16 @@ class World:
     strengths: np.ndarray
     metrics: Mapping[str, Metrics]
     stages: Mapping[str, Stages]
+
+    def only(self, recipes: Collection[str]) -> World:
+        """The same network with these recipes alone."""
+        chosen = [number for number, recipe in enumerate(self.recipes) if recipe in recipes]
+        return replace(
+            self,
+            recipes=[self.recipes[number] for number in chosen],
+            formats=[self.formats[number] for number in chosen],
+            strengths=self.strengths[chosen],
+        )
 
     def stopped_after(self, recipe: str, max_drop: float) -> int | None:
         """Number of training steps after which a search stops a recipe; None if it does not."""
@@ -101,7 +114,8 @@ def load_worlds(table: Path = TABLE) -> dict[str, World]:
             lists = [tuple(map(float, (row.pop(name, None) or "").split())) for name in STAGE_LISTS]
             if rest := row.pop("other_seconds", None):
                 stages[network][recipe] = Stages(*lists, float(rest))
-            recorded[network][recipe] = {} if failed else {key: float(value) for key, value in row.items()}
+            measured = {key: float(value) for key, value in row.items() if value}
+            recorded[network][recipe] = {} if failed else measured
     return {network: _world(metrics, stages[network]) for network, metrics in recorded.items()}
 
 
