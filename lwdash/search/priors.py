@@ -2,7 +2,7 @@
 
 A search starts from these expectations and corrects them with its measurements. They are common rules of
 thumb (an 8-bit weight has a quarter of the bits; half of the channels leave a third of the multiplications).
-They are not fitted to networks, except `CHANNELS_DROP`.
+They are not fitted to networks.
 """
 
 from collections.abc import Mapping
@@ -31,8 +31,6 @@ EPOCH_FACTORS, RATE_FACTORS = np.array((0.0, -1.0, 0.0, 1.0)), np.array((0.0, -1
 """For each of the epochs and learning rates of `TUNED`: factors of 3 above 30 epochs, as which auto counts, and above the
 default.
 """
-CHANNELS_DROP = 0.06
-"""Loss of accuracy that is expected without channels. 0.12 took more runs to find narrow networks, see docs/search.md."""
 CHANGED_DROP = 0.001
 """Loss of accuracy that is expected of another training than the default, so that the default is tried first."""
 ZERO_SAVING = 0.85
@@ -203,7 +201,7 @@ def expected_drop(known: Traits) -> np.ndarray:
     """Expected loss of accuracy of a candidate, 0–1."""
     return (
         known.format_drop
-        + CHANNELS_DROP * (1 - known.channels) ** 2
+        + 0.12 * (1 - known.channels) ** 2
         + 0.02 * (1 - known.macs)
         + np.where(known.is_pruned_by_layer, 0.001, 0.002) * (1 / known.dense - 1)
         + np.where(known.is_lowbit, 0.3 / known.clusters**2, 0.1 / known.clusters)

@@ -177,8 +177,14 @@ def _as_in_file(model: Any, formats: LayerFormats) -> LayerFormats:
     """The formats, with floats for the recurrent layers where the file leaves these in floats."""
     if not formats.has_float_loops:
         return formats
-    loops = [path for path, layer in leaf_layers(model) if hasattr(getattr(layer, "layer", layer), "cell")]
+    loops = [path for path, layer in leaf_layers(model) if _is_recurrent(layer)]
     return replace(formats, overrides=(*formats.overrides, *((path, FLOAT32) for path in loops)))
+
+
+def _is_recurrent(layer: Any) -> bool:
+    """True for recurrent layers, also both ways and inside of other wrappers."""
+    inner = getattr(layer, "forward_layer", None) or getattr(layer, "layer", layer)
+    return hasattr(inner, "cell")
 
 
 def _scales(layer: Any, bits: int, formats: LayerFormats) -> int | None:
