@@ -16,6 +16,7 @@ from lwdash.export.keras_converter import convert_with
 from lwdash.export.unrolled_loops import MAX_TIME_STEPS, longest_sequence, refuse_loops, without_loops
 from lwdash.keras_models.bridge.restructure import with_structure_of
 from lwdash.keras_models.bridge.transfer import transfer_weights
+from lwdash.keras_models.ports import fixed_rows
 from lwdash.measure.runner import Runner
 from lwdash.recipe import Step
 from lwdash.techniques import TECHNIQUES
@@ -141,7 +142,9 @@ class FloatExport:
         try:
             return self._convert_and_check(treated, model)
         except (ConversionFailed, ResultRejected):
-            if self.models.is_function_only:  # there is no Keras model to save
+            if (
+                self.models.is_function_only or (fixed_rows(model) or 1) > 1
+            ):  # none to save, or none of one row
                 raise
             data, facts = self._convert_and_check(treated, model, through_saved_model=True)
             return data, {**facts, "through_saved_model": True}

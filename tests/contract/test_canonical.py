@@ -1,6 +1,7 @@
 """Whatever layout, batch size, precision or state a model was saved with, its canonical form gives the same outputs."""
 
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -181,6 +182,29 @@ def test_a_batch_size_inside_the_graph_leaves_the_model_as_it_was(keras: ModuleT
     assert "\x1b" not in form.changes[0]
     data = float32.apply(form.model, ["x"], [(4,)])  # the traced graph is rewritten for one row
     check_export(predict(form.model, [rows(4, count=5)]), data, {"x": rows(4, count=5)})
+
+
+@pytest.mark.parametrize("rows_at_once", [4, 5])
+def test_constants_of_as_many_rows_as_the_model_takes_get_one(
+    keras: ModuleType, rows_at_once: int, tmp_path: Path
+) -> None:
+    """Keras 2 reads them as nested lists of numbers. 20 values of a row are a multiple of both numbers of rows."""
+    import tensorflow as tf
+
+    inputs = keras.Input(batch_size=rows_at_once, shape=(3, 4))
+    one = np.random.default_rng(0).normal(size=(1, 2, 4)).astype("float32")
+    constant = tf.constant(np.repeat(one, rows_at_once, axis=0))
+    joined = (
+        keras.ops.concatenate([inputs, constant], 1)
+        if keras.__name__ == "keras"
+        else tf.concat([inputs, constant], 1)
+    )
+    saved = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(joined)))
+    saved.save(tmp_path / "model.keras")
+    model = keras.models.load_model(tmp_path / "model.keras")
+    data = float32.apply(canonical_form(model).model, ["x"], [(3, 4)])
+    values = rows(3, 4, count=rows_at_once + 1)
+    check_export(predict(model, [values]), data, {"x": values})
 
 
 def test_names_that_tensorflow_does_not_take_are_made_legal() -> None:

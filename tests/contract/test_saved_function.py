@@ -78,6 +78,31 @@ def test_a_function_of_several_rows_becomes_a_file_of_one(library: str, tmp_path
     assert made.stages[-1].facts["sqnr_db"] > 20
 
 
+@pytest.mark.parametrize(("cell", "rows"), [("LSTM", 7), ("GRU", 5), ("SimpleRNN", 8)])
+def test_recurrent_functions_of_keras_2_become_files_of_one_row(cell: str, rows: int, tmp_path: Path) -> None:
+    """Initial states take the number of rows from a known shape. 7 is also the number of steps, 5 divides the features."""
+    import tf_keras
+
+    layers = tf_keras.layers
+    inputs = tf_keras.Input((7, 4))
+    x = layers.Bidirectional(getattr(layers, cell)(5, return_sequences=True))(inputs)
+    both = [layers.Flatten()(x), getattr(layers, cell)(6)(x)]
+    model = tf_keras.Model(inputs, layers.Dense(3)(layers.Concatenate()(both)))
+    path = saved_for(rows, model, (7, 4), tmp_path)
+    made = workbench(path, tmp_path).compress(parse_recipe("float32"), lambda doing, share: None)
+    assert made.stages[0].facts["largest_difference"] < 1e-5
+
+
+def test_a_function_that_keeps_its_state_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    import tf_keras
+
+    inputs = tf_keras.Input((7, 4), batch_size=8)
+    model = tf_keras.Model(inputs, tf_keras.layers.LSTM(5, stateful=True)(inputs))
+    path = saved_for(8, model, (7, 4), tmp_path)
+    with pytest.raises(ConversionFailed, match=r"takes 8 rows.*keeps a state.*stateful=False"):
+        workbench(path, tmp_path).compress(parse_recipe("float32"), lambda doing, share: None)
+
+
 def test_a_function_whose_rows_depend_on_each_other_is_refused_with_the_remedy(tmp_path: Path) -> None:
     import tensorflow as tf
 

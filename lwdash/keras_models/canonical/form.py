@@ -237,6 +237,9 @@ def _compare(model: Any, copy: Any, rows: Sequence[np.ndarray] | None) -> tuple[
     columns = _random_rows(model) if rows is None else [np.asarray(values) for values in rows]
     expected = _outputs(model, columns)
     received = _outputs(copy, columns)
+    # A constant may have as many rows as were given: the copy would take no other number.
+    expected += [values[:1] for values in expected]
+    received += _outputs(copy, [values[:1] for values in columns])
     difference = scale = 0.0
     for one, other in zip(expected, received, strict=True):
         if one.shape != other.shape:

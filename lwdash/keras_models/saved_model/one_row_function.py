@@ -49,6 +49,11 @@ def single_row_function(
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     problem = f"the model takes {rows} rows at once, and the file takes one"
+    if _keeps_state(function.graph.as_graph_def()):
+        raise ConversionFailed(
+            f"{problem}; it also keeps a state from call to call. Save it again with stateful=False in its recurrent "
+            "layers, or as a .keras or .h5 file, whose layers can be rewritten"
+        )
     try:
         frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)
         definition = frozen.graph.as_graph_def()
@@ -73,6 +78,12 @@ def single_row_function(
             f"{REMEDY}"
         )
     return single
+
+
+def _keeps_state(definition: Any) -> bool:
+    """True if a graph writes to variables."""
+    functions = (function.node_def for function in definition.library.function)
+    return any("Assign" in node.op for nodes in (definition.node, *functions) for node in nodes)
 
 
 def _rename_functions(definition: Any) -> None:
@@ -108,6 +119,8 @@ def _rewrite(nodes: Iterable[Any], rows: int) -> None:
     for node in by_name.values():
         if node.op == "StridedSlice" and id(node) in packed:
             _shorten_known_shape(by_name, node, rows)
+        elif node.op == "Pack" and len(node.input) == rows and id(node) not in kept:
+            _shorten_packed_rows(by_name, node)
     for node in by_name.values():
         if node.op != "Const":
             continue
@@ -138,6 +151,26 @@ def _shorten_known_shape(by_name: dict[str, Any], node: Any, rows: int) -> None:
     if shape.ndim == 1 and len(first) == 1 and first[0] < len(shape) and shape[first[0]] == rows:
         shape[first[0]] = 1
         _store(source, shape)
+
+
+def _shorten_packed_rows(by_name: dict[str, Any], node: Any) -> None:
+    """Leave one of equal rows of floats that a Pack puts together from constants, as Keras 2 writes lists of numbers."""
+    values = _packed_values(by_name, node)
+    if values is not None and values.dtype.kind == "f" and values.ndim > 1 and (values == values[:1]).all():
+        del node.input[1:]
+        node.attr["N"].i = 1
+
+
+def _packed_values(by_name: dict[str, Any], node: Any) -> np.ndarray | None:
+    """The value of a constant, or of one that Packs put together; None for anything else."""
+    if node is None or (node.op == "Pack" and node.attr["axis"].i):
+        return None
+    if node.op == "Const":
+        return _values(node)
+    if node.op != "Pack":
+        return None
+    parts = [_packed_values(by_name, _source(by_name, node, place)) for place in range(len(node.input))]
+    return None if any(part is None for part in parts) else np.stack(parts)  # type: ignore[arg-type]
 
 
 def _sources(by_name: dict[str, Any], places: dict[str, int]) -> Iterator[Any]:
@@ -190,6 +223,8 @@ def _difference(
         received = single(*(values[row : row + 1] for values in columns))
         for values, own in zip(expected, received, strict=True):
             one = np.asarray(values, np.float64)[row : row + 1]
+            if one.shape != tuple(own.shape):
+                raise ValueError(f"an output of the shape {one.shape} would get the shape {tuple(own.shape)}")
             apart = float(np.maximum(apart, np.abs(one - np.asarray(own, np.float64)).max(initial=0)))
             reach = max(reach, float(np.abs(one).max(initial=0)))
     return apart / reach
