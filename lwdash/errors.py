@@ -21,8 +21,8 @@ class InternalFault(LwdashError):
     """lwdash or a library beneath it failed; the log has the details."""
 
 
-class ModelRefused(UserMistake):
-    """This model file cannot be used."""
+class FileRefused(UserMistake):
+    """This file cannot be used."""
 
     def __init__(self, message: str | None = None):
         """message: may repeat names from the file; control characters and the middle of long texts are removed."""
@@ -32,7 +32,11 @@ class ModelRefused(UserMistake):
         super().__init__(text or None)
 
 
-class DataRefused(UserMistake):
+class ModelRefused(FileRefused):
+    """This model file cannot be used."""
+
+
+class DataRefused(FileRefused):
     """This data file cannot be used with this model."""
 
 

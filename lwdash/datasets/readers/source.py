@@ -130,6 +130,8 @@ def _zip_content(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.namelist()
+        if not all(members):
+            raise zipfile.BadZipFile("a member without a name")
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return "is a damaged or incomplete zip archive. Pack or upload it again."
     if any(member.startswith("xl/") for member in members):

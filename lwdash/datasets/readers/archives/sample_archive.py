@@ -50,7 +50,10 @@ class Contents:
 def visible_members(path: Path) -> list[zipfile.ZipInfo]:
     """The files of an archive without those that systems add. Raises one of DAMAGE."""
     with zipfile.ZipFile(path) as archive:
-        return [info for info in archive.infolist() if not info.is_dir() and not _is_side_file(info.filename)]
+        members = archive.infolist()
+        if not all(info.filename for info in members):
+            raise zipfile.BadZipFile("a member without a name")
+        return [info for info in members if not info.is_dir() and not _is_side_file(info.filename)]
 
 
 def is_archive_of(suffixes: Sequence[str], head: bytes, path: Path) -> bool:

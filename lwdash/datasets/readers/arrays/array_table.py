@@ -1,6 +1,7 @@
 """NumPy files as tables: arrays of samples are array columns, labels are columns of numbers or text."""
 
 import math
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -208,13 +209,24 @@ class ArrayTable(DataTable):
 
     def _add_column(self, block: Block, index: int, values: np.ndarray, text_columns: set[int]) -> None:
         if values.dtype.kind in "US":
-            texts = np.char.decode(values, "utf-8", "replace") if values.dtype.kind == "S" else values
-            block.text[index] = np.array([text.strip() for text in texts.tolist()], object)
+            texts = np.char.decode(values, "utf-8", "replace") if values.dtype.kind == "S" else _legal(values)
+            block.text[index] = np.array(
+                [text.replace("\0", "\ufffd").strip() for text in texts.tolist()], object
+            )
             return
         block.numbers[:, index] = plain_numbers(values)
         array_problems(block, index, self.names[index])
         if index in text_columns:
             block.text[index] = np.array([f"{value:.17g}" for value in block.numbers[:, index]], object)
+
+
+def _legal(texts: np.ndarray) -> np.ndarray:
+    """Texts without the numbers that are no characters, which a damaged file may hold."""
+    if not texts.dtype.itemsize:
+        return texts
+    numbers = np.ascontiguousarray(texts.astype(texts.dtype.newbyteorder("="))).view(np.uint32)
+    is_legal = (numbers <= sys.maxunicode) & ((numbers < 0xD800) | (numbers > 0xDFFF))
+    return np.where(is_legal, numbers, 0xFFFD).astype(np.uint32).view(texts.dtype.newbyteorder("="))
 
 
 def _groups(path: Path, arrays: Sequence[StoredArray], notes: list[str]) -> list[_Group]:

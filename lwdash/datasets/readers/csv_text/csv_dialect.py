@@ -159,7 +159,7 @@ def _find_delimiter(text: str) -> str:
             rows = list(csv.reader(lines, delimiter=delimiter))
         except csv.Error:
             continue
-        width, times = Counter(map(len, rows)).most_common(1)[0]
+        width, times = next(iter(Counter(map(len, rows)).most_common(1)), (0, 0))
         if width < 2:
             continue
         cells = [cell for row in rows[1:] or rows for cell in row[:200]]
