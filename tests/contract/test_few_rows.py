@@ -1,6 +1,7 @@
 """A hundred rows are enough for the default fine-tuning of every technique that trains."""
 
 import functools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 from lwdash.contract import Training
 from lwdash.recipe import parse_recipe
 from lwdash.techniques import TECHNIQUES
-from lwdash.training import fine_tuning
+from lwdash.training import distillation, fine_tuning
+from lwdash.training.batch_norm import settle_batch_norm
 
 pytestmark = pytest.mark.tensorflow
 
@@ -57,12 +59,9 @@ def divergence(model: Any) -> float:
     return float(np.mean(np.sum(target * np.log(target / found), axis=1)))
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_fine_tuning_with_a_hundred_rows_makes_nothing_worse(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows = np.random.default_rng(2).normal(size=(100, 5)).astype("float32")
-    training = Training(
+def training_of(count: int) -> Training:
+    rows = np.random.default_rng(2).normal(size=(count, 5)).astype("float32")
+    return Training(
         [rows],
         labels_of(rows),
         [outputs(network(), rows)],
@@ -71,6 +70,13 @@ def test_fine_tuning_with_a_hundred_rows_makes_nothing_worse(
         lambda doing, share: None,
         outputs_of=lambda values: [outputs(network(), values[0])],
     )
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_fine_tuning_with_a_hundred_rows_makes_nothing_worse(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = training_of(100)
     params = parse_recipe(RECIPES[name]).steps[0].params
     tuned = TECHNIQUES[name].apply(network(), params, training)
     monkeypatch.setattr(fine_tuning, "finetune", lambda *_, **__: {})
@@ -81,3 +87,13 @@ def test_fine_tuning_with_a_hundred_rows_makes_nothing_worse(
     assert tuned.facts["learnt_from"] == "the original model's outputs"
     assert tuned.facts["mixed_rows"] > 1000
     assert tuned.facts["held_out_loss"] <= tuned.facts["held_out_loss_without_fine_tuning"]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_many_rows_leave_no_lagging_batch_norm_statistics(name: str) -> None:
+    """A short fine-tuning on labels trains batch normalization by batches; its statistics follow too slowly."""
+    training = training_of(1000)
+    params = replace(parse_recipe(RECIPES[name]).steps[0].params, epochs=2)
+    tuned = TECHNIQUES[name].apply(network(), params, training)
+    assert tuned.facts["learnt_from"] == "labels and the original model's outputs"
+    assert not settle_batch_norm(tuned.model, distillation.taught(training, params))

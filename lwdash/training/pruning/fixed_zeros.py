@@ -5,6 +5,8 @@ from typing import Any
 
 from lwdash.contract import Skipped, Training, Treated
 from lwdash.keras_models.ports import library_of
+from lwdash.training import fine_tuning
+from lwdash.training.batch_norm import settle_batch_norm
 from lwdash.training.kernels import Kernels
 from lwdash.training.layerwise.layer_by_layer import change_in_one_pass
 from lwdash.training.layerwise.one_shot_pruning import pruning
@@ -39,6 +41,8 @@ def prune_at_once(
     if settings.epochs:
         callback = masks.callback(library_of(pruned), None)
         learnt = settings.run(pruned, training, "pruning", callback, pruned_kernels=masks.values)
+        if not fine_tuning.is_gentle(training):
+            learnt["batch_norm_settled"] = settle_batch_norm(pruned, training)
     reached = {path: zero_share(kernel.values) for path, kernel in treated.items()}
     facts = {
         **learnt,
