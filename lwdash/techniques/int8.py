@@ -8,7 +8,7 @@ from lwdash.errors import RecipeError
 from lwdash.export.keras_converter import full_integer, require
 from lwdash.export.unrolled_loops import LOOPS
 from lwdash.parameters import Choice, parameter
-from lwdash.quantize.number_formats import FORMATS, LayerFormats
+from lwdash.quantize.number_formats import FORMATS, Format, LayerFormats
 from lwdash.quantize.quantizers.integer_loops import INTEGER_LOOPS, LOOP, quantize_with_loops
 from lwdash.quantize.quantizers.litert_quantizer import quantized_throughout, some_rows
 from lwdash.quantize.quantizers.tensorflow_quantizer import quantize_with_tensorflow
@@ -75,7 +75,11 @@ def check(params: Params) -> None:
 
 def trained_formats(params: Params) -> LayerFormats:
     """The formats that a training before this step prepares for."""
-    return LayerFormats("int8x4" if params.bits == "4" else "int8", per_channel=params.per_channel)
+    return LayerFormats(_format(params).name, per_channel=params.per_channel)
+
+
+def _format(params: Params) -> Format:
+    return FORMATS["int8x4" if params.bits == "4" else "int8"]
 
 
 def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | None = None) -> Packed:
@@ -88,7 +92,7 @@ def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | Non
         return Packed(converted, skipped, {"calibration_rows": used})
     packed = quantized_throughout(
         data,
-        FORMATS["int8x4" if params.bits == "4" else "int8"],
+        _format(params),
         some,
         per_channel=params.per_channel,
         ranges=params.ranges,
@@ -103,14 +107,16 @@ def other_ways(data: bytes, params: Params) -> dict[str, Callable[..., Packed]]:
     """Other quantizers for this file, by name, each called like `apply`. They are tried where
     litert-quantizer leaves floats.
     """
-    if params.backend == "tflite" or params.bits == "4":
+    if params.backend == "tflite":
         return {}
     loops = {operator.kind for operator in computed(data)} & LOOPS
-    if not loops:
-        return {"TensorFlow's quantizer": apply_with_tensorflow}
-    if LOOP not in loops:  # TFLiteConverter has an integer form of an LSTM, but crashes on a loop
+    if LOOP in loops:
+        return {INTEGER_LOOPS: apply_with_loops} if params.loops == "kept" else {}
+    if params.bits == "4":
+        return {}
+    if loops:  # TFLiteConverter has an integer form of an LSTM, but crashes on a loop
         return {"TFLiteConverter": apply_from_model}
-    return {INTEGER_LOOPS: apply_with_loops} if params.loops == "kept" else {}
+    return {"TensorFlow's quantizer": apply_with_tensorflow}
 
 
 def apply_with_loops(
@@ -121,7 +127,7 @@ def apply_with_loops(
     packed = quantize_with_loops(
         data,
         lambda: apply(data, replace(params, io="int8"), some, convert),
-        FORMATS["int8"],
+        _format(params),
         some,
         per_channel=params.per_channel,
         ranges=params.ranges,
