@@ -1,6 +1,6 @@
 # make run      the dashboard on http://127.0.0.1:8501
 # make test     every check: format, lint, types, tests
-# make quick    the tests that need neither TensorFlow nor a browser nor a database server
+# make quick    the tests that need neither TensorFlow nor a browser nor a database server, and that do not take long
 # make install  what `make run` sets up, without running it
 # make slow     the tests with large networks
 # make bench    how fast it is with a lot in it

@@ -424,6 +424,7 @@ def test_heavy_libraries_are_imported_inside_functions(part: str) -> None:
     assert early == {}, "importing these files would import these libraries"
 
 
+@pytest.mark.processes
 def test_the_servers_process_never_holds_tensorflow(tmp_path: Path) -> None:
     """A fresh interpreter imports all that app.py, the pages and the shell import, wherever in the file."""
     files = [ROOT / "app.py", ROOT / "lwdash" / "ui" / "shell.py", *(ROOT / "pages").glob("*.py")]

@@ -74,9 +74,9 @@ def check_packed(source: bytes, packed: bytes, rows: Rows) -> float | None:
     if lost and all(lost):
         raise ResultRejected(
             f"the quantized file no longer matches the model on {_count(rows)} calibration rows: "
-            f"{'; '.join(text for text in dict.fromkeys(lost) if text)}. Keep more of the model in float "
-            "(mixed, dynamic), or use int16x8. If other recipes fail too, check that the calibration "
-            "rows are scaled as in training"
+            f"{'; '.join(text for text in dict.fromkeys(lost) if text)}. Use `auto`, which measures how many "
+            "bits each layer needs, or `dynamic`, whose activations are floats. If these fail too, check that the "
+            "calibration rows are scaled as in training"
         )
     return min(known, default=None)
 

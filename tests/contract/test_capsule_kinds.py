@@ -93,6 +93,7 @@ def evaluated(capsule: Path, data: Path, folder: Path) -> str:
     return ended.stdout
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_the_script_reproduces_the_accuracy_in_a_fresh_process(kind: Kind, tmp_path: Path) -> None:
     data = tmp_path / f"rows{kind.suffix}"

@@ -308,6 +308,7 @@ def test_a_stopped_run_says_why_and_is_started_again(home):
     assert run_rows.get_run(home.database, run).state == "queued"
 
 
+@pytest.mark.long
 def test_ten_thousand_runs_are_all_on_the_page(home):
     seed_experiment(home, "big", 10_000)
     began = time.monotonic()

@@ -1,4 +1,5 @@
-"""The quick tests, `pytest -m quick`: those that need neither TensorFlow nor a browser nor a database server.
+"""The quick tests, `pytest -m quick`: those that need neither TensorFlow nor a browser nor a database server, and that do
+not take long.
 
 A test is quick unless its folder, its fixtures, its parameters or a marker tell otherwise. While only quick tests run,
 TensorFlow cannot be imported, in child processes neither: a test that is counted among them wrongly fails and names the
@@ -25,7 +26,7 @@ FIXTURES = frozenset({"postgres", "s3", "sample", "finished", "zoo", "warm_child
 """Fixtures that start a server, train a network or start TensorFlow, directly or through another fixture."""
 PARAMETERS = frozenset({"postgresql", "S3"})
 """Parameters that start a server."""
-MARKERS = frozenset({"slow", "tensorflow", "processes"})
+MARKERS = frozenset({"slow", "tensorflow", "processes", "long"})
 
 
 def is_quick(item: pytest.Item) -> bool:

@@ -261,6 +261,7 @@ def test_too_few_rows_are_refused(tmp_path):
         prepare(tmp_path / "d.csv", DataSettings(), [("x", (20,), "float32")], OUTPUTS)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read as Linux reports it")
 def test_memory_stays_flat_while_the_file_grows(tmp_path):
     line = ",".join(["2.5"] * 199)

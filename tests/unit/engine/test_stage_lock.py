@@ -83,6 +83,7 @@ def store(tmp_path: Path) -> Store:
 WAITING = "waiting for a step shared with run 7"
 
 
+@pytest.mark.processes
 def test_the_second_waits_and_finds_what_the_first_has_made(store: Store) -> None:
     first = Child(store, 1.5)
     poll("the first makes it", lambda: "making" in first.message, 60)

@@ -17,6 +17,8 @@ from lwdash.forked_programs.prepared_programs import PreparedPrograms
 PROGRAM = """
 import os, sys, time
 import library
+
+pytestmark = pytest.mark.processes
 library.runs.append(1)
 print(len(library.runs), os.getcwd(), *sys.argv[1:])
 print("to stderr", file=sys.stderr)

@@ -162,6 +162,7 @@ def test_every_type_comes_back_from_both_decoders(
     assert 0 < encoding.structure_bytes < len(encoding.coded)
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     dtype=st.sampled_from(DTYPES),
@@ -341,6 +342,7 @@ def test_other_bytes_are_refused(data: bytes, c_decoder: Path, tmp_path: Path) -
     assert decode_in_c(c_decoder, data, tmp_path)[0] == NOT_CODED
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damage_behind_a_valid_checksum_is_noticed(

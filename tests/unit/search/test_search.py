@@ -324,6 +324,7 @@ def explored(sampler: str, seed: int, budget: int = 40) -> list[Outcome]:
     return found
 
 
+@pytest.mark.long
 def test_it_learns_more_than_chance_finds() -> None:
     """The smallest file that keeps the limit, after as many runs, on average over seeds."""
     costs = {

@@ -19,6 +19,7 @@ def median_cost(world: World, goal: str, budget: int, sampler: str) -> float:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("goal", "budget"), [("gzip_bytes", 12), ("gzip_bytes", 24), ("gzip_bytes", 48), ("size_bytes", 12)]
 )

@@ -16,6 +16,7 @@ from storage.records import StoredFile
 from storage.store import Store
 
 
+@pytest.mark.processes
 def test_what_another_version_found_or_refused_is_looked_for_anew_once(
     sqlite_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

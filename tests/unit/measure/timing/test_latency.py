@@ -69,6 +69,7 @@ def test_the_time_limit_holds_and_the_garbage_collector_is_back_on():
     assert gc.isenabled()
 
 
+@pytest.mark.long
 def test_files_of_one_rotation_share_their_baseline_and_are_in_order():
     rows = {"x": np.ones((3, 64), np.float32)}
     small, middle, large = dense(32), dense(4096), dense(16384)

@@ -209,6 +209,7 @@ def test_what_is_not_a_csv_is_refused_with_cause_and_way_out(tmp_path, content, 
     assert len(message.split(". ")) >= 2 or "?" in message, "no way out is given"
 
 
+@pytest.mark.long
 def test_random_bytes_and_mutilated_files_never_raise_anything_else(tmp_path):
     generator, messages = np.random.default_rng(3), []
     for number in range(150):

@@ -56,6 +56,7 @@ def is_open(text):
     return rows[-1][1] != ["Z"] * WIDTH or is_long
 
 
+@pytest.mark.long
 @settings(max_examples=400, deadline=None, derandomize=True)
 @given(csv_texts(), st.sampled_from([7, 64, 1 << 20]))
 @example('a,b,c\n1,2,3\n1,"2,3\n' + "1,2,3\n" * 30, 64)
