@@ -1,10 +1,14 @@
 """Mixed precision chosen by measurement: the format of each layer under a limit on size or on loss."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import ModuleType
+from typing import Any
 
 from lwdash.contract import Convert, Packed, Rows, Skipped
 from lwdash.errors import ConversionFailed
+from lwdash.export.unrolled_loops import LOOPS
 from lwdash.parameters import Choice, Integer, Number, Size, parameter, write_params
 from lwdash.quantize.bit_allocation import Attempt, most_exact_within, smallest_within
 from lwdash.quantize.input_rounding import loses_inputs
@@ -12,7 +16,8 @@ from lwdash.quantize.layer_choices import FAMILIES, LayerChoices
 from lwdash.quantize.number_formats import FLOAT32
 from lwdash.quantize.output_error import JUDGEMENTS, OutputError
 from lwdash.quantize.quantizers.litert_quantizer import some_rows
-from lwdash.techniques import mixed
+from lwdash.quantize.read_back import computed
+from lwdash.techniques import int8, int16x8, mixed
 
 NAME = "auto"
 LABEL = "Automatic precision"
@@ -26,9 +31,15 @@ STAGE = "tflite"
 NEEDS_ROWS = True
 
 NO_LIMIT = 0.0
+WITH_LOOPS: tuple[tuple[ModuleType, Mapping[str, Any], tuple[str, ...]], ...] = (
+    (int8, {}, ("int8", "uint8", FLOAT32)),
+    (int8, {"bits": "4"}, ("int8", "uint8", FLOAT32)),
+    (int16x8, {}, ("int16", FLOAT32)),
+)
+"""Techniques whose files have recurrent layers in integers, their parameters, and the formats of their inputs."""
 NOT_SMALLER = (
     "no choice of formats for single layers makes a smaller file within the limit, so this one is not smaller than the "
-    "float file. Try int8 or dynamic, which also treat recurrent layers, or allow more"
+    "float file. Try dynamic, which also treats recurrent layers, or allow more"
 )
 
 
@@ -80,7 +91,8 @@ class Params:
 
 
 def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | None = None) -> Packed:
-    """The file of the chosen `mixed` recipe, which `facts` has with every file that was tried.
+    """The file of the chosen recipe, which `facts` has with every file that was tried: `mixed`, or for networks with
+    recurrent layers, which `mixed` leaves in floats, also `int8` and `int16x8`.
 
     With `io=default` its inputs and outputs stay in float where 8-bit inputs alone would make the file wrong.
     Where the integer formats give no smaller file, the float formats are tried too.
@@ -109,7 +121,11 @@ def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | Non
         chosen = most_exact_within(layers.choices, make, whole, int(params.max_size * 1000))
     else:
         chosen = smallest_within(layers.choices, make, whole, params.max_drop / 100)
+    for text, packed in _with_integer_loops(data, params, some, convert):
+        sqnr, changed = error.measured(packed.data)
+        made[text] = (Attempt({}, len(packed.data), sqnr, changed, text), packed)
     attempts = [attempt for attempt, _ in made.values()]
+    chosen = _best_within([*([chosen] if chosen else []), *(a for a in attempts if not a.formats)], params)
     if chosen is None:
         raise ConversionFailed(_nearest(attempts, params))
     packed = made[chosen.recipe][1]
@@ -134,6 +150,35 @@ def apply(data: bytes, params: Params, rows: Rows | None, convert: Convert | Non
         ],
     }
     return replace(packed, skipped=skipped, facts={**packed.facts, "auto": facts})
+
+
+def _with_integer_loops(
+    data: bytes, params: Params, rows: Rows, convert: Convert | None
+) -> Iterator[tuple[str, Packed]]:
+    """The recipe and the file of each technique that makes recurrent layers integer; nothing for other networks."""
+    if params.compute != "integer" or not any(operator.kind in LOOPS for operator in computed(data)):
+        return
+    for technique, given, ports in WITH_LOOPS:
+        if params.io not in ("default", *ports):
+            continue
+        io = {} if params.io == "default" else {"io": params.io}
+        chosen = technique.Params(**given, **io, rows=params.rows)
+        written = write_params(chosen)
+        for make in technique.other_ways(data, chosen).values():
+            with contextlib.suppress(ConversionFailed):
+                yield (
+                    f"{technique.NAME}({written})" if written else technique.NAME,
+                    make(data, chosen, rows, convert),
+                )
+
+
+def _best_within(attempts: list[Attempt], params: Params) -> Attempt | None:
+    """The best file within the limit; None if there is none."""
+    if params.max_size:
+        fitting = [a for a in attempts if a.size_bytes <= params.max_size * 1000]
+        return max(fitting, key=lambda a: (a.exactness, -a.size_bytes), default=None)
+    kept = [a for a in attempts if a.changed <= params.max_drop / 100]
+    return min(kept, key=lambda a: a.size_bytes, default=None)
 
 
 def _recipe(layers: LayerChoices, formats: Mapping[str, str], params: Params) -> mixed.Params:

@@ -11,7 +11,8 @@ from lwdash.errors import ConversionFailed
 from lwdash.quantize.quantizers import integer_loops
 from lwdash.quantize.quantizers.integer_loops import INTEGER_LOOPS
 from lwdash.quantize.read_back import computed, float_operators
-from lwdash.techniques import float32, int8, int16x8
+from lwdash.recipe import parse_recipe
+from lwdash.techniques import TECHNIQUES, auto, float32, int8, int16x8
 from lwdash.tflite.flatbuffer import read_model
 from lwdash.tflite.rewrites.sequence_updates import write_updates_in_place
 
@@ -68,6 +69,23 @@ def test_four_bit_weights_stay_in_the_loop() -> None:
     assert float_operators(packed.data, "") == packed.skipped == ()
     assert check_packed(data, packed.data, rows) > 10
     assert len(packed.data) < len(int8.apply_with_loops(data, int8.Params(), rows).data)
+
+
+@pytest.mark.parametrize("limit", [{"max_drop": 10.0}, {"max_size": 12.0}])
+def test_auto_chooses_among_files_with_integer_loops_too(limit: dict[str, float]) -> None:
+    """`mixed` leaves loops in floats, so that its files are larger."""
+    data, rows = exported("keras", "gru"), some_rows()
+    packed = auto.apply(data, auto.Params(**limit), rows)
+    facts = packed.facts["auto"]
+    assert facts["recipe"].startswith(("int8", "int16x8"))
+    assert {a["recipe"].partition("(")[0] for a in facts["attempts"]} == {"mixed", "int8", "int16x8"}
+    assert len(packed.data) < min(
+        a["size_bytes"] for a in facts["attempts"] if a["recipe"].startswith("mixed")
+    )
+    (step,) = parse_recipe(facts["recipe"]).steps
+    technique = TECHNIQUES[step.name]
+    again = technique.other_ways(data, step.params)[INTEGER_LOOPS](data, step.params, rows)
+    assert again.data == packed.data
 
 
 def run_in_both(data: bytes, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
