@@ -17,6 +17,7 @@ from lwdash.keras_models.ports import is_network, library_of
 from lwdash.keras_models.saved_model.function import SavedFunction
 from lwdash.tflite.flatbuffer import read_model, text, write_model
 from lwdash.tflite.rewrites.bounded_exponents import bound_unselected_exponents
+from lwdash.tflite.rewrites.cell_clips import remove_cell_clips
 from lwdash.tflite.rewrites.copied_constants import fit_copied_constants
 from lwdash.tflite.rewrites.equal_splits import write_equal_splits
 from lwdash.tflite.rewrites.masks import write_masks_as_selections
@@ -125,12 +126,14 @@ def clean_names(data: bytes, input_names: Sequence[str], live: Any = None) -> by
     live: the Keras model it was exported from; fused recurrent layers get its layer names; None leaves them
     unnamed.
     Fused names of the converter (`m/a/Relu;m/a/BiasAdd;…`) can be a fifth of a small file. Operators that
-    quantizers do not support are replaced by operators that they do, if the result has the same bits.
+    quantizers do not support are replaced by operators that they do, if the result has the same bits. The converter's bound
+    of an LSTM's state is removed.
     """
     model = read_model(data)
     if live is not None and not isinstance(live, SavedFunction):
         name_fused_layers(model, live, MARK)
         name_kernels(model, live, MARK)
+    remove_cell_clips(model)
     write_equal_splits(model)
     write_updates_in_place(model)
     write_as_products(model)
