@@ -31,6 +31,8 @@ MIN_LEVELS = 8
 MAX_TARGETS = 32
 """An output with more numbers is a curve or an image, and is judged as a whole."""
 CLASS_TASKS = ("classification", "binary", "multi-label")
+MANY_UNDECIDED = 0.01
+"""Share of answers on the border of two classes that is worth a finding."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class OutputFidelity:
     """One output compared with the same output of the baseline.
 
     sqnr_db: over all numbers. variation_sqnr_db: of the worst target, or of the whole output where `targets`
-    is empty; None where nothing differs or nothing varies. worst_target: index of that target.
+    is empty; None where nothing differs or nothing varies. worst_target: index of that target. undecided: 0–1,
+    answers on the border of two classes, less those of the baseline.
     relative_spread: variation of the reference between rows, as a share of its largest value `reach`. task:
     the task of the output.
     """
@@ -68,6 +71,7 @@ class OutputFidelity:
     reach: float | None = None
     targets: tuple[TargetFidelity, ...] = ()
     task: str = "regression"
+    undecided: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -123,7 +127,18 @@ def output_fidelity(task: str, name: str, outputs: np.ndarray, reference: np.nda
         reach=level,
         targets=targets,
         task=task,
+        undecided=max(0.0, _undecided(task, outputs, reference) - _undecided(task, reference, reference)),
     )
+
+
+def _undecided(task: str, outputs: np.ndarray, reference: np.ndarray) -> float:
+    """The share of answers exactly between two classes: two largest outputs, or a single output on the threshold."""
+    if task == "classification" and outputs.shape[-1] > 1:
+        largest = np.partition(outputs, -2, axis=-1)[..., -2:]
+        return float(np.mean(largest[..., 0] == largest[..., 1]))
+    if task in CLASS_TASKS:
+        return float(np.mean(outputs == (0.0 if looks_like_logits(task, reference) else 0.5)))
+    return 0.0
 
 
 def variation(reference: np.ndarray, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -176,6 +191,12 @@ def _finding(output: OutputFidelity, name: str) -> str | None:
     if output.is_constant:
         same = "is constant over the rows, but varies in the original: the file lost this output."
         return f"{_capital(name)} {same} {_remedy(output)}"
+    if output.undecided >= MANY_UNDECIDED:
+        return (
+            f"{100 * output.undecided:.1f} % of the answers of {name} are exactly on the border of two classes, where the "
+            "original decides: the steps of its integers are too coarse there. They count as the first of both classes. "
+            "Keep the last layers in 16 bits or floats: auto finds them, mixed sets them."
+        )
     limit = MIN_VARIATION_DB if output.task in CLASS_TASKS else POOR_VARIATION_DB
     if output.variation_sqnr_db is None or output.variation_sqnr_db >= limit:
         return None

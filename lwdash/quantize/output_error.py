@@ -12,7 +12,7 @@ from lwdash.spread_rows import spread
 
 JUDGEMENTS = {
     "default": "classes, except where the outputs are single numbers beyond 0 to 1 or as many as the inputs",
-    "classes": "another class: the largest output, or the side of 0.5 of a single one",
+    "classes": "another class: the largest output, or another side of 0.5 of a single one",
     "numbers": "the error of the numbers, as a share of their standard deviation",
 }
 
@@ -66,5 +66,5 @@ class OutputError:
             error = float(np.sqrt(np.mean((reference - outputs) ** 2)))
             return error / spread_of if spread_of > 0 else float(error > 0)
         if reference.shape[-1] == 1:
-            return float(np.mean((reference >= 0.5) != (outputs >= 0.5)))
+            return float(np.mean((reference > 0.5) != (outputs > 0.5)))
         return float(np.mean(reference.argmax(axis=-1) != outputs.argmax(axis=-1)))

@@ -145,3 +145,23 @@ def test_whole_rows_and_single_answers_are_both_told() -> None:
     assert (
         "of the 1,200 single outputs, 8 per row, 94.3 % equal the original's (the agreement)" in verdict.text
     )
+
+
+@pytest.mark.parametrize(
+    ("task", "reference", "coarse"),
+    [
+        ("binary", [[0.52], [0.47], [0.9], [0.1]], [[0.5], [0.5], [0.9], [0.1]]),
+        ("binary", [[0.2], [-0.3], [4.0], [-5.0]], [[0.0], [0.0], [4.0], [-5.0]]),
+        ("classification", [[0.52, 0.48], [0.4, 0.6], [0.9, 0.1]], [[0.5, 0.5], [0.5, 0.5], [0.9, 0.1]]),
+    ],
+)
+def test_answers_that_integers_leave_on_the_border_of_two_classes_are_a_finding(
+    task: str, reference: list[list[float]], coarse: list[list[float]]
+) -> None:
+    """Their class is that of the comparison, not of the network: a mask lost a tenth of its pixels in this way."""
+    theirs, ours = np.array(reference, np.float32), np.array(coarse, np.float32)
+    found = output_fidelity(task, "mask", ours, theirs)
+    assert found.undecided == 2 / len(reference)
+    (finding,) = output_findings([found])
+    assert "exactly on the border of two classes" in finding
+    assert output_findings([output_fidelity(task, "mask", theirs, theirs)]) == []
