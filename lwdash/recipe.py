@@ -204,13 +204,26 @@ def implied_format(name: str) -> Step | None:
     return Step(word, TECHNIQUES[word].Params()) if word else None
 
 
+WHOLE_FORMATS: tuple[tuple[str, Mapping[str, str]], ...] = (
+    ("int8", {}),
+    ("int8", {"bits": "4"}),
+    ("int16x8", {}),
+)
+"""Techniques with one format for all layers, which a training can prepare for, with their parameters."""
+
+
 def training_recipe(steps: Sequence[Step]) -> Recipe:
     """A recipe whose `keras_steps` are `steps`, the formats that they train for included."""
     formats = next((step.formats for step in steps if step.formats), None)
     if formats is None:
         return make_recipe(*steps)
-    params = TECHNIQUES["mixed"].Params(formats.default, formats.overrides, per_channel=formats.per_channel)
-    return make_recipe(*steps, Step("mixed", params))
+    known = {"per_channel": formats.per_channel}
+    for name, more in WHOLE_FORMATS:
+        params = TECHNIQUES[name].Params(**known, **more)
+        if TECHNIQUES[name].trained_formats(params) == formats:
+            return make_recipe(*steps, Step(name, params))
+    mixed = TECHNIQUES["mixed"].Params(formats.default, formats.overrides, **known)
+    return make_recipe(*steps, Step("mixed", mixed))
 
 
 def _check_format(steps: list[Step]) -> None:

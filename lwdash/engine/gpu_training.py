@@ -87,11 +87,9 @@ def _train(
     supervision: TrainingSupervision,
 ) -> Sequence[Mapping[str, Any]] | str:
     """The reports of the stages, or a message on why there are none."""
-    job = TrainStages(
-        **{field.name: getattr(waiting, field.name) for field in fields(waiting) if field.name != "recipe"},
-        recipe=recipe,
-        gpu=gpu.name,
-    )
+    shared = {field.name for field in fields(waiting)} & {field.name for field in fields(TrainStages)}
+    given = {name: getattr(waiting, name) for name in shared} | {"recipe": recipe}
+    job = TrainStages(**given, gpu=gpu.name)
     queue, ends = [to_json(job)], list[Sequence[Mapping[str, Any]] | str]()
 
     def keep_result(message: dict[str, Any]) -> dict[str, Any]:
