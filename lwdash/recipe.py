@@ -204,11 +204,7 @@ def implied_format(name: str) -> Step | None:
     return Step(word, TECHNIQUES[word].Params()) if word else None
 
 
-WHOLE_FORMATS: tuple[tuple[str, Mapping[str, str]], ...] = (
-    ("int8", {}),
-    ("int8", {"bits": "4"}),
-    ("int16x8", {}),
-)
+WHOLE_FORMATS: tuple[tuple[str, Mapping[str, str]], ...] = (("int8", {}), ("int8", {"bits": "4"}))
 """Techniques with one format for all layers, which a training can prepare for, with their parameters."""
 
 
