@@ -14,11 +14,12 @@ from conftest import poll
 from lwdash.errors import InternalFault
 from lwdash.forked_programs.prepared_programs import PreparedPrograms
 
+pytestmark = pytest.mark.processes
+
 PROGRAM = """
 import os, sys, time
 import library
 
-pytestmark = pytest.mark.processes
 library.runs.append(1)
 print(len(library.runs), os.getcwd(), *sys.argv[1:])
 print("to stderr", file=sys.stderr)
