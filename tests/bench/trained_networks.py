@@ -93,20 +93,20 @@ def ds_cnn(keras: Any) -> Any:
     return keras.Model(inputs, layers.Dense(10, activation="softmax", name="class")(x))
 
 
-def residual(keras: Any) -> Any:
-    """Three residual blocks, as in MLPerf Tiny's ResNet-8, for images of 14 × 14."""
+def residual(keras: Any, side: int = 14, filters: tuple[int, int, int] = (12, 20, 28)) -> Any:
+    """Three residual blocks, as in MLPerf Tiny's ResNet-8, for images of `side` × `side`; filters: of the blocks."""
     layers = keras.layers
 
     def convolved(x: Any, filters: int, size: int, strides: int, name: str) -> Any:
         convolution = layers.Conv2D(filters, size, strides=strides, padding="same", use_bias=False, name=name)
         return layers.BatchNormalization()(convolution(x))
 
-    inputs = keras.Input((14, 14, 1), name="image")
-    x = layers.ReLU()(convolved(inputs, 12, 3, 1, "first"))
-    for number, (filters, strides) in enumerate([(12, 1), (20, 2), (28, 2)], 1):
-        y = layers.ReLU()(convolved(x, filters, 3, strides, f"block_{number}_a"))
-        y = convolved(y, filters, 3, 1, f"block_{number}_b")
-        shortcut = x if strides == 1 else convolved(x, filters, 1, strides, f"block_{number}_shortcut")
+    inputs = keras.Input((side, side, 1), name="image")
+    x = layers.ReLU()(convolved(inputs, filters[0], 3, 1, "first"))
+    for number, (width, strides) in enumerate(zip(filters, (1, 2, 2), strict=True), 1):
+        y = layers.ReLU()(convolved(x, width, 3, strides, f"block_{number}_a"))
+        y = convolved(y, width, 3, 1, f"block_{number}_b")
+        shortcut = x if strides == 1 else convolved(x, width, 1, strides, f"block_{number}_shortcut")
         x = layers.ReLU()(layers.Add()([y, shortcut]))
     x = layers.GlobalAveragePooling2D()(x)
     return keras.Model(inputs, layers.Dense(10, activation="softmax", name="class")(x))
