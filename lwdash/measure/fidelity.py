@@ -31,8 +31,8 @@ MIN_LEVELS = 8
 MAX_TARGETS = 32
 """An output with more numbers is a curve or an image, and is judged as a whole."""
 CLASS_TASKS = ("classification", "binary", "multi-label")
-MANY_UNDECIDED = 0.01
-"""Share of answers on the border of two classes that is worth a finding."""
+MANY_UNDECIDED, MIN_UNDECIDED = 0.05, 10
+"""Share and number of answers on the border of two classes that are a finding; in 8 bits a single one is chance."""
 
 
 @dataclass(frozen=True)
@@ -127,18 +127,24 @@ def output_fidelity(task: str, name: str, outputs: np.ndarray, reference: np.nda
         reach=level,
         targets=targets,
         task=task,
-        undecided=max(0.0, _undecided(task, outputs, reference) - _undecided(task, reference, reference)),
+        undecided=_undecided(task, outputs, reference),
     )
 
 
 def _undecided(task: str, outputs: np.ndarray, reference: np.ndarray) -> float:
-    """The share of answers exactly between two classes: two largest outputs, or a single output on the threshold."""
+    """The share of answers that only this file leaves exactly between two classes; 0 for fewer than MIN_UNDECIDED."""
+    if task not in CLASS_TASKS:
+        return 0.0
+    is_tied = _on_border(task, outputs, reference) & ~_on_border(task, reference, reference)
+    return float(is_tied.mean()) if is_tied.sum() >= MIN_UNDECIDED else 0.0
+
+
+def _on_border(task: str, outputs: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """True for two equal largest outputs, or a single output on the threshold."""
     if task == "classification" and outputs.shape[-1] > 1:
         largest = np.partition(outputs, -2, axis=-1)[..., -2:]
-        return float(np.mean(largest[..., 0] == largest[..., 1]))
-    if task in CLASS_TASKS:
-        return float(np.mean(outputs == (0.0 if looks_like_logits(task, reference) else 0.5)))
-    return 0.0
+        return largest[..., 0] == largest[..., 1]
+    return outputs == (0.0 if looks_like_logits(task, reference) else 0.5)
 
 
 def variation(reference: np.ndarray, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

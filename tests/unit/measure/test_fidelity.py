@@ -159,9 +159,11 @@ def test_answers_that_integers_leave_on_the_border_of_two_classes_are_a_finding(
     task: str, reference: list[list[float]], coarse: list[list[float]]
 ) -> None:
     """Their class is that of the comparison, not of the network: a mask lost a tenth of its pixels in this way."""
-    theirs, ours = np.array(reference, np.float32), np.array(coarse, np.float32)
+    theirs, ours = (np.repeat(np.array(rows, np.float32), 10, axis=0) for rows in (reference, coarse))
     found = output_fidelity(task, "mask", ours, theirs)
     assert found.undecided == 2 / len(reference)
     (finding,) = output_findings([found])
     assert "exactly on the border of two classes" in finding
     assert output_findings([output_fidelity(task, "mask", theirs, theirs)]) == []
+    few = output_fidelity(task, "mask", np.array(coarse, np.float32), np.array(reference, np.float32))
+    assert few.undecided == 0, "two answers may be chance"
